@@ -1,0 +1,1 @@
+"""The emulated Go runtime: no trio, no files, no printing, no clock of its own."""

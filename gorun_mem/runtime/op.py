@@ -1,0 +1,155 @@
+"""What an M can be about to do.
+
+An M's program is a coroutine that awaits operations and nothing else of ours. An operation says
+what it is about to touch (`kind`, `obj`) before it touches it; whoever drives the coroutine (the
+engine in `sched/`, or `solo` below for a lone M) decides when `step` is called. This module knows
+neither trio nor the engine: it is the seam between the emulated runtime and its drivers.
+
+An operation of several accesses, such as a mutex that spins and then sleeps, stays the pending
+operation of its M until it is through: each `step` makes one access, updates `kind` and `obj` to
+name the next one and returns `MORE`. The coroutine is resumed only at the end, so an access costs
+one call and no coroutine switch.
+
+    coroutine                  driver                       operation
+    await lock  --- op ------> pending, M may be passed over
+                               op.step(m) ----------------> one access, MORE
+                               op.step(m) ----------------> one access, PARKED (M is not runnable)
+                               another M's step calls m.sched.unpark(m)
+                               op.step(m) ----------------> one access, result
+                <-- result ---
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from enum import Enum
+from typing import Any, Final, Protocol, TypeVar
+
+from gorun_mem.runtime.errors import Deadlock
+
+T = TypeVar("T")
+
+
+class Mark(Enum):
+    """What a `step` returns when the operation is not through."""
+
+    MORE = "more"
+    """One access is made and another follows."""
+    PARKED = "parked"
+    """The M sleeps; the operation goes on with another `step` after `Scheduler.unpark`."""
+
+
+MORE: Final = Mark.MORE
+PARKED: Final = Mark.PARKED
+
+
+class Scheduler(Protocol):
+    """What an operation may ask of its driver."""
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual time in ns, as the M that is running sees it."""
+
+    def unpark(self, m: MLike) -> None:
+        """Make a parked M runnable again."""
+
+    def disable(self, m: MLike) -> None:
+        """Take a runnable M, which has not been stepped, out of those that may go next."""
+
+    def charge(self, kind: str, units: int) -> None:
+        """Add the cost of work done inside the running step: bytes cleared, pages grown."""
+
+
+class MLike(Protocol):
+    """An M as operations and mutexes see it; Go's `m` of runtime2.go."""
+
+    id: int
+    """Number from 1; 0 is the scenario itself."""
+    locks: int
+    """Runtime locks held, as Go counts them in `gp.m.locks`."""
+    sched: Scheduler
+    """Who drives it."""
+
+
+class Op:
+    """One operation of one M; the base of all.
+
+    `kind` and `obj` name the access that the next `step` makes. `reads_only` tells exploration that
+    two such accesses to the same object commute.
+    """
+
+    __slots__ = ("kind", "obj")
+
+    kind: str
+    obj: str
+    reads_only = False
+
+    def begin(self, m: MLike) -> bool:
+        """Whether the operation is enabled, asked when it becomes the M's pending one.
+
+        An operation that answers False has registered `m` with what it waits for, which calls
+        `m.sched.unpark(m)` later.
+        """
+        return True
+
+    def step(self, m: MLike) -> object:
+        """Make one access; return the operation's result, or a `Mark`."""
+        raise NotImplementedError
+
+    def __await__(self) -> Generator[Op, Any, Any]:
+        return (yield self)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.obj}>"
+
+
+class SoloM:
+    """The only M of a runtime that has no scheduler: operation scripts and recordings."""
+
+    __slots__ = ("clock_ns", "id", "locks")
+
+    def __init__(self, id: int = 1) -> None:
+        self.id = id
+        self.locks = 0
+        self.clock_ns = 0
+
+    @property
+    def sched(self) -> SoloM:
+        """A lone M is its own scheduler."""
+        return self
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual time: stands still, for nothing is waited for."""
+        return self.clock_ns
+
+    def unpark(self, m: MLike) -> None:
+        """Nobody else could be parked."""
+
+    def disable(self, m: MLike) -> None:
+        """Nobody else could be runnable."""
+
+    def charge(self, kind: str, units: int) -> None:
+        """Work costs a lone M nothing."""
+
+
+def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
+    """Drive `coro` to its end as the only M.
+
+    Raises:
+        Deadlock: an operation waits for another M.
+    """
+    try:
+        op = coro.send(None)
+        while True:
+            if not op.begin(m):
+                raise Deadlock(f"M{m.id} waits to {op.kind} {op.obj} and there is no other M")
+            result = op.step(m)
+            while result is MORE:
+                result = op.step(m)
+            if result is PARKED:
+                raise Deadlock(f"M{m.id} sleeps in {op.kind} {op.obj} and there is no other M")
+            op = coro.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value

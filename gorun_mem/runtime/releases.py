@@ -1,0 +1,338 @@
+"""Which Go release does what at this layer: the one table.
+
+A release is data. `Behaviour` holds every difference that the emulated code asks about; `_MINORS`
+says how each minor release stands to the one before, `_PATCHES` where a patch release differs from
+its minor. Adding a release is a row here, and code only where Go's code changed.
+
+Each fact was either measured on recordings and operation scripts answered by the real code, or, for
+what no recording covers, read off the source; `source_only` names the latter.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
+from typing import Final
+
+KiB: Final = 1 << 10
+MiB: Final = 1 << 20
+GiB: Final = 1 << 30
+
+WASM_PAGE: Final = 64 * KiB
+PLAN9_PAGE: Final = 4 * KiB
+PERSISTENT_CHUNK: Final = 256 * KiB
+"""persistentChunkSize of malloc.go, the same in every release."""
+
+
+class UnknownRelease(ValueError):
+    """No such release, or no such platform in it; the message lists what there is."""
+
+
+class WasmBreak(Enum):
+    """How memory is got on wasm."""
+
+    RESERVE_END = "reserve_end"
+    """mem_js.go to 1.20: a bump of reserveEnd; nothing is reused."""
+    GROW_ALWAYS = "grow_always"
+    """1.21 to 1.23 and the seed commit: sbrk grows and returns the old end of memory."""
+    BLOC_MAX = "bloc_max"
+    """From 1.24: sbrk hands out what lies between bloc and blocMax first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A GOOS/GOARCH pair.
+
+    Args:
+        name: as in "plan9/amd64".
+        word_size: bytes of a uintptr as far as this layer is concerned.
+        page_size: physPageSize in bytes.
+        heap_addr_bits: heapAddrBits of malloc.go.
+    """
+
+    name: str
+    word_size: int
+    page_size: int
+    heap_addr_bits: int
+
+    @property
+    def goos(self) -> str:
+        """js, wasip1 or plan9."""
+        return self.name.partition("/")[0]
+
+    @property
+    def goarch(self) -> str:
+        """wasm, amd64 or 386."""
+        return self.name.partition("/")[2]
+
+    @property
+    def word_mask(self) -> int:
+        """All ones of a uintptr: addresses and sizes are taken modulo this plus one."""
+        return (1 << (8 * self.word_size)) - 1
+
+    @property
+    def is_wasm(self) -> bool:
+        """Whether memory is a WebAssembly memory instance."""
+        return self.goarch == "wasm"
+
+    @property
+    def arena_base_offset(self) -> int:
+        """arenaBaseOffset of malloc.go, which amd64 alone has here."""
+        return 0xFFFF_8000_0000_0000 if self.goarch == "amd64" else 0
+
+
+PLATFORMS: Final = {
+    p.name: p
+    for p in (
+        Platform("js/wasm", 8, WASM_PAGE, 32),
+        Platform("wasip1/wasm", 8, WASM_PAGE, 32),
+        Platform("plan9/amd64", 8, PLAN9_PAGE, 48),
+        Platform("plan9/386", 4, PLAN9_PAGE, 32),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HeapSizes:
+    """Sizes in bytes that mheap.sysAlloc works with on one architecture.
+
+    Args:
+        arena: heapArenaBytes.
+        arena_metadata: unsafe.Sizeof(heapArena{}).
+        page_summary: what pageAlloc.sysInit reserves at boot, 0 where it is not known here.
+    """
+
+    arena: int
+    arena_metadata: int
+    page_summary: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Everything in which releases differ at this layer.
+
+    Args:
+        wasm_break: how memory is got on wasm.
+        plan9_round_constant: memRound on Plan 9 uses 4096 in place of physPageSize.
+        plan9_init_bloc_first: osinit on Plan 9 calls initBloc before it knows physPageSize.
+        sets_bloc_max_at_osinit: osinit on wasm raises blocMax to the end of memory.
+        is_sbrk_platform: no initial arena hints; aligned reservations by sysReserveAlignedSbrk.
+        leaks_memlock: sysReserveAlignedSbrk's free-list path returns with memlock held
+            (golang/go#74346).
+        nil_free_is_noop: sysFreeOS(nil, n) returns at once.
+        has_wasip1: the platform wasip1/wasm exists.
+        has_user_arenas: hints above i = 0x3f go to the user arenas' list.
+        registers_user_arenas: user arenas have an arena list of their own, as from 1.25.
+        has_sys_unreserve: a missed reservation is given back by sysUnreserve.
+        has_huge_page_hooks: sysNoHugePageOS and sysHugePageCollapseOS exist.
+        on_system_stack: the bodies run on the system stack.
+        purpose_names: sysAllocOS and its like carry a name for the mapping.
+        spinbit: the runtime mutex of semaphore and futex platforms is lock_spinbit.go's.
+        heap: sizes by GOARCH.
+    """
+
+    wasm_break: WasmBreak
+    plan9_round_constant: bool
+    plan9_init_bloc_first: bool
+    sets_bloc_max_at_osinit: bool
+    is_sbrk_platform: bool
+    leaks_memlock: bool
+    nil_free_is_noop: bool
+    has_wasip1: bool
+    has_user_arenas: bool
+    registers_user_arenas: bool
+    has_sys_unreserve: bool
+    has_huge_page_hooks: bool
+    on_system_stack: bool
+    purpose_names: bool
+    spinbit: bool
+    heap: dict[str, HeapSizes]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release, as asked for by name.
+
+    Args:
+        name: as the user gave it, such as "go1.24.3", "go1.27" or "dac514ea".
+        version: (major, minor, patch); the seed commit sorts between 1.20 and 1.21.
+        behaviour: what it does.
+        source_only: what of it was read off the source and not checked against recordings.
+    """
+
+    name: str
+    version: tuple[int, int, int]
+    behaviour: Behaviour
+    source_only: tuple[str, ...]
+
+    def platform(self, name: str) -> Platform:
+        """The platform called `name`.
+
+        Raises:
+            UnknownRelease: there is no such platform, or not in this release.
+        """
+        try:
+            platform = PLATFORMS[name]
+        except KeyError:
+            raise UnknownRelease(
+                f"no platform {name!r}: {_nearest(name, PLATFORMS)}the platforms are "
+                + ", ".join(PLATFORMS)
+            ) from None
+        if platform.goos == "wasip1" and not self.behaviour.has_wasip1:
+            raise UnknownRelease(
+                f"{self.name} has no wasip1/wasm: it exists from go1.21 "
+                "(use --platform js/wasm or a later --release)"
+            )
+        return platform
+
+    def heap_sizes(self, platform: Platform) -> HeapSizes:
+        """The sizes that mheap.sysAlloc works with on `platform`."""
+        return self.behaviour.heap[platform.goarch]
+
+
+_MIB4_386 = 4 * MiB
+_GO119 = Behaviour(
+    wasm_break=WasmBreak.RESERVE_END,
+    plan9_round_constant=True,
+    plan9_init_bloc_first=True,
+    sets_bloc_max_at_osinit=False,
+    is_sbrk_platform=False,
+    leaks_memlock=False,
+    nil_free_is_noop=False,
+    has_wasip1=False,
+    has_user_arenas=False,
+    registers_user_arenas=False,
+    has_sys_unreserve=False,
+    has_huge_page_hooks=False,
+    on_system_stack=False,
+    purpose_names=False,
+    spinbit=False,
+    heap={
+        "wasm": HeapSizes(4 * MiB, 135376, 65536),
+        "amd64": HeapSizes(64 * MiB, 2165776),
+        "386": HeapSizes(_MIB4_386, 264392),
+    },
+)
+_GO120 = replace(
+    _GO119,
+    has_user_arenas=True,
+    heap={
+        "wasm": HeapSizes(4 * MiB, 70864, 65536),
+        "amd64": HeapSizes(64 * MiB, 1133584),
+        "386": HeapSizes(_MIB4_386, 137416),
+    },
+)
+_SEED = replace(
+    _GO120,
+    wasm_break=WasmBreak.GROW_ALWAYS,
+    plan9_round_constant=False,
+    plan9_init_bloc_first=False,
+)
+_GO121 = replace(_SEED, has_wasip1=True, has_huge_page_hooks=True)
+_GO122 = replace(
+    _GO121,
+    heap={
+        "wasm": HeapSizes(4 * MiB, 4304, 65536),
+        "amd64": HeapSizes(64 * MiB, 68624),
+        "386": HeapSizes(_MIB4_386, 2248),
+    },
+)
+_GO124 = replace(
+    _GO122,
+    wasm_break=WasmBreak.BLOC_MAX,
+    sets_bloc_max_at_osinit=True,
+    is_sbrk_platform=True,
+    spinbit=True,
+)
+_GO125 = replace(
+    _GO124,
+    registers_user_arenas=True,
+    purpose_names=True,
+    heap={
+        "wasm": HeapSizes(4 * MiB, 4368, 65536),
+        "amd64": HeapSizes(64 * MiB, 69648),
+        "386": HeapSizes(_MIB4_386, 2312),
+    },
+)
+_GO126 = replace(
+    _GO125,
+    has_sys_unreserve=True,
+    on_system_stack=True,
+    heap=_GO125.heap | {"wasm": HeapSizes(512 * KiB, 560, 131072)},
+)
+_GO127 = replace(_GO126, nil_free_is_noop=True)
+
+_PLAN9_HEAP: Final = "plan9: mheap.sysAlloc and its metadata"
+
+# minor -> (behaviour, newest known patch, what was only read)
+_MINORS: Final[dict[int, tuple[Behaviour, int, tuple[str, ...]]]] = {
+    19: (_GO119, 13, (_PLAN9_HEAP,)),
+    20: (_GO120, 14, ("everything: no toolchain to run",)),
+    21: (_GO121, 13, (_PLAN9_HEAP,)),
+    22: (_GO122, 12, (_PLAN9_HEAP,)),
+    23: (_GO122, 12, (_PLAN9_HEAP,)),
+    24: (_GO124, 13, (_PLAN9_HEAP,)),
+    25: (_GO125, 12, (_PLAN9_HEAP,)),
+    26: (_GO126, 6, (_PLAN9_HEAP,)),
+    27: (_GO127, 3, (_PLAN9_HEAP,)),
+}
+
+# (minor, first patch, last patch) -> behaviour
+_PATCHES: Final[dict[tuple[int, int, int], Behaviour]] = {
+    (24, 0, 4): replace(_GO124, leaks_memlock=True),
+}
+
+SEED_COMMIT: Final = "dac514ea"
+NEWEST: Final = f"go1.{max(_MINORS)}"
+KNOWN: Final = (
+    *(f"go1.{minor}" for minor in sorted(_MINORS) if minor < 21),
+    SEED_COMMIT,
+    *(f"go1.{minor}" for minor in sorted(_MINORS) if minor >= 21),
+)
+"""Every minor release and the seed commit, oldest first."""
+
+_NAME: Final = re.compile(r"go1\.(0|[1-9]\d{0,3})(?:\.(0|[1-9]\d{0,3}))?")
+
+
+@cache
+def release(name: str) -> Release:
+    """The release called `name`: "go1.24", "go1.24.3" or "dac514ea".
+
+    A name without a patch number means the newest patch of that minor release.
+
+    Raises:
+        UnknownRelease: there is no such release; the message lists the known and the nearest.
+    """
+    if name == SEED_COMMIT:
+        return Release(name, (1, 20, 999), _SEED, ("everything: no toolchain to run",))
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise UnknownRelease(_unknown(name))
+    minor = int(match[1])
+    if minor not in _MINORS:
+        raise UnknownRelease(_unknown(name))
+    behaviour, newest_patch, source_only = _MINORS[minor]
+    patch = newest_patch if match[2] is None else int(match[2])
+    if patch > newest_patch:
+        raise UnknownRelease(
+            f"no release {name!r}: the newest known go1.{minor} is go1.{minor}.{newest_patch}"
+        )
+    for (of_minor, first, last), patched in _PATCHES.items():
+        if of_minor == minor and first <= patch <= last:
+            behaviour = patched
+    return Release(name, (1, minor, patch), behaviour, source_only)
+
+
+def _unknown(name: str) -> str:
+    return (
+        f"no release {name!r}: {_nearest(name, KNOWN)}known are {', '.join(KNOWN)} "
+        "and their patch releases (go1.24.3)"
+    )
+
+
+def _nearest(name: str, known: object) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)  # type: ignore[call-overload]
+    return f"did you mean {near[0]}? " if near else ""

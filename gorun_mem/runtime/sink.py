@@ -1,0 +1,133 @@
+"""Where the emulated runtime reports what happens.
+
+The runtime calls one method for each kind of event and knows nothing of logs: `events/` implements
+this protocol. A part of the runtime holds `sink: Sink | None` and asks `if sink is not None` before
+it computes what only the log needs, so a run without a log pays one test.
+
+Addresses and sizes are ints in bytes; 0 is nil. The meaning of each field is in the event log's
+schema (`gorun_mem.events.types`), whose names are these.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """One method an event, named as the event with an underscore for the dot."""
+
+    def mem_call(self, fn: str, v: int, n: int, align: int, purpose: str) -> None:
+        """A call entered the OS layer."""
+
+    def mem_return(
+        self,
+        fn: str,
+        v: int,
+        n: int,
+        align: int,
+        purpose: str,
+        p: int,
+        size: int,
+        ok: bool,
+        path: str,
+        search_steps: int,
+        cleared_bytes: int,
+        pages: int,
+        bloc: int,
+        bloc_max: int,
+        free_bytes: int,
+        free_blocks: int,
+        free_largest: int,
+    ) -> None:
+        """The same call returned, still under memlock."""
+
+    def freelist_take(
+        self, addr: int, size: int, block_addr: int, block_size: int, exact: bool, index: int
+    ) -> None:
+        """A block, or the tail of one, left the free list."""
+
+    def freelist_put(
+        self,
+        addr: int,
+        size: int,
+        merged_prev: bool,
+        merged_next: bool,
+        result_addr: int,
+        result_size: int,
+        cause: str,
+    ) -> None:
+        """A range went to the free list and the block it ended in."""
+
+    def brk_move(self, bloc_before: int, bloc_after: int, bloc_max: int, cause: str) -> None:
+        """The runtime's break moved."""
+
+    def mem_grow(
+        self,
+        delta_pages: int,
+        pages_before: int,
+        pages_after: int,
+        ok: bool,
+        max_pages: int,
+        ordinal: int,
+    ) -> None:
+        """The memory was asked to grow."""
+
+    def mem_check(self, ok: bool, violation: str, addr: int) -> None:
+        """The free list was checked."""
+
+    def arena_reserve(
+        self, addr: int, size: int, via: str, hint_addr: int, skipped_bytes: int
+    ) -> None:
+        """A heap arena was reserved."""
+
+    def arena_hint_miss(self, hint_addr: int, down: bool, bloc: int, gap_bytes: int) -> None:
+        """An arena hint was tried, missed and dropped."""
+
+    def arena_hint_new(self, addr: int, down: bool) -> None:
+        """An arena hint was made."""
+
+    def lock_wait(
+        self,
+        lock: str,
+        site: str,
+        owner_m: int,
+        owner_op: int,
+        queue_depth: int,
+        waiters: tuple[int, ...],
+        held_locks: tuple[str, ...],
+    ) -> None:
+        """The M found the lock taken."""
+
+    def lock_acquire(
+        self,
+        lock: str,
+        site: str,
+        contended: bool,
+        wait_ns: int,
+        spins: int,
+        sleeps: int,
+        bypassed: int,
+        queue_depth: int,
+        prev_owner_m: int,
+    ) -> None:
+        """The M has the lock."""
+
+    def lock_release(
+        self,
+        lock: str,
+        site: str,
+        hold_ns: int,
+        wait_ns: int,
+        contended: bool,
+        spins: int,
+        sleeps: int,
+        blocked_ns: int,
+        waiters: tuple[int, ...],
+        next_m: int,
+    ) -> None:
+        """The M gave the lock back."""
+
+    def lock_throw(
+        self, lock: str, site: str, error_type: str, owner_m: int, owner_site: str
+    ) -> None:
+        """The lock threw."""
