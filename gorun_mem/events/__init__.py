@@ -1,1 +1,1 @@
-
+"""The structured event log: typed events, structlog, sinks, reader."""

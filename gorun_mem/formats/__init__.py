@@ -1,1 +1,1 @@
-
+"""Readers of the text formats that people and recorders write."""

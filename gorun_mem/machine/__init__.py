@@ -1,1 +1,1 @@
-
+"""World, Ms and the two hosts that run them."""

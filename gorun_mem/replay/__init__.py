@@ -1,1 +1,1 @@
-
+"""Operation scripts and recordings of real programs, answered and compared."""

@@ -67,8 +67,10 @@ class MLike(Protocol):
     """Number from 1; 0 is the scenario itself."""
     locks: int
     """Runtime locks held, as Go counts them in `gp.m.locks`."""
-    sched: Scheduler
-    """Who drives it."""
+
+    @property
+    def sched(self) -> Scheduler:
+        """Who drives it."""
 
 
 class Op:

@@ -1,1 +1,1 @@
-
+"""The engine that decides which M goes next."""
