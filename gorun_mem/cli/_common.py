@@ -1,0 +1,237 @@
+"""What the verbs share: kinds of number, release and platform, JSON output, progress.
+
+Nothing here is imported by `gorun-mem --help`. Rich is imported by a progress bar that has
+something to show, and the table of releases when a release is named.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from gorun_mem.cli._exit import BadInput, ExitCode, worst
+from gorun_mem.formats.numbers import parse_number
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    _IntType = click.ParamType[int]
+    _StrType = click.ParamType[str]
+else:  # not a generic class in every click that we accept
+    _IntType = _StrType = click.ParamType
+
+__all__ = [
+    "BYTES",
+    "NUMBER",
+    "PLATFORM",
+    "RELEASE",
+    "BadInput",
+    "ExitCode",
+    "Number",
+    "json_option",
+    "platform_option",
+    "progress",
+    "release_option",
+    "worst",
+    "write_json",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    "k": 1 << 10,
+    "kib": 1 << 10,
+    "m": 1 << 20,
+    "mib": 1 << 20,
+    "g": 1 << 30,
+    "gib": 1 << 30,
+    "t": 1 << 40,
+    "tib": 1 << 40,
+}
+
+
+class Number(_IntType):
+    """An int, decimal or 0x.
+
+    Args:
+        least: the least value allowed.
+        most: the greatest value allowed, None for no limit.
+        sizes: also accept a size such as 64KiB or 4g, in powers of 1024.
+    """
+
+    name = "number"
+
+    def __init__(self, least: int = 0, most: int | None = None, *, sizes: bool = False) -> None:
+        self.least = least
+        self.most = most
+        self.sizes = sizes
+        if sizes:
+            self.name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The int that `value` writes, within the bounds."""
+        number = value if isinstance(value, int) else self._parse(value, param, ctx)
+        if number < self.least or (self.most is not None and number > self.most):
+            most = "" if self.most is None else f" and at most {self.most}"
+            self.fail(f"{value} must be at least {self.least}{most}", param, ctx)
+        return number
+
+    def _parse(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+        number, unit = digits, 1
+        if self.sizes and digits[:2] not in ("0x", "0X"):
+            number = digits.rstrip("bikmgtBIKMGT")
+            unit = _UNITS.get(digits[len(number) :].lower(), 0)
+        try:
+            if not unit:
+                raise ValueError
+            return sign * unit * parse_number(number)
+        except ValueError:
+            example = "65536, 0x10000 or 64KiB" if self.sizes else "65536 or 0x10000"
+            self.fail(f"{_shorten(text)!r} is not a number (write {example})", param, ctx)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class ReleaseName(_StrType):
+    """The name of a release that exists."""
+
+    name = "release"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as given, once it is known to name a release."""
+        from gorun_mem.runtime.releases import UnknownRelease, release
+
+        try:
+            release(value)
+        except UnknownRelease as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+class PlatformName(_StrType):
+    """The name of a platform that exists in some release."""
+
+    name = "platform"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as given, once it is known to name a platform."""
+        from gorun_mem.runtime.releases import NEWEST, UnknownRelease, release
+
+        try:
+            release(NEWEST).platform(value)
+        except UnknownRelease as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+NUMBER: Final = Number()
+BYTES: Final = Number(sizes=True)
+RELEASE: Final = ReleaseName()
+PLATFORM: Final = PlatformName()
+
+
+def release_option(default: str | None = None) -> Callable[[F], F]:
+    """`--release`; None where the verb decides for itself."""
+    shown = f"  [default: {default or 'the newest'}]"
+    return click.option(
+        "--release",
+        type=RELEASE,
+        default=default,
+        metavar="R",
+        help="Go release: go1.24, go1.24.3 or dac514ea." + shown,
+    )
+
+
+def platform_option(default: str | None = None) -> Callable[[F], F]:
+    """`--platform`; None where the verb decides for itself."""
+    shown = f"  [default: {default}]" if default else ""
+    return click.option(
+        "--platform",
+        type=PLATFORM,
+        default=default,
+        metavar="P",
+        help="js/wasm, wasip1/wasm, plan9/amd64 or plan9/386." + shown,
+    )
+
+
+def json_option() -> Callable[[F], F]:
+    """`--json`, passed as `as_json`."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="One JSON document on stdout; what is said to a person goes to stderr.",
+    )
+
+
+def write_json(document: object) -> None:
+    """One JSON document on stdout."""
+    import json
+
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def progress(
+    label: str, total: int | None = None, *, after_s: float = 0.5
+) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, shown only to a terminal and only when the work takes a while.
+
+    The value is a function to call with how many units have been done since the last call; call it
+    every few milliseconds of work, not for each unit.
+
+    Args:
+        label: what is being done.
+        total: how many units there are, None when it is not known.
+        after_s: how long to wait, in seconds, before the bar appears.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda units: None
+        return
+    bar = _Bar(label, total, after_s)
+    try:
+        yield bar.advance
+    finally:
+        bar.close()
+
+
+class _Bar:
+    """Counts until it is time to show a bar, then shows one."""
+
+    def __init__(self, label: str, total: int | None, after_s: float) -> None:
+        self._label = label
+        self._total = total
+        self._done = 0
+        self._show_at = time.monotonic() + after_s
+        self._rich: Progress | None = None
+
+    def advance(self, units: int) -> None:
+        self._done += units
+        if self._rich is None:
+            if time.monotonic() < self._show_at:
+                return
+            self._rich = self._open()
+        self._rich.update(self._rich.task_ids[0], completed=self._done)
+
+    def _open(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        bar = Progress(console=Console(stderr=True), transient=True)
+        bar.add_task(self._label, total=self._total)
+        bar.start()
+        return bar
+
+    def close(self) -> None:
+        if self._rich is not None:
+            self._rich.stop()

@@ -1,0 +1,113 @@
+"""The group of verbs, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from gorun_mem._version import VERSION
+
+VERBS: Final[dict[str, tuple[str, str]]] = {}
+"""Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
+
+
+class LazyGroup(click.Group):
+    """A click group over a table of modules.
+
+    Args:
+        verbs: verb -> (module, one-line help); the module's `command` is the click command.
+    """
+
+    def __init__(
+        self, *args: Any, verbs: dict[str, tuple[str, str]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.verbs = verbs if verbs is not None else {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the table's order."""
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return its command."""
+        entry = self.verbs.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = import_module(entry[0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs from the table: asking the commands would import them all."""
+        if not self.verbs:
+            return
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in self.verbs.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or say which one was probably meant."""
+        verb = args[0]
+        if verb not in self.verbs and not verb.startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(verb, self.verbs, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"the verbs are {', '.join(self.verbs)}"
+            raise click.UsageError(f"no verb {verb!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def run(self, prog: str, args: list[str]) -> int:
+        """Run `args` and return the exit code; failures come out as they were raised.
+
+        click's own `main` is not used: it turns an EOFError of ours into an interruption and
+        leaves by itself on a broken pipe.
+        """
+        try:
+            with self.make_context(prog, list(args)) as ctx:
+                result: object = self.invoke(ctx)
+        except click.exceptions.Exit as stop:
+            return stop.exit_code
+        return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"gorun-mem {VERSION}")
+        ctx.exit(0)
+
+
+_version: Callable[[Callable[..., object]], Callable[..., object]] = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    verbs=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@_version
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    help="Show the traceback of an internal fault (also $GORUN_MEM_DEBUG).",
+)
+def gorun_mem() -> None:
+    """The Go runtime's sbrk memory layer, emulated exactly.
+
+    \b
+    Examples:
+      echo 'alloc 65536' | gorun-mem ops --release go1.24 --platform js/wasm
+      gorun-mem ops --help
+
+    Exit codes: 0 clean; 1 a throw, fault, assertion or difference; 2 usage or bad input;
+    3 a hang or deadlock; 4 internal fault; 130 interrupted.
+    """
