@@ -1,0 +1,238 @@
+"""The break: sbrk and initBloc of mem_wasm.go and mem_plan9.go, one class a generation.
+
+`bloc` is the runtime's sense of the break, `bloc_max` the system's. What the generations make of
+the two differs more than their code does:
+
+    wasm 1.21 to 1.23   sbrk grows by what is asked and returns the old end of memory. bloc and
+                        bloc_max stay where initBloc put them, so the memory between bloc and the
+                        first growth is never handed out and nothing is ever freed "at the end".
+    wasm from 1.24      sbrk hands out [bloc, bloc_max) first and grows by the rest.
+    Plan 9              as wasm from 1.24, through brk_.
+
+All arithmetic is modulo the platform's word, as uintptr is in Go.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.releases import PLAN9_PAGE, Platform, Release, WasmBreak
+from gorun_mem.runtime.sink import Sink
+
+_INT32: Final = 0xFFFF_FFFF
+
+
+class SbrkProbe(Protocol):
+    """Who wants to see every sbrk as it returns."""
+
+    def sbrked(self, n: int, p: int) -> None:
+        """sbrk(n) answered `p`."""
+
+
+def align_up(n: int, a: int, mask: int) -> int:
+    """alignUp of stubs.go: `n` rounded up to a multiple of the power of two `a`, modulo a word.
+
+    With a = 0, which is physPageSize before osinit has read it, the answer is 0.
+    """
+    return (n + a - 1) & ~(a - 1) & mask
+
+
+class Break:
+    """bloc, blocMax and sbrk.
+
+    Args:
+        platform: gives the width of a word.
+        round_constant: what memRound rounds to whatever physPageSize is, or 0.
+
+    Attributes:
+        bloc: the runtime's sense of the break.
+        bloc_max: the break of the system, the high-water mark of bloc.
+        phys_page_size: 0 until osinit has read it.
+    """
+
+    __slots__ = (
+        "_mask",
+        "_round_constant",
+        "bloc",
+        "bloc_max",
+        "grown_pages",
+        "phys_page_size",
+        "probe",
+        "sink",
+    )
+
+    def __init__(self, platform: Platform, round_constant: int = 0) -> None:
+        self.bloc = 0
+        self.bloc_max = 0
+        self.phys_page_size = 0
+        self.grown_pages = 0
+        self.sink: Sink | None = None
+        self.probe: SbrkProbe | None = None
+        self._mask = platform.word_mask
+        self._round_constant = round_constant
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} bloc={self.bloc:#x} bloc_max={self.bloc_max:#x}>"
+
+    @property
+    def memory(self) -> LinearMemory:
+        """What the break lies in."""
+        raise NotImplementedError
+
+    @property
+    def pages(self) -> int:
+        """Size of the memory in pages of 64 KiB; 0 on Plan 9, where the break tells."""
+        return 0
+
+    def mem_round(self, n: int) -> int:
+        """memRound: `n` rounded up to a page, modulo a word."""
+        a = self._round_constant or self.phys_page_size
+        return (n + a - 1) & ~(a - 1) & self._mask
+
+    def init_bloc(self, end: int) -> None:
+        """initBloc: the break starts at the page above the end of the program's data."""
+        self.bloc = self.bloc_max = self.mem_round(end)
+
+    def sbrk(self, n: int) -> int:
+        """Move the break up by `n` bytes, rounded to pages.
+
+        memlock must be held.
+
+        Returns:
+            The address of the new memory, or 0 where the system refused; then nothing changed.
+        """
+        p = self._sbrk(n)
+        if self.probe is not None:
+            self.probe.sbrked(n, p)
+        return p
+
+    def _sbrk(self, n: int) -> int:
+        bl = self.bloc
+        n = self.mem_round(n)
+        top = (bl + n) & self._mask
+        if top > self.bloc_max:
+            if not self._raise_system_break(top):
+                return 0
+            self.bloc_max = top
+        self.bloc = top
+        if self.sink is not None:
+            self.sink.brk_move(bl, top, self.bloc_max, "sbrk")
+        return bl
+
+    def _raise_system_break(self, top: int) -> bool:
+        raise NotImplementedError
+
+    def lower(self, n: int) -> None:
+        """Take `n` bytes off bloc: the end of memory was freed. bloc_max stays."""
+        before = self.bloc
+        self.bloc = (before - n) & self._mask
+        if self.sink is not None:
+            self.sink.brk_move(before, self.bloc, self.bloc_max, "free")
+
+
+class WasmBlocMaxBreak(Break):
+    """sbrk of mem_wasm.go from 1.24."""
+
+    __slots__ = ("_memory",)
+
+    def __init__(self, platform: Platform, memory: WasmMemory) -> None:
+        super().__init__(platform)
+        self._memory = memory
+
+    @property
+    def memory(self) -> WasmMemory:
+        """What the break lies in."""
+        return self._memory
+
+    @property
+    def pages(self) -> int:
+        """Size of the memory in pages of 64 KiB."""
+        return self._memory.pages
+
+    def _raise_system_break(self, top: int) -> bool:
+        grow = ((top - self.bloc_max) & self._mask) // self.phys_page_size
+        if self._grow(grow) < 0:
+            return False
+        self._memory.reset_data_view()
+        return True
+
+    def _grow(self, pages: int) -> int:
+        """growMemory(int32(pages))."""
+        memory = self._memory
+        before = memory.pages
+        result = memory.grow(_as_int32(pages))
+        if result >= 0:
+            self.grown_pages += memory.pages - before
+        if self.sink is not None:
+            self.sink.mem_grow(
+                pages & _INT32, before, memory.pages, result >= 0, memory.max_pages, memory.grows
+            )
+        return result
+
+
+class WasmGrowAlwaysBreak(WasmBlocMaxBreak):
+    """sbrk of mem_wasm.go from 1.21 to 1.23, and of mem_js.go in the seed commit."""
+
+    __slots__ = ()
+
+    def _sbrk(self, n: int) -> int:
+        page = self.phys_page_size
+        size = self._grow(((n + page - 1) & self._mask) // page)
+        if size < 0:
+            return 0
+        self._memory.reset_data_view()
+        return size * page
+
+
+class Plan9Break(Break):
+    """sbrk of mem_plan9.go."""
+
+    __slots__ = ("_segment",)
+
+    def __init__(self, platform: Platform, segment: Plan9Segment, round_constant: int) -> None:
+        super().__init__(platform, round_constant)
+        self._segment = segment
+
+    @property
+    def memory(self) -> Plan9Segment:
+        """What the break lies in."""
+        return self._segment
+
+    def _raise_system_break(self, top: int) -> bool:
+        segment = self._segment
+        before = segment.size
+        ok = segment.brk(top) == 0
+        self.grown_pages += (segment.size - before) // PLAN9_PAGE
+        if self.sink is not None:
+            self.sink.mem_grow(
+                (top - before) // PLAN9_PAGE,
+                before // PLAN9_PAGE,
+                segment.size // PLAN9_PAGE,
+                ok,
+                segment.brk_max // PLAN9_PAGE,
+                segment.grows,
+            )
+        return ok
+
+
+def make_break(release: Release, platform: Platform, memory: LinearMemory) -> Break:
+    """The break of `release` on `platform`.
+
+    Raises:
+        ValueError: wasm up to 1.20 has no sbrk (see `mem_js`).
+    """
+    behaviour = release.behaviour
+    if isinstance(memory, Plan9Segment):
+        return Plan9Break(platform, memory, PLAN9_PAGE if behaviour.plan9_round_constant else 0)
+    assert isinstance(memory, WasmMemory)
+    if behaviour.wasm_break is WasmBreak.BLOC_MAX:
+        return WasmBlocMaxBreak(platform, memory)
+    if behaviour.wasm_break is WasmBreak.GROW_ALWAYS:
+        return WasmGrowAlwaysBreak(platform, memory)
+    raise ValueError(f"{release.name} on {platform.name} has no sbrk")
+
+
+def _as_int32(n: int) -> int:
+    n &= _INT32
+    return n - (1 << 32) if n >> 31 else n

@@ -1,0 +1,311 @@
+"""mem_sbrk.go: the OS layer of wasm from 1.21 and of Plan 9 in every release.
+
+Every call takes memlock, works on the free list and the break, and gives memlock back. What is held
+under memlock is plain synchronous code, as in Go, where it runs on the system stack.
+
+Differences between releases, all from the release table: 1.24.0 to 1.24.4 return from
+sysReserveAlignedSbrk's free-list path with memlock held; from 1.27 sysFreeOS(nil) does nothing.
+"""
+
+from __future__ import annotations
+
+from gorun_mem.runtime.brk import Break, align_up
+from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.freelist import FreeList
+from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.releases import Platform, Release
+from gorun_mem.runtime.sink import Sink
+
+
+class SbrkLayer(OSLayer):
+    """The free list, the break and memlock, as one OS layer.
+
+    Args:
+        release: gives the behaviour.
+        platform: gives word and page size.
+        brk: the break, with the memory that it lies in.
+        memlock: the mutex around everything.
+        mem_debug: Go's memDebug; memCheck runs after each change.
+        faithful: True does what Go does with an illegal free, False refuses it.
+        use_index: False makes the free list walk as Go does.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        platform: Platform,
+        brk: Break,
+        memlock: Lock,
+        *,
+        mem_debug: bool = False,
+        faithful: bool = False,
+        use_index: bool = True,
+    ) -> None:
+        super().__init__(release, platform, brk.memory, memlock, faithful=faithful)
+        self.brk = brk
+        self._freelist = FreeList(
+            brk.memory,
+            brk.mem_round,
+            search_function=(
+                "memAllocNoGrow" if release.behaviour.is_sbrk_platform else "memAlloc"
+            ),
+            mem_debug=mem_debug,
+            use_index=use_index,
+        )
+        self._path = ""
+        self._cleared_before = 0
+        self._grown_before = 0
+
+    def __repr__(self) -> str:
+        return f"<SbrkLayer {self.release.name} {self.platform.name} {self.brk!r}>"
+
+    @property
+    def sink(self) -> Sink | None:
+        """Who is told what happens; None costs nothing."""
+        return self._sink
+
+    @sink.setter
+    def sink(self, sink: Sink | None) -> None:
+        self._sink = self.brk.sink = self._freelist.sink = sink
+
+    @property
+    def bloc(self) -> int:
+        """The runtime's break."""
+        return self.brk.bloc
+
+    @property
+    def bloc_max(self) -> int:
+        """The system's break."""
+        return self.brk.bloc_max
+
+    @property
+    def pages(self) -> int:
+        """Size of the memory in pages of 64 KiB; 0 on Plan 9."""
+        return self.brk.pages
+
+    @property
+    def freelist(self) -> FreeList:
+        """The free list."""
+        return self._freelist
+
+    # The calls.
+
+    async def sys_alloc_os(self, n: int, purpose: str = "") -> int:
+        """sysAllocOS: `n` bytes of zeroed memory.
+
+        Args:
+            n: bytes; rounded up to pages.
+            purpose: what for, for the log.
+
+        Returns:
+            The address, or 0 where memory could not grow.
+        """
+        if self._sink is not None:
+            self._sink.mem_call("sysAllocOS", 0, n, 0, purpose)
+        await self.memlock.lock("runtime.sysAllocOS")
+        p = self._mem_alloc(n)
+        self._freelist.mem_check()
+        self._settle("sysAllocOS", 0, n, 0, purpose, p, n, p != 0, handed=n)
+        await self.memlock.unlock("runtime.sysAllocOS")
+        return p
+
+    async def sys_free_os(self, v: int, n: int, purpose: str = "") -> None:
+        """sysFreeOS: give back [v, v+n).
+
+        At the end of memory, which is told by v+n as it is, not rounded, the break is lowered; any
+        other range goes to the free list, rounded up to pages.
+
+        Args:
+            v: address.
+            n: bytes.
+            purpose: what for, for the log.
+
+        Raises:
+            IllegalUse: not faithful, and the range is not the caller's to free; nothing changed.
+        """
+        if v == 0 and self.release.behaviour.nil_free_is_noop:
+            return
+        if self._sink is not None:
+            self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
+        await self.memlock.lock("runtime.sysFreeOS")
+        at_end = (v + n) & self.platform.word_mask == self.brk.bloc
+        changed = n if at_end else self.brk.mem_round(n)
+        if self.ledger is not None:
+            refusal = self._free_refusal(v, n, changed)
+            if refusal is not None:
+                await self._refuse("sysFreeOS", v, n, purpose, refusal)
+        if at_end:
+            self._path = "end_of_memory"
+            self.memory.clear(v, n)
+            self._freelist.cleared_bytes += n
+            self.brk.lower(n)
+        else:
+            self._path = "memfree"
+            self._freelist.mem_free(v, n)
+            self._freelist.mem_check()
+        if self.ledger is not None:
+            self.ledger.freed(v, changed, "sysFreeOS", self.whoami())
+        self._settle("sysFreeOS", v, n, 0, purpose, 0, n, True)
+        await self.memlock.unlock("runtime.sysFreeOS")
+
+    async def sys_reserve_os(self, v: int, n: int, purpose: str = "") -> int:
+        """sysReserveOS: `n` bytes, at `v` unless that is nil.
+
+        A hint is honoured only where it is the break itself; otherwise the answer is 0, and neither
+        the free list nor the break is tried.
+
+        Args:
+            v: the address asked for, or 0 for anywhere.
+            n: bytes; rounded up to pages.
+            purpose: what for, for the log.
+
+        Returns:
+            The address, or 0. On wasm from 1.21 to 1.23 a hint at the break gives another address.
+        """
+        if self._sink is not None:
+            self._sink.mem_call("sysReserveOS", v, n, 0, purpose)
+        await self.memlock.lock("runtime.sysReserveOS")
+        p = 0
+        self._path = "hint_miss"
+        if v == self.brk.bloc:
+            p = self.brk.sbrk(n)
+            self._path = "hint" if p else "fail"
+        if p == 0 and v == 0:
+            p = self._mem_alloc(n)
+            self._freelist.mem_check()
+        self._settle("sysReserveOS", v, n, 0, purpose, p, n, p != 0, handed=n)
+        await self.memlock.unlock("runtime.sysReserveOS")
+        return p
+
+    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+        """sysReserveAlignedSbrk: `size` bytes at a multiple of `align`.
+
+        From the free list where a block of size+align is free, both ends going back to it;
+        otherwise the break is rounded up and what is skipped goes to the free list.
+
+        Args:
+            size: bytes.
+            align: a power of two.
+
+        Returns:
+            (address, size), or (0, 0) where memory could not grow.
+        """
+        behaviour = self.release.behaviour
+        if not behaviour.is_sbrk_platform:
+            return await super().sys_reserve_aligned_sbrk(size, align)
+        if self._sink is not None:
+            self._sink.mem_call("sysReserveAlignedSbrk", 0, size, align, "")
+        await self.memlock.lock("runtime.sysReserveAlignedSbrk")
+        mask = self.platform.word_mask
+        leaked = False
+        base = self._freelist.mem_alloc_no_grow((size + align) & mask)
+        if base:
+            p = self._trim(base, size, align)
+            self._path = "aligned_freelist"
+            leaked = behaviour.leaks_memlock
+        else:
+            p, size = self._sbrk_aligned(size, align)
+        self._settle(
+            "sysReserveAlignedSbrk", 0, size, align, "", p, size, p != 0, handed=size, exact=True
+        )
+        if not leaked:
+            await self.memlock.unlock("runtime.sysReserveAlignedSbrk")
+        return p, size
+
+    # Under memlock.
+
+    def _mem_alloc(self, n: int) -> int:
+        """memAlloc: from the free list, or else from the break."""
+        p = self._freelist.mem_alloc_no_grow(n)
+        if p:
+            self._path = "freelist"
+            return p
+        p = self.brk.sbrk(n)
+        self._path = "sbrk" if p else "fail"
+        return p
+
+    def _trim(self, base: int, size: int, align: int) -> int:
+        mask = self.platform.word_mask
+        start = align_up(base, align, mask)
+        if start > base:
+            self._freelist.mem_free(base, start - base, "align_head")
+        end = (start + size) & mask
+        behind = (base + size + align - end) & mask
+        if behind > 0:
+            self._freelist.mem_free(end, behind, "align_tail")
+        self._freelist.mem_check()
+        return start
+
+    def _sbrk_aligned(self, size: int, align: int) -> tuple[int, int]:
+        mask = self.platform.word_mask
+        p = align_up(self.brk.bloc, align, mask)
+        got = self.brk.sbrk((p + size - self.brk.bloc) & mask)
+        self._path = "aligned_sbrk"
+        if got == 0:
+            self._path = "fail"
+            return 0, 0
+        if p != got:
+            self._freelist.mem_free(got, (p - got) & mask, "align_skip")
+            self._freelist.mem_check()
+        return p, size
+
+    # The ledger, the log and the clock.
+
+    def _free_refusal(self, v: int, n: int, changed: int) -> IllegalUse | None:
+        assert self.ledger is not None
+        what = f"free of [{v:#x}, {v + n:#x})"
+        if v == 0:
+            return IllegalUse(
+                f"{what} refused: freeing nil faults in every release before go1.27 "
+                f"(this is {self.release.name}); free only what an allocation returned"
+            )
+        if n == 0:
+            return IllegalUse(
+                f"{what} refused: Go would put a header of {2 * self.platform.word_size} bytes "
+                "into memory that stays in use; free at least one byte"
+            )
+        return self.ledger.refusal(v, changed, what)
+
+    async def _refuse(self, fn: str, v: int, n: int, purpose: str, refusal: IllegalUse) -> None:
+        self._path = "fail"
+        self._settle(fn, v, n, 0, purpose, 0, n, False)
+        await self.memlock.unlock(f"runtime.{fn}")
+        raise refusal
+
+    def _settle(
+        self,
+        fn: str,
+        v: int,
+        n: int,
+        align: int,
+        purpose: str,
+        p: int,
+        size: int,
+        ok: bool,
+        *,
+        handed: int = 0,
+        exact: bool = False,
+    ) -> None:
+        """What every call does before it gives memlock back: book, charge and report."""
+        if self.ledger is not None and handed and p:
+            got = handed if exact else self.brk.mem_round(handed)
+            self.ledger.handed_out(p, got, fn, self.whoami())
+        if self.charge is None and self._sink is None:
+            return
+        freelist = self._freelist
+        cleared = freelist.cleared_bytes - self._cleared_before
+        grown = self.brk.grown_pages - self._grown_before
+        self._cleared_before += cleared
+        self._grown_before += grown
+        if self.charge is not None:
+            if cleared:
+                self.charge("clear", cleared)
+            if grown:
+                self.charge("grow", grown)
+        if self._sink is not None:
+            self._sink.mem_return(
+                fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,
+                self.brk.pages, self.brk.bloc, self.brk.bloc_max,
+                freelist.total_bytes, freelist.count, freelist.largest,
+            )  # fmt: skip
+            freelist.search_steps = 0
