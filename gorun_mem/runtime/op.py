@@ -26,6 +26,7 @@ from enum import Enum
 from typing import Any, Final, Protocol, TypeVar
 
 from gorun_mem.runtime.errors import Deadlock
+from gorun_mem.runtime.m import MState
 
 T = TypeVar("T")
 
@@ -59,6 +60,25 @@ class Scheduler(Protocol):
     def charge(self, kind: str, units: int) -> None:
         """Add the cost of work done inside the running step: bytes cleared, pages grown."""
 
+    @property
+    def cpus(self) -> int:
+        """How many Ms run at once; Go's ncpu, which decides whether a lock spins at all."""
+
+    def choice(self, m: MLike, n: int, label: str) -> int:
+        """One of 0 to n-1, recorded with the schedule; Go's cheaprandn.
+
+        Args:
+            m: who asks.
+            n: how many there are to choose from, at least 1.
+            label: what is chosen, such as "spinbit.tail_wake".
+        """
+
+    def sleep_until(self, m: MLike, t_ns: int) -> None:
+        """Unpark `m` at virtual time `t_ns` unless somebody has before.
+
+        Called inside the step of `m` that returns PARKED; an earlier `unpark` cancels it.
+        """
+
 
 class MLike(Protocol):
     """An M as operations and mutexes see it; Go's `m` of runtime2.go."""
@@ -67,6 +87,8 @@ class MLike(Protocol):
     """Number from 1; 0 is the scenario itself."""
     locks: int
     """Runtime locks held, as Go counts them in `gp.m.locks`."""
+    go: MState
+    """What else Go's `m` holds for the mutexes: `nextwaitm`, the semaphore, locks held."""
 
     @property
     def sched(self) -> Scheduler:
@@ -108,22 +130,20 @@ class Op:
 class SoloM:
     """The only M of a runtime that has no scheduler: operation scripts and recordings."""
 
-    __slots__ = ("clock_ns", "id", "locks")
+    __slots__ = ("go", "id", "locks", "now_ns", "sched", "wake_ns")
+
+    cpus = 1
 
     def __init__(self, id: int = 1) -> None:
         self.id = id
         self.locks = 0
-        self.clock_ns = 0
-
-    @property
-    def sched(self) -> SoloM:
+        self.go = MState()
+        self.now_ns = 0
+        """Virtual time: moves only when the M sleeps for a time."""
+        self.wake_ns = -1
+        """When the sleeping M wakes by itself; -1: never."""
+        self.sched = self
         """A lone M is its own scheduler."""
-        return self
-
-    @property
-    def now_ns(self) -> int:
-        """Virtual time: stands still, for nothing is waited for."""
-        return self.clock_ns
 
     def unpark(self, m: MLike) -> None:
         """Nobody else could be parked."""
@@ -133,6 +153,14 @@ class SoloM:
 
     def charge(self, kind: str, units: int) -> None:
         """Work costs a lone M nothing."""
+
+    def choice(self, m: MLike, n: int, label: str) -> int:
+        """A lone M draws no lots."""
+        return 0
+
+    def sleep_until(self, m: MLike, t_ns: int) -> None:
+        """The M sleeps until `t_ns`, for nobody could wake it before."""
+        self.wake_ns = t_ns
 
 
 def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
@@ -147,11 +175,19 @@ def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
             if not op.begin(m):
                 raise Deadlock(f"M{m.id} waits to {op.kind} {op.obj} and there is no other M")
             result = op.step(m)
-            while result is MORE:
+            while result is MORE or result is PARKED:
+                if result is PARKED:
+                    _sleep(m, op)
                 result = op.step(m)
-            if result is PARKED:
-                raise Deadlock(f"M{m.id} sleeps in {op.kind} {op.obj} and there is no other M")
             op = coro.send(result)
     except StopIteration as stop:
         value: T = stop.value
         return value
+
+
+def _sleep(m: SoloM, op: Op) -> None:
+    """Let the time pass until the lone M wakes by itself."""
+    if m.wake_ns < 0:
+        raise Deadlock(f"M{m.id} sleeps in {op.kind} {op.obj} and there is no other M")
+    m.now_ns = max(m.now_ns, m.wake_ns)
+    m.wake_ns = -1

@@ -1,0 +1,511 @@
+"""What all runtime mutexes share: operations as state machines, and the book of who had the lock.
+
+Go's `lock2` and `unlock2` (lock_*.go) are loops around single atomic accesses. Here each is an
+operation whose states are methods, one for every access that another M could see; `step` runs the
+method that `pc` names. An algorithm's file holds those methods and nothing else. Everything that
+the log and the statistics need is told to `Mutex` by four calls: `_waits`, `_acquired`, `_released`
+and `_woke`. They cost nothing of the algorithm and change nothing of it.
+
+A machine is data: `snapshot` is a hashable tuple of the state's name and the registers, `restore`
+sets them, so a search may visit each state of several Ms once.
+
+A lock that is got at the first access and wanted by nobody else pays for a tuple in a list. Times
+come from `m.sched.now_ns`.
+
+Rejected: a coroutine per operation (a switch for each access, and no snapshot), and an enum for
+`pc` (a name reads as well in a report and costs no conversion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from gorun_mem.runtime.errors import Fault, Throw
+from gorun_mem.runtime.m import m_number
+from gorun_mem.runtime.mutex.statistics import Convoy, LockStatistics, Tally
+from gorun_mem.runtime.op import MORE, MLike, Op
+
+if TYPE_CHECKING:
+    from gorun_mem.runtime.mutex.rank import RankChecks
+    from gorun_mem.runtime.sink import Sink
+
+KEY: Final = "key"
+"""The access is to the lock's own words."""
+CPU: Final = "cpu"
+"""The access is to nothing shared: the M spins or yields."""
+SEMA: Final = "waitsema"
+"""The access is to the M's own semaphore."""
+WAKEE: Final = "wakee"
+"""The access is to the semaphore of the M at address `wakem`."""
+
+Step = TypeVar("Step", bound=Callable[..., object])
+
+
+def state(kind: str, on: str = KEY) -> Callable[[Step], Step]:
+    """Mark a method of a `MutexOp` as a state that makes one access.
+
+    Args:
+        kind: the access, such as "atomic.cas".
+        on: what it touches: KEY, CPU, SEMA or WAKEE.
+    """
+
+    def mark(method: Step) -> Step:
+        method.access = (kind, on)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
+"""Kinds of access that change nothing another M can see."""
+
+
+class MutexOp(Op):
+    """A lock or unlock under way.
+
+    Args:
+        mutex: whose.
+    """
+
+    __slots__ = ("_run", "mutex", "reads_only", "site")
+
+    FIRST: ClassVar[str]
+    """The state it starts in."""
+    REGISTERS: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold what Go keeps in local variables, set when FIRST is left."""
+    STATES: ClassVar[dict[str, tuple[Callable[..., object], str, str, bool]]] = {}
+    """State -> its method, kind of access, what it touches, whether it only reads."""
+
+    reads_only: bool
+
+    def __init_subclass__(cls) -> None:
+        """Gather the states; one that overrides a state keeps its access unless it says so."""
+        states = dict(cls.STATES)
+        for name, method in vars(cls).items():
+            access = getattr(method, "access", None)
+            if access is not None:
+                states[name] = (method, *access, access[0] in READS)
+            elif name in states:
+                states[name] = (method, *states[name][1:])
+        cls.STATES = states
+
+    def __init__(self, mutex: Mutex) -> None:
+        self.mutex: Any = mutex
+        self.site = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Go to the first state."""
+        self._run, self.kind, _, self.reads_only = self.STATES[self.FIRST]
+        self.obj = self.mutex.key_obj
+
+    def step(self, m: MLike) -> object:
+        """Make the access of the state the machine is in."""
+        return self._run(self, m)
+
+    @property
+    def pc(self) -> str:
+        """The name of the state whose access comes next."""
+        return self._run.__name__
+
+    def goto(self, m: MLike, pc: str) -> Any:
+        """Let the next step be state `pc`; returns MORE, for the caller to return."""
+        self._run, self.kind, on, self.reads_only = self.STATES[pc]
+        if on is KEY:
+            self.obj = self.mutex.key_obj
+        elif on is WAKEE:
+            self.obj = f"m{m_number(self.wakem)}.waitsema"  # type: ignore[attr-defined]
+        else:
+            self.obj = f"m{m.id}.{on}"
+        return MORE
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The state's name and the registers; hashable."""
+        pc = self._run.__name__
+        if pc == self.FIRST:
+            return (pc,)
+        return (pc, *[getattr(self, name) for name in self.REGISTERS])
+
+    def restore(self, m: MLike, snapshot: tuple[object, ...]) -> None:
+        """Go back to what `snapshot` returned."""
+        for name, value in zip(self.REGISTERS, snapshot[1:], strict=False):
+            setattr(self, name, value)
+        pc = snapshot[0]
+        assert isinstance(pc, str)
+        self.goto(m, pc)
+
+
+class LockOp(MutexOp):
+    """Go's `lock2`."""
+
+    __slots__ = ("bypassed", "m_id", "sleeps", "spins", "wait_since_ns")
+
+    # Set by Mutex._waits, not before: a lock that is free needs none of it.
+    m_id: int
+    wait_since_ns: int
+    spins: int
+    sleeps: int
+    bypassed: int
+
+
+class UnlockOp(MutexOp):
+    """Go's `unlock2`."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock.
+
+    Args:
+        m: number of the M.
+        site: the Go function that took it.
+        since_ns: when.
+    """
+
+    m: int
+    site: str
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Who waits for a lock.
+
+    Args:
+        m: number of the M.
+        site: the Go function that wants it.
+        since_ns: since when.
+        state: where in the algorithm the M is, such as "sleep".
+        spins: procyields and osyields so far.
+        sleeps: sleeps so far.
+        bypassed: how many Ms that came later got the lock first.
+    """
+
+    m: int
+    site: str
+    since_ns: int
+    state: str
+    spins: int
+    sleeps: int
+    bypassed: int
+
+
+class Mutex:
+    """A runtime mutex; the base of all algorithms.
+
+    Args:
+        name: the lock's name in the log, such as "memlock".
+        rank: its rank's name in `rank.py`; "LEAF" is what Go gives a lock that has none.
+        sink: where events go, None for nowhere.
+        locks_delta: what a lock adds to `m.locks`: 1, and 16 from 1.27.
+        ranks: checks the order of locks, None for no check as in an ordinary build of Go.
+    """
+
+    __slots__ = (
+        "_convoy_acquisitions",
+        "_convoy_longest",
+        "_convoy_since_ns",
+        "_convoys",
+        "_handoffs",
+        "_hold",
+        "_lock_ops",
+        "_queue_depth_max",
+        "_tally",
+        "_unlock_ops",
+        "_waiting",
+        "_woken",
+        "key",
+        "key_obj",
+        "locks_delta",
+        "name",
+        "owner",
+        "owner_site",
+        "prev_owner_m",
+        "rank",
+        "ranks",
+        "since_ns",
+        "sink",
+    )
+
+    algorithm: ClassVar[str]
+    lock_op: ClassVar[type[LockOp]]
+    unlock_op: ClassVar[type[UnlockOp]]
+
+    def __init__(
+        self,
+        name: str = "memlock",
+        rank: str = "LEAF",
+        sink: Sink | None = None,
+        *,
+        locks_delta: int = 1,
+        ranks: RankChecks | None = None,
+    ) -> None:
+        self.name = name
+        self.rank = rank
+        self.sink = sink
+        self.locks_delta = locks_delta
+        self.ranks = ranks
+        self._lock_ops: list[LockOp] = []  # through and in their first state: to use again
+        self._unlock_ops: list[UnlockOp] = []
+        self.key = 0
+        self.key_obj = f"{name}.key"
+        self.owner: MLike | None = None
+        """Who holds it, None where nobody does."""
+        self.owner_site = ""
+        """The Go function that took it."""
+        self.since_ns = 0
+        """When the owner got it."""
+        self.prev_owner_m = 0
+        self._waiting: dict[int, LockOp] = {}  # by M, in the order they came
+        self._hold: LockOp | None = None  # the owner's operation, if it had to wait
+        self._woken = 0  # the M that the latest release woke
+        self._tally = Tally()
+        self._queue_depth_max = 0
+        self._handoffs = 0
+        self._convoys = 0
+        self._convoy_since_ns = 0
+        self._convoy_acquisitions = 0
+        self._convoy_longest = Convoy()
+
+    def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
+        """Take the behaviour of Go 1.`minor`; see `gorun_mem.runtime.mutex.make`."""
+
+    # What the memory layer calls
+
+    def lock(self, site: str = "") -> LockOp:
+        """The operation of taking the lock; Go's `lock`.
+
+        Args:
+            site: the Go function that calls, such as "runtime.sysAllocOS".
+        """
+        pool = self._lock_ops
+        op = pool.pop() if pool else self.lock_op(self)
+        op.site = site
+        return op
+
+    def unlock(self, site: str = "") -> UnlockOp:
+        """The operation of giving it back; Go's `unlock`."""
+        pool = self._unlock_ops
+        op = pool.pop() if pool else self.unlock_op(self)
+        op.site = site
+        return op
+
+    # What anyone may ask
+
+    @property
+    def holder(self) -> Holder | None:
+        """Who holds the lock, where and since when; None where nobody does."""
+        owner = self.owner
+        return None if owner is None else Holder(owner.id, self.owner_site, self.since_ns)
+
+    @property
+    def waiters(self) -> tuple[Waiter, ...]:
+        """Who waits and since when, in the order they came."""
+        return tuple(
+            Waiter(m, op.site, op.wait_since_ns, op.pc, op.spins, op.sleeps, op.bypassed)
+            for m, op in self._waiting.items()
+        )
+
+    def statistics(self) -> LockStatistics:
+        """What was counted so far; costs a pass over the distinct records."""
+        tally = self._tally
+        running = self._running()
+        waits, contended, holds, by_m, by_site = tally.summary(running)
+        spins, sleeps, bypasses = tally.totals()
+        return LockStatistics(
+            name=self.name,
+            mutex=self.algorithm,
+            acquisitions=holds.count + len(running),
+            contended=contended.count,
+            wait_ns=waits,
+            contended_wait_ns=contended,
+            hold_ns=holds,
+            spins=spins,
+            sleeps=sleeps,
+            bypasses_max=max([bypasses, *(op.bypassed for op in self._waiting.values())]),
+            queue_depth_max=self._queue_depth_max,
+            convoys=self._convoys,
+            convoy_longest=self._convoy_longest,
+            handoffs=self._handoffs,
+            waiting=len(self._waiting),
+            by_m=by_m,
+            by_site=by_site,
+        )
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The words that Ms share; hashable."""
+        return (self.key,)
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        """Go back to what `snapshot` returned."""
+        (self.key,) = snapshot  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        holder = self.holder
+        held = f"held by M{holder.m} since {holder.since_ns} ns" if holder else "free"
+        return f"<{self.algorithm} mutex {self.name}: {held}, {len(self._waiting)} waiting>"
+
+    # What the algorithms tell
+
+    def _waits(self, m: MLike, op: LockOp) -> None:
+        """`m` found the lock taken and begins to wait."""
+        now = m.sched.now_ns
+        op.m_id = m.id
+        op.wait_since_ns = now
+        op.spins = op.sleeps = op.bypassed = 0
+        waiting = self._waiting
+        if self.sink is not None:
+            owner = self.owner
+            self.sink.lock_wait(
+                self.name,
+                op.site,
+                owner.id if owner else 0,
+                owner.go.op_id if owner else 0,
+                len(waiting),
+                tuple(waiting),
+                tuple([lock.name for lock in m.go.held]),
+            )
+        if not waiting:
+            self._convoys += 1
+            self._convoy_since_ns = now
+            self._convoy_acquisitions = 0
+        waiting[m.id] = op
+        if len(waiting) > self._queue_depth_max:
+            self._queue_depth_max = len(waiting)
+
+    def _acquired(self, m: MLike, op: LockOp) -> None:
+        """`m` has the lock from this access on."""
+        self.owner = m
+        self.owner_site = op.site
+        self.since_ns = m.sched.now_ns
+        m.go.held.append(self)
+        if self._waiting or self.sink is not None:
+            self._acquired_among_others(m, op)
+        else:
+            self._lock_ops.append(op)
+
+    def _acquired_among_others(self, m: MLike, op: LockOp) -> None:
+        """The rest of `_acquired` where somebody waits or listens."""
+        waiting = self._waiting
+        contended = waiting.get(m.id) is op
+        wait_ns = spins = sleeps = bypassed = 0
+        if contended:
+            wait_ns = self.since_ns - op.wait_since_ns
+            spins, sleeps, bypassed = op.spins, op.sleeps, op.bypassed
+            self._pass_by(op)
+            del waiting[m.id]
+            self._hold = op
+            self._tally.fresh_waits.append((m.id, op.site, wait_ns, spins, sleeps, bypassed))
+            self._handoffs += self._woken == m.id
+        else:
+            self._pass_by(None)
+        self._woken = 0
+        if waiting or contended:
+            self._convoy_acquisitions += 1
+            if not waiting:
+                self._end_convoy()
+        if self.sink is not None:
+            self.sink.lock_acquire(
+                self.name,
+                op.site,
+                contended,
+                wait_ns,
+                spins,
+                sleeps,
+                bypassed,
+                len(waiting),
+                self.prev_owner_m,
+            )
+
+    def _pass_by(self, winner: LockOp | None) -> None:
+        """Count a bypass for all who came before `winner`; all who wait, if it never waited."""
+        for op in self._waiting.values():
+            if op is winner:
+                return
+            op.bypassed += 1
+
+    def _end_convoy(self) -> None:
+        length_ns = self.since_ns - self._convoy_since_ns
+        longest = self._convoy_longest
+        if (length_ns, self._convoy_acquisitions) > (longest.length_ns, longest.acquisitions):
+            self._convoy_longest = Convoy(length_ns, self._convoy_acquisitions)
+
+    def _released(self, m: MLike, op: UnlockOp, next_m: int = 0) -> None:
+        """`m` gave the lock back with this access.
+
+        Args:
+            m: who.
+            op: its unlock.
+            next_m: the M that it wakes, where this access decides that; 0: none or not known yet.
+        """
+        owner = self.owner
+        if owner is None:  # unlock of an unlocked lock: Go's code throws or faults by itself
+            return
+        owner.go.held.remove(self)
+        hold_ns = m.sched.now_ns - self.since_ns
+        fresh = self._tally.fresh_holds
+        fresh.append((owner.id, self.owner_site, hold_ns))
+        if len(fresh) >= Tally.FOLD_AT:
+            self._tally.fold()
+        self.prev_owner_m = owner.id
+        if self.sink is not None:
+            self._log_release(m, op, hold_ns, next_m)
+        self._hold = None
+        self.owner = None
+
+    def _log_release(self, m: MLike, op: UnlockOp, hold_ns: int, next_m: int) -> None:
+        hold, since, now = self._hold, self.since_ns, m.sched.now_ns
+        blocked_ns = sum([now - max(w.wait_since_ns, since) for w in self._waiting.values()])
+        assert self.sink is not None
+        self.sink.lock_release(
+            self.name,
+            op.site,
+            hold_ns,
+            since - hold.wait_since_ns if hold else 0,
+            hold is not None,
+            hold.spins if hold else 0,
+            hold.sleeps if hold else 0,
+            blocked_ns,
+            tuple(self._waiting),
+            next_m,
+        )
+
+    def _woke(self, m_id: int) -> None:
+        """The release that is under way wakes M `m_id`."""
+        self._woken = m_id
+
+    def _running(self) -> list[tuple[int, str]]:
+        """(m, site) of holds that have not ended."""
+        return [] if self.owner is None else [(self.owner.id, self.owner_site)]
+
+    def _throw(self, m: MLike, op: MutexOp, error_type: str, text: str, *printed: str) -> Throw:
+        """Go's `throw(text)`, logged; the caller raises it.
+
+        Args:
+            m: whose call it is.
+            op: the call.
+            error_type: a short name for the log, such as "self_deadlock".
+            text: Go's text.
+            printed: lines that Go prints before.
+        """
+        owner_m, owner_site = self._log_throw(op, error_type)
+        context: dict[str, int | str] = {"lock": self.name, "m": m.id, "site": op.site}
+        if owner_m:
+            context |= {"owner_m": owner_m, "owner_site": owner_site, "since_ns": self.since_ns}
+        return Throw(text, *printed, **context)
+
+    def _fault(self, op: MutexOp, error_type: str, address: int, detail: str) -> Fault:
+        """A stray access of the lock's code, logged; the caller raises it."""
+        self._log_throw(op, error_type)
+        return Fault(address, detail)
+
+    def _log_throw(self, op: MutexOp, error_type: str) -> tuple[int, str]:
+        owner = self.owner
+        who = (owner.id, self.owner_site) if owner else (0, "")
+        if self.sink is not None:
+            self.sink.lock_throw(self.name, op.site, error_type, *who)
+        return who

@@ -1,0 +1,109 @@
+"""A plain first-in first-out mutex; no Go release has it.
+
+An M that asks while the lock is taken goes to the end of a queue and sleeps; a release hands the
+lock to the head, which owns it from then on, so nobody who comes later gets it first. It is the
+yardstick for what Go's mutexes give up in fairness to gain in throughput, and the cheapest to
+explore: one step to ask, one to give back, one to go on after a wait.
+
+The order is that of the steps that ask. Unlocking it unlocked throws what the other mutexes throw.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp, state
+from gorun_mem.runtime.op import PARKED, MLike
+
+if TYPE_CHECKING:
+    from gorun_mem.runtime.mutex.rank import RankChecks
+    from gorun_mem.runtime.sink import Sink
+
+
+class QueueLock(LockOp):
+    """Ask for the lock, and wait for one's turn."""
+
+    __slots__ = ()
+    FIRST = "acquire"
+
+    @state("acquire")
+    def acquire(self, m: MLike) -> object:
+        """Take the lock or join the queue."""
+        mutex: QueueMutex = self.mutex
+        if mutex.ranks is not None:
+            mutex.ranks.before_lock(m, mutex, self)
+        if m.locks < 0:
+            raise mutex._throw(m, self, "lock_count", "runtime·lock: lock count")
+        m.locks += mutex.locks_delta
+        if not mutex.key:
+            mutex.key = m.id
+            mutex._acquired(m, self)
+            return None
+        mutex._waits(m, self)
+        mutex.queue.append(m)
+        self.sleeps += 1
+        self.goto(m, "own")
+        return PARKED
+
+    @state("acquire")
+    def own(self, m: MLike) -> object:
+        """Go on as the owner that the release before has made of this M."""
+        mutex: QueueMutex = self.mutex
+        assert mutex.key == m.id
+        mutex._acquired(m, self)
+        return None
+
+
+class QueueUnlock(UnlockOp):
+    """Give the lock to the head of the queue."""
+
+    __slots__ = ()
+    FIRST = "release"
+
+    @state("release")
+    def release(self, m: MLike) -> object:
+        """Hand the lock over, or leave it free."""
+        mutex: QueueMutex = self.mutex
+        if mutex.ranks is not None:
+            mutex.ranks.before_unlock(m, mutex, self)
+        if not mutex.key:
+            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+        m.locks -= mutex.locks_delta
+        if m.locks < 0:
+            raise mutex._throw(m, self, "lock_count", "runtime·unlock: lock count")
+        if not mutex.queue:
+            mutex.key = 0
+            mutex._released(m, self)
+            mutex._unlock_ops.append(self)
+            return None
+        heir = mutex.queue.pop(0)
+        mutex.key = heir.id
+        mutex._released(m, self, heir.id)
+        mutex._woke(heir.id)
+        m.sched.unpark(heir)
+        return None
+
+
+class QueueMutex(Mutex):
+    """A FIFO mutex with direct handoff; `key` is the number of the owning M."""
+
+    __slots__ = ("queue",)
+    algorithm = "queue"
+    lock_op = QueueLock
+    unlock_op = QueueUnlock
+
+    def __init__(
+        self,
+        name: str = "memlock",
+        rank: str = "LEAF",
+        sink: Sink | None = None,
+        *,
+        locks_delta: int = 1,
+        ranks: RankChecks | None = None,
+    ) -> None:
+        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+        self.queue: list[MLike] = []
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The owner and the queue."""
+        return (self.key, *[m.id for m in self.queue])

@@ -1,0 +1,268 @@
+"""What a mutex counted, exactly.
+
+Go itself keeps only a sampled total of mutex wait time (`/sync/mutex/wait/total:seconds`); here
+every acquisition counts. A mutex gathers histograms of distinct values, which are few in virtual
+time, so percentiles are exact and not estimated from buckets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Exact figures over a multiset of ns values.
+
+    Args:
+        values: (value, how often), ascending.
+    """
+
+    values: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, histogram: Mapping[int, int]) -> Distribution:
+        """The distribution of `histogram`, value -> how often."""
+        return cls(tuple(sorted((v, n) for v, n in histogram.items() if n)))
+
+    @property
+    def count(self) -> int:
+        """How many values."""
+        return sum(n for _, n in self.values)
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return sum(v * n for v, n in self.values)
+
+    @property
+    def min(self) -> int:
+        """The least, 0 where there is none."""
+        return self.values[0][0] if self.values else 0
+
+    @property
+    def max(self) -> int:
+        """The greatest, 0 where there is none."""
+        return self.values[-1][0] if self.values else 0
+
+    @property
+    def mean(self) -> float:
+        """The arithmetic mean, 0.0 where there is none."""
+        return self.total / self.count if self.values else 0.0
+
+    def percentile(self, percent: float) -> int:
+        """The least value that at least `percent` of the values do not exceed (nearest rank)."""
+        count = self.count
+        if not count:
+            return 0
+        # Scaled to integers: 99.9 of 1000 values is the 999th, which float rounding would miss.
+        rank = max(1, -(-count * round(percent * 1000) // 100_000))
+        seen = 0
+        for value, times in self.values:
+            seen += times
+            if seen >= rank:
+                return value
+        return self.max
+
+    @property
+    def p50(self) -> int:
+        """The median, nearest rank."""
+        return self.percentile(50)
+
+    @property
+    def p90(self) -> int:
+        """The 90th percentile."""
+        return self.percentile(90)
+
+    @property
+    def p99(self) -> int:
+        """The 99th percentile."""
+        return self.percentile(99)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one M, or one site, had of a lock.
+
+    Args:
+        acquisitions: how often it got the lock.
+        contended: how many of these had to wait.
+        wait_ns: how long it waited, summed.
+        hold_ns: how long it held, summed over finished holds.
+    """
+
+    acquisitions: int = 0
+    contended: int = 0
+    wait_ns: int = 0
+    hold_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Convoy:
+    """A maximal time in which at least one M waited.
+
+    Args:
+        length_ns: how long it lasted.
+        acquisitions: how often the lock was got in it.
+    """
+
+    length_ns: int = 0
+    acquisitions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LockStatistics:
+    """What `Mutex.statistics()` returns.
+
+    Args:
+        name: the lock's name.
+        mutex: the algorithm.
+        acquisitions: how often it was got, a hold that has not ended included.
+        contended: how many of these had to wait.
+        wait_ns: waits over all acquisitions, an uncontended one counting as 0.
+        contended_wait_ns: waits over contended acquisitions only.
+        hold_ns: finished holds.
+        spins: procyields and osyields made by Ms that waited.
+        sleeps: how often an M that waited went to sleep.
+        bypasses_max: the most Ms that, coming later, got the lock before one M.
+        queue_depth_max: the most Ms waiting at once.
+        convoys: how many times the lock went from no M waiting to one.
+        convoy_longest: the longest of these.
+        handoffs: acquisitions by the very M that the release before had woken.
+        waiting: Ms that wait now.
+        by_m: shares by M.
+        by_site: shares by the Go function that took the lock.
+    """
+
+    name: str
+    mutex: str
+    acquisitions: int
+    contended: int
+    wait_ns: Distribution
+    contended_wait_ns: Distribution
+    hold_ns: Distribution
+    spins: int
+    sleeps: int
+    bypasses_max: int
+    queue_depth_max: int
+    convoys: int
+    convoy_longest: Convoy
+    handoffs: int
+    waiting: int
+    by_m: Mapping[int, Share] = field(default_factory=dict)
+    by_site: Mapping[str, Share] = field(default_factory=dict)
+
+    @property
+    def fairness_acquisitions(self) -> float:
+        """Jain's index over the Ms' acquisitions: 1.0 all alike, 1/n one M had all."""
+        return jain(share.acquisitions for share in self.by_m.values())
+
+    @property
+    def fairness_waits(self) -> float:
+        """Jain's index over the Ms' summed waits."""
+        return jain(share.wait_ns for share in self.by_m.values())
+
+    @property
+    def starvation(self) -> float:
+        """The longest wait as a multiple of the median contended wait; 1.0 where nobody waited.
+
+        Infinite where the median is 0 and some M waited longer.
+        """
+        longest, median = self.contended_wait_ns.max, self.contended_wait_ns.p50
+        if not longest:
+            return 1.0
+        return longest / median if median else float("inf")
+
+
+def jain(amounts: Iterable[int]) -> float:
+    """Jain's fairness index, (sum x)^2 / (n * sum x^2); 1.0 where there is nothing to share.
+
+    Source: R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination",
+    DEC-TR-301, 1984.
+    """
+    values = list(amounts)
+    squares = sum(x * x for x in values)
+    return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
+
+
+K = TypeVar("K", int, str)
+
+
+class Tally:
+    """Counts acquisitions and holds as they end; cheap to feed, read seldom.
+
+    Records are appended to lists and folded into counters when a list is long: folding identical
+    tuples costs a fraction of updating half a dozen counters at each unlock.
+    """
+
+    __slots__ = ("_holds", "_waits", "fresh_holds", "fresh_waits")
+
+    FOLD_AT = 4096
+
+    def __init__(self) -> None:
+        self.fresh_holds: list[tuple[int, str, int]] = []
+        """(m, site, hold_ns) of holds that ended."""
+        self.fresh_waits: list[tuple[int, str, int, int, int, int]] = []
+        """(m, site, wait_ns, spins, sleeps, bypassed) of contended acquisitions."""
+        self._holds: Counter[tuple[int, str, int]] = Counter()
+        self._waits: Counter[tuple[int, str, int, int, int, int]] = Counter()
+
+    def fold(self) -> None:
+        """Move the fresh records into the counters."""
+        self._holds.update(self.fresh_holds)
+        self.fresh_holds.clear()
+        self._waits.update(self.fresh_waits)
+        self.fresh_waits.clear()
+
+    def summary(
+        self, running: Iterable[tuple[int, str]]
+    ) -> tuple[Distribution, Distribution, Distribution, dict[int, Share], dict[str, Share]]:
+        """Waits over all, waits over contended, holds, shares by M and by site.
+
+        Args:
+            running: (m, site) of holds that have not ended.
+        """
+        self.fold()
+        holds: Counter[int] = Counter()
+        waits: Counter[int] = Counter()
+        by_m: dict[int, list[int]] = {}
+        by_site: dict[str, list[int]] = {}
+        for (m, site, hold_ns), n in self._holds.items():
+            holds[hold_ns] += n
+            _share(by_m, m, n, 0, 0, hold_ns * n)
+            _share(by_site, site, n, 0, 0, hold_ns * n)
+        for m, site in running:
+            _share(by_m, m, 1, 0, 0, 0)
+            _share(by_site, site, 1, 0, 0, 0)
+        for (m, site, wait_ns, _, _, _), n in self._waits.items():
+            waits[wait_ns] += n
+            _share(by_m, m, 0, n, wait_ns * n, 0)
+            _share(by_site, site, 0, n, wait_ns * n, 0)
+        contended = Distribution.of(waits)
+        waits[0] += sum(sums[0] for sums in by_m.values()) - contended.count
+        return (
+            Distribution.of(waits),
+            contended,
+            Distribution.of(holds),
+            {m: Share(*sums) for m, sums in sorted(by_m.items())},
+            {site: Share(*sums) for site, sums in sorted(by_site.items())},
+        )
+
+    def totals(self) -> tuple[int, int, int]:
+        """Spins and sleeps of all who got the lock, and the most bypasses that one suffered."""
+        self.fold()
+        spins = sleeps = bypassed_max = 0
+        for (_, _, _, spun, slept, bypassed), n in self._waits.items():
+            spins += spun * n
+            sleeps += slept * n
+            bypassed_max = max(bypassed_max, bypassed)
+        return spins, sleeps, bypassed_max
+
+
+def _share(shares: dict[K, list[int]], key: K, *amounts: int) -> None:
+    sums = shares.setdefault(key, [0, 0, 0, 0])
+    for i, amount in enumerate(amounts):
+        sums[i] += amount
