@@ -17,7 +17,7 @@ from gorun_mem.runtime.mem_js import ReserveEndLayer
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
-from gorun_mem.runtime.releases import GiB, MiB, WASM_PAGE, Platform, Release, WasmBreak
+from gorun_mem.runtime.releases import WASM_PAGE, GiB, MiB, Platform, Release, WasmBreak
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:

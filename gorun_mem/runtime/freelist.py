@@ -179,8 +179,11 @@ class FreeList:
             rank = index.rank(position)
             self.search_steps = rank + 1
         if size == n:
-            following = index.after(position)
-            self._link(index.addr_before(position), index.at(following)[0] if following else 0)
+            before, behind = index.links(position)
+            if before:
+                memory.put_word(before, behind)
+            else:
+                self.head = behind
             index.remove(position)
             p = block
         else:
@@ -242,56 +245,48 @@ class FreeList:
             Fault: the range or a header lies outside the memory, or `ap` is nil.
         """
         n = self._round(n)
-        self._memory.check_range(ap, n, "clear")
+        memory = self._memory
+        if ap + n > memory.size:
+            memory.check_range(ap, n, "clear")
         self.cleared_bytes += n
         index = self._index
-        if index is not None and ap and n >= self._header_size:
-            position = index.locate(ap)
-            following = index.after(position)
-            before, before_size = index.at(position) if position else (0, 0)
-            behind, behind_size = index.at(following) if following else (0, 0)
-            clear_of_previous = before + max(before_size, self._header_size) <= ap or not before
-            if clear_of_previous and (ap + n <= behind or not behind):
-                merged_next = ap + n == behind
-                merged_prev = before != 0 and before + before_size == ap
-                self._memory.wipe(ap, n)
-                self._insert(ap, n, before, behind, behind_size, merged_prev, merged_next)
-                size = n + (behind_size if merged_next else 0)
-                if merged_next and following is not None:
-                    if merged_prev:
-                        index.remove(following)
-                    else:
-                        index.move(following, ap, size)
-                if merged_prev and position is not None:
-                    index.resize(position, before_size + size)
-                elif not merged_next:
-                    index.insert_after(position, ap, n)
-                self._report_put(ap, n, merged_prev, merged_next, before, before_size, size, cause)
-                return
-        self._free_walking(ap, n, cause)
-
-    def _insert(
-        self,
-        ap: int,
-        n: int,
-        before: int,
-        behind: int,
-        behind_size: int,
-        merged_prev: bool,
-        merged_next: bool,
-    ) -> None:
-        """Write the header words that Go's memFree leaves behind."""
-        memory = self._memory
+        least = self._header_size
+        if index is None or n < least or not ap:
+            self._free_walking(ap, n, cause)
+            return
+        before, before_size, behind, behind_size, position, following = index.around(ap)
+        end = before + before_size
+        if (before and (end > ap or before + least > ap)) or (behind and ap + n > behind):
+            self._free_walking(ap, n, cause)
+            return
+        memory.wipe(ap, n)
+        merged_prev = end == ap and before != 0
+        size = n
         next_ = behind
-        if merged_next:
+        if following is not None and ap + n == behind:
+            merged_next = True
+            size += behind_size
             next_ = memory.load_word(behind)
-            n += behind_size
             memory.put_header(behind, 0, 0)
-        if merged_prev:
-            memory.put_header(before, next_, memory.load_word(before + self._word_size) + n)
+            if merged_prev:
+                index.remove(following)
+            else:
+                index.move(following, ap, size)
         else:
-            memory.put_header(ap, next_, n)
-            self._link(before, ap)
+            merged_next = False
+            if not merged_prev:
+                index.insert_after(position, ap, n)
+        if merged_prev and position is not None:
+            memory.put_header(before, next_, before_size + size)
+            index.resize(position, before_size + size)
+        else:
+            memory.put_header(ap, next_, size)
+            if before:
+                memory.put_word(before, ap)
+            else:
+                self.head = ap
+        if self.sink is not None:
+            self._report_put(ap, n, merged_prev, merged_next, before, before_size, size, cause)
 
     def _free_walking(self, ap: int, n: int, cause: str) -> None:
         """Go's steps one by one, on whatever the headers say."""

@@ -120,8 +120,8 @@ class ReserveEndLayer(OSLayer):
         ok = memory.grow(pages) >= 0
         if ok:
             memory.reset_data_view()
-            if self.charge is not None:
-                self.charge("grow", pages)
+            if self._charge is not None:
+                self._charge("grow", pages)
         if self._sink is not None:
             self._sink.mem_grow(pages, before, memory.pages, ok, memory.max_pages, memory.grows)
         return ok

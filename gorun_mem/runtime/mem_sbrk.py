@@ -52,6 +52,7 @@ class SbrkLayer(OSLayer):
             mem_debug=mem_debug,
             use_index=use_index,
         )
+        self._mask = platform.word_mask
         self._path = ""
         self._cleared_before = 0
         self._grown_before = 0
@@ -67,6 +68,7 @@ class SbrkLayer(OSLayer):
     @sink.setter
     def sink(self, sink: Sink | None) -> None:
         self._sink = self.brk.sink = self._freelist.sink = sink
+        self._note_watchers()
 
     @property
     def bloc(self) -> int:
@@ -105,7 +107,8 @@ class SbrkLayer(OSLayer):
         await self.memlock.lock("runtime.sysAllocOS")
         p = self._mem_alloc(n)
         self._freelist.mem_check()
-        self._settle("sysAllocOS", 0, n, 0, purpose, p, n, p != 0, handed=n)
+        if self._watched:
+            self._settle("sysAllocOS", 0, n, 0, purpose, p, n, p != 0, handed=n)
         await self.memlock.unlock("runtime.sysAllocOS")
         return p
 
@@ -128,10 +131,9 @@ class SbrkLayer(OSLayer):
         if self._sink is not None:
             self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
         await self.memlock.lock("runtime.sysFreeOS")
-        at_end = (v + n) & self.platform.word_mask == self.brk.bloc
-        changed = n if at_end else self.brk.mem_round(n)
+        at_end = (v + n) & self._mask == self.brk.bloc
         if self.ledger is not None:
-            refusal = self._free_refusal(v, n, changed)
+            refusal = self._free_refusal(v, n, n if at_end else self.brk.mem_round(n))
             if refusal is not None:
                 await self._refuse("sysFreeOS", v, n, purpose, refusal)
         if at_end:
@@ -144,8 +146,10 @@ class SbrkLayer(OSLayer):
             self._freelist.mem_free(v, n)
             self._freelist.mem_check()
         if self.ledger is not None:
-            self.ledger.freed(v, changed, "sysFreeOS", self.whoami())
-        self._settle("sysFreeOS", v, n, 0, purpose, 0, n, True)
+            given = n if at_end else self.brk.mem_round(n)
+            self.ledger.freed(v, given, "sysFreeOS", self.whoami())
+        if self._watched:
+            self._settle("sysFreeOS", v, n, 0, purpose, 0, n, True)
         await self.memlock.unlock("runtime.sysFreeOS")
 
     async def sys_reserve_os(self, v: int, n: int, purpose: str = "") -> int:
@@ -173,7 +177,8 @@ class SbrkLayer(OSLayer):
         if p == 0 and v == 0:
             p = self._mem_alloc(n)
             self._freelist.mem_check()
-        self._settle("sysReserveOS", v, n, 0, purpose, p, n, p != 0, handed=n)
+        if self._watched:
+            self._settle("sysReserveOS", v, n, 0, purpose, p, n, p != 0, handed=n)
         await self.memlock.unlock("runtime.sysReserveOS")
         return p
 
@@ -196,7 +201,7 @@ class SbrkLayer(OSLayer):
         if self._sink is not None:
             self._sink.mem_call("sysReserveAlignedSbrk", 0, size, align, "")
         await self.memlock.lock("runtime.sysReserveAlignedSbrk")
-        mask = self.platform.word_mask
+        mask = self._mask
         leaked = False
         base = self._freelist.mem_alloc_no_grow((size + align) & mask)
         if base:
@@ -225,7 +230,7 @@ class SbrkLayer(OSLayer):
         return p
 
     def _trim(self, base: int, size: int, align: int) -> int:
-        mask = self.platform.word_mask
+        mask = self._mask
         start = align_up(base, align, mask)
         if start > base:
             self._freelist.mem_free(base, start - base, "align_head")
@@ -237,7 +242,7 @@ class SbrkLayer(OSLayer):
         return start
 
     def _sbrk_aligned(self, size: int, align: int) -> tuple[int, int]:
-        mask = self.platform.word_mask
+        mask = self._mask
         p = align_up(self.brk.bloc, align, mask)
         got = self.brk.sbrk((p + size - self.brk.bloc) & mask)
         self._path = "aligned_sbrk"
@@ -290,18 +295,18 @@ class SbrkLayer(OSLayer):
         if self.ledger is not None and handed and p:
             got = handed if exact else self.brk.mem_round(handed)
             self.ledger.handed_out(p, got, fn, self.whoami())
-        if self.charge is None and self._sink is None:
+        if self._charge is None and self._sink is None:
             return
         freelist = self._freelist
         cleared = freelist.cleared_bytes - self._cleared_before
         grown = self.brk.grown_pages - self._grown_before
         self._cleared_before += cleared
         self._grown_before += grown
-        if self.charge is not None:
+        if self._charge is not None:
             if cleared:
-                self.charge("clear", cleared)
+                self._charge("clear", cleared)
             if grown:
-                self.charge("grow", grown)
+                self._charge("grow", grown)
         if self._sink is not None:
             self._sink.mem_return(
                 fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,

@@ -42,7 +42,6 @@ class OSLayer:
     Attributes:
         ledger: who owns what; None when faithful.
         whoami: tells the id of the M that is calling.
-        charge: told of work that costs virtual time, as `charge(kind, units)`.
     """
 
     def __init__(
@@ -60,8 +59,9 @@ class OSLayer:
         self.memlock = memlock
         self.ledger = None if faithful else Ledger()
         self.whoami: Callable[[], int] = _first_m
-        self.charge: Callable[[str, int], None] | None = None
+        self._charge: Callable[[str, int], None] | None = None
         self._sink: Sink | None = None
+        self._watched = not faithful
 
     @property
     def sink(self) -> Sink | None:
@@ -71,6 +71,22 @@ class OSLayer:
     @sink.setter
     def sink(self, sink: Sink | None) -> None:
         self._sink = sink
+        self._note_watchers()
+
+    @property
+    def charge(self) -> Callable[[str, int], None] | None:
+        """Told of work that costs virtual time, as `charge(kind, units)`."""
+        return self._charge
+
+    @charge.setter
+    def charge(self, charge: Callable[[str, int], None] | None) -> None:
+        self._charge = charge
+        self._note_watchers()
+
+    def _note_watchers(self) -> None:
+        """Keep `_watched`: whether anybody wants to know how a call ended."""
+        watchers = (self.ledger, self._sink, self._charge)
+        self._watched = any(watcher is not None for watcher in watchers)
 
     @property
     def bloc(self) -> int:

@@ -102,12 +102,14 @@ class HeapSizes:
     Args:
         arena: heapArenaBytes.
         arena_metadata: unsafe.Sizeof(heapArena{}).
-        page_summary: what pageAlloc.sysInit reserves at boot, 0 where it is not known here.
+        palloc_chunk: pallocChunkBytes, what a leaf of the page allocator's tree stands for.
+        scavenge_index: what the scavenger's index reserves at boot; 0 where it is a global array.
     """
 
     arena: int
     arena_metadata: int
-    page_summary: int = 0
+    palloc_chunk: int = 4 * MiB
+    scavenge_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +213,8 @@ _GO119 = Behaviour(
     purpose_names=False,
     spinbit=False,
     heap={
-        "wasm": HeapSizes(4 * MiB, 135376, 65536),
-        "amd64": HeapSizes(64 * MiB, 2165776),
+        "wasm": HeapSizes(4 * MiB, 135376),
+        "amd64": HeapSizes(64 * MiB, 2165776, scavenge_index=8 * MiB),
         "386": HeapSizes(_MIB4_386, 264392),
     },
 )
@@ -220,8 +222,8 @@ _GO120 = replace(
     _GO119,
     has_user_arenas=True,
     heap={
-        "wasm": HeapSizes(4 * MiB, 70864, 65536),
-        "amd64": HeapSizes(64 * MiB, 1133584),
+        "wasm": HeapSizes(4 * MiB, 70864),
+        "amd64": HeapSizes(64 * MiB, 1133584, scavenge_index=8 * MiB),
         "386": HeapSizes(_MIB4_386, 137416),
     },
 )
@@ -231,12 +233,17 @@ _SEED = replace(
     plan9_round_constant=False,
     plan9_init_bloc_first=False,
 )
-_GO121 = replace(_SEED, has_wasip1=True, has_huge_page_hooks=True)
+_GO121 = replace(
+    _SEED,
+    has_wasip1=True,
+    has_huge_page_hooks=True,
+    heap=_SEED.heap | {"amd64": HeapSizes(64 * MiB, 1133584, scavenge_index=512 * MiB)},
+)
 _GO122 = replace(
     _GO121,
     heap={
-        "wasm": HeapSizes(4 * MiB, 4304, 65536),
-        "amd64": HeapSizes(64 * MiB, 68624),
+        "wasm": HeapSizes(4 * MiB, 4304),
+        "amd64": HeapSizes(64 * MiB, 68624, scavenge_index=512 * MiB),
         "386": HeapSizes(_MIB4_386, 2248),
     },
 )
@@ -252,8 +259,8 @@ _GO125 = replace(
     registers_user_arenas=True,
     purpose_names=True,
     heap={
-        "wasm": HeapSizes(4 * MiB, 4368, 65536),
-        "amd64": HeapSizes(64 * MiB, 69648),
+        "wasm": HeapSizes(4 * MiB, 4368),
+        "amd64": HeapSizes(64 * MiB, 69648, scavenge_index=512 * MiB),
         "386": HeapSizes(_MIB4_386, 2312),
     },
 )
@@ -261,7 +268,7 @@ _GO126 = replace(
     _GO125,
     has_sys_unreserve=True,
     on_system_stack=True,
-    heap=_GO125.heap | {"wasm": HeapSizes(512 * KiB, 560, 131072)},
+    heap=_GO125.heap | {"wasm": HeapSizes(512 * KiB, 560, 512 * KiB)},
 )
 _GO127 = replace(_GO126, nil_free_is_noop=True)
 
