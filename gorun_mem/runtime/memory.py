@@ -284,23 +284,26 @@ class LinearMemory:
     def nonzero_words(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """(address, value) of each 8-byte word of [start, end) that is not zero, in order.
 
-        `start` and `end` are multiples of 4096.
+        `start` is a multiple of 4096; a word that `end` cuts is left out.
         """
-        for key in sorted(k for k in self._frames if start >> _SHIFT <= k < end >> _SHIFT):
+        for key in sorted(k for k in self._frames if start >> _SHIFT <= k <= end >> _SHIFT):
             base = key << _SHIFT
-            for i, (word,) in enumerate(_WORDS[8].iter_unpack(self._frames[key])):
+            whole = min(FRAME, end - base) & -8
+            for i, (word,) in enumerate(_WORDS[8].iter_unpack(self._frames[key][:whole])):
                 if word:
                     yield base + 8 * i, word
 
     def sha256(self, n: int) -> str:
-        """SHA-256 of [0, n) in hex; `n` is a multiple of 4096."""
+        """SHA-256 of [0, n) in hex."""
         digest = hashlib.sha256()
         zeros = bytes(1 << 20)
         at = 0
-        for key in sorted(k for k in self._frames if k < n >> _SHIFT):
-            _feed_zeros(digest.update, (key << _SHIFT) - at, zeros)
-            digest.update(self._frames[key])
-            at = (key + 1) << _SHIFT
+        for key in sorted(k for k in self._frames if k <= n >> _SHIFT):
+            base = key << _SHIFT
+            _feed_zeros(digest.update, base - at, zeros)
+            part = self._frames[key][: n - base]
+            digest.update(part)
+            at = base + len(part)
         _feed_zeros(digest.update, n - at, zeros)
         return digest.hexdigest()
 
