@@ -1,0 +1,297 @@
+"""The engine: who goes next, one operation at a time.
+
+It knows Ms and their pending operations, and neither trio nor coroutines: a host resumes an M's
+coroutine, hands the operation that it yields to `submit`, and asks `advance` for the next M whose
+operation is through. Between the two the engine makes as many single accesses of as many Ms as it
+takes. So both hosts run the same schedule, and an access costs no coroutine switch.
+
+    host:    submit(M1, op) -> advance() -> M2 and its result -> resume M2 -> submit(M2, op) -> ...
+
+Time is virtual. Here it is one clock that every step moves on by the step's cost, as if one CPU ran
+all Ms; `timing.TimingEngine` keeps a clock for each M and CPUs for them to run on.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
+from gorun_mem.sched.costs import CostTable
+from gorun_mem.sched.task import State, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STEPS_MAX: Final = 50_000_000
+BREATH: Final = 20_000
+"""Steps after which `advance` gives its host a chance to see to signals and the clock."""
+
+
+class Strategy(Protocol):
+    """Who goes next; one small file each in `strategies/`."""
+
+    name: str
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """One of `runnable`, which is not empty.
+
+        Args:
+            runnable: the enabled Ms, in no particular but a deterministic order.
+            current: who made the last step; it may be among `runnable` or not.
+        """
+
+    def choice(self, n: int) -> int:
+        """A data choice: a number from 0 to n-1."""
+
+
+class Follower(Protocol):
+    """Who wants to know which M runs: the log's recorder."""
+
+    m: int
+
+
+class StepsExceeded(Exception):
+    """`steps_max` steps were made: the run makes no progress, or needs a higher bound."""
+
+
+class Breath(Exception):
+    """`advance` has made BREATH steps without an operation coming through; call it again."""
+
+
+class Engine:
+    """Runs Ms by a strategy.
+
+    Args:
+        strategy: who goes next.
+        costs: what a step costs.
+        cpus: how many Ms run at once; Go's ncpu.
+        steps_max: steps after which `advance` raises StepsExceeded.
+
+    Attributes:
+        current: who made the last step.
+        running: the M whose coroutine the host is running, None between.
+        follower: told who runs, so that what happens in a step is logged under that M.
+        steps: accesses made so far.
+        forced: the schedule: the id of the M that made each step, kept only if `record`.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        *,
+        costs: CostTable | None = None,
+        cpus: int = 4,
+        steps_max: int = STEPS_MAX,
+    ) -> None:
+        self.strategy = strategy
+        self.costs = (costs or CostTable()).table()
+        self.cpus = cpus
+        self.steps_max = steps_max
+        self.tasks: list[Task] = []
+        self.runnable: list[Task] = []
+        self.alive = 0
+        self.steps = 0
+        self.current: Task | None = None
+        self.running: Task | None = None
+        self.follower: Follower | None = None
+        self.choices: list[int] = []
+        self._now_ns = 0.0
+        self._away = 0
+        self._timers: list[tuple[int, int, Task]] = []
+        self._timer_number = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.strategy.name}: {len(self.runnable)} of {self.alive} Ms "
+            f"runnable after {self.steps} steps>"
+        )
+
+    # What operations ask: gorun_mem.runtime.op.Scheduler.
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual time in ns."""
+        return int(self._now_ns)
+
+    def unpark(self, m: MLike) -> None:
+        """Make a parked M runnable."""
+        assert isinstance(m, Task)
+        if m.state is State.PARKED:
+            m.timer = 0
+            self._enable(m)
+
+    def disable(self, m: MLike) -> None:
+        """Take a runnable M out of those that may go next."""
+        assert isinstance(m, Task)
+        if m.state is State.RUNNABLE:
+            self._remove(m)
+            m.state = State.PARKED
+
+    def charge(self, kind: str, units: int) -> None:
+        """Let the running step take longer, by `units` of `kind`."""
+        self._now_ns += self._price(kind, units)
+
+    def choice(self, m: MLike, n: int, label: str) -> int:
+        """A recorded choice of the strategy's, from 0 to n-1."""
+        value = self.strategy.choice(n)
+        self.choices.append(value)
+        return value
+
+    def sleep_until(self, m: MLike, t_ns: int) -> None:
+        """Unpark `m` at `t_ns`, unless somebody does before."""
+        assert isinstance(m, Task)
+        self._timer_number += 1
+        m.timer = self._timer_number
+        heappush(self._timers, (t_ns, self._timer_number, m))
+
+    # What hosts do.
+
+    def add(self, task: Task) -> None:
+        """Take in a new M, whose coroutine has not begun."""
+        self.tasks.append(task)
+        self.alive += 1
+
+    def submit(self, task: Task, op: Op) -> None:
+        """The coroutine of `task` has yielded `op`."""
+        task.op = op
+        if self.running is task:
+            self.running = None
+        if op.begin(task):
+            self._enable(task)
+        else:
+            self._park(task)
+
+    def advance(self) -> Task | None:
+        """Make steps until an operation is through.
+
+        Returns:
+            The M to resume with its `result`, or None: nobody can go on.
+
+        Raises:
+            StepsExceeded: `steps_max` steps were made.
+            Breath: BREATH steps were made; call again.
+            EmulatedFailure: the step of `current` ended the emulated program.
+        """
+        runnable = self.runnable
+        next_task = self.strategy.next_task
+        costs = self.costs
+        other = costs["other"]
+        limit = min(self.steps + BREATH, self.steps_max)
+        while True:
+            if self._timers:
+                self._fire_timers()
+            if not runnable:
+                return None
+            if self.steps >= limit:
+                self._out_of_breath()
+            task = next_task(runnable, self.current)
+            if task is not self.current:
+                self._switch_to(task)
+            op = task.op
+            assert op is not None
+            kind = op.kind
+            self.steps += 1
+            task.steps += 1
+            result = op.step(task)
+            self._now_ns += costs.get(kind, other)
+            if result is MORE:
+                continue
+            self._remove(task)
+            if result is PARKED:
+                self._park(task)
+                continue
+            return self._through(task, result)
+
+    def exit(self, task: Task) -> None:
+        """The coroutine of `task` has ended."""
+        self._drop(task)
+        task.state = State.DONE
+        task.op = None
+        self.alive -= 1
+
+    def leave(self, task: Task) -> None:
+        """The coroutine of `task` awaits something that is not an operation."""
+        self._drop(task)
+        task.state = State.AWAY
+        self._away += 1
+
+    def come_back(self, task: Task) -> None:
+        """What `task` awaited has come; its coroutine runs again."""
+        self._away -= 1
+        task.state = State.RUNNING
+        self._switch_to(task)
+
+    def withdraw(self, task: Task) -> None:
+        """The pending operation of `task` is not to happen: the M was cancelled before it began."""
+        self._drop(task)
+        task.state = State.RUNNING
+        task.op = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nobody can ever go on though somebody has not ended."""
+        return not self.runnable and not self._timers and not self._away and self.alive > 0
+
+    # Inside.
+
+    def _through(self, task: Task, result: object) -> Task:
+        task.result = result
+        task.op = None
+        task.state = State.RUNNING
+        self.running = task
+        return task
+
+    def _switch_to(self, task: Task) -> None:
+        self.current = task
+        if self.follower is not None:
+            self.follower.m = task.id
+
+    def _enable(self, task: Task) -> None:
+        task.state = State.RUNNABLE
+        task.since_ns = int(self._now_ns)
+        task.slot = len(self.runnable)
+        self.runnable.append(task)
+
+    def _park(self, task: Task) -> None:
+        task.state = State.PARKED
+        task.since_ns = int(self._now_ns)
+
+    def _remove(self, task: Task) -> None:
+        """Take `task` out of the runnable ones; the last takes its place."""
+        last = self.runnable.pop()
+        if last is not task:
+            self.runnable[task.slot] = last
+            last.slot = task.slot
+
+    def _drop(self, task: Task) -> None:
+        if task.state is State.RUNNABLE:
+            self._remove(task)
+        elif task.state is State.AWAY:
+            self._away -= 1
+        if self.running is task:
+            self.running = None
+        task.timer = 0
+
+    def _fire_timers(self) -> None:
+        """Unpark whose time has come; move time on where nobody else can go."""
+        timers = self._timers
+        while timers:
+            t_ns, number, task = timers[0]
+            if task.timer != number:
+                heappop(timers)
+            elif t_ns <= self._now_ns or not self.runnable:
+                heappop(timers)
+                self._now_ns = max(self._now_ns, t_ns)
+                self.unpark(task)
+            else:
+                return
+
+    def _price(self, kind: str, units: int) -> float:
+        price = self.costs[kind] * units
+        return price + self.costs["grow_call"] if kind == "grow" else price
+
+    def _out_of_breath(self) -> None:
+        if self.steps >= self.steps_max:
+            raise StepsExceeded(f"no end after {self.steps} steps")
+        raise Breath

@@ -1,0 +1,31 @@
+"""The same M until it cannot go on; the schedule without preemptions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from gorun_mem.sched.task import State, Task
+
+
+class RunToBlock:
+    """Goes on with who made the last step, else with the lowest id.
+
+    Args:
+        seed: of the data choices.
+    """
+
+    name = "run_to_block"
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """The last again, if it is enabled."""
+        if current is not None and current.state is State.RUNNABLE:
+            return current
+        return min(runnable, key=lambda task: task.id)
+
+    def choice(self, n: int) -> int:
+        """Any number below `n`, each as likely."""
+        return self._random.randrange(n)

@@ -1,0 +1,86 @@
+"""One M as the engine sees it: a pending operation and a clock."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gorun_mem.runtime.m import MState
+from gorun_mem.runtime.op import Op
+
+if TYPE_CHECKING:
+    from gorun_mem.sched.engine import Engine
+
+
+class State(Enum):
+    """Where an M stands.
+
+    An M is in the engine's list of runnable Ms iff it is RUNNABLE.
+    """
+
+    RUNNABLE = "runnable"
+    """Its pending operation may be stepped."""
+    PARKED = "parked"
+    """Its pending operation waits for another M or for a time."""
+    RUNNING = "running"
+    """Its coroutine runs, or is about to be resumed with `result`."""
+    AWAY = "away"
+    """It awaits something that is not ours."""
+    DONE = "done"
+    """It has ended."""
+
+
+class Task:
+    """The engine's part of an M, which is also what operations and mutexes see of it.
+
+    Args:
+        engine: who schedules it.
+        id: number from 1; 0 is the scenario itself.
+        name: for people.
+
+    Attributes:
+        locks: runtime locks held or waited for, as Go counts them.
+        op: the pending operation.
+        result: what the coroutine is to be resumed with.
+        clock_ns: its own virtual time, used by the timing strategy.
+        since_ns: since when it has been parked or runnable.
+    """
+
+    __slots__ = (
+        "clock_ns",
+        "go",
+        "id",
+        "locks",
+        "name",
+        "op",
+        "priority",
+        "result",
+        "sched",
+        "since_ns",
+        "slice_end_ns",
+        "slot",
+        "state",
+        "steps",
+        "timer",
+    )
+
+    def __init__(self, engine: Engine, id: int, name: str) -> None:
+        self.id = id
+        self.name = name
+        self.sched = engine
+        self.locks = 0
+        self.go = MState()
+        self.op: Op | None = None
+        self.result: object = None
+        self.state = State.RUNNING
+        self.slot = -1
+        self.clock_ns = 0.0
+        self.since_ns = 0
+        self.slice_end_ns = 0.0
+        self.priority = 0.0
+        self.steps = 0
+        self.timer = 0
+
+    def __repr__(self) -> str:
+        doing = f" {self.op!r}" if self.op is not None else ""
+        return f"<M{self.id} {self.name} {self.state.value}{doing}>"
