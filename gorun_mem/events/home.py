@@ -1,0 +1,121 @@
+"""Where logs go that were given no name, and what `last` means.
+
+The folder is `runs` in `$GORUN_MEM_HOME`, or else in `gorun_mem` under `$XDG_STATE_HOME`, or else
+under `~/.local/state`. Names start with the time in UTC, so that they sort by age; the newest 20
+stay. Logs are compressed, for a long run's would be hundreds of megabytes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+from gorun_mem.events.errors import LogError
+
+KEEP: Final = 20
+"""Logs kept."""
+
+SUFFIX: Final = ".jsonl.zst"
+
+LAST: Final = "last"
+"""What stands for the newest log on a command line."""
+
+_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-.*\.jsonl(\.gz|\.zst)?")
+
+
+def runs_dir() -> Path:
+    """The folder of the logs; it may not exist yet.
+
+    Raises:
+        LogError: there is no home folder to put it in.
+    """
+    home = os.environ.get("GORUN_MEM_HOME")
+    if home:
+        return Path(home) / "runs"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(state):  # the XDG specification says to ignore others
+        return Path(state) / "gorun_mem" / "runs"
+    try:
+        return Path.home() / ".local" / "state" / "gorun_mem" / "runs"
+    except RuntimeError:
+        raise LogError(
+            "find a folder for", "logs", "this user has no home", "set GORUN_MEM_HOME"
+        ) from None
+
+
+def new_log_path(label: str, suffix: str = SUFFIX) -> Path:
+    """Make room for one more log and name it; the file is created, empty, so the name is taken.
+
+    Args:
+        label: what was run, for people; what a file name should not have is replaced.
+        suffix: `.jsonl`, `.jsonl.gz` or `.jsonl.zst`.
+
+    Raises:
+        LogError: the folder or the file cannot be made.
+    """
+    folder = runs_dir()
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(label).stem).strip("_")[:60] or "run"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = folder / f"{_now()}-{name}{suffix}"
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                continue  # another run in the same microsecond; the next one is free
+            break
+        _prune(folder)
+    except OSError as error:
+        advice = "set GORUN_MEM_HOME or name a file with --log FILE"
+        raise LogError.of("make log in", folder, error, advice) from None
+    return path
+
+
+def logs() -> list[Path]:
+    """The logs that are there, oldest first.
+
+    Raises:
+        LogError: the folder cannot be read.
+    """
+    folder = runs_dir()
+    try:
+        return _logs_in(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LogError.of("read folder", folder, error) from None
+
+
+def resolve_log(name: str | os.PathLike[str]) -> Path:
+    """The file that a command line means: the newest log for `last`.
+
+    Raises:
+        LogError: `last`, and there is none.
+    """
+    if os.fspath(name) != LAST:
+        return Path(name)
+    found = logs()
+    if not found:
+        raise LogError("find the last log in", runs_dir(), "no runs yet", "try gorun-mem run")
+    return found[-1]
+
+
+def _logs_in(folder: Path) -> list[Path]:
+    """What is named as a log there, oldest first."""
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest logs beyond those kept; another run may be doing the same."""
+    for path in _logs_in(folder)[:-KEEP]:
+        path.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    """The time in UTC, in characters that sort."""
+    ns = time.time_ns()
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{rest // 1000:06d}Z"

@@ -1,0 +1,51 @@
+"""The JSON Schema of the log's lines, made from the event types.
+
+The package carries it as `events/schema.json`; `python -m gorun_mem.events.schema` prints it anew.
+It is closed: a field that the format does not have is an error, so that a validator finds a
+misspelt one. Readers of logs are open: they pass over fields they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from gorun_mem.events.types import EVENT_TYPES, SCHEMA, AnyEvent
+
+
+def make_schema() -> dict[str, Any]:
+    """The schema of one line, JSON Schema 2020-12."""
+    schema: dict[str, Any] = msgspec.json.schema(AnyEvent)
+    kinds = schema.pop("$defs")
+    for kind in EVENT_TYPES:
+        described = kinds[kind.__name__]
+        described["additionalProperties"] = False
+        described["properties"]["level"] = {"enum": list(kind.levels)}
+        described["required"] = sorted({"event", *described["required"]})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:gorun-mem:event-log:{SCHEMA}",
+        "title": f"One line of an event log, format {SCHEMA}",
+        **schema,
+        "$defs": kinds,
+    }
+
+
+def schema_text() -> str:
+    """The schema as the text of its file."""
+    return json.dumps(make_schema(), indent=2) + "\n"
+
+
+def published_schema() -> dict[str, Any]:
+    """The schema as the package carries it."""
+    found: dict[str, Any] = json.loads(
+        files("gorun_mem.events").joinpath("schema.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")  # noqa: T201 - its output is the file
