@@ -36,8 +36,6 @@ class MState:
     __slots__ = (
         "asleep",
         "blocked",
-        "cycles",
-        "cycles_lost",
         "held",
         "nextwaitm",
         "op_id",
@@ -61,7 +59,3 @@ class MState:
         """Locks that it holds, in the order taken; `locksHeld` of lockrank_on.go."""
         self.op_id = 0
         """The sys* call it is in, for the log; 0: none."""
-        self.cycles = 0
-        """`mLockProfile.cycles`: contention that its sampled unlocks were blamed for, in ns."""
-        self.cycles_lost = 0
-        """`mLockProfile.cyclesLost`."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gorun_mem.runtime.errors import Deadlock, Throw
-from gorun_mem.runtime.mutex import UnknownMutex, default_mutex, make
+from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex, default_mutex, make
 from gorun_mem.runtime.mutex.base import Mutex
 from gorun_mem.runtime.op import SoloM, solo
-
-BUILT = ["js", "wasip1", "queue", "none"]
 
 
 async def pair(mutex: Mutex, times: int = 1) -> None:
@@ -18,7 +16,7 @@ async def pair(mutex: Mutex, times: int = 1) -> None:
         await mutex.unlock("here")
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", MUTEXES)
 @pytest.mark.parametrize("release", ["go1.19", "go1.23", "go1.24", "go1.25", "go1.27"])
 def test_lone_m_takes_and_gives_back(name: str, release: str) -> None:
     """A lone M gets any mutex of any release without waiting, and `locks` returns to 0."""
@@ -31,7 +29,7 @@ def test_lone_m_takes_and_gives_back(name: str, release: str) -> None:
     assert stats.by_site["here"].acquisitions == 5000
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", MUTEXES)
 def test_locks_count_in_16s_from_127(name: str) -> None:
     """While held, a lock adds 1 to `m.locks` up to 1.26 and 16 from 1.27."""
 

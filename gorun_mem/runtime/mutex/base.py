@@ -40,7 +40,14 @@ SEMA: Final = "waitsema"
 WAKEE: Final = "wakee"
 """The access is to the semaphore of the M at address `wakem`."""
 
+ACTIVE_SPIN: Final = 4
+"""active_spin, mutexActiveSpinCount: procyields before the osyield, the same in every release."""
+PASSIVE_SPIN: Final = 1
+"""passive_spin, mutexPassiveSpinCount: osyields before sleeping."""
+
 Step = TypeVar("Step", bound=Callable[..., object])
+PROFILE_RATE: Final = "mutexprofilerate"
+"""The access is to the word of runtime.SetMutexProfileFraction."""
 
 
 def state(kind: str, on: str = KEY) -> Callable[[Step], Step]:
@@ -48,7 +55,7 @@ def state(kind: str, on: str = KEY) -> Callable[[Step], Step]:
 
     Args:
         kind: the access, such as "atomic.cas".
-        on: what it touches: KEY, CPU, SEMA or WAKEE.
+        on: what it touches: KEY, CPU, SEMA, WAKEE or PROFILE_RATE.
     """
 
     def mark(method: Step) -> Step:
@@ -98,8 +105,8 @@ class MutexOp(Op):
 
     def reset(self) -> None:
         """Go to the first state."""
-        self._run, self.kind, _, self.reads_only = self.STATES[self.FIRST]
-        self.obj = self.mutex.key_obj
+        self._run, self.kind, on, self.reads_only = self.STATES[self.FIRST]
+        self.obj = self.mutex.key_obj if on is KEY else on
 
     def step(self, m: MLike) -> object:
         """Make the access of the state the machine is in."""
@@ -118,7 +125,7 @@ class MutexOp(Op):
         elif on is WAKEE:
             self.obj = f"m{m_number(self.wakem)}.waitsema"  # type: ignore[attr-defined]
         else:
-            self.obj = f"m{m.id}.{on}"
+            self.obj = on if on is PROFILE_RATE else f"m{m.id}.{on}"
         return MORE
 
     def snapshot(self) -> tuple[object, ...]:
@@ -148,12 +155,37 @@ class LockOp(MutexOp):
     spins: int
     sleeps: int
     bypassed: int
+    LOCK_COUNT: ClassVar = "runtime·lock: lock count"
+
+    def count_lock(self, m: MLike) -> None:
+        """The beginning of lock and lock2: ranks, if they are checked, and one lock more.
+
+        Raises:
+            Throw: the M's count is negative, or the order of locks is wrong.
+        """
+        mutex = self.mutex
+        if mutex.ranks is not None:
+            mutex.ranks.before_lock(m, mutex, self)
+        if m.locks < 0:
+            raise mutex._throw(m, self, "lock_count", self.LOCK_COUNT)
+        m.locks += mutex.locks_delta
 
 
 class UnlockOp(MutexOp):
     """Go's `unlock2`."""
 
     __slots__ = ()
+    LOCK_COUNT: ClassVar = "runtime·unlock: lock count"
+
+    def count_unlock(self, m: MLike) -> None:
+        """The end of unlock2: one lock fewer.
+
+        Raises:
+            Throw: there was none.
+        """
+        m.locks -= self.mutex.locks_delta
+        if m.locks < 0:
+            raise self.mutex._throw(m, self, "lock_count", self.LOCK_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +381,12 @@ class Mutex:
         held = f"held by M{holder.m} since {holder.since_ns} ns" if holder else "free"
         return f"<{self.algorithm} mutex {self.name}: {held}, {len(self._waiting)} waiting>"
 
+    # What the algorithms ask
+
+    def spin_limit(self, m: MLike) -> int:
+        """How often a waiting M spins before it yields: not at all on a uniprocessor."""
+        return ACTIVE_SPIN if m.sched.cpus > 1 else 0
+
     # What the algorithms tell
 
     def _waits(self, m: MLike, op: LockOp) -> None:
@@ -385,8 +423,6 @@ class Mutex:
         m.go.held.append(self)
         if self._waiting or self.sink is not None:
             self._acquired_among_others(m, op)
-        else:
-            self._lock_ops.append(op)
 
     def _acquired_among_others(self, m: MLike, op: LockOp) -> None:
         """The rest of `_acquired` where somebody waits or listens."""

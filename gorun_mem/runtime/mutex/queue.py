@@ -30,14 +30,11 @@ class QueueLock(LockOp):
     def acquire(self, m: MLike) -> object:
         """Take the lock or join the queue."""
         mutex: QueueMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_lock(m, mutex, self)
-        if m.locks < 0:
-            raise mutex._throw(m, self, "lock_count", "runtime·lock: lock count")
-        m.locks += mutex.locks_delta
+        self.count_lock(m)
         if not mutex.key:
             mutex.key = m.id
             mutex._acquired(m, self)
+            mutex._lock_ops.append(self)
             return None
         mutex._waits(m, self)
         mutex.queue.append(m)
@@ -68,9 +65,7 @@ class QueueUnlock(UnlockOp):
             mutex.ranks.before_unlock(m, mutex, self)
         if not mutex.key:
             raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
-        m.locks -= mutex.locks_delta
-        if m.locks < 0:
-            raise mutex._throw(m, self, "lock_count", "runtime·unlock: lock count")
+        self.count_unlock(m)
         if not mutex.queue:
             mutex.key = 0
             mutex._released(m, self)

@@ -34,6 +34,7 @@ class SingleLock(LockOp):
         m.locks += mutex.locks_delta
         mutex.key = 1
         mutex._acquired(m, self)
+        mutex._lock_ops.append(self)
         return None
 
 
