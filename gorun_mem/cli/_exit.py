@@ -89,9 +89,9 @@ def explain(error: BaseException, prog: str, args: Sequence[str]) -> int:
     leaf = max(_leaves(error), key=lambda e: _WEIGHT.index(_classify(e)[0]))
     code, message = _classify(leaf)
     if code is ExitCode.INTERNAL and not isinstance(leaf, (OSError, MemoryError)):
-        message = _internal(leaf, prog, args)
+        message = internal_fault(leaf, prog, args)
     if message:
-        _say(message if "\n" in message else f"{_command_path(leaf, prog)}: {message}")
+        say(message if "\n" in message else f"{_command_path(leaf, prog)}: {message}")
     return code
 
 
@@ -175,14 +175,15 @@ def _debugging(args: Sequence[str]) -> bool:
     return "--debug" in args or bool(os.environ.get("GORUN_MEM_DEBUG"))
 
 
-def _internal(error: BaseException, prog: str, args: Sequence[str]) -> str:
+def internal_fault(error: BaseException, prog: str, args: Sequence[str]) -> str:
+    """The sentence about a fault of ours, whose traceback is saved, or shown when asked for."""
     name = type(error).__name__
     first = next(iter(str(error).splitlines()), "")
     fault = f"internal fault, {name}: {first}" if first else f"internal fault, {name}"
     if _debugging(args):
         import traceback
 
-        _say("".join(traceback.format_exception(error)).rstrip())
+        say("".join(traceback.format_exception(error)).rstrip())
         return fault
     saved = save_fault(error, args)
     where = f"the traceback is in {saved}" if saved else "the traceback could not be saved"
@@ -218,8 +219,8 @@ def home() -> Path:
     return (Path(state) if state else Path("~/.local/state").expanduser()) / "gorun_mem"
 
 
-def _say(text: str) -> None:
-    """To stderr, which may be closed: then nobody listens."""
+def say(text: str) -> None:
+    """A line on stderr, which may be closed: then nobody listens."""
     try:
         click.echo(text, err=True)
     except (OSError, ValueError):

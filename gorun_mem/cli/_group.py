@@ -11,7 +11,9 @@ import click
 
 from gorun_mem._version import VERSION
 
-VERBS: Final[dict[str, tuple[str, str]]] = {}
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
+}
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
 
 

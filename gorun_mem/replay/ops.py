@@ -1,0 +1,423 @@
+"""Operation scripts answered: one emulated program, one M, one operation at a time.
+
+What Go does is in the runtime package; here are the operations that a script adds to look at it
+(state, dump) and to disturb it (fill, limit, failnext), and the text of each answer.
+
+A script has one M, so of a mutex only this matters: on wasm a held lock throws "self deadlock", on
+Plan 9 the M sleeps for ever. Plan 9's mutexes differ in how Ms wait for each other, so here the
+plain queue stands for them.
+
+Rejected: going through mem.go's `Mem` for reserve_aligned. Its region states know nothing of what
+the script's own calls did below them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from gorun_mem.formats.opscript import Operation, Script, ScriptError
+from gorun_mem.runtime import mutex
+from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, boot
+from gorun_mem.runtime.errors import (
+    Deadlock,
+    EmulatedFailure,
+    Fault,
+    Hang,
+    IllegalUse,
+    Throw,
+)
+from gorun_mem.runtime.freeindex import FNV_OFFSET, fnv1a
+from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.runtime.releases import NEWEST, WASM_PAGE, Platform, Release, UnknownRelease
+from gorun_mem.runtime.releases import release as find_release
+
+NO_BLOCKS: Final = f"{FNV_OFFSET:016x}"
+
+
+class BadOptions(ValueError):
+    """Options under which no program can be started; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a script runs under.
+
+    Args:
+        release: such as "go1.27.3".
+        platform: such as "js/wasm".
+        end: end of the program's data in bytes.
+        init_pages: pages of 64 KiB at the start, wasm only; -1 leaves it to the linker's rule.
+        max_pages: bound of wasm memory in pages of 64 KiB.
+        brk_max: bound of Plan 9's break in bytes.
+        memdebug: Go's memDebug: check the list after each change.
+        strict: refuse a free that no correct program makes, in place of doing what Go does.
+    """
+
+    release: str = NEWEST
+    platform: str = "js/wasm"
+    end: int = DATA_END
+    init_pages: int = -1
+    max_pages: int = MAX_PAGES
+    brk_max: int = BRK_MAX
+    memdebug: bool = False
+    strict: bool = False
+
+    def with_header(self, header: dict[str, Any]) -> Options:
+        """These options with those of a script's header in their place.
+
+        Keys that are no option, such as the recorder's mode and seed, are skipped.
+
+        Raises:
+            BadOptions: a value of the wrong kind.
+        """
+        known = {f.name: type(getattr(self, f.name)) for f in fields(self)}
+        given = {name: header[name] for name in known if name in header}
+        for name, value in given.items():
+            kind = known[name]
+            if type(value) is not kind:
+                raise BadOptions(f"{name} is {value!r:.60} and must be {_KINDS[kind]}")
+        return replace(self, **given)
+
+    def check(self) -> tuple[Release, Platform]:
+        """The release and platform meant.
+
+        Raises:
+            UnknownRelease: there is no such release, or no such platform in it.
+            BadOptions: a value that no program can start with.
+        """
+        release = find_release(self.release)
+        platform = release.platform(self.platform)
+        page = platform.page_size
+        if not 0 < self.end <= platform.word_mask - page:
+            raise BadOptions(
+                f"end {self.end} does not lie in the {8 * platform.word_size}-bit address space"
+            )
+        if not -1 <= self.init_pages <= MAX_PAGES:
+            raise BadOptions(f"init_pages {self.init_pages} is not -1 or 0 to {MAX_PAGES}")
+        if not 0 <= self.max_pages <= MAX_PAGES:
+            raise BadOptions(f"max_pages {self.max_pages} is not 0 to {MAX_PAGES}")
+        if self.brk_max < 0:
+            raise BadOptions(f"brk_max {self.brk_max} is negative")
+        return release, platform
+
+
+_KINDS: Final = {str: "a string", int: "an integer", bool: "true or false"}
+
+
+class OpMachine:
+    """One emulated program that answers operations.
+
+    After an answer that ends the program (`failure` is set) it answers nothing more.
+
+    Args:
+        options: what it runs under.
+
+    Attributes:
+        failure: how the program ended, None while it lives.
+
+    Raises:
+        UnknownRelease: there is no such release, or no such platform in it.
+        BadOptions: a value that no program can start with.
+    """
+
+    def __init__(self, options: Options) -> None:
+        release, platform = options.check()
+        self.options = options
+        self.release = release
+        self.platform = platform
+        self.failure: EmulatedFailure | None = None
+        self._runtime = boot(
+            release,
+            platform,
+            memlock=mutex.make(platform.goos if platform.is_wasm else "queue", release),
+            end=options.end,
+            initial_pages=options.init_pages,
+            max_pages=options.max_pages,
+            brk_max=options.brk_max,
+            mem_debug=options.memdebug,
+            faithful=not options.strict,
+        )
+        self._os = self._runtime.os
+        self._memory = self._os.memory
+        self._freelist = self._os.freelist
+        self._m = SoloM()
+        aligned = (
+            self._reserve_aligned_sbrk
+            if release.behaviour.is_sbrk_platform
+            else self._reserve_aligned_generic
+        )
+        self._answers: dict[str, Callable[..., str]] = {
+            "info": self._info,
+            "alloc": self._alloc,
+            "free": self._free,
+            "reserve": self._reserve,
+            "reserve_aligned": aligned,
+            "fill": self._fill,
+            "word": self._word,
+            "iszero": self._iszero,
+            "limit": self._limit,
+            "failnext": self._failnext,
+            "state": self._state,
+            "dump": self._dump,
+            "dump full": self._dump_full,
+        }
+
+    def __repr__(self) -> str:
+        return f"<OpMachine {self.release.name} {self.platform.name}>"
+
+    def answer(self, operation: Operation) -> str:
+        """What the operation answers, or how it ends the program: "throw ...", "fault ...".
+
+        Raises:
+            RuntimeError: the program has ended.
+        """
+        if self.failure is not None:
+            raise RuntimeError(f"the program has ended: {self.failure}")
+        try:
+            return self._answers[operation.name](*operation.operands)
+        except EmulatedFailure as failure:
+            if isinstance(failure, Deadlock):
+                # lock2's loop around the semaphore is where a real M would stay.
+                failure = Hang("lock2", 0)
+            self.failure = failure
+            return ending(failure)
+
+    # Calls.
+
+    def _info(self) -> str:
+        platform = self.platform
+        kind = "wasm" if platform.is_wasm else platform.goos
+        options = self.options
+        return (
+            f"{options.release} {kind} page={platform.page_size} end={options.end} "
+            f"max={options.max_pages} goos={platform.goos}"
+        )
+
+    def _alloc(self, n: int) -> str:
+        return str(solo(self._os.sys_alloc_os(n), self._m))
+
+    def _free(self, v: int, n: int) -> str:
+        solo(self._os.sys_free_os(v, n), self._m)
+        return "ok"
+
+    def _reserve(self, v: int, n: int) -> str:
+        return str(solo(self._os.sys_reserve_os(v, n), self._m))
+
+    def _reserve_aligned_sbrk(self, size: int, align: int) -> str:
+        p, got = solo(self._os.sys_reserve_aligned_sbrk(size, align), self._m)
+        return f"{p} {got}"
+
+    def _reserve_aligned_generic(self, size: int, align: int) -> str:
+        """sysReserveAligned of malloc.go up to 1.23, for v = nil."""
+        mask = self.platform.word_mask
+        p = solo(self._os.sys_reserve_os(0, (size + align) & mask), self._m)
+        if p == 0:
+            return "0 0"
+        if not p & (align - 1) & mask:
+            return f"{p} {(size + align) & mask}"
+        aligned = (p + align - 1) & ~(align - 1) & mask
+        solo(self._os.sys_free_os(p, (aligned - p) & mask), self._m)
+        end = (aligned + size) & mask
+        rest = (p + size + align - end) & mask
+        if rest:
+            solo(self._os.sys_free_os(end, rest), self._m)
+        return f"{aligned} {size}"
+
+    # A user of the memory.
+
+    def _fill(self, v: int, n: int, byte: int) -> str:
+        self._memory.fill(v, n, byte)
+        return "ok"
+
+    def _word(self, v: int) -> str:
+        return str(int.from_bytes(self._memory.read(v, 8), "little"))
+
+    def _iszero(self, v: int, n: int) -> str:
+        return str(self._memory.count_nonzero(v, n))
+
+    # The system.
+
+    def _limit(self, pages: int) -> str:
+        self._memory.limit(pages)
+        return "ok"
+
+    def _failnext(self, n: int) -> str:
+        self._memory.fail_next(n)
+        return "ok"
+
+    # What there is to see.
+
+    def _state(self) -> str:
+        count, total, fnv = self._free_summary()
+        os, memory = self._os, self._memory
+        return (
+            f"bloc={os.bloc} blocMax={os.bloc_max} pages={os.pages} fl={count} fb={total} "
+            f"fh={fnv} grows={memory.grows} fails={memory.fails}"
+        )
+
+    def _free_summary(self) -> tuple[int, int, str]:
+        """Number of free blocks, their bytes and their hash."""
+        freelist = self._freelist
+        if freelist is None:
+            return 0, 0, NO_BLOCKS
+        if freelist.indexed:
+            return freelist.count, freelist.total_bytes, f"{freelist.fnv():016x}"
+        blocks = freelist.blocks("state")
+        fnv = fnv1a(FNV_OFFSET, *(word for block in blocks for word in block))
+        return len(blocks), sum(size for _, size in blocks), f"{fnv:016x}"
+
+    def _dump(self) -> str:
+        return json.dumps(self._view(), separators=(",", ":"))
+
+    def _dump_full(self) -> str:
+        view = self._view()
+        top = self._os.pages * WASM_PAGE if self.platform.is_wasm else self._os.bloc_max
+        count, fnv = 0, FNV_OFFSET
+        for addr, word in self._memory.nonzero_words(WASM_PAGE, top):
+            count += 1
+            fnv = fnv1a(fnv, addr, word)
+        view["top"] = top
+        view["nonzero_words"] = count
+        view["nonzero_fnv"] = f"{fnv:016x}"
+        view["mem_sha256"] = self._memory.sha256(top)
+        return json.dumps(view, separators=(",", ":"))
+
+    def _view(self) -> dict[str, object]:
+        os = self._os
+        blocks = [] if self._freelist is None else self._freelist.blocks("dump")
+        header = 2 * self.platform.word_size
+        digest = hashlib.sha256()
+        for addr, _ in blocks:
+            digest.update(self._memory.read(addr, header))
+        return {
+            "bloc": os.bloc,
+            "blocMax": os.bloc_max,
+            "pages": os.pages,
+            "free": blocks,
+            "headers_sha256": digest.hexdigest(),
+        }
+
+
+def ending(failure: EmulatedFailure) -> str:
+    """The result line of an operation that ended the program."""
+    if isinstance(failure, (Throw, Fault, Hang)):
+        return str(failure)
+    assert isinstance(failure, IllegalUse)
+    return f"illegal {failure}"
+
+
+@dataclass(slots=True)
+class Difference:
+    """An operation that was answered otherwise than recorded."""
+
+    line: int
+    operation: str
+    recorded: str
+    ours: str
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A script's recorded answers beside ours.
+
+    Attributes:
+        source: the script's name.
+        options: what it ran under, None where that could not be told.
+        operations: how many were answered.
+        compared: how many of the script's operations had a recorded answer.
+        unanswered: how many came after our program had ended.
+        differences: how many answers were not as recorded; having none is such a difference.
+        first: the first difference.
+        ended: the answer by which our program ended, None where it lived to the end.
+        error: why the script could not be read to its end.
+    """
+
+    source: str
+    options: Options | None = None
+    operations: int = 0
+    compared: int = 0
+    unanswered: int = 0
+    differences: int = 0
+    first: Difference | None = None
+    ended: str | None = None
+    error: str | None = None
+
+
+def compare(
+    script: Script,
+    options: Options,
+    advance: Callable[[], None] | None = None,
+) -> Comparison:
+    """Run a script under its header's options and compare each answer.
+
+    A script that cannot be read further is compared as far as it goes; `error` says why.
+
+    Args:
+        script: to be read from its beginning.
+        options: what its header does not say.
+        advance: called every few milliseconds of work.
+    """
+    result = Comparison(script.source)
+    try:
+        machine = _machine_for(script, options)
+        result.options = machine.options
+        for chunk in _chunks(script, 512):
+            _compare_chunk(machine, chunk, result)
+            if advance is not None:
+                advance()
+        if not result.compared:
+            raise ScriptError(
+                script.source, 0, "no line has a recorded answer (OP => RESULT): nothing to check"
+            )
+    except ScriptError as error:
+        result.error = str(error)
+    return result
+
+
+def _machine_for(script: Script, options: Options) -> OpMachine:
+    header = script.header()
+    try:
+        machine = OpMachine(options if header is None else options.with_header(header))
+    except (BadOptions, UnknownRelease) as error:
+        line = 0 if header is None else script.line
+        raise ScriptError(script.source, line, str(error)) from None
+    script.word_mask = machine.platform.word_mask
+    return machine
+
+
+def _chunks(script: Iterable[Operation], size: int) -> Iterator[list[Operation]]:
+    """Lists of at most `size`; what was read before an error comes before the error."""
+    chunk: list[Operation] = []
+    try:
+        for operation in script:
+            chunk.append(operation)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+    except ScriptError:
+        yield chunk
+        raise
+    yield chunk
+
+
+def _compare_chunk(machine: OpMachine, chunk: list[Operation], result: Comparison) -> None:
+    for operation in chunk:
+        if result.ended is not None:
+            ours = f"nothing: the program had ended with {result.ended!r}"
+            result.unanswered += 1
+        else:
+            ours = machine.answer(operation)
+            result.operations += 1
+            if machine.failure is not None:
+                result.ended = ours
+        if operation.recorded is None:
+            continue
+        result.compared += 1
+        if ours != operation.recorded:
+            result.differences += 1
+            if result.first is None:
+                result.first = Difference(operation.line, str(operation), operation.recorded, ours)
