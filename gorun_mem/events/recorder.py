@@ -42,7 +42,6 @@ from gorun_mem.events.types import (
     MemCall,
     MemCheck,
     MemGrow,
-    MemPath,
     MemReturn,
     MExit,
     MPark,
@@ -50,9 +49,7 @@ from gorun_mem.events.types import (
     MUnpark,
     Option,
     Outcome,
-    PutCause,
     RaceFound,
-    ReserveVia,
     RunEnd,
     RunStart,
     SnapshotReason,
@@ -356,7 +353,7 @@ class Recorder:
         p: int,
         size: int,
         ok: bool,
-        path: MemPath,
+        path: str,
         search_steps: int,
         cleared_bytes: int,
         pages: int,
@@ -372,7 +369,8 @@ class Recorder:
         op, site, t_ns = self._returned(fn, n, ok, now)
         self._emit(
             MemReturn(
-                "debug" if ok else "warning", seq, now, self.m, fn, v, n, align, p, size, ok, path,
+                "debug" if ok else "warning", seq, now, self.m, fn, v, n, align, p, size, ok,
+                path,  # type: ignore[arg-type]  # str in the protocol
                 now - t_ns, search_steps, cleared_bytes, pages, bloc, bloc_max, free_bytes,
                 free_blocks, free_largest, purpose or UNSET, op=op, site=site,
             )
@@ -423,7 +421,7 @@ class Recorder:
         merged_next: bool,
         result_addr: int,
         result_size: int,
-        cause: PutCause,
+        cause: str,
     ) -> None:
         """A range went to the free list and the block it ended in."""
         self.seq = seq = self.seq + 1
@@ -432,7 +430,9 @@ class Recorder:
         self._emit(
             FreelistPut(
                 "debug", seq, self.now(), m, addr, size, merged_prev, merged_next, result_addr,
-                result_size, cause, op=op, site=site,
+                result_size,
+                cause,  # type: ignore[arg-type]  # str in the protocol
+                op=op, site=site,
             )
         )  # fmt: skip
 
@@ -495,7 +495,7 @@ class Recorder:
         )  # fmt: skip
 
     def arena_reserve(
-        self, addr: int, size: int, via: ReserveVia, hint_addr: int, skipped_bytes: int
+        self, addr: int, size: int, via: str, hint_addr: int, skipped_bytes: int
     ) -> None:
         """A heap arena was reserved."""
         self.seq = seq = self.seq + 1
@@ -503,8 +503,9 @@ class Recorder:
         op, site, _, _ = self._open.get(m, _NO_OP)
         self._emit(
             ArenaReserve(
-                "info", seq, self.now(), m, addr, size, via, hint_addr, skipped_bytes,
-                op=op, site=site,
+                "info", seq, self.now(), m, addr, size,
+                via,  # type: ignore[arg-type]  # str in the protocol
+                hint_addr, skipped_bytes, op=op, site=site,
             )
         )  # fmt: skip
 
@@ -662,7 +663,7 @@ def _mem_call_unwritten(self: Recorder, fn: str, v: int, n: int, align: int, pur
 
 def _mem_return_if_failed(
     self: Recorder, fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool,
-    path: MemPath, search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
+    path: str, search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
     free_bytes: int, free_blocks: int, free_largest: int,
 ) -> None:  # fmt: skip
     """Write a failure; otherwise only close the call."""

@@ -331,7 +331,7 @@ class ArenaHintMiss(Event, frozen=True, gc=False, tag="arena.hint_miss"):
     hint_addr: Annotated[int, address("where the arena should have gone")]
     down: Annotated[bool, doc("a hint that grows downwards")]
     bloc: Annotated[int, address("where the break was instead")]
-    gap_bytes: Annotated[int, doc("bloc minus hint_addr; negative where the hint is above")]
+    gap_bytes: Annotated[int, doc("how far the hint and the break are apart")]
 
 
 class ArenaHintNew(Event, frozen=True, gc=False, tag="arena.hint_new"):

@@ -1,0 +1,486 @@
+"""Writing logs to files, and what is left of them when things go wrong."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gorun_mem.events import FileSink, LogError, Recorder, home, read_events, read_raw
+from gorun_mem.events import reader as reader_module
+from gorun_mem.events.home import KEEP, logs, new_log_path, resolve_log, runs_dir
+from gorun_mem.events.log import as_event_dict, console_logger, json_logger, open_log
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+
+
+def packed(log: bytes, suffix: str, flush_every: int = 7) -> bytes:
+    """The log as a file of that kind, flushed now and then."""
+    from gorun_mem.events.sinks import codec_for
+
+    codec = codec_for(suffix)
+    out = b""
+    for number, line in enumerate(log.splitlines(keepends=True)):
+        out += codec.add(line)
+        if number % flush_every == 0:
+            out += codec.sync()
+    return out + codec.end()
+
+
+def read(data: bytes):
+    reader = read_events(io.BytesIO(data))
+    return list(reader), reader
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_round_trip_through_a_file(tmp_path, drive, log, suffix):
+    """What was logged is in the file when it is closed; other tools can unpack it."""
+    path = tmp_path / f"run{suffix}"
+    recorder = Recorder(open_log(path))
+    drive(recorder)
+    recorder.close()
+    recorder.close()
+    data = path.read_bytes()
+    if suffix.endswith(".gz"):
+        assert gzip.decompress(data) == log
+    elif suffix.endswith(".zst"):
+        assert zstandard.ZstdDecompressor().decompressobj().decompress(data) == log
+    else:
+        assert data == log
+    assert b"".join(line + b"\n" for line in read_raw(path)) == log
+    events, reader = read(data)
+    assert (len(events), reader.cut, reader.damaged, reader.missing) == (
+        log.count(b"\n"), False, 0, 0,
+    )  # fmt: skip
+    assert reader.describe_damage() == ""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_cut_at_every_byte(log, suffix):
+    """Wherever a log is cut, what was flushed before is read: the lines are a prefix of the log's,
+    the reader says that it was cut, and it never raises."""
+    data = packed(log, suffix)
+    whole, _ = read(data)
+    seen = 0
+    for cut in range(len(data)):
+        events, reader = read(data[:cut])
+        assert events == whole[: len(events)]
+        assert len(events) >= seen, cut
+        seen = len(events)
+        complete = len(events) == len(whole)  # only the newline or the checksum is missing
+        assert reader.cut is not complete
+        assert complete or "cut" in reader.describe_damage()
+        raw = read_raw(io.BytesIO(data[:cut]))
+        assert b"".join(line + b"\n" for line in raw) == b"".join(
+            line + b"\n" for line in log.splitlines()[: len(events)]
+        )
+        assert raw.cut is reader.cut
+    assert seen == len(whole)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_flush_makes_all_lines_readable(tmp_path, drive, log, suffix):
+    """After `flush` a reader finds every line, though the file is not closed."""
+    path = tmp_path / f"run{suffix}"
+    sink = FileSink(path, flush_seconds=0)
+    recorder = Recorder(json_logger(sink))
+    drive(recorder)
+    assert not list(read_raw(path)), "nothing is written before it must be"
+    recorder.flush()
+    assert len(list(read_raw(path))) == log.count(b"\n")
+    sink.close()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_flushes_by_itself(tmp_path, suffix):
+    """A line is in the file within a second, though the program does nothing about it."""
+    path = tmp_path / f"run{suffix}"
+    with FileSink(path, flush_seconds=0.05) as sink:
+        sink.write(b'{"a":1}')
+        until = time.monotonic() + 1
+        while not list(read_raw(path)):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_buffer_is_bounded(tmp_path):
+    """Lines are written out when they fill the buffer; one long line at once."""
+    path = tmp_path / "run.jsonl"
+    with FileSink(path, flush_seconds=0, buffer_bytes=1000) as sink:
+        for number in range(50):
+            sink.write(b"%099d" % number)
+        assert path.stat().st_size >= 4000
+        sink.write(b"9" * 5000)
+        assert path.stat().st_size == 50 * 100 + 5001
+
+
+CHILD = """
+import sys, time
+from gorun_mem.events import FileSink, Recorder
+from gorun_mem.events.log import json_logger
+recorder = Recorder(json_logger(FileSink(sys.argv[1])))
+start = time.time_ns()
+recorder.now = lambda: time.time_ns() - start
+print("go", flush=True)
+while True:
+    recorder.m_start(1)
+    if recorder.seq == 20_000:
+        recorder.mem_check(True, "", 0)
+        {after}
+    time.sleep(0.00005)
+"""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_killed(tmp_path, suffix):
+    """A run that is killed leaves a log that lacks at most its last second."""
+    path = tmp_path / f"run{suffix}"
+    code = CHILD.format(after="pass")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=os.getcwd()
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        started = time.monotonic()
+        time.sleep(1.6)
+        child.send_signal(signal.SIGKILL)
+        lived_ns = int((time.monotonic() - started) * 1e9)
+    reader = read_events(path)
+    events = list(reader)
+    assert events
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert lived_ns - events[-1].t_ns < 1e9
+    assert reader.cut
+    assert reader.damaged <= 1
+
+
+def test_killed_in_a_loop_without_events(tmp_path):
+    """A run that hangs in a loop and is killed leaves all events of before the loop."""
+    path = tmp_path / "run.jsonl.gz"
+    code = CHILD.format(after="while True: pass").replace("20_000", "30")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=os.getcwd()
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(1.2)
+        child.send_signal(signal.SIGKILL)
+    assert len(list(read_events(path))) == 31
+
+
+# What cannot be written.
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk(tmp_path, drive, suffix):
+    """A full disk is one error that names the file and the cause, when the log is closed at the
+    latest; closing again is quiet."""
+    path = tmp_path / f"full{suffix}"
+    path.symlink_to("/dev/full")
+    recorder = Recorder(open_log(path))
+    drive(recorder)
+    with pytest.raises(LogError) as raised:
+        recorder.close()
+    assert str(raised.value) == (
+        f"cannot write log {path}: No space left on device; "
+        "free some space or name another file with --log FILE"
+    )
+    recorder.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk_while_running(drive):
+    """A full buffer that cannot be written stops the run; each further try says so again, memory
+    stays bounded, and `close` does not repeat what was said."""
+    sink = FileSink("/dev/full", flush_seconds=0, buffer_bytes=2000)
+    recorder = Recorder(json_logger(sink))
+    with pytest.raises(LogError, match="cannot write log /dev/full: No space left"):
+        drive(recorder)
+    with pytest.raises(LogError):
+        recorder.flush()
+
+    def fill_the_buffer():
+        for _ in range(100):
+            recorder.m_start(1)
+
+    with pytest.raises(LogError):
+        fill_the_buffer()
+    sink.close()
+    assert "closed" in repr(sink)
+
+
+def test_failed_write_leaves_no_half_line(tmp_path, monkeypatch):
+    """When a write of a plain file fails in the middle of a line, the line is taken back."""
+    path = tmp_path / "run.jsonl"
+    sink = FileSink(path, flush_seconds=0)
+    real_write = os.write
+    room = 25
+
+    def write(fd, data):
+        nonlocal room
+        if room == 0:
+            raise OSError(28, "No space left on device")
+        count = real_write(fd, bytes(data[:room]))
+        room -= count
+        return count
+
+    monkeypatch.setattr(os, "write", write)
+    for number in range(10):
+        sink.write(b"line %04d" % number)
+    with pytest.raises(LogError):
+        sink.close()
+    assert path.read_bytes() == b"line 0000\nline 0001\n"
+
+
+def test_unwritable_path(tmp_path):
+    """A folder that does not exist, or a folder in place of a file: an error that names it."""
+    with pytest.raises(LogError, match=r"cannot write log .*/no/run.jsonl: No such file"):
+        open_log(tmp_path / "no" / "run.jsonl")
+    with pytest.raises(LogError, match="Is a directory"):
+        open_log(tmp_path)
+    (tmp_path / "a").touch()
+    with pytest.raises(LogError, match="File exists"):
+        open_log(tmp_path / "a", exclusive=True)
+
+
+def test_unreadable_path(tmp_path):
+    """A log that is not there is one error for people, at either speed."""
+    for reader in (read_events(tmp_path / "x"), read_raw(tmp_path)):
+        with pytest.raises(LogError, match="cannot read log"):
+            list(reader)
+
+
+# Damaged logs.
+
+
+def test_damage_is_named(log):
+    """Damaged and foreign lines are counted and named by number; the others are read, and the
+    jumps in `seq` are counted."""
+    lines = log.splitlines()
+    lines[2] = lines[2][:-5]
+    lines[4] = b'{"event":"lock.steal","seq":5}'
+    lines[5] = b'{"event":"m.\xff"}'
+    lines[6] = b"[" * 100_000
+    lines[7] = b""
+    lines[8] = lines[8].replace(b'"t_ns":', b'"t_ns":"late","x":')
+    events, reader = read(b"\n".join(lines) + b"\n")
+    assert reader.lines == len(lines)
+    assert [damage.line for damage in reader.damage] == [3, 5, 6, 7, 9]
+    assert reader.damaged == 5
+    assert len(events) == len(lines) - 6
+    assert reader.missing == 6
+    assert not reader.cut
+    assert reader.describe_damage().startswith(f"5 of {len(lines)} lines damaged (first: line 3: ")
+    assert "lock.steal" in str(reader.damage[1])
+    assert str(reader.damage[2]) == "line 6: not UTF-8"
+
+
+def test_not_a_log():
+    """A file that is something else gives no events, and does not fail."""
+    noise = random.Random(1).randbytes(200_000)
+    for head in (b"", b"\x1f\x8b", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"PNG"):
+        events, reader = read(head + noise)
+        assert events == []
+        assert reader.cut
+        assert reader.damaged or reader.broken
+        assert len(reader.damage) <= 100
+        list(read_raw(io.BytesIO(head + noise)))
+    assert read(b"")[0] == []
+
+
+def test_compression_is_told_by_content(tmp_path, log):
+    """A compressed log under any name is read, and so are members one after another."""
+    for suffix in SUFFIXES:
+        path = tmp_path / "renamed"
+        path.write_bytes(packed(log, suffix) + packed(log, suffix))
+        assert len(list(read_events(path))) == 2 * log.count(b"\n")
+
+
+def test_line_without_end(monkeypatch, log):
+    """A line longer than the bound is passed over without being kept; what follows is read."""
+    monkeypatch.setattr(reader_module, "LINE_BYTES_MAX", 300_000)
+    long = b"x" * 2_000_000
+    lines = log.splitlines()
+    events, reader = read(b"\n".join([*lines[:3], long, *lines[3:]]) + b"\n")
+    assert len(events) == len(lines)
+    assert reader.damaged == 1
+    assert "longer than" in reader.damage[0].reason
+    assert reader.lines == len(lines) + 1
+
+
+edits = st.lists(
+    st.tuples(
+        st.floats(0, 1),
+        st.sampled_from(["flip", "cut", "insert", "drop", "newline"]),
+        st.binary(max_size=8),
+    ),
+    max_size=6,
+)
+
+
+def mutate(data: bytes, changes) -> bytes:
+    for where, how, what in changes:
+        at = int(where * len(data))
+        if how == "flip":
+            data = data[:at] + bytes(byte ^ 0x55 for byte in data[at : at + 1]) + data[at + 1 :]
+        elif how == "cut":
+            data = data[: max(at, len(data) // 2)]
+        elif how == "insert":
+            data = data[:at] + what + data[at:]
+        elif how == "newline":
+            data = data[:at] + b"\n" + data[at:]
+        else:
+            data = data[:at] + data[at + len(what) :]
+    return data
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes=edits, suffix=st.sampled_from(SUFFIXES))
+@example(changes=[(0.5, "newline", b"")], suffix=".jsonl")
+def test_mutated_logs(log, changes, suffix):
+    """Whatever is done to a log, reading does not raise, and of a plain one every line that is
+    still whole is read."""
+    data = mutate(packed(log, suffix), changes)
+    events, reader = read(data)
+    raw = list(read_raw(io.BytesIO(data)))
+    assert len(events) + reader.damaged >= len(raw) or reader.broken
+    if suffix == ".jsonl":
+        untouched = {line for line in data.splitlines() if line in set(log.splitlines())}
+        seqs = {json.loads(line)["seq"] for line in untouched}
+        assert seqs <= {event.seq for event in events}
+
+
+# For people, and the folder of logs.
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_console(drive, monkeypatch):
+    """The console shows one line an event, addresses in hexadecimal, colours only on a terminal
+    that did not ask for none."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    plain, tty, no_color = io.StringIO(), Terminal(), Terminal()
+    drive(Recorder(console_logger(plain)))
+    drive(Recorder(console_logger(tty)))
+    monkeypatch.setenv("NO_COLOR", "1")
+    drive(Recorder(console_logger(no_color)))
+    text = plain.getvalue()
+    assert "\x1b[" not in text
+    assert "\x1b[" not in no_color.getvalue()
+    assert "\x1b[" in tty.getvalue()
+    took = next(line for line in text.splitlines() if "freelist.take" in line)
+    assert "[M1]" in took
+    assert "addr=0x200000" in took
+    assert "size=65536" in took
+    assert "runtime.sysAllocOS" in took
+    assert "blocks=0x200000+69632 0x2000000+4096" in text
+
+
+def test_console_is_what_log_dash_means(capsys, drive):
+    """`--log -` writes to standard error, so that standard output stays for results."""
+    drive(Recorder(open_log("-"), level="canonical"))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "run.end" in captured.err
+
+
+def test_stock_processors_take_typed_events(drive):
+    """After `as_event_dict` a chain may hold structlog's own processors."""
+    import structlog
+
+    from gorun_mem.events.log import EventLogger
+
+    class Out:
+        def __init__(self):
+            self.lines = []
+
+        def msg(self, line):
+            self.lines.append(line)
+
+    def drop_debug(logger, name, event):
+        if name == "debug":
+            raise structlog.DropEvent
+        return event
+
+    out = Out()
+    logger = structlog.wrap_logger(
+        out,
+        processors=[as_event_dict, drop_debug, structlog.processors.JSONRenderer()],
+        wrapper_class=EventLogger,
+    )
+    drive(Recorder(logger))
+    assert json.loads(out.lines[0])["event"] == "run.start"
+    assert len(out.lines) == 11
+    with pytest.raises(TypeError, match="take no bound values: user"):
+        logger.bind(user=1)
+
+
+def test_where_logs_go(monkeypatch, tmp_path):
+    """GORUN_MEM_HOME, XDG_STATE_HOME if absolute, and the home folder, in this order."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.delenv("GORUN_MEM_HOME", raising=False)
+    assert runs_dir() == tmp_path / ".local/state/gorun_mem/runs"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    assert runs_dir() == tmp_path / "xdg/gorun_mem/runs"
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path / "home"))
+    assert runs_dir() == tmp_path / "home/runs"
+
+
+def test_newest_logs_are_kept(monkeypatch, tmp_path):
+    """Names are unique and sort by age; the newest twenty stay and `last` is the newest; what is
+    not a log stays too."""
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
+    with pytest.raises(LogError, match="no runs yet"):
+        resolve_log("last")
+    made = [new_log_path("scenarios/my storm.py")]
+    (tmp_path / "runs" / "notes.txt").touch()
+    made += [new_log_path("storm", suffix) for suffix in SUFFIXES * 8]
+    assert made == sorted(made)
+    assert len(set(made)) == 25
+    assert made[0].name.endswith("-my_storm.jsonl.zst")
+    assert logs() == made[-KEEP:]
+    assert resolve_log("last") == made[-1]
+    assert resolve_log("x.jsonl").name == "x.jsonl"
+    assert (tmp_path / "runs" / "notes.txt").exists()
+
+
+def test_two_runs_in_one_microsecond(monkeypatch, tmp_path):
+    """A name that is taken is not given again."""
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
+    times = iter(["20260101T000000.000000Z"] * 3 + ["20260101T000000.000001Z"])
+    monkeypatch.setattr(home, "_now", lambda: next(times))
+    assert new_log_path("a") != new_log_path("a")
+
+
+def test_unwritable_home(monkeypatch, tmp_path):
+    """A folder that cannot be made is named, with what to do."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path / "file"))
+    with pytest.raises(LogError, match="set GORUN_MEM_HOME or name a file"):
+        new_log_path("storm")
+
+
+def test_import_leaves_structlog_alone():
+    """Importing the events does not pay for structlog, rich or zstandard."""
+    code = (
+        "import sys, gorun_mem.events\n"
+        "print([n for n in ('structlog', 'rich', 'zstandard', 'trio') if n in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
