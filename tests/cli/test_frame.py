@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from gorun_mem import cli
 from gorun_mem._version import VERSION
 from gorun_mem.cli import _exit
-from gorun_mem.cli._common import BYTES, NUMBER, PLATFORM, RELEASE, BadInput, worst
+from gorun_mem.cli._common import BYTES, NUMBER, PLATFORM, RELEASE, BadInput, progress, worst
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
 from gorun_mem.runtime.releases import UnknownRelease
 
@@ -216,3 +217,22 @@ def test_release_and_platform_are_checked() -> None:
         RELEASE.convert("1.24", None, None)
     with pytest.raises(click.BadParameter, match="did you mean js/wasm"):
         PLATFORM.convert("wasm", None, None)
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_to_a_terminal_and_only_when_it_takes_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No bar for a quick job, none for a pipe, and one on stderr for a person who waits."""
+    for stderr, after_s, shown in ((Terminal(), 60, 0), (io.StringIO(), 0, 0), (Terminal(), 0, 1)):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with progress("checking", 10, after_s=after_s) as advance:
+            advance(5)
+            advance(5)
+        assert ("checking" in stderr.getvalue()) == bool(shown)
