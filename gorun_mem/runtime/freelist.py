@@ -186,6 +186,8 @@ class FreeList:
                 self.head = behind
             index.remove(position)
             p = block
+        elif size - n < self._header_size:
+            return self._alloc_walking(n)  # what is cleared lies over the block's own header
         else:
             memory.put_word(block + self._word_size, size - n)
             index.resize(position, size - n)
@@ -246,7 +248,7 @@ class FreeList:
         """
         n = self._round(n)
         memory = self._memory
-        if ap + n > memory.size:
+        if ap + n > memory.size and n:
             memory.check_range(ap, n, "clear")
         self.cleared_bytes += n
         index = self._index
@@ -394,10 +396,10 @@ class FreeList:
         try:
             p = self.head
             while p:
-                next_, size = self._memory.load_header(p)
+                next_ = self._memory.load_word(p)
                 if not next_:
                     break
-                self._check_block(p, next_, size)
+                self._check_block(p, next_)
                 p = next_
         except Throw as throw:
             if self.sink is not None:
@@ -406,16 +408,19 @@ class FreeList:
         if self.sink is not None:
             self.sink.mem_check(True, "", 0)
 
-    def _check_block(self, p: int, next_: int, size: int) -> None:
+    def _check_block(self, p: int, next_: int) -> None:
         if p == next_:
             raise Throw("mem: infinite loop", f"runtime: {p:#x} == {next_:#x}", addr=p)
         if p > next_:
             raise Throw("mem: unordered list", f"runtime: {p:#x} > {next_:#x}", addr=p)
-        if (p + size) & self._word_mask > next_:
+        size = self._memory.load_word(p + self._word_size)
+        end = (p + size) & self._word_mask
+        if end > next_:
             raise Throw(
                 "mem: overlapping blocks", f"runtime: {p:#x}+{size} > {next_:#x}", addr=p, size=size
             )
-        dirty = self._memory.first_nonzero(p + self._header_size, size - self._header_size)
+        first = p + self._header_size
+        dirty = self._memory.first_nonzero(first, end - first)
         if dirty is not None:
             raise Throw(
                 UNINITIALISED,

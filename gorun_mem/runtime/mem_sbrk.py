@@ -232,8 +232,9 @@ class SbrkLayer(OSLayer):
     def _trim(self, base: int, size: int, align: int) -> int:
         mask = self._mask
         start = align_up(base, align, mask)
-        if start > base:
-            self._freelist.mem_free(base, start - base, "align_head")
+        before = (start - base) & mask
+        if before > 0:
+            self._freelist.mem_free(base, before, "align_head")
         end = (start + size) & mask
         behind = (base + size + align - end) & mask
         if behind > 0:
