@@ -1,0 +1,81 @@
+"""`gorun-mem bench`: figures of this machine beside peers, with the ratios of one run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import click
+
+from gorun_mem.bench import BENCHES, Row, as_document, names_of, run_bench
+from gorun_mem.cli._common import ExitCode, json_option, write_json
+
+_LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.items())
+
+
+@click.command(
+    "bench",
+    help=f"""Measure this machine beside peers; all benchmarks if none is named.
+
+    Subject and peer take turns in one process, and the ratio is the figure to look at.
+
+    \b
+    Benchmarks:
+    {_LIST.strip()}
+
+    \b
+    Examples:
+      gorun-mem bench events
+      gorun-mem bench --json > bench.json
+
+    Exit codes: 0 every target is met; 1 one is not; 2 no such benchmark.
+    """,
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--quick", is_flag=True, help="Fewer rounds: rough figures in a second.")
+@json_option()
+@click.pass_context
+def command(ctx: click.Context, names: tuple[str, ...], quick: bool, as_json: bool) -> None:
+    """Measure this machine beside peers."""
+    try:
+        wanted = names_of(names)
+    except KeyError as error:
+        raise click.UsageError(
+            f"no benchmark {error.args[0]!r}: the benchmarks are {', '.join(BENCHES)}"
+        ) from None
+    results: dict[str, list[Row]] = {}
+    for name in wanted:
+        results[name] = run_bench(name, quick=quick)
+        if not as_json:
+            _show(name, results[name])
+    document = as_document(results)
+    if as_json:
+        write_json(document)
+    ctx.exit(ExitCode.CLEAN if document["ok"] else ExitCode.FAILED)
+
+
+def _show(name: str, rows: list[Row]) -> None:
+    """The figures of one benchmark as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"bench {name}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("what")
+    for column in ("figure", "peer's", "ratio"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("peer")
+    table.add_column("target")
+    for row in rows:
+        verdict = "" if row.ok is None else "[green]met[/]" if row.ok else "[red]missed[/]"
+        table.add_row(
+            row.name,
+            f"{row.figure:.3g} {row.unit}",
+            "" if row.peer_figure is None else f"{row.peer_figure:.3g}",
+            "" if row.ratio is None else f"{row.ratio:.2f}x",
+            row.peer,
+            f"{row.target} {verdict}".strip(),
+        )
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console.width = 140  # a file has no edge to wrap at
+    console.print(table)

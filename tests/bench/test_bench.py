@@ -1,0 +1,90 @@
+"""The registry of benchmarks, its command, and the figures of the event log."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from gorun_mem import bench
+from gorun_mem.bench import BENCHES, Row, as_document, best_of, run_bench
+from gorun_mem.bench.events import RATIO_MIN
+from gorun_mem.cli.bench import command
+
+MET = Row(name="a", figure=1.0, unit="us", target="at most 2 us", ok=True)
+MISSED = Row(
+    name="b", figure=3.0, unit="us", peer="p", peer_figure=6.0, ratio=2.0, target="x", ok=False
+)
+JUST_SAID = Row(name="c", figure=3.0, unit="us")
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_every_bench_is_there(name):
+    """Each registered name has a module with a `run`."""
+    import importlib
+
+    assert callable(importlib.import_module(BENCHES[name][0]).run)
+
+
+def test_events_beat_stock_structlog():
+    """A typed event into the sink is several times cheaper than stock structlog's JSON.
+
+    The target is 4 times, and the figure is 8 to 9; a quick run on a busy machine must show 3.
+    """
+    rows = {(row.name, row.peer): row for row in run_bench("events", quick=True)}
+    row = rows["lock.acquire into the sink", "stock structlog JSON"]
+    assert row.ratio is not None
+    assert row.peer_figure is not None
+    assert row.ratio == pytest.approx(row.peer_figure / row.figure)
+    assert row.ratio > RATIO_MIN * 3 / 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"), [([MET, JUST_SAID], 0), ([MET, MISSED], 1), ([JUST_SAID], 0)]
+)
+def test_exit_code_says_whether_targets_are_met(monkeypatch, rows, code):
+    """A missed target is exit 1; a figure without a target cannot miss."""
+    monkeypatch.setattr("gorun_mem.cli.bench.run_bench", lambda name, quick: rows)
+    result = CliRunner().invoke(command, ["events", "--json"])
+    assert result.exit_code == code
+    document = json.loads(result.stdout)
+    assert document == as_document({"events": rows})
+    assert document["ok"] is (code == 0)
+    assert document["benches"]["events"][0]["name"] == rows[0].name
+
+
+def test_table(monkeypatch):
+    """The table shows figure, peer, ratio and verdict, in full where there is no terminal."""
+    monkeypatch.setattr("gorun_mem.cli.bench.run_bench", lambda name, quick: [MET, MISSED])
+    result = CliRunner().invoke(command, [])
+    assert [line.split() for line in result.stdout.splitlines()[2:]] == [
+        ["a", "1", "us", "at", "most", "2", "us", "met"],
+        ["b", "3", "us", "6", "2.00x", "p", "x", "missed"],
+    ]
+
+
+def test_unknown_bench():
+    """A name that does not exist is a usage error that lists those that do."""
+    result = CliRunner().invoke(command, ["evnets"])
+    assert result.exit_code == 2
+    assert "no benchmark 'evnets': the benchmarks are events" in result.stderr
+
+
+def test_help_has_an_example():
+    """The help names the benchmarks and shows a command."""
+    text = CliRunner().invoke(command, ["--help"]).stdout
+    assert "gorun-mem bench events" in text
+    for name, (_, what) in BENCHES.items():
+        assert name in text
+        assert what in text
+
+
+def test_best_of_takes_turns(monkeypatch):
+    """Candidates take turns, each gets the count, and the least time of each is kept."""
+    clock = iter([0, 8, 0, 6, 0, 2, 0, 10])
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    calls = []
+    times = best_of(2, 4, lambda n: calls.append(("a", n)), lambda n: calls.append(("b", n)))
+    assert calls == [("a", 4), ("b", 4)] * 2
+    assert times == [0.5, 1.5]
