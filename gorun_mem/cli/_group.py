@@ -13,6 +13,7 @@ from gorun_mem._version import VERSION
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
+    "bench": ("gorun_mem.cli.bench", "Measure this machine beside peers; ratios of one run."),
 }
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
 
