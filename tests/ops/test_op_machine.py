@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
 from pathlib import Path
 
 import pytest
 
-from gorun_mem.formats.opscript import Script, parse_operation
+from gorun_mem.formats.opscript import OPERANDS, Operation, Script, parse_operation
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options, compare
 from gorun_mem.runtime.errors import Hang, IllegalUse, Throw
 from gorun_mem.runtime.releases import UnknownRelease
@@ -52,6 +53,14 @@ def test_recorded_scripts(path: Path) -> None:
     assert result.error is None
     assert result.first is None
     assert result.compared == result.operations > 1000
+
+
+@pytest.mark.parametrize("path", RECORDED[::4], ids=lambda p: p.name)
+def test_strict_changes_nothing_for_a_correct_program(path: Path) -> None:
+    """The recorded scripts free only what they own, and strict mode answers them alike."""
+    with Script.open(str(path)) as script:
+        result = compare(script, Options(strict=True))
+    assert (result.error, result.first) == (None, None)
 
 
 def test_there_are_recorded_scripts() -> None:
@@ -390,3 +399,53 @@ def test_a_long_fragmented_list_is_quick() -> None:
         answer = subject.answer(operation)
     assert time.process_time() - start < 5
     assert " fl=20000 " in answer
+
+
+SHAPES = {
+    "release": ("go1.19", "go1.20", "dac514ea", "go1.23", "go1.24.3", "go1.26", "go1.27"),
+    "platform": ("js/wasm", "plan9/amd64", "plan9/386"),
+    "end": (1, 65536, 1441448),
+    "max_pages": (0, 300, 700),
+    "brk_max": (0, 1 << 22, 1 << 25),
+    "memdebug": (False, False, True),
+    "strict": (False, True),
+}
+
+
+def random_operation(rng: random.Random, known: list[int], mask: int) -> Operation:
+    """One operation, near addresses that were seen and with sizes around whole pages."""
+    draw = {
+        "V": lambda: rng.choice(known) + rng.choice((0, 0, 0, 1, 8, -8, 4096, -PAGE, PAGE)),
+        "N": lambda: rng.choice((0, 1, 8, 4096, 8200, PAGE, 3 * PAGE, mask, rng.getrandbits(20))),
+        "SIZE": lambda: rng.choice((0, 1, 4096, PAGE, mask - 1)),
+        "ALIGN": lambda: rng.choice((0, 1, 4096, PAGE, 4 * PAGE, 12345)),
+        "BYTE": lambda: rng.choice((0, 1, 255)),
+    }
+    name = rng.choice(("alloc", "alloc", "alloc", "free", "free", "reserve", *OPERANDS))
+    return Operation(name, tuple(draw[operand]() & mask for operand in OPERANDS[name]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_script_is_answered_or_ends_as_go_would(seed: int) -> None:
+    """No operation, however wrong, raises anything: it is answered, or ends the program by name."""
+    rng = random.Random(seed)
+    endings = set()
+    for _ in range(60):
+        subject = machine(**{name: rng.choice(values) for name, values in SHAPES.items()})
+        known = [0, subject.options.end]
+        for _ in range(40):
+            answer = run_one(subject, random_operation(rng, known, subject.platform.word_mask))
+            if subject.failure is not None:
+                endings.add(answer.split()[0])
+                break
+            if answer.split()[0].isdigit():
+                known.append(int(answer.split()[0]))
+    assert endings <= {"throw", "fault", "hang", "illegal"}
+    assert {"fault", "illegal"} <= endings
+
+
+def run_one(subject: OpMachine, operation: Operation) -> str:
+    answer = subject.answer(operation)
+    assert answer
+    assert "\n" not in answer
+    return answer
