@@ -13,6 +13,10 @@ from gorun_mem._version import VERSION
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
+    "replay": (
+        "gorun_mem.cli.replay",
+        "Replay recordings of real Go programs and compare every answer.",
+    ),
     "bench": ("gorun_mem.cli.bench", "Measure this machine beside peers; ratios of one run."),
 }
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
@@ -94,6 +98,7 @@ _version: Callable[[Callable[..., object]], Callable[..., object]] = click.optio
 @click.group(
     cls=LazyGroup,
     verbs=VERBS,
+    subcommand_metavar="VERB ...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @_version
