@@ -484,3 +484,13 @@ def test_import_leaves_structlog_alone():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_log_error_is_the_users_to_put_right(capsys, tmp_path):
+    """The command line says what is wrong in one sentence and exits with 2."""
+    from gorun_mem.cli._exit import explain
+
+    with pytest.raises(LogError) as raised:
+        open_log(tmp_path / "no" / "run.jsonl")
+    assert explain(raised.value, "gorun-mem", []) == 2
+    assert capsys.readouterr().err.startswith("gorun-mem: cannot write log ")
