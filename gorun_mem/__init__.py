@@ -1,1 +1,85 @@
-"""A laboratory for the part of the Go runtime that gets memory on platforms with a break."""
+"""A laboratory for the part of the Go runtime that gets memory on platforms with a break.
+
+    from gorun_mem import KiB, M, World, scenario
+
+Names are imported when they are first used, so that a command that needs few of them starts fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.config import Config
+    from gorun_mem.machine.m import M
+    from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
+    from gorun_mem.machine.run import Run, run, run_on_trio
+    from gorun_mem.machine.scenario import Range, Scenario, scenario
+    from gorun_mem.machine.world import MemorySnapshot, World, WorldStatistics
+    from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, IllegalUse, Throw
+    from gorun_mem.runtime.releases import GiB, KiB, MiB
+    from gorun_mem.sched.costs import CostTable
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Config": "machine.config",
+    "CostTable": "sched.costs",
+    "DeadlockFound": "machine.outcome",
+    "EmulatedFailure": "runtime.errors",
+    "Fault": "runtime.errors",
+    "GiB": "runtime.releases",
+    "Hang": "runtime.errors",
+    "IllegalUse": "runtime.errors",
+    "KiB": "runtime.releases",
+    "M": "machine.m",
+    "MemorySnapshot": "machine.world",
+    "MiB": "runtime.releases",
+    "NoProgress": "machine.outcome",
+    "Outcome": "machine.outcome",
+    "Range": "machine.scenario",
+    "Run": "machine.run",
+    "Scenario": "machine.scenario",
+    "Throw": "runtime.errors",
+    "World": "machine.world",
+    "WorldStatistics": "machine.world",
+    "run": "machine.run",
+    "run_on_trio": "machine.run",
+    "scenario": "machine.scenario",
+}
+
+__all__ = [
+    "Config",
+    "CostTable",
+    "DeadlockFound",
+    "EmulatedFailure",
+    "Fault",
+    "GiB",
+    "Hang",
+    "IllegalUse",
+    "KiB",
+    "M",
+    "MemorySnapshot",
+    "MiB",
+    "NoProgress",
+    "Outcome",
+    "Range",
+    "Run",
+    "Scenario",
+    "Throw",
+    "World",
+    "WorldStatistics",
+    "run",
+    "run_on_trio",
+    "scenario",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -278,6 +278,7 @@ class Recorder:
         error_type: str = "",
         token: str = "",
         uncontrolled: bool = False,
+        stuck: tuple[str, ...] = (),
     ) -> None:
         """The run is over: must be the last event."""
         self.seq = seq = self.seq + 1
@@ -285,7 +286,7 @@ class Recorder:
             RunEnd(
                 "info" if outcome == "ok" else "error", seq, self.now(), self.m, outcome,
                 final_pages, self.peak_live_bytes, self.grows, self.hint_misses, self.lock_wait_ns,
-                steps, seq, uncontrolled, error_type or UNSET, token or UNSET,
+                steps, seq, uncontrolled, error_type or UNSET, token or UNSET, stuck or UNSET,
             )
         )  # fmt: skip
 

@@ -135,6 +135,10 @@ class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
     uncontrolled: Annotated[bool, doc("an M awaited trio itself: not reproducible by token")]
     error_type: Annotated[str | UnsetType, doc("what kind of failure")] = UNSET
     token: Annotated[str | UnsetType, doc("names the schedule; replay-schedule takes it")] = UNSET
+    stuck: Annotated[
+        tuple[str, ...] | UnsetType,
+        doc("who held a lock or waited for one when it ended before its time"),
+    ] = UNSET
 
 
 class MStart(Event, frozen=True, gc=False, tag="m.start"):

@@ -82,6 +82,10 @@ class Ledger:
         """(start, end, tenure) of each range that is handed out, in address order."""
         return [r for r in self._ranges.overlapping(0, 1 << 65) if r[2].live]
 
+    def overlapping(self, start: int, end: int) -> list[tuple[int, int, Tenure]]:
+        """(start, end, tenure) of each known range that shares a byte with [start, end)."""
+        return [(low, high, tenure) for low, high, tenure in self._ranges.overlapping(start, end)]
+
     def refusal(self, addr: int, n: int, what: str) -> IllegalUse | None:
         """Why [addr, addr+n) must not be freed or touched, or None where it is all owned.
 

@@ -52,7 +52,7 @@ class Scheduler(Protocol):
         """Virtual time in ns, as the M that is running sees it."""
 
     def unpark(self, m: MLike) -> None:
-        """Make a parked M runnable again."""
+        """Make a parked M runnable again; one that is runnable already stays so."""
 
     def disable(self, m: MLike) -> None:
         """Take a runnable M, which has not been stepped, out of those that may go next."""
@@ -107,6 +107,8 @@ class Op:
     kind: str
     obj: str
     reads_only = False
+    abandonable = True
+    """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
 
     def begin(self, m: MLike) -> bool:
         """Whether the operation is enabled, asked when it becomes the M's pending one.

@@ -5,12 +5,14 @@ are those of a 3 GHz x86-64 server core and an unhurried kernel:
 
     atomic.*, load, store   a cache line that another core has just written takes 20 to 70 ns to
                             come over (core-to-core latency, Intel and AMD optimisation manuals);
-                            one that the core has itself costs about 5. Contended locks see the former.
+                            one that the core has itself costs about 5. Contended locks see the
+                            former.
     procyield               30 PAUSE instructions, 40 cycles each since Skylake: some 400 ns; before
                             Skylake 10 cycles each.
     osyield                 sched_yield with nobody to yield to.
     futexsleep, semasleep   the call, until the thread is off the CPU.
     wake                    from the waker's call until the sleeper runs: scheduler latency.
+    stack.walk              a cache line of another M's, for each M on a lock's stack of sleepers.
     clear                   memclr at some 32 bytes a cycle out of cache: per byte.
     grow                    memory.grow or brk: a call, and page-table work per page.
 
@@ -56,7 +58,7 @@ DEFAULT_NS: Final = MappingProxyType(
         "clear": 0.03,
         "grow": 250.0,
         "grow_call": 1000.0,
-        "call": 50.0,
+        "stack.walk": 60.0,
         "other": 10.0,
     }
 )

@@ -50,6 +50,12 @@ class Follower(Protocol):
 
     m: int
 
+    def m_park(self, m: int, reason: str = "", by_m: int = 0) -> None:
+        """M `m` sleeps."""
+
+    def m_unpark(self, m: int, by_m: int = 0, reason: str = "") -> None:
+        """M `m` was made runnable by `by_m`."""
+
 
 class StepsExceeded(Exception):
     """`steps_max` steps were made: the run makes no progress, or needs a higher bound."""
@@ -73,7 +79,7 @@ class Engine:
         running: the M whose coroutine the host is running, None between.
         follower: told who runs, so that what happens in a step is logged under that M.
         steps: accesses made so far.
-        forced: the schedule: the id of the M that made each step, kept only if `record`.
+        choices: the data choices made so far.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class Engine:
         self.choices: list[int] = []
         self._now_ns = 0.0
         self._away = 0
+        self._breath_at = BREATH
         self._timers: list[tuple[int, int, Task]] = []
         self._timer_number = 0
 
@@ -119,6 +126,7 @@ class Engine:
         assert isinstance(m, Task)
         if m.state is State.PARKED:
             m.timer = 0
+            self._note_unpark(m)
             self._enable(m)
 
     def disable(self, m: MLike) -> None:
@@ -177,7 +185,7 @@ class Engine:
         next_task = self.strategy.next_task
         costs = self.costs
         other = costs["other"]
-        limit = min(self.steps + BREATH, self.steps_max)
+        limit = min(self._breath_at, self.steps_max)
         while True:
             if self._timers:
                 self._fire_timers()
@@ -223,9 +231,11 @@ class Engine:
         self._switch_to(task)
 
     def withdraw(self, task: Task) -> None:
-        """The pending operation of `task` is not to happen: the M was cancelled before it began."""
-        self._drop(task)
-        task.state = State.RUNNING
+        """The pending operation of `task` is not to happen: the M was cancelled.
+
+        Its coroutine runs again after `come_back`.
+        """
+        self.leave(task)
         task.op = None
 
     @property
@@ -256,6 +266,16 @@ class Engine:
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
         task.since_ns = int(self._now_ns)
+        self._note_park(task)
+
+    def _note_park(self, task: Task) -> None:
+        if self.follower is not None and task.id:
+            self.follower.m_park(task.id, f"{task.op.kind} {task.op.obj}" if task.op else "")
+
+    def _note_unpark(self, task: Task) -> None:
+        if self.follower is not None and task.id:
+            by_m = self.current.id if self.current is not None else 0
+            self.follower.m_unpark(task.id, by_m)
 
     def _remove(self, task: Task) -> None:
         """Take `task` out of the runnable ones; the last takes its place."""
@@ -288,10 +308,11 @@ class Engine:
                 return
 
     def _price(self, kind: str, units: int) -> float:
-        price = self.costs[kind] * units
+        price = self.costs.get(kind, self.costs["other"]) * units
         return price + self.costs["grow_call"] if kind == "grow" else price
 
     def _out_of_breath(self) -> None:
         if self.steps >= self.steps_max:
             raise StepsExceeded(f"no end after {self.steps} steps")
+        self._breath_at = self.steps + BREATH
         raise Breath

@@ -80,6 +80,7 @@ class TimingEngine(Engine):
         assert isinstance(m, Task)
         if m.state is State.PARKED:
             m.timer = 0
+            self._note_unpark(m)
             m.clock_ns = max(m.clock_ns, self._now_ns + self.costs["wake"])
             self._enable(m)
 
@@ -106,7 +107,7 @@ class TimingEngine(Engine):
         timers = self._timers
         costs = self.costs
         other = costs["other"]
-        limit = min(self.steps + (1 << 14), self.steps_max)
+        limit = min(self._breath_at, self.steps_max)
         steps = self.steps
         task: Task | None = None
         while True:
@@ -187,6 +188,7 @@ class TimingEngine(Engine):
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
         task.since_ns = int(task.clock_ns)
+        self._note_park(task)
         self._release_cpu(task)
 
     def _preempted(self, task: Task) -> bool:
@@ -230,7 +232,8 @@ class TimingEngine(Engine):
                 heappop(timers)
                 task.timer = 0
                 if task.state is State.PARKED:
-                    task.clock_ns = max(task.clock_ns, t_ns)
+                    task.clock_ns = self._now_ns = max(task.clock_ns, t_ns)
+                    self._note_unpark(task)
                     self._enable(task)
             else:
                 return

@@ -1,0 +1,122 @@
+"""What decides how a World runs; everything that `run.start` names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
+from gorun_mem.runtime.releases import NEWEST, Platform, Release, release
+from gorun_mem.sched.costs import CostTable
+from gorun_mem.sched.engine import STEPS_MAX
+
+Host = Literal["trio", "trampoline"]
+HOSTS: Final = ("trio", "trampoline")
+MS_MAX: Final = 4096
+CPUS_MAX: Final = 1024
+SINGLE_M: Final = ("js", "wasip1")
+"""Mutexes that know one M only."""
+
+
+class ConfigError(ValueError):
+    """A setting out of range or one that does not go with another; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one run; None where the default depends on others.
+
+    Args:
+        release: Go release, such as "go1.24.3"; the newest if None.
+        platform: such as "plan9/amd64"; if None js/wasm for one M and plan9/amd64 for more.
+        mutex: which runtime mutex memlock is; if None the one that release and platform have.
+        ms: how many Ms the scenario starts.
+        cpus: how many of them run at once.
+        seed: of everything that is left to chance.
+        strategy: who goes next.
+        granularity: "sync": Ms meet at lock and unlock.
+        max_pages: pages of 64 KiB that the memory may have, or the break may reach.
+        data_end: end of the program's data in bytes.
+        initial_pages: pages the wasm memory starts with; -1 as the linker would have it.
+        mem_debug: Go's memDebug.
+        faithful: do what Go does with an illegal free, in place of refusing it.
+        wrong_order: run osinit with initBloc before physPageSize.
+        steps_max: steps after which a run counts as without progress.
+        costs: what a step costs in virtual time.
+    """
+
+    release: str | None = None
+    platform: str | None = None
+    mutex: str | None = None
+    ms: int = 4
+    cpus: int = 4
+    seed: int = 0
+    strategy: str = "timing"
+    granularity: str = "sync"
+    max_pages: int = MAX_PAGES
+    data_end: int = DATA_END
+    initial_pages: int = -1
+    mem_debug: bool = False
+    faithful: bool = False
+    wrong_order: bool = False
+    steps_max: int = STEPS_MAX
+    costs: CostTable = field(default_factory=CostTable)
+
+    def but(self, **changes: Any) -> Config:
+        """This, with some settings changed; a None changes nothing."""
+        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A Config whose defaults are filled in and whose parts go together.
+
+    Args:
+        what_if: no Go release runs so: several Ms on wasm, or a mutex that it does not have there.
+    """
+
+    config: Config
+    release: Release
+    platform: Platform
+    mutex: str
+    what_if: bool
+
+
+def resolve(config: Config) -> Resolved:
+    """Fill in the defaults of `config` and check it.
+
+    Raises:
+        ConfigError: a setting is out of range, or two do not go together.
+        UnknownRelease: no such release, or no such platform in it.
+        UnknownMutex: no such mutex.
+    """
+    from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex, default_mutex
+    from gorun_mem.runtime.mutex import make as make_mutex
+
+    _in_range("ms", config.ms, 1, MS_MAX)
+    _in_range("cpus", config.cpus, 1, CPUS_MAX)
+    _in_range("max_pages", config.max_pages, 1, MAX_PAGES)
+    _in_range("steps_max", config.steps_max, 1, 1 << 62)
+    if config.granularity != "sync":
+        raise ConfigError(
+            f"granularity {config.granularity!r}: Ms meet at lock and unlock only (sync)"
+        )
+    known = release(config.release or NEWEST)
+    platform = known.platform(config.platform or ("js/wasm" if config.ms == 1 else "plan9/amd64"))
+    usual = default_mutex(known, platform.name, config.ms)
+    mutex = config.mutex or usual
+    if mutex not in MUTEXES:
+        make_mutex(mutex, known)
+        raise UnknownMutex(mutex)
+    if mutex in SINGLE_M and config.ms > 1:
+        raise ConfigError(
+            f"mutex {mutex!r} knows one M and there are {config.ms}: with --ms 1 it is what "
+            f"{platform.goos} has, with more Ms take sema, spinbit, futex or queue"
+        )
+    what_if = (platform.is_wasm and config.ms > 1) or mutex != usual
+    return Resolved(config, known, platform, mutex, what_if)
+
+
+def _in_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} = {value}: must be from {low} to {high}")

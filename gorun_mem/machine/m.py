@@ -1,0 +1,201 @@
+"""M: one of Go's machines, as a scenario uses it.
+
+An M is what a scenario's coroutine is given. Its methods are operations of the emulated runtime on
+behalf of that M; each may have to wait for memlock, so each is awaited. It carries Go's `locks`
+count and what the runtime's mutexes keep per M (see `gorun_mem.sched.task`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
+from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.op import Op
+from gorun_mem.sched.task import Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+    from gorun_mem.runtime.mutex import Mutex
+
+T = TypeVar("T")
+
+DEFAULT_STAT = "other_sys"
+"""The sysMemStat that Go charges memory to which belongs to nothing else."""
+
+
+class M(Task):
+    """One M of a World.
+
+    Args:
+        world: whose.
+        id: number from 1; 0 is the scenario itself.
+        name: for people and reports.
+
+    Attributes:
+        world: the World it lives in.
+        id: number from 1.
+        locks: runtime locks held, as Go counts them.
+    """
+
+    __slots__ = ("world",)
+
+    def __init__(self, world: World, id: int, name: str) -> None:
+        super().__init__(world.engine, id, name)
+        self.world = world
+
+    # The OS layer.
+
+    async def sys_alloc_os(self, n: int, purpose: str = "") -> int:
+        """sysAllocOS: `n` bytes of zeroed memory, or 0."""
+        return await self.world.runtime.os.sys_alloc_os(n, purpose)
+
+    async def sys_free_os(self, addr: int, n: int, purpose: str = "") -> None:
+        """sysFreeOS: give back [addr, addr+n).
+
+        Raises:
+            IllegalUse: the range was not handed out, or was freed before.
+        """
+        await self.world.runtime.os.sys_free_os(addr, n, purpose)
+
+    async def sys_reserve_os(self, addr: int, n: int, purpose: str = "") -> int:
+        """sysReserveOS: `n` bytes, at `addr` unless that is 0; 0 when they cannot be had."""
+        return await self.world.runtime.os.sys_reserve_os(addr, n, purpose)
+
+    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+        """sysReserveAlignedSbrk, from go1.24: (address, size), or (0, 0)."""
+        return await self.world.runtime.os.sys_reserve_aligned_sbrk(size, align)
+
+    # mem.go.
+
+    async def sys_alloc(self, n: int, stat: str = DEFAULT_STAT, purpose: str = "") -> int:
+        """sysAlloc: `n` bytes, Ready for use and counted in `stat`; 0 when there are none."""
+        mem = self.world.runtime.mem
+        return await mem.sys_alloc(n, mem.stats[stat], purpose)
+
+    async def sys_free(
+        self, addr: int, n: int, stat: str = DEFAULT_STAT, purpose: str = ""
+    ) -> None:
+        """sysFree: give back [addr, addr+n) from any state.
+
+        Raises:
+            IllegalUse: the range was not handed out, or was freed before.
+        """
+        mem = self.world.runtime.mem
+        await mem.sys_free(addr, n, mem.stats[stat], purpose)
+
+    async def sys_reserve(self, addr: int, n: int, purpose: str = "") -> int:
+        """sysReserve: Reserved address space, at `addr` unless that is 0."""
+        return await self.world.runtime.mem.sys_reserve(addr, n, purpose)
+
+    async def sys_reserve_aligned(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
+        """sysReserveAligned: Reserved address space at a multiple of `align`."""
+        return await self.world.runtime.mem.sys_reserve_aligned(0, size, align, purpose)
+
+    def sys_map(self, addr: int, n: int, stat: str = DEFAULT_STAT) -> None:
+        """sysMap: Reserved to Prepared."""
+        mem = self.world.runtime.mem
+        mem.sys_map(addr, n, mem.stats[stat])
+
+    def sys_used(self, addr: int, n: int) -> None:
+        """sysUsed: Prepared to Ready."""
+        self.world.runtime.mem.sys_used(addr, n, n)
+
+    def sys_unused(self, addr: int, n: int) -> None:
+        """sysUnused: Ready to Prepared."""
+        self.world.runtime.mem.sys_unused(addr, n)
+
+    def sys_fault(self, addr: int, n: int) -> None:
+        """sysFault: Ready or Prepared to Reserved."""
+        self.world.runtime.mem.sys_fault(addr, n)
+
+    # The heap.
+
+    async def mheap_sys_alloc(self, n: int, *, user: bool = False) -> tuple[int, int]:
+        """mheap.sysAlloc: heap arenas for `n` bytes, (address, size), or (0, 0)."""
+        return await self.world.runtime.mheap.sys_alloc(n, user=user, p=self.id)
+
+    # Memory.
+
+    async def load(self, addr: int) -> int:
+        """The word at `addr`.
+
+        Raises:
+            IllegalUse: the word was never handed out or has been freed; the message has its
+                history.
+            Fault: it lies outside the memory.
+        """
+        value: int = await Access("load", addr, lambda: self._load(addr))
+        return value
+
+    async def store(self, addr: int, value: int) -> None:
+        """Write a word at `addr`.
+
+        Raises:
+            IllegalUse: the word was never handed out or has been freed; the message has its
+                history.
+            Fault: it lies outside the memory.
+        """
+        await Access("store", addr, lambda: self._store(addr, value))
+
+    def _load(self, addr: int) -> int:
+        self._check(addr, "load")
+        return self.world.runtime.memory.load_word(addr)
+
+    def _store(self, addr: int, value: int) -> None:
+        self._check(addr, "store")
+        self.world.runtime.memory.store_word(addr, value)
+
+    def _check(self, addr: int, verb: str) -> None:
+        ledger = self.world.runtime.os.ledger
+        if ledger is None:
+            return
+        word = self.world.runtime.platform.word_size
+        refusal = ledger.refusal(addr, word, f"{verb} at {addr:#x} by M{self.id}")
+        if refusal is None:
+            return
+        tenure = ledger.tenure(addr)
+        if tenure is not None and not tenure.live:
+            raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: use after free; it was {tenure}")
+        raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: a stray access; {refusal}")
+
+    # Locks, time and chance.
+
+    async def lock(self, mutex: Mutex, site: str = "") -> None:
+        """Take a runtime mutex of the World's (see `World.mutex`)."""
+        await mutex.lock(site or self.name)
+
+    async def unlock(self, mutex: Mutex, site: str = "") -> None:
+        """Give a runtime mutex back."""
+        await mutex.unlock(site or self.name)
+
+    async def pause(self) -> None:
+        """Let others go first; osyield."""
+        await Pause()
+
+    async def compute(self, ns: int) -> None:
+        """Use the CPU for `ns` of virtual time."""
+        await Compute(ns)
+
+    async def sleep(self, ns: int) -> None:
+        """Sleep for `ns` of virtual time."""
+        await Sleep(ns)
+
+    async def choose(self, *values: T) -> T:
+        """One of `values`, drawn from the run's seed as a step of its own and recorded."""
+        index: int = await Choice(len(values), "choose")
+        return values[index]
+
+    def choice(self, *values: T) -> T:
+        """One of `values`, drawn from the run's seed and recorded with the schedule."""
+        return values[self.sched.choice(self, len(values), "choice")]
+
+    def randrange(self, n: int) -> int:
+        """A number from 0 to n-1, drawn from the run's seed and recorded with the schedule."""
+        return self.sched.choice(self, n, "randrange")
+
+    async def perform(self, op: Op) -> Any:
+        """Await any operation, such as one of your own."""
+        return await op

@@ -1,0 +1,271 @@
+"""Scenarios: an async function over a World, with options that the command line shows and checks.
+
+    @scenario(ms=4)
+    async def memlock_storm(
+        world: World, *, rounds: Annotated[int, "rounds that each M makes"] = 50
+    ) -> None:
+        '''Every M allocates, writes and frees under one memlock.'''
+
+The options are the keyword-only parameters: their type, default and description are what the
+command line offers as `--set rounds=50`. The decorated name is a `Scenario`; it can be awaited with
+a World, run from synchronous code, and used as a script.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from gorun_mem.machine.config import Config
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be used as it is asked to; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a scenario.
+
+    Args:
+        name: the parameter's name.
+        type: int, float, str, bool, Path, or a Literal.
+        default: what it is when nobody says.
+        help: one line.
+        low: least value allowed, or None.
+        high: greatest value allowed, or None.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def type_name(self) -> str:
+        """The type in words."""
+        if get_origin(self.type) is Literal:
+            return "|".join(str(value) for value in get_args(self.type))
+        return getattr(self.type, "__name__", str(self.type)).lower()
+
+    def convert(self, value: Any) -> Any:
+        """`value`, which may be text from a command line, as the option's type.
+
+        Raises:
+            ScenarioError: it is not one, or out of range.
+        """
+        converted = self._parse(value) if isinstance(value, str) else self._admit(value)
+        for bound, beyond in ((self.low, "at least"), (self.high, "at most")):
+            if bound is None:
+                continue
+            if converted < bound if beyond == "at least" else converted > bound:
+                raise ScenarioError(f"{self.name} = {value}: must be {beyond} {bound:g}")
+        return converted
+
+    def _parse(self, text: str) -> Any:
+        try:
+            if get_origin(self.type) is Literal:
+                return _one_of(text, get_args(self.type))
+            if self.type is bool:
+                return _truth(text)
+            if self.type is int:
+                return int(text, 0)
+            return self.type(text)
+        except ValueError as error:
+            detail = str(error) if isinstance(error, _NotOneOf) else f"is no {self.type_name}"
+            raise ScenarioError(f"{self.name} = {text}: {detail}") from None
+
+    def _admit(self, value: Any) -> Any:
+        if get_origin(self.type) is Literal:
+            if value not in get_args(self.type):
+                raise ScenarioError(f"{self.name} = {value!r}: must be one of {self.type_name}")
+            return value
+        if self.type is float and type(value) is int:
+            return float(value)
+        if type(value) is not self.type and not (self.type is Path and isinstance(value, Path)):
+            raise ScenarioError(f"{self.name} = {value!r}: is no {self.type_name}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds for an option, in its annotation: `Annotated[int, "rounds", Range(1)]`."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+class Scenario:
+    """A scenario: what to run, with which options, under which settings by default.
+
+    Args:
+        function: the async function.
+        defaults: settings of `Config` that the scenario asks for.
+
+    Attributes:
+        name: the function's name.
+        options: its options by name.
+    """
+
+    def __init__(
+        self, function: Callable[..., Coroutine[Any, Any, None]], defaults: Config
+    ) -> None:
+        if not inspect.iscoroutinefunction(function):
+            raise ScenarioError(
+                f"scenario {getattr(function, '__name__', function)!r} is no async function: "
+                "write `async def`"
+            )
+        self.function = function
+        self.name = function.__name__
+        self.defaults = defaults
+        self.options = _options_of(function)
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__name__ = self.name
+
+    def __repr__(self) -> str:
+        return f"<Scenario {self.name}>"
+
+    def __call__(self, world: World, **options: Any) -> Coroutine[Any, Any, None]:
+        """The scenario's coroutine on `world`, to be awaited."""
+        return self.program(world, **self.check(options))
+
+    def program(self, world: World, **options: Any) -> Coroutine[Any, Any, None]:
+        """The function itself; `options` are complete and checked."""
+        return self.function(world, **options)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description."""
+        text = " ".join((self.__doc__ or "").split("\n\n")[0].split())
+        return text.partition(". ")[0].rstrip(".") + "." if text else ""
+
+    @property
+    def sha256(self) -> str:
+        """Of the scenario's source."""
+        try:
+            source = inspect.getsource(self.function)
+        except (OSError, TypeError):
+            return ""
+        return hashlib.sha256(source.encode()).hexdigest()
+
+    def config(self, **changes: Any) -> Config:
+        """The settings it runs with; a change of None changes nothing."""
+        return self.defaults.but(**changes)
+
+    def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """`options` converted, with defaults for those not given.
+
+        Raises:
+            ScenarioError: there is no such option, or a value is not what it takes.
+        """
+        for name in options:
+            if name not in self.options:
+                raise ScenarioError(self._unknown(name))
+        return {
+            name: option.convert(options[name]) if name in options else option.default
+            for name, option in self.options.items()
+        }
+
+    def _unknown(self, name: str) -> str:
+        if not self.options:
+            return f"{self.name} has no options, and so no {name!r}"
+        near = difflib.get_close_matches(name, self.options, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{self.name} has no option {name!r}: {hint}it has {', '.join(self.options)}"
+
+    def trace_sha256(self, options: Mapping[str, Any]) -> str:
+        """Of the recording that the option `trace` names, "" where there is none."""
+        trace = options.get("trace")
+        if not trace or not Path(trace).is_file():
+            return ""
+        return hashlib.sha256(Path(trace).read_bytes()).hexdigest()
+
+    def main(self) -> None:
+        """Run it as a script: `gorun-mem run` with this scenario and the command line's options."""
+        from gorun_mem.cli import main
+
+        path = inspect.getsourcefile(self.function) or self.name
+        raise SystemExit(main(["run", path, *sys.argv[1:]]))
+
+
+def scenario(**settings: Any) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Scenario]:
+    """Make an async function a scenario.
+
+    Args:
+        settings: fields of `Config` that it asks for, such as ms=4 or release="go1.24.3".
+    """
+    defaults = Config(**settings)
+
+    def decorate(function: Callable[..., Coroutine[Any, Any, None]]) -> Scenario:
+        return Scenario(function, defaults)
+
+    return decorate
+
+
+def _options_of(function: Callable[..., Any]) -> dict[str, Option]:
+    hints = typing.get_type_hints(function, include_extras=True, localns=_names())
+    options = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if parameter.default is parameter.empty:
+            raise ScenarioError(
+                f"scenario {function.__name__!r}: option {name!r} has no default; give it one"
+            )
+        options[name] = _option(name, hints.get(name, type(parameter.default)), parameter.default)
+    return options
+
+
+def _option(name: str, hint: Any, default: Any) -> Option:
+    extras: tuple[Any, ...] = ()
+    if get_origin(hint) is Annotated:
+        hint, *rest = get_args(hint)
+        extras = tuple(rest)
+    text = next((extra for extra in extras if isinstance(extra, str)), "")
+    bounds = next((extra for extra in extras if isinstance(extra, Range)), Range())
+    if hint not in (int, float, str, bool, Path) and get_origin(hint) is not Literal:
+        raise ScenarioError(
+            f"option {name!r} has type {hint}: options are int, float, str, bool, Path or Literal"
+        )
+    return Option(name, hint, default, text, bounds.low, bounds.high)
+
+
+def _names() -> dict[str, Any]:
+    """Names that a scenario's annotations may use though it imports them for checking only."""
+    from gorun_mem.machine.m import M
+    from gorun_mem.machine.world import World
+
+    return {"World": World, "M": M}
+
+
+class _NotOneOf(ValueError):
+    pass
+
+
+def _one_of(text: str, values: tuple[Any, ...]) -> Any:
+    for value in values:
+        if str(value) == text:
+            return value
+    raise _NotOneOf(f"must be one of {', '.join(map(str, values))}")
+
+
+def _truth(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise _NotOneOf("must be true or false")
