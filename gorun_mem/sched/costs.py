@@ -10,7 +10,8 @@ are those of a 3 GHz x86-64 server core and an unhurried kernel:
     procyield               30 PAUSE instructions, 40 cycles each since Skylake: some 400 ns; before
                             Skylake 10 cycles each.
     osyield                 sched_yield with nobody to yield to.
-    futexsleep, semasleep   the call, until the thread is off the CPU.
+    futexsleep, semasleep   the call, until the thread is off the CPU; and once more, coming back.
+    stack.walk              a sleeping M's link, last written by another core: per M.
     wake                    from the waker's call until the sleeper runs: scheduler latency.
     stack.walk              a cache line of another M's, for each M on a lock's stack of sleepers.
     clear                   memclr at some 32 bytes a cycle out of cache: per byte.
@@ -36,6 +37,7 @@ DEFAULT_NS: Final = MappingProxyType(
         "atomic.xchg": 40.0,
         "atomic.xchg8": 40.0,
         "atomic.add": 40.0,
+        "atomic.or8": 40.0,
         "acquire": 40.0,
         "release": 40.0,
         "procyield": 400.0,
@@ -45,6 +47,7 @@ DEFAULT_NS: Final = MappingProxyType(
         "futexsleep": 1500.0,
         "futexwakeup": 1200.0,
         "notesleep": 1500.0,
+        "stack.walk": 70.0,
         "load": 5.0,
         "store": 5.0,
         "choice": 0.0,

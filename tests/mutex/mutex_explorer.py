@@ -7,7 +7,7 @@ not unbounded runs. Where an operation draws a lot, both kinds of outcome are fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gorun_mem.runtime.errors import EmulatedFailure
@@ -126,32 +126,33 @@ class Result:
         steps: how many steps between them.
         verdict: "ok", or what is wrong.
         trace: the accesses that lead there.
+        visited: the states of the machines that were stepped.
     """
 
     states: int = 0
     steps: int = 0
     verdict: str = "ok"
     trace: list[str] = field(default_factory=list)
+    visited: set[str] = field(default_factory=set)
 
 
 class Explorer:
-    """Searches all interleavings of `ms` Ms that each lock and unlock `pairs` times.
+    """Searches all interleavings of Ms that lock and unlock.
 
     Args:
         mutex: an unused mutex whose class has Bare mixed in.
-        ms: how many Ms.
-        pairs: lock and unlock this often each.
+        pairs: for each M, how often it locks and unlocks.
         cpus: what Ms think they run on; 1 turns spinning off.
     """
 
-    def __init__(self, mutex: Mutex, ms: int, pairs: int, cpus: int = 4) -> None:
+    def __init__(self, mutex: Mutex, pairs: Sequence[int], cpus: int = 4) -> None:
         self.mutex = mutex
         self.sched = ExploredScheduler(cpus)
-        self.ms = [ExploredM(i + 1, self.sched, mutex) for i in range(ms)]
+        self.ms = [ExploredM(i + 1, self.sched, mutex) for i in range(len(pairs))]
         if hasattr(mutex, "ms"):
             mutex.ms.update({m.id: m for m in self.ms})
-        for m in self.ms:
-            m.pairs = pairs
+        for m, times in zip(self.ms, pairs, strict=True):
+            m.pairs = times
 
     def search(self, states_max: int = 2_000_000, progress: bool = True) -> Result:
         """Visit every state; with `progress`, also check that each can still end well."""
@@ -170,6 +171,7 @@ class Explorer:
                 for label, after in self._successors(state):
                     successors += 1
                     result.steps += 1
+                    result.visited.add(label.partition(" ")[2])
                     there = number.get(after)
                     if there is None:
                         there = number[after] = len(parents)
@@ -230,12 +232,12 @@ class Explorer:
         *words, _, owner = state[0]
         mutex = self.mutex
         mutex.owner = self.ms[owner - 1] if owner else None  # type: ignore[operator]
-        if len(words) > 1 or hasattr(mutex, "word"):
-            mutex.key = words[0]  # type: ignore[assignment]
-            sleepers = [self.ms[i - 1] for i in words[1:]]  # type: ignore[operator]
-            mutex.word.sleepers[:] = sleepers  # type: ignore[attr-defined]
-        else:
-            mutex.restore(tuple(words))
+        mutex.key = words[0]  # type: ignore[assignment]
+        queue = [self.ms[i - 1] for i in words[1:]]  # type: ignore[operator]
+        if hasattr(mutex, "word"):
+            mutex.word.sleepers[:] = queue
+        elif hasattr(mutex, "queue"):
+            mutex.queue[:] = queue
         for m, snapshot in zip(self.ms, state[1:], strict=True):
             m.restore(snapshot)
 
@@ -282,15 +284,12 @@ class Explorer:
         return result
 
 
-def explore(
-    cls: type[Mutex], ms: int, pairs: int, *, cpus: int = 4, minor: int = 24, **config: int
-) -> Result:
+def explore(cls: type[Mutex], *pairs: int, cpus: int = 4, minor: int = 24, **config: int) -> Result:
     """Search a mutex class with Bare mixed in.
 
     Args:
         cls: the mutex class.
-        ms: how many Ms.
-        pairs: locks and unlocks of each.
+        pairs: for each M, how often it locks and unlocks.
         cpus: 1 turns spinning off.
         minor: the Go release, 24 for 1.24.
         config: what else `configure` takes.
@@ -299,7 +298,7 @@ def explore(
     mutex: Mutex = bare(locks_delta=16 if minor >= 27 else 1)
     options = {"profile_rate": 0, "spurious": False} | config
     mutex.configure(minor, **options)  # type: ignore[arg-type]
-    return Explorer(mutex, ms, pairs, cpus).search()
+    return Explorer(mutex, pairs, cpus).search()
 
 
 __all__ = ["Bare", "Explorer", "Op", "Result", "Violation", "explore"]

@@ -28,6 +28,7 @@ from gorun_mem.runtime.mutex.statistics import Convoy, LockStatistics, Tally
 from gorun_mem.runtime.op import MORE, MLike, Op
 
 if TYPE_CHECKING:
+    from gorun_mem.runtime.mutex.note import Note
     from gorun_mem.runtime.mutex.rank import RankChecks
     from gorun_mem.runtime.sink import Sink
 
@@ -50,16 +51,17 @@ PROFILE_RATE: Final = "mutexprofilerate"
 """The access is to the word of runtime.SetMutexProfileFraction."""
 
 
-def state(kind: str, on: str = KEY) -> Callable[[Step], Step]:
+def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], Step]:
     """Mark a method of a `MutexOp` as a state that makes one access.
 
     Args:
         kind: the access, such as "atomic.cas".
         on: what it touches: KEY, CPU, SEMA, WAKEE or PROFILE_RATE.
+        reads: it changes nothing that another M can see, which most kinds say by themselves.
     """
 
     def mark(method: Step) -> Step:
-        method.access = (kind, on)  # type: ignore[attr-defined]
+        method.access = (kind, on, reads or kind in READS)  # type: ignore[attr-defined]
         return method
 
     return mark
@@ -70,10 +72,10 @@ READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
 
 
 class MutexOp(Op):
-    """A lock or unlock under way.
+    """A lock or unlock under way, or an operation on a note.
 
     Args:
-        mutex: whose.
+        mutex: the lock, or note, that it works on.
     """
 
     __slots__ = ("_run", "mutex", "reads_only", "site")
@@ -93,12 +95,12 @@ class MutexOp(Op):
         for name, method in vars(cls).items():
             access = getattr(method, "access", None)
             if access is not None:
-                states[name] = (method, *access, access[0] in READS)
+                states[name] = (method, *access)
             elif name in states:
                 states[name] = (method, *states[name][1:])
         cls.STATES = states
 
-    def __init__(self, mutex: Mutex) -> None:
+    def __init__(self, mutex: Mutex | Note) -> None:
         self.mutex: Any = mutex
         self.site = ""
         self.reset()

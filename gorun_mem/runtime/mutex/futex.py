@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gorun_mem.runtime.mutex.base import CPU, PASSIVE_SPIN, LockOp, Mutex, UnlockOp, state
 from gorun_mem.runtime.mutex.futex_word import FutexWord
-from gorun_mem.runtime.op import MORE, PARKED, MLike
+from gorun_mem.runtime.op import PARKED, MLike
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.mutex.rank import RankChecks
@@ -104,11 +104,16 @@ class FutexLock(LockOp):
         """Sleep, if the word still says that somebody does."""
         mutex: FutexMutex = self.mutex
         self.i = 0
-        self.goto(m, "look")
-        if mutex.word.sleep(m, mutex.key, SLEEPING):
-            self.sleeps += 1
-            return PARKED
-        return MORE
+        if not mutex.word.sleep(m, mutex.key, SLEEPING):
+            return self.goto(m, "look")
+        self.sleeps += 1
+        self.goto(m, "wake_up")
+        return PARKED
+
+    @state("futexsleep", reads=True)
+    def wake_up(self, m: MLike) -> object:
+        """Come back from the kernel, and read the word."""
+        return self.look(m)
 
 
 class FutexUnlock(UnlockOp):

@@ -6,8 +6,9 @@ rank (no lockInit), so it is a leaf: it may be taken under any lock but another 
 it.
 
 Here are the ranks of the locks that stand around the memory layer; "LEAF" is every other. Between
-1.21 and 1.27 only the numbers moved, not what may be held over what. In 1.19 and 1.20 the table
-listed immediate pairs and not their transitive closure (1.19's has no userArenaState).
+1.21 and 1.27 only the numbers moved, not what may be held over what. 1.19's table lists immediate
+pairs and not their transitive closure, and has no userArenaState. 1.20 is given 1.21's table (no
+source at hand).
 
 Simplified: ranks without a mutex (acquireLockRankAndM), assertLockHeld and the stopped world.
 """
@@ -133,7 +134,8 @@ class RankChecks:
     def __init__(self, mode: RankMode, minor: int) -> None:
         self.mode = mode
         self._minor = minor
-        self._column = max(i for i, known in enumerate(_MINORS) if known <= max(minor, 19))
+of = 21 if minor == 20 else max(minor, _MINORS[0])
+        self._column = max(i for i, known in enumerate(_MINORS) if known <= of)
 
     def number(self, rank: str) -> int:
         """The number that this release prints for `rank`."""

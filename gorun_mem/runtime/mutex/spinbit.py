@@ -316,7 +316,7 @@ class SpinbitUnlock(UnlockOp):
         links = mutex.links(self.v & ~FLAGS)
         bottom = links[-1]
         self.wakem = bottom
-        m.sched.charge("stack.walk", len(links))
+        m.sched.charge("stack.walk", len(links) - 1)
         if len(links) > 1:
             self.committed = bottom
             before, last = mutex.ms[m_number(links[-2])].go, mutex.ms[m_number(bottom)].go
@@ -363,7 +363,7 @@ class SpinbitUnlock(UnlockOp):
         mutex: SpinbitMutex = self.mutex
         links = mutex.links(self.v & ~FLAGS)
         top, bottom = mutex.ms[m_number(links[0])].go, mutex.ms[m_number(links[-1])].go
-        m.sched.charge("stack.walk", len(links))
+        m.sched.charge("stack.walk", len(links) - 1)
         # Go's division cuts towards zero, and recordUnlock takes less than nothing for nothing.
         total = (self.end_ticks - top.start_ticks) + (self.end_ticks - bottom.start_ticks)
         top.start_ticks = bottom.start_ticks = self.end_ticks
