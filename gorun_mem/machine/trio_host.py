@@ -154,23 +154,25 @@ class TrioHost:
 
     async def _perform(self, m: M, op: Op) -> Any:
         """Submit `op`, and wait at the gate until it is through."""
-        if self._stopping:
-            raise RunStopped
+        self._check_running()
         if not m.locks and trio.current_effective_deadline() == -inf:
             await trio.lowlevel.checkpoint_if_cancelled()
         engine = self._engine
         engine.submit(m, op)
         if engine.running is None and not self._breathing:
-            await self._go_on(m)
-            if engine.running is m:
+            if await self._go_on(m):
                 return m.result
-            if self._stopping:
-                raise RunStopped
+            self._check_running()
         await self._wait_at_gate(m)
         follower = engine.follower
         if follower is not None:
             follower.m = m.id
         return m.result
+
+    def _check_running(self) -> None:
+        """No M makes another step once the run is stopped."""
+        if self._stopping:
+            raise RunStopped
 
     async def _wait_at_gate(self, m: M) -> None:
         self._gated[m.id] = trio.lowlevel.current_task()
@@ -205,47 +207,56 @@ class TrioHost:
 
     # The engine.
 
-    async def _go_on(self, m: M) -> None:
-        """Advance until an M can be resumed, and resume it unless it is `m`."""
+    async def _go_on(self, m: M) -> bool:
+        """Advance until an M can be resumed, and resume it unless it is `m`; whether it is."""
         engine = self._engine
         while engine.running is None and not self._stopping and not self._breathing:
             try:
-                task: Any = engine.advance()
+                return self._advance(m)
             except Breath:
-                self._breathing = True
-                if self._breathe is not None:
-                    self._breathe()
-                try:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                finally:
-                    self._breathing = False
-                continue
-            except Exception as error:
-                self._engine_failed(error)
-                return
-            if task is None:
-                self._nobody()
-                return
-            if task is not m:
-                self._resume(task)
-            return
+                await self._take_breath()
+        return False
+
+    async def _take_breath(self) -> None:
+        """Let trio see to deadlines and signals; who comes back meanwhile waits at the gate."""
+        self._breathing = True
+        try:
+            if self._breathe is not None:
+                self._breathe()
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        finally:
+            self._breathing = False
 
     def _dispatch_unless_busy(self) -> None:
         """As `_go_on`, for where nothing may be awaited."""
         engine = self._engine
         while engine.running is None and not self._stopping and not self._breathing:
             try:
-                task: Any = engine.advance()
+                self._advance(None)
+                return
             except Breath:
                 continue
-            except Exception as error:
-                self._engine_failed(error)
-                return
-            if task is None:
-                self._nobody()
-            else:
-                self._resume(task)
-            return
+
+    def _advance(self, m: M | None) -> bool:
+        """Let the engine find who goes on, and resume it unless it is `m`; whether it is.
+
+        Raises:
+            Breath: it is time for one.
+        """
+        try:
+            task: Any = self._engine.advance()
+        except Breath:
+            raise
+        except Exception as error:
+            self._engine_failed(error)
+            return False
+        if task is None:
+            self._nobody()
+        elif task is m:
+            return True
+        else:
+            self._resume(task)
+        return False
 
     def _resume(self, m: M) -> None:
         if m.id in self._started:
