@@ -134,7 +134,7 @@ class RankChecks:
     def __init__(self, mode: RankMode, minor: int) -> None:
         self.mode = mode
         self._minor = minor
-of = 21 if minor == 20 else max(minor, _MINORS[0])
+        of = 21 if minor == 20 else max(minor, _MINORS[0])
         self._column = max(i for i, known in enumerate(_MINORS) if known <= of)
 
     def number(self, rank: str) -> int:
