@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import inspect
+import runpy
 import sys
 import typing
 from collections.abc import Callable, Coroutine, Mapping
@@ -195,10 +196,9 @@ class Scenario:
 
     def main(self) -> None:
         """Run it as a script: `gorun-mem run` with this scenario and the command line's options."""
-        from gorun_mem.cli import main
-
         path = inspect.getsourcefile(self.function) or self.name
-        raise SystemExit(main(["run", path, *sys.argv[1:]]))
+        sys.argv[1:] = ["run", path, *sys.argv[1:]]
+        runpy.run_module("gorun_mem", run_name="__main__", alter_sys=True)
 
 
 def scenario(**settings: Any) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Scenario]:
