@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.m import m_number
-from gorun_mem.runtime.mutex.statistics import Convoy, LockStatistics, Tally
+from gorun_mem.runtime.mutex.statistics import FOLD_AT, Convoy, LockStatistics, Tally
 from gorun_mem.runtime.op import MORE, MLike, Op
 
 if TYPE_CHECKING:
@@ -159,8 +159,9 @@ class LockOp(MutexOp):
     bypassed: int
     LOCK_COUNT: ClassVar = "runtime·lock: lock count"
 
-    def count_lock(self, m: MLike) -> None:
-        """The beginning of lock and lock2: ranks, if they are checked, and one lock more.
+    def check(self, m: MLike) -> None:
+        """What lock and lock2 check first, called only where it may matter: the order of locks,
+        where it is checked, and the M's count.
 
         Raises:
             Throw: the M's count is negative, or the order of locks is wrong.
@@ -170,7 +171,6 @@ class LockOp(MutexOp):
             mutex.ranks.before_lock(m, mutex, self)
         if m.locks < 0:
             raise mutex._throw(m, self, "lock_count", self.LOCK_COUNT)
-        m.locks += mutex.locks_delta
 
 
 class UnlockOp(MutexOp):
@@ -185,8 +185,8 @@ class UnlockOp(MutexOp):
         Raises:
             Throw: there was none.
         """
-        m.locks -= self.mutex.locks_delta
-        if m.locks < 0:
+        m.locks = locks = m.locks - self.mutex.locks_delta
+        if locks < 0:
             raise self.mutex._throw(m, self, "lock_count", self.LOCK_COUNT)
 
 
@@ -244,6 +244,7 @@ class Mutex:
         "_convoy_longest",
         "_convoy_since_ns",
         "_convoys",
+        "_fresh_holds",
         "_handoffs",
         "_hold",
         "_lock_ops",
@@ -298,6 +299,7 @@ class Mutex:
         self._hold: LockOp | None = None  # the owner's operation, if it had to wait
         self._woken = 0  # the M that the latest release woke
         self._tally = Tally()
+        self._fresh_holds = self._tally.fresh_holds
         self._queue_depth_max = 0
         self._handoffs = 0
         self._convoys = 0
@@ -485,15 +487,14 @@ class Mutex:
             return
         owner.go.held.remove(self)
         hold_ns = m.sched.now_ns - self.since_ns
-        fresh = self._tally.fresh_holds
-        fresh.append((owner.id, self.owner_site, hold_ns))
-        if len(fresh) >= Tally.FOLD_AT:
+        self.prev_owner_m = number = owner.id
+        fresh = self._fresh_holds
+        fresh.append((number, self.owner_site, hold_ns))
+        if len(fresh) >= FOLD_AT:
             self._tally.fold()
-        self.prev_owner_m = owner.id
         if self.sink is not None:
             self._log_release(m, op, hold_ns, next_m)
-        self._hold = None
-        self.owner = None
+        self._hold = self.owner = None
 
     def _log_release(self, m: MLike, op: UnlockOp, hold_ns: int, next_m: int) -> None:
         hold, since, now = self._hold, self.since_ns, m.sched.now_ns

@@ -42,8 +42,10 @@ class FutexLock(LockOp):
     @state("atomic.xchg")
     def grab(self, m: MLike) -> object:
         """Swap LOCKED in as if nobody wanted the lock."""
-        self.count_lock(m)
         mutex: FutexMutex = self.mutex
+        if m.locks < 0 or mutex.ranks is not None:
+            self.check(m)
+        m.locks += mutex.locks_delta
         before = mutex.key
         mutex.key = LOCKED
         if before == UNLOCKED:

@@ -30,7 +30,9 @@ class QueueLock(LockOp):
     def acquire(self, m: MLike) -> object:
         """Take the lock or join the queue."""
         mutex: QueueMutex = self.mutex
-        self.count_lock(m)
+        if m.locks < 0 or mutex.ranks is not None:
+            self.check(m)
+        m.locks += mutex.locks_delta
         if not mutex.key:
             mutex.key = m.id
             mutex._acquired(m, self)

@@ -53,8 +53,10 @@ class SemaLock(LockOp):
     @state("atomic.cas")
     def grab(self, m: MLike) -> object:
         """Try for the lock as if nobody wanted it."""
-        self.count_lock(m)
         mutex: SemaMutex = self.mutex
+        if m.locks < 0 or mutex.ranks is not None:
+            self.check(m)
+        m.locks += mutex.locks_delta
         if mutex.key == 0:
             mutex.key = LOCKED
             mutex._acquired(m, self)

@@ -83,8 +83,10 @@ class SpinbitLock(LockOp):
     @state("atomic.xchg8")
     def grab(self, m: MLike) -> object:
         """Swap LOCKED into the low byte as if nobody wanted the lock."""
-        self.count_lock(m)
         mutex: SpinbitMutex = self.mutex
+        if m.locks < 0 or mutex.ranks is not None:
+            self.check(m)
+        m.locks += mutex.locks_delta
         before = mutex.key
         mutex.key = before & ~LOW_BYTE | LOCKED
         if not before & LOCKED:
@@ -229,28 +231,35 @@ class SpinbitUnlock(UnlockOp):
 
     @state("atomic.xchg8")
     def give_back(self, m: MLike) -> object:
-        """Begin, and swap."""
+        """Swap 0 into the low byte."""
         mutex: SpinbitMutex = self.mutex
         if mutex.ranks is not None:
             mutex.ranks.before_unlock(m, mutex, self)
-        result = self.swap(m)
-        if result is None:
-            mutex._unlock_ops.append(self)
-        return result
+        before = mutex.key
+        mutex.key = before & ~LOW_BYTE
+        if before & LOW_BYTE != LOCKED:
+            return self.after_swap(m, before)
+        mutex._released(m, self)
+        self.count_unlock(m)
+        mutex._unlock_ops.append(self)
+        return None
 
     @state("atomic.xchg8")
     def swap(self, m: MLike) -> object:
-        """Swap 0 into the low byte."""
+        """Swap 0 into the low byte, having found that there is nothing to sample."""
+        before = self.mutex.key
+        self.mutex.key = before & ~LOW_BYTE
+        return self.after_swap(m, before)
+
+    def after_swap(self, m: MLike, before: int) -> object:
+        """Was it locked, and does somebody sleep?"""
         mutex: SpinbitMutex = self.mutex
-        before = mutex.key
-        mutex.key = before & ~LOW_BYTE
         if not before & LOCKED:
             raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
         mutex._released(m, self)
         if before & SLEEPING:
             return self.prepare_wake(m)
-        self.count_unlock(m)
-        return None
+        return self.done(m)
 
     def prepare_wake(self, m: MLike) -> object:
         """Enter unlock2Wake."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,9 @@ def jain(amounts: Iterable[int]) -> float:
     return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
 
 
+FOLD_AT: Final = 4096
+"""How many fresh records to keep before they are folded."""
+
 K = TypeVar("K", int, str)
 
 
@@ -199,8 +202,6 @@ class Tally:
     """
 
     __slots__ = ("_holds", "_waits", "fresh_holds", "fresh_waits")
-
-    FOLD_AT = 4096
 
     def __init__(self) -> None:
         self.fresh_holds: list[tuple[int, str, int]] = []
