@@ -1,0 +1,180 @@
+"""The release table: every difference between releases, and what is said about unknown ones."""
+
+from __future__ import annotations
+
+import pytest
+from naive import facts
+
+from gorun_mem.runtime.releases import (
+    KNOWN,
+    NEWEST,
+    PLATFORMS,
+    GiB,
+    KiB,
+    MiB,
+    UnknownRelease,
+    WasmBreak,
+    release,
+)
+
+MINORS = [f"go1.{minor}" for minor in range(19, 28)]
+
+
+def since(field: str) -> list[str]:
+    return [name for name in KNOWN if getattr(release(name).behaviour, field)]
+
+
+def test_known_releases_in_order() -> None:
+    """Nine minor releases and the seed commit, which stands between 1.20 and 1.21."""
+    assert list(KNOWN) == ["go1.19", "go1.20", "dac514ea", *MINORS[2:]]
+    assert NEWEST == "go1.27"
+    versions = [release(name).version for name in KNOWN]
+    assert versions == sorted(versions)
+
+
+@pytest.mark.parametrize(
+    ("field", "first"),
+    [
+        ("sets_bloc_max_at_osinit", "go1.24"),
+        ("is_sbrk_platform", "go1.24"),
+        ("spinbit", "go1.24"),
+        ("nil_free_is_noop", "go1.27"),
+        ("has_wasip1", "go1.21"),
+        ("has_huge_page_hooks", "go1.21"),
+        ("has_user_arenas", "go1.20"),
+        ("registers_user_arenas", "go1.25"),
+        ("has_sys_unreserve", "go1.26"),
+        ("on_system_stack", "go1.26"),
+    ],
+)
+def test_what_came_and_stayed(field: str, first: str) -> None:
+    """A thing that came with a release is in that one and all later ones, and in no earlier."""
+    assert since(field) == list(KNOWN[KNOWN.index(first) :])
+
+
+def test_what_went_with_the_seed_commit() -> None:
+    """The seed commit, not 1.21, made memRound go by physPageSize and swapped the two calls in
+    Plan 9's osinit; up to 1.20 it is the constant, and initBloc first."""
+    assert since("plan9_round_constant") == ["go1.19", "go1.20"]
+    assert since("plan9_init_bloc_first") == ["go1.19", "go1.20"]
+
+
+def test_three_ways_to_get_memory_on_wasm() -> None:
+    """reserveEnd to 1.20, growth for every call from the seed commit to 1.23, blocMax from 1.24."""
+    how = {name: release(name).behaviour.wasm_break for name in KNOWN}
+    assert [n for n in KNOWN if how[n] is WasmBreak.RESERVE_END] == ["go1.19", "go1.20"]
+    assert [n for n in KNOWN if how[n] is WasmBreak.GROW_ALWAYS] == [
+        "dac514ea", "go1.21", "go1.22", "go1.23",
+    ]  # fmt: skip
+    assert [n for n in KNOWN if how[n] is WasmBreak.BLOC_MAX] == MINORS[5:]
+
+
+def test_only_1240_to_1244_leak_memlock() -> None:
+    """golang/go#74346 is in 1.24.0 to 1.24.4 and nowhere else; "go1.24" means the newest patch."""
+    assert [f"go1.24.{p}" for p in range(14) if release(f"go1.24.{p}").behaviour.leaks_memlock] == [
+        f"go1.24.{p}" for p in range(5)
+    ]
+    for name in (*KNOWN, "go1.23.4", "go1.25.0", "go1.25.3"):
+        assert not release(name).behaviour.leaks_memlock, name
+    before, after = release("go1.24.4").behaviour, release("go1.24.5").behaviour
+    changed = [f for f in before.__slots__ if getattr(before, f) != getattr(after, f)]
+    assert changed == ["leaks_memlock"]
+
+
+@pytest.mark.parametrize("name", [*KNOWN, "go1.24.3"])
+@pytest.mark.parametrize("platform", ["js/wasm", "plan9/amd64", "plan9/386"])
+def test_agrees_with_facts_written_apart(name: str, platform: str) -> None:
+    """The table says of each release what the naive model was told by hand."""
+    b, p, f = release(name).behaviour, PLATFORMS[platform], facts(name, platform)
+    assert (p.word_size, p.page_size) == (f.word, f.page)
+    assert b.is_sbrk_platform is f.aligned
+    assert b.leaks_memlock is f.leaks
+    assert b.nil_free_is_noop is f.nil_free_does_nothing
+    assert (b.sets_bloc_max_at_osinit and p.is_wasm) is f.bloc_max_at_osinit
+    assert (b.plan9_init_bloc_first and not p.is_wasm) is f.init_bloc_first
+    assert (4096 if b.plan9_round_constant and not p.is_wasm else 0) == f.round_to
+    assert f.era == (b.wasm_break.value if p.is_wasm else "plan9")
+
+
+def test_patch_releases_are_their_minor() -> None:
+    """A patch release does what its minor does, keeps the name it was asked for by, and one that
+    does not exist is refused with the newest that does."""
+    for minor in MINORS:
+        assert release(f"{minor}.1").behaviour == release(minor).behaviour or minor == "go1.24"
+    exact = release("go1.23.4")
+    assert (exact.name, exact.version) == ("go1.23.4", (1, 23, 4))
+    assert release("go1.27").version[2] >= 3
+    with pytest.raises(UnknownRelease, match=r"go1\.23\.99.*newest known go1\.23 is go1\.23\.\d+"):
+        release("go1.23.99")
+
+
+@pytest.mark.parametrize("name", ["1.24", "go1.18", "go1.28", "go1", "go1.024", "go2.0", "tip", ""])
+def test_unknown_releases_list_the_known(name: str) -> None:
+    """An unknown release is refused with the known ones, patch releases mentioned."""
+    with pytest.raises(UnknownRelease) as caught:
+        release(name)
+    text = str(caught.value)
+    assert f"no release {name!r}" in text
+    assert ", ".join(KNOWN) in text
+    assert "go1.24.3" in text
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    """A slip of the finger gets the name that was meant; what resembles nothing gets none."""
+    with pytest.raises(UnknownRelease, match=r"did you mean go1\.24\?"):
+        release("1.24")
+    with pytest.raises(UnknownRelease, match=r"did you mean dac514ea\?"):
+        release("dac514e")
+    with pytest.raises(UnknownRelease) as caught:
+        release("zzz")
+    assert "did you mean" not in str(caught.value)
+    with pytest.raises(UnknownRelease, match=r"did you mean plan9/amd64\?.*js/wasm, wasip1/wasm"):
+        release("go1.27").platform("plan9/amd46")
+
+
+def test_wasip1_exists_from_121() -> None:
+    """wasip1/wasm with 1.19, 1.20 or the seed commit is refused with the release it came with."""
+    for name in KNOWN:
+        if name in ("go1.19", "go1.20", "dac514ea"):
+            with pytest.raises(UnknownRelease, match=r"wasip1/wasm.*from go1\.21"):
+                release(name).platform("wasip1/wasm")
+        else:
+            assert release(name).platform("wasip1/wasm").goos == "wasip1"
+
+
+def test_platforms() -> None:
+    """Word, page and heap-address widths of the four platforms."""
+    assert {n: (p.word_size, p.page_size, p.heap_addr_bits) for n, p in PLATFORMS.items()} == {
+        "js/wasm": (8, 64 * KiB, 32),
+        "wasip1/wasm": (8, 64 * KiB, 32),
+        "plan9/amd64": (8, 4 * KiB, 48),
+        "plan9/386": (4, 4 * KiB, 32),
+    }
+    amd64, i386, js = PLATFORMS["plan9/amd64"], PLATFORMS["plan9/386"], PLATFORMS["js/wasm"]
+    assert (amd64.word_mask, i386.word_mask) == (2**64 - 1, 2**32 - 1)
+    assert (amd64.goos, amd64.goarch, amd64.is_wasm, js.is_wasm) == ("plan9", "amd64", False, True)
+    assert [p.arena_base_offset for p in (amd64, i386, js)] == [0xFFFF_8000_0000_0000, 0, 0]
+
+
+def test_heap_sizes() -> None:
+    """Arenas: 4 MiB on wasm to 1.25 and 512 KiB from 1.26; 64 MiB on amd64, 4 MiB on 386 always.
+    heapArena on wasm: 135376 bytes in 1.19, 70864 in 1.21, some 4 KB from 1.22."""
+
+    def arenas(platform: str) -> list[int]:
+        return [release(n).heap_sizes(PLATFORMS[platform]).arena for n in MINORS]
+
+    assert arenas("js/wasm") == [4 * MiB] * 7 + [512 * KiB] * 2
+    assert set(arenas("plan9/amd64")) == {64 * MiB}
+    assert set(arenas("plan9/386")) == {4 * MiB}
+    of = {n: release(n).heap_sizes(PLATFORMS["js/wasm"]).arena_metadata for n in MINORS}
+    assert (of["go1.19"], of["go1.21"]) == (135376, 70864)
+    assert all(4000 < of[n] < 4500 for n in MINORS[3:7])
+    assert GiB == 1 << 30
+
+
+def test_source_only_is_said() -> None:
+    """1.20 and the seed commit were only read; the others say so of Plan 9's heap."""
+    assert [n for n in KNOWN if any("everything" in s for s in release(n).source_only)] == [
+        "go1.20", "dac514ea",
+    ]  # fmt: skip
+    assert all(any("plan9" in s for s in release(n).source_only) for n in MINORS if n != "go1.20")
