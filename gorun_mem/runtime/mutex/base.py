@@ -248,6 +248,7 @@ class Mutex:
         "_handoffs",
         "_hold",
         "_lock_ops",
+        "_new_unlock",
         "_queue_depth_max",
         "_tally",
         "_unlock_ops",
@@ -286,6 +287,7 @@ class Mutex:
         self.ranks = ranks
         self._lock_ops: list[LockOp] = []  # through and in their first state: to use again
         self._unlock_ops: list[UnlockOp] = []
+        self._new_unlock: type[UnlockOp] = self.unlock_op
         self.key = 0
         self.key_obj = f"{name}.key"
         self.owner: MLike | None = None
@@ -326,7 +328,7 @@ class Mutex:
     def unlock(self, site: str = "") -> UnlockOp:
         """The operation of giving it back; Go's `unlock`."""
         pool = self._unlock_ops
-        op = pool.pop() if pool else self.unlock_op(self)
+        op = pool.pop() if pool else self._new_unlock(self)
         op.site = site
         return op
 

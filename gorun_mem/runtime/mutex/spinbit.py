@@ -452,14 +452,7 @@ class SpinbitMutex(Mutex):
         """Sample 1 release in `profile_rate` from 1.25 on."""
         self.profile_rate = profile_rate
         self.samples = minor >= 25 and profile_rate > 0
-
-    def unlock(self, site: str = "") -> UnlockOp:
-        """The operation of giving it back; Go's `unlock`."""
-        if self.samples:
-            op = SampledUnlock(self)
-            op.site = site
-            return op
-        return super().unlock(site)
+        self._new_unlock = SampledUnlock if self.samples else self.unlock_op
 
     def links(self, top: int) -> list[int]:
         """The addresses on the stack from `top` to the bottom; the stack lock must be held."""
