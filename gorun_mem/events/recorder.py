@@ -257,6 +257,10 @@ class Recorder:
         options: Mapping[str, Option] | None = None,
         cost_table_sha256: str = "",
         trace_sha256: str = "",
+        mem_debug: bool = False,
+        faithful: bool = False,
+        wrong_order: bool = False,
+        steps_max: int = 0,
     ) -> None:
         """The run begins: must be the first event."""
         self.seq = seq = self.seq + 1
@@ -266,6 +270,7 @@ class Recorder:
             strategy, granularity, seed, _text(scenario),
             {_text(name): _option(value) for name, value in sorted((options or {}).items())},
             scenario_sha256 or UNSET, cost_table_sha256 or UNSET, trace_sha256 or UNSET,
+            mem_debug or UNSET, faithful or UNSET, wrong_order or UNSET, steps_max or UNSET,
         )  # fmt: skip
         self._emit(msgspec.structs.replace(start, run_id=run_id(start)))
 
@@ -279,6 +284,10 @@ class Recorder:
         token: str = "",
         uncontrolled: bool = False,
         stuck: tuple[str, ...] = (),
+        error: str = "",
+        failed_m: int = 0,
+        uncontrolled_at: tuple[str, ...] = (),
+        results: Mapping[str, Option] | None = None,
     ) -> None:
         """The run is over: must be the last event."""
         self.seq = seq = self.seq + 1
@@ -287,6 +296,9 @@ class Recorder:
                 "info" if outcome == "ok" else "error", seq, self.now(), self.m, outcome,
                 final_pages, self.peak_live_bytes, self.grows, self.hint_misses, self.lock_wait_ns,
                 steps, seq, uncontrolled, error_type or UNSET, token or UNSET, stuck or UNSET,
+                _text(error) or UNSET, failed_m or UNSET,
+                tuple(_text(place) for place in uncontrolled_at) or UNSET,
+                {_text(name): _option(value) for name, value in (results or {}).items()} or UNSET,
             )
         )  # fmt: skip
 
@@ -641,8 +653,11 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def _option(value: Option) -> Option:
-    return _text(value) if isinstance(value, str) else value
+def _option(value: object) -> Option:
+    """An option's value as JSON has it: a path is text."""
+    if value is None or isinstance(value, int | float):
+        return value
+    return _text(str(value))
 
 
 # What the levels leave out.

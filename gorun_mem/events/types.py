@@ -117,6 +117,10 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     scenario_sha256: Annotated[str | UnsetType, doc("of the scenario's source")] = UNSET
     cost_table_sha256: Annotated[str | UnsetType, doc("of the cost table")] = UNSET
     trace_sha256: Annotated[str | UnsetType, doc("of the recording that was replayed")] = UNSET
+    mem_debug: Annotated[bool | UnsetType, doc("Go's memDebug, said where it is on")] = UNSET
+    faithful: Annotated[bool | UnsetType, doc("illegal frees are done, not refused")] = UNSET
+    wrong_order: Annotated[bool | UnsetType, doc("osinit had initBloc first")] = UNSET
+    steps_max: Annotated[int | UnsetType, doc("bound on steps, said where it is not usual")] = UNSET
 
 
 class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
@@ -139,6 +143,12 @@ class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
         tuple[str, ...] | UnsetType,
         doc("who held a lock or waited for one when it ended before its time"),
     ] = UNSET
+    error: Annotated[str | UnsetType, doc("what ended it, in Go's words where Go has some")] = UNSET
+    failed_m: Annotated[int | UnsetType, doc("M whose step or program failed")] = UNSET
+    uncontrolled_at: Annotated[
+        tuple[str, ...] | UnsetType, doc("where an M awaited trio itself, as file:line")
+    ] = UNSET
+    results: Annotated[dict[str, Option] | UnsetType, doc("what the scenario found")] = UNSET
 
 
 class MStart(Event, frozen=True, gc=False, tag="m.start"):

@@ -68,8 +68,10 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.m_exit(2, reason="throw")
     recorder.m = 0
     recorder.run_end(
-        "throw", final_pages=33, steps=40, error_type="self deadlock", token="t1", uncontrolled=True
-    )
+        "throw", final_pages=33, steps=40, error_type="self deadlock", token="t1",
+        uncontrolled=True, stuck=("M1 waits",), error="fatal error: self deadlock", failed_m=2,
+        uncontrolled_at=("storm.py:3",), results={"pages before": 3, "which": "b", "ok": True},
+    )  # fmt: skip
 
 
 def write_log(level: LogLevel = "debug", *, wall_clock: bool = False) -> bytes:
