@@ -25,7 +25,7 @@ class Hand:
         self.timers.pop(m.id, None)
 
     def disable(self, m: MLike) -> None:
-        raise NotImplementedError
+        m.parked = True  # type: ignore[attr-defined]
 
     def charge(self, kind: str, units: int) -> None:
         self.charged.append((kind, units))
@@ -54,6 +54,7 @@ class HandM:
     def begin(self, op: Op) -> HandM:
         """Make `op` the pending operation."""
         self.op = op
+        self.parked = not op.begin(self)
         return self
 
     def step(self, times: int = 1) -> HandM:

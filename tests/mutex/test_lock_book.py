@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import pytest
 from hand_driven import Hand, HandM, Notes
 
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex import Mutex, Share, make
+from gorun_mem.runtime.mutex.choice import ChoiceMutex
 from gorun_mem.runtime.mutex.statistics import Convoy, Distribution, jain
 
 CONTENDED = ["queue", "sema", "futex", "spinbit"]
@@ -264,6 +267,32 @@ def test_bad_counts(name: str) -> None:
     m.run(mutex.lock())
     with pytest.raises(Throw, match=r"^throw runtime·unlock: lock count$"):
         other.run(mutex.unlock())
+
+
+@pytest.mark.parametrize("sections", [1, 2, 3])
+def test_choice_has_every_order_once(sections: int) -> None:
+    """Two Ms with S critical sections under the choice mutex have exactly C(2S, S) runs."""
+    runs = 0
+    todo: list[list[int]] = [[]]
+    while todo:
+        script = todo.pop()
+        mutex = ChoiceMutex()
+        ms = [HandM(i, Hand()) for i in (1, 2)]
+        left = {m.id: 2 * sections for m in ms}
+        for m in ms:
+            m.begin(mutex.lock())
+        for position in range(4 * sections):
+            able = [m for m in ms if m.op is not None and not m.parked]
+            if position == len(script):
+                todo.extend([*script, other] for other in range(1, len(able)))
+                script.append(0)
+            m = able[script[position]].step()
+            left[m.id] -= 1
+            if left[m.id]:
+                m.begin(mutex.unlock() if left[m.id] % 2 else mutex.lock())
+        runs += 1
+        assert mutex.statistics().acquisitions == 2 * sections
+    assert runs == comb(2 * sections, sections)
 
 
 def test_snapshots_restore() -> None:

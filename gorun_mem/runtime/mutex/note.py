@@ -30,6 +30,7 @@ class NoteOp(MutexOp):
     """An operation on a note, which stands in the place of the mutex."""
 
     __slots__ = ()
+    abandonable = False  # the note would go on pointing to an M that no longer sleeps on it
 
 
 class NoteClear(NoteOp):

@@ -1,0 +1,95 @@
+"""A mutex that leaves the order to the scheduler; no Go release has it, and no name selects it.
+
+An M whose lock is pending may go next iff the lock is free: there is no queue, no spinning and no
+step for having to wait, so a critical section costs two steps and any waiting M may be the next.
+Two Ms with S critical sections each have exactly C(2S, S) runs, which is what an exhaustive search
+of schedules is measured by. `queue` keeps an order of its own and so has other runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp, state
+from gorun_mem.runtime.op import MLike
+
+if TYPE_CHECKING:
+    from gorun_mem.runtime.mutex.rank import RankChecks
+    from gorun_mem.runtime.sink import Sink
+
+
+class ChoiceLock(LockOp):
+    """Take the lock whenever the scheduler lets this M go."""
+
+    __slots__ = ()
+    FIRST = "acquire"
+
+    def begin(self, m: MLike) -> bool:
+        """Enabled iff the lock is free."""
+        mutex: ChoiceMutex = self.mutex
+        mutex.pending[m.id] = (m, self)
+        if not mutex.key:
+            return True
+        mutex._waits(m, self)
+        return False
+
+    @state("acquire")
+    def acquire(self, m: MLike) -> object:
+        """Take the lock; the others that want it may not go for now."""
+        mutex: ChoiceMutex = self.mutex
+        assert not mutex.key
+        if m.locks < 0 or mutex.ranks is not None:
+            self.check(m)
+        m.locks += mutex.locks_delta
+        mutex.key = m.id
+        del mutex.pending[m.id]
+        mutex._acquired(m, self)
+        for other, op in mutex.pending.values():
+            if other.id not in mutex._waiting:
+                mutex._waits(other, op)
+            m.sched.disable(other)
+        return None
+
+
+class ChoiceUnlock(UnlockOp):
+    """Give the lock back to whoever goes next."""
+
+    __slots__ = ()
+    FIRST = "release"
+
+    @state("release")
+    def release(self, m: MLike) -> object:
+        """Free the lock; all that want it may go."""
+        mutex: ChoiceMutex = self.mutex
+        if mutex.ranks is not None:
+            mutex.ranks.before_unlock(m, mutex, self)
+        if not mutex.key:
+            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+        mutex.key = 0
+        mutex._released(m, self)
+        self.count_unlock(m)
+        for other, _ in mutex.pending.values():
+            m.sched.unpark(other)
+        return None
+
+
+class ChoiceMutex(Mutex):
+    """A mutex whose next owner the scheduler chooses; `key` is the number of the owning M."""
+
+    __slots__ = ("pending",)
+    algorithm = "choice"
+    lock_op = ChoiceLock
+    unlock_op = ChoiceUnlock
+
+    def __init__(
+        self,
+        name: str = "memlock",
+        rank: str = "LEAF",
+        sink: Sink | None = None,
+        *,
+        locks_delta: int = 1,
+        ranks: RankChecks | None = None,
+    ) -> None:
+        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+        self.pending: dict[int, tuple[MLike, ChoiceLock]] = {}
+        """Who wants the lock, in the order they asked."""
