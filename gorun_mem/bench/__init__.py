@@ -18,6 +18,7 @@ from typing import Any, Final
 
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "events": ("gorun_mem.bench.events", "an event into the log, beside stock structlog"),
+    "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
 }
 """Name -> (module, what it measures)."""
 
