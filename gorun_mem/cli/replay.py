@@ -84,6 +84,8 @@ def _replay(path: Path, level: str) -> dict[str, Any]:
 
     try:
         return _document(replay_file(path, Level(level)))
+    except IsADirectoryError:
+        return _failed(path, level, ExitCode.USAGE, "no .jsonl or .jsonl.gz file in this folder")
     except OSError as error:
         return _failed(path, level, ExitCode.USAGE, error.strerror or str(error))
     except Exception as error:
