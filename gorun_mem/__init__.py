@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
     from gorun_mem.machine.run import Run, run, run_on_trio
-    from gorun_mem.machine.scenario import Range, Scenario, scenario
+    from gorun_mem.machine.scenario import Range, Scenario, ScenarioError, scenario
     from gorun_mem.machine.world import MemorySnapshot, World, WorldStatistics
     from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, IllegalUse, Throw
     from gorun_mem.runtime.releases import GiB, KiB, MiB
@@ -40,6 +40,7 @@ _HOMES = {
     "Range": "machine.scenario",
     "Run": "machine.run",
     "Scenario": "machine.scenario",
+    "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
     "World": "machine.world",
     "WorldStatistics": "machine.world",
@@ -66,6 +67,7 @@ __all__ = [
     "Range",
     "Run",
     "Scenario",
+    "ScenarioError",
     "Throw",
     "World",
     "WorldStatistics",

@@ -66,6 +66,15 @@ class Config:
         """This, with some settings changed; a None changes nothing."""
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
+    def check(self) -> Config:
+        """This, if a World can be made with it.
+
+        Raises:
+            ConfigError, UnknownRelease, UnknownMutex: as `resolve` does.
+        """
+        resolve(self)
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

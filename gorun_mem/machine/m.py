@@ -117,6 +117,15 @@ class M(Task):
         """mheap.sysAlloc: heap arenas for `n` bytes, (address, size), or (0, 0)."""
         return await self.world.runtime.mheap.sys_alloc(n, user=user, p=self.id)
 
+    async def mallocinit(self) -> None:
+        """mallocinit: what boot reserves before the heap grows, and the first arena hints.
+
+        Once in a World, before the first `mheap_sys_alloc`.
+        """
+        from gorun_mem.runtime.mallocinit import mallocinit
+
+        await mallocinit(self.world.runtime.mheap, self.world.runtime.data_end)
+
     # Memory.
 
     async def load(self, addr: int) -> int:

@@ -43,6 +43,7 @@ class Runtime:
     Attributes:
         phys_page_size: 0 until `osinit` has run.
         after_init_bloc: called by `osinit` right after initBloc, with nothing.
+        heap_lock: mheap.lock, set before `mheap` is first used; None in a world of one M.
     """
 
     def __init__(self, release: Release, platform: Platform, os: OSLayer, end: int) -> None:
@@ -52,6 +53,7 @@ class Runtime:
         self.data_end = end
         self.phys_page_size = 0
         self.after_init_bloc: Callable[[], None] | None = None
+        self.heap_lock: Lock | None = None
 
     def __repr__(self) -> str:
         return f"<Runtime {self.release.name} {self.platform.name}>"
@@ -73,7 +75,7 @@ class Runtime:
         """mheap.sysAlloc and what it needs of malloc.go."""
         from gorun_mem.runtime.mheap import MHeap
 
-        return MHeap(self.mem)
+        return MHeap(self.mem, heap_lock=self.heap_lock)
 
     def osinit(self, *, wrong_order: bool = False) -> None:
         """Read the page size and start the break, in the release's order.
