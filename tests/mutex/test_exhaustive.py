@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from mutex_explorer import explore
 
-from gorun_mem.runtime.mutex.base import Mutex, state
+from gorun_mem.runtime.mutex.base import Mutex
 from gorun_mem.runtime.mutex.futex import SLEEPING, UNLOCKED, FutexLock, FutexMutex, FutexUnlock
+from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.mutex.queue import QueueMutex
 from gorun_mem.runtime.mutex.sema import SemaLock, SemaMutex, SemaUnlock
 from gorun_mem.runtime.mutex.semaphore import sema_acquire

@@ -252,7 +252,7 @@ def test_unlock_of_unlocked() -> None:
     mutex.sink = notes  # type: ignore[assignment]
     with pytest.raises(Fault, match=r"^fault 0$"):
         m.run(mutex.unlock("x"))
-    assert notes.events == [("lock_throw", "memlock", "x", "nil_m", 0, "")]
+    assert notes.events == [("lock_throw", "memlock", "x", "nil M", 0, "")]
     assert mutex.snapshot() == (0,)
 
 

@@ -3,7 +3,7 @@
 Which of them a platform has: js/wasm and wasip1/wasm a flag (single.py); Plan 9 a list of sleeping
 Ms behind semaphores (sema.py) up to 1.23 and the spinbit mutex (spinbit.py) from 1.24. Linux has
 the futex mutex (futex.py) up to 1.23; here it is for comparison. `queue` and `none` are in no
-release.
+release; nor is ChoiceMutex (choice.py), which searches of schedules use and `make` does not know.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, MutexOp, UnlockOp, Waiter
+from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp, Waiter
+from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
 from gorun_mem.runtime.mutex.statistics import Convoy, Distribution, LockStatistics, Share
 from gorun_mem.runtime.releases import Release

@@ -1,149 +1,31 @@
-"""What all runtime mutexes share: operations as state machines, and the book of who had the lock.
+"""What all runtime mutexes share: the book of who had the lock.
 
-Go's `lock2` and `unlock2` (lock_*.go) are loops around single atomic accesses. Here each is an
-operation whose states are methods, one for every access that another M could see; `step` runs the
-method that `pc` names. An algorithm's file holds those methods and nothing else. Everything that
-the log and the statistics need is told to `Mutex` by four calls: `_waits`, `_acquired`, `_released`
-and `_woke`. They cost nothing of the algorithm and change nothing of it.
+An algorithm's file holds its states and nothing else. Everything that the log and the statistics
+need is told to `Mutex` by four calls: `_waits`, `_acquired`, `_released` and `_woke`. They are no
+part of the algorithm and change nothing of it. Times come from `m.sched.now_ns`.
 
-A machine is data: `snapshot` is a hashable tuple of the state's name and the registers, `restore`
-sets them, so a search may visit each state of several Ms once.
-
-A lock that is got at the first access and wanted by nobody else pays for a tuple in a list. Times
-come from `m.sched.now_ns`.
-
-Rejected: a coroutine per operation (a switch for each access, and no snapshot), and an enum for
-`pc` (a name reads as well in a report and costs no conversion).
+A lock that is got at the first access and wanted by nobody else pays for a tuple in a list, and its
+operations are used again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from gorun_mem.runtime.errors import Fault, Throw
-from gorun_mem.runtime.m import m_number
+from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.mutex.statistics import FOLD_AT, Convoy, LockStatistics, Tally
-from gorun_mem.runtime.op import MORE, MLike, Op
+from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.note import Note
     from gorun_mem.runtime.mutex.rank import RankChecks
     from gorun_mem.runtime.sink import Sink
-
-KEY: Final = "key"
-"""The access is to the lock's own words."""
-CPU: Final = "cpu"
-"""The access is to nothing shared: the M spins or yields."""
-SEMA: Final = "waitsema"
-"""The access is to the M's own semaphore."""
-WAKEE: Final = "wakee"
-"""The access is to the semaphore of the M at address `wakem`."""
 
 ACTIVE_SPIN: Final = 4
 """active_spin, mutexActiveSpinCount: procyields before the osyield, the same in every release."""
 PASSIVE_SPIN: Final = 1
 """passive_spin, mutexPassiveSpinCount: osyields before sleeping."""
-
-Step = TypeVar("Step", bound=Callable[..., object])
-PROFILE_RATE: Final = "mutexprofilerate"
-"""The access is to the word of runtime.SetMutexProfileFraction."""
-
-
-def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], Step]:
-    """Mark a method of a `MutexOp` as a state that makes one access.
-
-    Args:
-        kind: the access, such as "atomic.cas".
-        on: what it touches: KEY, CPU, SEMA, WAKEE or PROFILE_RATE.
-        reads: it changes nothing that another M can see, which most kinds say by themselves.
-    """
-
-    def mark(method: Step) -> Step:
-        method.access = (kind, on, reads or kind in READS)  # type: ignore[attr-defined]
-        return method
-
-    return mark
-
-
-READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
-"""Kinds of access that change nothing another M can see."""
-
-
-class MutexOp(Op):
-    """A lock or unlock under way, or an operation on a note.
-
-    Args:
-        mutex: the lock, or note, that it works on.
-    """
-
-    __slots__ = ("_run", "mutex", "reads_only", "site")
-
-    FIRST: ClassVar[str]
-    """The state it starts in."""
-    REGISTERS: ClassVar[tuple[str, ...]] = ()
-    """Attributes that hold what Go keeps in local variables, set when FIRST is left."""
-    STATES: ClassVar[dict[str, tuple[Callable[..., object], str, str, bool]]] = {}
-    """State -> its method, kind of access, what it touches, whether it only reads."""
-
-    reads_only: bool
-
-    def __init_subclass__(cls) -> None:
-        """Gather the states; one that overrides a state keeps its access unless it says so."""
-        states = dict(cls.STATES)
-        for name, method in vars(cls).items():
-            access = getattr(method, "access", None)
-            if access is not None:
-                states[name] = (method, *access)
-            elif name in states:
-                states[name] = (method, *states[name][1:])
-        cls.STATES = states
-
-    def __init__(self, mutex: Mutex | Note) -> None:
-        self.mutex: Any = mutex
-        self.site = ""
-        self.reset()
-
-    def reset(self) -> None:
-        """Go to the first state."""
-        self._run, self.kind, on, self.reads_only = self.STATES[self.FIRST]
-        self.obj = self.mutex.key_obj if on is KEY else on
-
-    def step(self, m: MLike) -> object:
-        """Make the access of the state the machine is in."""
-        return self._run(self, m)
-
-    @property
-    def pc(self) -> str:
-        """The name of the state whose access comes next."""
-        return self._run.__name__
-
-    def goto(self, m: MLike, pc: str) -> Any:
-        """Let the next step be state `pc`; returns MORE, for the caller to return."""
-        self._run, self.kind, on, self.reads_only = self.STATES[pc]
-        if on is KEY:
-            self.obj = self.mutex.key_obj
-        elif on is WAKEE:
-            self.obj = f"m{m_number(self.wakem)}.waitsema"  # type: ignore[attr-defined]
-        else:
-            self.obj = on if on is PROFILE_RATE else f"m{m.id}.{on}"
-        return MORE
-
-    def snapshot(self) -> tuple[object, ...]:
-        """The state's name and the registers; hashable."""
-        pc = self._run.__name__
-        if pc == self.FIRST:
-            return (pc,)
-        return (pc, *[getattr(self, name) for name in self.REGISTERS])
-
-    def restore(self, m: MLike, snapshot: tuple[object, ...]) -> None:
-        """Go back to what `snapshot` returned."""
-        for name, value in zip(self.REGISTERS, snapshot[1:], strict=False):
-            setattr(self, name, value)
-        pc = snapshot[0]
-        assert isinstance(pc, str)
-        self.goto(m, pc)
 
 
 class LockOp(MutexOp):
@@ -170,7 +52,7 @@ class LockOp(MutexOp):
         if mutex.ranks is not None:
             mutex.ranks.before_lock(m, mutex, self)
         if m.locks < 0:
-            raise mutex._throw(m, self, "lock_count", self.LOCK_COUNT)
+            raise mutex._throw(m, self, self.LOCK_COUNT)
 
 
 class UnlockOp(MutexOp):
@@ -187,7 +69,7 @@ class UnlockOp(MutexOp):
         """
         m.locks = locks = m.locks - self.mutex.locks_delta
         if locks < 0:
-            raise self.mutex._throw(m, self, "lock_count", self.LOCK_COUNT)
+            raise self.mutex._throw(m, self, self.LOCK_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,17 +405,19 @@ class Mutex:
         """(m, site) of holds that have not ended."""
         return [] if self.owner is None else [(self.owner.id, self.owner_site)]
 
-    def _throw(self, m: MLike, op: MutexOp, error_type: str, text: str, *printed: str) -> Throw:
+    def _throw(
+        self, m: MLike, op: MutexOp, text: str, *printed: str, error_type: str = ""
+    ) -> Throw:
         """Go's `throw(text)`, logged; the caller raises it.
 
         Args:
             m: whose call it is.
             op: the call.
-            error_type: a short name for the log, such as "self_deadlock".
             text: Go's text.
             printed: lines that Go prints before.
+            error_type: what the log calls it; the text if empty.
         """
-        owner_m, owner_site = self._log_throw(op, error_type)
+        owner_m, owner_site = self._log_throw(op, error_type or text)
         context: dict[str, int | str] = {"lock": self.name, "m": m.id, "site": op.site}
         if owner_m:
             context |= {"owner_m": owner_m, "owner_site": owner_site, "since_ns": self.since_ns}

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp, state
+from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ChoiceUnlock(UnlockOp):
         if mutex.ranks is not None:
             mutex.ranks.before_unlock(m, mutex, self)
         if not mutex.key:
-            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+            raise mutex._throw(m, self, "unlock of unlocked lock")
         mutex.key = 0
         mutex._released(m, self)
         self.count_unlock(m)

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem.runtime.mutex.base import CPU, PASSIVE_SPIN, LockOp, Mutex, UnlockOp, state
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.machine import CPU, state
 from gorun_mem.runtime.op import PARKED, MLike
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class FutexUnlock(UnlockOp):
         before = mutex.key
         mutex.key = UNLOCKED
         if before == UNLOCKED:
-            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+            raise mutex._throw(m, self, "unlock of unlocked lock")
         mutex._released(m, self)
         if before == SLEEPING:
             return self.goto(m, "wake")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp, state
+from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import SEMA, WAKEE, MutexOp, state
 from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.machine import SEMA, WAKEE, MutexOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_timeout_ns, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from gorun_mem.runtime.errors import Throw
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import Mutex, MutexOp
+    from gorun_mem.runtime.mutex.base import Mutex
+    from gorun_mem.runtime.mutex.machine import MutexOp
     from gorun_mem.runtime.op import MLike
 
 RankMode = Literal["off", "report", "throw"]
@@ -180,6 +181,6 @@ class RankChecks:
         return lines
 
     def _violation(self, m: MLike, mutex: Mutex, op: MutexOp, text: str, *printed: str) -> None:
-        throw: Throw = mutex._throw(m, op, "rank", text, *printed)
+        throw: Throw = mutex._throw(m, op, text, *printed, error_type="rank")
         if self.mode == "throw":
             raise throw

@@ -18,16 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import (
-    CPU,
-    PASSIVE_SPIN,
-    SEMA,
-    WAKEE,
-    LockOp,
-    Mutex,
-    UnlockOp,
-    state,
-)
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
 
@@ -180,7 +172,7 @@ class SemaUnlock(UnlockOp):
         """Take the head off the chain; the word loses the locked bit with it."""
         mutex: SemaMutex = self.mutex
         if not self.wakem:
-            raise mutex._fault(self, "nil_m", 0, "unlock of an unlocked lock: no M to wake")
+            raise mutex._fault(self, "nil M", 0, "unlock of an unlocked lock: no M to wake")
         after = mutex.ms[m_number(self.wakem)].go.nextwaitm
         if mutex.key != self.v:
             return self.goto(m, "look_once_more")

@@ -9,7 +9,8 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
-from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp, state
+from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import MLike
 
 LOCK_COUNT = "lock count"
@@ -28,9 +29,9 @@ class SingleLock(LockOp):
         if mutex.ranks is not None:
             mutex.ranks.before_lock(m, mutex, self)
         if mutex.key:
-            raise mutex._throw(m, self, "self_deadlock", "self deadlock")
+            raise mutex._throw(m, self, "self deadlock")
         if m.locks < 0:
-            raise mutex._throw(m, self, "lock_count", LOCK_COUNT)
+            raise mutex._throw(m, self, LOCK_COUNT)
         m.locks += mutex.locks_delta
         mutex.key = 1
         mutex._acquired(m, self)
@@ -51,10 +52,10 @@ class SingleUnlock(UnlockOp):
         if mutex.ranks is not None:
             mutex.ranks.before_unlock(m, mutex, self)
         if not mutex.key:
-            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+            raise mutex._throw(m, self, "unlock of unlocked lock")
         m.locks -= mutex.locks_delta
         if m.locks < 0:
-            raise mutex._throw(m, self, "lock_count", LOCK_COUNT)
+            raise mutex._throw(m, self, LOCK_COUNT)
         mutex.key = 0
         mutex._released(m, self)
         mutex._unlock_ops.append(self)

@@ -31,17 +31,8 @@ from typing import TYPE_CHECKING, Final
 
 from gorun_mem.runtime.errors import Hang
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import (
-    CPU,
-    PASSIVE_SPIN,
-    PROFILE_RATE,
-    SEMA,
-    WAKEE,
-    LockOp,
-    Mutex,
-    UnlockOp,
-    state,
-)
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
 
@@ -182,7 +173,7 @@ class SpinbitLock(LockOp):
         v = self.v
         if not v & LOCKED:
             text = "runtime·lock: sleeping while lock is available"
-            raise mutex._throw(m, self, "sleeping_while_available", text)
+            raise mutex._throw(m, self, text)
         if mutex.samples and not self.have_timers:
             m.go.start_ticks = m.sched.now_ns
             self.have_timers = True
@@ -255,7 +246,7 @@ class SpinbitUnlock(UnlockOp):
         """Was it locked, and does somebody sleep?"""
         mutex: SpinbitMutex = self.mutex
         if not before & LOCKED:
-            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+            raise mutex._throw(m, self, "unlock of unlocked lock")
         mutex._released(m, self)
         if before & SLEEPING:
             return self.prepare_wake(m)
@@ -342,7 +333,7 @@ class SpinbitUnlock(UnlockOp):
         after = self.v & FLAGS & ~STACK_LOCKED
         if self.wakem == top:
             if not top:
-                raise mutex._fault(self, "nil_m", 0, "took an M off an empty stack")
+                raise mutex._fault(self, "nil M", 0, "took an M off an empty stack")
             after |= mutex.ms[m_number(top)].go.nextwaitm & ~FLAGS
         else:
             after |= top
@@ -415,7 +406,7 @@ class SampledUnlock(SpinbitUnlock):
             return self.goto(m, "look_for_waiters")
         mutex.key = (self.v | STACK_LOCKED) & ~(LOCKED | SLEEPING)
         if not self.v & LOCKED:
-            raise mutex._throw(m, self, "unlock_of_unlocked", "unlock of unlocked lock")
+            raise mutex._throw(m, self, "unlock of unlocked lock")
         self.have_stack_lock = True
         mutex._released(m, self)
         return self.goto(m, "look")
