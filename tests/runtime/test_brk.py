@@ -148,6 +148,48 @@ def test_no_sbrk_before_the_seed_commit() -> None:
         make_break(known, known.platform("js/wasm"), WasmMemory(4))
 
 
+def test_nothing_is_known_before_osinit() -> None:
+    """Before osinit the break is 0, and so is physPageSize."""
+    for name, platform, memory in (
+        ("go1.27", "js/wasm", WasmMemory(4)),
+        ("go1.22", "js/wasm", WasmMemory(4)),
+        ("go1.27", "plan9/386", Plan9Segment(5000, 20 * P9, 4)),
+    ):
+        known = release(name)
+        brk = make_break(known, known.platform(platform), memory)
+        assert (brk.bloc, brk.bloc_max, brk.phys_page_size, brk.grown_pages) == (0, 0, 0, 0)
+
+
+def test_growth_from_nothing_succeeds() -> None:
+    """growMemory that answers 0, the size of a memory of no pages, has succeeded: only a negative
+    answer is a refusal."""
+    brk = wasm("go1.27", pages=0, end=0)
+    assert told_by(brk, lambda b: b.sbrk(2 * PAGE)) == [
+        ("grow", 2, 0, 2, True, 20, 1),
+        ("brk", 0, 2 * PAGE, 2 * PAGE, "sbrk"),
+    ]
+    assert (brk.bloc, brk.grown_pages, brk.memory.data_view_resets) == (2 * PAGE, 2, 1)
+    old = wasm("go1.22", pages=0, end=0)
+    assert old.sbrk(PAGE) == 0
+    assert (old.pages, old.grown_pages, old.memory.data_view_resets) == (1, 1, 1)
+
+
+def test_growth_is_asked_as_an_int32() -> None:
+    """growMemory gets its page count as an int32: 2**31 pages are asked for as -2**31, one less as
+    2**31 - 1, and 2**32 + 3 as 3."""
+    seen = []
+
+    class Probe:
+        def grew(self, pages: int, result: int, pages_before: int) -> None:
+            seen.append(pages)
+
+    brk = wasm("go1.22")
+    brk.memory.probe = Probe()
+    for pages in (1 << 31, (1 << 31) - 1, (1 << 32) - 1, (1 << 32) + 3):
+        brk.sbrk(pages * PAGE)
+    assert seen == [-(1 << 31), (1 << 31) - 1, -1, 3]
+
+
 def test_base_is_abstract() -> None:
     """The base has neither memory nor a way to grow."""
     base = Break(release("go1.27").platform("js/wasm"))
@@ -210,7 +252,12 @@ def test_what_the_log_is_told() -> None:
         ("brk", 5 * PAGE, 4 * PAGE, 5 * PAGE, "free"),
         ("grow", 49, 5, 5, False, 9, 2),
     ]
-    assert told_by(plan9(top=9), calls) == [
+    segment = plan9()
+    segment.memory.brk_max = 9 * P9 + 100
+    told = told_by(segment, calls)
+    assert all(isinstance(field, int | str) for entry in told for field in entry)
+    assert isinstance(segment.grown_pages, int)
+    assert told == [
         ("grow", 3, 2, 5, True, 9, 1),
         ("brk", 2 * P9, 5 * P9, 5 * P9, "sbrk"),
         ("brk", 5 * P9, 4 * P9, 5 * P9, "free"),

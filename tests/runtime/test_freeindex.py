@@ -141,6 +141,32 @@ def test_chunks_stay_bounded() -> None:
     assert index.count == 10_000
 
 
+def test_full_chunk_splits_in_halves() -> None:
+    """A chunk above its load becomes two of equal size, so that neither splits again soon."""
+    index = FreeIndex()
+    for i in range(LOAD + 1, 0, -1):
+        index.insert_after(None, i * UNIT, i)
+    left, right = (len(chunk.addrs) for chunk in index._chunks)
+    assert (left + right, abs(left - right)) == (LOAD + 1, 1)
+    assert [chunk.largest for chunk in index._chunks] == [left, LOAD + 1]
+
+
+def test_hash_is_not_computed_again() -> None:
+    """What comes before the first changed block is taken from the last time: a hash that is planted
+    there is gone on from."""
+    blocks = [(i * 10 * UNIT, UNIT) for i in range(1, 2 * LOAD)]
+    index = FreeIndex(blocks)
+    index.fnv()
+    index._chunks[-1].hashes[-1] = 12345
+    assert index.fnv() == 12345
+    assert len(index._chunks[0].hashes) == len(index._chunks[0].addrs)
+    place = index.locate(blocks[-1][0])
+    assert place is not None
+    index._chunks[-1].hashes[-2] = 777
+    index.resize(place, 5)
+    assert index.fnv() == fnv1a(777, blocks[-1][0], 5)
+
+
 def test_fnv1a_vectors() -> None:
     """fnv1a is FNV-1a 64: the published value of eight zero bytes, and chaining."""
     assert fnv1a(FNV_OFFSET) == 0xCBF29CE484222325
