@@ -11,7 +11,6 @@ are those of a 3 GHz x86-64 server core and an unhurried kernel:
                             Skylake 10 cycles each.
     osyield                 sched_yield with nobody to yield to.
     futexsleep, semasleep   the call, until the thread is off the CPU; and once more, coming back.
-    stack.walk              a sleeping M's link, last written by another core: per M.
     wake                    from the waker's call until the sleeper runs: scheduler latency.
     stack.walk              a cache line of another M's, for each M on a lock's stack of sleepers.
     clear                   memclr at some 32 bytes a cycle out of cache: per byte.
@@ -22,9 +21,11 @@ Time decides nothing but the `timing` strategy's order; under every other it is 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import tomllib
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -47,7 +48,6 @@ DEFAULT_NS: Final = MappingProxyType(
         "futexsleep": 1500.0,
         "futexwakeup": 1200.0,
         "notesleep": 1500.0,
-        "stack.walk": 70.0,
         "load": 5.0,
         "store": 5.0,
         "choice": 0.0,
@@ -62,6 +62,8 @@ DEFAULT_NS: Final = MappingProxyType(
         "grow": 250.0,
         "grow_call": 1000.0,
         "stack.walk": 60.0,
+        "none.lock": 10.0,
+        "none.unlock": 10.0,
         "other": 10.0,
     }
 )
@@ -82,36 +84,48 @@ class CostTable:
     Args:
         ns: replaces single entries of the default table.
         time_slice_ns: how long an M keeps its CPU while others wait for one.
+
+    Raises:
+        CostError: an unknown kind, or no number.
     """
 
     ns: dict[str, float] = field(default_factory=dict)
     time_slice_ns: int = TIME_SLICE_NS
+
+    def __post_init__(self) -> None:
+        for kind, value in self.ns.items():
+            if kind not in DEFAULT_NS:
+                near = difflib.get_close_matches(kind, DEFAULT_NS, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise CostError(f"no kind {kind!r}: {hint}the kinds are {', '.join(DEFAULT_NS)}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 <= value < inf
+            ):
+                raise CostError(f"ns.{kind} = {value!r} is not a cost in ns: give a number from 0")
+        if type(self.time_slice_ns) is not int or self.time_slice_ns <= 0:
+            raise CostError(
+                f"time_slice_ns = {self.time_slice_ns!r}: must be a positive whole number"
+            )
 
     @staticmethod
     def read(path: Path) -> CostTable:
         """A table from a TOML file: a `[ns]` section by kind, and `time_slice_ns`.
 
         Raises:
-            CostError: the file cannot be read, or holds an unknown kind or no number.
+            CostError: the file cannot be read, or holds an unknown name or no number.
         """
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            for name in data.keys() - {"ns", "time_slice_ns"}:
+                raise CostError(f"no {name!r}: there are time_slice_ns and the section [ns]")
+            ns = data.get("ns", {})
+            if not isinstance(ns, dict):
+                raise CostError("ns must be a section of kind = ns")
+            return CostTable(ns, data.get("time_slice_ns", TIME_SLICE_NS))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CostError) as error:
             raise CostError(f"cost table {path}: {error}") from error
-        ns = data.get("ns", {})
-        if not isinstance(ns, dict):
-            raise CostError(f"cost table {path}: ns must be a section of kind = ns")
-        for kind, value in ns.items():
-            if kind not in DEFAULT_NS:
-                raise CostError(
-                    f"cost table {path}: no kind {kind!r}; the kinds are {', '.join(DEFAULT_NS)}"
-                )
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-                raise CostError(f"cost table {path}: ns.{kind} = {value!r} is not a cost in ns")
-        time_slice_ns = data.get("time_slice_ns", TIME_SLICE_NS)
-        if type(time_slice_ns) is not int or time_slice_ns <= 0:
-            raise CostError(f"cost table {path}: time_slice_ns must be a positive whole number")
-        return CostTable(dict(ns), time_slice_ns)
 
     def table(self) -> dict[str, float]:
         """The whole table."""

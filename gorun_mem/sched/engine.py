@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 STEPS_MAX: Final = 50_000_000
 BREATH: Final = 20_000
 """Steps after which `advance` gives its host a chance to see to signals and the clock."""
+TIMER: Final = "timer"
+"""Why an M was unparked that no M unparked."""
 
 
 class Strategy(Protocol):
@@ -126,7 +128,7 @@ class Engine:
         assert isinstance(m, Task)
         if m.state is State.PARKED:
             m.timer = 0
-            self._note_unpark(m)
+            self._note_unpark(m, self.current.id if self.current is not None else 0)
             self._enable(m)
 
     def disable(self, m: MLike) -> None:
@@ -134,7 +136,7 @@ class Engine:
         assert isinstance(m, Task)
         if m.state is State.RUNNABLE:
             self._remove(m)
-            m.state = State.PARKED
+            self._park(m)
 
     def charge(self, kind: str, units: int) -> None:
         """Let the running step take longer, by `units` of `kind`."""
@@ -159,6 +161,19 @@ class Engine:
         """Take in a new M, whose coroutine has not begun."""
         self.tasks.append(task)
         self.alive += 1
+
+    def start(self, task: Task) -> None:
+        """Take in an M whose coroutine is about to run."""
+        self.add(task)
+        task.state = State.RUNNING
+        self.running = task
+        self.switch_to(task)
+
+    def switch_to(self, task: Task) -> None:
+        """What happens from here on is the doing of `task`."""
+        self.current = task
+        if self.follower is not None:
+            self.follower.m = task.id
 
     def submit(self, task: Task, op: Op) -> None:
         """The coroutine of `task` has yielded `op`."""
@@ -195,7 +210,7 @@ class Engine:
                 self._out_of_breath()
             task = next_task(runnable, self.current)
             if task is not self.current:
-                self._switch_to(task)
+                self.switch_to(task)
             op = task.op
             assert op is not None
             kind = op.kind
@@ -228,7 +243,9 @@ class Engine:
         """What `task` awaited has come; its coroutine runs again."""
         self._away -= 1
         task.state = State.RUNNING
-        self._switch_to(task)
+        if self.running is None:
+            self.running = task
+        self.switch_to(task)
 
     def withdraw(self, task: Task) -> None:
         """The pending operation of `task` is not to happen: the M was cancelled.
@@ -252,11 +269,6 @@ class Engine:
         self.running = task
         return task
 
-    def _switch_to(self, task: Task) -> None:
-        self.current = task
-        if self.follower is not None:
-            self.follower.m = task.id
-
     def _enable(self, task: Task) -> None:
         task.state = State.RUNNABLE
         task.since_ns = int(self._now_ns)
@@ -272,10 +284,9 @@ class Engine:
         if self.follower is not None and task.id:
             self.follower.m_park(task.id, f"{task.op.kind} {task.op.obj}" if task.op else "")
 
-    def _note_unpark(self, task: Task) -> None:
+    def _note_unpark(self, task: Task, by_m: int, reason: str = "") -> None:
         if self.follower is not None and task.id:
-            by_m = self.current.id if self.current is not None else 0
-            self.follower.m_unpark(task.id, by_m)
+            self.follower.m_unpark(task.id, by_m, reason)
 
     def _remove(self, task: Task) -> None:
         """Take `task` out of the runnable ones; the last takes its place."""
@@ -303,7 +314,9 @@ class Engine:
             elif t_ns <= self._now_ns or not self.runnable:
                 heappop(timers)
                 self._now_ns = max(self._now_ns, t_ns)
-                self.unpark(task)
+                task.timer = 0
+                self._note_unpark(task, 0, TIMER)
+                self._enable(task)
             else:
                 return
 
@@ -313,6 +326,8 @@ class Engine:
 
     def _out_of_breath(self) -> None:
         if self.steps >= self.steps_max:
-            raise StepsExceeded(f"no end after {self.steps} steps")
+            raise StepsExceeded(
+                f"no end after {self.steps:,} steps; raise steps_max if the scenario needs more"
+            )
         self._breath_at = self.steps + BREATH
         raise Breath

@@ -23,7 +23,7 @@ from typing import Final
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike
 from gorun_mem.sched.costs import CostTable
-from gorun_mem.sched.engine import STEPS_MAX, Engine, Strategy
+from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Strategy
 from gorun_mem.sched.task import State, Task
 
 YIELDS: Final = frozenset({"osyield", "yield"})
@@ -80,16 +80,9 @@ class TimingEngine(Engine):
         assert isinstance(m, Task)
         if m.state is State.PARKED:
             m.timer = 0
-            self._note_unpark(m)
+            self._note_unpark(m, self.current.id if self.current is not None else 0)
             m.clock_ns = max(m.clock_ns, self._now_ns + self.costs["wake"])
             self._enable(m)
-
-    def disable(self, m: MLike) -> None:
-        """Take a runnable M out of those that may go next."""
-        assert isinstance(m, Task)
-        if m.state is State.RUNNABLE:
-            self._remove(m)
-            self._park(m)
 
     def charge(self, kind: str, units: int) -> None:
         """Let the running step take longer."""
@@ -99,7 +92,7 @@ class TimingEngine(Engine):
     def come_back(self, task: Task) -> None:
         """What `task` awaited has come."""
         super().come_back(task)
-        task.clock_ns = self._now_ns = max(task.clock_ns, self._now_ns)
+        task.clock_ns = max(task.clock_ns, self._now_ns)
 
     def advance(self) -> Task | None:
         """Make steps in the order of their times until an operation is through."""
@@ -109,46 +102,46 @@ class TimingEngine(Engine):
         other = costs["other"]
         limit = min(self._breath_at, self.steps_max)
         steps = self.steps
-        task: Task | None = None
-        while True:
-            if timers:
-                self._fire_timers()
-            if not running:
-                self.steps = steps
-                return None
-            task = heappop(running)[3]
-            if task is not self.current:
-                self._switch_to(task)
+        try:
             while True:
-                clock = self._now_ns = task.clock_ns
-                if steps >= limit:
-                    self._push(task)
-                    self.steps = steps
-                    self._out_of_breath()
-                if clock >= task.slice_end_ns and self._preempted(task):
-                    break
-                op = task.op
-                kind = op.kind  # type: ignore[union-attr]
-                steps += 1
-                result = op.step(task)  # type: ignore[union-attr]
-                task.clock_ns += costs.get(kind, other)
-                if result is MORE:
+                if timers:
+                    self._fire_timers()
+                if not running:
+                    return None
+                task = heappop(running)[3]
+                if task is not self.current:
+                    self.switch_to(task)
+                while True:
+                    clock = self._now_ns = task.clock_ns
+                    if steps >= limit:
+                        self._push(task)
+                        self.steps = steps
+                        self._out_of_breath()
+                    if clock >= task.slice_end_ns and self._preempted(task):
+                        break
+                    op = task.op
+                    kind = op.kind  # type: ignore[union-attr]
+                    steps += 1
+                    result = op.step(task)  # type: ignore[union-attr]
+                    task.clock_ns += costs.get(kind, other)
+                    if result is PARKED:
+                        self._park(task)
+                        break
+                    if result is not MORE:
+                        return self._through(task, result)
                     if kind in YIELDS and self._ready:
                         self._give_way(task)
                         break
-                    if timers or (running and running[0][0] < task.clock_ns):
-                        if timers:
-                            self._push(task)
-                            break
+                    if timers:
+                        self._push(task)
+                        break
+                    if running and running[0][0] <= task.clock_ns:
                         entry = (task.clock_ns, task.priority, task.id, task)
                         task = heappushpop(running, entry)[3]
-                        self._switch_to(task)
-                    continue
-                self.steps = steps
-                if result is PARKED:
-                    self._park(task)
-                    break
-                return self._through(task, result)
+                        if task is not self.current:
+                            self.switch_to(task)
+        finally:
+            self.steps = steps
 
     # Inside.
 
@@ -230,10 +223,10 @@ class TimingEngine(Engine):
                 heappop(timers)
             elif not self._running or t_ns <= self._running[0][0]:
                 heappop(timers)
+                self._now_ns = max(self._now_ns, t_ns)
                 task.timer = 0
-                if task.state is State.PARKED:
-                    task.clock_ns = self._now_ns = max(task.clock_ns, t_ns)
-                    self._note_unpark(task)
-                    self._enable(task)
+                task.clock_ns = max(task.clock_ns, t_ns)
+                self._note_unpark(task, 0, TIMER)
+                self._enable(task)
             else:
                 return

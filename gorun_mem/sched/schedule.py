@@ -1,0 +1,397 @@
+"""Schedules: what a search found, as a tape, a token and a file.
+
+A run of Ms is decided by a *tape* of small numbers. Wherever two Ms or more may go next it has one
+number, and one for each data choice, in the order in which they come up:
+
+    who goes next   0: whom run-to-block would take (who made the last step, else the lowest M);
+                    i + 1: M i
+    data choice     the value drawn
+
+Where the tape has ended everything is 0. So a schedule says where it departs from the plainest one
+and is as short as that: a tape of zeros has no forced switch at all, and shrinking is making numbers
+0. No strategy, host or seed is in it.
+
+A *token* is the tape as text that can be pasted: a version byte, varints of (gap, number) for what
+is not 0, then, deflated, what to run and the kind and object of every step, and a CRC-32; all of it
+base64url. The steps' names tell a replay on a program that was changed where it departs: "step 12:
+expected acquire memlock.key, got load bloc". Where the names would make the token longer than
+`NAMED_CHARS_MAX` a byte of hash for each step stands in, and for very long runs nothing does.
+
+A *file* has the token in its first line, then a line of JSON for each step, with full names, and a
+last line that says how many there are.
+
+Rejected: numbers of Ms for every step (ten times as long, and nothing to shrink towards); departures
+from round robin (half the known bugs need none, so shrinking would have nothing to go by); opcode
+counts as positions, which change with the version of Python.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+VERSION: Final = 1
+NAMED_CHARS_MAX: Final = 1200
+"""A token with the names of its steps is no longer than that, in characters."""
+HASHED_CHARS_MAX: Final = 2400
+TOKEN_CHARS_MAX: Final = 1 << 20
+"""Longer text is no token."""
+TAPE_MAX: Final = 1 << 24
+"""No tape is longer, in numbers."""
+_UNPACKED_MAX: Final = 1 << 24
+
+_NO_STEPS, _NAMED, _HASHED = 0, 1, 2
+
+# What deflate may refer back to: words that most schedules hold. Part of the format.
+_WORDS: Final = (
+    b'"options":{},"config":{"release":"go1.24","platform":"plan9/amd64","mutex":"spinbit",'
+    b'"mutex":"sema","strategy":"seed":"ms":2,"ms":3,{"scenario":"tests/'
+    b"\natomic.add \natomic.or8 \nsemasleep m1.waitsema\nsemawakeup m2.waitsema\nprocyield m1.cpu"
+    b"\nosyield m2.cpu\natomic.load memlock.key\natomic.cas memlock.key\natomic.xchg8 memlock.key"
+    b"\nyield cpu\nstore mem:0x\nload mem:0x\nstore bloc\nload bloc\nacquire memlock.key"
+    b"\nrelease memlock.key\njoin ms\nstart m"
+)
+
+
+class ScheduleError(ValueError):
+    """A token or a schedule file that cannot be used; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run.
+
+    Args:
+        m: id of the M that made it.
+        kind: kind of access.
+        obj: what was accessed.
+        reads: whether it changed nothing that another M can see.
+        enabled: ids of the Ms that might have gone instead, itself included, in order.
+        choices: data choices drawn in it, and in what its M did before its next operation:
+            (label, number of values, value).
+        preempts: the M that made the step before could have gone on.
+    """
+
+    m: int
+    kind: str
+    obj: str
+    reads: bool = False
+    enabled: tuple[int, ...] = ()
+    choices: tuple[tuple[str, int, int], ...] = ()
+    preempts: bool = False
+
+    @property
+    def name(self) -> str:
+        """Kind and object."""
+        return f"{self.kind} {self.obj}"
+
+    def __str__(self) -> str:
+        return f"M{self.m} {self.kind} {self.obj}"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One schedule of one program.
+
+    Args:
+        tape: see the module; zeros at the end are left out.
+        names: kind and object of each step, such as "acquire memlock.key"; None where it is not
+            known, an int below 256 where only a hash of it is.
+        about: what to run: a JSON object that `gorun_mem.explore.target` reads and writes.
+    """
+
+    tape: tuple[int, ...] = ()
+    names: tuple[str | int, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def departures(self) -> int:
+        """How many numbers are not 0."""
+        return sum(1 for number in self.tape if number)
+
+    def token(self) -> str:
+        """The schedule as text to paste."""
+        names = [name for name in self.names if isinstance(name, str)]
+        if len(names) == len(self.names):
+            text = self._encode(_NAMED if names else _NO_STEPS)
+            if len(text) <= NAMED_CHARS_MAX:
+                return text
+        text = self._encode(_HASHED)
+        return text if len(text) <= HASHED_CHARS_MAX else self._encode(_NO_STEPS)
+
+    def _encode(self, detail: int) -> str:
+        data = bytearray([VERSION])
+        _put_tape(data, self.tape)
+        data.append(detail)
+        data += _deflate(_pack(self.about, self.names, detail))
+        data += zlib.crc32(data).to_bytes(4, "little")
+        return base64.urlsafe_b64encode(bytes(data)).rstrip(b"=").decode()
+
+    @staticmethod
+    def from_token(text: str) -> Schedule:
+        """The schedule that a token names.
+
+        Raises:
+            ScheduleError: it is damaged, or of another version.
+        """
+        data = _checked_bytes(text.strip())
+        tape, at = _take_tape(data, 1)
+        if at >= len(data):
+            raise ScheduleError("token: it ends within the schedule; copy all of it")
+        about, names = _unpack(_inflate(data[at + 1 :]), data[at])
+        return Schedule(tape, names, about)
+
+    # Files.
+
+    def write(self, path: Path, steps: Sequence[Step], **facts: Any) -> None:
+        """Write the schedule with full names.
+
+        Args:
+            path: the file.
+            steps: of the run that the schedule leads to.
+            facts: what else to say in the first line, such as the failure.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        head = {"schedule": VERSION, "token": self.token(), "steps": len(steps), **facts}
+        lines = [json.dumps(head)]
+        lines += [_step_line(number, step) for number, step in enumerate(steps, 1)]
+        lines.append(json.dumps({"end": len(steps)}))
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def read(path: Path) -> Schedule:
+        """The schedule of a file.
+
+        Raises:
+            ScheduleError: the file cannot be read, is damaged or cut; the message names the line.
+        """
+        lines = _read_lines(path)
+        head = _json_object(path, 1, lines[0])
+        if head.get("schedule") != VERSION or not isinstance(head.get("token"), str):
+            raise ScheduleError(
+                f"{path}:1: no schedule of version {VERSION}: the first line must have "
+                '"schedule" and "token"'
+            )
+        try:
+            schedule = Schedule.from_token(head["token"])
+        except ScheduleError as error:
+            raise ScheduleError(f"{path}:1: {error}") from error
+        names = _read_steps(path, lines)
+        return Schedule(schedule.tape, names, schedule.about)
+
+
+def load(reference: str) -> Schedule:
+    """The schedule that a command line names: a file, or a token.
+
+    Raises:
+        ScheduleError: it is neither.
+    """
+    try:
+        is_file = len(reference) < 4096 and Path(reference).is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if is_file:
+        return Schedule.read(Path(reference))
+    if reference.endswith((".jsonl", ".schedule", ".json")):
+        raise ScheduleError(f"no file {reference}")
+    return Schedule.from_token(reference)
+
+
+def name_hash(name: str) -> int:
+    """A byte that stands for a step's name in a long token."""
+    return zlib.crc32(name.encode()) & 0xFF
+
+
+def stripped(tape: Iterable[int]) -> tuple[int, ...]:
+    """`tape` without the zeros at its end."""
+    numbers = list(tape)
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
+# Bytes.
+
+
+def _put_varint(data: bytearray, number: int) -> None:
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    data.append(number)
+
+
+def _take_varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at `at`, and where the next one is."""
+    number = shift = 0
+    while at < len(data) and shift < 63:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+    raise ScheduleError("token: a number is cut off or too long; copy the token again")
+
+
+def _put_tape(data: bytearray, tape: Sequence[int]) -> None:
+    departures = [(place, number) for place, number in enumerate(tape) if number]
+    _put_varint(data, len(departures))
+    before = -1
+    for place, number in departures:
+        _put_varint(data, place - before - 1)
+        _put_varint(data, number)
+        before = place
+
+
+def _take_tape(data: bytes, at: int) -> tuple[tuple[int, ...], int]:
+    count, at = _take_varint(data, at)
+    tape: list[int] = []
+    for _ in range(count):
+        gap, at = _take_varint(data, at)
+        number, at = _take_varint(data, at)
+        if len(tape) + gap >= TAPE_MAX:
+            raise ScheduleError(f"token: a schedule has at most {TAPE_MAX:,} decisions")
+        tape += [0] * gap
+        tape.append(number)
+    return tuple(tape), at
+
+
+def _pack(about: Mapping[str, Any], names: Sequence[str | int], detail: int) -> bytes:
+    """What is deflated: what to run, the vocabulary, an index or hash for each step."""
+    vocabulary: dict[str | int, int] = {}
+    data = bytearray(json.dumps(about, separators=(",", ":"), sort_keys=True).encode())
+    indices = bytearray()
+    if detail == _NAMED:
+        for name in names:
+            _put_varint(indices, vocabulary.setdefault(name, len(vocabulary)))
+    elif detail == _HASHED:
+        indices += bytes(name_hash(n) if isinstance(n, str) else n & 0xFF for n in names)
+    for name in vocabulary:
+        data += b"\n" + str(name).replace("\n", " ").encode()
+    return bytes(data + b"\0" + indices)
+
+
+def _unpack(data: bytes, detail: int) -> tuple[Mapping[str, Any], tuple[str | int, ...]]:
+    text, zero, indices = data.partition(b"\0")
+    try:
+        head, *vocabulary = text.decode().split("\n")
+        about = json.loads(head)
+    except (ValueError, RecursionError) as error:
+        raise ScheduleError(f"token: what to run cannot be read: {error}") from None
+    if not zero or not isinstance(about, dict) or detail not in (_NO_STEPS, _NAMED, _HASHED):
+        raise ScheduleError("token: it was made by another version of gorun-mem")
+    if detail == _HASHED:
+        return about, tuple(indices)
+    names: list[str | int] = []
+    at = 0
+    while detail == _NAMED and at < len(indices):
+        index, at = _take_varint(indices, at)
+        if index >= len(vocabulary):
+            raise ScheduleError(f"token: step {len(names) + 1} has no name")
+        names.append(vocabulary[index])
+    return about, tuple(names)
+
+
+def _deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zdict=_WORDS)
+    return packer.compress(data) + packer.flush()
+
+
+def _inflate(data: bytes) -> bytes:
+    unpacker = zlib.decompressobj(-15, zdict=_WORDS)
+    try:
+        unpacked = unpacker.decompress(data, _UNPACKED_MAX)
+    except zlib.error as error:
+        raise ScheduleError(f"token: it cannot be unpacked: {error}") from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise ScheduleError("token: it is cut off, or longer than any schedule; copy it again")
+    return unpacked
+
+
+def _checked_bytes(text: str) -> bytes:
+    """The bytes of a token, without the checksum."""
+    if not text:
+        raise ScheduleError("token: it is empty")
+    if len(text) > TOKEN_CHARS_MAX:
+        raise ScheduleError(f"token: {len(text):,} characters; it is no token")
+    try:
+        plain = text.encode("ascii")
+        if not plain.replace(b"-", b"a").replace(b"_", b"a").isalnum():
+            raise ValueError
+        data = base64.urlsafe_b64decode(plain + b"=" * (-len(plain) % 4))
+    except (ValueError, binascii.Error):
+        shown = text if len(text) <= 40 else text[:37] + "..."
+        raise ScheduleError(
+            f"{shown!r} is neither a file nor a token: a token has letters, digits, - and _ only"
+        ) from None
+    if len(data) < 7:
+        raise ScheduleError("token: it is too short; copy all of it")
+    if data[0] != VERSION:
+        raise ScheduleError(f"token: version {data[0]}; this gorun-mem reads version {VERSION}")
+    if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        raise ScheduleError("token: its checksum does not fit: a character is wrong or missing")
+    return data[:-4]
+
+
+# Lines.
+
+
+def _step_line(number: int, step: Step) -> str:
+    line: dict[str, Any] = {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
+    if len(step.enabled) > 1:
+        line["enabled"] = list(step.enabled)
+    if step.choices:
+        line["choices"] = [list(choice) for choice in step.choices]
+    return json.dumps(line)
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        if path.stat().st_size > _UNPACKED_MAX * 8:
+            raise ScheduleError(f"{path}: too large for a schedule")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScheduleError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError:
+        raise ScheduleError(f"{path}: no text; it is no schedule") from None
+    lines = text.split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise ScheduleError(f"{path}: it is empty")
+    return lines
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ScheduleError(f"{path}:{number}: no JSON; the file is damaged") from None
+    if not isinstance(value, dict):
+        raise ScheduleError(f"{path}:{number}: no JSON object; the file is damaged")
+    return value
+
+
+def _read_steps(path: Path, lines: Sequence[str]) -> tuple[str, ...]:
+    names = []
+    for number, line in enumerate(lines[1:], 2):
+        entry = _json_object(path, number, line)
+        if "end" in entry:
+            if entry["end"] != len(names) or number != len(lines):
+                break
+            return tuple(names)
+        kind, obj = entry.get("kind"), entry.get("obj")
+        if entry.get("step") != len(names) + 1 or not isinstance(kind, str):
+            raise ScheduleError(f"{path}:{number}: not step {len(names) + 1}; the file is damaged")
+        if not isinstance(obj, str):
+            raise ScheduleError(f"{path}:{number}: a step without an object; the file is damaged")
+        names.append(f"{kind} {obj}")
+    raise ScheduleError(f"{path}: cut off or damaged after step {len(names)}")
