@@ -28,11 +28,12 @@ SEMA: Final = "waitsema"
 """The access is to the M's own semaphore."""
 WAKEE: Final = "wakee"
 """The access is to the semaphore of the M at address `wakem`."""
-
-
-Step = TypeVar("Step", bound=Callable[..., object])
 PROFILE_RATE: Final = "mutexprofilerate"
 """The access is to the word of runtime.SetMutexProfileFraction."""
+READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
+"""Kinds of access that change nothing another M can see."""
+
+Step = TypeVar("Step", bound=Callable[..., object])
 
 
 def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], Step]:
@@ -49,10 +50,6 @@ def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], 
         return method
 
     return mark
-
-
-READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
-"""Kinds of access that change nothing another M can see."""
 
 
 class MutexOp(Op):
