@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import UNSET
 
+from gorun_mem.formats.compare import Comparison
 from gorun_mem.formats.recording import Event, Recording
-from gorun_mem.replay.compare import Comparison
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mallocinit import init_hints
 from gorun_mem.runtime.mem import Mem, SysMemStat

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
+from gorun_mem.formats.compare import Comparison, Difference, Diverged, Tally, issue
 from gorun_mem.formats.recording import Event, Recording, RecordingError
-from gorun_mem.replay.compare import Comparison, Difference, Diverged, Tally
 from gorun_mem.runtime.boot import assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
@@ -34,7 +34,6 @@ from gorun_mem.runtime.op import SoloM, solo
 if TYPE_CHECKING:
     from gorun_mem.replay.heap import HeapReplay
     from gorun_mem.runtime.boot import Runtime
-    from gorun_mem.runtime.oslayer import OSLayer
 
 GROUP_MAX: Final = 100_000
 """Events under one outermost call; real ones have some hundred."""
@@ -202,7 +201,7 @@ class Replay:
         if len(nested) > 1 and nested[0].ev in _NOT_OS:
             nested = [e for e in nested if e.ev not in _NOT_OS]
         comparison.begin(nested, line)
-        issue(event, self.layer, comparison, self.m)
+        solo(issue(event, self.layer, comparison), self.m)
         comparison.end()
 
     def _boot(self) -> dict[str, dict[str, int | str]]:
@@ -216,40 +215,6 @@ class Replay:
 
 
 _NOT_OS: Final = frozenset(("hintHit", "hintDrop", "mheap.sysAlloc"))
-
-
-def issue(event: Event, layer: OSLayer, comparison: Comparison, m: SoloM) -> None:
-    """Make the recorded call on our layer and compare the answer.
-
-    Args:
-        event: a call from outside, with the arguments that its kind needs.
-        layer: the OS layer.
-        comparison: begun, with the events nested in the call and the call itself.
-        m: who calls.
-
-    Raises:
-        EmulatedFailure: the call did not return.
-    """
-    ev = event.ev
-    n: int = event.n  # type: ignore[assignment]  # the reader checks what each kind needs
-    v: int = event.v  # type: ignore[assignment]
-    if ev == "sysAllocOS":
-        p = solo(layer.sys_alloc_os(n), m)
-        if layer.freelist is None:
-            # Up to 1.20 sysAllocOS is a sysReserveOS, which Go recorded too.
-            comparison.saw("sysReserveOS", ("v", 0), ("n", n), ("p", p))
-        comparison.saw(ev, ("n", n), ("p", p))
-    elif ev == "sysFreeOS":
-        solo(layer.sys_free_os(v, n), m)
-        comparison.saw(ev, ("v", v), ("n", n))
-    elif ev == "sysReserveOS":
-        p = solo(layer.sys_reserve_os(v, n), m)
-        comparison.saw(ev, ("v", v), ("n", n), ("p", p))
-    elif ev == "sysReserveAlignedSbrk":
-        size: int = event.size  # type: ignore[assignment]
-        align: int = event.align  # type: ignore[assignment]
-        p, got = solo(layer.sys_reserve_aligned_sbrk(size, align), m)
-        comparison.saw(ev, ("size", size), ("align", align), ("p", p), ("rsize", got))
 
 
 def _assemble(recording: Recording) -> Runtime:

@@ -5,6 +5,9 @@ they returned, and a place in them. The emulated runtime reports each event of i
 returns, through the probes of the layers; the event that stands at the place must be the same, with
 the same answer and the same state after it. So a call that Go made and we did not, or the other way
 round, is found like a wrong address.
+
+It stands beside the reader, below both who use it: `replay/`, which has one M, and the scenario
+that deals a recording to several.
 """
 
 from __future__ import annotations
@@ -255,6 +258,39 @@ class Comparison:
         line = self.line + shown.seq - self.expected[0].seq
         call = describe(shown) if event is not None else f"under {describe(shown)}"
         return Difference(line, shown.seq, call, name, str(go), str(ours), self._before)
+
+
+async def issue(event: Event, layer: OSLayer, comparison: Comparison) -> None:
+    """Make the recorded call on our layer and compare the answer.
+
+    Args:
+        event: a call from outside, with the arguments that its kind needs.
+        layer: the OS layer.
+        comparison: begun, with the events nested in the call and the call itself.
+
+    Raises:
+        EmulatedFailure: the call did not return.
+    """
+    ev = event.ev
+    n: int = event.n  # type: ignore[assignment]  # the reader checks what each kind needs
+    v: int = event.v  # type: ignore[assignment]
+    if ev == "sysAllocOS":
+        p = await layer.sys_alloc_os(n)
+        if layer.freelist is None:
+            # Up to 1.20 sysAllocOS is a sysReserveOS, which Go recorded too.
+            comparison.saw("sysReserveOS", ("v", 0), ("n", n), ("p", p))
+        comparison.saw(ev, ("n", n), ("p", p))
+    elif ev == "sysFreeOS":
+        await layer.sys_free_os(v, n)
+        comparison.saw(ev, ("v", v), ("n", n))
+    elif ev == "sysReserveOS":
+        p = await layer.sys_reserve_os(v, n)
+        comparison.saw(ev, ("v", v), ("n", n), ("p", p))
+    elif ev == "sysReserveAlignedSbrk":
+        size: int = event.size  # type: ignore[assignment]
+        align: int = event.align  # type: ignore[assignment]
+        p, got = await layer.sys_reserve_aligned_sbrk(size, align)
+        comparison.saw(ev, ("size", size), ("align", align), ("p", p), ("rsize", got))
 
 
 def describe(event: Event) -> str:
