@@ -181,7 +181,7 @@ class Mem:
         # be given back.
         self._origins: dict[int, int] = {}
         if os.ledger is not None:
-            self.regions = RangeMap(coalesce=True)
+            self.regions = RangeMap()
             self.regions.assign(0, self._mask + 1, Region(_NONE, "the start"))
 
     def __repr__(self) -> str:

@@ -53,11 +53,18 @@ class RangeMap(Generic[T]):
         if lo >= hi:
             _check_order(lo, hi)
             return
-        if self.first_overlap(lo, hi) is not None:
-            self.erase(lo, hi)
+        ends = self._ends
         if self._coalesce:
+            self.erase(lo, hi)
             lo, hi = self._absorb_neighbours(lo, hi, value)
-        self._ends[lo] = (hi, value)
+        else:
+            known = ends.get(lo)
+            if known is not None and known[0] == hi:
+                # The usual case, a block that changes hands: the keys stay what they are.
+                dict.__setitem__(ends, lo, (hi, value))  # type: ignore[index]  # it is a dict
+                return
+            self.erase(lo, hi)
+        ends[lo] = (hi, value)
 
     def erase(self, lo: int, hi: int) -> None:
         """Take the value from every address of [lo, hi); what sticks out on either side stays.
@@ -92,10 +99,13 @@ class RangeMap(Generic[T]):
 
     def overlapping(self, lo: int, hi: int) -> list[Piece[T]]:
         """The ranges that share an address with [lo, hi), whole and in address order."""
+        ends = self._ends
+        known = ends.get(lo)
+        if known is not None and lo < hi <= known[0]:
+            return [Piece(lo, *known)]
         first = self.first_overlap(lo, hi)
         if first is None:
             return []
-        ends = self._ends
         found = [first]
         for start in ends.irange(first.lo, hi, inclusive=(False, False)):
             end, value = ends[start]
@@ -105,6 +115,9 @@ class RangeMap(Generic[T]):
     def at(self, addr: int) -> Piece[T] | None:
         """The range that holds the address, or None."""
         ends = self._ends
+        known = ends.get(addr)
+        if known is not None:
+            return Piece(addr, *known)
         index = ends.bisect_right(addr)
         if index == 0:
             return None
