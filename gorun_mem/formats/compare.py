@@ -44,6 +44,7 @@ _STATE: Final = (
     ("free_bytes", "fb"),
     ("free_hash", "fh"),
 )
+_STATE_KEYS: Final = ("bloc", "blocMax", "pages", "fl", "fb", "fh")
 DIFFERENCES_MAX: Final = 100_000
 """More are not counted: the emulation has long left the recording."""
 
@@ -108,7 +109,7 @@ class Comparison:
     expected: list[Event] = field(default_factory=list)
     line: int = 0
     _at: int = 0
-    _before: dict[str, int | str] = field(default_factory=dict)
+    _before: tuple[int, ...] = ()
     _quick: tuple[Any, Any, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +126,7 @@ class Comparison:
         self.expected = expected
         self.line = line
         self._at = 0
-        self._before = self.state()
+        self._before = self._snapshot()
 
     def end(self) -> None:
         """The outermost call returned: what Go recorded beyond that, we did not do."""
@@ -201,18 +202,22 @@ class Comparison:
 
     def state(self) -> dict[str, int | str]:
         """Our state, by the names that the `state` operation uses."""
+        return _named(self._snapshot())
+
+    def _snapshot(self) -> tuple[int, ...]:
+        """The same as bare numbers, cheap enough to be taken before every call."""
         layer = self.layer
-        freelist = layer.freelist
-        if freelist is None:
-            return {"bloc": layer.bloc, "blocMax": layer.bloc_max, "pages": layer.pages}
-        return {
-            "bloc": layer.bloc,
-            "blocMax": layer.bloc_max,
-            "pages": layer.pages,
-            "fl": freelist.count,
-            "fb": freelist.total_bytes,
-            "fh": f"{freelist.fnv():016x}",
-        }
+        if self._quick is None:
+            freelist = layer.freelist
+            if freelist is None:
+                return layer.bloc, layer.bloc_max, layer.pages
+            brk, pages = layer, layer.pages
+        else:
+            brk, memory, freelist = self._quick
+            pages = memory.pages
+        return (
+            brk.bloc, brk.bloc_max, pages, freelist.count, freelist.total_bytes, freelist.fnv()
+        )  # fmt: skip
 
     def _compare_state(self, event: Event) -> None:
         # The usual event has every field and agrees; whatever is left takes the long way.
@@ -222,11 +227,16 @@ class Comparison:
                 event.bloc == brk.bloc
                 and event.bloc_max == brk.bloc_max
                 and event.pages_now == memory.pages
-                and event.free_blocks == freelist.count
-                and event.free_bytes == freelist.total_bytes
-                and event.free_hash == f"{freelist.fnv():016x}"
             ):
-                return
+                if event.free_hash is UNSET:
+                    if event.free_blocks is UNSET and event.free_bytes is UNSET:
+                        return
+                elif (
+                    event.free_blocks == freelist.count
+                    and event.free_bytes == freelist.total_bytes
+                    and event.free_hash == f"{freelist.fnv():016x}"
+                ):
+                    return
         self.compare_state_with(event, self.state())
 
     def compare_state_with(self, event: Event, ours: dict[str, int | str]) -> None:
@@ -254,10 +264,17 @@ class Comparison:
     def _describe(self, event: Event | None, name: str, go: object, ours: object) -> Difference:
         shown = event or (self.expected[-1] if self.expected else None)
         if shown is None:
-            return Difference(0, -1, "none", name, str(go), str(ours), self._before)
+            return Difference(0, -1, "none", name, str(go), str(ours), _named(self._before))
         line = self.line + shown.seq - self.expected[0].seq
         call = describe(shown) if event is not None else f"under {describe(shown)}"
-        return Difference(line, shown.seq, call, name, str(go), str(ours), self._before)
+        return Difference(line, shown.seq, call, name, str(go), str(ours), _named(self._before))
+
+
+def _named(snapshot: tuple[int, ...]) -> dict[str, int | str]:
+    state: dict[str, int | str] = dict(zip(_STATE_KEYS, snapshot, strict=False))
+    if "fh" in state:
+        state["fh"] = f"{state['fh']:016x}"
+    return state
 
 
 async def issue(event: Event, layer: OSLayer, comparison: Comparison) -> None:

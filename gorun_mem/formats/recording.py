@@ -284,13 +284,12 @@ class Recording:
         needs = NEEDS.get(event.ev)
         if needs is None:
             raise self.error(f"no event {event.ev[:40]!r}: known are {', '.join(NEEDS)}")
-        for name in needs:
-            if getattr(event, name) is UNSET:
-                raise self.error(f"{event.ev} without {name}: it cannot be compared")
         mask = self.platform.word_mask
-        for name in _WORDS:
+        for name in needs:
             value = getattr(event, name)
-            if value is not UNSET and not 0 <= value <= mask:
+            if value is UNSET:
+                raise self.error(f"{event.ev} without {name}: it cannot be compared")
+            if not 0 <= value <= mask and name in _WORDS:
                 raise self.error(f"{name} {value} is no address or size of this platform")
 
     def _bad_line(self, text: bytes, error: Exception) -> RecordingError:

@@ -21,6 +21,9 @@ LOAD: Final = 96
 FNV_OFFSET: Final = 0xCBF29CE484222325
 _FNV_PRIME: Final = 0x100000001B3
 _MASK: Final = (1 << 64) - 1
+# A byte of zero only multiplies, so a run of them multiplies once, by a power of the prime.
+_PRIME_2: Final = pow(_FNV_PRIME, 2, _MASK + 1)
+_PRIME_4: Final = pow(_FNV_PRIME, 4, _MASK + 1)
 
 Place: TypeAlias = tuple[int, int]
 """A block's position: (chunk number, place in the chunk). It holds until the next change."""
@@ -278,8 +281,15 @@ class FreeIndex:
             if done:
                 state = hashes[-1]
             if done < len(chunk.addrs):
-                for addr, size in zip(chunk.addrs[done:], chunk.sizes[done:], strict=True):
-                    for byte in (addr | size << 64).to_bytes(16, "little"):
-                        state = (state ^ byte) * _FNV_PRIME & _MASK
+                for block in zip(chunk.addrs[done:], chunk.sizes[done:], strict=True):
+                    for word in block:
+                        if word & 0xFFFF_FFFF_0000_FFFF:
+                            state = fnv1a(state, word)
+                            continue
+                        # Whole 64 KiB below 4 GiB, as on wasm: two bytes are not zero.
+                        state = state * _PRIME_2 & _MASK
+                        state = (state ^ (word >> 16 & 0xFF)) * _FNV_PRIME & _MASK
+                        state = (state ^ word >> 24) * _FNV_PRIME & _MASK
+                        state = state * _PRIME_4 & _MASK
                     hashes.append(state)
         return state
