@@ -126,10 +126,12 @@ class SbrkLayer(OSLayer):
         Raises:
             IllegalUse: not faithful, and the range is not the caller's to free; nothing changed.
         """
-        if v == 0 and self.release.behaviour.nil_free_is_noop:
-            return
         if self._sink is not None:
             self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
+        if v == 0 and self.release.behaviour.nil_free_is_noop:
+            self._path = "nil"
+            self._settle("sysFreeOS", v, n, 0, purpose, 0, n, True)
+            return
         await self.memlock.lock("runtime.sysFreeOS")
         at_end = (v + n) & self._mask == self.brk.bloc
         if self.ledger is not None:

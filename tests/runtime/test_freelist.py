@@ -12,6 +12,7 @@ from naive import Naive
 from twins import outcome
 
 from gorun_mem.runtime.errors import Fault, Hang, Throw
+from gorun_mem.runtime.freeindex import FreeIndex
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.memory import Plan9Segment
 
@@ -506,3 +507,46 @@ def test_odd_lists() -> None:
         if alive:
             assert pair.image()[0] == pair.image()[1]
     assert indexed > 1000
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_many_blocks(seed: int) -> None:
+    """Over hundreds of blocks, several chunks of the index, legal frees and allocs of every kind
+    leave the naive list's blocks and headers, also after headers were overwritten and put back."""
+    rng = random.Random(seed)
+    pages = 1500
+    pair = Pair(pages)
+    pair.naive.walk_max = 2 * pages
+    used = set(range(1, pages - 1))
+    most = 0
+    for step in range(1600):
+        if used and (not step % 3 or step < 700):
+            first = rng.choice(tuple(used))
+            n = 1
+            while n < rng.choice((1, 1, 1, 3)) and first + n in used:
+                n += 1
+            assert pair.apply(("free", first, n)) == "ok"
+            used -= set(range(first, first + n))
+        else:
+            n = rng.choice((1, 1, 2, 4))
+            before = pair.naive.free_list()
+            if any(size >= n * 4096 for _, size in before):
+                at = pair.naive.no_grow(n * 4096)
+                assert pair.list.mem_alloc_no_grow(n * 4096) == at
+                used |= set(range(at // 4096, at // 4096 + n))
+        if step % 100 == 99:
+            at, size = rng.choice(pair.naive.free_list())
+            for memory_store in (pair.memory.store_word, pair.naive.put):
+                memory_store(at + 4, size ^ 4096)
+                memory_store(at + 4, size)
+            assert not pair.list.indexed
+            assert pair.list.mem_alloc_no_grow(pages * 4096) == 0
+            assert pair.list.indexed
+        if step % 20 == 0:
+            got, wanted = pair.state()
+            assert got == wanted, step
+            most = max(most, len(got[1]))
+    ours, theirs = pair.image()
+    assert ours == theirs
+    assert pair.list.fnv() == FreeIndex(pair.naive.free_list()).fnv()
+    assert most > 300

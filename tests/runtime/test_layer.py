@@ -154,6 +154,19 @@ def test_nil_free(start: Any, name: str, fails: bool) -> None:
         assert calls.os.memory.count_nonzero(1, P9 - 1) == 100
 
 
+def test_nil_free_is_told(start: Any) -> None:
+    """From 1.27 the log has a nil free as a call that took the path nil, without work or lock."""
+    calls = on_plan9(start)
+    charged: list[Any] = []
+    calls.os.charge = lambda *what: charged.append(what)
+    calls.os.sink = told = Told()
+    calls.free(0, 3 * P9)
+    assert [name for name, _ in told.told] == ["mem_call", "mem_return"]
+    args = told.of("mem_return")[0]
+    assert args[:11] == ("sysFreeOS", 0, 3 * P9, 0, "", 0, 3 * P9, True, "nil", 0, 0)
+    assert charged == []
+
+
 # sysReserveAlignedSbrk.
 
 
