@@ -12,6 +12,9 @@ import click
 from gorun_mem._version import VERSION
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
+    "run": ("gorun_mem.cli.run", "Run a scenario: its log, and what it came to."),
+    "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
     "replay": (
         "gorun_mem.cli.replay",

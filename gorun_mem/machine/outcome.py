@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
+
+from gorun_mem.runtime.errors import Fault, Hang, Throw
 
 Verdict = Literal[
     "ok", "failed", "throw", "fault", "deadlock", "no_progress", "cancelled", "interrupted",
@@ -102,3 +106,49 @@ class Outcome:
         if self.error is None:
             return ""
         return getattr(self.error, "error_type", type(self.error).__name__)
+
+
+_ADDRESSES: Final = frozenset({"addr", "address", "ap", "p", "v"})
+"""Names in a throw's context that hold addresses."""
+
+
+def in_words(error: BaseException, source: str = "") -> str:
+    """What ended a run, in Go's words where Go has some: what it prints, then its last line.
+
+    Args:
+        error: what ended it.
+        source: the scenario's file; the line of it that failed is named where there is one.
+    """
+    if isinstance(error, Throw):
+        lines = [*error.printed, f"fatal error: {error.message}"]
+        if error.context:
+            lines.append(f"({_context(error.context)})")
+    elif isinstance(error, Fault):
+        detail = f": {error.detail}" if error.detail else ""
+        lines = [f"fault at address {error.address:#x}{detail}"]
+    elif isinstance(error, Hang):
+        lines = [
+            f"hang in {error.function}: its walk came back to the header at {error.address:#x}, "
+            "so Go would loop for ever"
+        ]
+    elif isinstance(error, DeadlockFound | NoProgress):
+        return str(error)
+    else:
+        lines = [f"{type(error).__name__}: {error}" if str(error) else type(error).__name__]
+    place = _place_in(error, source)
+    return "\n".join([*lines, f"at {place}"] if place else lines)
+
+
+def _context(context: dict[str, int | str]) -> str:
+    return ", ".join(
+        f"{name} {value:#x}" if name in _ADDRESSES and isinstance(value, int) else f"{name} {value}"
+        for name, value in context.items()
+    )
+
+
+def _place_in(error: BaseException, source: str) -> str:
+    """The innermost line of `source` that `error` came through, without the folder."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if source and frame.filename == source:
+            return f"{Path(source).name}:{frame.lineno}, in {frame.name}"
+    return ""

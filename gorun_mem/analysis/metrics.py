@@ -1,0 +1,175 @@
+"""The metrics of a run: their names, what they mean, and the expressions over them.
+
+One flat object, names dotted: `final_pages`, `lock.memlock.wait_ns.p99`. Every figure comes from
+the canonical events of the log, so a report of any log that has those says what the run said.
+Percentiles are nearest-rank over all values counted, an acquisition that did not wait counting 0.
+What is known only as a lock is released (who waits) is as of the releases.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+Metric = int | float
+Metrics = dict[str, Metric]
+
+METRICS: Final[dict[str, str]] = {
+    "final_pages": "pages of 64 KiB at the end; on Plan 9 what the break comes to",
+    "peak_live_bytes": "most bytes handed out and not given back at a time",
+    "bloc": "the break at the end, in bytes",
+    "bloc_max": "end of what the break may reach without growing, in bytes",
+    "grows": "growths asked for",
+    "grows_refused": "growths refused",
+    "hint_hits": "reservations that got the address they asked for",
+    "hint_misses": "arena hints tried in vain and dropped",
+    "calls": "calls of the OS layer that returned",
+    "calls_failed": "those that did not give what was asked for",
+    "search_steps": "free-list headers looked at",
+    "cleared_bytes": "bytes set to zero",
+    "free_bytes": "bytes on the free list at the end",
+    "free_blocks": "blocks on the free list at the end",
+    "free_largest": "bytes of the largest of them",
+    "free_bytes_max": "most bytes on the free list after a call",
+    "free_blocks_max": "most blocks on the free list after a call",
+    "lock_wait_ns": "virtual ns waited for all runtime locks, of all Ms",
+    "lock_wait_ns.p50": "percentile of one wait, over all acquisitions; also .p90, .p99, .max",
+    "steps": "accesses that the engine let Ms make",
+    "time_ns": "virtual time at the end",
+    "ms": "Ms that the run was set to have",
+}
+"""Those without a lock's name."""
+
+LOCK_METRICS: Final[dict[str, str]] = {
+    "acquisitions": "holds that ended",
+    "contended": "those that began with a wait",
+    "wait_ns": "virtual ns from asking to having, summed; .p50, .p90, .p99, .max of one",
+    "hold_ns": "virtual ns from having to giving back, summed; .p50, .p90, .p99, .max of one",
+    "blocked_ns": "virtual ns that other Ms waited while it was held, summed",
+    "spins": "spin rounds",
+    "sleeps": "times that an M slept for it",
+    "bypasses_max": "most acquisitions by later comers that one M had to wait through",
+    "queue_depth_max": "most Ms waiting at a release",
+    "convoys": "times from the first M waiting to nobody waiting",
+    "convoy_longest_ns": "virtual ns of the longest of these",
+    "convoy_longest_acquisitions": "acquisitions in it",
+    "fairness": "Jain's index over the Ms' acquisitions: 1 all alike, 1/n one had all",
+    "fairness_waits": "Jain's index over the Ms' waits",
+}
+"""Behind `lock.NAME.`."""
+
+RESULT: Final = "result."
+"""Before the name of a number that the scenario found."""
+
+PERCENTILES: Final = ("p50", "p90", "p99", "max")
+
+_OPERATORS: Final[dict[str, Callable[[Metric, Metric], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_EXPRESSION: Final = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be read, or over a metric that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """`NAME OP NUMBER`.
+
+    Args:
+        text: as it was given.
+        name: of the metric.
+        op: one of < <= > >= == !=.
+        bound: the number.
+    """
+
+    text: str
+    name: str
+    op: str
+    bound: Metric
+
+    def holds(self, metrics: Mapping[str, Metric]) -> bool:
+        """Whether it is true of `metrics`.
+
+        Raises:
+            ExpressionError: there is no such metric; the message has the nearest.
+        """
+        if self.name not in metrics:
+            raise ExpressionError(unknown_metric(self.name, metrics))
+        return _OPERATORS[self.op](metrics[self.name], self.bound)
+
+
+def parse_expression(text: str) -> Expression:
+    """The expression that `text` writes.
+
+    Raises:
+        ExpressionError: it is none.
+    """
+    match = _EXPRESSION.fullmatch(text)
+    number = _number(match[3]) if match else None
+    if match is None or number is None:
+        raise ExpressionError(
+            f"{text!r} is no expression: write NAME OP NUMBER, as in 'final_pages <= 700'; OP is "
+            f"one of {' '.join(_OPERATORS)}"
+        )
+    return Expression(text.strip(), match[1], match[2], number)
+
+
+def check_name(name: str) -> None:
+    """Refuse what no run can have as a metric, whatever its locks and results are called.
+
+    Raises:
+        ExpressionError: `name` is none.
+    """
+    if name.startswith(RESULT):
+        return
+    known = [*METRICS, *(f"lock_wait_ns.{p}" for p in PERCENTILES)]
+    if name.startswith("lock."):
+        known = [f"lock.{_lock_of(name)}.{suffix}" for suffix in lock_suffixes()]
+    if name not in known:
+        raise ExpressionError(unknown_metric(name, known))
+
+
+def lock_suffixes() -> list[str]:
+    """What can stand behind `lock.NAME.`."""
+    times = [f"{what}.{p}" for what in ("wait_ns", "hold_ns") for p in PERCENTILES]
+    return [*LOCK_METRICS, *times]
+
+
+def _lock_of(name: str) -> str:
+    """The lock's name in a metric's, which may have dots of its own."""
+    body = name.removeprefix("lock.")
+    for suffix in sorted(lock_suffixes(), key=len, reverse=True):
+        if body.endswith("." + suffix):
+            return body.removesuffix("." + suffix)
+    return body.partition(".")[0]
+
+
+def unknown_metric(name: str, known: Iterable[str]) -> str:
+    """What to say of a metric that is not there."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"no metric {name!r}: did you mean {near[0]}?"
+    alike = [other for other in names if other.partition(".")[0] == name.partition(".")[0]]
+    return f"no metric {name!r}: there are {', '.join(alike or names)}"
+
+
+def _number(text: str) -> Metric | None:
+    for read in (lambda t: int(t, 0), float):
+        try:
+            value: Metric = read(text)
+        except ValueError:
+            continue
+        return None if value != value else value
+    return None

@@ -1,0 +1,437 @@
+"""`gorun-mem run`: one run of a scenario, its log and its summary."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gorun_mem.cli._common import (
+    BadInput,
+    ExitCode,
+    Number,
+    json_option,
+    platform_option,
+    release_option,
+    worst,
+    write_json,
+)
+from gorun_mem.cli._exit import internal_fault, say
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from gorun_mem.analysis.metrics import Expression, Metrics
+    from gorun_mem.analysis.summary import Summary
+    from gorun_mem.events.log import EventLogger
+    from gorun_mem.events.recorder import LogLevel
+    from gorun_mem.machine.config import Config, Host
+    from gorun_mem.machine.run import Run
+    from gorun_mem.machine.scenario import Scenario
+    from gorun_mem.machine.world import World
+
+CONSOLE: Final = "-"
+"""The log's name that stands for the console."""
+
+PROGRESS_AFTER_S: Final = 1.0
+PROGRESS_EVERY_S: Final = 0.1
+
+_INT63: Final = (1 << 63) - 1
+
+
+def _options() -> list[Callable[[Any], Any]]:
+    """The options that describe a run, in the order in which --help shows them."""
+    return [
+        click.option("--ms", type=Number(most=_INT63), metavar="N", help="Ms to start."),
+        click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once."),
+        release_option(),
+        platform_option(),
+        click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, none."),
+        click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance."),
+        click.option("--max-pages", type=Number(most=_INT63), metavar="N", help="Of 64 KiB."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A scenario's option."
+        ),
+        click.option(
+            "--host",
+            type=click.Choice(["trio", "trampoline"]),
+            default="trio",
+            show_default=True,
+            help="What drives the Ms; the log is the same, the trampoline is faster.",
+        ),
+        click.option(
+            "--strategy",
+            metavar="NAME",
+            help="Who goes next: round_robin, random, run_to_block, timing.",
+        ),
+        click.option(
+            "--granularity",
+            type=click.Choice(["sync", "access"]),
+            default=None,
+            help="Where Ms meet: sync is at lock and unlock.",
+        ),
+        click.option("--steps-max", type=Number(1, _INT63), metavar="N", help="Bound on steps."),
+        click.option("--mem-debug", is_flag=True, default=None, help="Go's memDebug."),
+        click.option("--costs", metavar="FILE", help="Costs in virtual time, a TOML file."),
+    ]
+
+
+def run_options(function: Any) -> Any:
+    """Decorate a command with the options that describe a run."""
+    for option in reversed(_options()):
+        function = option(function)
+    return function
+
+
+@click.command("run")
+@click.argument("scenario")
+@run_options
+@click.option(
+    "--log",
+    metavar="FILE",
+    help="JSON Lines, .gz and .zst compressed; - shows events on stderr.  "
+    "[default: a file in $GORUN_MEM_HOME/runs]",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "canonical"]),
+    default="debug",
+    show_default=True,
+    help="canonical is enough for reports.",
+)
+@click.option(
+    "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'final_pages <= 700'; repeats."
+)
+@json_option()
+def command(
+    scenario: str,
+    log: str | None,
+    log_level: LogLevel,
+    asserts: tuple[str, ...],
+    host: Host,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Run SCENARIO, a name (see `gorun-mem scenarios`) or the path of a .py file.
+
+    What happens goes to the log, what it came to is printed at the end.
+
+    \b
+    Examples:
+      gorun-mem run memlock_storm --ms 8 --mutex sema --seed 7
+      gorun-mem run my_scenario.py --set rounds=200 --log run.jsonl.zst
+      gorun-mem run memlock_storm --assert 'lock.memlock.wait_ns.p99 <= 100000'
+
+    Exit codes: 0 clean; 1 a throw, a fault, another failure or an assertion that does not hold;
+    2 usage; 3 deadlock or no progress; 4 internal fault; 130 interrupted.
+    """
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        expressions = _expressions(asserts)
+        prepared = prepare(scenario, given)
+        path = _log_path(log, prepared)
+        done, summary = _run(prepared, host, path, log_level)
+        failed = _check(expressions, summary.metrics())
+        command_again = shlex.join(_again(scenario, prepared))
+    if as_json:
+        write_json(_document(done, summary, path, expressions, failed, command_again))
+    else:
+        _show(summary, path, log, expressions, failed, command_again)
+    if done.outcome.verdict == "internal" and done.outcome.error is not None:
+        say(internal_fault(done.outcome.error, "gorun-mem", ["run", scenario]))
+    return worst([done.outcome.exit_code, *(ExitCode.FAILED for _ in failed)])
+
+
+# What is to be run.
+
+
+class Prepared:
+    """What to run, checked as far as it can be before it runs.
+
+    Args:
+        scenario: the scenario.
+        config: its settings.
+        options: its options, complete.
+    """
+
+    def __init__(self, scenario: Scenario, config: Config, options: dict[str, Any]) -> None:
+        self.scenario = scenario
+        self.config = config
+        self.options = options
+
+
+def prepare(reference: str, given: dict[str, Any]) -> Prepared:
+    """What a command line asks to be run.
+
+    Args:
+        reference: the scenario's name or path.
+        given: the values of `run_options`, None for those not given.
+
+    Raises:
+        BadInput: something of it cannot be.
+    """
+    from gorun_mem.machine.config import ConfigError, resolve
+    from gorun_mem.machine.library import find
+    from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.runtime.mutex import UnknownMutex
+    from gorun_mem.runtime.releases import UnknownRelease
+    from gorun_mem.sched.costs import CostError, CostTable
+    from gorun_mem.sched.strategies import UnknownStrategy, make_strategy
+
+    settings = dict(given)
+    if settings.pop("granularity") == "access":
+        raise BadInput("--granularity access is not built yet: Ms meet at lock and unlock (sync)")
+    costs = settings.pop("costs")
+    try:
+        scenario = find(reference)
+        options = scenario.check(_pairs(scenario, settings.pop("settings")))
+        table = CostTable.read(Path(costs)) if costs else None
+        config = scenario.config(**settings, costs=table)
+        resolved = resolve(scenario.configured(config, options))
+        make_strategy(resolved.config.strategy, resolved.config.seed)
+    except (
+        ConfigError, CostError, ScenarioError, UnknownMutex, UnknownRelease, UnknownStrategy
+    ) as error:  # fmt: skip
+        raise BadInput(str(error)) from None
+    return Prepared(scenario, config, options)
+
+
+def _pairs(scenario: Scenario, texts: tuple[str, ...]) -> dict[str, str]:
+    """The options that `--set` gives; the last of one name counts."""
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            example = next(iter(scenario.options), "rounds")
+            raise BadInput(f"--set {text}: write KEY=VALUE, as in {example}=50")
+        pairs[name.strip().replace("-", "_")] = value
+    return pairs
+
+
+def _expressions(texts: tuple[str, ...]) -> list[Expression]:
+    """What `--assert` asks for, as far as it can be known to be possible."""
+    if not texts:
+        return []
+    from gorun_mem.analysis.metrics import ExpressionError, check_name, parse_expression
+
+    try:
+        expressions = [parse_expression(text) for text in texts]
+        for expression in expressions:
+            check_name(expression.name)
+    except ExpressionError as error:
+        raise BadInput(f"--assert: {error}") from None
+    return expressions
+
+
+def _log_path(log: str | None, prepared: Prepared) -> str:
+    """The log's file, "-" for the console."""
+    from gorun_mem.events.home import new_log_path
+
+    if log is None:
+        return os.fspath(new_log_path(prepared.scenario.name))
+    for taken in (prepared.scenario.file, *prepared.options.values()):
+        if log != CONSOLE and os.path.exists(log) and _same_file(log, taken):
+            raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
+    return log
+
+
+def _same_file(path: str, other: object) -> bool:
+    try:
+        return isinstance(other, str | Path) and os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
+# The run.
+
+
+def _run(prepared: Prepared, host: Host, path: str, level: LogLevel) -> tuple[Run, Summary]:
+    """Run it and sum up its events.
+
+    Raises:
+        LogError: the log could not be written.
+        BadInput: the settings turn out not to go together.
+    """
+    from gorun_mem.analysis.summary import Summary
+    from gorun_mem.events.log import open_log
+    from gorun_mem.events.recorder import Recorder
+    from gorun_mem.machine.run import run
+
+    logger = open_log(path)
+    summary = Summary(whole=True)
+    recorder = Recorder(logger, level=level)
+    recorder.subscribe(summary.feed, "debug" if level == "debug" else "canonical")
+    try:
+        with _log_failure_first(logger), _Progress() as progress:
+            done = run(
+                prepared.scenario,
+                prepared.config,
+                prepared.options,
+                host=host,
+                recorder=recorder,
+                on_breath=progress.show if progress.wanted else None,
+            )
+    finally:
+        recorder.close()
+    return done, summary
+
+
+@contextlib.contextmanager
+def _log_failure_first(logger: EventLogger) -> Iterator[None]:
+    """A log that cannot be written is the reason, whatever came of it in the run."""
+    try:
+        yield
+    except BaseException:
+        logger.flush()  # raises what went wrong with the log
+        raise
+    logger.flush()
+
+
+class _Progress:
+    """Shows a terminal how far a long run is."""
+
+    def __init__(self) -> None:
+        self.wanted = sys.stderr is not None and sys.stderr.isatty()
+        self._start = time.monotonic()
+        self._next = self._start + PROGRESS_AFTER_S
+        self._status: Status | None = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, world: World) -> None:
+        """Say how far `world` is, if it is time to."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + PROGRESS_EVERY_S
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status("")
+            self._status.start()
+        self._status.update(_progress_line(world, now - self._start))
+
+
+def _progress_line(world: World, seconds: float) -> str:
+    from gorun_mem.report.units import ns
+
+    engine, os_layer = world.engine, world.runtime.os
+    pages = os_layer.pages or -(-os_layer.bloc_max // 65536)
+    return (
+        f"{engine.steps:,} steps ({engine.steps / max(seconds, 0.001):,.0f}/s), "
+        f"{max(engine.alive - 1, 0)} Ms alive, {ns(engine.now_ns)} virtual, {pages:,} pages"
+    )
+
+
+# What is said at the end.
+
+
+def _check(expressions: list[Expression], metrics: Metrics) -> list[Expression]:
+    """The assertions that do not hold."""
+    if not expressions:
+        return []
+    from gorun_mem.analysis.metrics import ExpressionError
+
+    try:
+        return [expression for expression in expressions if not expression.holds(metrics)]
+    except ExpressionError as error:
+        raise BadInput(f"--assert: {error}") from None
+
+
+def _again(reference: str, prepared: Prepared) -> list[str]:
+    """The words that run exactly this again: what was given, and the seed."""
+    ctx = click.get_current_context()
+    words = ["gorun-mem", "run", reference]
+    seed = False
+    for param in ctx.command.params:
+        name = param.name or ""
+        if name in _NOT_OF_THE_RUN or not _was_given(ctx, name):
+            continue
+        seed |= name == "seed"
+        value = ctx.params[name]
+        flag = param.opts[0]
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, tuple):
+            words += [word for one in value for word in (flag, one)]
+        else:
+            words += [flag, str(value)]
+    if not seed:
+        words += ["--seed", str(prepared.config.seed)]
+    return words
+
+
+_NOT_OF_THE_RUN: Final = frozenset({"scenario", "log", "log_level", "asserts", "as_json", "help"})
+"""Parameters that change nothing of how the run goes."""
+
+
+def _was_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _show(
+    summary: Summary,
+    path: str,
+    log: str | None,
+    expressions: list[Expression],
+    failed: list[Expression],
+    command_again: str,
+) -> None:
+    from gorun_mem.report.terminal import render
+
+    click.echo(render(summary))
+    click.echo("")
+    metrics = summary.metrics()
+    for expression in expressions:
+        verdict = "does not hold" if expression in failed else "holds"
+        click.echo(
+            f"assert  {expression.name} = {metrics[expression.name]:,} "
+            f"{expression.op} {expression.bound:,}: {verdict}"
+        )
+    if path == CONSOLE:
+        click.echo("log     none: its events were shown; --log FILE keeps them")
+    else:
+        click.echo(f"log     {click.format_filename(path)}")
+        click.echo(f"report  gorun-mem report {'last' if log is None else shlex.quote(path)}")
+    click.echo(f"again   {command_again}")
+
+
+def _document(
+    done: Run,
+    summary: Summary,
+    path: str,
+    expressions: list[Expression],
+    failed: list[Expression],
+    command_again: str,
+) -> dict[str, Any]:
+    from gorun_mem.report.document import document
+
+    metrics = summary.metrics()
+    return {
+        **document(summary),
+        "log": None if path == CONSOLE else click.format_filename(path),
+        "again": command_again,
+        "asserts": [
+            {
+                "text": expression.text,
+                "metric": expression.name,
+                "value": metrics[expression.name],
+                "op": expression.op,
+                "bound": expression.bound,
+                "holds": expression not in failed,
+            }
+            for expression in expressions
+        ],
+        "exit": worst([done.outcome.exit_code, *(ExitCode.FAILED for _ in failed)]),
+    }

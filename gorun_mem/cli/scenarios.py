@@ -1,0 +1,131 @@
+"""`gorun-mem scenarios`: what there is to run, and the options of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.scenario import Option, Scenario
+
+
+@click.command("scenarios")
+@click.argument("name", required=False)
+@json_option()
+def command(name: str | None, as_json: bool) -> int:
+    """List the scenarios, or show one: what it does, and its options.
+
+    NAME is one of the list or the path of a .py file.
+
+    \b
+    Examples:
+      gorun-mem scenarios
+      gorun-mem scenarios memlock_storm
+
+    Exit codes: 0 clean; 2 no such scenario, or a script that does not run.
+    """
+    from gorun_mem.machine.library import find
+    from gorun_mem.machine.scenario import ScenarioError
+
+    if name is None:
+        return _list(as_json)
+    try:
+        scenario = find(name)
+    except ScenarioError as error:
+        raise BadInput(str(error)) from None
+    if as_json:
+        write_json(_document(scenario))
+    else:
+        _show(scenario)
+    return ExitCode.CLEAN
+
+
+def _list(as_json: bool) -> int:
+    from gorun_mem.machine.library import find, names
+    from gorun_mem.machine.scenario import ScenarioError
+
+    found: list[Scenario] = []
+    broken: list[str] = []
+    for name in names():
+        try:
+            found.append(find(name))
+        except ScenarioError as error:
+            broken.append(str(error))
+    if as_json:
+        write_json([_document(scenario) for scenario in found])
+    else:
+        width = max((len(scenario.label) for scenario in found), default=0)
+        for scenario in found:
+            ms = f"{scenario.defaults.ms} M" + ("s" if scenario.defaults.ms != 1 else " ")
+            click.echo(f"{scenario.label:{width}}  {ms:>5}  {scenario.summary}")
+    for message in broken:
+        click.echo(message, err=True)
+    return ExitCode.USAGE if broken else ExitCode.CLEAN
+
+
+def _show(scenario: Scenario) -> None:
+    import inspect
+
+    click.echo(f"{click.style(scenario.label, bold=True)}, {_settings(scenario)}")
+    click.echo("")
+    click.echo(inspect.cleandoc(scenario.__doc__ or "It has no description."))
+    click.echo("")
+    if not scenario.options:
+        click.echo("It has no options.")
+        return
+    click.echo("Options, each by --set NAME=VALUE:")
+    rows = [(o.name, o.type_name, f"{o.default}", _help(o)) for o in scenario.options.values()]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)]
+        click.echo(("  " + "  ".join([*cells, row[3]])).rstrip())
+
+
+def _settings(scenario: Scenario) -> str:
+    """What the scenario asks for where the command line does not say."""
+    config = scenario.defaults
+    ms = f"{config.ms} M" + ("s" if config.ms != 1 else "")
+    asked = [config.release or "", config.platform or "", config.mutex or ""]
+    return ", ".join([ms, *(word for word in asked if word)])
+
+
+def _help(option: Option) -> str:
+    low, high = option.low, option.high
+    if low is None and high is None:
+        return option.help
+    bounds = " and ".join(
+        f"{words} {bound:g}"
+        for words, bound in (("at least", low), ("at most", high))
+        if bound is not None
+    )
+    return f"{option.help} ({bounds})" if option.help else bounds
+
+
+def _document(scenario: Scenario) -> dict[str, Any]:
+    config = scenario.defaults
+    return {
+        "name": scenario.label,
+        "summary": scenario.summary,
+        "description": scenario.__doc__ or "",
+        "file": scenario.file,
+        "ms": config.ms,
+        "release": config.release,
+        "platform": config.platform,
+        "mutex": config.mutex,
+        "options": [
+            {
+                "name": option.name,
+                "type": option.type_name,
+                "default": option.default
+                if isinstance(option.default, bool | int | float | str | None)
+                else str(option.default),
+                "help": option.help,
+                "low": option.low,
+                "high": option.high,
+            }
+            for option in scenario.options.values()
+        ],
+    }
