@@ -12,6 +12,7 @@ that deals a recording to several.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,9 +136,10 @@ class Comparison:
             self._at += 1
             self._differ(event, "call", "made", "not made")
 
-    def peek(self) -> list[Event]:
-        """The recorded events that are still to come."""
-        return self.expected[self._at :]
+    def peek(self) -> Iterator[Event]:
+        """The recorded events that are still to come, in order."""
+        expected = self.expected
+        return (expected[i] for i in range(self._at, len(expected)))
 
     # The probes of the layers.
 
