@@ -8,8 +8,8 @@ number, and one for each data choice, in the order in which they come up:
     data choice     the value drawn
 
 Where the tape has ended everything is 0. So a schedule says where it departs from the plainest one
-and is as short as that: a tape of zeros has no forced switch at all, and shrinking is making numbers
-0. No strategy, host or seed is in it.
+and is as short as that: a tape of zeros has no forced switch at all, and shrinking is making
+numbers 0. No strategy, host or seed is in it.
 
 A *token* is the tape as text that can be pasted: a version byte, varints of (gap, number) for what
 is not 0, then, deflated, what to run and the kind and object of every step, and a CRC-32; all of it
@@ -20,9 +20,9 @@ expected acquire memlock.key, got load bloc". Where the names would make the tok
 A *file* has the token in its first line, then a line of JSON for each step, with full names, and a
 last line that says how many there are.
 
-Rejected: numbers of Ms for every step (ten times as long, and nothing to shrink towards); departures
-from round robin (half the known bugs need none, so shrinking would have nothing to go by); opcode
-counts as positions, which change with the version of Python.
+Rejected: numbers of Ms for every step (ten times as long, and nothing to shrink towards);
+departures from round robin (half the known bugs need none, so shrinking would have nothing to go
+by); opcode counts as positions, which change with the version of Python.
 """
 
 from __future__ import annotations
@@ -381,7 +381,7 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _read_steps(path: Path, lines: Sequence[str]) -> tuple[str, ...]:
-    names = []
+    names: list[str] = []
     for number, line in enumerate(lines[1:], 2):
         entry = _json_object(path, number, line)
         if "end" in entry:

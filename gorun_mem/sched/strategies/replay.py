@@ -1,8 +1,9 @@
 """Exactly the schedule of a tape again.
 
-Works with any engine on any host: it goes by the enabled Ms and their pending operations alone. Each
-step's name is held against the schedule's, so a program that was changed is told where it departs.
-From there on a replay stops, or goes on as a random walk from a seed, or as run-to-block does.
+Works with any engine on any host: it goes by the enabled Ms and their pending operations alone.
+Each step's name is held against the schedule's, so a program that was changed is told where it
+departs. From there on a replay stops, or goes on as a random walk from a seed; or it takes the
+plainest way wherever the tape does not fit.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, Literal
 
+from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.sched.schedule import Schedule, name_hash
 from gorun_mem.sched.task import State, Task
 
@@ -18,8 +20,10 @@ OnDivergence = Literal["stop", "seeded", "default"]
 ON_DIVERGENCE: Final = ("stop", "seeded", "default")
 
 
-class Diverged(Exception):
+class Diverged(EmulatedFailure):
     """The program does not do what the schedule says; the message names step, expected and got."""
+
+    error_type = "diverged"
 
 
 class Replay:
@@ -66,8 +70,8 @@ class Replay:
             name, expected = f"{op.kind} {op.obj}", self._names[number]
             if expected != (name if isinstance(expected, str) else name_hash(name)):
                 wanted = expected if isinstance(expected, str) else "another operation"
-                self._diverge(f"step {number + 1}: expected {wanted}, got {name} of M{task.id}")
-                if self._lost:
+                got = f"step {number + 1}: expected {wanted}, got {name} of M{task.id}"
+                if self._diverge(got):
                     return self._pick(runnable, current)
         return task
 
@@ -82,8 +86,8 @@ class Replay:
         value = self._take()
         if value < n:
             return value
-        self._diverge(f"step {self.steps}: expected a choice of {value}, got one of {n} values")
-        return self._random.randrange(n) if self._lost else 0
+        got = f"step {self.steps}: expected a choice of {value}, got one of {n} values"
+        return self._random.randrange(n) if self._diverge(got) else 0
 
     def _take(self) -> int:
         at = self._at
@@ -101,17 +105,18 @@ class Replay:
                 if task.id == number - 1:
                     return task
             can = ", ".join(f"M{task.id}" for task in sorted(runnable, key=_by_id))
-            self._diverge(f"step {self.steps + 1}: expected M{number - 1} to go, only {can} can")
-            if self._lost:
+            if self._diverge(f"step {self.steps + 1}: expected M{number - 1} to go, {can} can"):
                 return self._pick(runnable, current)
         return run_to_block(runnable, current)
 
-    def _diverge(self, what: str) -> None:
+    def _diverge(self, what: str) -> bool:
+        """Note a divergence; whether the rest is left to the seed."""
         if not self.divergence:
             self.divergence = what
         if self._on_divergence == "stop":
             raise Diverged(what)
         self._lost = self._on_divergence == "seeded"
+        return self._lost
 
 
 def run_to_block(runnable: Sequence[Task], current: Task | None) -> Task:

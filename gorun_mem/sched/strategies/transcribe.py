@@ -37,9 +37,7 @@ class Transcriber:
             self.tape.append(0 if task is plain else task.id + 1)
         op = task.op
         assert op is not None
-        preempts = (
-            current is not None and current is not task and current.state is State.RUNNABLE
-        )
+        preempts = current is not None and current is not task and current.state is State.RUNNABLE
         enabled = tuple(sorted([other.id for other in runnable]))
         self._steps.append((task.id, op.kind, op.obj, op.reads_only, enabled, preempts))
         return task

@@ -1,0 +1,202 @@
+"""What a search finds: findings, failures and their signatures."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Stuck, in_words
+from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
+from gorun_mem.sched.schedule import Schedule, Step
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+    from gorun_mem.runtime.op import Op
+    from gorun_mem.sched.task import Task
+
+_OWN: Final = ("/gorun_mem/explore/", "/gorun_mem/machine/", "/gorun_mem/sched/")
+_NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What makes two failures the same one, whatever the schedule, the Ms and the addresses.
+
+    Args:
+        kind: "deadlock", "throw", "fault", "no_progress", "illegal_use", the name of an exception,
+            or a detector's word such as "race".
+        obj: what it is about: Go's throw text, a lock, a variable.
+        site: where: a Go function, or "file:line" of the program.
+    """
+
+    kind: str
+    obj: str = ""
+    site: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.kind}: {self.obj}" if self.obj else self.kind
+        return f"{text} at {self.site}" if self.site else text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a detector has found in one run.
+
+    Args:
+        kind: a word, such as "race".
+        obj: what it is about.
+        site: where, "" where that is not known.
+        text: for people: the fact and the values.
+        ms: ids of the Ms concerned.
+        step: number of the step that showed it, from 1; 0 where it was the run as a whole.
+    """
+
+    kind: str
+    obj: str
+    site: str = ""
+    text: str = ""
+    ms: tuple[int, ...] = ()
+    step: int = 0
+
+
+class Detector(Protocol):
+    """Looks at each run of a search for what does not end the run by itself.
+
+    One object is made for a search (for each process of it) and sees its runs one after another.
+    What it finds makes the run a failure. Make it cheap: `step` is called for every access.
+    """
+
+    name: str
+
+    def begin(self, world: World) -> None:
+        """A run begins; forget the one before."""
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """An access was made.
+
+        Args:
+            task: the M that made it.
+            op: the operation, as the access has left it: `op.kind` and `op.obj` name the next one.
+            kind: the access that was made, such as "acquire".
+            obj: what it was made to.
+            reads: whether it changed nothing that another M can see.
+            result: what `op.step` returned: MORE, PARKED (the M sleeps now) or the operation's
+                result.
+        """
+
+    def end(self, world: World) -> Sequence[Finding]:
+        """The run has ended, whichever way; `world.failure` says how. What was found, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that did not end as it should.
+
+    Args:
+        signature: names the failure.
+        text: for people, what went wrong.
+        schedule: leads to it again: `schedule.token()`.
+        steps: what happened, with full names.
+        strategy: which strategy came upon it.
+        run: the number of that run, from 0.
+        stuck: who waited or held what when the run ended.
+        findings: of the detectors.
+        shrunk_from: steps and switches of the schedule before it was shrunk; None if it was not.
+        ms: names of the Ms by id.
+        settings: release, platform, mutex and the like, for the report.
+    """
+
+    signature: Signature
+    text: str
+    schedule: Schedule
+    steps: tuple[Step, ...]
+    strategy: str = ""
+    run: int = 0
+    stuck: tuple[Stuck, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    shrunk_from: tuple[int, int] | None = None
+    ms: dict[int, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def token(self) -> str:
+        """The schedule as text."""
+        return self.schedule.token()
+
+    @property
+    def command(self) -> str:
+        """What to paste into a shell to see it again."""
+        return f"gorun-mem replay-schedule {self.token}"
+
+    @property
+    def switches(self) -> int:
+        """How often another M went on than before."""
+        ms = [step.m for step in self.steps]
+        return sum(a != b for a, b in zip(ms, ms[1:], strict=False))
+
+    @property
+    def preemptions(self) -> int:
+        """How many of these took an M that could have gone on."""
+        return sum(step.preempts for step in self.steps)
+
+
+def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
+    """The signature of how a run ended; None where all is well."""
+    error = world.failure
+    if error is None:
+        if not findings:
+            return None
+        first = findings[0]
+        return Signature(first.kind, first.obj, first.site)
+    if isinstance(error, DeadlockFound | Deadlock):
+        return _deadlock(world)
+    if isinstance(error, NoProgress | Hang):
+        return Signature("no_progress", getattr(error, "function", ""))
+    if isinstance(error, Throw):
+        return Signature("throw", error.message, str(error.context.get("site", "")))
+    current: Any = world.engine.current
+    op = current.op if current is not None else None
+    if isinstance(error, Fault):
+        return Signature("fault", without_numbers(error.detail), getattr(op, "site", ""))
+    if isinstance(error, IllegalUse):
+        return Signature("illegal_use", without_numbers(str(error)).split(":")[0], place_of(error))
+    return Signature(type(error).__name__, "", place_of(error))
+
+
+def _deadlock(world: World) -> Signature:
+    """By what is waited for and by the sites of the holders, not by who waits or since when."""
+    waits = set()
+    for stuck in world.stuck_at_end:
+        site = stuck.held_by.partition(" in ")[2].partition(" since ")[0]
+        wanted = re.sub(r"\bm\d+\.", "m.", stuck.waits_for)
+        waits.add(f"{wanted} held in {site}" if site else wanted)
+    return Signature("deadlock", "; ".join(sorted(waits)))
+
+
+def without_numbers(text: str) -> str:
+    """`text` with every number replaced: two runs differ in addresses and ids."""
+    return _NUMBERS.sub("#", text)
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of the program itself that `error` came through, as "file:line"."""
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        name = frame.filename.replace("\\", "/")
+        if not any(own in name for own in _OWN):
+            found = f"{name.rpartition('/')[2]}:{frame.lineno}"
+    return found
+
+
+def words_of(world: World, findings: Sequence[Finding]) -> str:
+    """What went wrong, for people."""
+    error = world.failure
+    lines = [finding.text or f"{finding.kind}: {finding.obj}" for finding in findings]
+    if error is not None:
+        lines.insert(
+            0, f"M{world.failed_m}: {in_words(error)}" if world.failed_m else in_words(error)
+        )
+    return "\n".join(lines)

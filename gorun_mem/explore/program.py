@@ -1,0 +1,192 @@
+"""What small programs to explore are made of: a lock, a shared variable, an event.
+
+Each access is one operation of one step that says what it touches, so a search sees exactly the
+interleavings there are. The lock is not one of Go's: an M that wants it while it is held is not
+enabled, so waiting costs no step. Two Ms with S critical sections each have exactly C(2S, S) runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.op import MLike, Op
+
+
+class _Access(Op):
+    """One access to a variable or an event."""
+
+    __slots__ = ("_effect", "reads_only")
+
+    def __init__(self, kind: str, obj: str, reads: bool, effect: Callable[[MLike], object]) -> None:
+        self.kind = kind
+        self.obj = obj
+        self.reads_only = reads
+        self._effect = effect
+
+    def step(self, m: MLike) -> object:
+        """Make the access."""
+        return self._effect(m)
+
+
+class Cell:
+    """A variable that several Ms share.
+
+    Args:
+        name: for reports; the object of its operations.
+        value: what it holds at first.
+    """
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: Any = 0) -> None:
+        self.name = name
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<Cell {self.name} = {self.value!r}>"
+
+    def load(self) -> Op:
+        """Its value."""
+        return _Access("load", self.name, True, lambda m: self.value)
+
+    def store(self, value: Any) -> Op:
+        """Let it hold `value`."""
+
+        def effect(m: MLike) -> None:
+            self.value = value
+
+        return _Access("store", self.name, False, effect)
+
+    def add(self, n: int) -> Op:
+        """Add `n` in one step; the sum."""
+
+        def effect(m: MLike) -> int:
+            self.value += n
+            return int(self.value)
+
+        return _Access("atomic.add", self.name, False, effect)
+
+    def compare_and_swap(self, old: Any, new: Any) -> Op:
+        """Let it hold `new` if it holds `old`; whether it did."""
+
+        def effect(m: MLike) -> bool:
+            if self.value != old:
+                return False
+            self.value = new
+            return True
+
+        return _Access("atomic.cas", self.name, False, effect)
+
+
+class _Wait(Op):
+    """An operation that is enabled only while its owner says so."""
+
+    __slots__ = ("_owner",)
+    abandonable = False
+
+    def __init__(self, kind: str, owner: Lock | Event) -> None:
+        self.kind = kind
+        self.obj = owner.name
+        self._owner: Any = owner
+
+    def begin(self, m: MLike) -> bool:
+        """Enabled iff the owner lets `m` go."""
+        return bool(self._owner._asks(m))
+
+    def step(self, m: MLike) -> object:
+        """Go."""
+        return self._owner._goes(m)
+
+
+class Lock:
+    """A lock whose next owner the schedule chooses.
+
+    Args:
+        name: for reports; the object of its operations.
+    """
+
+    __slots__ = ("_wanted", "name", "owner")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.owner: MLike | None = None
+        self._wanted: dict[int, MLike] = {}
+
+    def __repr__(self) -> str:
+        return f"<Lock {self.name} {f'held by M{self.owner.id}' if self.owner else 'free'}>"
+
+    def acquire(self) -> Op:
+        """Take it; enabled while it is free."""
+        return _Wait("acquire", self)
+
+    def release(self) -> Op:
+        """Give it back.
+
+        Raises:
+            IllegalUse: the M that gives it back does not hold it.
+        """
+        return _Access("release", self.name, False, self._release)
+
+    def _asks(self, m: MLike) -> bool:
+        self._wanted[m.id] = m
+        return self.owner is None
+
+    def _goes(self, m: MLike) -> None:
+        self.owner = m
+        del self._wanted[m.id]
+        for other in self._wanted.values():
+            other.sched.disable(other)
+
+    def _release(self, m: MLike) -> None:
+        if self.owner is not m:
+            holder = f"M{self.owner.id} holds it" if self.owner else "nobody holds it"
+            raise IllegalUse(f"release of {self.name} by M{m.id}: {holder}")
+        self.owner = None
+        for other in self._wanted.values():
+            other.sched.unpark(other)
+
+
+class Event:
+    """Something that Ms wait for, and that stays once it has happened until it is cleared.
+
+    Args:
+        name: for reports; the object of its operations.
+    """
+
+    __slots__ = ("_waiting", "happened", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.happened = False
+        self._waiting: dict[int, MLike] = {}
+
+    def wait(self) -> Op:
+        """Enabled once it has happened."""
+        return _Wait("wait", self)
+
+    def set(self) -> Op:
+        """Let it happen: all who wait may go on."""
+        return _Access("set", self.name, False, self._set)
+
+    def clear(self) -> Op:
+        """Let it not have happened."""
+        return _Access("clear", self.name, False, self._clear)
+
+    def _asks(self, m: MLike) -> bool:
+        self._waiting[m.id] = m
+        return self.happened
+
+    def _goes(self, m: MLike) -> None:
+        del self._waiting[m.id]
+
+    def _set(self, m: MLike) -> None:
+        self.happened = True
+        for other in self._waiting.values():
+            other.sched.unpark(other)
+
+    def _clear(self, m: MLike) -> None:
+        self.happened = False
+        for other in self._waiting.values():
+            other.sched.disable(other)

@@ -1,0 +1,171 @@
+"""What is explored: a program with the settings of its World, and how a token names it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, Final
+
+from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
+from gorun_mem.machine.scenario import Scenario
+from gorun_mem.machine.world import World
+from gorun_mem.sched.costs import CostTable
+
+Main = Callable[[World], Coroutine[Any, Any, Any]]
+"""A program: an async function of a World."""
+
+_UNNAMED: Final = frozenset({"strategy", "costs", "schedule"})
+"""Settings that a token does not name: the tape stands for the strategy."""
+
+
+class Target:
+    """A program with its settings, from which any number of Worlds can be made.
+
+    Args:
+        program: makes the coroutine that runs on a World.
+        config: settings of the Worlds.
+        about: names program and settings in a token; see `from_about`.
+        name: for people.
+    """
+
+    def __init__(self, program: Main, config: Config, about: Mapping[str, Any], name: str) -> None:
+        self.program = program
+        self.settings: Resolved = resolve(config)
+        self.config = config
+        self.about = dict(about)
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name}>"
+
+    @staticmethod
+    def of(
+        program: Scenario | Main,
+        config: Config | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Target:
+        """A target for a scenario, or for any async function of a World.
+
+        Args:
+            program: what to explore.
+            config: settings; those of the scenario, or the defaults for two Ms, if None.
+            options: a scenario's options.
+
+        Raises:
+            ScenarioError, ConfigError and their like: options or settings are wrong.
+        """
+        if isinstance(program, Scenario):
+            return _of_scenario(program, config or program.config(), options or {})
+        if options:
+            raise ConfigError("options are for scenarios; this is a function")
+        config = config or Config(ms=2)
+        name = getattr(program, "__name__", "main")
+        where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
+        about = {"function": where, "config": _changes(config, Config())}
+        return Target(program, config, about, name)
+
+    @staticmethod
+    def from_about(about: Mapping[str, Any]) -> Target:
+        """The target that a token names.
+
+        Raises:
+            ScenarioError, ConfigError and their like: there is no such program any more, or what
+                the token says does not fit it.
+        """
+        config = about.get("config", {})
+        options = about.get("options", {})
+        if not isinstance(config, dict) or not isinstance(options, dict):
+            raise ConfigError("the schedule's settings cannot be read")
+        if isinstance(about.get("scenario"), str):
+            from gorun_mem.machine.library import find
+
+            program: Scenario | Main = find(about["scenario"])
+        elif isinstance(about.get("function"), str):
+            program = _import(about["function"])
+        else:
+            raise ConfigError("the schedule does not say what to run; give the scenario")
+        base = program.config() if isinstance(program, Scenario) else Config()
+        return Target.of(program, _changed(base, config), options)
+
+    def world(self, engine: Any = None, recorder: Any = None) -> World:
+        """A new World for one run."""
+        return World(self.settings, engine=engine, recorder=recorder, name=self.name)
+
+    def start(self, world: World) -> Coroutine[Any, Any, Any]:
+        """The program's coroutine on `world`."""
+        return self.program(world)
+
+    @property
+    def importable(self) -> bool:
+        """Whether another process can find the program by its name."""
+        where = self.about.get("function")
+        return where is None or ("<" not in where and not where.startswith(("__main__:", ":")))
+
+
+def _of_scenario(scenario: Scenario, config: Config, options: Mapping[str, Any]) -> Target:
+    complete = scenario.check(options)
+    config = scenario.configured(config, complete)
+    about = {
+        "scenario": scenario.label,
+        "options": {k: str(v) for k, v in complete.items() if v != scenario.options[k].default},
+        "config": _changes(config, scenario.defaults),
+    }
+
+    def program(world: World) -> Coroutine[Any, Any, Any]:
+        return scenario.program(world, **complete)
+
+    return Target(program, config, about, scenario.name)
+
+
+def _changes(config: Config, base: Config) -> dict[str, Any]:
+    """The settings in which `config` differs, as JSON."""
+    changes: dict[str, Any] = {}
+    for one in fields(Config):
+        value = getattr(config, one.name)
+        if one.name not in _UNNAMED and value != getattr(base, one.name):
+            changes[one.name] = list(value) if isinstance(value, tuple) else value
+    if config.costs != base.costs:
+        changes["costs"] = [config.costs.ns, config.costs.time_slice_ns]
+    return changes
+
+
+def _changed(base: Config, changes: Mapping[str, Any]) -> Config:
+    known = {one.name: one for one in fields(Config)}
+    values: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in known or name in ("strategy", "schedule"):
+            raise ConfigError(f"the schedule's setting {name!r} is unknown")
+        if name == "costs":
+            values[name] = _costs(value)
+            continue
+        values[name] = tuple(value) if isinstance(value, list) else value
+        before = getattr(Config(), name)
+        if before is not None and type(values[name]) is not type(before):
+            raise ConfigError(f"the schedule's setting {name} = {value!r} is of the wrong type")
+        if before is None and not isinstance(value, str):
+            raise ConfigError(f"the schedule's setting {name} = {value!r} is no name")
+    return base.but(**values)
+
+
+def _costs(value: Any) -> CostTable:
+    try:
+        ns, slice_ns = value
+        return CostTable({str(k): float(v) for k, v in ns.items()}, int(slice_ns))
+    except (TypeError, ValueError, AttributeError):
+        raise ConfigError("the schedule's cost table cannot be read") from None
+
+
+def _import(where: str) -> Main:
+    """The function that "module:name" names."""
+    module, _, name = where.partition(":")
+    try:
+        found: Any = sys.modules.get(module) or import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"no program {where}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{where} is no async function of a World")
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,80 @@
+"""PCT: random priorities and a few places where they change.
+
+Each M has a random priority of its own and the highest that can go always goes. At d-1 steps, drawn
+without replacement from the k at which there is anything to decide, the M that would go falls below
+all others, and who goes is decided again. A bug that needs d orderings is found with a chance of at
+least 1/(n k^(d-1)) a run, n being the number of Ms.
+
+An M that spins or yields falls behind too, for it waits for somebody with a lower priority.
+
+Source: S. Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
+Bugs", ASPLOS 2010.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from gorun_mem.sched.strategies.searching import SPINS, Profile, Searching
+from gorun_mem.sched.task import Task
+
+
+class Pct(Searching):
+    """Probabilistic concurrency testing.
+
+    Args:
+        depth: d, how many orderings a bug may need.
+    """
+
+    name = "pct"
+
+    def __init__(self, depth: int = 3) -> None:
+        super().__init__()
+        self.depth = depth
+        self._priority: dict[int, float] = {}
+        self._changes: frozenset[int] = frozenset()
+        self._decisions = 0
+        self._falls = 0
+
+    def begin(self, random: Random, profile: Profile) -> bool:
+        """Draw the places of change."""
+        self._random = random
+        self._priority = {}
+        k = max(profile.decisions, self.depth - 1, 1)
+        self._changes = frozenset(random.sample(range(1, k + 1), min(self.depth - 1, k)))
+        self._decisions = self._falls = 0
+        return True
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """The highest, once it is known who falls here."""
+        if len(runnable) == 1:
+            return runnable[0]
+        self._decisions += 1
+        best = self._highest(runnable)
+        if self._decisions in self._changes:
+            self._fall(best)
+            best = self._highest(runnable)
+        if best.op.kind in SPINS:  # type: ignore[union-attr]
+            self._fall(best)
+            best = self._highest(runnable)
+        return best
+
+    def _highest(self, runnable: Sequence[Task]) -> Task:
+        priorities = self._priority
+        best = runnable[0]
+        highest = float("-inf")
+        for task in runnable:
+            priority = priorities.get(task.id)
+            if priority is None:
+                # Two Ms never draw the same: a float has 53 random bits.
+                priority = priorities[task.id] = self._random.random() + 1.0
+            if priority > highest:
+                highest = priority
+                best = task
+        return best
+
+    def _fall(self, task: Task) -> None:
+        """Let `task` have the lowest priority of all."""
+        self._falls += 1
+        self._priority[task.id] = -float(self._falls)

@@ -1,0 +1,77 @@
+"""What the strategies that search have in common: they are told of each run before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import ClassVar, Final
+
+from gorun_mem.sched.task import Task
+
+SPINS: Final = frozenset({"yield", "procyield", "osyield"})
+"""Kinds of operation by which an M says that it waits for others to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the first runs of a search have shown.
+
+    Args:
+        decisions: the most steps in one run at which two Ms or more could go.
+        steps: steps that an M made, by its id; the most of all runs.
+        objects: objects that two Ms or more touched, and at least one changed: steps on the object
+            by each M's id.
+    """
+
+    decisions: int = 0
+    steps: Mapping[int, int] = field(default_factory=dict)
+    objects: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+
+class Redundant(Exception):
+    """The run that is under way shows nothing new: it is broken off and not counted."""
+
+
+class NonDeterminism(Exception):
+    """The program does not do the same under the same schedule; the message says where."""
+
+
+class Searching:
+    """A strategy that is used for one run after another.
+
+    Attributes:
+        every_step: `next_task` is to be called also where one M only can go.
+        executed: called after each step with the M, kind, object and whether it only read; None
+            where the strategy does not care.
+        exhaustive: `begin` answers False once every schedule was run.
+    """
+
+    name: ClassVar[str]
+    every_step: ClassVar[bool] = False
+    exhaustive: ClassVar[bool] = False
+    executed: Callable[[Task, str, str, bool], None] | None = None
+
+    def __init__(self) -> None:
+        self._random = Random(0)
+
+    def begin(self, random: Random, profile: Profile) -> bool:
+        """A run is to begin; False if there is nothing left to run.
+
+        Args:
+            random: what to draw from in this run.
+            profile: what is known of the program.
+        """
+        self._random = random
+        return True
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Who goes next."""
+        raise NotImplementedError
+
+    def choice(self, n: int) -> int:
+        """A data choice: any number below `n`, each as likely."""
+        return int(self._random.random() * n)
+
+    def ended(self) -> None:
+        """The run is over."""
