@@ -8,10 +8,11 @@ Three patterns over 4, 1,000 and 30,000 free blocks of one page, each between us
               alloc the three again, and free the first and the last: merge, alloc, two frees
 
 Figures are us for one call. "list" is memAlloc and memFree alone, as Go's figures are; "call" is
-sysAllocOS and sysFreeOS with memlock, driven for a lone M. "cleared" writes to every page first, so
-that the free has 64 KiB (4 KiB) to clear; without it there is nothing that the lazy memory must
-clear. Beside each figure stands our own walk of the headers (`use_index=False`), measured in the
-same process by turns, and for the record Go's, measured natively on another machine.
+sysAllocOS and sysFreeOS with memlock, driven for a lone M, which adds the coroutine and the lock.
+"cleared" writes to every page first, so that the free has 64 KiB (4 KiB) to clear; without it there
+is nothing that the lazy memory must clear. Beside each figure stands our own walk of the headers
+(`use_index=False`), measured in the same process by turns, and for the record Go's, measured
+natively on another machine.
 
 Then the memory: a process with 4 GiB and 30,000 free blocks in it, at its peak.
 """
@@ -84,7 +85,7 @@ def _pattern(pages: str, pattern: str, quick: bool) -> list[Row]:
         name = f"{pages} pages, {pattern}, {blocks} free"
         first, walk = blocks == BLOCKS[0], best["walk", blocks]
         rows.append(_beside_walk(f"{name}: list", best["list", blocks], walk, first))
-        rows.append(_beside_walk(f"{name}: call", best["call", blocks], walk, first))
+        rows.append(_beside_walk(f"{name}: call", best["call", blocks], walk, False))
         rows.append(_beside_go(f"{name}: list, cleared", best["cleared", blocks], go))
     for way in WAYS[:-1]:
         ours, walk = (best[w, BLOCKS[-1]] / best[w, BLOCKS[0]] for w in (way, "walk"))

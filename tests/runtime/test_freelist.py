@@ -85,15 +85,28 @@ def test_double_free_hangs_later(bench: Any) -> None:
     bench.free(3)
     bench.free(3)
     assert bench.header(3) == (3 * bench.page, bench.page)
-    with pytest.raises(Hang, match=r"^hang memFreelist$"):
-        bench.list.blocks()
-    with pytest.raises(Hang, match=r"^hang memFreelist$"):
-        bench.list.fnv()
-    with pytest.raises(Hang, match=r"^hang memAllocNoGrow$"):
-        bench.alloc(2)
-    with pytest.raises(Hang, match=r"^hang memFree$") as caught:
-        bench.free(5)
-    assert caught.value.address == 3 * bench.page
+    for function, walk in (
+        ("memFreelist", bench.list.blocks),
+        ("memFreelist", bench.list.fnv),
+        ("state", lambda: bench.list.blocks("state")),
+        ("state", lambda: bench.list.fnv("state")),
+        ("memAllocNoGrow", lambda: bench.alloc(2)),
+        ("memFree", lambda: bench.free(5)),
+    ):
+        with pytest.raises(Hang) as caught:
+            walk()
+        assert (caught.value.function, caught.value.address) == (function, 3 * bench.page)
+        assert str(caught.value) == f"hang {function}"
+
+
+def test_search_hangs_under_its_old_name() -> None:
+    """Where the list is told that memAlloc searches, as before 1.24, that is who hangs."""
+    memory = Plan9Segment(5 * 4096, 5 * 4096)
+    old = FreeList(memory, lambda n: -(-n // 4096) * 4096, search_function="memAlloc")
+    for _ in range(2):
+        old.mem_free(4096, 4096)
+    with pytest.raises(Hang, match=r"^hang memAlloc$"):
+        old.mem_alloc_no_grow(8192)
 
 
 def test_double_free_of_another_block(bench: Any) -> None:
@@ -112,9 +125,11 @@ def test_free_outside_memory_faults_at_its_end(bench: Any) -> None:
     with pytest.raises(Fault) as caught:
         bench.free(15, 2)
     assert caught.value.address == 16 * bench.page
+    assert caught.value.detail.startswith("clear of [")
     with pytest.raises(Fault) as caught:
         bench.list.mem_free(16 * bench.page, 0)
     assert caught.value.address == 16 * bench.page + bench.word
+    assert caught.value.detail.startswith("write of [")
     assert bench.list.count == 0
 
 
@@ -130,8 +145,9 @@ def test_size_that_wraps_is_no_size(bench: Any) -> None:
 def test_free_through_nil(bench: Any) -> None:
     """free(nil, n) clears the n bytes and faults on the header."""
     bench.memory.fill(8, 100, 7)
-    with pytest.raises(Fault, match=r"^fault 0$"):
+    with pytest.raises(Fault, match=r"^fault 0$") as caught:
         bench.free(0)
+    assert caught.value.detail == "write of a free-list header through a nil pointer"
     assert bench.memory.count_nonzero(8, 200) == 0
 
 
@@ -191,6 +207,7 @@ def test_alloc_zero_spoils_the_next_header(bench: Any) -> None:
     with pytest.raises(Fault) as caught:
         bench.list.mem_alloc_no_grow(0)
     assert caught.value.address == 16 * bench.page
+    assert caught.value.detail.startswith("write of [")
 
 
 def test_alloc_takes_what_a_smaller_size_left(make_bench: Callable[..., Any]) -> None:
@@ -207,6 +224,15 @@ def test_alloc_takes_what_a_smaller_size_left(make_bench: Callable[..., Any]) ->
 
 
 # The index.
+
+
+def test_repr_tells_head_and_way(make_bench: Callable[..., Any]) -> None:
+    """The repr says where the list begins and whether it goes by the index."""
+    for use_index, how in ((True, "indexed"), (False, "walked")):
+        bench = make_bench("plan9/386", use_index=use_index)
+        assert repr(bench.list) == f"<FreeList head=0x0 {how}>"
+        bench.free(3)
+        assert repr(bench.list) == f"<FreeList head=0x3000 {how}>"
 
 
 def test_index_is_given_up_and_taken_up(make_bench: Callable[..., Any]) -> None:
