@@ -268,7 +268,8 @@ class OpMachine:
             return freelist.count, freelist.total_bytes, f"{freelist.fnv():016x}"
         blocks = freelist.blocks("state")
         fnv = fnv1a(FNV_OFFSET, *(word for block in blocks for word in block))
-        return len(blocks), sum(size for _, size in blocks), f"{fnv:016x}"
+        total = sum(size for _, size in blocks) & self.platform.word_mask
+        return len(blocks), total, f"{fnv:016x}"
 
     def _dump(self) -> str:
         return json.dumps(self._view(), separators=(",", ":"))

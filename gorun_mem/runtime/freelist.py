@@ -109,10 +109,10 @@ class FreeList:
 
     @property
     def total_bytes(self) -> int:
-        """Free bytes."""
+        """Free bytes, modulo a word as Go would add them up."""
         if self._index is not None:
             return self._index.total_bytes
-        return sum(size for _, size in self.blocks())
+        return sum(size for _, size in self.blocks()) & self._word_mask
 
     @property
     def largest(self) -> int:
