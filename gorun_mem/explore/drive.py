@@ -2,12 +2,13 @@
 
 The other hosts let the engine find the M whose operation is through, return, and resume it. Here
 the two are one loop over the same state, with the same order of everything that a program can see,
-at half the cost: an M that goes on keeps its place among the runnable ones. What is decided is put on
-the engine's tape. A schedule found here replays on the other hosts, which tests hold to the letter.
+at half the cost: an M that goes on keeps its place among the runnable ones. What is decided is put
+on the engine's tape. A schedule found here replays on the other hosts, which tests hold to the
+letter.
 
 Where a run reaches its bound of steps it may be that the strategy was unfair, as one that lets an M
-spin for ever: so it goes on at random, which is fair, for as long again. Only what does not end then
-is without progress.
+spin for ever: so it goes on at random, which is fair, for as long again. Only what does not end
+then is without progress.
 """
 
 from __future__ import annotations

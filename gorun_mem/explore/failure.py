@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Stuck, in_words
@@ -88,7 +89,7 @@ class Detector(Protocol):
         """
 
     def end(self, world: World) -> Sequence[Finding]:
-        """The run has ended, whichever way; `world.failure` says how. What was found, if anything."""
+        """The run has ended, `world.failure` says how; what was found, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,7 @@ class Failure:
     @property
     def switches(self) -> int:
         """How often another M went on than before."""
-        ms = [step.m for step in self.steps]
-        return sum(a != b for a, b in zip(ms, ms[1:], strict=False))
+        return sum(a.m != b.m for a, b in pairwise(self.steps))
 
     @property
     def preemptions(self) -> int:

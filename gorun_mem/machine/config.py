@@ -14,6 +14,8 @@ Host = Literal["trio", "trampoline"]
 HOSTS: Final = ("trio", "trampoline")
 MS_MAX: Final = 4096
 CPUS_MAX: Final = 1024
+FAULTS: Final = ("grow", "spurious")
+"""memory.grow or brk is refused; a sleep on a futex ends by itself."""
 SINGLE_M: Final = ("js", "wasip1")
 """Mutexes that know one M only."""
 
@@ -43,6 +45,8 @@ class Config:
         wrong_order: run osinit with initBloc before physPageSize.
         steps_max: steps after which a run counts as without progress.
         costs: what a step costs in virtual time.
+        faults: what may go wrong at the schedule's choice, of FAULTS.
+        schedule: the token that strategy "replay" follows.
     """
 
     release: str | None = None
@@ -61,6 +65,8 @@ class Config:
     wrong_order: bool = False
     steps_max: int = STEPS_MAX
     costs: CostTable = field(default_factory=CostTable)
+    faults: tuple[str, ...] = ()
+    schedule: str = ""
 
     def but(self, **changes: Any) -> Config:
         """This, with some settings changed; a None changes nothing."""
@@ -110,6 +116,9 @@ def resolve(config: Config) -> Resolved:
         raise ConfigError(
             f"granularity {config.granularity!r}: Ms meet at lock and unlock only (sync)"
         )
+    for fault in config.faults:
+        if fault not in FAULTS:
+            raise ConfigError(f"no fault {fault!r}: the faults are {', '.join(FAULTS)}")
     known = release(config.release or NEWEST)
     platform = known.platform(config.platform or ("js/wasm" if config.ms == 1 else "plan9/amd64"))
     usual = default_mutex(known, platform.name, config.ms)
@@ -119,8 +128,8 @@ def resolve(config: Config) -> Resolved:
         raise UnknownMutex(mutex)
     if mutex in SINGLE_M and config.ms > 1:
         raise ConfigError(
-            f"mutex {mutex!r} knows one M and there are {config.ms}: with --ms 1 it is what "
-            f"{platform.goos} has, with more Ms take sema, spinbit, futex or queue"
+            f"mutex {mutex!r} knows one M and there are {config.ms}: run one M (--ms 1), or take "
+            "sema, spinbit, futex or queue"
         )
     what_if = (platform.is_wasm and config.ms > 1) or mutex != usual
     return Resolved(config, known, platform, mutex, what_if)

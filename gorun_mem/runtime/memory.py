@@ -51,6 +51,7 @@ class LinearMemory:
         fails: growths refused.
         guard: called as `guard(addr, n)` before a write that is not the free list's own.
         probe: sees each growth.
+        refuse: asked before each growth whether it is to fail.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class LinearMemory:
         "grows",
         "guard",
         "probe",
+        "refuse",
         "size",
         "word_size",
     )
@@ -74,6 +76,7 @@ class LinearMemory:
         self.fails = 0
         self.guard: Callable[[int, int], None] | None = None
         self.probe: GrowProbe | None = None
+        self.refuse: Callable[[], bool] | None = None
         self._fail_next = 0
         self._frames: dict[int, bytearray] = {}
         self._word = _WORDS[word_size]
@@ -105,7 +108,7 @@ class LinearMemory:
         if self._fail_next:
             self._fail_next -= 1
             return True
-        return False
+        return self.refuse is not None and self.refuse()
 
     # Words.
 

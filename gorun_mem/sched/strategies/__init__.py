@@ -14,6 +14,7 @@ _FACTORIES: Final = {
     "random": "RandomWalk",
     "run_to_block": "RunToBlock",
     "timing": "Timing",
+    "replay": "Replay",
 }
 STRATEGIES: Final = tuple(_FACTORIES)
 
@@ -22,11 +23,17 @@ class UnknownStrategy(ValueError):
     """No strategy of that name; the message lists what there is."""
 
 
-def make_strategy(name: str, seed: int) -> Strategy:
+def make_strategy(name: str, seed: int, schedule: str = "") -> Strategy:
     """The strategy called `name`, its choices drawn from `seed`.
+
+    Args:
+        name: one of STRATEGIES.
+        seed: of its choices.
+        schedule: the token that "replay" follows.
 
     Raises:
         UnknownStrategy: there is none of that name.
+        ScheduleError: the token cannot be used.
     """
     if name not in _FACTORIES:
         near = difflib.get_close_matches(name, STRATEGIES, n=1, cutoff=0.3)
@@ -34,6 +41,11 @@ def make_strategy(name: str, seed: int) -> Strategy:
         raise UnknownStrategy(
             f"no strategy {name!r}: {hint}the strategies are {', '.join(STRATEGIES)}"
         )
+    if name == "replay":
+        from gorun_mem.sched.schedule import load
+        from gorun_mem.sched.strategies.replay import Replay
+
+        return Replay(load(schedule))
     module = import_module(f"{__name__}.{name}")
     factory = getattr(module, _FACTORIES[name])
     strategy: Strategy = factory(seed)

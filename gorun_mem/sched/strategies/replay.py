@@ -81,6 +81,8 @@ class Replay:
         Raises:
             Diverged: the tape has none below `n`, and replay is to stop there.
         """
+        if n < 2:
+            return 0
         if self._lost:
             return self._random.randrange(n)
         value = self._take()

@@ -44,6 +44,8 @@ class Transcriber:
 
     def choice(self, n: int) -> int:
         """What the other strategy draws."""
+        if n < 2:
+            return 0
         value = self.inner.choice(n)
         self.tape.append(value)
         self._choices.setdefault(len(self._steps), []).append(("", n, value))
