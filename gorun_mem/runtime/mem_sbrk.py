@@ -70,6 +70,13 @@ class SbrkLayer(OSLayer):
         self._sink = self.brk.sink = self._freelist.sink = sink
         self._note_watchers()
 
+    def _note_watchers(self) -> None:
+        """What was done before anybody watched is not part of the next call's work."""
+        super()._note_watchers()
+        self._cleared_before = self._freelist.cleared_bytes
+        self._grown_before = self.brk.grown_pages
+        self._freelist.search_steps = 0
+
     @property
     def bloc(self) -> int:
         """The runtime's break."""

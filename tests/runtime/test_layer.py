@@ -416,6 +416,26 @@ def test_work_is_charged(start: Any) -> None:
     assert charged[4:] == [("grow", 2)]
 
 
+@pytest.mark.parametrize("name", ["go1.22", "go1.27"])
+def test_late_watchers_get_the_next_calls_work_only(start: Any, name: str) -> None:
+    """Whoever starts to watch after some calls is told of the next call's work, not of theirs."""
+    for faithful in (True, False):
+        calls = on_wasm(start, name, faithful=faithful)
+        at = [calls.alloc(2 * PAGE) for _ in range(4)]
+        calls.free(at[0], 2 * PAGE)
+        calls.alloc(9 * PAGE)  # refused or not, it looked at the list
+        charged: list[Any] = []
+        calls.os.charge = lambda *what, to=charged: to.append(what)
+        calls.free(at[2], PAGE)
+        assert charged == [("clear", PAGE)]
+        calls.os.charge = None
+        calls.free(at[2] + PAGE, PAGE)
+        calls.alloc(9 * PAGE)
+        calls.os.sink = told = Told()
+        calls.free(at[1], PAGE)
+        assert [(a[9], a[10]) for a in told.of("mem_return")] == [(0, PAGE)]
+
+
 def test_reserve_end_is_told(start: Any) -> None:
     """The old layer tells its calls, growths and moves too."""
     calls = on_wasm(start, "go1.19")
