@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
+    from gorun_mem.machine.real_program import FreeOrder, RecordedOrder, as_recorded
     from gorun_mem.machine.run import Run, run, run_on_trio
     from gorun_mem.machine.scenario import Range, Scenario, ScenarioError, scenario
     from gorun_mem.machine.world import MemorySnapshot, World, WorldStatistics
@@ -28,6 +29,7 @@ _HOMES = {
     "DeadlockFound": "machine.outcome",
     "EmulatedFailure": "runtime.errors",
     "Fault": "runtime.errors",
+    "FreeOrder": "machine.real_program",
     "GiB": "runtime.releases",
     "Hang": "runtime.errors",
     "IllegalUse": "runtime.errors",
@@ -38,12 +40,14 @@ _HOMES = {
     "NoProgress": "machine.outcome",
     "Outcome": "machine.outcome",
     "Range": "machine.scenario",
+    "RecordedOrder": "machine.real_program",
     "Run": "machine.run",
     "Scenario": "machine.scenario",
     "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
     "World": "machine.world",
     "WorldStatistics": "machine.world",
+    "as_recorded": "machine.real_program",
     "run": "machine.run",
     "run_on_trio": "machine.run",
     "scenario": "machine.scenario",
@@ -55,6 +59,7 @@ __all__ = [
     "DeadlockFound",
     "EmulatedFailure",
     "Fault",
+    "FreeOrder",
     "GiB",
     "Hang",
     "IllegalUse",
@@ -65,12 +70,14 @@ __all__ = [
     "NoProgress",
     "Outcome",
     "Range",
+    "RecordedOrder",
     "Run",
     "Scenario",
     "ScenarioError",
     "Throw",
     "World",
     "WorldStatistics",
+    "as_recorded",
     "run",
     "run_on_trio",
     "scenario",
