@@ -214,17 +214,17 @@ class SbrkLayer(OSLayer):
         leaked = False
         base = self._freelist.mem_alloc_no_grow((size + align) & mask)
         if base:
-            p = self._trim(base, size, align)
+            p, got = self._trim(base, size, align), size
             self._path = "aligned_freelist"
             leaked = behaviour.leaks_memlock
         else:
-            p, size = self._sbrk_aligned(size, align)
+            p, got = self._sbrk_aligned(size, align)
         self._settle(
-            "sysReserveAlignedSbrk", 0, size, align, "", p, size, p != 0, handed=size, exact=True
+            "sysReserveAlignedSbrk", 0, size, align, "", p, got, p != 0, handed=got, exact=True
         )
         if not leaked:
             await self.memlock.unlock("runtime.sysReserveAlignedSbrk")
-        return p, size
+        return p, got
 
     # Under memlock.
 
