@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
+from gorun_mem.sched.task import Task
 
 
 class Start(Op):
@@ -42,20 +43,24 @@ class Pause(Op):
 
 
 class Compute(Op):
-    """Use the CPU for a time."""
+    """Use the CPU for a time; what follows happens after it."""
 
-    __slots__ = ("_ns",)
+    __slots__ = ("_done", "_ns")
     kind = "compute"
     obj = "cpu"
     reads_only = True
 
     def __init__(self, ns: int) -> None:
         self._ns = ns
+        self._done = False
 
     def step(self, m: MLike) -> object:
-        """Charge the time to the M."""
+        """Charge the time to the M; go on when it has passed."""
+        if self._done:
+            return None
+        self._done = True
         m.sched.charge("compute", self._ns)
-        return None
+        return MORE
 
 
 class Sleep(Op):
@@ -121,15 +126,17 @@ class Join(Op):
 
     Attributes:
         left: Ms that have not ended.
+        abandonable: the M that waits may be cancelled; not any more where its Ms have been.
     """
 
-    __slots__ = ("_waiter", "left")
+    __slots__ = ("_waiter", "abandonable", "left")
     kind = "join"
     obj = "ms"
     reads_only = True
 
     def __init__(self) -> None:
         self.left = 0
+        self.abandonable = True
         self._waiter: MLike | None = None
 
     def begin(self, m: MLike) -> bool:
@@ -140,11 +147,13 @@ class Join(Op):
         return True
 
     def step(self, m: MLike) -> object:
-        """Go on."""
-        return None
+        """Go on, unless one was started meanwhile."""
+        return PARKED if self.left else None
 
     def ended(self) -> None:
         """One of the Ms has ended."""
         self.left -= 1
-        if not self.left and self._waiter is not None:
-            self._waiter.sched.unpark(self._waiter)
+        waiter = self._waiter
+        # One that was cancelled may sleep elsewhere by now.
+        if not self.left and isinstance(waiter, Task) and waiter.op is self:
+            waiter.sched.unpark(waiter)

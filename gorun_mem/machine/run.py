@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import Config, ConfigError
-from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome, RunStopped, Verdict
+from gorun_mem.machine.outcome import (
+    DeadlockFound,
+    NoProgress,
+    Outcome,
+    RunStopped,
+    Verdict,
+    in_words,
+)
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
-from gorun_mem.machine.world import World, WorldStatistics
+from gorun_mem.machine.world import Result, World, WorldStatistics
 from gorun_mem.runtime.errors import Deadlock, EmulatedFailure, Fault, Hang, Throw
+from gorun_mem.sched.engine import STEPS_MAX
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
@@ -48,6 +57,11 @@ class Run:
         return self.world.statistics()
 
     @property
+    def results(self) -> dict[str, Result]:
+        """What the scenario found, by name, in the order in which it said so."""
+        return self.world.results
+
+    @property
     def token(self) -> str:
         """Names the schedule."""
         return schedule_token(self.world.config)
@@ -71,6 +85,7 @@ class _Execution:
         self.scenario = scenario
         self.options = scenario.check(options)
         self.recorder = recorder
+        config = scenario.configured(config, self.options)
         self.world = World(config, recorder=recorder, name=scenario.name)
         self.uncontrolled: tuple[str, ...] = ()
 
@@ -98,22 +113,33 @@ class _Execution:
             strategy=config.strategy,
             granularity=config.granularity,
             seed=config.seed,
-            scenario=self.scenario.name,
+            scenario=self.scenario.label,
             scenario_sha256=self.scenario.sha256,
             options=self.options,
             cost_table_sha256=config.costs.sha256,
             trace_sha256=self.scenario.trace_sha256(self.options),
+            mem_debug=config.mem_debug,
+            faithful=config.faithful,
+            wrong_order=config.wrong_order,
+            steps_max=config.steps_max if config.steps_max != STEPS_MAX else 0,
         )
 
     def end(self, cut: Verdict | None = None) -> Run:
         """Write `run.end`; the run.
 
         Args:
-            cut: "interrupted" or "cancelled" where that ended the run.
+            cut: "interrupted" or "cancelled" where that ended the run, unless it had failed before.
+
+        Raises:
+            LogError: the log cannot be written.
         """
         world = self.world
         error = world.failure
-        verdict = cut or ("internal" if world.internal else _verdict(error))
+        if isinstance(error, LogError):
+            raise error
+        verdict = "internal" if world.internal else _verdict(error)
+        if error is None and cut is not None:
+            verdict = cut
         outcome = Outcome(
             verdict=verdict,
             error=error,
@@ -126,6 +152,13 @@ class _Execution:
         if self.recorder is not None:
             self._write_end(self.recorder, outcome)
         return Run(self.scenario, self.options, world, outcome)
+
+    def give_up(self) -> None:
+        """End the log as well as may be: what drives the run has failed."""
+        try:
+            self.end("cancelled")
+        except LogError:
+            pass
 
     def _write_end(self, recorder: Recorder, outcome: Outcome) -> None:
         world = self.world
@@ -141,6 +174,10 @@ class _Execution:
             token=schedule_token(world.config),
             uncontrolled=bool(outcome.uncontrolled),
             stuck=tuple(str(stuck) for stuck in outcome.stuck),
+            error=in_words(outcome.error, self.scenario.file) if outcome.error else "",
+            failed_m=outcome.failed_m,
+            uncontrolled_at=outcome.uncontrolled,
+            results=world.results,
         )
         recorder.flush()
 
@@ -170,8 +207,9 @@ def run_on_trampoline(
     from gorun_mem.machine.trampoline import drive
 
     execution = _Execution(scenario, config, options or {}, recorder)
+    world = execution.world
     cut: Verdict | None = None
-    with _interrupts() as interrupted, Watchdog(execution.world, watch_s) as watchdog:
+    with _interrupts(world) as interrupted, Watchdog(world, watch_s) as watchdog:
 
         def breathe() -> None:
             if interrupted.is_set():
@@ -179,11 +217,17 @@ def run_on_trampoline(
             _tick(execution, on_breath)
 
         try:
-            drive(execution.world, execution.start(), breathe)
+            drive(world, execution.start(), breathe)
         except KeyboardInterrupt:
             cut = "interrupted"
-        _name_the_loop(execution.world, watchdog)
-    return execution.end(cut)
+        except BaseException:
+            execution.give_up()
+            raise
+        _name_the_loop(world, watchdog)
+    run = execution.end(cut)
+    if cut is None and interrupted.is_set():
+        raise KeyboardInterrupt  # it came when the run was as good as over
+    return run
 
 
 async def run_on_trio(
@@ -199,25 +243,58 @@ async def run_on_trio(
 
     Cancellation goes through once `run.end` is written; so does KeyboardInterrupt.
     """
-    import trio
-
-    from gorun_mem.machine.trio_host import TrioHost
-
     execution = _Execution(scenario, config, options or {}, recorder)
-    with Watchdog(execution.world, watch_s) as watchdog:
-        host = TrioHost(execution.world, lambda: _tick(execution, on_breath))
+    run, cut = await _in_trio(execution, watch_s, on_breath)
+    if cut is not None:
+        raise cut
+    return run
+
+
+async def _in_trio(
+    execution: _Execution, watch_s: float, on_breath: Callable[[World], None] | None
+) -> tuple[Run, BaseException | None]:
+    """The run, and the cancellation or interrupt that cut it short."""
+    from gorun_mem.machine.trio_host import TrioHost, is_cancellation
+
+    world = execution.world
+    cut: BaseException | None = None
+    with Watchdog(world, watch_s) as watchdog:
+        host = TrioHost(world, lambda: _tick(execution, on_breath))
         try:
             await host.run(execution.start())
-        except KeyboardInterrupt:
-            execution.uncontrolled = tuple(host.uncontrolled)
-            return execution.end("interrupted")
-        except (trio.Cancelled, BaseExceptionGroup):
-            execution.uncontrolled = tuple(host.uncontrolled)
-            execution.end("cancelled")
-            raise
+        except BaseException as error:
+            cut = error
         execution.uncontrolled = tuple(host.uncontrolled)
-        _name_the_loop(execution.world, watchdog)
-    return execution.end()
+        _name_the_loop(world, watchdog)
+    if isinstance(world.failure, KeyboardInterrupt):
+        cut = world.failure
+    if cut is None:
+        return execution.end(), None
+    if isinstance(cut, KeyboardInterrupt):
+        return execution.end("interrupted"), cut
+    if not is_cancellation(cut):
+        execution.give_up()
+        raise cut
+    return execution.end("cancelled"), cut
+
+
+async def drive_in_trio(world: World, program: Coroutine[Any, Any, Any]) -> None:
+    """Drive a World that nobody drives, in the trio that is running, until `program` ends.
+
+    Args:
+        world: a World that has not been stopped.
+        program: what its M 0 does.
+
+    Raises:
+        BaseException: what ended the run badly.
+    """
+    from gorun_mem.machine.trio_host import TrioHost
+
+    with Watchdog(world, LIMIT_S) as watchdog:
+        await TrioHost(world, None).run(program)
+        _name_the_loop(world, watchdog)
+    if world.failure is not None:
+        raise world.failure
 
 
 def run(
@@ -244,12 +321,13 @@ def run(
         raise ConfigError(f"no host {host!r}: there are trio and trampoline")
     import trio
 
-    async def in_trio() -> Run:
-        return await run_on_trio(
-            scenario, settings, options, recorder=recorder, watch_s=watch_s, on_breath=on_breath
-        )
-
-    return trio.run(in_trio, restrict_keyboard_interrupt_to_checkpoints=True)
+    execution = _Execution(scenario, settings, options or {}, recorder)
+    ended, cut = trio.run(
+        _in_trio, execution, watch_s, on_breath, restrict_keyboard_interrupt_to_checkpoints=True
+    )
+    if cut is not None and not isinstance(cut, KeyboardInterrupt):
+        raise cut
+    return ended
 
 
 def _verdict(error: BaseException | None) -> Verdict:
@@ -282,7 +360,7 @@ def _tick(execution: _Execution, on_breath: Callable[[World], None] | None) -> N
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
+def _interrupts(world: World) -> Iterator[threading.Event]:
     """Note Ctrl-C in place of raising it at any line; a second one is raised."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -293,6 +371,7 @@ def _interrupts() -> Iterator[threading.Event]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        world.engine.breathe_soon()
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:

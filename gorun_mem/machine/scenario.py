@@ -9,6 +9,9 @@
 The options are the keyword-only parameters: their type, default and description are what the
 command line offers as `--set rounds=50`. The decorated name is a `Scenario`; it can be awaited with
 a World, run from synchronous code, and used as a script.
+
+Where the settings of the World follow from the options, as with a recording that names its release,
+`@scenario(configure=function)` gives a function that adapts them before the World is made.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import runpy
 import sys
 import typing
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -108,20 +111,30 @@ class Range:
     high: float | None = None
 
 
+Configure = Callable[[Config, Mapping[str, Any]], Config]
+"""Settings and complete options to the settings that the World is made with."""
+
+
 class Scenario:
     """A scenario: what to run, with which options, under which settings by default.
 
     Args:
         function: the async function.
         defaults: settings of `Config` that the scenario asks for.
+        configure: adapts the settings to the options of a run; None leaves them.
 
     Attributes:
         name: the function's name.
         options: its options by name.
+        label: what the log and a command line call it: the name, or the path it was loaded from.
+        file: the script's file.
     """
 
     def __init__(
-        self, function: Callable[..., Coroutine[Any, Any, None]], defaults: Config
+        self,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        defaults: Config,
+        configure: Configure | None = None,
     ) -> None:
         if not inspect.iscoroutinefunction(function):
             raise ScenarioError(
@@ -130,7 +143,10 @@ class Scenario:
             )
         self.function = function
         self.name = function.__name__
+        self.label = self.name
+        self.file = function.__code__.co_filename
         self.defaults = defaults
+        self._configure = configure
         self.options = _options_of(function)
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -140,8 +156,26 @@ class Scenario:
         return f"<Scenario {self.name}>"
 
     def __call__(self, world: World, **options: Any) -> Coroutine[Any, Any, None]:
-        """The scenario's coroutine on `world`, to be awaited."""
-        return self.program(world, **self.check(options))
+        """The scenario's coroutine on `world`, to be awaited.
+
+        By an M of a run it is a part of that run. By other code that trio runs, such as a test, the
+        World is driven meanwhile, and what ends it badly is raised.
+
+        Raises:
+            ScenarioError: an option is wrong, or the World was made with other settings than the
+                options want.
+        """
+        complete = self.check(options)
+        self._check_settings(world.config, complete)
+        return self._awaited(world, complete)
+
+    async def _awaited(self, world: World, options: dict[str, Any]) -> None:
+        if world.hosted:
+            await self.program(world, **options)
+            return
+        from gorun_mem.machine.run import drive_in_trio
+
+        await drive_in_trio(world, self.program(world, **options))
 
     def program(self, world: World, **options: Any) -> Coroutine[Any, Any, None]:
         """The function itself; `options` are complete and checked."""
@@ -165,6 +199,27 @@ class Scenario:
     def config(self, **changes: Any) -> Config:
         """The settings it runs with; a change of None changes nothing."""
         return self.defaults.but(**changes)
+
+    def configured(self, config: Config, options: Mapping[str, Any]) -> Config:
+        """`config` as these options, which are complete, want it.
+
+        Raises:
+            ScenarioError: the two do not go together.
+        """
+        return config if self._configure is None else self._configure(config, options)
+
+    def _check_settings(self, config: Config, options: Mapping[str, Any]) -> None:
+        """Refuse a World that was made with other settings than these options want."""
+        wanted = self.configured(config, options)
+        differ = [
+            f"{field.name}={getattr(wanted, field.name)!r}"
+            for field in fields(Config)
+            if getattr(wanted, field.name) != getattr(config, field.name)
+        ]
+        if differ:
+            raise ScenarioError(
+                f"{self.name} with these options needs a World whose Config has {', '.join(differ)}"
+            )
 
     def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """`options` converted, with defaults for those not given.
@@ -201,16 +256,20 @@ class Scenario:
         runpy.run_module("gorun_mem", run_name="__main__", alter_sys=True)
 
 
-def scenario(**settings: Any) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Scenario]:
+def scenario(
+    *, configure: Configure | None = None, **settings: Any
+) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Scenario]:
     """Make an async function a scenario.
 
     Args:
+        configure: called with the settings of a run and its complete options before the World is
+            made; what it returns are the settings.
         settings: fields of `Config` that it asks for, such as ms=4 or release="go1.24.3".
     """
     defaults = Config(**settings)
 
     def decorate(function: Callable[..., Coroutine[Any, Any, None]]) -> Scenario:
-        return Scenario(function, defaults)
+        return Scenario(function, defaults, configure)
 
     return decorate
 

@@ -7,9 +7,11 @@ awaits trio cannot run here.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gorun_mem.machine.outcome import DeadlockFound, NoProgress, RunStopped
+from gorun_mem.machine.outcome import NoProgress, RunStopped
+from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.engine import Breath, StepsExceeded
 
@@ -25,13 +27,14 @@ class ForeignAwait(Exception):
 
 
 def where(coro: Any) -> str:
-    """The innermost line of ours that `coro` stands at, as "file:line"."""
+    """The innermost line that `coro` stands at in neither trio nor this package: "file:line"."""
     place = ""
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
         if frame is None:
             break
-        if "/trio/" not in frame.f_code.co_filename:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in ("trio", "gorun_mem") or not place:
             place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return place
@@ -48,20 +51,20 @@ def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -
         breathe: called now and then.
     """
     coros: dict[int, Coro] = {0: main}
-    engine = world.engine
-    engine.add(world.main)
-    task: M | None = world.main
+    task: M | None = world.start()
     try:
         while task is not None:
             _resume(world, task, coros)
             if world.failure is not None or 0 not in coros:
                 return
             task = _next(world, breathe)
+    except LoopWithoutAwait as error:  # it had just come out of the loop
+        world.failed(world.main, error)
     finally:
         if coros:
             world.stop()
         for coro in coros.values():
-            _stop(coro)
+            unwind(coro)
 
 
 def _resume(world: World, m: M, coros: dict[int, Coro]) -> None:
@@ -76,7 +79,9 @@ def _resume(world: World, m: M, coros: dict[int, Coro]) -> None:
     except StopIteration:
         del coros[m.id]
         world.ended(m)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         coros.pop(m.id, None)
         world.failed(m, error)
     else:
@@ -103,7 +108,7 @@ def _next(world: World, breathe: Callable[[], None] | None) -> M | None:
             world.step_failed(error)
             return None
         if task is None:
-            world.failed(world.main, DeadlockFound("no M can go on"))
+            world.deadlocked()
         return task  # type: ignore[no-any-return]
 
 
@@ -114,11 +119,10 @@ def _foreign(m: M, coro: Coro) -> str:
     )
 
 
-def _stop(coro: Coro) -> None:
-    """Unwind a coroutine that is not to run again; what it does meanwhile does not count."""
-    try:
-        coro.throw(RunStopped())
-    except BaseException:
-        pass
-    finally:
-        coro.close()
+def unwind(coro: Coro) -> None:
+    """End a coroutine that is not to run again; what it does meanwhile does not count."""
+    for end in (partial(coro.throw, RunStopped()), coro.close):
+        try:
+            end()
+        except BaseException:
+            pass

@@ -13,22 +13,26 @@ An M may await trio itself. Then it is away: the engine goes on with the others,
 awaited has come its coroutine runs at once, up to its next operation. Such a run is uncontrolled.
 
 Cancellation of one M is delivered only where it neither holds nor waits for a runtime lock; at the
-gate it is otherwise ignored, and found again at the M's next operation. Cancellation of the run
-stops the engine: every M at the gate gets `RunStopped`, no M makes another step.
+gate it is otherwise ignored, and found again at the M's next operation. An M that awaits trio while
+it holds a lock is shielded meanwhile, from timeouts of its own too. Cancellation of the run stops
+the engine at once: every M at the gate gets `RunStopped`, no M makes another step.
+
+Rejected: trio's own locks and events between the Ms (its order, not the engine's), and a scheduler
+task that hands out turns (two switches where one will do).
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import outcome
 import trio
+from trio.lowlevel import Abort, checkpoint_if_cancelled, reschedule, wait_task_rescheduled
 
-from gorun_mem.machine.outcome import DeadlockFound, NoProgress, RunStopped
-from gorun_mem.machine.trampoline import where
+from gorun_mem.machine.outcome import NoProgress, RunStopped
+from gorun_mem.machine.trampoline import unwind, where
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.engine import Breath, StepsExceeded
 
@@ -38,8 +42,10 @@ if TYPE_CHECKING:
 
 Coro = Coroutine[Any, Any, Any]
 
-FLUSH_S = 0.5
+FLUSH_S: Final = 0.5
 """How often the log is flushed while Ms are away, in seconds."""
+REFUSALS_MAX: Final = 100
+"""How many operations an M may try when the run has stopped, before it is closed by force."""
 
 
 @types.coroutine
@@ -48,27 +54,67 @@ def _relay(trap: Any) -> Generator[Any, Any, Any]:
     return (yield trap)
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Whether `error` is Cancelled, or a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)
+
+
+class _Seat:
+    """An M's place on this host.
+
+    Attributes:
+        scope: cancelled when the nursery of Ms that it was started in is.
+        shield: what shields it while it awaits trio under a lock.
+        task: its trio task, None until it has begun.
+        waits: it waits at the gate.
+    """
+
+    __slots__ = ("_host", "m", "scope", "shield", "task", "waits")
+
+    def __init__(self, host: TrioHost, m: M) -> None:
+        self._host = host
+        self.m = m
+        self.scope = trio.CancelScope()
+        self.shield: trio.CancelScope | None = None
+        self.task: trio.lowlevel.Task | None = None
+        self.waits = False
+
+    def abort(self, raise_cancel: Callable[[], None]) -> Abort:
+        """Give up waiting at the gate, where that may be."""
+        m, host = self.m, self._host
+        if host.stopping or m.locks or (m.op is not None and not m.op.abandonable):
+            return Abort.FAILED
+        self.waits = False
+        host.engine.withdraw(m)
+        return Abort.SUCCEEDED
+
+
 class TrioHost:
     """Runs one World in trio.
 
     Args:
         world: whose Ms.
-        breathe: called now and then.
+        breathe: called now and then; what it raises ends the run and goes through.
 
     Attributes:
-        uncontrolled: where an M awaited trio itself, as "file:line", in order of first use.
+        engine: the World's.
+        stopping: no M makes another step.
+        uncontrolled: where an M awaited trio itself or was cancelled, as "file:line", in order of
+            first use.
     """
 
     def __init__(self, world: World, breathe: Callable[[], None] | None = None) -> None:
         self._world = world
-        self._engine = world.engine
+        self.engine = world.engine
         self._breathe = breathe
-        self._gated: dict[int, trio.lowlevel.Task] = {}
-        self._started: set[int] = {0}
+        self._seats: dict[int, _Seat] = {}
         self._nursery: trio.Nursery
-        self._done = trio.Event()
-        self._stopping = False
+        self.stopping = False
+        self._cut = False
         self._breathing = False
+        self._breath_error: BaseException | None = None
         self.uncontrolled: dict[str, None] = {}
 
     async def run(self, main: Coro) -> None:
@@ -77,67 +123,100 @@ class TrioHost:
         What failed is in `world.failure`. Cancelled and KeyboardInterrupt go through, after every M
         was unwound.
         """
-        self._engine.add(self._world.main)
-        interrupted = False
+        world = self._world
+        world.start()
+        world.canceller = self._cancel
+        interrupt: KeyboardInterrupt | None = None
         try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                nursery.start_soon(self._flush_now_and_then)
-                nursery.start_soon(self._run_m, self._world.main, main)
+            async with trio.open_nursery() as self._nursery:
+                if self._breathe is not None:
+                    self._nursery.start_soon(self._flush_now_and_then)
+                self._nursery.start_soon(self._run_m, world.main, main)
                 try:
-                    await self._done.wait()
-                except KeyboardInterrupt:
-                    interrupted = True
-                finally:
-                    self._stop()
+                    await wait_task_rescheduled(self._cut_short)
+                except KeyboardInterrupt as error:
+                    interrupt = error
+        except BaseExceptionGroup as group:
+            if group.subgroup(KeyboardInterrupt) is None:
+                raise
+            interrupt = KeyboardInterrupt()  # it came while the Ms were being unwound
         finally:
+            world.canceller = None
             main.close()
-        if interrupted:
-            raise KeyboardInterrupt
+        if self._breath_error is not None:
+            raise self._breath_error
+        if interrupt is not None:
+            raise interrupt
 
-    def _stop(self) -> None:
-        """No M makes another step."""
-        if self._stopping:
+    def _cut_short(self, raise_cancel: Callable[[], None]) -> Abort:
+        """The run is cancelled or interrupted, or it has ended; stop at this very moment."""
+        if self._cut:  # `stop` cancels the nursery, which asks here again
+            return Abort.FAILED
+        self._cut = True
+        self.stop()
+        return Abort.SUCCEEDED
+
+    def stop(self) -> None:
+        """No M makes another step; unwind all."""
+        if self.stopping:
             return
-        if self._engine.alive:
+        if self.engine.alive:
             self._world.stop()
-        self._stopping = True
+        self.stopping = True
         self._nursery.cancel_scope.cancel()
-        for task in self._gated.values():
-            trio.lowlevel.reschedule(task, outcome.Error(RunStopped()))
-        self._gated.clear()
+        for seat in self._seats.values():
+            if seat.shield is not None:
+                seat.shield.shield = False
+            if seat.waits:
+                seat.waits = False
+                reschedule(seat.task, outcome.Error(RunStopped()))  # type: ignore[arg-type]
 
     async def _flush_now_and_then(self) -> None:
-        while True:
+        while not self.stopping:
             await trio.sleep(FLUSH_S)
-            if self._breathe is not None:
-                self._breathe()
+            self._call_breathe()
+
+    def _call_breathe(self) -> None:
+        """Flush the log, show progress; a failure of that is none of an M's."""
+        if self._breathe is None:
+            return
+        try:
+            self._breathe()
+        except BaseException as error:
+            self._breath_error = error
+            self.stop()
 
     # One M.
 
     async def _run_m(self, m: M, coro: Coro | None) -> None:
         """The trio task of an M: resume its coroutine, take its operations to the gate."""
-        try:
-            await self._drive(m, self._world.begin(m) if coro is None else coro)
-        except RunStopped:
+        seat = self._seat(m)
+        seat.task = trio.lowlevel.current_task()
+        with seat.scope:
+            try:
+                await self._drive(seat, self._world.begin(m) if coro is None else coro)
+            except BaseException as error:
+                if is_cancellation(error):
+                    if not seat.scope.cancel_called:
+                        self.stop()  # what an M's own scopes do not take is meant for the run
+                    raise
+                if not self.stopping:
+                    self._fail(m, error)
+            finally:
+                del self._seats[m.id]
+        if self.stopping:
             return
-        except trio.Cancelled:
-            # What an M's own scopes do not take is a cancellation of the run.
-            self._stop()
-            raise
-        except BaseException as error:
-            self._fail(m, error)
-            return
+        self._world.ended(m)
         if m.id == 0:
-            self._done.set()
-        if not self._stopping:
-            self._world.ended(m)
+            self.stop()
+        else:
             await self._go_on(m)
 
-    async def _drive(self, m: M, coro: Coro) -> None:
+    async def _drive(self, seat: _Seat, coro: Coro) -> None:
         """Resume `coro` until it ends, with what each of its awaits comes to."""
         value: Any = None
         error: BaseException | None = None
+        refusals = 0
         while True:
             try:
                 trap = coro.send(value) if error is None else coro.throw(error)
@@ -146,71 +225,78 @@ class TrioHost:
             value = error = None
             try:
                 if isinstance(trap, Op):
-                    value = await self._perform(m, trap)
+                    value = await self._perform(seat, trap)
                 else:
-                    value = await self._await_trio(m, coro, trap)
+                    value = await self._await_trio(seat, coro, trap)
             except BaseException as raised:
                 error = raised
+                if isinstance(raised, trio.Cancelled):
+                    self.uncontrolled.setdefault(where(coro))
+                elif isinstance(raised, RunStopped):
+                    refusals += 1
+                    if refusals > REFUSALS_MAX:
+                        unwind(coro)
+                        return
 
-    async def _perform(self, m: M, op: Op) -> Any:
+    async def _perform(self, seat: _Seat, op: Op) -> Any:
         """Submit `op`, and wait at the gate until it is through."""
-        self._check_running()
-        if not m.locks and trio.current_effective_deadline() == -inf:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        engine = self._engine
+        if self.stopping:
+            raise RunStopped
+        m = seat.m
+        if not m.locks and op.abandonable:
+            await checkpoint_if_cancelled()
+        engine = self.engine
         engine.submit(m, op)
         if engine.running is None and not self._breathing:
-            if await self._go_on(m):
+            try:
+                goes_on = self._advance(m)
+            except Breath:
+                await self._take_breath()
+                goes_on = await self._go_on(m)
+            if goes_on:
                 return m.result
-            self._check_running()
-        await self._wait_at_gate(m)
-        follower = engine.follower
-        if follower is not None:
-            follower.m = m.id
+            if self.stopping:
+                raise RunStopped
+        seat.waits = True
+        await wait_task_rescheduled(seat.abort)
+        if engine.current is not m:
+            engine.switch_to(m)
         return m.result
 
-    def _check_running(self) -> None:
-        """No M makes another step once the run is stopped."""
-        if self._stopping:
-            raise RunStopped
-
-    async def _wait_at_gate(self, m: M) -> None:
-        self._gated[m.id] = trio.lowlevel.current_task()
-
-        def abort(raise_cancel: Callable[[], None]) -> trio.lowlevel.Abort:
-            if m.locks or (m.op is not None and not m.op.abandonable):
-                return trio.lowlevel.Abort.FAILED
-            del self._gated[m.id]
-            self._engine.withdraw(m)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        try:
-            await trio.lowlevel.wait_task_rescheduled(abort)
-        except trio.Cancelled:
-            if not self._stopping:
-                self._engine.come_back(m)
-            raise
-
-    async def _await_trio(self, m: M, coro: Coro, trap: Any) -> Any:
-        """Let `m` await trio itself while the others go on."""
+    async def _await_trio(self, seat: _Seat, coro: Coro, trap: Any) -> Any:
+        """Let an M await trio itself while the others go on."""
         self.uncontrolled.setdefault(where(coro))
-        engine = self._engine
+        m, engine = seat.m, self.engine
         was_running = engine.running is m
-        engine.leave(m)
-        if was_running and not self._stopping:
-            self._dispatch_unless_busy()
+        if not self.stopping:
+            engine.leave(m)
+            if was_running:
+                self._dispatch()
         try:
+            if m.locks and not self.stopping:
+                with trio.CancelScope(shield=True) as seat.shield:
+                    return await _relay(trap)
             return await _relay(trap)
         finally:
-            if not self._stopping:
+            seat.shield = None
+            if not self.stopping:
                 engine.come_back(m)
+
+    def _cancel(self, m: M) -> None:
+        """The nursery of Ms that `m` was started in is cancelled: so is `m`, where it may be."""
+        self._seat(m).scope.cancel()
+
+    def _seat(self, m: M) -> _Seat:
+        seat = self._seats.get(m.id)
+        if seat is None:
+            seat = self._seats[m.id] = _Seat(self, m)
+        return seat
 
     # The engine.
 
     async def _go_on(self, m: M) -> bool:
         """Advance until an M can be resumed, and resume it unless it is `m`; whether it is."""
-        engine = self._engine
-        while engine.running is None and not self._stopping and not self._breathing:
+        while self.engine.running is None and not self.stopping and not self._breathing:
             try:
                 return self._advance(m)
             except Breath:
@@ -221,16 +307,14 @@ class TrioHost:
         """Let trio see to deadlines and signals; who comes back meanwhile waits at the gate."""
         self._breathing = True
         try:
-            if self._breathe is not None:
-                self._breathe()
+            self._call_breathe()
             await trio.lowlevel.cancel_shielded_checkpoint()
         finally:
             self._breathing = False
 
-    def _dispatch_unless_busy(self) -> None:
+    def _dispatch(self) -> None:
         """As `_go_on`, for where nothing may be awaited."""
-        engine = self._engine
-        while engine.running is None and not self._stopping and not self._breathing:
+        while self.engine.running is None and not self.stopping and not self._breathing:
             try:
                 self._advance(None)
                 return
@@ -244,42 +328,33 @@ class TrioHost:
             Breath: it is time for one.
         """
         try:
-            task: Any = self._engine.advance()
+            task: Any = self.engine.advance()
         except Breath:
             raise
-        except Exception as error:
-            self._engine_failed(error)
+        except StepsExceeded as error:
+            self._fail(self._world.main, NoProgress(str(error)))
             return False
-        if task is None:
-            self._nobody()
-        elif task is m:
-            return True
-        else:
+        except Exception as error:
+            self._world.step_failed(error)
+            self.stop()
+            return False
+        if task is m:
+            return task is not None
+        if task is not None:
             self._resume(task)
+        elif self.engine.is_stuck:
+            self._world.deadlocked()
+            self.stop()
         return False
 
     def _resume(self, m: M) -> None:
-        if m.id in self._started:
-            trio.lowlevel.reschedule(self._gated.pop(m.id))
+        seat = self._seats.get(m.id)
+        if seat is None or seat.task is None:
+            self._nursery.start_soon(self._run_m, m, None, name=f"M{m.id} {m.name}")
         else:
-            self._started.add(m.id)
-            self._nursery.start_soon(self._run_m, m, None)
-
-    def _nobody(self) -> None:
-        if self._engine.is_stuck:
-            self._fail(self._world.main, DeadlockFound("no M can go on"))
-
-    def _engine_failed(self, error: Exception) -> None:
-        if isinstance(error, StepsExceeded):
-            self._fail(self._world.main, NoProgress(str(error)))
-            return
-        self._world.step_failed(error)
-        self._end()
+            seat.waits = False
+            reschedule(seat.task)
 
     def _fail(self, m: M, error: BaseException) -> None:
         self._world.failed(m, error)
-        self._end()
-
-    def _end(self) -> None:
-        self._done.set()
-        self._stop()
+        self.stop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 LIMIT_S: Final = 5.0
-_OWN: Final = ("/gorun_mem/machine/", "/gorun_mem/sched/", "/trio/", "/gorun_mem/runtime/")
+_LOOKS: Final = 8
+"""How often it looks within the limit."""
+_HOSTS: Final = ("gorun_mem.machine.trampoline", "gorun_mem.machine.trio_host")
 
 
-class LoopWithoutAwait(Exception):
-    """An M kept running without awaiting anything.
+class LoopWithoutAwait(BaseException):
+    """An M kept running without awaiting anything; no Exception, which its loop may catch.
 
     Raised by the watchdog with no arguments; `Watchdog.finding` has the words.
     """
@@ -65,16 +68,17 @@ class Watchdog:
     def _watch(self) -> None:
         engine = self._world.engine
         seen: tuple[object, int] = (None, -1)
-        while not self._end.wait(self._limit_s / 2):
+        since = time.monotonic()
+        while not self._end.wait(self._limit_s / _LOOKS):
             now = (engine.running, engine.steps)
-            if engine.running is not None and now == seen:
-                self._report(engine.running)
-                return
-            seen = now
+            if engine.running is None or now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since >= self._limit_s:
+                self._report(engine.current)
+                seen = (None, -1)  # it may catch what is raised: look again
 
     def _report(self, m: Any) -> None:
-        frame = sys._current_frames().get(self._thread_id)
-        place = _place(frame)
+        place = _place(sys._current_frames().get(self._thread_id))
         if place is None:
             return
         self.finding = (
@@ -87,14 +91,13 @@ class Watchdog:
 
 
 def _place(frame: FrameType | None) -> str | None:
-    """The innermost line outside this package, as "file:line"; None where the host itself runs."""
+    """The innermost line outside this package, as "file:line"; None where no M runs."""
+    place = None
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not any(own in name.replace("\\", "/") for own in _OWN):
-            if name.endswith(("/threading.py", "/selectors.py")):
-                return None
-            return f"{name}:{frame.f_lineno}"
-        if "/trio/" in name.replace("\\", "/"):
-            return None
+        module = frame.f_globals.get("__name__", "")
+        if module in _HOSTS:
+            return place
+        if place is None and not module.startswith("gorun_mem."):
+            place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return None

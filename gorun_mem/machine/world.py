@@ -9,30 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import MS_MAX, Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Join, Start
 from gorun_mem.machine.outcome import DeadlockFound, Stuck
 from gorun_mem.runtime.boot import Runtime, boot
-from gorun_mem.runtime.errors import EmulatedFailure, Throw
+from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
+from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.releases import WASM_PAGE
 from gorun_mem.sched.engine import Engine
 from gorun_mem.sched.strategies import make_strategy
-from gorun_mem.sched.task import State
+from gorun_mem.sched.task import State, Task
 from gorun_mem.sched.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import LockStatistics, Mutex
+    from gorun_mem.runtime.mutex import Holder, LockStatistics, Mutex, Waiter
 
 Program = Callable[..., Coroutine[Any, Any, Any]]
 """What an M does: an async function whose first argument is the M."""
 
+Result = bool | int | float | str
+"""What a scenario may say that it found."""
+
 MEMLOCK: Final = "memlock"
+HEAP_LOCK: Final = "mheap"
+"""The name of mheap.lock, and of its rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +148,52 @@ class Nursery:
         traceback: TracebackType | None,
     ) -> None:
         if error is None:
-            await self._join
+            if not self._world.hosted:
+                from gorun_mem.machine.run import drive_in_trio
+
+                await drive_in_trio(self._world, self._joined())
+                return
+            try:
+                await self._join
+            except BaseException as cut:
+                await self._cancel_ms(cut)
+                raise
+        else:
+            await self._cancel_ms(error)
+
+    async def _joined(self) -> None:
+        await self._join
+
+    async def _cancel_ms(self, error: BaseException) -> None:
+        """Where `error` cancels the M that is in the block, cancel its Ms too; wait for them.
+
+        Any other error ends the block at once, and with it the run unless the M handles it.
+        """
+        world = self._world
+        if world.canceller is None or world.stopped or isinstance(error, Exception):
+            return
+        for m in self.ms:
+            if m.state is not State.DONE:
+                world.canceller(m)
+        self._join.abandonable = False
+        await self._join
 
 
 class World:
     """One emulated runtime with several Ms.
 
     Args:
-        config: its settings; the defaults if None.
+        config: its settings; the defaults if None. Many Worlds of one kind share a `Resolved`.
         recorder: who logs what happens; nobody if None.
         name: of what runs in it, for people.
+        engine: decides who goes next; one that the settings ask for if None.
 
     Attributes:
         ms: how many Ms the scenario is asked to start.
         runtime: memory, OS layer, mem.go and the heap.
         memlock: the mutex around the OS layer.
         engine: decides who goes next.
+        results: what the scenario found, by name.
 
     Raises:
         ConfigError: a setting is out of range, or two do not go together.
@@ -164,21 +202,29 @@ class World:
     """
 
     def __init__(
-        self, config: Config | None = None, *, recorder: Recorder | None = None, name: str = "world"
+        self,
+        config: Config | Resolved | None = None,
+        *,
+        recorder: Recorder | None = None,
+        name: str = "world",
+        engine: Engine | None = None,
     ) -> None:
-        self.settings: Resolved = resolve(config or Config())
+        self.settings: Resolved = (
+            config if isinstance(config, Resolved) else resolve(config or Config())
+        )
         self.config = self.settings.config
         self.ms = self.config.ms
         self.recorder = recorder
-        self.engine = _make_engine(self.config)
-        self.memlock = self._make_mutex(MEMLOCK)
-        self.runtime = self._boot()
-        self.mutexes: dict[str, Mutex] = {MEMLOCK: self.memlock}
+        self.engine = engine or _make_engine(self.config)
+        self.results: dict[str, Result] = {}
+        self._mutexes: dict[str, Mutex] = {}
         self.failure: BaseException | None = None
         self.failed_m = 0
         self.stuck_at_end: tuple[Stuck, ...] = ()
         self.stopped = False
         self.internal = False
+        self._hosted = False
+        self.canceller: Callable[[M], None] | None = None
         self.main = M(self, 0, name)
         self._programs: dict[int, tuple[Program, tuple[Any, ...], Join]] = {}
         self._starters: dict[int, int] = {}
@@ -194,7 +240,25 @@ class World:
             f"{self.settings.mutex} {self.engine!r}>"
         )
 
-    # What scenarios use.
+    # What scenarios use. The runtime is booted when it is first asked for: a search makes thousands
+    # of Worlds, and many of what it explores never touch the memory.
+
+    @cached_property
+    def memlock(self) -> Mutex:
+        """The mutex around the OS layer."""
+        lock = self._mutexes[MEMLOCK] = self._make_mutex(MEMLOCK)
+        return lock
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Memory, OS layer, mem.go and the heap."""
+        return self._boot()
+
+    @property
+    def mutexes(self) -> dict[str, Mutex]:
+        """Every lock by name, the runtime's own first."""
+        assert self.runtime is not None  # boots it, which makes its locks
+        return self._mutexes
 
     def open_ms(self) -> Nursery:
         """A nursery of Ms, for `async with`; its end waits until all have ended."""
@@ -202,21 +266,68 @@ class World:
 
     def mutex(self, name: str) -> Mutex:
         """The runtime mutex called `name`, made at the first call, of the World's algorithm."""
-        if name not in self.mutexes:
-            self.mutexes[name] = self._make_mutex(name)
-        return self.mutexes[name]
+        if name not in self._mutexes:
+            if name in (MEMLOCK, HEAP_LOCK):
+                return self.mutexes[name]
+            self._mutexes[name] = self._make_mutex(name)
+        return self._mutexes[name]
 
-    def check(self) -> None:
-        """Check the free list as memCheck does, and that nothing is both free and handed out.
+    def result(self, name: str, value: Result) -> None:
+        """Say what the scenario found, for the summary and `run --json`.
+
+        Args:
+            name: what it is, in words, such as "pages before".
+            value: what follows from settings and schedule alone, so that a run repeats it.
+        """
+        self.results[name] = value
+
+    def aside(self, program: Program, **changes: Any) -> World:
+        """Run a program in another World, at once, unlogged and in no time, to compare with.
+
+        Args:
+            program: an async function that takes the other World.
+            changes: settings in which it differs from this one.
+
+        Returns:
+            The other World as the run left it.
 
         Raises:
-            Throw: what memCheck would throw, or "gorun_mem: free block is handed out".
+            Exception: what ended the program.
+        """
+        from gorun_mem.machine.trampoline import drive
+
+        other = World(self.config.but(**changes), name=getattr(program, "__name__", "aside"))
+        drive(other, program(other))
+        if other.failure is not None:
+            raise other.failure
+        return other
+
+    def check(self) -> None:
+        """Check the free list as memCheck does, and who has which memory.
+
+        Raises:
+            Throw: what memCheck would throw, "gorun_mem: free block is handed out", or
+                "gorun_mem: program data is handed out".
         """
         os = self.runtime.os
-        if os.freelist is None:
-            return
-        os.freelist.check()
+        if os.freelist is not None:
+            os.freelist.check()
         if os.ledger is None:
+            return
+        for low, high, tenure in os.ledger.overlapping(0, self.runtime.data_end):
+            if tenure.live:
+                raise Throw(
+                    "gorun_mem: program data is handed out",
+                    f"[{low:#x}, {high:#x}) is {tenure}, and the program's data ends at "
+                    f"{self.runtime.data_end:#x}",
+                    addr=low,
+                    size=high - low,
+                )
+        self._check_free_is_unowned()
+
+    def _check_free_is_unowned(self) -> None:
+        os = self.runtime.os
+        if os.freelist is None or os.ledger is None:
             return
         for addr, size in os.freelist.blocks():
             for low, high, tenure in os.ledger.overlapping(addr, addr + size):
@@ -264,6 +375,25 @@ class World:
 
     # What hosts use.
 
+    @property
+    def hosted(self) -> bool:
+        """Whether somebody drives the Ms."""
+        return self._hosted and not self.stopped
+
+    def start(self) -> M:
+        """A host begins to drive: M 0, whose coroutine runs first.
+
+        Raises:
+            IllegalUse: the World has been stopped.
+        """
+        if self.stopped:
+            raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
+        if self.main.state is State.DONE:
+            self.main = M(self, 0, self.main.name)
+        self._hosted = True
+        self.engine.start(self.main)
+        return self.main
+
     def begin(self, m: M) -> Coroutine[Any, Any, Any]:
         """The coroutine of an M whose first operation is through."""
         program, args, _ = self._programs[m.id]
@@ -275,6 +405,7 @@ class World:
         """The coroutine of `m` has come to its end."""
         self.engine.exit(m)
         if m.id == 0:
+            self._hosted = False
             return
         if self.recorder is not None:
             self.recorder.m_exit(m.id)
@@ -283,53 +414,78 @@ class World:
 
     def failed(self, m: M, error: BaseException) -> None:
         """The program or a step of `m` raised `error`: the run ends; the first failure counts."""
-        if self.failure is not None:
+        if isinstance(error, DeadlockFound):
+            self.deadlocked()
+        elif not self.stopped:
+            self.failure = error
+            self.failed_m = m.id
+            self.stop()
+
+    def deadlocked(self) -> None:
+        """No M can go on and none is away: the run ends."""
+        if self.stopped:
             return
-        self.failure = error
-        self.failed_m = m.id
-        self.stop()
-        if self.recorder is not None and isinstance(error, DeadlockFound):
+        self.stop(everybody=True)
+        who = tuple(str(stuck) for stuck in self.stuck_at_end)
+        self.failure = DeadlockFound(f"no M can go on: {'; '.join(who)}")
+        if self.recorder is not None:
             self.recorder.m = 0
-            who = tuple(str(stuck) for stuck in self.stuck_at_end)
-            locks = ", ".join(name for name, lock in self.mutexes.items() if lock.waiters)
+            locks = ", ".join(name for name, lock in self._mutexes.items() if lock.waiters)
             self.recorder.deadlock_found("deadlock", locks, who)
 
     def step_failed(self, error: Exception) -> None:
         """A step of the current M raised `error`; one that no emulated program raises is ours."""
         current: Any = self.engine.current
-        if not isinstance(error, EmulatedFailure):
+        if not isinstance(error, EmulatedFailure | LogError):
             self.internal = True
         self.failed(current if current is not None else self.main, error)
 
-    def stop(self) -> None:
-        """No M makes another step: note who holds and who waits, for the report."""
-        if not self.stopped:
-            self.stopped = True
-            self.stuck_at_end = self._find_stuck()
+    def stop(self, *, everybody: bool = False) -> None:
+        """No M makes another step, and nothing more is logged of what they do while they unwind.
 
-    def _find_stuck(self) -> tuple[Stuck, ...]:
-        """Every M that has not ended and waits, or holds a lock."""
-        found = []
-        for task in self.engine.tasks:
-            holds = tuple(lock.name for lock in task.go.held)
-            if task.state is State.DONE or (task.state is not State.PARKED and not holds):
-                continue
-            if task.id == 0:
-                continue
-            found.append(self._stuck(task, holds))
-        return tuple(found)
+        Args:
+            everybody: note for the report who sleeps, and not only who holds or waits for a lock.
+        """
+        if self.stopped:
+            return
+        self.stopped = True
+        self.stuck_at_end = self._find_stuck(everybody)
+        self.engine.follower = None
+        for mutex in self._mutexes.values():
+            mutex.sink = None
+        if "runtime" in self.__dict__:
+            self.runtime.os.sink = None
 
-    def _stuck(self, task: Any, holds: tuple[str, ...]) -> Stuck:
-        op = task.op
-        waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
-        mutex = getattr(op, "mutex", None)
-        held_by = ""
-        if mutex is not None:
-            waits_for = f"acquire {mutex.name}"
-            holder = mutex.holder
-            if holder is not None:
-                held_by = f"M{holder.m} in {holder.site} since {holder.since_ns:,} ns"
-        return Stuck(task.id, task.name, waits_for, task.since_ns, held_by, holds)
+    def _find_stuck(self, everybody: bool) -> tuple[Stuck, ...]:
+        """Every M that has not ended and holds a lock, or waits for one, or sleeps."""
+        waits: dict[int, tuple[Mutex, Waiter]] = {}
+        holds: dict[int, list[str]] = {}
+        for mutex in self._mutexes.values():
+            waits |= {waiter.m: (mutex, waiter) for waiter in mutex.waiters}
+            for holder in _holders(mutex):
+                holds.setdefault(holder.m, []).append(mutex.name)
+        return tuple(
+            self._stuck(task, waits.get(task.id), tuple(holds.get(task.id, ())))
+            for task in self.engine.tasks
+            if task.state is not State.DONE
+            and not isinstance(task.op, Join)
+            and (task.id in waits or task.id in holds or (everybody and task.state is State.PARKED))
+        )
+
+    def _stuck(
+        self, task: Task, wait: tuple[Mutex, Waiter] | None, holds: tuple[str, ...]
+    ) -> Stuck:
+        if wait is None:
+            waits_for = f"{task.op.kind} {task.op.obj}" if task.op is not None else "run"
+            return Stuck(task.id, task.name, waits_for, task.since_ns, "", holds)
+        mutex, waiter = wait
+        holder = mutex.holder
+        held_by = (
+            f"M{holder.m} in {holder.site} since {holder.since_ns:,} ns"
+            if holder is not None
+            else ""
+        )
+        return Stuck(task.id, task.name, f"acquire {mutex.name}", waiter.since_ns, held_by, holds)
 
     # Inside.
 
@@ -340,17 +496,24 @@ class World:
         current = self.engine.current
         return current.id if current is not None else 0
 
-    def _make_mutex(self, name: str) -> Mutex:
+    def _make_mutex(self, name: str, rank: str = LEAF) -> Mutex:
         return make_mutex(
-            self.settings.mutex, self.settings.release, lock_name=name, sink=self.recorder
+            self.settings.mutex,
+            self.settings.release,
+            lock_name=name,
+            rank=rank,
+            sink=self.recorder,
+            spurious="spurious" in self.config.faults,
         )
 
     def _boot(self) -> Runtime:
         config = self.config
+        memlock = self.memlock
+        heap_lock = self._mutexes[HEAP_LOCK] = self._make_mutex(HEAP_LOCK, HEAP_LOCK)
         runtime = boot(
             self.settings.release,
             self.settings.platform,
-            memlock=self.memlock,
+            memlock=memlock,
             end=config.data_end,
             initial_pages=config.initial_pages,
             max_pages=config.max_pages,
@@ -362,7 +525,14 @@ class World:
         )
         runtime.os.whoami = self._current_m
         runtime.os.charge = self.engine.charge
+        runtime.heap_lock = heap_lock
+        if "grow" in config.faults:
+            runtime.memory.refuse = self._refuses_growth
         return runtime
+
+    def _refuses_growth(self) -> bool:
+        """A growth that the schedule lets fail."""
+        return self.engine.choice(self.engine.current or self.main, 2, "fault.grow") == 1
 
     def _spawn(self, program: Program, args: tuple[Any, ...], name: str, join: Join) -> M:
         if self._ids >= MS_MAX:
@@ -376,8 +546,16 @@ class World:
         return m
 
 
+def _holders(mutex: Mutex) -> tuple[Holder, ...]:
+    """Who holds `mutex`: several where it does not exclude."""
+    several: tuple[Holder, ...] | None = getattr(mutex, "holders", None)
+    if several is not None:
+        return several
+    return (mutex.holder,) if mutex.holder is not None else ()
+
+
 def _make_engine(config: Config) -> Engine:
-    strategy = make_strategy(config.strategy, config.seed)
+    strategy = make_strategy(config.strategy, config.seed, config.schedule)
     if config.strategy == "timing":
         return TimingEngine(
             strategy,

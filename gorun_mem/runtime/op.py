@@ -25,7 +25,7 @@ from collections.abc import Coroutine, Generator
 from enum import Enum
 from typing import Any, Final, Protocol, TypeVar
 
-from gorun_mem.runtime.errors import Deadlock
+from gorun_mem.runtime.errors import Deadlock, IllegalUse
 from gorun_mem.runtime.m import MState
 
 T = TypeVar("T")
@@ -123,7 +123,14 @@ class Op:
         raise NotImplementedError
 
     def __await__(self) -> Generator[Op, Any, Any]:
-        return (yield self)
+        try:
+            return (yield self)
+        except (TypeError, RuntimeError) as refusal:  # of an event loop that knows no operations
+            raise IllegalUse(
+                f"an M's operation {self!r} was awaited by a task that is no M; start Ms with "
+                "world.open_ms() and await what they do in their own coroutine, outside of any "
+                "nursery of trio's"
+            ) from refusal
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.obj}>"

@@ -226,6 +226,10 @@ class Engine:
                 continue
             return self._through(task, result)
 
+    def breathe_soon(self) -> None:
+        """Let the next `advance` raise Breath before it makes a step."""
+        self._breath_at = 0
+
     def exit(self, task: Task) -> None:
         """The coroutine of `task` has ended."""
         self._drop(task)
