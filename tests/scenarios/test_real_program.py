@@ -74,6 +74,14 @@ def test_in_free_order_the_ms_contend() -> None:
     assert any(e.reason.startswith("answer") for e in done.named("m.park") if e.reason)
 
 
+def test_order_alone_changes_the_pages() -> None:
+    """The same calls in another order leave other holes, and take more pages."""
+    trace = str(TRACES / "go1.27.3-js-t_runtime.jsonl.gz")
+    recorded = logged("real_program", trace=trace)
+    free = logged("real_program", trace=trace, order="free")
+    assert free.results["pages"] > 1.2 * recorded.results["pages"]
+
+
 def test_less_memory_is_a_what_if() -> None:
     """--max-pages below the recording's makes growth fail and calls answer nil."""
     config = {"max_pages": 300}

@@ -49,6 +49,15 @@ def test_both_hosts_write_the_same_bytes(name: str, seed: int) -> None:
     assert one.exit_code == other.exit_code == EXITS.get(name, 0)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_recording_in_its_order_too(seed: int) -> None:
+    """Turns are given the same way on either host."""
+    one = logged("real_program", "trampoline", settings(seed), trace=TRACE)
+    other = logged("real_program", "trio", settings(seed), trace=TRACE)
+    assert one.log == other.log
+    assert one.exit_code == other.exit_code == 0
+
+
 EXITS = {"boot_order": 1, "leaked_lock": 3}
 """Scenarios that are meant to fail, and how."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scenario_runs import HOSTS, Logged, logged
 
@@ -51,6 +53,21 @@ class TestArenaAtBreak:
         done = ok(logged("arena_at_break", host, metadata=65536, arenas=16))
         assert done.results["hint hits"] == 14
         assert done.results["hint misses"] == 4
+
+    def test_larger_arenas_miss_less(self, host: Host) -> None:
+        """In go1.25 an arena has 4 MiB, and what one miss skips serves all that follow."""
+        done = ok(logged("arena_at_break", host, {"release": "go1.25"}))
+        sizes = {release: run_start(release, host).heap_arena_bytes for release in RELEASES}
+        assert sizes["go1.25"] == 8 * sizes["go1.26"]
+        assert done.results["hint misses"] == 2
+        assert done.results["hint hits"] == 7
+
+
+RELEASES = ("go1.25", "go1.26")
+
+
+def run_start(release: str, host: Host) -> Any:
+    return logged("arena_at_break", host, {"release": release}, arenas=1).named("run.start")[0]
 
 
 @on_both_hosts

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from scenario_runs import HOSTS, TRACES, logged
 
 import gorun_mem
@@ -149,6 +151,18 @@ def test_configure_sees_complete_options() -> None:
     """The World is made with what the options say, given or not, and the log says so."""
     assert logged(sized).named("run.start")[0].initial_pages == 50
     assert logged(sized, pages=70).named("run.start")[0].initial_pages == 70
+
+
+async def awaited(settings: Config, **options: Any) -> None:
+    """Await a configured scenario with a World that a test made."""
+    await sized(World(settings), **options)
+
+
+def test_a_world_made_otherwise_is_refused() -> None:
+    """Awaited with a World that its options do not fit, a scenario names the settings it needs."""
+    trio.run(awaited, Config(ms=1, initial_pages=50))
+    with pytest.raises(ScenarioError, match=r"initial_pages=60$"):
+        trio.run(partial(awaited, Config(ms=1, initial_pages=50), pages=60))
 
 
 # The heap's lock and the World's check.
