@@ -576,3 +576,110 @@ def test_many_blocks(seed: int) -> None:
     assert ours == theirs
     assert pair.list.fnv() == FreeIndex(pair.naive.free_list()).fnv()
     assert most > 300
+
+
+# When it walks.
+
+
+class Counting(FreeList):
+    """A list that counts how often it walked as Go does."""
+
+    __slots__ = ("walks",)
+
+    def _alloc_walking(self, n: int) -> int:
+        self.walks += 1
+        return super()._alloc_walking(n)
+
+    def _free_walking(self, ap: int, n: int, cause: str) -> None:
+        self.walks += 1
+        super()._free_walking(ap, n, cause)
+
+
+def counting(unit: int, word: int = 8) -> Counting:
+    """A list that rounds to `unit` bytes, on 16 pages."""
+    memory = Plan9Segment(16 * 4096, 16 * 4096, word)
+    counted = Counting(memory, lambda n: -(-n // unit) * unit)
+    counted.walks = 0
+    return counted
+
+
+def test_legal_calls_never_walk() -> None:
+    """Frees with every merge, exact allocs, splits and misses go by the index, up to the end of
+    memory; alloc(0) and frees that overlap a free block or its header walk."""
+    counted = counting(4096)
+    page = 4096
+    for first, pages in ((3, 1), (9, 1), (6, 1), (5, 1), (7, 2), (4, 1), (1, 1), (2, 1), (12, 4)):
+        counted.mem_free(first * page, pages * page)
+    assert counted.blocks() == [(page, 9 * page), (12 * page, 4 * page)]
+    for pages in (9, 1, 20, 3):
+        counted.mem_alloc_no_grow(pages * page)
+    assert (counted.walks, counted.blocks()) == (0, [])
+    for walks, (at, n) in enumerate(
+        [(3 * page, page), (8 * page, 0), (2 * page, 2 * page), (15 * page + 8, 8)], 1
+    ):
+        fresh = counting(4096)
+        fresh.mem_free(3 * page, page)
+        fresh.mem_free(14 * page, page)
+        assert fresh.walks == 0
+        fresh.mem_free(at, n) if walks < 4 else fresh.mem_alloc_no_grow(0)
+        assert fresh.walks == 1, (at, n)
+
+
+@pytest.mark.parametrize("word", [4, 8])
+def test_blocks_of_a_header_are_no_exception(word: int) -> None:
+    """A block as small as a header, where sizes round to that, goes by the index like any other:
+    freed, left by a split, taken, and with another one right behind it."""
+    least = 2 * word
+    counted = counting(least, word)
+    counted.mem_free(4096, least)
+    assert counted.mem_alloc_no_grow(least) == 4096
+    counted.mem_free(4096, 4 * least)
+    assert counted.mem_alloc_no_grow(3 * least) == 4096 + least
+    assert counted.blocks() == [(4096, least)]
+    counted.mem_free(4096 + 2 * least, least)
+    counted.mem_free(4096 + least, least)
+    assert counted.blocks() == [(4096, 3 * least)]
+    assert counted.walks == 0
+
+
+def test_index_is_taken_up_wherever_headers_allow() -> None:
+    """Blocks side by side, and one that ends where memory ends, are in order; one byte more is
+    not, nor are two headers that overlap."""
+    page = 4096
+    for second, size, indexed in (
+        (4 * page, 12 * page, True),
+        (4 * page, 12 * page + 1, False),
+        (3 * page + 16, page, True),
+        (3 * page + 15, page, False),
+    ):
+        counted = counting(page)
+        counted.mem_free(3 * page, page)
+        memory = counted._memory
+        first_size = min(page, second - 3 * page) if second > 3 * page + 15 else 8
+        for at, word in ((3 * page, second), (3 * page + 8, first_size)):
+            memory.store_word(at, word)
+        if second >= 3 * page + 16:
+            memory.store_word(second, 0)
+            memory.store_word(second + 8, size)
+        else:
+            memory.put_header(second, 0, size)
+            memory.put_word(3 * page, second)
+        assert counted.mem_alloc_no_grow(20 * page) == 0
+        assert counted.indexed is indexed, hex(second)
+
+
+def test_cause_is_told_of_an_overlapping_free_too() -> None:
+    """The cause of a put reaches the log also where the list walks."""
+    told = []
+
+    class Told:
+        def freelist_put(self, *what: Any) -> None:
+            told.append(what)
+
+    counted = counting(4096)
+    counted.mem_free(3 * 4096, 4096)
+    counted.sink = Told()  # type: ignore[assignment]
+    counted.mem_free(2 * 4096, 2 * 4096, "align_skip")
+    assert counted.walks == 1
+    assert [what[0] for what in told] == [2 * 4096]
+    assert told[0][-1] == "align_skip"
