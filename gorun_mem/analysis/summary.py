@@ -285,6 +285,11 @@ class Summary:
             summary.feed(event)
         return summary
 
+    @property
+    def wanted(self) -> tuple[type[Event], ...]:
+        """The types of event that are looked at."""
+        return tuple(self._take)
+
     def feed(self, event: Event) -> None:
         """Take in one event."""
         take = self._take.get(type(event))

@@ -1,0 +1,299 @@
+"""One pass over a log that feeds any number of accumulators.
+
+The reader decodes a block of lines at once; each event then goes to the handlers that want its
+type, looked up in one dict. Events that nobody wants cost their decoding and one lookup. Figures of
+one core: decoding 1.1 us an event, handing it on 0.15 us, `json.loads` of the same line 7.5 us.
+
+Memory does not grow with the log: an accumulator keeps counted values and rings of fixed size, and
+says in its own docstring what bounds it. Damage is no failure: what can be read is analysed, and
+`LogCondition` counts and names the rest.
+
+Rejected: looking at the event's name in the bytes and decoding only what is wanted. It saves 0.4 us
+an event and loses the check of the other lines, so a damaged line would go unnoticed or not by what
+is asked. Smaller structs with the wanted fields only: the same. Threads: the work is Python's.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
+
+from gorun_mem.events.errors import LogError
+from gorun_mem.events.reader import Damage, EventReader, Source
+from gorun_mem.events.types import Event, RunEnd, RunStart
+
+Handler: TypeAlias = Callable[[Any], object]
+Progress: TypeAlias = Callable[[int], object]
+
+_NO_JSON: Final = ("JSON is malformed", "Input data was truncated", "not UTF-8", "nested", "longer")
+_seq_of = attrgetter("seq")
+
+
+class Accumulator:
+    """What learns from a log, one event at a time.
+
+    A subclass says in `handlers` which events it wants, and offers what it learnt as attributes or
+    by a method once `finish` was called.
+    """
+
+    def handlers(self) -> Mapping[type[Event], Handler]:
+        """What to call with each event of a type; events of other types are not wanted."""
+        raise NotImplementedError
+
+    def take(self, event: Event) -> None:
+        """Take one event, wanted or not; for feeding by hand."""
+        handler = self.handlers().get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def tidy(self) -> None:
+        """Called now and then, some thousand events apart: time to fold what was collected."""
+
+    def finish(self) -> None:
+        """Called after the last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogCondition:
+    """What state a log is in.
+
+    Args:
+        name: the file's name.
+        lines: lines seen.
+        events: events among them.
+        broken_lines: lines that are no JSON.
+        foreign_lines: lines that are JSON but none of this program's events.
+        damage: the first hundred of both kinds.
+        missing: events that the jumps in `seq` say are not there.
+        disordered: events whose `seq` is not above the one before.
+        unreadable: why the file cannot be read to its end; empty if it can.
+        cut: it does not end with run.end.
+        headless: it does not begin with run.start.
+        runs: run.start events in it; a log holds one.
+    """
+
+    name: str
+    lines: int = 0
+    events: int = 0
+    broken_lines: int = 0
+    foreign_lines: int = 0
+    damage: tuple[Damage, ...] = ()
+    missing: int = 0
+    disordered: int = 0
+    unreadable: str = ""
+    cut: bool = False
+    headless: bool = False
+    runs: int = 1
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is missing or wrong."""
+        return not self.remarks()
+
+    def remarks(self) -> list[str]:
+        """What is wrong, each in a sentence; empty where nothing is."""
+        said = []
+        if self.broken_lines:
+            said.append(f"{self.broken_lines} of {self.lines} lines are not JSON")
+        if self.foreign_lines:
+            said.append(f"{self.foreign_lines} of {self.lines} lines are no events of gorun-mem")
+        if self.damage:
+            said.append(f"the first damaged line: {self.damage[0]}")
+        if self.missing:
+            said.append(f"{self.missing} events are missing by their numbers")
+        if self.disordered:
+            said.append(f"{self.disordered} events are out of order")
+        if self.unreadable:
+            said.append(self.unreadable)
+        if self.headless:
+            said.append("the log does not begin with run.start")
+        if self.runs > 1:
+            said.append(f"the log holds {self.runs} runs; figures are of all together")
+        if self.cut:
+            said.append("the log was cut: it has no run.end, and figures are those up to the cut")
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "log": self.name,
+            "lines": self.lines,
+            "events": self.events,
+            "broken_lines": self.broken_lines,
+            "foreign_lines": self.foreign_lines,
+            "damage": [{"line": one.line, "reason": one.reason} for one in self.damage],
+            "missing": self.missing,
+            "disordered": self.disordered,
+            "unreadable": self.unreadable,
+            "cut": self.cut,
+            "headless": self.headless,
+            "runs": self.runs,
+            "remarks": self.remarks(),
+        }
+
+
+class BatchReader(EventReader):
+    """A log as lists of typed events, some thousand each, and what condition it is in."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.events = 0
+        self.disordered = 0
+        self.foreign = 0
+        self.runs = 0
+        self.headless = True
+        self._last_seq = 0
+
+    def batches(self) -> Iterator[list[Event]]:
+        """The events of the log; to be iterated over once.
+
+        Raises:
+            LogError: the file cannot be read.
+        """
+        for block in self._blocks():
+            batch = self._events(block)
+            if batch:
+                self._look_over(batch)
+                yield batch
+
+    def _look_over(self, batch: list[Event]) -> None:
+        """Check the numbering of a batch."""
+        if not self.events:
+            self.headless = not isinstance(batch[0], RunStart)
+        first = self._last_seq + 1
+        numbers = list(map(_seq_of, batch))
+        if numbers != list(range(first, first + len(batch))):
+            self._count_gaps(numbers)
+        self._last_seq = numbers[-1]
+        self.events += len(batch)
+        self.cut = type(batch[-1]) is not RunEnd
+
+    def _count_gaps(self, numbers: list[int]) -> None:
+        last = self._last_seq
+        for number in numbers:
+            if number <= last:
+                self.disordered += 1
+            else:
+                self.missing += number - last - 1
+            last = number
+
+    def _note(self, line: int, reason: str) -> None:
+        if not reason.startswith(_NO_JSON):
+            self.foreign += 1
+        super()._note(line, reason)
+
+    def condition(self) -> LogCondition:
+        """What was found; complete when the iteration is."""
+        return LogCondition(
+            name=source_name(self._source),
+            lines=self.lines,
+            events=self.events,
+            broken_lines=self.damaged - self.foreign,
+            foreign_lines=self.foreign,
+            damage=tuple(self.damage),
+            missing=self.missing,
+            disordered=self.disordered,
+            unreadable=self.broken,
+            cut=self.cut,
+            headless=self.headless,
+            runs=self.runs,
+        )
+
+
+def analyse(
+    source: Source, accumulators: Sequence[Accumulator], progress: Progress | None = None
+) -> LogCondition:
+    """Feed the events of a log to `accumulators` and finish them.
+
+    Args:
+        source: a file's name, or a binary file object; plain, gzip or zstd by its first bytes.
+        accumulators: get each event in the order given, so one may rely on those before it.
+        progress: called some times a second with how many lines were read since the last call.
+
+    Raises:
+        LogError: the file cannot be read, or there is no event in it.
+    """
+    reader = BatchReader(source)
+    table = dispatch_table(accumulators)
+    tidies = [a.tidy for a in accumulators if type(a).tidy is not Accumulator.tidy]
+    lines = 0
+    with _paused_gc():
+        for batch in reader.batches():
+            for event in batch:
+                for handle in table[type(event)]:
+                    handle(event)
+            if RunStart in map(type, batch):
+                reader.runs += sum(type(event) is RunStart for event in batch)
+            for tidy in tidies:
+                tidy()
+            if progress is not None:
+                progress(reader.lines - lines)
+                lines = reader.lines
+    refuse_if_empty(reader)
+    for accumulator in accumulators:
+        accumulator.finish()
+    return reader.condition()
+
+
+def feed(events: Iterable[Event], accumulators: Sequence[Accumulator]) -> None:
+    """The same for events that are in memory already."""
+    table = dispatch_table(accumulators)
+    for event in events:
+        for handle in table[type(event)]:
+            handle(event)
+    for accumulator in accumulators:
+        accumulator.finish()
+
+
+def dispatch_table(
+    accumulators: Iterable[Accumulator],
+) -> dict[type[Event], tuple[Handler, ...]]:
+    """Type of event -> who wants it, in the order of `accumulators`."""
+    from gorun_mem.events.types import EVENT_TYPES
+
+    table: dict[type[Event], tuple[Handler, ...]] = dict.fromkeys(EVENT_TYPES, ())
+    for accumulator in accumulators:
+        for kind, handler in accumulator.handlers().items():
+            table[kind] = (*table[kind], handler)
+    return table
+
+
+def refuse_if_empty(reader: BatchReader) -> None:
+    """Say what is wrong with a file that holds no event.
+
+    Raises:
+        LogError: it does.
+    """
+    if reader.events:
+        return
+    why = "it is empty" if not reader.lines else "it holds no event of gorun-mem"
+    if reader.broken:
+        why = reader.broken
+    elif reader.damage:
+        why += f" (first: {reader.damage[0]})"
+    advice = "name a log that `gorun-mem run --log FILE` wrote"
+    raise LogError("analyse", source_name(reader._source), why, advice)
+
+
+def source_name(source: Source) -> str:
+    """What a log is called."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", "<stream>"))
+
+
+@contextmanager
+def _paused_gc() -> Iterator[None]:
+    """No cycle is made here, and looking for some costs a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,108 @@
+"""Everything that the analysis says of one log, from one pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gorun_mem.analysis.blocks import FreeBlocks
+from gorun_mem.analysis.contention import Contention
+from gorun_mem.analysis.fragmentation import Fragmentation
+from gorun_mem.analysis.memory import MemoryUse
+from gorun_mem.analysis.metrics import Metrics
+from gorun_mem.analysis.stream import (
+    Accumulator,
+    Handler,
+    LogCondition,
+    Progress,
+    analyse,
+    feed,
+)
+from gorun_mem.analysis.summary import Summary
+from gorun_mem.events.reader import Source
+from gorun_mem.events.types import Event, RunEnd, RunStart
+
+
+class SummaryOf(Accumulator):
+    """A `Summary`, fed with the rest.
+
+    Attributes:
+        summary: it.
+    """
+
+    def __init__(self) -> None:
+        self.summary = Summary()
+
+    def handlers(self) -> Mapping[type[Event], Handler]:
+        """What the summary looks at, and nothing else: it passes over most events."""
+        return dict.fromkeys(self.summary.wanted, self.summary.feed)
+
+
+class LogAnalysis:
+    """What one log says.
+
+    Attributes:
+        condition: what state the log is in.
+        contention: locks, their order, the critical path.
+        memory: where every page is, growths, hints.
+        fragmentation: all measures, and failed requests.
+        free: the free list's blocks at the end.
+        summary: the figures that `run` and `report` print.
+    """
+
+    def __init__(self, *, metrics: bool = True) -> None:
+        self.condition = LogCondition("")
+        self.free = FreeBlocks()
+        self.contention = Contention()
+        self.memory = MemoryUse(self.free)
+        self.fragmentation = Fragmentation(self.free)
+        self._summary = SummaryOf() if metrics else None
+
+    @classmethod
+    def read(cls, source: Source, progress: Progress | None = None) -> LogAnalysis:
+        """Analyse a log.
+
+        Args:
+            source: a file's name, or a binary file object.
+            progress: called some times a second with how many lines were read since.
+
+        Raises:
+            LogError: the file cannot be read, or holds no event.
+        """
+        found = cls()
+        found.condition = analyse(source, found.accumulators(), progress)
+        return found
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> LogAnalysis:
+        """Analyse events that are in memory."""
+        found = cls()
+        feed(events, found.accumulators())
+        return found
+
+    def accumulators(self) -> list[Accumulator]:
+        """In the order in which they must be fed."""
+        found: list[Accumulator] = [self.free, self.contention, self.memory, self.fragmentation]
+        if self._summary is not None:
+            found.append(self._summary)
+        return found
+
+    @property
+    def summary(self) -> Summary:
+        """The figures that `run` and `report` print."""
+        assert self._summary is not None
+        return self._summary.summary
+
+    @property
+    def start(self) -> RunStart | None:
+        """The first line, None where it is missing."""
+        return self.memory.start
+
+    @property
+    def end(self) -> RunEnd | None:
+        """The last line, None where the log was cut."""
+        return self.memory.ended
+
+    @property
+    def metrics(self) -> Metrics:
+        """By the names of `run --json`."""
+        return self.summary.metrics()
