@@ -328,6 +328,11 @@ class Recorder:
         self.seq = seq = self.seq + 1
         self._emit(MExit("debug", seq, self.now(), m, reason or UNSET, by_m or UNSET))
 
+    def forget(self, m: int) -> None:
+        """M `m` has ended and its number is not used again: drop what is known of its calls."""
+        self._open.pop(m, None)
+        self._closed.pop(m, None)
+
     def race_found(self, what: str, where: str, who: tuple[str, ...]) -> None:
         """Two accesses that nothing orders."""
         self.seq = seq = self.seq + 1

@@ -228,6 +228,7 @@ class World:
         self.main = M(self, 0, name)
         self._programs: dict[int, tuple[Program, tuple[Any, ...], Join]] = {}
         self._starters: dict[int, int] = {}
+        self._guests = Join()
         self._ids = 0
         if recorder is not None:
             recorder.m = 0
@@ -401,16 +402,33 @@ class World:
             self.recorder.m_start(m.id, self._starters.pop(m.id, 0), m.name)
         return program(m, *args)
 
-    def ended(self, m: M) -> None:
-        """The coroutine of `m` has come to its end."""
+    def admit(self, program: Program, *args: Any, name: str = "") -> M:
+        """Start an M from outside, for a host whose Ms come and go.
+
+        What the World knows of it is forgotten when it ends.
+
+        Raises:
+            ConfigError: there are as many Ms as there may be.
+        """
+        self.engine.switch_to(self.main)
+        m = self._spawn(program, args, name, self._guests)
+        self._guests.left += 1
+        return m
+
+    def ended(self, m: M, reason: str = "") -> None:
+        """The coroutine of `m` has come to its end; `reason` is for the log."""
         self.engine.exit(m)
         if m.id == 0:
             self._hosted = False
             return
         if self.recorder is not None:
-            self.recorder.m_exit(m.id)
+            self.recorder.m_exit(m.id, reason)
         _, _, join = self._programs.pop(m.id)
         join.ended()
+        if join is self._guests:
+            self.engine.forget(m)
+            if self.recorder is not None:
+                self.recorder.forget(m.id)
 
     def failed(self, m: M, error: BaseException) -> None:
         """The program or a step of `m` raised `error`: the run ends; the first failure counts."""
@@ -535,7 +553,7 @@ class World:
         return self.engine.choice(self.engine.current or self.main, 2, "fault.grow") == 1
 
     def _spawn(self, program: Program, args: tuple[Any, ...], name: str, join: Join) -> M:
-        if self._ids >= MS_MAX:
+        if len(self._programs) >= MS_MAX:
             raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
         self._ids += 1
         m = M(self, self._ids, name or getattr(program, "__name__", "m"))

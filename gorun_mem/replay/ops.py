@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from gorun_mem.formats.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime import mutex
-from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, boot
+from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, Runtime, boot
 from gorun_mem.runtime.errors import (
     Deadlock,
     EmulatedFailure,
@@ -32,6 +32,7 @@ from gorun_mem.runtime.errors import (
 )
 from gorun_mem.runtime.freeindex import FNV_OFFSET, fnv1a
 from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.releases import NEWEST, WASM_PAGE, Platform, Release, UnknownRelease
 from gorun_mem.runtime.releases import release as find_release
 
@@ -108,54 +109,24 @@ class Options:
 _KINDS: Final = {str: "a string", int: "an integer", bool: "true or false"}
 
 
-class OpMachine:
-    """One emulated program that answers operations.
-
-    After an answer that ends the program (`failure` is set) it answers nothing more.
+class Onlooker:
+    """What operations see of an emulated program, and how they disturb it.
 
     Args:
+        runtime: the program's.
         options: what it runs under.
-
-    Attributes:
-        failure: how the program ended, None while it lives.
-
-    Raises:
-        UnknownRelease: there is no such release, or no such platform in it.
-        BadOptions: a value that no program can start with.
     """
 
-    def __init__(self, options: Options) -> None:
-        release, platform = options.check()
+    def __init__(self, runtime: Runtime, options: Options) -> None:
         self.options = options
-        self.release = release
-        self.platform = platform
-        self.failure: EmulatedFailure | None = None
-        self._runtime = boot(
-            release,
-            platform,
-            memlock=mutex.make(platform.goos if platform.is_wasm else "queue", release),
-            end=options.end,
-            initial_pages=options.init_pages,
-            max_pages=options.max_pages,
-            brk_max=options.brk_max,
-            mem_debug=options.memdebug,
-            faithful=not options.strict,
-        )
-        self._os = self._runtime.os
+        self.release = runtime.release
+        self.platform = runtime.platform
+        self._runtime = runtime
+        self._os = runtime.os
         self._memory = self._os.memory
         self._freelist = self._os.freelist
-        self._m = SoloM()
-        aligned = (
-            self._reserve_aligned_sbrk
-            if release.behaviour.is_sbrk_platform
-            else self._reserve_aligned_generic
-        )
-        self._answers: dict[str, Callable[..., str]] = {
+        self.looks: dict[str, Callable[..., str]] = {
             "info": self._info,
-            "alloc": self._alloc,
-            "free": self._free,
-            "reserve": self._reserve,
-            "reserve_aligned": aligned,
             "fill": self._fill,
             "word": self._word,
             "iszero": self._iszero,
@@ -165,28 +136,7 @@ class OpMachine:
             "dump": self._dump,
             "dump full": self._dump_full,
         }
-
-    def __repr__(self) -> str:
-        return f"<OpMachine {self.release.name} {self.platform.name}>"
-
-    def answer(self, operation: Operation) -> str:
-        """What the operation answers, or how it ends the program: "throw ...", "fault ...".
-
-        Raises:
-            RuntimeError: the program has ended.
-        """
-        if self.failure is not None:
-            raise RuntimeError(f"the program has ended: {self.failure}")
-        try:
-            return self._answers[operation.name](*operation.operands)
-        except EmulatedFailure as failure:
-            if isinstance(failure, Deadlock):
-                # lock2's loop around the semaphore is where a real M would stay.
-                failure = Hang("lock2", 0)
-            self.failure = failure
-            return ending(failure)
-
-    # Calls.
+        """The operations that are no calls, by name."""
 
     def _info(self) -> str:
         platform = self.platform
@@ -196,36 +146,6 @@ class OpMachine:
             f"{options.release} {kind} page={platform.page_size} end={options.end} "
             f"max={options.max_pages} goos={platform.goos}"
         )
-
-    def _alloc(self, n: int) -> str:
-        return str(solo(self._os.sys_alloc_os(n), self._m))
-
-    def _free(self, v: int, n: int) -> str:
-        solo(self._os.sys_free_os(v, n), self._m)
-        return "ok"
-
-    def _reserve(self, v: int, n: int) -> str:
-        return str(solo(self._os.sys_reserve_os(v, n), self._m))
-
-    def _reserve_aligned_sbrk(self, size: int, align: int) -> str:
-        p, got = solo(self._os.sys_reserve_aligned_sbrk(size, align), self._m)
-        return f"{p} {got}"
-
-    def _reserve_aligned_generic(self, size: int, align: int) -> str:
-        """sysReserveAligned of malloc.go up to 1.23, for v = nil."""
-        mask = self.platform.word_mask
-        p = solo(self._os.sys_reserve_os(0, (size + align) & mask), self._m)
-        if p == 0:
-            return "0 0"
-        if not p & (align - 1) & mask:
-            return f"{p} {(size + align) & mask}"
-        aligned = (p + align - 1) & ~(align - 1) & mask
-        solo(self._os.sys_free_os(p, (aligned - p) & mask), self._m)
-        end = (aligned + size) & mask
-        rest = (p + size + align - end) & mask
-        if rest:
-            solo(self._os.sys_free_os(end, rest), self._m)
-        return f"{aligned} {size}"
 
     # A user of the memory.
 
@@ -301,6 +221,109 @@ class OpMachine:
             "free": blocks,
             "headers_sha256": digest.hexdigest(),
         }
+
+
+class OpMachine(Onlooker):
+    """One emulated program that answers operations.
+
+    After an answer that ends the program (`failure` is set) it answers nothing more.
+
+    Args:
+        options: what it runs under.
+
+    Attributes:
+        failure: how the program ended, None while it lives.
+
+    Raises:
+        UnknownRelease: there is no such release, or no such platform in it.
+        BadOptions: a value that no program can start with.
+    """
+
+    def __init__(self, options: Options) -> None:
+        release, platform = options.check()
+        self.failure: EmulatedFailure | None = None
+        runtime = boot(
+            release,
+            platform,
+            memlock=mutex.make(platform.goos if platform.is_wasm else "queue", release),
+            end=options.end,
+            initial_pages=options.init_pages,
+            max_pages=options.max_pages,
+            brk_max=options.brk_max,
+            mem_debug=options.memdebug,
+            faithful=not options.strict,
+        )
+        super().__init__(runtime, options)
+        self._m = SoloM()
+        aligned = (
+            self._reserve_aligned_sbrk
+            if release.behaviour.is_sbrk_platform
+            else self._reserve_aligned_generic
+        )
+        self._answers: dict[str, Callable[..., str]] = {
+            "alloc": self._alloc,
+            "free": self._free,
+            "reserve": self._reserve,
+            "reserve_aligned": aligned,
+            **self.looks,
+        }
+
+    def __repr__(self) -> str:
+        return f"<OpMachine {self.release.name} {self.platform.name}>"
+
+    def answer(self, operation: Operation) -> str:
+        """What the operation answers, or how it ends the program: "throw ...", "fault ...".
+
+        Raises:
+            RuntimeError: the program has ended.
+        """
+        if self.failure is not None:
+            raise RuntimeError(f"the program has ended: {self.failure}")
+        try:
+            return self._answers[operation.name](*operation.operands)
+        except EmulatedFailure as failure:
+            if isinstance(failure, Deadlock):
+                # lock2's loop around the semaphore is where a real M would stay.
+                failure = Hang("lock2", 0)
+            self.failure = failure
+            return ending(failure)
+
+    # Calls.
+
+    def _alloc(self, n: int) -> str:
+        return str(solo(self._os.sys_alloc_os(n), self._m))
+
+    def _free(self, v: int, n: int) -> str:
+        solo(self._os.sys_free_os(v, n), self._m)
+        return "ok"
+
+    def _reserve(self, v: int, n: int) -> str:
+        return str(solo(self._os.sys_reserve_os(v, n), self._m))
+
+    def _reserve_aligned_sbrk(self, size: int, align: int) -> str:
+        p, got = solo(self._os.sys_reserve_aligned_sbrk(size, align), self._m)
+        return f"{p} {got}"
+
+    def _reserve_aligned_generic(self, size: int, align: int) -> str:
+        p, got = solo(reserve_aligned_generic(self._os, size, align), self._m)
+        return f"{p} {got}"
+
+
+async def reserve_aligned_generic(os: OSLayer, size: int, align: int) -> tuple[int, int]:
+    """sysReserveAligned of malloc.go up to 1.23, for v = nil: (address, size), or (0, 0)."""
+    mask = os.platform.word_mask
+    p = await os.sys_reserve_os(0, (size + align) & mask)
+    if p == 0:
+        return 0, 0
+    if not p & (align - 1) & mask:
+        return p, (size + align) & mask
+    aligned = (p + align - 1) & ~(align - 1) & mask
+    await os.sys_free_os(p, (aligned - p) & mask)
+    end = (aligned + size) & mask
+    rest = (p + size + align - end) & mask
+    if rest:
+        await os.sys_free_os(end, rest)
+    return aligned, size
 
 
 def ending(failure: EmulatedFailure) -> str:

@@ -237,6 +237,10 @@ class Engine:
         task.op = None
         self.alive -= 1
 
+    def forget(self, task: Task) -> None:
+        """Drop an M that has ended from `tasks`, where Ms come and go without end."""
+        self.tasks.remove(task)
+
     def leave(self, task: Task) -> None:
         """The coroutine of `task` awaits something that is not an operation."""
         self._drop(task)

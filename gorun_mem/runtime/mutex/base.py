@@ -256,6 +256,11 @@ class Mutex:
             by_site=by_site,
         )
 
+    def count_with(self, tally: Tally) -> None:
+        """Count with `tally` from here on, for example one of bounded size."""
+        self._tally = tally
+        self._fresh_holds = tally.fresh_holds
+
     def snapshot(self) -> tuple[object, ...]:
         """The words that Ms share; hashable."""
         return (self.key,)
