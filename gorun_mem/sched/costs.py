@@ -1,17 +1,32 @@
 """What an operation costs in virtual time.
 
 One table, by kind of operation, in ns; `CostTable.read` takes another from a TOML file. The figures
-are those of a 3 GHz x86-64 server core and an unhurried kernel:
+are those of the laptop that Go's own measurements of its locks were made on, an i7-13700H under
+Linux, where they are published, and of a 3 GHz x86-64 server core otherwise:
 
-    atomic.*, load, store   a cache line that another core has just written takes 20 to 70 ns to
-                            come over (core-to-core latency, Intel and AMD optimisation manuals);
-                            one that the core has itself costs about 5. Contended locks see the
-                            former.
-    procyield               30 PAUSE instructions, 40 cycles each since Skylake: some 400 ns; before
-                            Skylake 10 cycles each.
+    atomic.*, acquire,      the access to a word whose cache line the CPU has to itself: a locked
+    release                 instruction is some 20 cycles, and a pair of lock and unlock with what
+                            is around them comes to the 20 ns that Go has ("50,000,000 uses per
+                            second", design 68578-mutex-spinbit.md).
+    line.fetch, line.spread that line comes over from the CPU that has written it: 70 ns, give or
+                            take 30 by how far apart the two are (core to core 20 to 70 ns by
+                            Intel's and AMD's manuals, more between that laptop's efficiency cores).
+                            A lock moves between running threads 10,000,000 times a second there
+                            (same source).
+    line.share              a copy of a line that others have read already: L3.
+    line.invalidate         each copy beyond the first that a write has to take away.
+    touch                   what a lock guards, written by its holder: the line comes on top.
+    load, store             memory that is one M's own: out of the nearer caches.
+    procyield               30 PAUSE instructions, measured there (golang/go#68578): 750 ns on the
+                            8 efficiency cores, 2300 on the 12 threads of the others. So a thread
+                            that spins looks at the lock every 1250 ns, by the mean of the rates.
+                            Some 400 ns before Skylake, 12 to 16 ns on arm64.
     osyield                 sched_yield with nobody to yield to.
     futexsleep, semasleep   the call, until the thread is off the CPU; and once more, coming back.
-    wake                    from the waker's call until the sleeper runs: scheduler latency.
+    futexwakeup, semawakeup the call, for the waker.
+    wake                    from the waker's call until the sleeper runs: scheduler latency. With
+                            what is above, a lock moves between sleeping threads some 100,000 times
+                            a second: "40,000 to 500,000, depending on the OS" (same source).
     stack.walk              a cache line of another M's, for each M on a lock's stack of sleepers.
     clear                   memclr at some 32 bytes a cycle out of cache: per byte.
     grow                    memory.grow or brk: a call, and page-table work per page.
@@ -32,22 +47,27 @@ from typing import Final
 
 DEFAULT_NS: Final = MappingProxyType(
     {
-        "atomic.load": 20.0,
-        "atomic.store": 20.0,
-        "atomic.cas": 40.0,
-        "atomic.xchg": 40.0,
-        "atomic.xchg8": 40.0,
-        "atomic.add": 40.0,
-        "atomic.or8": 40.0,
-        "acquire": 40.0,
-        "release": 40.0,
-        "procyield": 400.0,
+        "atomic.load": 2.0,
+        "atomic.store": 7.0,
+        "atomic.cas": 7.0,
+        "atomic.xchg": 7.0,
+        "atomic.xchg8": 7.0,
+        "atomic.add": 7.0,
+        "atomic.or8": 7.0,
+        "acquire": 7.0,
+        "release": 7.0,
+        "line.fetch": 70.0,
+        "line.spread": 30.0,
+        "line.share": 20.0,
+        "line.invalidate": 5.0,
+        "procyield": 1250.0,
         "osyield": 500.0,
         "semasleep": 1500.0,
         "semawakeup": 1200.0,
         "futexsleep": 1500.0,
         "futexwakeup": 1200.0,
         "notesleep": 1500.0,
+        "touch": 2.0,
         "load": 5.0,
         "store": 5.0,
         "choice": 0.0,

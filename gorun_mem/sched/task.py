@@ -43,13 +43,20 @@ class Task:
         op: the pending operation.
         result: what the coroutine is to be resumed with.
         clock_ns: its own virtual time, used by the timing strategy.
+        cpu: the CPU that it runs on or ran on last, likewise.
+        has_line: the cache line that its next access needs has come over, likewise.
+        keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
         since_ns: since when it has been parked or runnable.
     """
 
     __slots__ = (
         "clock_ns",
+        "cpu",
         "go",
+        "has_line",
         "id",
+        "keeps",
+        "keeps_until_ns",
         "locks",
         "name",
         "op",
@@ -75,6 +82,10 @@ class Task:
         self.state = State.RUNNING
         self.slot = -1
         self.clock_ns = 0.0
+        self.cpu = 0
+        self.has_line = False
+        self.keeps = ""
+        self.keeps_until_ns = 0.0
         self.since_ns = 0
         self.slice_end_ns = 0.0
         self.priority = 0.0

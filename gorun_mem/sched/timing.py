@@ -12,6 +12,25 @@ preempted holds its lock for as long as the others run.
 
 The scenario itself (M 0) is no M of Go's and takes no CPU. Ties go by a fixed order of the Ms that
 is drawn from the seed.
+
+An atomic access costs what the table says where the CPU has the word's cache line to itself. Where
+it has not, the line must come over first, as MESI has it: a line is held by one CPU that may write
+it, or copied by any number that read it. Lines go round in the order of the requests, one transfer
+at a time, and whoever has got one keeps it until the next request has come through to it. So Ms
+that look at a lock slow down whoever holds it, the more the more of them there are.
+
+    CPU 1   write write           ---ask---wait---> write
+    CPU 2     ask ------wait----> read                 (copy gone)
+    CPU 3       ask --------wait-------> read          (copy gone)
+
+Simplified: a line is an operation's `obj`, so two locks never share one; how far apart two CPUs are
+is drawn anew for each transfer; an M takes the CPU that has been idle for longest, not its last.
+Plain loads and stores of the emulated memory cost the same everywhere, for a block is one M's at a
+time.
+
+Rejected: making the access when it is asked for and charging the wait afterwards, which saves going
+round the queue of Ms twice. Requests that wait for one line would then see it as it was before the
+release that they wait for, and Ms fall into step with each other for ever.
 """
 
 from __future__ import annotations
@@ -26,8 +45,43 @@ from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Strategy
 from gorun_mem.sched.task import State, Task
 
+READS: Final = frozenset({"atomic.load"})
+"""Kinds of access to a shared word for which a copy of its cache line will do."""
+WRITES: Final = frozenset(
+    {
+        "atomic.store", "atomic.cas", "atomic.xchg", "atomic.xchg8", "atomic.add", "atomic.or8",
+        "acquire", "release", "touch",
+    }
+)  # fmt: skip
+"""Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
 YIELDS: Final = frozenset({"osyield", "yield"})
 """Kinds of operation after which an M lets others have its CPU."""
+
+
+class Line:
+    """The cache line of a word that Ms share, as it is after all transfers that were asked for.
+
+    Invariants:
+        1. `sole` is -1, or the only CPU whose bit is set in `copies`, and `owner` ran on it;
+        2. if `sole` is -1, nobody has written the line since the first copy was made.
+
+    Attributes:
+        sole: the CPU that may write the line without asking; -1: none.
+        owner: the M that brought it there.
+        copies: bit mask of the CPUs that have it.
+        free_ns: when the last transfer ends; the next one cannot begin before.
+    """
+
+    __slots__ = ("copies", "free_ns", "owner", "sole")
+
+    def __init__(self) -> None:
+        self.sole = -1
+        self.owner: Task | None = None
+        self.copies = 0
+        self.free_ns = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Line of CPU {self.sole} copies {self.copies:b} free at {self.free_ns:.0f} ns>"
 
 
 class TimingEngine(Engine):
@@ -59,8 +113,20 @@ class TimingEngine(Engine):
         self._slice_ns = (costs or CostTable()).time_slice_ns
         self._running: list[tuple[float, float, int, Task]] = []
         self._ready: deque[Task] = deque()
-        self._idle_since = [0.0] * cpus
+        self._idle_since = [(0.0, cpu) for cpu in range(cpus)]
         self._ties = Random(seed).random
+        self._distance = Random(f"distance {seed}").random
+        self._lines: dict[str, Line] = {}
+        table = self.costs
+        self._fetch_ns = table["line.fetch"]
+        self._spread_ns = min(table["line.spread"], self._fetch_ns)
+        self._share_ns = table["line.share"]
+        self._invalidate_ns = table["line.invalidate"]
+        self._other = (table["other"], None)
+        self._prices: dict[str, tuple[float, bool | None]] = {
+            kind: (ns, True if kind in WRITES else False if kind in READS else None)
+            for kind, ns in table.items()
+        }
 
     @property
     def is_stuck(self) -> bool:
@@ -72,6 +138,7 @@ class TimingEngine(Engine):
         """Take in a new M."""
         super().add(task)
         task.slot = 0
+        task.cpu = self.cpus  # the scenario's; an M gets one of its own before its first step
         task.priority = self._ties()
         task.clock_ns = self._now_ns
 
@@ -98,8 +165,9 @@ class TimingEngine(Engine):
         """Make steps in the order of their times until an operation is through."""
         running = self._running
         timers = self._timers
-        costs = self.costs
-        other = costs["other"]
+        prices = self._prices
+        other = self._other
+        lines = self._lines
         limit = min(self._breath_at, self.steps_max)
         steps = self.steps
         try:
@@ -121,9 +189,23 @@ class TimingEngine(Engine):
                         break
                     op = task.op
                     kind = op.kind  # type: ignore[union-attr]
+                    ns, writes = prices.get(kind, other)
+                    if writes is not None:
+                        if task.has_line:
+                            task.has_line = False
+                        else:
+                            obj = op.obj  # type: ignore[union-attr]
+                            line = lines.get(obj)
+                            if line is None or line.sole != task.cpu:
+                                wait_ns = self._transfer(task, obj, writes)
+                                if wait_ns:
+                                    task.clock_ns = clock + wait_ns
+                                    task.has_line = True
+                                    self._push(task)
+                                    break
                     steps += 1
                     result = op.step(task)  # type: ignore[union-attr]
-                    task.clock_ns += costs.get(kind, other)
+                    task.clock_ns += ns
                     if result is PARKED:
                         self._park(task)
                         break
@@ -145,6 +227,36 @@ class TimingEngine(Engine):
 
     # Inside.
 
+    def _transfer(self, task: Task, obj: str, writes: bool) -> float:
+        """Ask for the line of `obj` on behalf of `task`.
+
+        Returns:
+            ns until it is there; 0 where the CPU has it, or has a copy and wants no more.
+        """
+        line = self._lines.get(obj)
+        if line is None:
+            line = self._lines[obj] = Line()
+        clock, bit, copies = task.clock_ns, 1 << task.cpu, line.copies
+        if (not writes and copies & bit) or (clock < task.keeps_until_ns and task.keeps == obj):
+            return 0.0
+        wait_ns = max(line.free_ns - clock, 0.0)
+        if not writes and line.sole < 0:
+            line.copies = copies | bit
+            return wait_ns + self._share_ns if copies else wait_ns
+        others = copies & ~bit
+        if others:
+            fetch_ns = self._fetch_ns + (self._distance() * 2 - 1) * self._spread_ns
+            wait_ns += fetch_ns + self._invalidate_ns * (others.bit_count() - 1)
+            if line.owner is not None:  # the request takes half the way to get there
+                line.owner.keeps = obj
+                line.owner.keeps_until_ns = clock + wait_ns - fetch_ns / 2
+        if writes:
+            line.sole, line.owner, line.copies = task.cpu, task, bit
+        else:
+            line.sole, line.owner, line.copies = -1, None, copies | bit
+        line.free_ns = clock + wait_ns
+        return wait_ns
+
     def _push(self, task: Task) -> None:
         heappush(self._running, (task.clock_ns, task.priority, task.id, task))
 
@@ -155,28 +267,30 @@ class TimingEngine(Engine):
             task.slot = 1
             self._push(task)
         elif self._idle_since:
-            self._run_on(task, heappop(self._idle_since))
+            self._run_on(task, *heappop(self._idle_since))
         else:
             task.slot = 0
             self._ready.append(task)
 
-    def _run_on(self, task: Task, free_ns: float) -> None:
-        """Give `task` a CPU that is free since `free_ns`."""
+    def _run_on(self, task: Task, free_ns: float, cpu: int) -> None:
+        """Give `task` the CPU `cpu`, which is free since `free_ns`."""
         task.slot = 1
+        task.cpu = cpu
         task.clock_ns = max(task.clock_ns, free_ns)
         task.slice_end_ns = task.clock_ns + self._slice_ns
         self._push(task)
 
     def _release_cpu(self, task: Task) -> None:
+        task.has_line = False
         if task.slot != 1:
             return
         task.slot = 0
         if task.id == 0:
             return
         if self._ready:
-            self._run_on(self._ready.popleft(), task.clock_ns + self.costs["switch"])
+            self._run_on(self._ready.popleft(), task.clock_ns + self.costs["switch"], task.cpu)
         else:
-            heappush(self._idle_since, task.clock_ns)
+            heappush(self._idle_since, (task.clock_ns, task.cpu))
 
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
