@@ -121,6 +121,20 @@ def test_hash_after_every_change(seed: int) -> None:
             assert index.fnv() == fnv1a(FNV_OFFSET, *words)
 
 
+def test_hash_of_whole_pages() -> None:
+    """Addresses and sizes that are whole 64 KiB, as on wasm, hash as any others do: below and above
+    4 GiB, and mixed with ones that are not whole."""
+    rng = random.Random(5)
+    for top in (1 << 8, 1 << 16, 1 << 20):
+        addrs = sorted(rng.sample(range(1, top), 200))
+        blocks = [
+            (a * 65536 + rng.choice((0, 0, 0, 1, 4096)), rng.randrange(top) * 65536 + odd)
+            for a, odd in zip(addrs, (0, 0, 0, 255, 32768) * 40, strict=True)
+        ]
+        words = [word for block in blocks for word in block]
+        assert FreeIndex(blocks).fnv() == fnv1a(FNV_OFFSET, *words)
+
+
 def test_built_from_blocks() -> None:
     """An index built from a list has its blocks, for sizes around the chunks' load."""
     for n in (0, 1, LOAD // 2, LOAD // 2 + 1, LOAD, LOAD + 1, 5 * LOAD):
@@ -149,6 +163,47 @@ def test_full_chunk_splits_in_halves() -> None:
     left, right = (len(chunk.addrs) for chunk in index._chunks)
     assert (left + right, abs(left - right)) == (LOAD + 1, 1)
     assert [chunk.largest for chunk in index._chunks] == [left, LOAD + 1]
+
+
+def test_chunk_splits_above_its_load_only() -> None:
+    """A chunk takes LOAD blocks before it splits; chunks built from a list are half full, so that
+    there is room in each."""
+    index = FreeIndex()
+    for i in range(LOAD, 0, -1):
+        index.insert_after(None, i * UNIT, i)
+    assert [len(chunk.addrs) for chunk in index._chunks] == [LOAD]
+    built = FreeIndex((i * UNIT, i) for i in range(1, LOAD + 1))
+    assert [len(chunk.addrs) for chunk in built._chunks] == [LOAD // 2, LOAD // 2]
+
+
+def test_tree_is_no_larger_than_it_must_be() -> None:
+    """The tree has two nodes for each of the least power of two of leaves that holds the chunks."""
+    for chunks, leaves in ((0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16)):
+        blocks = [(i * UNIT, i) for i in range(1, chunks * (LOAD // 2) + 1)]
+        index = FreeIndex(blocks)
+        assert len(index._chunks) == chunks
+        assert (index._leaves, len(index._tree)) == (leaves, 2 * leaves)
+
+
+def test_blocks_of_no_bytes() -> None:
+    """Blocks of size 0 count and are found by a search for 0, and the largest of them is 0."""
+    index = FreeIndex((i * UNIT, 0) for i in range(1, 4))
+    assert (index.count, index.total_bytes, index.largest) == (3, 0, 0)
+    assert index.first_fit(0) == (0, 0)
+    index.remove((0, 1))
+    assert (index.count, index.largest, index.first_fit(1)) == (2, 0, None)
+    index.insert_after((0, 1), 9 * UNIT, 0)
+    assert (index.count, index.largest) == (3, 0)
+
+
+def test_tree_out_of_step_is_said() -> None:
+    """A tree that promises a block that no chunk has is a fault of ours, and says so."""
+    index = FreeIndex([(UNIT, 1)])
+    index._tree[1] = 50
+    with pytest.raises(
+        AssertionError, match=r"^the tournament tree is out of step with the chunks$"
+    ):
+        index.first_fit(10)
 
 
 def test_hash_is_not_computed_again() -> None:

@@ -292,6 +292,15 @@ def test_fnv_is_the_published_hash(bench: Any) -> None:
     assert bench.list.fnv() != state
 
 
+def test_free_bytes_wrap_as_a_word_does(bench: Any) -> None:
+    """Sizes that a corrupt list adds up to more than a word are added up modulo a word."""
+    bench.free(3)
+    bench.free(5)
+    bench.memory.store_word(3 * bench.page + bench.word, bench.platform.word_mask)
+    assert bench.list.total_bytes == bench.page - 1
+    assert bench.list.largest == bench.platform.word_mask
+
+
 # memCheck.
 
 
