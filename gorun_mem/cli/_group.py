@@ -15,6 +15,9 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
     "run": ("gorun_mem.cli.run", "Run a scenario: its log, and what it came to."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
+    "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
+    "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
+    "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
     "replay": (
         "gorun_mem.cli.replay",

@@ -23,9 +23,9 @@ LAYERS = {
     "machine": {"runtime", "formats", "events", "sched"},
     "explore": {"runtime", "formats", "events", "sched", "machine"},
     "replay": {"runtime", "formats", "events", "sched", "machine"},
-    "analysis": {"events"},
+    "analysis": {"runtime", "events"},
     "report": {"analysis", "events"},
-    "export": {"analysis", "events"},
+    "export": {"runtime", "events", "analysis"},
 }
 LEAVES = {"gorun_mem._version"}
 

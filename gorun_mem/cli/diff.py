@@ -1,0 +1,142 @@
+"""`gorun-mem diff`: two runs beside each other."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
+
+if TYPE_CHECKING:
+    from gorun_mem.analysis.diff import Divergence, LogDiff, Row, Value
+
+
+@click.command("diff")
+@click.argument("log_a")
+@click.argument("log_b")
+@click.option(
+    "--fail-on",
+    "fail_on",
+    multiple=True,
+    metavar="EXPR",
+    help="Exit 1 where it holds: 'final_pages>+5%' of LOG_B over LOG_A, or 'final_pages>700' of "
+    "LOG_B. Names are those of the metrics of `run --json`. May be given again.",
+)
+@click.option("--all", "show_all", is_flag=True, help="Show what is alike too.")
+@json_option()
+def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as_json: bool) -> int:
+    """Compare two runs: pages, growths, waits, fragmentation, and where their calls part.
+
+    \b
+    Examples:
+      gorun-mem diff go1.25.jsonl go1.26.jsonl
+      gorun-mem diff sema.jsonl spinbit.jsonl --fail-on 'lock.memlock.wait_ns.p99>+10%'
+
+    Exit codes: 0 whatever differs; 1 a --fail-on holds; 2 a log cannot be read, or an expression
+    is none.
+    """
+    from gorun_mem.analysis.diff import as_document, compare, holds, parse_fail_on
+    from gorun_mem.analysis.metrics import ExpressionError
+    from gorun_mem.events import resolve_log
+
+    try:
+        expressions = [parse_fail_on(text) for text in fail_on]
+        with progress("reading") as advance:
+            diff = compare(resolve_log(log_a), resolve_log(log_b), advance)
+        failed = [one.text for one in expressions if holds(one, diff.a, diff.b)]
+    except ExpressionError as error:
+        raise BadInput(str(error)) from None
+    if as_json:
+        write_json({**as_document(diff), "fail_on": list(fail_on), "failed": failed})
+    else:
+        _show(diff, show_all)
+    for text in failed:
+        click.echo(f"--fail-on {text!r} holds", err=True)
+    return ExitCode.FAILED if failed else ExitCode.CLEAN
+
+
+def _show(diff: LogDiff, show_all: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for label in (f"A {diff.a.condition.name}", f"B {diff.b.condition.name}", "change"):
+        table.add_column(Text(label), justify="right", overflow="fold")
+    section = ""
+    for row in diff.rows:
+        if row.same and not show_all:
+            continue
+        if row.section != section:
+            section = row.section
+            table.add_row(Text(section, style="bold"))
+        table.add_row(
+            Text("  " + row.name), Text(_text(row.a, row.unit)), Text(_text(row.b, row.unit)),
+            Text(_change(row)),
+        )  # fmt: skip
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a file has no edge to wrap at
+    if section:
+        console.print(table)
+    click.echo(_verdict(diff))
+    for label, found in (("A", diff.a), ("B", diff.b)):
+        for remark in found.condition.remarks():
+            click.echo(f"note on {label}: {remark}", err=True)
+
+
+def _text(value: Value, unit: str) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str | bool):
+        return str(value)
+    if unit == "ratio":
+        return f"{value:.4f}"
+    return f"{value:,} {unit}".rstrip()
+
+
+def _change(row: Row) -> str:
+    if row.same or row.change is None:
+        return ""
+    return f"{row.change:+.1%}"
+
+
+def _verdict(diff: LogDiff) -> str:
+    """What is to be said of the calls, in lines."""
+    lines = []
+    if diff.same:
+        lines.append("No figure and no call differs.")
+    else:
+        if diff.answer is not None:
+            lines.append(_part(diff.answer, "is the first that was answered otherwise"))
+        if diff.request is not None:
+            lines.append(_part(diff.request, _REQUEST_WORDS[diff.request.what]))
+        elif diff.answer is None:
+            lines.append(f"All {diff.calls:,} calls are alike, and their answers.")
+        else:
+            lines.append(f"All {diff.calls:,} calls ask for the same.")
+    return "\n".join(lines)
+
+
+_REQUEST_WORDS = {
+    "request": "is the first that asks for something else",
+    "end": "is where one run makes no more calls",
+}
+
+
+def _part(point: Divergence, what: str) -> str:
+    fields = f" ({', '.join(point.fields)})" if point.fields else ""
+    return "\n".join(
+        [
+            f"Call {point.calls + 1:,} {what}{fields}:",
+            *(
+                f"  {label}: {call} -> {call.p:#x} by {call.path}"
+                if call is not None
+                else f"  {label}: no call"
+                for label, call in (("A", point.a), ("B", point.b))
+            ),
+        ]
+    )

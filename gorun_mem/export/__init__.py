@@ -1,0 +1,1 @@
+"""Logs in the formats of other tools: pprof profiles, Chrome traces, Parquet."""

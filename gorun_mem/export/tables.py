@@ -1,0 +1,239 @@
+"""A log as a table in DuckDB: for Parquet, and for SQL.
+
+The log is first copied without what is damaged, so that a cut or edited log can be asked too, and
+then read by DuckDB with the types of the schema: one column for each field of any event, addresses
+as UBIGINT, what an event does not have as NULL. Both the copy and the table lie in a folder that is
+removed afterwards.
+
+Besides `events` there are views:
+
+    locks      one row for each hold that ended: what its acquisition cost, who waited at its end
+    calls      one row for each call of the OS layer that returned, with `call_t_ns`
+    grows      growths asked for
+    freelist   what was put, taken and shown of the free list
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from gorun_mem.analysis.stream import BatchReader, LogCondition, Progress, refuse_if_empty
+from gorun_mem.events.reader import Source
+from gorun_mem.events.types import EVENT_TYPES
+from gorun_mem.export.output import ExportError
+
+if TYPE_CHECKING:
+    import duckdb
+
+VIEWS: Final[dict[str, str]] = {
+    "locks": """
+        SELECT lock, m, site, op, seq, t_ns - hold_ns AS acquired_t_ns, t_ns AS released_t_ns,
+            contended, wait_ns, hold_ns, spins, sleeps, blocked_ns, len(waiters) AS waiters, next_m,
+            bypassed, queue_depth, prev_owner_m
+        FROM (
+            SELECT * REPLACE (
+                lag(CASE WHEN event = 'lock.acquire' THEN bypassed END) OVER w AS bypassed,
+                lag(CASE WHEN event = 'lock.acquire' THEN queue_depth END) OVER w AS queue_depth,
+                lag(CASE WHEN event = 'lock.acquire' THEN prev_owner_m END) OVER w AS prev_owner_m)
+            FROM events WHERE event IN ('lock.acquire', 'lock.release')
+            WINDOW w AS (PARTITION BY lock ORDER BY seq)
+        ) WHERE event = 'lock.release'""",
+    "calls": """
+        SELECT seq, op, m, fn, purpose, v, n, align, p, size, ok, path, t_ns - dur_ns AS call_t_ns,
+            t_ns AS return_t_ns, dur_ns, search_steps, cleared_bytes, pages, bloc, bloc_max,
+            free_bytes, free_blocks, free_largest
+        FROM events WHERE event = 'mem.return'""",
+    "grows": """
+        SELECT seq, t_ns, m, op, site, delta_pages, pages_before, pages_after, ok, max_pages,
+            ordinal
+        FROM events WHERE event = 'mem.grow'""",
+    "freelist": """
+        SELECT seq, t_ns, m, op, event, addr, size, block_addr, block_size, exact, "index",
+            merged_prev, merged_next, result_addr, result_size, cause, blocks, reason
+        FROM events WHERE event IN ('freelist.put', 'freelist.take', 'freelist.snapshot')""",
+}
+"""Name -> what it selects; columns keep the names that the log has."""
+
+MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-mem[analysis]'"
+
+
+def load_duckdb() -> Any:
+    """The module.
+
+    Raises:
+        ExportError: it is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise ExportError(MISSING) from None
+    return duckdb
+
+
+def columns() -> dict[str, str]:
+    """Column -> DuckDB's type, for all fields of all events, the envelope first."""
+    found = {
+        "event": "VARCHAR", "level": "VARCHAR", "seq": "BIGINT", "t_ns": "BIGINT", "m": "BIGINT",
+        "op": "BIGINT", "site": "VARCHAR", "g": "BIGINT", "timestamp": "VARCHAR",
+    }  # fmt: skip
+    for kind in EVENT_TYPES:
+        for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
+            found.setdefault(field.encode_name, _sql_type(field.type))
+    return found
+
+
+def _sql_type(kind: Any) -> str:
+    inspect = msgspec.inspect
+    if isinstance(kind, inspect.Metadata):
+        extra = kind.extra_json_schema or {}
+        return "UBIGINT" if extra.get("x-address") else _sql_type(kind.type)
+    if isinstance(kind, inspect.IntType):
+        return "BIGINT"
+    if isinstance(kind, inspect.BoolType):
+        return "BOOLEAN"
+    if isinstance(kind, inspect.FloatType):
+        return "DOUBLE"
+    if isinstance(kind, inspect.VarTupleType):
+        return _sql_type(kind.item_type) + "[]"
+    if isinstance(kind, inspect.TupleType):
+        return _sql_type(kind.item_types[0]) + "[]"
+    if isinstance(kind, inspect.DictType):
+        return "JSON"
+    return "VARCHAR"
+
+
+def copy_events(source: Source, file: IO[bytes], progress: Progress | None = None) -> LogCondition:
+    """Write the lines of a log that are events, without compression.
+
+    Raises:
+        LogError: the log cannot be read, or there is no event in it.
+    """
+    reader = _CopyingReader(source, file)
+    lines = 0
+    for _ in reader.batches():
+        if progress is not None:
+            progress(reader.lines - lines)
+            lines = reader.lines
+    refuse_if_empty(reader)
+    return reader.condition()
+
+
+class _CopyingReader(BatchReader):
+    """Writes each block as it was read, or its events again where it holds something else too."""
+
+    def __init__(self, source: Source, file: IO[bytes]) -> None:
+        super().__init__(source)
+        self._file = file
+        self._encoder = msgspec.json.Encoder()
+
+    def _events(self, block: bytes) -> list[Any]:
+        events = super()._events(block)
+        if len(events) == block.count(b"\n") and block.endswith(b"\n"):
+            self._file.write(block)
+        elif events:
+            self._file.write(self._encoder.encode_lines(events))
+        return events
+
+
+@contextmanager
+def database(
+    source: Source, progress: Progress | None = None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, LogCondition]]:
+    """A connection to a database that holds the log, and the log's condition.
+
+    Raises:
+        ExportError: DuckDB is not installed, or there is no room for the copy.
+        LogError: the log cannot be read, or there is no event in it.
+    """
+    duckdb = load_duckdb()
+    with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
+        copy = Path(folder) / "events.jsonl"
+        try:
+            with copy.open("wb") as file:
+                condition = copy_events(source, file, progress)
+        except OSError as error:
+            raise ExportError(
+                f"cannot copy the log to {folder}: {error.strerror or error}; "
+                "name a folder with more room in $TMPDIR"
+            ) from None
+        with duckdb.connect(str(Path(folder) / "log.duckdb")) as connection:
+            try:
+                _load(connection, copy)
+            except duckdb.Error as error:
+                raise ExportError(f"DuckDB cannot load the log: {one_line(error)}") from None
+            copy.unlink()
+            yield connection, condition
+
+
+def _load(connection: duckdb.DuckDBPyConnection, copy: Path) -> None:
+    types = ", ".join(f"{_quoted(name)}: {_literal(kind)}" for name, kind in columns().items())
+    connection.execute(
+        f"CREATE TABLE events AS SELECT * FROM read_json({_literal(str(copy))}, "
+        f"format='newline_delimited', columns={{{types}}}, ignore_errors=true, "
+        "maximum_object_size=67108864)"
+    )
+    for name, select in VIEWS.items():
+        connection.execute(f"CREATE VIEW {name} AS {select}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def one_line(error: Exception) -> str:
+    """What DuckDB says, without the drawing of where."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("LINE ", "^"))]
+    return " ".join(said).rstrip(".")
+
+
+def write_parquet(
+    source: Source, path: Path, progress: Progress | None = None
+) -> tuple[LogCondition, int]:
+    """Write a log's events as Parquet.
+
+    Args:
+        source: the log.
+        path: the file.
+        progress: called with lines read.
+
+    Returns:
+        The log's condition, and how many rows were written.
+
+    Raises:
+        ExportError: DuckDB is not installed, or the file cannot be written.
+        LogError: the log cannot be read.
+    """
+    duckdb = load_duckdb()
+    with database(source, progress) as (connection, condition):
+        try:
+            path.touch()  # DuckDB's own words on a file that cannot be made are many
+            connection.execute(
+                f"COPY (SELECT * FROM events ORDER BY seq) TO {_literal(str(path))} "
+                "(FORMAT parquet, COMPRESSION zstd)"
+            )
+        except duckdb.Error as error:
+            raise ExportError(f"DuckDB cannot write the file: {one_line(error)}") from None
+        row = connection.execute("SELECT count(*) FROM events").fetchone()
+    return condition, row[0] if row else 0
+
+
+def plain(value: Any) -> Any:
+    """A value of a result as JSON can carry it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    return str(value)

@@ -1,0 +1,169 @@
+"""Parquet and SQL, through DuckDB; and what is said without it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from make_logs import heap, run_events, run_log, storm
+
+from gorun_mem.cli import main
+from gorun_mem.cli.query import command
+from gorun_mem.export.tables import columns
+
+try:
+    import duckdb
+except ImportError:
+    duckdb = None  # type: ignore[assignment]
+
+needs_duckdb = pytest.mark.skipif(duckdb is None, reason="DuckDB is not installed")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "storm.jsonl.gz"
+    path.write_bytes(gzip.compress(run_log(storm)[1]))
+    return path
+
+
+def query(log: Path, sql: str) -> Any:
+    result = CliRunner().invoke(command, [str(log), sql, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    return [dict(zip(document["columns"], row, strict=True)) for row in document["rows"]]
+
+
+@needs_duckdb
+def test_views_hold_what_the_log_holds(log: Path) -> None:
+    """Each view has as many rows as there are such events, with their figures."""
+    _, events = run_events(storm)
+    by = {name: [e for e in events if e.name == name] for name in {e.name for e in events}}
+    (counts,) = query(
+        log,
+        "SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM locks) AS locks, "
+        "(SELECT count(*) FROM calls) AS calls, (SELECT count(*) FROM grows) AS grows, "
+        "(SELECT count(*) FROM freelist) AS freelist",
+    )
+    assert counts == {
+        "events": len(events),
+        "locks": len(by["lock.release"]),
+        "calls": len(by["mem.return"]),
+        "grows": len(by["mem.grow"]),
+        "freelist": sum(len(by.get("freelist." + k, [])) for k in ("put", "take", "snapshot")),
+    }
+    for row in query(log, "SELECT * FROM locks ORDER BY seq"):
+        acquired = [
+            e for e in by["lock.acquire"]
+            if e.lock == row["lock"] and e.m == row["m"] and e.t_ns == row["acquired_t_ns"]
+            and e.seq < row["seq"]
+        ]  # fmt: skip
+        assert acquired[-1].bypassed == row["bypassed"]
+        assert acquired[-1].prev_owner_m == row["prev_owner_m"]
+        assert acquired[-1].wait_ns == row["wait_ns"]
+    rows = query(log, "SELECT site, sum(wait_ns) AS w FROM locks GROUP BY site ORDER BY site")
+    assert {r["site"]: r["w"] for r in rows} == {
+        site: sum(e.wait_ns for e in by["lock.release"] if e.site == site)
+        for site in {e.site for e in by["lock.release"]}
+    }
+
+
+@needs_duckdb
+def test_columns_are_all_fields_with_one_type_each(log: Path) -> None:
+    """Every field of every event is a column; addresses hold 64 bits."""
+    names = columns()
+    assert names["hint_addr"] == names["p"] == "UBIGINT"
+    assert names["waiters"] == "BIGINT[]"
+    assert names["blocks"] == "BIGINT[][]"
+    assert {"event", "seq", "wait_ns", "purpose", "options"} <= names.keys()
+    described = query(log, "DESCRIBE events")
+    assert {row["column_name"] for row in described} == names.keys()
+
+
+@needs_duckdb
+def test_parquet_has_the_rows_in_order(log: Path, tmp_path: Path) -> None:
+    """The file holds every event, sorted by seq, and its sums are the log's."""
+    _, events = run_events(storm)
+    file = tmp_path / "storm.parquet"
+    assert main(["export", str(log), "--to", "parquet", "-o", str(file)]) == 0
+    rows = duckdb.sql(f"SELECT seq, event, hold_ns FROM read_parquet('{file}')").fetchall()
+    assert [row[:2] for row in rows] == [(e.seq, e.name) for e in events]
+    held = sum(e.hold_ns for e in events if e.name == "lock.release")
+    assert sum(row[2] or 0 for row in rows) == held
+
+
+@needs_duckdb
+def test_a_damaged_log_can_be_asked(log: Path, tmp_path: Path) -> None:
+    """Lines that are none are left out, and the note says how many."""
+    lines = gzip.decompress(log.read_bytes()).splitlines(keepends=True)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_bytes(
+        b"".join([*lines[:50], b"garbage\n", b'{"a":1}\n', *lines[50:90], lines[90][:9]])
+    )
+    result = CliRunner().invoke(
+        command, [str(bad), "SELECT count(*) FROM events", "--json"], catch_exceptions=False
+    )
+    document = json.loads(result.stdout)
+    assert document["rows"] == [[90]]
+    assert document["condition"]["broken_lines"] == 2
+    assert document["condition"]["foreign_lines"] == 1
+    assert document["condition"]["cut"]
+
+
+@needs_duckdb
+@pytest.mark.parametrize(
+    "sql", ["SELEC 1", "SELECT nothing FROM events", "SELECT * FROM nowhere", "SELECT 1/", ""]
+)
+def test_wrong_sql_is_one_sentence(log: Path, sql: str) -> None:
+    """Exit 2 and a line that says what DuckDB minds, without a traceback."""
+    result = CliRunner().invoke(command, [str(log), sql])
+    if sql:
+        assert result.exit_code == 2
+        assert "SQL: " in result.stderr
+        assert len(result.stderr.strip().splitlines()) <= 4  # click's usage and the sentence
+    assert "Traceback" not in result.output
+
+
+@needs_duckdb
+def test_table_for_people(log: Path) -> None:
+    """Rows come as a table with the columns' names above."""
+    result: Result = CliRunner().invoke(
+        command, [str(log), "SELECT 1 AS one, 'b' AS two, NULL AS three"], catch_exceptions=False
+    )
+    assert [line.split() for line in result.stdout.strip().splitlines()] == [
+        ["one", "two", "three"], ["1", "b"],
+    ]  # fmt: skip
+
+
+@needs_duckdb
+def test_canonical_logs_have_locks_too(tmp_path: Path) -> None:
+    """Without acquisitions the rows are there, and what only these say is NULL."""
+    path = tmp_path / "thin.jsonl"
+    path.write_bytes(run_log(heap, level="canonical")[1])
+    rows = query(path, "SELECT count(*) AS n, count(bypassed) AS b, sum(hold_ns) AS h FROM locks")
+    _, events = run_events(heap)
+    released = [e for e in events if e.name == "lock.release"]
+    assert rows == [{"n": len(released), "b": 0, "h": sum(e.hold_ns for e in released)}]
+
+
+@pytest.mark.parametrize("verb", ["query", "export"])
+def test_without_duckdb_it_says_what_to_install(
+    verb: str,
+    log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit 2 with the command to type; nothing is written."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    out = tmp_path / "o.parquet"
+    args = ["query", str(log), "SELECT 1"]
+    if verb == "export":
+        args = ["export", str(log), "--to", "parquet", "-o", str(out)]
+    assert main(args) == 2
+    assert "pip install 'gorun-mem[analysis]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
