@@ -90,7 +90,95 @@ def test_less_memory_is_a_what_if() -> None:
     assert done.named("run.start")[0].max_pages == 300
 
 
+# What a free gives back.
+
+
+def recorded(path: Path, go: str, *calls: dict[str, Any]) -> str:
+    """A recording of outermost calls, by a program whose data ends at 1 MiB."""
+    header = {"header": 1, "format": 1, "go": go, "goos": "js", "goarch": "wasm", "end": 1 << 20}
+    header["initialPages"] = 40
+    lines = [header, *({"seq": i, "depth": 0, "top": 1} | call for i, call in enumerate(calls))]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+def alloc(n: int, p: int) -> dict[str, Any]:
+    return {"ev": "sysAllocOS", "n": n, "p": p}
+
+
+def free(v: int, n: int) -> dict[str, Any]:
+    return {"ev": "sysFreeOS", "v": v, "n": n}
+
+
+PAGE = 65536
+GOS = 1 << 30
+"""Where Go had its memory; ours is elsewhere."""
+
+
+def test_a_part_is_freed_by_its_offset(tmp_path: Path) -> None:
+    """Go freed the second of three pages; so do we, of the three that we got."""
+    calls = alloc(3 * PAGE, GOS), free(GOS + PAGE, PAGE)
+    done = logged(
+        "real_program", trace=recorded(tmp_path / "x.jsonl", "go1.27.3", *calls), order="free"
+    )
+    got, given = done.named("mem.return")
+    assert (given.v, given.n) == (got.p + PAGE, PAGE)
+    assert got.p != GOS
+
+
+def test_a_free_of_two_allocations_frees_each_part(tmp_path: Path) -> None:
+    """One free of Go's over the end of one and the start of another becomes two of ours."""
+    calls = alloc(2 * PAGE, GOS), alloc(2 * PAGE, GOS + 2 * PAGE), free(GOS + PAGE, 2 * PAGE)
+    trace = recorded(tmp_path / "x.jsonl", "go1.27.3", *calls)
+    done = logged("real_program", "trampoline", {"ms": 1}, trace=trace, order="free")
+    first, second, *given = done.named("mem.return")
+    assert [(e.v, e.n) for e in given] == [(first.p + PAGE, PAGE), (second.p, PAGE)]
+
+
+def test_an_address_that_is_used_again_belongs_to_the_later_call(tmp_path: Path) -> None:
+    """The second free at one address is of what was allocated there since."""
+    calls = alloc(PAGE, GOS), alloc(PAGE, GOS + PAGE), free(GOS, PAGE), alloc(2 * PAGE, GOS - PAGE)
+    trace = recorded(tmp_path / "x.jsonl", "go1.27.3", *calls, free(GOS, PAGE))
+    done = logged("real_program", "trampoline", {"ms": 1}, trace=trace, order="free")
+    returns = done.named("mem.return")
+    assert returns[4].v == returns[3].p + PAGE
+
+
+def test_memory_is_freed_once(tmp_path: Path) -> None:
+    """Freed, had again inside of mheap.sysAlloc and freed again: the second free is skipped."""
+    trace = recorded(tmp_path / "x.jsonl", "go1.27.3", alloc(8192, GOS), *2 * [free(GOS, 8192)])
+    done = logged("real_program", trace=trace, order="free")
+    assert done.exit_code == 0, done.run.outcome.error
+    assert done.results["frees skipped"] == 1
+
+
+def test_what_never_came_to_exist_is_not_freed(tmp_path: Path) -> None:
+    """A free of memory without a call, of a nil answer, and beyond what we got: skipped, counted.
+
+    Go's arenas here are larger than ours, as a reservation is that happened to be aligned.
+    """
+    arena = {"ev": "mheap.sysAlloc", "n": 1, "v": GOS, "size": 16 << 20, "top": 0}
+    calls = arena, free(GOS + (12 << 20), PAGE), free(GOS - PAGE, PAGE)
+    done = logged(
+        "real_program", trace=recorded(tmp_path / "x.jsonl", "go1.22", *calls), order="free"
+    )
+    assert done.exit_code == 0, done.run.outcome.error
+    assert done.results["frees skipped"] == 2
+    calls = alloc(1 << 31, GOS), free(GOS, PAGE)
+    trace = recorded(tmp_path / "y.jsonl", "go1.27.3", *calls)
+    done = logged("real_program", "trampoline", {"max_pages": 100}, trace=trace, order="free")
+    assert (done.results["nil answers"], done.results["frees skipped"]) == (1, 1)
+
+
 # The checks can fail.
+
+
+def test_a_call_that_we_do_not_make_is_a_difference(tmp_path: Path) -> None:
+    """Go made a call from outside that is none of the OS layer's: it counts."""
+    trace = recorded(tmp_path / "x.jsonl", "go1.27.3", {"ev": "sbrk", "n": 0})
+    done = logged("real_program", trace=trace)
+    assert done.exit_code == 1
+    assert done.results["answers that differ from Go's"] == 1
 
 
 def rewritten(path: Path, to: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
