@@ -38,7 +38,7 @@ class Bare(Mutex):
             raise Violation(f"M{m.id} gave back the lock of {self.owner}")
         self.owner = None
 
-    def _woke(self, m_id: int) -> None:
+    def _woke(self, m_id: int, op: UnlockOp) -> None:
         pass
 
 

@@ -132,6 +132,7 @@ class Mutex:
         "_lock_ops",
         "_new_unlock",
         "_queue_depth_max",
+        "_releaser",
         "_tally",
         "_unlock_ops",
         "_waiting",
@@ -181,7 +182,8 @@ class Mutex:
         self.prev_owner_m = 0
         self._waiting: dict[int, LockOp] = {}  # by M, in the order they came
         self._hold: LockOp | None = None  # the owner's operation, if it had to wait
-        self._woken = 0  # the M that the latest release woke
+        self._woken = 0  # the M that the latest release woke, until somebody has the lock again
+        self._releaser: UnlockOp | None = None  # that release, until then
         self._tally = Tally()
         self._fresh_holds = self._tally.fresh_holds
         self._queue_depth_max = 0
@@ -333,6 +335,7 @@ class Mutex:
         else:
             self._pass_by(None)
         self._woken = 0
+        self._releaser = None
         if waiting or contended:
             self._convoy_acquisitions += 1
             if not waiting:
@@ -384,6 +387,7 @@ class Mutex:
         if self.sink is not None:
             self._log_release(m, op, hold_ns, next_m)
         self._hold = self.owner = None
+        self._releaser = op
 
     def _log_release(self, m: MLike, op: UnlockOp, hold_ns: int, next_m: int) -> None:
         hold, since, now = self._hold, self.since_ns, m.sched.now_ns
@@ -402,9 +406,10 @@ class Mutex:
             next_m,
         )
 
-    def _woke(self, m_id: int) -> None:
-        """The release that is under way wakes M `m_id`."""
-        self._woken = m_id
+    def _woke(self, m_id: int, op: UnlockOp) -> None:
+        """The release `op` wakes M `m_id`; no handoff any more if somebody was faster."""
+        if self._releaser is op:
+            self._woken = m_id
 
     def _running(self) -> list[tuple[int, str]]:
         """(m, site) of holds that have not ended."""

@@ -147,7 +147,7 @@ class FutexUnlock(UnlockOp):
         """Wake the M that has slept longest."""
         mutex: FutexMutex = self.mutex
         for woken in mutex.word.wakeup(m, 1):
-            mutex._woke(woken.id)
+            mutex._woke(woken.id, self)
         self.count_unlock(m)
         return None
 

@@ -77,7 +77,7 @@ class QueueUnlock(UnlockOp):
         heir = mutex.queue.pop(0)
         mutex.key = heir.id
         mutex._released(m, self, heir.id)
-        mutex._woke(heir.id)
+        mutex._woke(heir.id, self)
         m.sched.unpark(heir)
         return None
 

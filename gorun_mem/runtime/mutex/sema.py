@@ -185,7 +185,7 @@ class SemaUnlock(UnlockOp):
         """Wake the M taken off."""
         mutex: SemaMutex = self.mutex
         number = m_number(self.wakem)
-        mutex._woke(number)
+        mutex._woke(number, self)
         sema_wakeup(m, mutex.ms[number])
         self.count_unlock(m)
         return None

@@ -353,7 +353,7 @@ class SpinbitUnlock(UnlockOp):
         """Wake the M taken off."""
         mutex: SpinbitMutex = self.mutex
         number = m_number(self.wakem)
-        mutex._woke(number)
+        mutex._woke(number, self)
         sema_wakeup(m, mutex.ms[number])
         return self.done(m)
 
