@@ -121,6 +121,9 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     faithful: Annotated[bool | UnsetType, doc("illegal frees are done, not refused")] = UNSET
     wrong_order: Annotated[bool | UnsetType, doc("osinit had initBloc first")] = UNSET
     steps_max: Annotated[int | UnsetType, doc("bound on steps, said where it is not usual")] = UNSET
+    log_level: Annotated[
+        Literal["info"] | UnsetType, doc("said where calls and releases are left out")
+    ] = UNSET
 
 
 class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
@@ -405,7 +408,7 @@ AnyEvent: TypeAlias = (
 EVENT_TYPES: Final[tuple[type[Event], ...]] = AnyEvent.__args__
 """The same, to loop over."""
 
-_OUTSIDE_RUN_ID: Final = (*Event.__struct_fields__, "schema", "run_id")
+_OUTSIDE_RUN_ID: Final = (*Event.__struct_fields__, "schema", "run_id", "log_level")
 
 
 def run_id(start: RunStart) -> str:

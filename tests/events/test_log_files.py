@@ -349,6 +349,7 @@ def mutate(data: bytes, changes) -> bytes:
 @settings(max_examples=300, deadline=None)
 @given(changes=edits, suffix=st.sampled_from(SUFFIXES))
 @example(changes=[(0.5, "newline", b"")], suffix=".jsonl")
+@example(changes=[(0.0, "insert", b"\x28\xb5\x2f\xfd")], suffix=".jsonl")
 def test_mutated_logs(log, changes, suffix):
     """Whatever is done to a log, reading does not raise, and of a plain one every line that is
     still whole is read."""
@@ -356,7 +357,8 @@ def test_mutated_logs(log, changes, suffix):
     events, reader = read(data)
     raw = list(read_raw(io.BytesIO(data)))
     assert len(events) + reader.damaged >= len(raw) or reader.broken
-    if suffix == ".jsonl":
+    # With the first bytes of a compressed log in front, a plain one is taken for that.
+    if suffix == ".jsonl" and not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
         untouched = {line for line in data.splitlines() if line in set(log.splitlines())}
         seqs = {json.loads(line)["seq"] for line in untouched}
         assert seqs <= {event.seq for event in events}
