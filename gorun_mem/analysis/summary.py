@@ -232,7 +232,7 @@ class Summary:
     """What the events of one run come to.
 
     Args:
-        whole: all canonical events will be fed; False finds out from what comes.
+        whole: all canonical events will be fed, whatever run.start says of the log.
 
     Attributes:
         start: the first line, None where it is missing.
@@ -365,9 +365,7 @@ class Summary:
     @property
     def is_thin(self) -> bool:
         """Whether the log leaves out calls and releases, as one of level info does."""
-        if self._whole or any(lock.acquisitions for lock in self.locks.values()):
-            return False
-        return not any(calls.count > calls.failed for calls in self.calls.values())
+        return not self._whole and self.start is not None and self.start.log_level is not UNSET
 
     @property
     def is_exact(self) -> bool:

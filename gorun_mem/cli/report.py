@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import UNSET
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
 
@@ -62,9 +62,11 @@ def _show(summary: Summary, reader: EventReader, name: str) -> None:
 
 def _problems(reader: EventReader) -> list[str]:
     """What is wrong with the log, each in a line."""
+    from gorun_mem.report.units import count
+
     problems = [reader.describe_damage()] if reader.describe_damage() else []
     if reader.missing:
-        problems.append(f"{reader.missing:,} events are missing by their numbers")
+        problems.append(f"missing by their numbers: {count(reader.missing, 'event')}")
     return problems
 
 
@@ -75,13 +77,11 @@ def _again(summary: Summary) -> str:
 
     if summary.start is None:
         return ""
-    usual = summary.start.cost_table_sha256 == CostTable().sha256
+    table = summary.start.cost_table_sha256
     words = again(summary.start)
-    if usual:
+    if table is UNSET or table == CostTable().sha256:
         return words
-    return (
-        f"{words} --costs FILE, the table with {shlex.quote(str(summary.start.cost_table_sha256))}"
-    )
+    return f"{words} --costs FILE, the table whose SHA-256 is {table}"
 
 
 def _document(summary: Summary, reader: EventReader, name: str) -> dict[str, Any]:

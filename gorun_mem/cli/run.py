@@ -187,6 +187,8 @@ def prepare(reference: str, given: dict[str, Any]) -> Prepared:
     settings = dict(given)
     if settings.pop("granularity") == "access":
         raise BadInput("--granularity access is not built yet: Ms meet at lock and unlock (sync)")
+    if settings["strategy"] == "replay":
+        raise BadInput("--strategy replay follows a schedule: gorun-mem replay-schedule TOKEN")
     costs = settings.pop("costs")
     try:
         scenario = find(reference)
@@ -279,6 +281,8 @@ def _run(prepared: Prepared, host: Host, path: str, level: LogLevel) -> tuple[Ru
             )
     finally:
         recorder.close()
+        if not recorder.seq and path != CONSOLE and os.path.isfile(path):
+            os.unlink(path)  # nothing ran: `last` must not mean a log without a line
     return done, summary
 
 

@@ -11,7 +11,15 @@ from gorun_mem.analysis.summary import Summary
 from gorun_mem.events.types import Event, RunEnd, RunStart
 
 _NOT_CONFIG: Final = frozenset(
-    {*Event.__struct_fields__, "schema", "run_id", "scenario", "scenario_sha256", "options"}
+    {
+        *Event.__struct_fields__,
+        "schema",
+        "run_id",
+        "scenario",
+        "scenario_sha256",
+        "options",
+        "log_level",
+    }
 )
 
 

@@ -121,7 +121,9 @@ def _how_long(summary: Summary) -> str:
 def _failure(summary: Summary) -> Iterator[str]:
     """What ended it, and who could not go on."""
     end = summary.end
-    if end is not None and end.error is not UNSET:
+    stuck = end.stuck if end is not None and end.stuck is not UNSET else ()
+    # What a deadlock is, the headline says and the list of Ms below.
+    if end is not None and end.error is not UNSET and not (stuck and end.outcome == "deadlock"):
         by = f"M{end.failed_m}: " if end.failed_m is not UNSET else ""
         first, *rest = end.error.splitlines() or [""]
         yield by + click.style(first, fg="red")
@@ -137,10 +139,9 @@ def _failure(summary: Summary) -> Iterator[str]:
             yield from (f"  {who}" for who in event.who[:STUCK_SHOWN])
         elif isinstance(event, RaceFound):
             yield f"  race: {event.what}, {event.where}: {'; '.join(event.who)}"
-    if end is not None and end.stuck is not UNSET:
-        yield from (f"  {who}" for who in end.stuck[:STUCK_SHOWN])
-        if len(end.stuck) > STUCK_SHOWN:
-            yield f"  and {count(len(end.stuck) - STUCK_SHOWN, 'M')} more"
+    yield from (f"  {who}" for who in stuck[:STUCK_SHOWN])
+    if len(stuck) > STUCK_SHOWN:
+        yield f"  and {count(len(stuck) - STUCK_SHOWN, 'M')} more"
 
 
 def _results(summary: Summary) -> Iterator[str]:
@@ -208,9 +209,11 @@ def _lock(lock: LockSummary) -> Iterator[str]:
     if lock.contended:
         yield (
             f"  {count(lock.convoys, 'convoy')}, the longest {ns(lock.convoy_longest_ns)} with "
-            f"{count(lock.convoy_longest_acquisitions, 'acquisition')}; "
-            f"up to {lock.queue_depth_max:,} waiting, "
-            f"{figures['bypasses_max']:,} bypasses of one M; fairness {figures['fairness']:.2f}"
+            f"{count(lock.convoy_longest_acquisitions, 'acquisition')}"
+        )
+        yield (
+            f"  up to {lock.queue_depth_max:,} waiting, one M bypassed "
+            f"{count(int(figures['bypasses_max']), 'time')}; fairness {figures['fairness']:.2f}"
         )
         yield from _shares(lock)
 
@@ -244,7 +247,7 @@ def _slowest(summary: Summary) -> Iterator[str]:
         (ns(w.wait_ns), f"M{w.m}", f"for {w.lock} in {w.site or '?'}", f"from {w.since_ns:,} ns")
         for w in summary.slowest
     ]
-    yield from _table(rows, "><<>")
+    yield from _table(rows, "><<<")
 
 
 def _remarks(summary: Summary) -> Iterator[str]:
