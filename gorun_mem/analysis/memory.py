@@ -470,25 +470,21 @@ class MemoryUse(Accumulator):
         if self._order is None:
             self._order = sorted(self._live)
         order = self._order
-        at = max(0, bisect_right(order, low) - 1)
+        first = max(0, bisect_right(order, low) - 1)
         freed = 0
-        while at < len(order) and order[at] < high:
-            p = order[at]
+        for p in order[first : bisect_left(order, high)]:
             size, purpose = self._live[p]
             end = p + size
             cut_low, cut_high = max(p, low), min(end, high)
             if cut_low >= cut_high:
-                at += 1
                 continue
             freed += cut_high - cut_low
-            self._held[purpose] -= cut_high - cut_low
+            self._held[purpose] -= size
             del self._live[p]
-            del order[at]
+            del order[bisect_left(order, p)]
             for part_low, part_high in ((p, cut_low), (cut_high, end)):
                 if part_low < part_high:
-                    self._live[part_low] = (part_high - part_low, purpose)
-                    order.insert(at, part_low)
-                    at += 1
+                    self._hold(part_low, part_high - part_low, purpose)
         if freed < high - low:
             self.unknown_frees += 1
 

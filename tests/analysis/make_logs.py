@@ -72,8 +72,9 @@ class Toy:
         elif state == "has":
             lock = self.held[m][-1]
             roll = self.r.random()
-            if roll < 0.15 and len(self.held[m]) < len(self.locks):
-                self.ask(m, self.r.choice([x for x in self.locks if x not in self.held[m]]))
+            above = self.locks[max(map(self.locks.index, self.held[m])) + 1 :]
+            if roll < 0.15 and above:  # always upwards: the toy is not to deadlock
+                self.ask(m, self.r.choice(above))
             elif roll < 0.6 and lock == "memlock":
                 self.call()
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -242,7 +243,7 @@ def test_critical_path_covers_the_run(seed: int) -> None:
     events = toy_events(seed)
     path = contention_of(events).path
     assert path.segments[0].start_ns == 0
-    for before, after in zip(path.segments, path.segments[1:], strict=False):
+    for before, after in pairwise(path.segments):
         assert before.end_ns == after.start_ns
     last = max(
         (e for e in events if e.name in ("lock.acquire", "lock.release", "m.start", "m.exit")),
