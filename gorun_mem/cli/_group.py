@@ -18,6 +18,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
+    "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
     "replay": (
         "gorun_mem.cli.replay",

@@ -1,0 +1,310 @@
+"""`gorun-mem serve`: a World as a service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from gorun_mem.cli._common import (
+    BadInput,
+    Number,
+    json_option,
+    platform_option,
+    release_option,
+    write_json,
+)
+from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.service.address import Address, AddressError
+from gorun_mem.service.settings import DEFAULT_ADDRESS, Limits, Settings
+
+if TYPE_CHECKING:
+    from gorun_mem.events.recorder import LogLevel
+    from gorun_mem.machine.config import Config
+    from gorun_mem.machine.run import Run
+    from gorun_mem.service.server import Server
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LIMITS: Final = Limits()
+_INT63: Final = (1 << 63) - 1
+_TOKEN_BYTES_MAX: Final = 1024
+
+
+def _limit(option: str, default: float, least: int, most: int, text: str) -> Callable[[F], F]:
+    return click.option(
+        option,
+        type=Number(least, most),
+        default=int(default),
+        show_default=True,
+        metavar="N",
+        help=text,
+    )
+
+
+@click.command("serve")
+@click.option(
+    "--listen",
+    "address",
+    default=DEFAULT_ADDRESS,
+    show_default=True,
+    metavar="ADDRESS",
+    help="HOST:PORT (port 0: any free one), or unix:PATH.",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Clients must say the token in FILE first; needed where others can connect.",
+)
+@release_option()
+@platform_option()
+@click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, none.")
+@click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once.")
+@click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance.")
+@click.option("--strategy", metavar="NAME", help="Who goes next.  [default: timing]")
+@click.option("--max-pages", type=Number(most=_INT63), metavar="N", help="Of 64 KiB.")
+@click.option("--mem-debug", is_flag=True, default=None, help="Go's memDebug.")
+@click.option("--costs", metavar="FILE", help="Costs in virtual time, a TOML file.")
+@click.option(
+    "--faithful",
+    is_flag=True,
+    default=None,
+    help="Do what Go does with an illegal call, which may end the World, in place of refusing it.",
+)
+@click.option("--reclaim", is_flag=True, help="Free what a client still owns when it goes.")
+@_limit("--connections-max", _LIMITS.connections, 1, 4000, "Connections, and so Ms, at once.")
+@_limit("--line-max", _LIMITS.line_bytes, 16, 1 << 20, "Bytes of a request.")
+@_limit("--pipeline-max", _LIMITS.pipeline, 1, 1 << 20, "Requests of a client that wait.")
+@_limit("--queue-max", _LIMITS.queue_bytes, 1024, 1 << 30, "Bytes that wait for a client to read.")
+@_limit("--idle", _LIMITS.idle_s, 0, 1 << 30, "Seconds a client may be idle; 0: for ever.")
+@_limit("--report-every", 10, 0, 1 << 30, "Seconds between two lines on stderr; 0: none.")
+@click.option(
+    "--log",
+    metavar="FILE",
+    help="JSON Lines, .gz and .zst compressed; - shows events on stderr.  "
+    "[default: a file in $GORUN_MEM_HOME/runs]",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "canonical"]),
+    default="debug",
+    show_default=True,
+    help="canonical is enough for reports.",
+)
+@json_option()
+def command(
+    address: str,
+    token_file: str | None,
+    log: str | None,
+    log_level: LogLevel,
+    as_json: bool,
+    reclaim: bool,
+    report_every: int,
+    **given: Any,
+) -> int:
+    """Keep one World alive: each connection is an M, its calls contend with all others'.
+
+    Clients send operation lines (see `gorun-mem ops`; beside them load V, store V WORD, sleep NS,
+    statistics, snapshot, watch [FILTER], auth TOKEN, quit) and get one line for each, with
+    `gorun-mem connect` or any program that can open a socket. Illegal calls are refused; with
+    --faithful they do what Go does, and may end the World and with it the service.
+
+    SIGTERM and Ctrl-C let the calls that have begun finish; a second one ends at once.
+
+    \b
+    Examples:
+      gorun-mem serve --release go1.24 --platform plan9/amd64
+      gorun-mem serve --listen unix:/tmp/world.sock --mutex sema --log world.jsonl.zst
+      gorun-mem serve --listen 0.0.0.0:7059 --token-file token.txt
+
+    Exit codes: 0 stopped by SIGTERM; 1 a throw or fault ended the World; 2 usage, or the address
+    cannot be used; 3 a deadlock or hang did; 4 internal fault; 130 interrupted.
+    """
+    where = _address(address)
+    settings = Settings(
+        limits=Limits(
+            connections=given.pop("connections_max"),
+            line_bytes=given.pop("line_max"),
+            pipeline=given.pop("pipeline_max"),
+            queue_bytes=given.pop("queue_max"),
+            idle_s=given.pop("idle"),
+        ),
+        token=_token(where, token_file),
+        reclaim=reclaim,
+        report_s=report_every,
+    )
+    if reclaim and given["faithful"]:
+        raise BadInput("--reclaim needs to know who owns what, which a --faithful World does not")
+    config = _config(settings, given)
+    done, document = _serve(where, config, settings, log, log_level)
+    if as_json:
+        write_json(document)
+    else:
+        _show(document)
+    if done.outcome.verdict == "internal" and done.outcome.error is not None:
+        say(internal_fault(done.outcome.error, "gorun-mem", sys.argv[1:]))
+    return done.outcome.exit_code
+
+
+# What is to be served.
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except AddressError as error:
+        raise BadInput(f"--listen: {error}") from None
+
+
+def _token(address: Address, file: str | None) -> bytes | None:
+    """The token that clients must say, None where they need not."""
+    try:
+        private = address.is_private()
+    except AddressError as error:
+        raise BadInput(f"--listen: {error}") from None
+    if file is None:
+        if not private:
+            raise BadInput(
+                f"--listen {address} can be reached by others: name a file with a token that "
+                "clients must say (--token-file FILE), or listen on 127.0.0.1"
+            )
+        return None
+    return read_token(file)
+
+
+def read_token(file: str) -> bytes:
+    """The token in a file: one word.
+
+    Raises:
+        BadInput: there is none in it.
+        OSError: it cannot be read.
+    """
+    with Path(file).open("rb") as stream:
+        token = stream.read(_TOKEN_BYTES_MAX + 1).strip()
+    if not token or len(token) > _TOKEN_BYTES_MAX or len(token.split()) != 1:
+        raise BadInput(
+            f"{click.format_filename(file)} holds no token: write one word of at most "
+            f"{_TOKEN_BYTES_MAX} bytes into it, such as of `openssl rand -hex 16`"
+        )
+    return token
+
+
+def _config(settings: Settings, given: dict[str, Any]) -> Config:
+    """The World's settings, checked."""
+    from gorun_mem.machine.config import ConfigError, resolve
+    from gorun_mem.runtime.mutex import UnknownMutex
+    from gorun_mem.runtime.releases import UnknownRelease
+    from gorun_mem.sched.costs import CostError, CostTable
+    from gorun_mem.sched.strategies import UnknownStrategy, make_strategy
+    from gorun_mem.service.server import serve
+
+    costs = given.pop("costs")
+    try:
+        table = CostTable.read(Path(costs)) if costs else None
+        config = serve.config(ms=settings.limits.connections, costs=table, **given)
+        resolve(config)
+        make_strategy(config.strategy, config.seed)
+    except (ConfigError, CostError, UnknownMutex, UnknownRelease, UnknownStrategy) as error:
+        raise BadInput(str(error)) from None
+    return config
+
+
+# The service.
+
+
+def _serve(
+    address: Address, config: Config, settings: Settings, log: str | None, level: LogLevel
+) -> tuple[Run, dict[str, Any]]:
+    """Serve to the end; the run, and what is said of it."""
+    import trio
+
+    from gorun_mem.events.home import new_log_path
+    from gorun_mem.events.log import open_log
+    from gorun_mem.events.recorder import Recorder
+    from gorun_mem.service.address import listen
+
+    async def main() -> tuple[Run, dict[str, Any]]:
+        try:
+            listeners = await listen(address)
+        except AddressError as error:
+            raise BadInput(f"--listen: {error}") from None
+        path = os.fspath(new_log_path("serve")) if log is None else log
+        recorder = Recorder(open_log(path), level=level)
+        try:
+            return await _serve_on(address, listeners, config, settings, recorder, path)
+        finally:
+            recorder.close()
+
+    return trio.run(main)
+
+
+async def _serve_on(
+    address: Address,
+    listeners: list[Any],
+    config: Config,
+    settings: Settings,
+    recorder: Any,
+    path: str,
+) -> tuple[Run, dict[str, Any]]:
+    import trio
+
+    from gorun_mem.service.address import SocketFile, bound
+    from gorun_mem.service.server import Server
+
+    file = SocketFile(address)
+    server = Server(config, settings, recorder, say, _on_fault)
+    where = bound(address, listeners[0])
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.drain_at_signals)
+            world = server.world.settings
+            say(
+                f"listening on {where}: {world.release.name} {world.platform.name}, "
+                f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
+            )
+            done = await server.run(listeners)
+            nursery.cancel_scope.cancel()
+    finally:
+        file.remove()
+    return done, _document(server, done, where, path)
+
+
+def _on_fault(error: BaseException) -> str:
+    return internal_fault(error, "gorun-mem", sys.argv[1:])
+
+
+def _document(server: Server, done: Run, where: Address, path: str) -> dict[str, Any]:
+    """What the service came to."""
+    from gorun_mem.machine.outcome import in_words
+
+    outcome = done.outcome
+    return {
+        "address": str(where),
+        "outcome": outcome.verdict,
+        "error": in_words(outcome.error) if outcome.error is not None else "",
+        "failed_m": outcome.failed_m,
+        "connections": server.accepted,
+        "refused": server.refused,
+        "failed_auths": server.failed_auths,
+        "calls": server.answers.calls,
+        "abandoned_bytes": server.abandoned_bytes,
+        "time_ns": outcome.time_ns,
+        "log": None if path == "-" else click.format_filename(path),
+        "exit": int(outcome.exit_code),
+    }
+
+
+def _show(document: dict[str, Any]) -> None:
+    click.echo(
+        f"{document['outcome']}: {document['connections']:,} connections, "
+        f"{document['calls']:,} calls"
+    )
+    if document["error"]:
+        click.echo(document["error"])
+    if document["log"]:
+        click.echo(f"log     {document['log']}")
+        click.echo(f"report  gorun-mem report {document['log']}")

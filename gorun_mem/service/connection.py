@@ -1,0 +1,444 @@
+"""One connection: a trio task that reads, an M that answers, and what bounds both.
+
+    socket --> reader --> inbox --> the M's program --> out --> flush after the turn --> socket
+                 ^ stops at --pipeline      ^ held back at --queue    '-> writer, where the socket
+                                                                          does not take all at once
+
+The reader waits for the socket and puts lines into the inbox; the M takes them one by one, in the
+host's turns. Where the stream is a plain socket the answers of a turn go out in one write at its
+end, without waking a task; only what the socket does not take is left to the writer.
+
+An end of any kind (quit, end of file, a reset, a limit, the server's own end) only keeps new
+requests from the M: the call that it is in is finished first.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from gorun_mem.service.host import RECEIVE
+from gorun_mem.service.language import NotARequest, Request, parse_request
+from gorun_mem.service.watch import PACE_S, BadFilter, Filter, Watcher
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.m import M
+    from gorun_mem.service.server import Server
+
+READ_BYTES: Final = 16 * 1024
+_PARSED_MAX: Final = 4096
+"""Requests whose parse is kept: clients repeat themselves."""
+
+Stream = trio.abc.Stream
+
+
+class Connection:
+    """One client.
+
+    Args:
+        server: whose.
+        stream: to the client.
+
+    Attributes:
+        m: the M that it is, None before it has said the token.
+        over: set when nothing more comes from the M, and what waits is to be sent.
+        gone: the client cannot be reached any more.
+        active_at: when the client last sent or read something, by trio's clock.
+        scope: around the connection's tasks.
+        watcher: its queue of events, once it has said watch.
+        held_back: how often it was not read further because too many requests waited.
+    """
+
+    def __init__(self, server: Server, stream: Stream) -> None:
+        self._server = server
+        self._limits = server.settings.limits
+        self._stream = stream
+        self._fd = _descriptor(stream)
+        self._inbox: deque[bytes | str] = deque()
+        self._no_more = False
+        self._room: trio.Event | None = None
+        self._out: list[str] = []
+        self._dirty = False
+        self._pending: list[bytes] = []
+        self._sending = False
+        self._waiting_bytes = 0
+        self._wake_writer = trio.Event()
+        self._progress = trio.lowlevel.ParkingLot()
+        self._mask = server.world.settings.platform.word_mask
+        self.m: M | None = None
+        self.watcher: Watcher | None = None
+        self.over = trio.Event()
+        self.gone = False
+        self.active_at = trio.current_time()
+        self.scope = trio.CancelScope()
+        self.held_back = 0
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.name} {len(self._inbox)} requests wait>"
+
+    @property
+    def name(self) -> str:
+        """Who it is, for the terminal."""
+        return f"M{self.m.id}" if self.m is not None else "a client that is no M yet"
+
+    # The trio tasks.
+
+    async def serve(self) -> None:
+        """The connection from its greeting to its end."""
+        try:
+            with self.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    self._greet()
+                    nursery.start_soon(self._read)
+                    await self.over.wait()
+                    self.flush()
+                    if self.watcher is not None:
+                        self._wake_writer.set()
+                    with trio.move_on_after(self._limits.linger_s):
+                        await self._all_sent()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._fd = -1
+            self.lose()
+
+    def _greet(self) -> None:
+        if self._server.settings.token is None:
+            self._become_m()
+        else:
+            self.put("hello gorun_mem/1: say auth TOKEN first")
+            self.flush()
+
+    def _become_m(self) -> None:
+        server = self._server
+        self.m = m = server.host.admit(self._converse, name="connection")
+        server.speakers[m.id] = self
+        settings = server.world.settings
+        self.put(
+            f"hello gorun_mem/1 {settings.release.name} {settings.platform.name} "
+            f"{settings.mutex} M{m.id}"
+        )
+        self.flush()
+
+    async def _read(self) -> None:
+        """Put the lines that come into the inbox."""
+        rest = b""
+        try:
+            while data := await self._receive():
+                self.active_at = trio.current_time()
+                lines = (rest + data if rest else data).split(b"\n")
+                rest = lines.pop()
+                worth_a_look = lines or len(rest) > self._limits.line_bytes
+                if worth_a_look and not self._take_lines(lines, rest):
+                    return
+                if len(self._inbox) >= self._limits.pipeline:
+                    await self._wait_for_room()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self.lose()
+        # Half a line at the end of the file is none: its other half may have been lost.
+        self.hang_up()
+
+    async def _receive(self) -> bytes:
+        if self._fd < 0:
+            return bytes(await self._stream.receive_some(READ_BYTES))
+        while True:
+            await trio.lowlevel.wait_readable(self._fd)
+            try:
+                return os.read(self._fd, READ_BYTES)
+            except BlockingIOError:
+                continue
+
+    def _take_lines(self, lines: list[bytes], rest: bytes) -> bool:
+        """Hand lines to the M; whether to read on.
+
+        Args:
+            lines: whole lines.
+            rest: the line that has not ended.
+        """
+        most = self._limits.line_bytes
+        too_long = len(rest) > most
+        for index, line in enumerate(lines):
+            if len(line) > most:
+                del lines[index:]
+                too_long = True
+                break
+        if self.m is None and lines:
+            self._authenticate(lines.pop(0))
+        if self.watcher is not None:
+            if any(line.strip() == b"quit" for line in lines):
+                self.over.set()
+        elif self.m is not None:
+            self._inbox.extend(lines)
+        if too_long:
+            self.close(f"a line is longer than {most:,} bytes (--line-max)")
+        elif self.m is not None:
+            self._server.host.wake(self.m)
+        return not too_long and not self.over.is_set()
+
+    def _authenticate(self, line: bytes) -> None:
+        """Before it is an M a client may say its token, once."""
+        word, _, token = line.strip().partition(b" ")
+        expected = self._server.settings.token
+        assert expected is not None
+        if word == b"auth" and hmac.compare_digest(token.strip(), expected):
+            self._become_m()
+            return
+        self._server.failed_auths += 1
+        self.close("wrong token" if word == b"auth" else "say auth TOKEN first")
+
+    async def _wait_for_room(self) -> None:
+        """Read no further until the M has answered half of what waits."""
+        self.held_back += 1
+        if self.held_back == 1:
+            self._server.say(
+                f"{self.name}: {len(self._inbox):,} requests wait, so it is not read further "
+                f"until they are answered (--pipeline-max {self._limits.pipeline:,})"
+            )
+        self._room = trio.Event()
+        await self._room.wait()
+
+    async def _write(self) -> None:
+        """Send what the socket did not take at once, and a watcher's events."""
+        try:
+            while True:
+                await self._wake_writer.wait()
+                self._wake_writer = trio.Event()
+                if self.watcher is not None:
+                    await trio.sleep(PACE_S)
+                    if events := self.watcher.take():
+                        self._pending.append(events)
+                await self._send_pending()
+                self._progress.unpark_all()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self.lose()
+
+    async def _send_pending(self) -> None:
+        self._sending = True
+        while self._pending:
+            data = b"".join(self._pending)
+            self._pending.clear()
+            for start in range(0, len(data), READ_BYTES):
+                await self._stream.send_all(data[start : start + READ_BYTES])
+                self.active_at = trio.current_time()
+            self._waiting_bytes -= min(self._waiting_bytes, len(data))
+        self._sending = False
+        if self.m is not None:
+            self._server.host.wake(self.m)  # it may have been held back
+
+    async def _all_sent(self) -> None:
+        while self._has_unsent() and not self.gone:
+            await self._progress.park()
+
+    def _has_unsent(self) -> bool:
+        watched = self.watcher is not None and self.watcher.waiting
+        return bool(self._pending or self._sending or watched)
+
+    # The M.
+
+    async def _converse(self, m: M) -> str:
+        """The M's program: answer requests until no more come; why it ended, for the log."""
+        answers, parsed = self._server.answers, self._server.parsed
+        while True:
+            line = self._next()
+            if line is None:
+                if self._ended():
+                    break
+                await RECEIVE
+                continue
+            if isinstance(line, str):
+                self.put(line)
+                self._inbox.clear()
+                self._no_more = True
+                continue
+            request = parsed.get(line)
+            if request is None:
+                request = self._parse(line)
+                if request is None:
+                    continue
+            if request.name in _OF_THE_CONNECTION:
+                self._do(request)
+                continue
+            self._server.asking[m.id] = request
+            text = await answers.answer(m, request)
+            del self._server.asking[m.id]
+            self.put(text)
+        return await self._server.leave(self, m)
+
+    def _next(self) -> bytes | str | None:
+        """The next line; None where there is none or it must wait."""
+        if self._server.draining:
+            return None
+        if self._waiting_bytes > self._limits.queue_bytes and not self.gone:
+            self.flush()
+            if self._waiting_bytes > self._limits.queue_bytes and not self.gone:
+                return None
+        if not self._inbox:
+            return None
+        line = self._inbox.popleft()
+        if self._room is not None and len(self._inbox) <= self._limits.pipeline // 2:
+            self._room.set()
+            self._room = None
+        return line
+
+    def _ended(self) -> bool:
+        """Whether the M is to end: no request is left, or none may be begun any more."""
+        if self._server.draining:
+            left = sum(isinstance(line, bytes) for line in self._inbox)
+            unanswered = f"; {left:,} requests were not begun" if left else ""
+            self.put(f"end {self._server.draining}{unanswered}")
+            return True
+        return self._no_more and (not self._inbox or self.gone)
+
+    def _parse(self, line: bytes) -> Request | None:
+        """The request of a line; None where there is none to answer, or it is answered already."""
+        try:
+            request = parse_request(line.decode(), self._mask)
+        except UnicodeDecodeError as error:
+            self.put(f"error byte {line[error.start]:#04x} is not UTF-8: requests are text")
+        except NotARequest as error:
+            self.put(f"error {_printable(str(error))}")
+        else:
+            if request is not None:
+                parsed = self._server.parsed
+                if len(parsed) >= _PARSED_MAX:
+                    parsed.clear()
+                parsed[line] = request
+            return request
+        return None
+
+    def _do(self, request: Request) -> None:
+        """What concerns the connection and not the World."""
+        if request.name == "quit":
+            self._inbox.clear()
+            self._no_more = True
+            self.put("ok")
+        elif request.name == "auth":
+            self.put("ok")  # said again, or not needed
+        elif request.name == "statistics":
+            self.put(self._server.statistics_line(self))
+        else:
+            self._watch(request.rest)
+
+    def _watch(self, words: tuple[str, ...]) -> None:
+        try:
+            wanted = Filter(words)
+        except BadFilter as error:
+            self.put(f"error {_printable(str(error))}")
+            return
+        self.put("ok")
+        self.flush()
+        self.watcher = Watcher(wanted, self._limits.queue_bytes, self._wake_up_writer)
+        self._inbox.clear()
+        self._no_more = True
+        self._server.hub.add(self.watcher)
+
+    def _wake_up_writer(self) -> None:
+        self._wake_writer.set()
+
+    # What goes out.
+
+    def put(self, text: str) -> None:
+        """Queue a line; it is sent when the turn is over."""
+        self._out.append(text)
+        self._waiting_bytes += len(text) + 1
+        if not self._dirty:
+            self._dirty = True
+            self._server.dirty.append(self)
+
+    def flush(self) -> None:
+        """Send what is queued, or leave it to the writer."""
+        self._dirty = False
+        if not self._out:
+            return
+        self._out.append("")
+        data = "\n".join(self._out).encode()
+        self._out.clear()
+        if self.gone:
+            self._waiting_bytes = 0
+            return
+        if self._fd >= 0 and not self._pending and not self._sending:
+            try:
+                sent = os.write(self._fd, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.lose()
+                return
+            if sent == len(data):
+                self._waiting_bytes = 0
+                return
+            data = data[sent:]
+            self._waiting_bytes = len(data)
+        self._pending.append(data)
+        self._wake_writer.set()
+
+    # Ends.
+
+    def hang_up(self) -> None:
+        """No more requests come."""
+        self._no_more = True
+        if self.m is None or self.watcher is not None:
+            self.over.set()
+        else:
+            self._server.host.wake(self.m)
+
+    def lose(self) -> None:
+        """The client cannot be reached: nothing is sent, and no request is begun any more."""
+        self.gone = True
+        self._pending.clear()
+        self._waiting_bytes = 0
+        self._inbox.clear()
+        self._progress.unpark_all()
+        self.hang_up()
+
+    def close(self, why: str) -> None:
+        """Answer what has come, say why, and end."""
+        self._no_more = True
+        if self.m is None or self.watcher is not None:
+            self.put(f"end {why}")
+            self.over.set()
+        else:
+            self._inbox.append(f"end {why}")
+            self._server.host.wake(self.m)
+
+    def is_idle(self, now: float) -> bool:
+        """Whether the client has neither sent nor read for too long.
+
+        A watcher may be silent as long as it reads what is sent.
+        """
+        limit = self._limits.idle_s
+        if not limit or now - self.active_at <= limit:
+            return False
+        return self.watcher is None or self._sending
+
+    @property
+    def reads(self) -> bool:
+        """Whether the client takes what is sent."""
+        return not self._sending and not self._pending
+
+
+_OF_THE_CONNECTION: Final = frozenset({"quit", "auth", "watch", "statistics"})
+
+
+def _printable(text: str) -> str:
+    """One line whatever the client sent."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _descriptor(stream: Stream) -> int:
+    """The file descriptor of a plain socket, for reads and writes without trio's checkpoints.
+
+    -1 for other streams, and on systems where sockets are no files.
+    """
+    if os.name != "posix" or not isinstance(stream, trio.SocketStream):
+        return -1
+    try:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        pass  # a Unix socket
+    return stream.socket.fileno()

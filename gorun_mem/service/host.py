@@ -1,0 +1,197 @@
+"""The host of the service: Ms that come and go, driven in turns.
+
+Every connection has a trio task that reads its socket; the operations of all connections' Ms are
+driven by one more task, the host's, in turns. A turn takes in all Ms whose requests have come, and
+steps them until each waits for its connection again. So
+
+- requests that came in one pass of trio's loop are simultaneous in virtual time, and contend;
+- an M that goes on itself costs no switch of trio tasks, and neither does one that gives way;
+- a call that has begun is always carried to its end: what happens to the connection meanwhile is
+  seen when its M waits for the next request, where it holds no lock and waits for none.
+
+    connection tasks     read, put lines into inboxes ---- wake(M) --.
+    host's task          sleeps ------------------------> a turn: M1 M2 M1 ... all wait -> flush
+
+When a turn ends with an M that waits for anything but its connection, nobody can ever wake it: that
+is a deadlock of the emulated program, though connections may still be open.
+
+Rejected: an M whose coroutine awaits trio (`machine.trio_host`). There an M runs at once when its
+socket has something, alone, so no two calls would ever contend; and each operation that is passed
+over costs two switches of trio tasks, some 20 us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
+
+from gorun_mem.machine.outcome import NoProgress
+from gorun_mem.machine.trampoline import unwind
+from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.sched.engine import Breath, StepsExceeded
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.m import M
+    from gorun_mem.machine.world import Program, World
+
+Coro = Coroutine[Any, Any, Any]
+
+BREATH_AFTER: Final = 1000
+"""Operations after which a turn lets the connections' tasks run."""
+
+
+class Receive(Op):
+    """Wait for the connection; never stepped, for the M is away meanwhile."""
+
+    __slots__ = ()
+    kind = "receive"
+    obj = "connection"
+    reads_only = True
+
+    def step(self, m: MLike) -> object:
+        """Nothing: who waits is told by the host."""
+        raise AssertionError("an M that waits for its connection is away")
+
+
+RECEIVE: Final = Receive()
+
+
+class ServiceHost:
+    """Drives the Ms of one World in turns.
+
+    Args:
+        world: whose Ms.
+        after_turn: called when all Ms wait, and now and then in a long turn.
+
+    Attributes:
+        idle: Ms that wait for their connections, by id.
+    """
+
+    def __init__(self, world: World, after_turn: Callable[[], None]) -> None:
+        self._world = world
+        self._engine = world.engine
+        self._after_turn = after_turn
+        self._coros: dict[int, Coro] = {}
+        self._woken: list[M] = []
+        self._task: trio.lowlevel.Task | None = None
+        self._asleep = False
+        self.idle: dict[int, M] = {}
+
+    def __repr__(self) -> str:
+        return f"<ServiceHost of {len(self._coros)} Ms, {len(self.idle)} idle>"
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all Ms but the scenario have ended."""
+        return self._engine.alive <= 1
+
+    def admit(self, program: Program, *args: Any, name: str = "") -> M:
+        """Start an M, which begins in the next turn."""
+        m = self._world.admit(program, *args, name=name)
+        self.stir()
+        return m
+
+    def wake(self, m: M) -> None:
+        """What `m` waits for has come; nothing where it does not wait for its connection."""
+        if self.idle.pop(m.id, None) is not None:
+            self._woken.append(m)
+            self.stir()
+
+    def stir(self) -> None:
+        """Let the next turn begin."""
+        if self._asleep:
+            self._asleep = False
+            assert self._task is not None
+            reschedule(self._task)
+
+    async def run(self, main: Coro) -> None:
+        """Drive M 0 with `main`, and every M that is admitted, until `main` ends or all fails.
+
+        What failed is in `world.failure`.
+        """
+        self._task = trio.lowlevel.current_task()
+        world = self._world
+        self._coros[0] = main
+        try:
+            self._resume(world.start(), None)
+            while 0 in self._coros and not world.stopped:
+                await self._turn()
+                if 0 in self._coros and not world.stopped and not self._woken:
+                    self._asleep = True
+                    await wait_task_rescheduled(self._wake_up)
+        finally:
+            self._asleep = False
+            if self._coros:
+                world.stop()
+            for coro in self._coros.values():
+                unwind(coro)
+
+    def _wake_up(self, raise_cancel: Callable[[], None]) -> Abort:
+        self._asleep = False
+        return Abort.SUCCEEDED
+
+    async def _turn(self) -> None:
+        """Step the Ms until each waits for its connection."""
+        engine, world = self._engine, self._world
+        advance, resume = engine.advance, self._resume
+        budget = BREATH_AFTER
+        while True:
+            if self._woken:
+                self._take_in()
+            try:
+                task: Any = advance()
+            except Breath:
+                budget = 0
+            except StepsExceeded as error:
+                world.failed(world.main, NoProgress(str(error)))
+            except Exception as error:
+                world.step_failed(error)
+            else:
+                if task is not None:
+                    resume(task, task.result)
+                    budget -= 1
+                elif not self._woken:
+                    break
+            if world.stopped:
+                return
+            if budget <= 0:
+                budget = BREATH_AFTER
+                self._after_turn()
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        if engine.alive > len(self.idle):
+            world.deadlocked()
+        self._after_turn()
+
+    def _take_in(self) -> None:
+        """Let those whose requests have come begin, all at the same virtual time."""
+        woken, self._woken = self._woken, []
+        for m in woken:
+            self._engine.come_back(m)
+            self._resume(m, None)
+
+    def _resume(self, m: M, value: object) -> None:
+        """Let the coroutine of `m` go on to its next operation."""
+        world = self._world
+        try:
+            coro = self._coros.get(m.id)
+            if coro is None:
+                coro = self._coros[m.id] = world.begin(m)
+                value = None
+            op = coro.send(value)
+        except StopIteration as end:
+            del self._coros[m.id]
+            world.ended(m, end.value or "")
+        except BaseException as error:
+            self._coros.pop(m.id, None)
+            if not isinstance(error, Exception):
+                raise
+            world.failed(m, error)
+        else:
+            if op is RECEIVE:
+                self._engine.leave(m)
+                self.idle[m.id] = m
+            else:
+                self._engine.submit(m, op)

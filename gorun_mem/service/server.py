@@ -1,0 +1,420 @@
+"""The server: one World, its host, and the connections.
+
+    server = Server(config, settings, recorder)
+    run = await server.run(await listen(Address.parse("127.0.0.1:7059")))
+
+What ends it: `drain` (a signal, a test), or the World's own end by a throw, a fault or a deadlock,
+which is everybody's end, as one emulated program has it. Either way every connection is told, and
+the log ends with `run.end`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from gorun_mem._version import VERSION
+from gorun_mem.events.errors import LogError
+from gorun_mem.machine.outcome import DeadlockFound
+from gorun_mem.machine.run import Run, _Execution
+from gorun_mem.machine.scenario import scenario
+from gorun_mem.replay.ops import ending
+from gorun_mem.report.units import count, ns, size
+from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse
+from gorun_mem.service.answers import Answers
+from gorun_mem.service.connection import Connection, Stream
+from gorun_mem.service.host import RECEIVE, ServiceHost
+from gorun_mem.service.language import Request
+from gorun_mem.service.settings import Settings
+from gorun_mem.service.tally import BoundedTally
+from gorun_mem.service.watch import Hub
+
+if TYPE_CHECKING:
+    from gorun_mem.events.recorder import Recorder
+    from gorun_mem.machine.config import Config
+    from gorun_mem.machine.m import M
+    from gorun_mem.machine.outcome import Verdict
+    from gorun_mem.machine.world import World
+
+TICK_S: Final = 0.5
+"""How often the log is flushed and connections are looked after."""
+
+SITE: Final = "gorun_mem.service: requests come when clients send them"
+"""What the log names as the reason why a service's run cannot be repeated by its seed."""
+
+
+@scenario(ms=256, steps_max=1 << 62)
+async def serve(world: World) -> None:
+    """A World as a service: each connection is an M.
+
+    The scenario itself only waits for the service to end.
+    """
+    await RECEIVE
+
+
+def to_stderr(text: str) -> None:
+    """A line on the terminal."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+class Server:
+    """One World as a service.
+
+    Args:
+        config: the World's settings; `ms` is the most Ms at once.
+        settings: how the server behaves.
+        recorder: who logs.
+        say: prints a line on the terminal.
+        on_fault: told of a fault of ours in one connection; what to print.
+
+    Attributes:
+        world: the shared World.
+        host: drives its Ms.
+        hub: hands events to watchers.
+        answers: what requests come to.
+        speakers: the connection of each M, by id.
+        asking: the request that each M is in, by id.
+        dirty: connections whose answers are to be sent after the turn.
+        parsed: requests by their line.
+        draining: why no call is begun any more, "" while the service runs.
+
+    Raises:
+        ConfigError and its like: the World's settings are wrong.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: Settings,
+        recorder: Recorder,
+        say: Callable[[str], None] = to_stderr,
+        on_fault: Callable[[BaseException], str] | None = None,
+    ) -> None:
+        self.settings = settings
+        self._on_fault = on_fault or _fault_line
+        self.say = say
+        self._recorder = recorder
+        self._execution = _Execution(serve, config, {}, recorder)
+        self._execution.uncontrolled = (SITE,)
+        self.world = self._execution.world
+        self.host = ServiceHost(self.world, self._after_turn)
+        self.hub = Hub(recorder)
+        self.answers = Answers(self.world)
+        self._tallies = [BoundedTally() for _ in self.world.mutexes]
+        for mutex, tally in zip(self.world.mutexes.values(), self._tallies, strict=True):
+            mutex.count_with(tally)
+        self.connections: dict[Connection, None] = {}
+        self.speakers: dict[int, Connection] = {}
+        self.asking: dict[int, Request] = {}
+        self.dirty: list[Connection] = []
+        self.parsed: dict[bytes, Request] = {}
+        self.draining = ""
+        self.refused = 0
+        self.failed_auths = 0
+        self.accepted = 0
+        self.abandoned_bytes = 0
+        self._cut: Verdict | None = None
+        self._started_at = time.monotonic()
+        self._listening = trio.CancelScope()
+        self._over = False
+        self._empty = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Server {len(self.connections)} connections {self.world!r}>"
+
+    # The run.
+
+    async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> Run:
+        """Serve until drained or until the World has ended; then write `run.end`.
+
+        Raises:
+            LogError: the log cannot be written.
+        """
+        main = self._execution.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_after)
+            nursery.start_soon(self._listen, listeners, nursery)
+            task_status.started()
+            try:
+                await self.host.run(main)
+            except trio.Cancelled:
+                self._execution.end("cancelled")
+                raise
+            self._listening.cancel()
+            self._tell_the_end()
+            try:
+                done = self._execution.end(self._cut)
+            finally:
+                await self._close_all()
+                nursery.cancel_scope.cancel()
+        return done
+
+    async def _listen(self, listeners: list[trio.SocketListener], handlers: trio.Nursery) -> None:
+        if not listeners:
+            return  # of a test over streams in memory
+        logger = logging.getLogger("trio.serve_listeners")
+        quiet = _SayInstead(self.say)
+        logger.addHandler(quiet)
+        propagate, logger.propagate = logger.propagate, False
+        try:
+            with self._listening:
+                await trio.serve_listeners(self.handle, listeners, handler_nursery=handlers)
+        finally:
+            logger.removeHandler(quiet)
+            logger.propagate = propagate
+
+    async def handle(self, stream: Stream) -> None:
+        """Serve one client to its end; whatever is wrong with it concerns nobody else."""
+        self.accepted += 1
+        most = self.settings.limits.connections
+        if len(self.connections) >= most or self.draining or self.world.stopped:
+            self.refused += 1
+            full = f"{most:,} connections are open, as many as may be (--connections-max)"
+            await _refuse(stream, self.draining or full)
+            return
+        connection = Connection(self, stream)
+        self.connections[connection] = None
+        try:
+            await connection.serve()
+        except Exception as error:
+            self.say(f"{connection.name}: {self._on_fault(error)}")
+        finally:
+            del self.connections[connection]
+            if connection.watcher is not None:
+                self.hub.remove(connection.watcher)
+            if not self.connections and self._over:
+                self._empty.set()
+
+    def drain(self, why: str, cut: Verdict | None = None) -> None:
+        """Begin no call any more, finish those that have begun, and end; at once if asked again.
+
+        Args:
+            why: what connections are told.
+            cut: the run's outcome if it is not to be "ok".
+        """
+        self._cut = cut
+        if self.draining:
+            self._cut = cut or "interrupted"
+            self.world.stop()
+            self.host.stir()
+            return
+        self.draining = why
+        self._listening.cancel()
+        for connection in list(self.speakers.values()):
+            if connection.m is not None:
+                self.host.wake(connection.m)
+        self._end_if_alone()
+
+    async def drain_at_signals(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Drain at SIGTERM, and at Ctrl-C as interrupted; a second one ends at once."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            async for number in signals:
+                if number == signal.SIGINT:
+                    self.drain("the server was interrupted", "interrupted")
+                else:
+                    self.drain("the server is being stopped")
+
+    # Inside the run.
+
+    def _after_turn(self) -> None:
+        """All Ms wait: send what they have answered."""
+        dirty, self.dirty = self.dirty, []
+        for connection in dirty:
+            connection.flush()
+        self._end_if_alone()
+
+    def _end_if_alone(self) -> None:
+        """The scenario ends when the service is drained and all Ms have ended."""
+        if self.draining and self.host.is_alone:
+            self.host.wake(self.world.main)
+
+    async def leave(self, connection: Connection, m: M) -> str:
+        """An M's last act: see to the memory that it leaves behind; why it ended, for the log."""
+        owned = self._owned_by(m) if not self.draining else []
+        bytes_owned = sum(high - low for low, high in owned)
+        reason = "drained" if self.draining else "lost" if connection.gone else "left"
+        if owned:
+            what = f"{count(len(owned), 'range')}, {size(bytes_owned)}"
+            if self.settings.reclaim:
+                await self._reclaim(owned)
+                reason += f", {what} reclaimed"
+                self.say(f"M{m.id} has gone; {what} that it owned were freed (--reclaim)")
+            else:
+                self.abandoned_bytes += bytes_owned
+                reason += f", owns {what}"
+                first, end = owned[0]
+                self.say(
+                    f"M{m.id} has gone and still owns {what}, the first at [{first:#x}, {end:#x})"
+                )
+        for tally in self._tallies:
+            tally.forget(m.id)
+        del self.speakers[m.id]
+        if connection.watcher is None:
+            connection.over.set()
+        return reason
+
+    def _owned_by(self, m: M) -> list[tuple[int, int]]:
+        ledger = self.world.runtime.os.ledger
+        if ledger is None:
+            return []
+        return [(low, high) for low, high, tenure in ledger.live_ranges() if tenure.m == m.id]
+
+    async def _reclaim(self, owned: list[tuple[int, int]]) -> None:
+        """Free ranges; one that another M frees meanwhile is no matter."""
+        for low, high in owned:
+            try:
+                await self.world.runtime.os.sys_free_os(low, high - low)
+            except IllegalUse:
+                continue
+
+    # The end.
+
+    def _tell_the_end(self) -> None:
+        """Tell every connection why the service ends, and whoever asked what came of it."""
+        failure = self.world.failure
+        why = f"end {self._last_words(failure)}" if failure is not None else f"end {self.draining}"
+        for m_id, connection in self.speakers.items():
+            answer = self._last_answer(m_id, failure)
+            if answer:
+                connection.put(answer)
+        for connection in self.connections:
+            if connection.watcher is None and not connection.over.is_set():
+                connection.put(why)
+
+    def _last_answer(self, m_id: int, failure: BaseException | None) -> str:
+        """The answer of an M whose call did not return."""
+        if m_id not in self.asking or failure is None:
+            return ""
+        if isinstance(failure, DeadlockFound):
+            return ending(Hang("lock2", 0))  # its loop is where a real M would stay
+        if m_id == self.world.failed_m and isinstance(failure, EmulatedFailure):
+            return ending(failure)
+        return ""
+
+    def _last_words(self, failure: BaseException) -> str:
+        if isinstance(failure, DeadlockFound):
+            return f"the World has ended: {failure}"
+        if isinstance(failure, EmulatedFailure):
+            request = self.asking.get(self.world.failed_m)
+            call = " ".join(map(str, (request.name, *request.operands))) if request else "its call"
+            return f"the World has ended: {failure}, by M{self.world.failed_m} in {call}"
+        if isinstance(failure, LogError):
+            return f"the log could not be written: {failure}"
+        return f"internal fault, {type(failure).__name__}"
+
+    async def _close_all(self) -> None:
+        """Let connections read their last lines, for a while."""
+        self._over = True
+        for connection in self.connections:
+            connection.over.set()
+        if self.connections:
+            with trio.move_on_after(self.settings.limits.linger_s, shield=True):
+                await self._empty.wait()
+
+    # Now and then.
+
+    async def _look_after(self) -> None:
+        """Close idle connections; print how it goes."""
+        report_at = trio.current_time() + self.settings.report_s
+        before = self._progress()
+        while True:
+            await trio.sleep(TICK_S)
+            now = trio.current_time()
+            for connection in list(self.connections):
+                if connection.is_idle(now):
+                    self._close_idle(connection)
+            if self.settings.report_s and now >= report_at:
+                after = self._progress()
+                if after != before:
+                    self.say(self._report(before, after, now - report_at + self.settings.report_s))
+                report_at, before = now + self.settings.report_s, after
+
+    def _close_idle(self, connection: Connection) -> None:
+        limit = self.settings.limits.idle_s
+        if connection.reads:
+            connection.active_at = trio.current_time() + self.settings.limits.linger_s
+            connection.close(f"idle for {limit:g} s (--idle)")
+            return
+        self.say(f"{connection.name} has not read its answers for {limit:g} s (--idle): closed")
+        connection.scope.cancel()
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self.answers.calls, len(self.speakers), self._recorder.lock_wait_ns
+
+    def _report(
+        self, before: tuple[int, int, int], after: tuple[int, int, int], seconds: float
+    ) -> str:
+        calls = after[0] - before[0]
+        wait_ns = (after[2] - before[2]) / calls if calls else 0
+        snapshot = self.answers.statistics()
+        return (
+            f"{count(after[1], 'M')}, {calls / seconds:,.0f} calls/s, "
+            f"{snapshot['pages']:,} pages, {size(snapshot['live_bytes'] or 0)} handed out, "
+            f"{ns(wait_ns)} lock wait a call"
+        )
+
+    def statistics_line(self, connection: Connection) -> str:
+        """What the server and the World have counted, as one line of JSON."""
+        settings = self.world.settings
+        return json.dumps(
+            {
+                "m": connection.m.id if connection.m is not None else 0,
+                "version": VERSION,
+                "release": settings.release.name,
+                "platform": settings.platform.name,
+                "mutex": settings.mutex,
+                "uptime_s": round(time.monotonic() - self._started_at, 3),
+                "ms": len(self.speakers),
+                "connections": len(self.connections),
+                "watchers": len(self.hub.watchers),
+                "accepted": self.accepted,
+                "refused": self.refused,
+                "failed_auths": self.failed_auths,
+                "held_back": sum(one.held_back for one in self.connections),
+                "abandoned_bytes": self.abandoned_bytes,
+                "log_lines": self._recorder.seq,
+                **self.answers.statistics(),
+            }
+        )
+
+
+class _SayInstead(logging.Handler):
+    """What trio logs when it cannot accept, without its traceback."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record."""
+        self._say(record.getMessage())
+
+
+async def _refuse(stream: Stream, why: str) -> None:
+    """Tell a client that it cannot be served."""
+    with trio.move_on_after(1):
+        try:
+            await stream.send_all(f"end {why}\n".encode())
+        except trio.BrokenResourceError:
+            pass
+
+
+def _fault_line(error: BaseException) -> str:
+    return f"internal fault, {type(error).__name__}: {error}"
