@@ -262,7 +262,7 @@ class FreeList:
             self._free_walking(ap, n, cause)
             return
         memory.wipe(ap, n)
-        merged_prev = end == ap and before != 0
+        merged_prev = end == ap  # not by two zeros, for `ap` is none
         size = n
         next_ = behind
         if following is not None and ap + n == behind:

@@ -677,6 +677,37 @@ def test_index_is_taken_up_wherever_headers_allow() -> None:
         assert counted.indexed is indexed, hex(second)
 
 
+def test_fresh_list() -> None:
+    """A new list is empty, has searched nothing, and does not check itself."""
+    fresh = counting(4096)
+    assert (fresh.head, fresh.count, fresh.search_steps, fresh.cleared_bytes) == (0, 0, 0, 0)
+    assert (fresh.mem_debug, fresh.indexed, fresh.sink) == (False, True, None)
+
+
+def test_puts_are_told_alike(make_bench: Callable[..., Any]) -> None:
+    """A put into an empty list, before the head and merged with it, behind the last and merged on
+    both sides is told in the same words whether the list walks or not."""
+    for use_index in (True, False):
+        bench = make_bench("plan9/386", use_index=use_index)
+        told: list[Any] = []
+
+        class Told:
+            def freelist_put(self, *what: Any, to: list[Any] = told) -> None:
+                to.append(what)
+
+        bench.list.sink = Told()
+        for first, pages in ((8, 1), (5, 1), (4, 1), (12, 1), (6, 2)):
+            bench.free(first, pages)
+        p = bench.page
+        assert told == [
+            (8 * p, p, False, False, 8 * p, p, "mid_free"),
+            (5 * p, p, False, False, 5 * p, p, "mid_free"),
+            (4 * p, p, False, True, 4 * p, 2 * p, "mid_free"),
+            (12 * p, p, False, False, 12 * p, p, "mid_free"),
+            (6 * p, 2 * p, True, True, 4 * p, 5 * p, "mid_free"),
+        ]
+
+
 def test_cause_is_told_of_an_overlapping_free_too() -> None:
     """The cause of a put reaches the log also where the list walks."""
     told = []
