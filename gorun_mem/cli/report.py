@@ -81,7 +81,7 @@ def _again(summary: Summary) -> str:
     words = again(summary.start)
     if table is UNSET or table == CostTable().sha256:
         return words
-    return f"{words} --costs FILE, the table whose SHA-256 is {table}"
+    return f"{words} --costs FILE  # the cost table whose SHA-256 is {table}"
 
 
 def _document(summary: Summary, reader: EventReader, name: str) -> dict[str, Any]:

@@ -145,7 +145,8 @@ class CostTable:
                 raise CostError("ns must be a section of kind = ns")
             return CostTable(ns, data.get("time_slice_ns", TIME_SLICE_NS))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CostError) as error:
-            raise CostError(f"cost table {path}: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise CostError(f"cost table {path}: {reason}") from error
 
     def table(self) -> dict[str, float]:
         """The whole table."""

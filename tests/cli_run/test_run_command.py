@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import pty
 import shlex
 import signal
 import subprocess
@@ -85,6 +86,18 @@ def test_the_next_command_runs_exactly_this_again(gorun_mem: Command, storm: str
     for words in (again, from_log):
         assert gorun_mem(*words[1:], "--log", "b.jsonl").code == 0
         assert Path("a.jsonl").read_bytes() == Path("b.jsonl").read_bytes()
+
+
+def test_a_cost_table_of_its_own_is_asked_for(gorun_mem: Command, storm: str) -> None:
+    """The times are the table's; `again` of run names the file and that of report its hash."""
+    Path("costs.toml").write_text("[ns]\nclear = 1\n")
+    usual = gorun_mem("run", storm, "--json").document["metrics"]["time_ns"]
+    said = gorun_mem("run", storm, "--costs", "costs.toml", "--log", "a.jsonl", "--json").document
+    assert said["metrics"]["time_ns"] > usual
+    assert said["again"] == f"gorun-mem run {storm} --costs costs.toml --seed 0"
+    sha256 = said["config"]["cost_table_sha256"]
+    again = gorun_mem("report", "a.jsonl", "--json").document["again"]
+    assert again.endswith(f" --costs FILE  # the cost table whose SHA-256 is {sha256}")
 
 
 def _in_order(given: list[str]) -> list[str]:
@@ -255,7 +268,7 @@ def test_assertions_decide_the_exit_code(gorun_mem: Command, storm: str) -> None
         (["--set", "round=1"], "storm has no option 'round': did you mean rounds?"),
         (["--set", "rounds=ten"], "rounds = ten: is no int"),
         (["--set", "rounds=0"], "rounds = 0: must be at least 1"),
-        (["--costs", "nowhere.toml"], "cost table nowhere.toml: "),
+        (["--costs", "nowhere.toml"], "cost table nowhere.toml: No such file or directory\n"),
         (["--assert", "ms"], "'ms' is no expression: write NAME OP NUMBER"),
         (["--assert", "mss > 1"], "no metric 'mss': did you mean ms?"),
         (["--assert", "lock.memlok.spins > 1"], "did you mean lock.memlock.spins?"),
@@ -412,3 +425,40 @@ def test_one_scenario_shows_its_options(gorun_mem: Command, storm: str) -> None:
         "high": None,
     }  # fmt: skip
     assert gorun_mem("scenarios", "nowhere").code == 2
+
+
+# What a terminal sees.
+
+
+def _on_a_terminal(home: Path, *args: str) -> tuple[int, str]:
+    """The exit code and the stderr of a command whose stderr is a terminal."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gorun_mem", *args],
+        stdout=subprocess.DEVNULL, stderr=follower, cwd=home,
+        env=environment(home) | {"TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(follower)
+    shown = []
+    while True:
+        try:
+            data = os.read(leader, 65536)
+        except OSError:  # the end, on Linux
+            break
+        if not data:
+            break
+        shown.append(data)
+    os.close(leader)
+    return process.wait(timeout=LONG_S), b"".join(shown).decode()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_long_run_shows_how_far_it_is(home: Path, storm: str, host: str) -> None:
+    """On a terminal, after a second: steps, Ms alive, virtual time, pages; a short run, nothing."""
+    args = ["run", storm, "--host", host, "--log-level", "canonical"]
+    code, shown = _on_a_terminal(home, *args)
+    assert (code, shown) == (0, "")
+    code, shown = _on_a_terminal(home, *args, "--set", "rounds=1000000", "--steps-max", "500000")
+    assert code == 3
+    for word in (" steps (", "4 Ms alive", " virtual", " pages"):
+        assert word in shown
