@@ -120,6 +120,8 @@ def gorun_mem() -> None:
 
     \b
     Examples:
+      gorun-mem run memlock_storm --ms 8
+      gorun-mem report last
       echo 'alloc 65536' | gorun-mem ops --release go1.24 --platform js/wasm
       gorun-mem ops --help
 

@@ -224,6 +224,18 @@ def test_an_uncontrolled_await_is_named(gorun_mem: Command, home: Path) -> None:
     assert "run it with --host trio" in refused.out
 
 
+def test_a_fault_of_ours_is_said_to_be_one(gorun_mem: Command, home: Path) -> None:
+    """A step that breaks is exit 4: the log is whole, and the traceback is in a file."""
+    script = failing("assertion").replace("assert 1 + 1 == 3", "await m.perform(Broken()) or 1/0 #")
+    script += "\n\nfrom gorun_mem.machine.ops import Pause\n\n\nclass Broken(Pause):\n"
+    script += "    def step(self, m):\n        raise RuntimeError('broken')\n"
+    said = gorun_mem("run", write(home, script, "broken.py"), "--log", "a.jsonl")
+    assert said.code == 4
+    assert "internal fault, RuntimeError: broken; the traceback is in " in said.err
+    assert list((home / "faults").iterdir())
+    assert lines_of(Path("a.jsonl"))[-1]["outcome"] == "internal"
+
+
 def test_assertions_decide_the_exit_code(gorun_mem: Command, storm: str) -> None:
     """All that are given are looked at; one that does not hold is shown with value and bound."""
     good = ["--assert", "ms == 4", "--assert", "result.rounds in all >= 80"]
