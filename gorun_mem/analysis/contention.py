@@ -22,13 +22,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Peaks, share
 from gorun_mem.analysis.lockorder import Cycle, Edge, LockOrder
-from gorun_mem.analysis.path import CriticalPath, PathFinder
+from gorun_mem.analysis.path import CriticalPath, Mark, PathFinder
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import (
     Event,
@@ -117,23 +118,42 @@ class ConvoyReport:
         return self.end_ns - self.start_ns
 
 
-@dataclass(frozen=True, slots=True)
 class Part:
-    """What one M, or one site, had of a lock.
+    """What one M, or one site, had of a lock; distributions are put together when asked for.
 
-    Args:
+    Attributes:
         share: sums, as the lock's own statistics have them.
-        wait_ns: waits over all acquisitions, an uncontended one counting as 0.
-        hold_ns: finished holds.
         spins: spin rounds.
         sleeps: times slept.
     """
 
-    share: Share
-    wait_ns: Distribution
-    hold_ns: Distribution
-    spins: int
-    sleeps: int
+    __slots__ = ("_cells", "share", "sleeps", "spins")
+
+    def __init__(self, cells: list[_Cell]) -> None:
+        self._cells = cells
+        waits = [cell.waits.sums() for cell in cells]
+        self.share = Share(
+            acquisitions=sum(cell.acquisitions for cell in cells),
+            contended=sum(count for count, _ in waits),
+            wait_ns=sum(total for _, total in waits),
+            hold_ns=sum(cell.holds.sums()[1] for cell in cells),
+        )
+        self.spins = sum(cell.spins.sums()[1] for cell in cells)
+        self.sleeps = sum(cell.sleeps for cell in cells)
+
+    @property
+    def wait_ns(self) -> Distribution:
+        """Waits over all acquisitions, an uncontended one counting as 0."""
+        waits = _merge(cell.waits for cell in self._cells)
+        return _with_zeros(waits, self.share.acquisitions - waits.count)
+
+    @property
+    def hold_ns(self) -> Distribution:
+        """Finished holds."""
+        return _merge(cell.holds for cell in self._cells)
+
+    def __repr__(self) -> str:
+        return f"<Part {self.share}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,17 +237,47 @@ class LockReport:
 
 
 class _Cell:
-    """What one M did with one lock from one site."""
+    """What one M did with one lock from one site, and what it made others wait.
 
-    __slots__ = ("acquisitions", "bypasses", "holds", "sleeps", "spins", "waits")
+    What is charged within a convoy is the difference to `base`, which is taken when the cell is
+    first charged in it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "acquisitions", "add_bypasses", "add_hold", "add_spins", "add_wait", "base", "bypasses",
+        "convoy", "handoff_ns", "held_ns", "holds", "key", "sleeps", "spins", "waited_holds",
+        "waits",
+    )  # fmt: skip
+
+    def __init__(self, key: _Key) -> None:
+        self.key = key
         self.acquisitions = 0
         self.holds = ExactValues()
         self.waits = ExactValues()  # contended ones
         self.spins = ExactValues()
         self.bypasses = ExactValues()
+        self.add_hold = self.holds.fresh.append
+        self.add_wait = self.waits.fresh.append
+        self.add_spins = self.spins.fresh.append
+        self.add_bypasses = self.bypasses.fresh.append
         self.sleeps = 0
+        self.held_ns = self.handoff_ns = self.waited_holds = 0
+        self.convoy: _Convoy | None = None
+        self.base = (0, 0, 0)
+
+    def join(self, convoy: _Convoy | None) -> None:
+        """From now on charges belong to `convoy`."""
+        self.convoy = convoy
+        self.base = (self.held_ns, self.handoff_ns, self.waited_holds)
+        if convoy is not None:
+            convoy.cells.append(self)
+
+    def blame(self, base: tuple[int, int, int] = (0, 0, 0)) -> Blame:
+        """What is charged to it above `base`."""
+        return Blame(
+            *self.key, self.held_ns - base[0], self.handoff_ns - base[1],
+            self.waited_holds - base[2],
+        )  # fmt: skip
 
     def fold(self, at: int) -> None:
         """Count what is fresh."""
@@ -240,50 +290,46 @@ class _Cell:
 _Key = tuple[int, str]
 
 
-class _Waiting(NamedTuple):
-    since_ns: int
-    site: str
-    ahead: int
-    acquired_before: int
-
-
 class _Convoy:
     """A convoy under way."""
 
-    __slots__ = ("acquisitions", "began_with", "blame", "depth", "seq", "start_ns")
+    __slots__ = ("acquired_before", "began_with", "cells", "depth", "seq", "start_ns")
 
-    def __init__(self, start_ns: int, seq: int, began_with: _Key) -> None:
+    def __init__(self, start_ns: int, seq: int, began_with: _Key, acquired_before: int) -> None:
         self.start_ns = start_ns
         self.seq = seq
         self.began_with = began_with
-        self.acquisitions = 0
+        self.acquired_before = acquired_before
         self.depth = 0
-        self.blame: dict[_Key, list[int]] = {}
+        self.cells: list[_Cell] = []
 
 
 class _Lock:
-    """One lock while the log is read."""
+    """One lock while the log is read.
+
+    Invariant: `convoy` is not None iff somebody waits.
+    """
 
     __slots__ = (
-        "acquired", "blame", "cells", "chain", "chains", "convoy", "convoys", "detail", "handoffs",
-        "holder", "kept", "last_ns", "name", "previous", "queue", "released", "since_ns", "throws",
-        "waiting", "woken",
+        "acquired", "cells", "chain", "chains", "convoy", "convoys", "detail",
+        "handoffs", "holder", "kept", "last_ns", "name", "previous", "queue", "released",
+        "since_ns", "throws", "waiting", "woken",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.cells: dict[_Key, _Cell] = {}
-        self.waiting: dict[int, _Waiting] = {}
-        self.holder: _Key | None = None
-        self.previous: _Key = (0, "")
+        # M -> when it came, how many were there before it, acquisitions before.
+        self.waiting: dict[int, tuple[int, int, int]] = {}
+        self.holder: _Cell | None = None
+        self.previous = _Cell((0, ""))
         self.since_ns = 0
         self.last_ns = 0
         self.acquired = 0
-        self.released: tuple[int, Any] | None = None
+        self.released: Mark | None = None
         self.woken = 0
         self.handoffs = self.chain = 0
         self.chains: dict[int, int] = {}
-        self.blame: dict[_Key, list[int]] = {}
         self.convoy: _Convoy | None = None
         self.convoys = 0
         self.kept: list[tuple[int, int, int, ConvoyReport]] = []
@@ -298,7 +344,6 @@ class Contention(Accumulator):
     Attributes:
         locks: reports by name, once finished.
         order: which locks are taken while which are held.
-        path: the critical path through the run.
         end_ns: the last time in the log.
     """
 
@@ -307,8 +352,8 @@ class Contention(Accumulator):
         self.end_ns = 0
         self.order = LockOrder()
         self._paths = PathFinder()
-        self.path: CriticalPath = CriticalPath()
         self._locks: dict[str, _Lock] = {}
+        self._ms = self._paths.ms
         self._waits_on: dict[int, _Lock] = {}
         self._cells = 0
 
@@ -329,20 +374,20 @@ class Contention(Accumulator):
 
     def _wait(self, event: LockWait) -> None:
         lock = self._locks.get(event.lock) or self._new_lock(event.lock)
-        lock.detail = "full"
         now, m = event.t_ns, event.m
         waiting = lock.waiting
-        if waiting:
-            self._charge(lock, now)
+        convoy = lock.convoy
+        if convoy is not None:
+            self._charge(lock, convoy, now)
         else:
             lock.last_ns = now
             lock.convoys += 1
-            lock.convoy = _Convoy(now, event.seq, lock.holder or lock.previous)
-        site = event.site
-        waiting[m] = _Waiting(now, site if site is not UNSET else "", len(waiting), lock.acquired)
+            began_with = (lock.holder or lock.previous).key
+            lock.convoy = convoy = _Convoy(now, event.seq, began_with, lock.acquired)
+            lock.detail = "full"
+        waiting[m] = (now, len(waiting), lock.acquired)
         depth = len(waiting)
-        convoy = lock.convoy
-        if convoy is not None and depth > convoy.depth:
+        if depth > convoy.depth:
             convoy.depth = depth
         lock.queue.step(now, depth)
         self._waits_on[m] = lock
@@ -350,81 +395,103 @@ class Contention(Accumulator):
             self.order.wanted(event.held_locks, event)
 
     def _acquire(self, event: LockAcquire) -> None:
-        lock = self._locks.get(event.lock) or self._new_lock(event.lock)
+        name = event.lock
+        lock = self._locks.get(name) or self._new_lock(name)
         m, now = event.m, event.t_ns
-        waiting = lock.waiting
-        key = (m, event.site if event.site is not UNSET else "")
+        key: Any = (m, event.site)
         cell = lock.cells.get(key) or self._new_cell(lock, key)
         cell.acquisitions += 1
         lock.acquired += 1
-        lock.detail = "full"
-        if waiting:
-            self._charge(lock, now)
+        state = self._ms.get(m) or self._paths.state(m)
+        convoy = lock.convoy
+        if convoy is not None:
+            self._charge(lock, convoy, now)
         if event.contended:
-            cell.waits.fresh.append(event.wait_ns)
-            cell.spins.fresh.append(event.spins)
-            cell.bypasses.fresh.append(event.bypassed)
+            cell.add_wait(event.wait_ns)
+            cell.add_spins(event.spins)
+            cell.add_bypasses(event.bypassed)
             cell.sleeps += event.sleeps
-            if waiting.pop(m, None) is not None:
-                lock.queue.step(now, len(waiting))
-                self._waits_on.pop(m, None)
             if lock.woken == m:
                 lock.handoffs += 1
                 lock.chain += 1
             elif lock.chain:
                 self._end_chain(lock)
-            self._paths.waited(event, lock.released)
-        elif lock.chain:
-            self._end_chain(lock)
+            self._paths.waited(state, event, lock.released)
+            waiting = lock.waiting
+            if waiting.pop(m, None) is not None:
+                self._waits_on.pop(m, None)
+                queue = lock.queue
+                if now >= queue.until:
+                    queue.step(now, len(waiting))
+                else:
+                    queue.value = len(waiting)
+                if not waiting and convoy is not None:
+                    self._end_convoy(lock, convoy, now, True)
+        else:
+            lock.detail = "full"
+            if lock.chain:
+                self._end_chain(lock)
         lock.woken = 0
-        convoy = lock.convoy
-        if convoy is not None:
-            convoy.acquisitions += 1
-            if not waiting:
-                self._end_convoy(lock, convoy, now, True)
-        lock.holder = key
+        lock.holder = cell
         lock.since_ns = now
-        self.order.acquired(m, event)
-        self._paths.acquired(m, now)
+        held = state.locks
+        if held:
+            self.order.acquired(held, event)
+        held.append(name)
+        # What is on the path is how long the M held any lock.
+        if not state.depth:
+            state.since_ns = now
+        state.depth += 1
+        state.last_ns = now
 
     def _release(self, event: LockRelease) -> None:
-        lock = self._locks.get(event.lock) or self._new_lock(event.lock)
+        name = event.lock
+        lock = self._locks.get(name) or self._new_lock(name)
         m, now = event.m, event.t_ns
-        holder = lock.holder
-        if lock.waiting:
-            self._charge(lock, now)
-        if holder is None:
-            holder = self._release_only(lock, event)
+        cell = lock.holder
+        convoy = lock.convoy
+        if convoy is not None:
+            self._charge(lock, convoy, now)
+        if cell is None:
+            cell = self._release_only(lock, event)
         else:
             lock.holder = None
             lock.woken = event.next_m
-        cell = lock.cells.get(holder) or self._new_cell(lock, holder)
-        cell.holds.fresh.append(event.hold_ns)
-        if lock.waiting:
-            for blame in (lock.blame, lock.convoy.blame if lock.convoy is not None else {}):
-                found = blame.get(holder)
-                if found is not None:
-                    found[2] += 1
-                else:
-                    blame[holder] = [0, 0, 1]
-        lock.previous = holder
-        lock.released = (now, self._paths.released(m, now))
-        self.order.released(m, event.lock)
+        if convoy is not None:
+            if cell.convoy is not convoy:
+                cell.join(convoy)
+            cell.waited_holds += 1
+        cell.add_hold(event.hold_ns)
+        lock.previous = cell
+        state = self._ms.get(m) or self._paths.state(m)
+        state.last_ns = now
+        held_ns = state.held_ns
+        if state.depth:
+            held_ns += now - state.since_ns
+            state.depth -= 1
+            if not state.depth:
+                state.held_ns = held_ns
+        lock.released = (now, state.node, held_ns)
+        held = state.locks
+        if held:
+            if held[-1] == name:
+                held.pop()
+            elif name in held:
+                held.remove(name)
 
-    def _release_only(self, lock: _Lock, event: LockRelease) -> _Key:
+    def _release_only(self, lock: _Lock, event: LockRelease) -> _Cell:
         """A release whose acquisition is not in the log: it repeats what that cost."""
-        key = (event.m, event.site if event.site is not UNSET else "")
+        key: Any = (event.m, event.site)
         cell = lock.cells.get(key) or self._new_cell(lock, key)
         cell.acquisitions += 1
         if event.contended:
-            cell.waits.fresh.append(event.wait_ns)
-            cell.spins.fresh.append(event.spins)
+            cell.add_wait(event.wait_ns)
+            cell.add_spins(event.spins)
             cell.sleeps += event.sleeps
         if event.blocked_ns and lock.detail == "releases":
-            found = lock.blame.setdefault(key, [0, 0, 0])
-            found[0] += event.blocked_ns
-            found[2] += 1
-        return key
+            cell.held_ns += event.blocked_ns
+            cell.waited_holds += 1
+        return cell
 
     def _unpark(self, event: MUnpark) -> None:
         """A waiter was woken: a handoff if it has the lock next."""
@@ -446,35 +513,36 @@ class Contention(Accumulator):
             name = OTHERS
         return self._locks.setdefault(name, _Lock(name))
 
-    def _new_cell(self, lock: _Lock, key: _Key) -> _Cell:
+    def _new_cell(self, lock: _Lock, key: tuple[int, str | UnsetType]) -> _Cell:
+        """The cell of an M and a site, which may not be said."""
+        m, site = key
         if self._cells >= CELLS_MAX:
-            key = (0, OTHERS)
-        self._cells += key not in lock.cells
-        return lock.cells.setdefault(key, _Cell())
+            m, site = 0, OTHERS
+        known = (m, site if site is not UNSET else "")
+        if known in lock.cells:
+            return lock.cells[known]
+        self._cells += 1
+        return lock.cells.setdefault(known, _Cell(known))
 
-    def _charge(self, lock: _Lock, now: int) -> None:
+    def _charge(self, lock: _Lock, convoy: _Convoy, now: int) -> None:
         """Charge what the waiting Ms waited since the last event of this lock."""
         dt = now - lock.last_ns
         if dt <= 0:
             return
         lock.last_ns = now
-        ns = dt * len(lock.waiting)
-        holder = lock.holder
-        if holder is not None:
-            column, culprit = 0, holder
+        depth = len(lock.waiting)
+        ns_at = lock.queue.ns_at
+        ns_at[depth] = ns_at.get(depth, 0) + dt
+        cell = lock.holder
+        if cell is not None:
+            if cell.convoy is not convoy:
+                cell.join(convoy)
+            cell.held_ns += dt * depth
         else:
-            column, culprit = 1, lock.previous
-        found = lock.blame.get(culprit)
-        if found is None:
-            found = lock.blame[culprit] = [0, 0, 0]
-        found[column] += ns
-        if lock.convoy is not None:
-            blame = lock.convoy.blame
-            if culprit in blame:
-                blame[culprit][column] += ns
-            else:
-                blame[culprit] = [0, 0, 0]
-                blame[culprit][column] = ns
+            cell = lock.previous
+            if cell.convoy is not convoy:
+                cell.join(convoy)
+            cell.handoff_ns += dt * depth
 
     def _end_chain(self, lock: _Lock) -> None:
         lock.chains[lock.chain] = lock.chains.get(lock.chain, 0) + 1
@@ -482,15 +550,16 @@ class Contention(Accumulator):
 
     def _end_convoy(self, lock: _Lock, convoy: _Convoy, now: int, ended: bool) -> None:
         lock.convoy = None
-        rank = (now - convoy.start_ns, convoy.acquisitions, -convoy.seq)
+        acquisitions = lock.acquired - convoy.acquired_before
+        rank = (now - convoy.start_ns, acquisitions, -convoy.seq)
         if len(lock.kept) >= CONVOYS_KEPT and rank <= lock.kept[0][:3]:
             return
-        causes = _blame_table(convoy.blame)
+        causes = _blame_table(cell.blame(cell.base) for cell in convoy.cells)
         report = ConvoyReport(
             start_ns=convoy.start_ns,
             end_ns=now,
             start_seq=convoy.seq,
-            acquisitions=convoy.acquisitions,
+            acquisitions=acquisitions,
             depth_max=convoy.depth,
             wait_ns=sum(one.total_ns for one in causes),
             ended=ended,
@@ -516,7 +585,11 @@ class Contention(Accumulator):
         self.end_ns = end = max(self.end_ns, last, self._paths.last_ns)
         for name, lock in self._locks.items():
             self.locks[name] = _report(self, lock, end)
-        self.path = self._paths.find(end)
+
+    @cached_property
+    def path(self) -> CriticalPath:
+        """The critical path through the run, put together when it is first asked for."""
+        return self._paths.find()
 
     def cycles(self) -> tuple[Cycle, ...]:
         """Circles in the order in which locks are taken: each can end in deadlock."""
@@ -527,25 +600,27 @@ class Contention(Accumulator):
         return self.order.edges()
 
 
-def _blame_table(blame: Mapping[_Key, list[int]]) -> tuple[Blame, ...]:
-    found = [Blame(m, site, *sums) for (m, site), sums in blame.items()]
+def _blame_table(blame: Iterable[Blame]) -> tuple[Blame, ...]:
+    found = (one for one in blame if one.total_ns or one.holds)
     return tuple(sorted(found, key=lambda one: (-one.total_ns, one.m, one.site)))
 
 
 def _report(contention: Contention, lock: _Lock, end: int) -> LockReport:
-    unfinished = sum(max(0, end - one.since_ns) for one in lock.waiting.values())
-    if lock.waiting:
-        contention._charge(lock, end)
+    unfinished = sum(max(0, end - one[0]) for one in lock.waiting.values())
+    if lock.convoy is not None:
+        contention._charge(lock, lock.convoy, end)
     if lock.chain:
         contention._end_chain(lock)
     if lock.convoy is not None:
         contention._end_convoy(lock, lock.convoy, end, False)
-    lock.queue.step(end, lock.queue.value)
+    ns_at = lock.queue.ns_at
+    ns_at[0] = max(0, end - sum(ns_at.values()))
+    cells = [lock.previous] if lock.previous.key not in lock.cells else []
+    cells += lock.cells.values()
     waits = _merge(cell.waits for cell in lock.cells.values())
     bypasses = _merge(cell.bypasses for cell in lock.cells.values())
     acquisitions = sum(cell.acquisitions for cell in lock.cells.values())
     contended = waits.count
-    blame = {key: sums for key, sums in lock.blame.items() if any(sums)}
     return LockReport(
         name=lock.name,
         detail=lock.detail,
@@ -566,10 +641,10 @@ def _report(contention: Contention, lock: _Lock, end: int) -> LockReport:
         handoff_chains=dict(sorted(lock.chains.items())),
         convoys=lock.convoys,
         convoys_longest=tuple(entry[3] for entry in sorted(lock.kept, reverse=True)),
-        blame=_blame_table(blame),
+        blame=_blame_table(cell.blame() for cell in cells),
         unfinished_wait_ns=unfinished,
-        waiting={m: one.since_ns for m, one in lock.waiting.items()},
-        holding=(Who(*lock.holder), lock.since_ns) if lock.holder else None,
+        waiting={m: one[0] for m, one in lock.waiting.items()},
+        holding=(Who(*lock.holder.key), lock.since_ns) if lock.holder else None,
         throws=lock.throws,
     )
 
@@ -580,8 +655,8 @@ def _bypasses_of_waiting(lock: _Lock) -> Iterable[int]:
     All acquisitions since an M came are by Ms that came later, but for those of the Ms that waited
     before it and have the lock by now.
     """
-    for earlier, one in enumerate(lock.waiting.values()):
-        yield lock.acquired - one.acquired_before - (one.ahead - earlier)
+    for earlier, (_, ahead, acquired_before) in enumerate(lock.waiting.values()):
+        yield lock.acquired - acquired_before - (ahead - earlier)
 
 
 def _merge(all_values: Iterable[ExactValues]) -> Distribution:
@@ -607,17 +682,4 @@ def _by(lock: _Lock, column: int) -> dict[Any, Part]:
     groups: dict[Any, list[_Cell]] = {}
     for key, cell in sorted(lock.cells.items()):
         groups.setdefault(key[column], []).append(cell)
-    return {name: _part(cells) for name, cells in sorted(groups.items())}
-
-
-def _part(cells: list[_Cell]) -> Part:
-    waits = _merge(cell.waits for cell in cells)
-    holds = _merge(cell.holds for cell in cells)
-    acquisitions = sum(cell.acquisitions for cell in cells)
-    return Part(
-        share=Share(acquisitions, waits.count, waits.total, holds.total),
-        wait_ns=_with_zeros(waits, acquisitions - waits.count),
-        hold_ns=holds,
-        spins=_merge(cell.spins for cell in cells).total,
-        sleeps=sum(cell.sleeps for cell in cells),
-    )
+    return {name: Part(cells) for name, cells in sorted(groups.items())}

@@ -205,7 +205,7 @@ def compare(source_a: Source, source_b: Source, progress: Progress | None = None
 
 
 def _calls(source: Source) -> Iterator[MemReturn]:
-    for batch in BatchReader(source).batches():
+    for batch in BatchReader(source, [MemReturn]).batches():
         for event in batch:
             if type(event) is MemReturn:
                 yield event

@@ -15,6 +15,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import mul
 from typing import Final, Generic, TypeVar
 
 from gorun_mem.runtime.mutex.statistics import Distribution
@@ -83,6 +84,17 @@ class ExactValues:
             self._many.extend(other._many)
         if other._counts:
             self._keep(other._counts.elements())
+
+    def sums(self) -> tuple[int, int]:
+        """How many values there are, and their sum."""
+        self.fold()
+        counts = self._counts
+        count = counts.total()
+        total = sum(map(mul, counts, counts.values()))
+        if self._many is not None:
+            count += len(self._many)
+            total += sum(self._many)
+        return count, total
 
     def distribution(self) -> Distribution:
         """All values, as the mutexes' own statistics give them."""
@@ -169,55 +181,55 @@ class Peaks:
 
     Attributes:
         value: the function now.
-        max: its greatest value.
-        ns_at: value -> ns for which it was had.
+        until: end of the stretch that is open; a fall before that may just set `value`.
+        ns_at: value -> ns for which it was had; kept by who feeds it.
     """
 
-    __slots__ = ("_since", "_until", "_width", "max", "ns_at", "peaks", "points", "value")
+    __slots__ = ("_index", "_peak", "_peaks", "_points", "_width", "ns_at", "until", "value")
 
     def __init__(self, points: int = 1024) -> None:
-        self.points = points
         self.value = 0
-        self.max = 0
+        self.until = 1
         self.ns_at: dict[int, int] = {}
-        self.peaks: dict[int, int] = {}
-        self._since = 0
-        self._until = 1
+        self._points = points
+        self._peaks: dict[int, int] = {}
         self._width = 1
+        self._index = 0
+        self._peak = 0
 
     def step(self, t_ns: int, value: int) -> None:
         """The function is `value` from `t_ns` on."""
-        old = self.value
-        dt = t_ns - self._since
-        if dt > 0:
-            self.ns_at[old] = self.ns_at.get(old, 0) + dt
-            self._since = t_ns
-        if t_ns >= self._until:
-            self._turn(t_ns, old)
+        if t_ns >= self.until:
+            self._turn(t_ns)
         self.value = value
-        if value > old:
-            if value > self.max:
-                self.max = value
-            index = (self._until - 1) // self._width
-            if value > self.peaks.get(index, 0):
-                self.peaks[index] = value
+        if value > self._peak:
+            self._peak = value
 
-    def _turn(self, t_ns: int, old: int) -> None:
+    def _turn(self, t_ns: int) -> None:
         """Open the stretch of `t_ns`; the value carries over into it."""
-        while t_ns >= self._width * self.points:
+        self._keep()
+        while t_ns >= self._width * self._points:
             self._width *= 2
-            halved: dict[int, int] = {}
-            for index, peak in self.peaks.items():
-                halved[index // 2] = max(peak, halved.get(index // 2, 0))
-            self.peaks = halved
-        index = t_ns // self._width
-        self._until = (index + 1) * self._width
-        if old > self.peaks.get(index, 0):
-            self.peaks[index] = old
+            joined: dict[int, int] = {}
+            for index, peak in self._peaks.items():
+                joined[index // 2] = max(peak, joined.get(index // 2, 0))
+            self._peaks = joined
+        self._index = t_ns // self._width
+        self.until = (self._index + 1) * self._width
+        self._peak = max(self.value, self._peaks.get(self._index, 0))
+
+    def _keep(self) -> None:
+        self._peaks[self._index] = max(self._peak, self._peaks.get(self._index, 0))
 
     def rows(self) -> list[tuple[int, int]]:
         """(start of the stretch in ns, the greatest value in it), where something was seen."""
-        return [(index * self._width, peak) for index, peak in sorted(self.peaks.items())]
+        self._keep()
+        return [(index * self._width, peak) for index, peak in sorted(self._peaks.items())]
+
+    @property
+    def max(self) -> int:
+        """The greatest value of all."""
+        return max(self._peak, max(self._peaks.values(), default=0))
 
     @property
     def mean(self) -> float:

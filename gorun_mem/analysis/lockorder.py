@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 EDGES_MAX: Final = 1 << 14
-HELD_MAX: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,6 @@ class LockOrder:
     """Learns the order from acquisitions, releases and waits."""
 
     def __init__(self) -> None:
-        self._held: dict[int, list[str]] = {}
         self._edges: dict[tuple[str, str], _Seen] = {}
 
     def wanted(self, held: Iterable[str], event: Any) -> None:
@@ -76,28 +74,11 @@ class LockOrder:
         for name in held:
             self._note(name, held, event, 0)
 
-    def acquired(self, m: int, event: Any) -> None:
-        """M `m` has `event.lock` too from now on."""
-        held = self._held.get(m)
-        if held:
-            for name in held:
-                self._note(name, held, event, 1)
-            if len(held) < HELD_MAX:
-                held.append(event.lock)
-        elif held is not None:
-            held.append(event.lock)
-        elif len(self._held) < HELD_MAX:
-            self._held[m] = [event.lock]
-
-    def released(self, m: int, lock: str) -> None:
-        """M `m` gave `lock` back."""
-        held = self._held.get(m)
-        if not held:
-            return
-        if held[-1] == lock:
-            held.pop()
-        elif lock in held:
-            held.remove(lock)
+    def acquired(self, held: Iterable[str], event: Any) -> None:
+        """An M has `event.lock` too, beside `held`."""
+        held = tuple(held)
+        for name in held:
+            self._note(name, held, event, 1)
 
     def _note(self, name: str, held: Iterable[str], event: Any, times: int) -> None:
         lock = event.lock

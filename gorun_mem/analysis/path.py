@@ -26,15 +26,14 @@ for the Execution of Parallel and Distributed Programs", ICDCS 1988, with locks 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
 
-PATH_MAX: Final = 1 << 18
+PATH_MAX: Final = 1 << 19
 _MS_MAX: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A part of the path.
 
     Args:
@@ -108,165 +107,137 @@ class CriticalPath:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-class _Node:
-    """An M from one contended acquisition, or from its start, on."""
+Node: TypeAlias = "tuple[int, int, int, str, str, Mark | None, int]"
+"""An M from one contended acquisition, or from its start, on: M, start in ns, ns that it had held
+locks before, the lock it waited for, who waited, what it depends on, nodes before it."""
 
-    __slots__ = ("before", "depth", "held_before_ns", "lock", "m", "site", "start_ns")
-
-    def __init__(self, m: int, start_ns: int, before: _Mark | None) -> None:
-        self.m = m
-        self.start_ns = start_ns
-        self.before = before
-        self.depth: int = before.node.depth + 1 if before is not None else 0
-        self.held_before_ns = 0
-        self.lock = ""
-        self.site = ""
+Mark: TypeAlias = "tuple[int, Node, int]"
+"""A moment in the life of an M that others may come to depend on: when, its node then, and how long
+it had held locks by then."""
 
 
-class _Mark:
-    """A moment in the life of an M that others may come to depend on."""
+class MState:
+    """An M while the log is read.
 
-    __slots__ = ("held_ns", "node", "t_ns")
+    Attributes:
+        node: where its chain ends.
+        held_ns: for how long it held locks, holds that have ended.
+        depth: locks that it holds.
+        since_ns: since when it holds the first of these.
+        last_ns: when it last did something.
+        locks: the locks that it holds, in the order taken.
+    """
 
-    def __init__(self, node: _Node, t_ns: int, held_ns: int) -> None:
-        self.node = node
-        self.t_ns = t_ns
-        self.held_ns = held_ns
+    __slots__ = ("depth", "held_ns", "last_ns", "locks", "node", "since_ns")
 
-
-class _MState:
-    __slots__ = ("depth", "held_ns", "last_ns", "node", "since_ns")
-
-    def __init__(self, node: _Node) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
         self.held_ns = 0
         self.depth = 0
         self.since_ns = 0
-        self.last_ns = node.start_ns
+        self.last_ns = node[1]
+        self.locks: list[str] = []
 
     def held_at(self, now: int) -> int:
+        """For how long it held locks up to `now`."""
         return self.held_ns + (now - self.since_ns if self.depth else 0)
 
 
-@dataclass(slots=True)
 class PathFinder:
     """Learns from acquisitions, releases and starts.
 
     Attributes:
-        last_ns: the latest time seen.
+        ms: the Ms; who reads lock events keeps their holds (see `Contention`).
+        last_ns: the latest start or end of an M.
     """
 
-    last_ns: int = 0
-    _ms: dict[int, _MState] = field(default_factory=dict)
-    _truncated: bool = False
+    def __init__(self) -> None:
+        self.ms: dict[int, MState] = {}
+        self.last_ns = 0
+        self._truncated = False
+
+    def state(self, m: int) -> MState:
+        """M `m`; one whose start is not in the log is there from the run's begin."""
+        state = self.ms.get(m)
+        if state is None:
+            state = MState((m, 0, 0, "", "", None, 0))
+            if len(self.ms) < _MS_MAX:
+                self.ms[m] = state
+        return state
 
     def start(self, event: Any) -> None:
         """m.start."""
         m, now = event.m, event.t_ns
-        parent = self._ms.get(event.by_m)
-        if parent is None:
-            # The scenario, or an M that the log does not show the start of: the run's begin.
-            parent = self._ms.setdefault(event.by_m, _MState(_Node(event.by_m, 0, None)))
-        mark = _Mark(parent.node, now, parent.held_at(now))
-        if m != event.by_m and len(self._ms) < _MS_MAX:
-            self._ms[m] = _MState(_Node(m, now, mark))
+        parent = self.state(event.by_m)  # the scenario too: it is there from the begin
+        mark = (now, parent.node, parent.held_at(now))
+        if m != event.by_m and len(self.ms) < _MS_MAX:
+            self.ms[m] = MState((m, now, 0, "", "", mark, parent.node[6] + 1))
         self._see(m, now)
 
     def exit(self, event: Any) -> None:
         """m.exit."""
         self._see(event.m, event.t_ns)
 
-    def acquired(self, m: int, now: int) -> None:
-        """M `m` has a lock from now on."""
-        state = self._ms.get(m) or self._state(m)
-        if not state.depth:
-            state.since_ns = now
-        state.depth += 1
-        state.last_ns = now
-
-    def waited(self, event: Any, released: tuple[int, _Mark] | None) -> None:
-        """An acquisition that had to wait; called before `acquired`.
+    def waited(self, state: MState, event: Any, released: Mark | None) -> None:
+        """An acquisition that had to wait.
 
         Args:
+            state: its M, not yet with the lock.
             event: lock.acquire.
-            released: when the lock was given back last, and by a hold of which M's chain.
+            released: how the lock was given back last.
         """
         m, now = event.m, event.t_ns
-        state = self._ms.get(m) or self._state(m)
-        if released is None or released[0] < now - event.wait_ns or released[0] > now:
+        if released is None or not now - event.wait_ns <= released[0] <= now:
             return
-        mark = released[1]
-        if mark.node.m == m:
+        before = released[1]
+        if before[0] == m:
             return
-        node = _Node(m, now, mark)
-        node.held_before_ns = state.held_at(now)
-        node.lock = event.lock
-        node.site = event.site if isinstance(event.site, str) else ""
-        state.node = node
-        if node.depth >= PATH_MAX:
-            self._let_go(node)
+        site = event.site
+        state.node = node = (
+            m, now, state.held_at(now), event.lock, site if isinstance(site, str) else "", released,
+            before[6] + 1,
+        )  # fmt: skip
+        if node[6] >= PATH_MAX:
+            self._let_go(state)
 
-    def released(self, m: int, now: int) -> _Mark:
-        """M `m` gave a lock back; what the next owner is to be told."""
-        state = self._ms.get(m) or self._state(m)
-        state.last_ns = now
-        mark = _Mark(state.node, now, state.held_at(now))
-        if state.depth:
-            state.depth -= 1
-            if not state.depth:
-                state.held_ns += now - state.since_ns
-        return mark
-
-    def find(self, end_ns: int) -> CriticalPath:
+    def find(self) -> CriticalPath:
         """The path that leads to the M that was last to do something."""
-        if not self._ms:
+        if not self.ms:
             return CriticalPath()
-        last = max(self._ms.items(), key=lambda item: (item[1].last_ns, -item[0]))[1]
-        mark: _Mark | None = _Mark(last.node, last.last_ns, last.held_at(last.last_ns))
+        last = max(self.ms.items(), key=lambda item: (item[1].last_ns, -item[0]))[1]
+        mark: Mark | None = (last.last_ns, last.node, last.held_at(last.last_ns))
         segments = []
         lock = ""
         while mark is not None:
-            node = mark.node
-            held = max(0, mark.held_ns - node.held_before_ns)
-            segments.append(Segment("run", node.m, node.start_ns, mark.t_ns, held, lock))
-            lock = node.lock
-            before = node.before
-            if before is not None and node.lock:
-                segments.append(
-                    Segment("handoff", node.m, before.t_ns, node.start_ns, 0, lock, node.site)
-                )
+            t_ns, (m, start_ns, held_before, wanted, site, before, _), held = mark
+            if t_ns != start_ns:
+                held = max(0, held - held_before)
+                segments.append(Segment("run", m, start_ns, t_ns, held, lock))
+            lock = wanted
+            if before is not None and lock:
+                segments.append(Segment("handoff", m, before[0], start_ns, 0, lock, site))
             mark = before
-        kept = [one for one in reversed(segments) if one.length_ns or one.kind == "handoff"]
-        return CriticalPath(tuple(kept), self._truncated)
+        segments.reverse()
+        return CriticalPath(tuple(segments), self._truncated)
 
     def _see(self, m: int, now: int) -> None:
-        state = self._ms.get(m) or self._state(m)
-        state.last_ns = now
+        self.state(m).last_ns = now
         if now > self.last_ns:
             self.last_ns = now
 
-    def _state(self, m: int) -> _MState:
-        """An M whose start is not in the log: from the run's begin."""
-        state = _MState(_Node(m, 0, None))
-        if len(self._ms) < _MS_MAX:
-            self._ms[m] = state
-        return state
-
-    def _let_go(self, node: _Node) -> None:
-        """Cut a chain that is too long at its middle."""
+    def _let_go(self, state: MState) -> None:
+        """Of a chain that is too long, keep the later half."""
         self._truncated = True
-        keep = PATH_MAX // 2
-        cut = node
-        for _ in range(keep):
-            if cut.before is None:
-                return
-            cut = cut.before.node
-        cut.before = None
-        above = node
-        depths = []
-        while above is not cut and above.before is not None:
-            depths.append(above)
-            above = above.before.node
-        cut.depth = 0
-        for depth, one in enumerate(reversed(depths), 1):
-            one.depth = depth
+        kept = []
+        node = state.node
+        for _ in range(PATH_MAX // 2):
+            before = node[5]
+            if before is None:
+                break
+            kept.append((node, before))
+            node = before[1]
+        fresh: Node = (*node[:5], None, 0)
+        for (m, start_ns, held, lock, site, _, _), before in reversed(kept):
+            mark = (before[0], fresh, before[2])
+            fresh = (m, start_ns, held, lock, site, mark, fresh[6] + 1)
+        state.node = fresh
