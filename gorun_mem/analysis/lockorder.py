@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-EDGES_MAX: Final = 1 << 14
+EDGES_MAX: Final = 1 << 12
+"""Edges that are kept: circles are looked for from each of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """`bench analysis`: the full pass over a log, beside `json.loads` and DuckDB.
 
 Measured is what a report does: reading, decoding, and every accumulator there is, over a made-up
-log of two million events in which eight Ms pass memlock on, with waits and holds that hardly ever
-repeat and a free list of some thirty blocks. The first peer is the loop that anybody would write
+log of two million events in which eight Ms pass memlock on, one acquisition in three waited for (as
+with Go's sema mutex on Plan 9), waits and holds that hardly ever repeat, and a free list of some
+thirty blocks. The first peer is the loop that anybody would write
 first: `json.loads` of each line, and a count. The second is DuckDB asked for a group-by over
 `read_json`, which uses all cores and answers one question only.
 
@@ -33,8 +34,9 @@ RATIO_MIN: Final = 2.0
 PEAK_MIB_MAX: Final = 400
 _PAGE: Final = 65536
 _MS: Final = 8
-_A_ROUND: Final = 6
-"""Events a round."""
+_CONTENDED_EVERY: Final = 3
+_THREE_ROUNDS: Final = 16
+"""Events in three rounds, of which one has a wait."""
 
 
 def run(*, quick: bool = False) -> list[Row]:
@@ -60,8 +62,15 @@ def run(*, quick: bool = False) -> list[Row]:
             peer="json.loads, counting only",
             peer_figure=naive["seconds"],
             ratio=ratio,
-            target=f"at most {EVENT_US_MAX:g} us an event and {RATIO_MIN:g} times faster",
-            ok=per_event <= EVENT_US_MAX and ratio >= RATIO_MIN,
+            target=f"{RATIO_MIN:g} times faster",
+            ok=ratio >= RATIO_MIN,
+        ),
+        Row(
+            name="the same for one event",
+            figure=per_event,
+            unit="us",
+            target=f"at most {EVENT_US_MAX:g} us",
+            ok=per_event <= EVENT_US_MAX,
         ),
         Row(
             name="peak memory of it",
@@ -196,7 +205,9 @@ CANDIDATES: Final[dict[str, tuple[Any, Any]]] = {
 
 
 def synthesise(path: Path, events: int) -> int:
-    """Write a log of about so many events that goes together in every respect.
+    """Write a log of about so many events that goes together.
+
+    What is freed first was there before the log begins; all else follows from what came before.
 
     Args:
         path: where to.
@@ -205,7 +216,7 @@ def synthesise(path: Path, events: int) -> int:
     Returns:
         How many there are.
     """
-    rounds = max(1, (events - 4) // _A_ROUND)
+    rounds = max(1, (events - 4) // _THREE_ROUNDS) * 3
     with path.open("wb") as file:
         parts = []
         for part in _lines(rounds):
@@ -214,7 +225,7 @@ def synthesise(path: Path, events: int) -> int:
                 file.write("".join(parts).encode())
                 parts.clear()
         file.write("".join(parts).encode())
-    return rounds * _A_ROUND + 4
+    return rounds // 3 * _THREE_ROUNDS + 4
 
 
 _START: Final = (
@@ -252,7 +263,7 @@ _RETURN: Final = (
 )
 _RELEASE: Final = (
     '{"event":"lock.release","level":"debug","seq":%d,"t_ns":%d,"m":%d,"lock":"memlock",'
-    '"hold_ns":%d,"wait_ns":%d,"contended":%s,"spins":4,"sleeps":1,"blocked_ns":%d,"waiters":[%d],'
+    '"hold_ns":%d,"wait_ns":%d,"contended":%s,"spins":4,"sleeps":1,"blocked_ns":%d,"waiters":[%s],'
     '"next_m":%d,"op":%d,"site":"runtime.%s"}\n'
 )
 _ACQUIRE: Final = (
@@ -269,44 +280,52 @@ _BLOCKS: Final = 32
 
 
 def _lines(rounds: int) -> Iterator[str]:
-    """The log: in each round the M that has memlock works while the next one comes to wait."""
+    """The log: in each round the M that has memlock works, and the next one comes or waits."""
     draw = random.Random(0).random
     yield _START % _MS
     fn = "sysFreeOS"
     yield _CALL % (2, 0, 1, fn, _PAGE * 16, 1, fn)
     yield _ACQUIRE % (3, 10, 1, "false", 0, 0, 1, fn)
-    seq, acquired, waited, called, contended, total = 3, 10, 0, 0, "false", 0
+    seq, acquired, waited, called, total = 3, 10, 0, 0, 0
     free: deque[int] = deque()
     for op in range(1, rounds + 1):
         m, following = (op - 1) % _MS + 1, op % _MS + 1
-        last = op == rounds
-        v = _PAGE * (16 + op % 64 * 2)
-        if fn == "sysFreeOS":
-            free.append(addr := v)
+        put = fn == "sysFreeOS"
+        if put:
+            free.append(addr := _PAGE * (16 + op % 64 * 2))
         else:
             addr = free.popleft()
         next_fn = "sysFreeOS" if len(free) < _BLOCKS or op % 2 else "sysAllocOS"
-        came = acquired + int(draw() * 5000)
-        done = came + 1 + int(draw() * 20000)
-        had = done + int(draw() * 3000)
-        put = fn == "sysFreeOS"
         next_v = _PAGE * (16 + (op + 1) % 64 * 2) if next_fn == "sysFreeOS" else 0
-        yield _CALL % (seq + 1, came, following, next_fn, next_v, op + 1, next_fn)
-        yield _WAIT % (seq + 2, came, following, m, op, op + 1, next_fn)
-        yield _CHANGE[fn] % (seq + 3, came, m, addr, addr, op)
+        waits = op % _CONTENDED_EVERY == 0
+        worked = acquired + int(draw() * 5000)
+        done = worked + 1 + int(draw() * 20000)
+        came = worked if waits else done + int(draw() * 3000)
+        had = done + int(draw() * 3000) if waits else came + 40
+        call = (came, following, next_fn, next_v, op + 1, next_fn)
+        if waits:
+            yield _CALL % (seq + 1, *call)
+            yield _WAIT % (seq + 2, came, following, m, op, op + 1, next_fn)
+            seq += 2
+        yield _CHANGE[fn] % (seq + 1, worked, m, addr, addr, op)
         yield _RETURN % (
-            seq + 4, came, m, fn, addr if put else 0, 0 if put else addr,
-            "memfree" if put else "freelist", came - called, op % 30, len(free) * _PAGE, len(free),
-            op, fn,
+            seq + 2, worked, m, fn, addr if put else 0, 0 if put else addr,
+            "memfree" if put else "freelist", worked - called, op % 30, len(free) * _PAGE,
+            len(free), op, fn,
         )  # fmt: skip
         yield _RELEASE % (
-            seq + 5, done, m, done - acquired, waited, contended, done - came, following,
-            following, op, fn,
+            seq + 3, done, m, done - acquired, waited, "true" if waited else "false",
+            done - came if waits else 0, str(following) if waits else "",
+            following if waits else 0, op, fn,
         )  # fmt: skip
-        yield _ACQUIRE % (seq + 6, had, following, "true", had - came, m, op + 1, next_fn)
+        seq += 3
+        if not waits:
+            yield _CALL % (seq + 1, *call)
+            seq += 1
         total += waited
-        seq, acquired, waited, called, contended, fn = (
-            seq + 6, had, had - came, came, "true", next_fn,
+        waited = had - came if waits else 0
+        yield _ACQUIRE % (
+            seq + 1, had, following, "true" if waits else "false", waited, m, op + 1, next_fn,
         )  # fmt: skip
-        if last:
-            yield _END % (seq + 1, had, total, 3 * rounds, seq + 1)
+        seq, acquired, called, fn = seq + 1, had, came, next_fn
+    yield _END % (seq + 1, acquired, total, 3 * rounds, seq + 1)
