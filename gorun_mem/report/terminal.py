@@ -147,7 +147,12 @@ def _failure(summary: Summary) -> Iterator[str]:
 def _results(summary: Summary) -> Iterator[str]:
     if summary.results:
         yield click.style("results", bold=True)
-        yield from _table([(name, _value(value)) for name, value in summary.results.items()], "<>")
+        values = {name: _value(value) for name, value in summary.results.items()}
+        for name, block in values.items():
+            if "\n" in block:
+                yield from (f"  {line}".rstrip() for line in (name, *block.split("\n"), ""))
+        if rows := [row for row in values.items() if "\n" not in row[1]]:
+            yield from _table(rows, "<>")
 
 
 def _value(value: object) -> str:

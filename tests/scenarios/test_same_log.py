@@ -15,12 +15,16 @@ TRACE = str(TRACES / "go1.26.6-js-trees_oom.jsonl.gz")
 SMALL: dict[str, dict[str, Any]] = {
     "arena_at_break": {"arenas": 3},
     "boot_order": {},
+    "chan_contended": {"iterations": 1, "threads": "1,3"},
     "checkerboard": {"blocks": 12},
     "end_of_memory": {"blocks": 6},
     "freelist_fallback": {"rounds": 2},
     "leaked_lock": {},
+    "lifo_starvation": {"ops": 40},
     "memlock_storm": {"rounds": 8},
+    "mutex_shootout": {"ops": 20, "threads": "1,4", "processors": "2"},
     "out_of_memory": {"room": 24},
+    "preempted_holder": {"rounds": 2},
     "real_program": {"trace": TRACE, "order": "free"},
     "reuse_before_after": {"rounds": 5},
 }
