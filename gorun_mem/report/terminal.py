@@ -145,14 +145,19 @@ def _failure(summary: Summary) -> Iterator[str]:
 
 
 def _results(summary: Summary) -> Iterator[str]:
-    if summary.results:
-        yield click.style("results", bold=True)
-        values = {name: _value(value) for name, value in summary.results.items()}
-        for name, block in values.items():
-            if "\n" in block:
-                yield from (f"  {line}".rstrip() for line in (name, *block.split("\n"), ""))
-        if rows := [row for row in values.items() if "\n" not in row[1]]:
-            yield from _table(rows, "<>")
+    """What the scenario found: values of several lines as they are, the others as a table."""
+    if not summary.results:
+        return
+    yield click.style("results", bold=True)
+    values = {name: _value(value) for name, value in summary.results.items()}
+    blocks = [[name, *text.split("\n")] for name, text in values.items() if "\n" in text]
+    rows = [row for row in values.items() if "\n" not in row[1]]
+    for i, block in enumerate(blocks):
+        yield from (f"  {line}".rstrip() for line in block)
+        if rows or i + 1 < len(blocks):
+            yield ""
+    if rows:
+        yield from _table(rows, "<>")
 
 
 def _value(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.report.plot import plot, table
@@ -51,7 +53,7 @@ def test_marks_are_unique():
 def test_results_of_several_lines_are_printed_as_blocks():
     """A table is put under its name as it is, other results into columns; either may be alone."""
     block = {"rates": "Ms  1/us\n 1   2.5"}
-    assert "results\n  rates\n  Ms  1/us\n   1   2.5\n" in shown(block)
+    assert "results\n  rates\n  Ms  1/us\n   1   2.5\n\nmemory" in shown(block)
     both = shown({"holds": 3, **block, "count": 1200})
     assert "results\n  rates\n" in both
     assert "   1   2.5\n\n  holds      3\n  count  1,200\n" in both
@@ -63,4 +65,4 @@ def shown(results: dict[str, int | str]) -> str:
     recorder = Recorder()
     with capture_events(recorder) as events:
         recorder.run_end("ok", final_pages=1, steps=1, results=results)
-    return render(Summary.of(list(events))) + "\n"
+    return click.unstyle(render(Summary.of(list(events))))
