@@ -277,6 +277,8 @@ class Fragmentation(Accumulator):
             self._steps.fresh.append(steps)
             if event.ok:
                 n = event.n
+                if n > 0 and event.p < self._static:  # see MemoryUse
+                    self._static = event.p
                 self._live += n
                 self.asked_bytes += n
                 rest = n % self._page

@@ -2,7 +2,7 @@
 
 The memory up to its top (pages x 64 KiB; on Plan 9 bloc_max) is divided without remainder:
 
-    static      the program's data, where the break started
+    static      the program's data, up to the lowest address that was handed out of it
     handed out  by purpose: arenas, and metadata as it was named by its caller; "unnamed" else
     free        the free list; `hole_bytes` of it were trimmed or skipped to align something, and
                 nobody has used them since (from 1.24: before, such trims are ordinary frees)
@@ -425,6 +425,8 @@ class MemoryUse(Accumulator):
                 purpose = ARENAS
         if size > 0:
             self._hold(p, size, purpose)
+            if p < self._static:  # the break began below the data's end: osinit's wrong order
+                self._static = p
         self._asked = asked = self._asked + n
         if asked > self.peak_live:
             self.peak_live = asked

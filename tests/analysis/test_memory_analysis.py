@@ -385,3 +385,16 @@ def test_a_canonical_toy_keeps_external_fragmentation() -> None:
     assert found.external_max == full.external_max
     assert found.sawicki_max is None
     assert full.sawicki_max is not None
+
+
+def test_memory_handed_out_of_the_programs_data() -> None:
+    """With osinit in the wrong order the break starts at 0: what it gives out is static no more."""
+    config = storm.config(platform="plan9/amd64", wrong_order=True, ms=1)
+    done, events = run_events(storm, config)
+    memory, fragmentation, _ = analysed(events)
+    handed_out = [e for e in events if e.name == "mem.return" and e.p]
+    assert handed_out[0].p < events[0].data_end
+    assert memory.end.static == min(e.p for e in handed_out)
+    assert memory.end.lost == 0
+    assert memory.end.held_bytes == done.statistics.memory.live_bytes
+    assert fragmentation.ratios.at_peak_heap >= 1
