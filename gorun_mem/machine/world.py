@@ -299,6 +299,7 @@ class World:
 
         other = World(self.config.but(**changes), name=getattr(program, "__name__", "aside"))
         drive(other, program(other))
+        self.engine.breathe_soon()  # it took real time: let Ctrl-C and timeouts through
         if other.failure is not None:
             raise other.failure
         return other

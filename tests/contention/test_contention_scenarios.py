@@ -301,3 +301,13 @@ def test_the_command_says_the_same_bytes_twice(name, tmp_path):
     assert len(blocks) >= 2
     for block in blocks:
         assert all(line.rstrip() in shown for line in block.splitlines())
+
+
+@pytest.mark.parametrize("host", ["trampoline", "trio"])
+def test_a_comparison_can_be_interrupted_between_two_simulations(host):
+    """The host gets its breath after each of the 8 simulations aside, short as they are."""
+    breaths: list[object] = []
+    scenario = find("mutex_shootout")
+    options = {"ops": 10, "threads": "1,2", "processors": "1"}
+    run(scenario, scenario.config(), options, host=host, on_breath=breaths.append)
+    assert len(breaths) >= 8
