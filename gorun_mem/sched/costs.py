@@ -25,7 +25,7 @@ Linux, where they are published, and of a 3 GHz x86-64 server core otherwise:
     futexsleep, semasleep   the call, until the thread is off the CPU; and once more, coming back.
     futexwakeup, semawakeup the call, for the waker.
     wake                    from the waker's call until the sleeper runs: scheduler latency. With
-                            what is above, a lock moves between sleeping threads some 100,000 times
+                            what is above, a lock moves between sleeping threads some 200,000 times
                             a second: "40,000 to 500,000, depending on the OS" (same source).
     stack.walk              a cache line of another M's, for each M on a lock's stack of sleepers.
     clear                   memclr at some 32 bytes a cycle out of cache: per byte.
