@@ -13,12 +13,13 @@ An M may await trio itself. Then it is away: the engine goes on with the others,
 awaited has come its coroutine runs at once, up to its next operation. Such a run is uncontrolled.
 
 Cancellation of one M is delivered only where it neither holds nor waits for a runtime lock; at the
-gate it is otherwise ignored, and found again at the M's next operation. An M that awaits trio while
-it holds a lock is shielded meanwhile, from timeouts of its own too. Cancellation of the run stops
-the engine at once: every M at the gate gets `RunStopped`, no M makes another step.
+gate it is otherwise ignored, and found again at the M's next operation. An await of trio under a
+lock is refused, for there it would be delivered. Cancellation of the run stops the engine at once:
+every M at the gate gets `RunStopped`, no M makes another step.
 
-Rejected: trio's own locks and events between the Ms (its order, not the engine's), and a scheduler
-task that hands out turns (two switches where one will do).
+Rejected: trio's own locks and events between the Ms (its order, not the engine's); a scheduler task
+that hands out turns (two switches where one will do); a shield around awaits of trio under a lock
+(it would keep out their own timeouts too: `trio.sleep` would never end).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from trio.lowlevel import Abort, checkpoint_if_cancelled, reschedule, wait_task_
 
 from gorun_mem.machine.outcome import NoProgress, RunStopped
 from gorun_mem.machine.trampoline import unwind, where
+from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.engine import Breath, StepsExceeded
 
@@ -66,18 +68,16 @@ class _Seat:
 
     Attributes:
         scope: cancelled when the nursery of Ms that it was started in is.
-        shield: what shields it while it awaits trio under a lock.
         task: its trio task, None until it has begun.
         waits: it waits at the gate.
     """
 
-    __slots__ = ("_host", "m", "scope", "shield", "task", "waits")
+    __slots__ = ("_host", "m", "scope", "task", "waits")
 
     def __init__(self, host: TrioHost, m: M) -> None:
         self._host = host
         self.m = m
         self.scope = trio.CancelScope()
-        self.shield: trio.CancelScope | None = None
         self.task: trio.lowlevel.Task | None = None
         self.waits = False
 
@@ -165,8 +165,6 @@ class TrioHost:
         self.stopping = True
         self._nursery.cancel_scope.cancel()
         for seat in self._seats.values():
-            if seat.shield is not None:
-                seat.shield.shield = False
             if seat.waits:
                 seat.waits = False
                 reschedule(seat.task, outcome.Error(RunStopped()))  # type: ignore[arg-type]
@@ -227,7 +225,7 @@ class TrioHost:
                 if isinstance(trap, Op):
                     value = await self._perform(seat, trap)
                 else:
-                    value = await self._await_trio(seat, coro, trap)
+                    value = await self._await_trio(seat.m, coro, trap)
             except BaseException as raised:
                 error = raised
                 if isinstance(raised, trio.Cancelled):
@@ -263,22 +261,25 @@ class TrioHost:
             engine.switch_to(m)
         return m.result
 
-    async def _await_trio(self, seat: _Seat, coro: Coro, trap: Any) -> Any:
+    async def _await_trio(self, m: M, coro: Coro, trap: Any) -> Any:
         """Let an M await trio itself while the others go on."""
-        self.uncontrolled.setdefault(where(coro))
-        m, engine = seat.m, self.engine
+        if self.stopping:
+            return await _relay(trap)
+        place = where(coro)
+        if m.locks:
+            raise IllegalUse(
+                f"M{m.id} ({m.name}) awaits trio itself at {place} while it holds a runtime lock: "
+                "give the lock back first, or sleep in virtual time with m.sleep()"
+            )
+        self.uncontrolled.setdefault(place)
+        engine = self.engine
         was_running = engine.running is m
-        if not self.stopping:
-            engine.leave(m)
-            if was_running:
-                self._dispatch()
+        engine.leave(m)
+        if was_running:
+            self._dispatch()
         try:
-            if m.locks and not self.stopping:
-                with trio.CancelScope(shield=True) as seat.shield:
-                    return await _relay(trap)
             return await _relay(trap)
         finally:
-            seat.shield = None
             if not self.stopping:
                 engine.come_back(m)
 
