@@ -127,12 +127,10 @@ def _servers(folder: Path) -> Iterator[tuple[Address, Address]]:
     echo = [sys.executable, "-c", "from gorun_mem.bench.serve import echo_main; echo_main()"]
     processes: list[subprocess.Popen[str]] = []
     try:
-        for command in (ours, echo):
-            processes.append(
-                subprocess.Popen(
-                    command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-                )
-            )
+        processes.extend(
+            subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            for command in (ours, echo)
+        )
         yield _address_of(processes[0]), _address_of(processes[1])
     finally:
         for process in processes:

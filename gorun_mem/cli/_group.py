@@ -19,6 +19,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
     "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
+    "connect": ("gorun_mem.cli.connect", "Talk to a service, by hand or with a script."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
     "replay": (
         "gorun_mem.cli.replay",

@@ -64,6 +64,13 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
 @platform_option()
 @click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, none.")
 @click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once.")
+@click.option(
+    "--procs",
+    type=Number(0, 4096),
+    default=0,
+    metavar="N",
+    help="Ms in calls at once, Go's GOMAXPROCS.  [default: --cpus]",
+)
 @click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance.")
 @click.option("--strategy", metavar="NAME", help="Who goes next.  [default: timing]")
 @click.option("--max-pages", type=Number(most=_INT63), metavar="N", help="Of 64 KiB.")
@@ -104,6 +111,7 @@ def command(
     as_json: bool,
     reclaim: bool,
     report_every: int,
+    procs: int,
     **given: Any,
 ) -> int:
     """Keep one World alive: each connection is an M, its calls contend with all others'.
@@ -134,6 +142,7 @@ def command(
             idle_s=given.pop("idle"),
         ),
         token=_token(where, token_file),
+        procs=procs,
         reclaim=reclaim,
         report_s=report_every,
     )

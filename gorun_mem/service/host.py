@@ -5,6 +5,8 @@ driven by one more task, the host's, in turns. A turn takes in all Ms whose requ
 steps them until each waits for its connection again. So
 
 - requests that came in one pass of trio's loop are simultaneous in virtual time, and contend;
+- at most `procs` Ms are in calls at once, the others wait for their turn: an M that waits for one
+  of the runtime's locks keeps its P, so in Go no more than GOMAXPROCS Ms contend for one;
 - an M that goes on itself costs no switch of trio tasks, and neither does one that gives way;
 - a call that has begun is always carried to its end: what happens to the connection meanwhile is
   seen when its M waits for the next request, where it holds no lock and waits for none.
@@ -22,6 +24,7 @@ over costs two switches of trio tasks, some 20 us.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +60,8 @@ class Receive(Op):
 
 
 RECEIVE: Final = Receive()
+YIELD: Final = Receive()
+"""Let the others whose requests have come go first; as an M that is preempted gives up its P."""
 
 
 class ServiceHost:
@@ -65,17 +70,19 @@ class ServiceHost:
     Args:
         world: whose Ms.
         after_turn: called when all Ms wait, and now and then in a long turn.
+        procs: how many Ms may be in calls at once; Go's GOMAXPROCS.
 
     Attributes:
         idle: Ms that wait for their connections, by id.
     """
 
-    def __init__(self, world: World, after_turn: Callable[[], None]) -> None:
+    def __init__(self, world: World, after_turn: Callable[[], None], procs: int) -> None:
         self._world = world
         self._engine = world.engine
         self._after_turn = after_turn
         self._coros: dict[int, Coro] = {}
-        self._woken: list[M] = []
+        self._woken: deque[M] = deque()
+        self._procs = self._procs_free = procs
         self._task: trio.lowlevel.Task | None = None
         self._asleep = False
         self.idle: dict[int, M] = {}
@@ -91,6 +98,7 @@ class ServiceHost:
     def admit(self, program: Program, *args: Any, name: str = "") -> M:
         """Start an M, which begins in the next turn."""
         m = self._world.admit(program, *args, name=name)
+        self._procs_free -= 1
         self.stir()
         return m
 
@@ -115,6 +123,7 @@ class ServiceHost:
         self._task = trio.lowlevel.current_task()
         world = self._world
         self._coros[0] = main
+        self._procs_free -= 1
         try:
             self._resume(world.start(), None)
             while 0 in self._coros and not world.stopped:
@@ -139,8 +148,11 @@ class ServiceHost:
         advance, resume = engine.advance, self._resume
         budget = BREATH_AFTER
         while True:
-            if self._woken:
-                self._take_in()
+            while self._woken and self._procs_free > 0:
+                m = self._woken.popleft()
+                self._procs_free -= 1
+                engine.come_back(m)
+                resume(m, None)
             try:
                 task: Any = advance()
             except Breath:
@@ -153,7 +165,7 @@ class ServiceHost:
                 if task is not None:
                     resume(task, task.result)
                     budget -= 1
-                elif not self._woken:
+                elif not self._woken or self._procs_free <= 0:
                     break
             if world.stopped:
                 return
@@ -164,13 +176,6 @@ class ServiceHost:
         if engine.alive > len(self.idle):
             world.deadlocked()
         self._after_turn()
-
-    def _take_in(self) -> None:
-        """Let those whose requests have come begin, all at the same virtual time."""
-        woken, self._woken = self._woken, []
-        for m in woken:
-            self._engine.come_back(m)
-            self._resume(m, None)
 
     def _resume(self, m: M, value: object) -> None:
         """Let the coroutine of `m` go on to its next operation."""
@@ -183,6 +188,7 @@ class ServiceHost:
             op = coro.send(value)
         except StopIteration as end:
             del self._coros[m.id]
+            self._procs_free += 1
             world.ended(m, end.value or "")
         except BaseException as error:
             self._coros.pop(m.id, None)
@@ -192,6 +198,11 @@ class ServiceHost:
         else:
             if op is RECEIVE:
                 self._engine.leave(m)
+                self._procs_free += 1
                 self.idle[m.id] = m
+            elif op is YIELD:
+                self._engine.leave(m)
+                self._procs_free += 1
+                self._woken.append(m)
             else:
                 self._engine.submit(m, op)

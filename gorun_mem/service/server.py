@@ -106,7 +106,8 @@ class Server:
         self._execution = _Execution(serve, config, {}, recorder)
         self._execution.uncontrolled = (SITE,)
         self.world = self._execution.world
-        self.host = ServiceHost(self.world, self._after_turn)
+        procs = settings.procs or self.world.config.cpus
+        self.host = ServiceHost(self.world, self._after_turn, procs)
         self.hub = Hub(recorder)
         self.answers = Answers(self.world)
         self._tallies = [BoundedTally() for _ in self.world.mutexes]
@@ -235,10 +236,14 @@ class Server:
 
     def _after_turn(self) -> None:
         """All Ms wait: send what they have answered."""
+        self.flush()
+        self._end_if_alone()
+
+    def flush(self) -> None:
+        """Send what has been answered."""
         dirty, self.dirty = self.dirty, []
         for connection in dirty:
             connection.flush()
-        self._end_if_alone()
 
     def _end_if_alone(self) -> None:
         """The scenario ends when the service is drained and all Ms have ended."""

@@ -37,11 +37,13 @@ class Settings:
     Args:
         limits: what it takes on.
         token: what clients must say first, None where they need not.
+        procs: how many Ms may be in calls at once, Go's GOMAXPROCS; 0: as many as there are CPUs.
         reclaim: free what an M still owns when its connection ends.
         report_s: seconds between two lines on the terminal; 0 for none.
     """
 
     limits: Limits = Limits()
     token: bytes | None = None
+    procs: int = 0
     reclaim: bool = False
     report_s: float = 10.0
