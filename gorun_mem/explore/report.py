@@ -1,0 +1,491 @@
+"""A failure on one screen: what broke, the steps that matter, who did what when, how to replay it.
+
+The screen has 100 columns and 45 lines. What always stands there is what broke and the command that
+replays it; the diagram of the Ms gets the lines that the rest leaves. Of the steps it shows those
+around switches, forced ones first, then the latest. Nothing is guessed: every line follows from the
+failure and, for the free list, from one replay of it.
+
+The steps that matter are found by a pattern: where a forced switch lets an M touch an object
+between two steps of the M that had to stop, and one of the three changes it, these three are named.
+Where there is none, the forced switch itself is.
+
+A token that has the names of its steps may take half a screen; then the command has the same
+schedule without them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Final
+
+from gorun_mem.explore.failure import Failure
+from gorun_mem.machine.outcome import Stuck
+from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
+from gorun_mem.sched.schedule import Schedule, Step
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.target import Target
+    from gorun_mem.machine.world import World
+
+COLUMNS: Final = 100
+LINES: Final = 45
+LANES_MAX: Final = 6
+"""Ms that the diagram has room for."""
+TOKEN_LINES_MAX: Final = 6
+"""Of the screen, for the command; see the module."""
+_MATTERS_MAX: Final = 3
+_FORCED_MAX: Final = 8
+"""Forced switches that are looked at, the latest ones."""
+_WINDOW: Final = 200
+"""Steps before and behind a forced switch that are looked at."""
+_BLOCKS_MAX: Final = 4
+_GUTTER: Final = 7
+_MEMORY_KINDS: Final = frozenset({"throw", "fault", "illegal_use"})
+_HOLDER: Final = re.compile(r"M(\d+)(?: in (.*?))?(?: since .*)?$")
+_SETTINGS: Final = ("release", "platform", "mutex", "granularity", "ms", "host", "seed")
+
+
+def render(failure: Failure, target: Target | None = None) -> str:
+    """The report of a failure.
+
+    Args:
+        failure: as `explore` found it.
+        target: the program, to look at its memory; found by the schedule's own words if None, and
+            where that is not possible the report goes without the free list.
+
+    Returns:
+        At most `LINES` lines of `COLUMNS` columns, the last line the command that replays it. That
+        line alone may be longer than the screen is wide, for it is made to be pasted.
+    """
+    head = [*_head(failure), "", *_what_matters(failure)]
+    tail: list[str] = []
+    for part in (_waits(failure), _memory(failure, target)):
+        if part:
+            tail += ["", *part]
+    command = _command(failure)
+    tail += ["", "Replay it:", command]
+    used = len(head) + len(tail) - 1 + -(-len(command) // COLUMNS) + 1
+    return "\n".join([*head, "", *_lanes(failure, LINES - used), *tail])
+
+
+# What broke.
+
+
+def _head(failure: Failure) -> list[str]:
+    lines = [_cut(f"FAILED: {failure.signature}")]
+    text = [line for part in failure.text.splitlines() for line in wrap(part, COLUMNS - 2)]
+    lines += [f"  {line}" for line in text[:4]]
+    lines.append(_cut(f"  {_found(failure)}"))
+    known = [f"{name} {failure.settings[name]}" for name in _SETTINGS if failure.settings.get(name)]
+    if known:
+        lines.append(_cut(f"  {', '.join(known)}"))
+    return lines
+
+
+def _found(failure: Failure) -> str:
+    steps, switches = len(failure.steps), failure.switches
+    text = f"{_count(steps, 'step')}, {_count(switches, 'switch', 'switches')}"
+    text += f", {failure.preemptions} forced"
+    if failure.strategy:
+        text += f"; found by {failure.strategy} in run {failure.run + 1:,}"
+    if failure.shrunk_from is not None:
+        before_steps, before_switches = failure.shrunk_from
+        if (before_steps, before_switches) != (steps, switches):
+            text += f", shrunk from {before_steps:,} steps and {before_switches:,} switches"
+    return text
+
+
+# The steps that matter.
+
+
+def _what_matters(failure: Failure) -> list[str]:
+    steps = failure.steps
+    if not steps:
+        return ["No step was written down."]
+    said: list[str] = []
+    for at in [index for index, step in enumerate(steps) if step.preempts][-_FORCED_MAX:]:
+        sentence = _between(steps, at) or _forced(steps, at)
+        if sentence not in said:
+            said.append(sentence)
+    del said[: max(0, len(said) - _MATTERS_MAX + 1)]
+    last = steps[-1]
+    said.append(f"{_name(last, len(steps))} is the last step: {failure.signature}")
+    lines = ["What matters:"]
+    for number, sentence in enumerate(said, 1):
+        lines += _wrapped(f"  {number}. ", sentence)
+    return lines
+
+
+def _between(steps: Sequence[Step], at: int) -> str:
+    """The access that came between two of the M that the forced switch at `at` stopped; "" if none.
+
+    A change rather than a read; of several windows the narrowest before, then behind the switch.
+    """
+    stopped = steps[at - 1].m
+    end = min(len(steps), at + _WINDOW)
+    until = next((i for i in range(at, end) if steps[i].m == stopped), end)
+    behind = [i for i in range(until, end) if steps[i].m == stopped]
+    for reads in (False, True):
+        for first in range(at - 1, max(at - _WINDOW, 0) - 1, -1):
+            a = steps[first]
+            if a.m != stopped:
+                continue
+            for last in (i for i in behind if steps[i].obj == a.obj):
+                c = steps[last]
+                for middle in range(at, last):
+                    b = steps[middle]
+                    if b.m == stopped or b.obj != a.obj or b.reads is not reads:
+                        continue
+                    if a.reads and b.reads and c.reads:
+                        continue
+                    return (
+                        f"{_name(b, middle + 1)} comes between two of M{stopped}: "
+                        f"{a.name} (step {first + 1}) and {c.name} (step {last + 1})"
+                    )
+    return ""
+
+
+def _forced(steps: Sequence[Step], at: int) -> str:
+    stopped = steps[at - 1].m
+    coming = next((step for step in steps[at:] if step.m == stopped), None)
+    before = f" before its {coming.kind} {coming.obj}" if coming is not None else ""
+    return f"M{stopped} has to stop{before}: {_name(steps[at], at + 1)} goes first"
+
+
+def _name(step: Step, number: int) -> str:
+    return f"M{step.m}'s {step.kind} {step.obj} (step {number})"
+
+
+# The Ms, each in a column.
+
+
+def _lanes(failure: Failure, room: int) -> list[str]:
+    """The diagram: a line of names, then a line for each step shown; at most `room` lines."""
+    steps = failure.steps
+    if not steps or room < 3:
+        return []
+    shown = _shown(steps, max(room - 1, 2))
+    ms = _lanes_of(steps, shown)
+    width = (COLUMNS - _GUTTER) // max(len(ms), 1)
+    names = [_fit(f"M{m} {failure.ms.get(m, '')}".rstrip(), width) for m in ms]
+    lines = [f"{'step':>{_GUTTER - 2}}  {''.join(names)}".rstrip()]
+    before = -1
+    for index in shown:
+        left_out = index - before - 1
+        if left_out:
+            lines.append(f"{':':>{_GUTTER - 2}}  ({_count(left_out, 'step')})")
+        lines.append(_lane_line(steps, index, ms, width))
+        before = index
+    return lines
+
+
+def _lane_line(steps: Sequence[Step], index: int, ms: Sequence[int], width: int) -> str:
+    step = steps[index]
+    mark = ">" if step.preempts else " "
+    if step.m not in ms:
+        return f"{index + 1:>{_GUTTER - 2}}{mark} (M{step.m} {step.kind} {step.obj})"[:COLUMNS]
+    cells = []
+    for m in ms:
+        line = "|" if _lives(steps, m, index) else ""
+        cells.append(_fit(step.name if m == step.m else line, width))
+    return f"{index + 1:>{_GUTTER - 2}}{mark} {''.join(cells)}".rstrip()
+
+
+def _lives(steps: Sequence[Step], m: int, index: int) -> bool:
+    """Whether `m` has begun before step `index` and makes another after it."""
+    return any(s.m == m for s in steps[:index]) and any(s.m == m for s in steps[index:])
+
+
+def _lanes_of(steps: Sequence[Step], shown: Sequence[int]) -> list[int]:
+    """The Ms that get a column: of those shown the ones that act latest."""
+    latest: dict[int, int] = {}
+    for index in shown:
+        latest[steps[index].m] = index
+    chosen = sorted(latest, key=lambda m: -latest[m])[:LANES_MAX]
+    return sorted(chosen)
+
+
+def _shown(steps: Sequence[Step], room: int) -> list[int]:
+    """Indices of the steps to show, so that with the lines for what is left out they fit `room`."""
+    chosen: set[int] = set()
+    for index in _by_weight(steps):
+        more = chosen | {index}
+        if _lines_of(more) <= room:
+            chosen = more
+        elif len(chosen) >= room:
+            break
+    return sorted(chosen)
+
+
+def _by_weight(steps: Sequence[Step]) -> Iterator[int]:
+    """Every step around a switch, the weightiest first; in a short run all others after them."""
+    last = len(steps) - 1
+    yield last
+    switches = [i for i, (a, b) in enumerate(pairwise(steps), 1) if a.m != b.m]
+    forced = [i for i in switches if steps[i].preempts]
+    for index in (*reversed(forced), *reversed(switches)):
+        yield index
+        yield index - 1
+    if last:
+        yield last - 1
+    yield 0
+    for index in (*reversed(forced), *reversed(switches)):
+        if index < last:
+            yield index + 1
+        if index > 1:
+            yield index - 2
+    if last < LINES:
+        yield from range(last, -1, -1)
+
+
+def _lines_of(chosen: set[int]) -> int:
+    """Lines that these steps take: one each, and one for each gap before one."""
+    return len(chosen) + sum(1 for index in chosen if index and index - 1 not in chosen)
+
+
+# Who waits for whom.
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    m: int
+    waits_for: str
+    holder: int
+    where: str
+
+    def __str__(self) -> str:
+        return f"M{self.m} waits to {self.waits_for}, which M{self.holder} holds{self.where}"
+
+
+def _waits(failure: Failure) -> list[str]:
+    if failure.signature.kind not in ("deadlock", "no_progress") or not failure.stuck:
+        return []
+    edges = {e.m: e for e in _edges(failure)}
+    cycle = _cycle(edges)
+    if cycle:
+        order = " -> ".join(f"M{edge.m}" for edge in (*cycle, cycle[0]))
+        return [_cut(f"The cycle: {order}"), *(_cut(f"  {edge}") for edge in cycle)]
+    lines = ["No cycle: what these Ms wait for does not come from another that waits."]
+    for stuck in failure.stuck[:5]:
+        edge = edges.get(stuck.m)
+        lines.append(_cut(f"  {edge}" if edge else f"  {_waiter(stuck)}"))
+    return lines
+
+
+def _waiter(stuck: Stuck) -> str:
+    text = f"M{stuck.m} ({stuck.name}) waits to {stuck.waits_for}"
+    if stuck.holds:
+        return f"{text} while it holds {', '.join(stuck.holds)}"
+    return f"{text}, and nobody is left to end that"
+
+
+def _edges(failure: Failure) -> Iterator[_Edge]:
+    """Who waits for what and who holds it: by the mutex's book, or by the steps of a plain lock."""
+    holders = _holders(failure.steps)
+    for stuck in failure.stuck:
+        found = _HOLDER.match(stuck.held_by)
+        if found:
+            yield _Edge(
+                stuck.m, stuck.waits_for, int(found[1]), f" in {found[2]}" if found[2] else ""
+            )
+            continue
+        kind, _, obj = stuck.waits_for.partition(" ")
+        holder = holders.get(obj) if kind == "acquire" else None
+        if holder is not None:
+            number = holder[1]
+            yield _Edge(stuck.m, stuck.waits_for, holder[0], f" since step {number}")
+
+
+def _holders(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
+    """Who holds each plain lock at the end, and since which step."""
+    held: dict[str, tuple[int, int]] = {}
+    for number, step in enumerate(steps, 1):
+        if step.kind == "acquire":
+            held[step.obj] = (step.m, number)
+        elif step.kind == "release":
+            held.pop(step.obj, None)
+    return held
+
+
+def _cycle(edges: dict[int, _Edge]) -> list[_Edge]:
+    """A cycle of waiting Ms, from its lowest M on; empty where there is none."""
+    for start in sorted(edges):
+        path: list[int] = []
+        at = start
+        while at in edges and at not in path:
+            path.append(at)
+            at = edges[at].holder
+        if at == start and path:
+            return [edges[m] for m in path]
+    return []
+
+
+# The free list.
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The memory after one step."""
+
+    step: int
+    blocks: tuple[tuple[int, int], ...] | None
+    wrong: str
+
+
+class _MemoryProbe:
+    """A detector that keeps the last sound free list and how the list ended.
+
+    While memFree is half way its list may look wrong and be right again some accesses later; so
+    what counts is from where on it was never sound again.
+    """
+
+    name = "report"
+
+    def begin(self, world: World) -> None:
+        """A run begins."""
+        self._world: Any = world
+        self._step = 0
+        self.sound: _State | None = None
+        self.last: _State | None = None
+
+    def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Look at the list, once there is one."""
+        self._step += 1
+        if "runtime" in self._world.__dict__:
+            self._look()
+
+    def end(self, world: World) -> tuple[()]:
+        """Look once more; nothing is found that the run did not find itself."""
+        if "runtime" in world.__dict__:
+            self._step += 1
+            self._look()
+        return ()
+
+    def _look(self) -> None:
+        state = _State(self._step, *_list_of(self._world))
+        self.last = state
+        if not state.wrong:
+            self.sound = state
+
+
+def _list_of(world: World) -> tuple[tuple[tuple[int, int], ...] | None, str]:
+    """The free list, None where it cannot be walked, and what is wrong with it."""
+    freelist = world.runtime.os.freelist
+    if freelist is None:
+        return None, ""
+    try:
+        blocks = tuple(freelist.blocks())
+    except Hang as error:
+        return None, f"the list ends: the block at {error.address:#x} comes up twice"
+    except Fault as error:
+        return None, f"every header lies in the memory: {error.detail}"
+    try:
+        world.check()
+    except Throw as error:
+        said = "; ".join(error.printed) or error.message
+        return blocks, f"{_INVARIANTS.get(error.message, error.message)}: {said}"
+    except EmulatedFailure as error:
+        return blocks, str(error)
+    return blocks, ""
+
+
+_INVARIANTS: Final = {
+    "mem: infinite loop": "the list ends",
+    "mem: unordered list": "blocks stand in address order",
+    "mem: overlapping blocks": "no block reaches into the next",
+    "mem: uninitialised memory": "a free block is zero behind its header",
+    "gorun_mem: free block is handed out": "what is free belongs to nobody",
+    "gorun_mem: program data is handed out": "the program's data is not handed out",
+}
+"""The invariant behind each of memCheck's throws and of the World's own checks."""
+
+
+def _memory(failure: Failure, target: Target | None) -> list[str]:
+    if not _is_about_memory(failure):
+        return []
+    probe = _probed(failure, target)
+    if probe is None or probe.last is None:
+        return []
+    last, sound = probe.last, probe.sound
+    if not last.blocks and not last.wrong and not (sound and sound.blocks):
+        return []
+    lines = ["Free list (address+bytes):"]
+    if sound is not None and sound is not last:
+        lines.append(_cut(f"  sound to step {sound.step}: {_blocks(sound.blocks)}"))
+    lines.append(_cut(f"  at the end: {_blocks(last.blocks)}"))
+    if last.wrong:
+        lines += _wrapped("  violated: ", last.wrong)
+    return lines
+
+
+def _is_about_memory(failure: Failure) -> bool:
+    signature = failure.signature
+    return (
+        signature.kind in _MEMORY_KINDS
+        or (signature.kind == "no_progress" and bool(signature.obj))
+        or any(step.obj.startswith(("mem:0x", "memFreelist", "bloc")) for step in failure.steps)
+    )
+
+
+def _probed(failure: Failure, target: Target | None) -> _MemoryProbe | None:
+    """A probe that saw the failure again, or None where the program cannot be found or changed."""
+    from gorun_mem.explore.drive import replay
+    from gorun_mem.explore.target import Target
+
+    probe = _MemoryProbe()
+    try:
+        program = target or Target.from_about(failure.schedule.about)
+        done = replay(program, failure.schedule, detectors=(probe,))
+    except ValueError:  # what is wrong with a name, a setting or an option is one
+        return None
+    return None if done.divergence else probe
+
+
+def _blocks(blocks: tuple[tuple[int, int], ...] | None) -> str:
+    if blocks is None:
+        return "it cannot be walked"
+    if not blocks:
+        return "empty"
+    text = "  ".join(f"{addr:#x}+{size:#x}" for addr, size in blocks[:_BLOCKS_MAX])
+    more = len(blocks) - _BLOCKS_MAX
+    return f"{text}  and {more} more" if more > 0 else text
+
+
+# How to see it again.
+
+
+def _command(failure: Failure) -> str:
+    command = failure.command
+    if len(command) <= TOKEN_LINES_MAX * COLUMNS:
+        return command
+    short = Schedule(failure.schedule.tape, (), failure.schedule.about).token()
+    return f"gorun-mem replay-schedule {short}"
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    """`text` behind `start`, in at most two lines."""
+    return wrap(
+        text,
+        COLUMNS,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        max_lines=2,
+        placeholder=" ...",
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= COLUMNS else f"{text[: COLUMNS - 3]}..."
+
+
+def _fit(text: str, width: int) -> str:
+    """`text` in a column of `width`, with a space behind it."""
+    return text.ljust(width) if len(text) < width else f"{text[: width - 4]}... "
