@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
-from gorun_mem.machine.outcome import DeadlockFound, NoProgress, RunStopped
-from gorun_mem.machine.trampoline import ForeignAwait, where
+from gorun_mem.machine.outcome import NoProgress
+from gorun_mem.machine.trampoline import ForeignAwait, unwind, where
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.engine import BREATH, Engine, Strategy
 from gorun_mem.sched.schedule import Schedule, Step
 from gorun_mem.sched.strategies.random import RandomWalk
 from gorun_mem.sched.strategies.replay import Diverged, OnDivergence, Replay
-from gorun_mem.sched.strategies.searching import Searching
+from gorun_mem.sched.strategies.searching import NonDeterminism, Redundant, Searching
 from gorun_mem.sched.strategies.transcribe import Transcriber
 from gorun_mem.sched.task import State, Task
 
@@ -40,6 +40,9 @@ STEPS_MAX: Final = 20_000
 
 LOTS: Final = frozenset({"spinbit.tail_wake", "spinbit.sample"})
 """Data choices of which Go asks only whether they are 0: two values stand for all."""
+
+OF_THE_SEARCH: Final = (Redundant, NonDeterminism)
+"""What a strategy raises in the middle of a run; no doing of the program's."""
 
 
 class OutOfTime(BaseException):
@@ -238,7 +241,7 @@ def execute(
         if coros:
             world.stop()
             for coro in coros.values():
-                _unwind(coro)
+                unwind(coro)
 
 
 def _loop(
@@ -261,8 +264,7 @@ def _loop(
     steps = 0
     limit = min(BREATH, engine.steps_max)
     result: Any = None
-    task: Any = world.main
-    engine.start(task)
+    task: Any = world.start()
     while True:
         # The coroutine of `task` runs to its next operation.
         engine.running = task
@@ -276,8 +278,11 @@ def _loop(
             world.ended(task)
             if not task.id:
                 return
-        except Exception as error:
+        except (KeyboardInterrupt, *OF_THE_SEARCH):
+            raise
+        except BaseException as error:
             coros.pop(task.id, None)
+            task.op = None
             world.failed(task, error)
             return
         else:
@@ -304,7 +309,7 @@ def _loop(
             elif n:
                 task = next_task(runnable, engine.current) if every_step else runnable[0]
             else:
-                world.failed(world.main, DeadlockFound("no M can go on"))
+                world.deadlocked()
                 return
             if steps >= limit:
                 limit = _at_limit(engine, breathe)
@@ -326,6 +331,8 @@ def _loop(
                         look(task, op, kind, obj, reads, result)
                 else:
                     result = op.step(task)
+            except OF_THE_SEARCH:
+                raise
             except Exception as error:
                 engine.steps = steps
                 world.step_failed(error)
@@ -371,13 +378,3 @@ def _at_limit(engine: ExploringEngine, breathe: Callable[[], None] | None) -> in
 def _uncontrolled(task: Task, coro: Any) -> Uncontrolled:
     place = where(coro)
     return Uncontrolled(f"M{task.id} ({task.name}) awaits what is no operation, at {place}", place)
-
-
-def _unwind(coro: Any) -> None:
-    """End a coroutine that is not to run again; what it does meanwhile does not count."""
-    try:
-        coro.throw(RunStopped())
-    except BaseException:
-        pass
-    finally:
-        coro.close()

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 LIMIT_S: Final = 5.0
 _LOOKS: Final = 8
 """How often it looks within the limit."""
-_HOSTS: Final = ("gorun_mem.machine.trampoline", "gorun_mem.machine.trio_host")
+_HOSTS: Final = (
+    "gorun_mem.machine.trampoline",
+    "gorun_mem.machine.trio_host",
+    "gorun_mem.explore.drive",
+)
 
 
 class LoopWithoutAwait(BaseException):

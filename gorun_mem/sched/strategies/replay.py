@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.sched.schedule import Schedule, name_hash
+from gorun_mem.sched.strategies.searching import NonDeterminism
 from gorun_mem.sched.task import State, Task
 
 OnDivergence = Literal["stop", "seeded", "default"]
@@ -119,6 +120,76 @@ class Replay:
             raise Diverged(what)
         self._lost = self._on_divergence == "seeded"
         return self._lost
+
+
+class Picks:
+    """Follows the numbers of Ms and the data values that an engine has put on its tape.
+
+    Args:
+        tape: as `ExploringEngine.tape` has it.
+
+    Raises:
+        NonDeterminism: from `next_task` and `choice`, where the program does not allow that.
+    """
+
+    name = "picks"
+
+    def __init__(self, tape: Sequence[int]) -> None:
+        self._tape = tape
+        self._at = 0
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Whom the tape names."""
+        if len(runnable) == 1:
+            return runnable[0]
+        wanted = self._take()
+        for task in runnable:
+            if task.id == wanted:
+                return task
+        raise NonDeterminism(f"decision {self._at}: M{wanted} could go before, and now it cannot")
+
+    def choice(self, n: int) -> int:
+        """The value on the tape."""
+        value = self._take()
+        if value >= n:
+            raise NonDeterminism(f"decision {self._at} was one of more than {value} values before")
+        return value
+
+    def _take(self) -> int:
+        at = self._at
+        if at >= len(self._tape):
+            raise NonDeterminism(f"the run ended after {at} decisions before, and now it goes on")
+        self._at = at + 1
+        return self._tape[at]
+
+
+class Order:
+    """Lets Ms go in a given order, step by step, and as run-to-block where that does not fit.
+
+    Args:
+        ms: ids, one for each step.
+        values: of the data choices, in order.
+    """
+
+    name = "order"
+    every_step = True
+
+    def __init__(self, ms: Sequence[int], values: Sequence[int]) -> None:
+        self._ms = iter(ms)
+        self._values = iter(values)
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Whose turn it is."""
+        wanted = next(self._ms, -1)
+        for task in runnable:
+            if task.id == wanted:
+                return task
+        return run_to_block(runnable, current)
+
+    def choice(self, n: int) -> int:
+        """The next value, 0 where that is none of `n`."""
+        value = next(self._values, 0)
+        return value if value < n else 0
 
 
 def run_to_block(runnable: Sequence[Task], current: Task | None) -> Task:

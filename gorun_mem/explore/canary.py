@@ -1,0 +1,38 @@
+"""A bug planted for the search: two Ms add to one variable by a load and a store.
+
+Every search looks for it first, with the strategy and the loop that it is about to use. One that
+does not find it explores nothing, and its silence about the program would mean nothing either.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gorun_mem.explore.program import Cell
+from gorun_mem.explore.target import Target
+from gorun_mem.machine.config import Config
+from gorun_mem.machine.m import M
+from gorun_mem.machine.world import World
+
+RUNS_MAX: Final = 200
+"""Of 20 interleavings of the two Ms' loads and stores 12 lose an update: a walk that misses it so
+often does not walk."""
+
+
+async def canary(world: World) -> None:
+    """Two Ms add 1 to one variable, and one addition may be lost."""
+    cell = Cell("canary")
+
+    async def add(m: M) -> None:
+        value = await cell.load()
+        await cell.store(value + 1)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(add)
+        ms.start_soon(add)
+    assert cell.value == 2, "an addition was lost"
+
+
+def target() -> Target:
+    """The planted bug."""
+    return Target.of(canary, Config(ms=2))

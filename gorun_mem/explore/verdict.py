@@ -1,0 +1,253 @@
+"""The verdict of a search; the one place that decides it.
+
+    passed        the schedules that were asked for were run and none failed; no proof, so the
+                  verdict says how many were different and of about how many
+    exhausted     every schedule was run, or every one within a bound that is named
+    failed        one failed
+    inconclusive  a bound was reached, or something was out of control, before the answer
+
+A search through a tree of schedules that ran out of budget or time is never a pass. Nor is any
+search that did not find its canary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from gorun_mem.explore.failure import Failure
+
+Verdict = Literal["passed", "exhausted", "failed", "inconclusive"]
+
+_EXIT: Final[dict[str, int]] = {"passed": 0, "exhausted": 0, "failed": 1, "inconclusive": 5}
+INTERRUPTED_EXIT: Final = 130
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a search has counted.
+
+    Args:
+        schedules: runs that came to their end, or to a failure.
+        distinct: how many of these had different decisions.
+        redundant: runs that an exhaustive search broke off, for they showed nothing new.
+        steps: accesses made.
+        seconds: of real time.
+        space: about how many schedules there are, from random walks; None where not estimated.
+        decisions: the most decisions in one run.
+        handovers: kinds of pairs of racing steps that were seen, in sampled runs.
+        unfair: runs that reached the bound of steps and ended when chance took over.
+        timed: Ms slept for a time: their wakings came at that time only.
+        by_strategy: schedules by strategy.
+    """
+
+    schedules: int = 0
+    distinct: int = 0
+    redundant: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    space: float | None = None
+    decisions: int = 0
+    handovers: int = 0
+    unfair: int = 0
+    timed: bool = False
+    by_strategy: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the verdict is decided by.
+
+    Args:
+        tree: the search went through a tree of schedules, rather than drawing them.
+        complete: nothing of the tree was left.
+        bound: departures from run-to-block up to which the tree was complete; None: no such bound.
+        rested: the tree leaves out that an M yields for ever while others could go.
+        budget: schedules asked for; None: as many as the time allows.
+        out_of_budget: the budget was used up.
+        out_of_time: the time was.
+        out_of_steps: a run of a tree was cut at its bound of steps.
+        interrupted: Ctrl-C.
+        canary_found: the search found the bug that is planted for it; None: it was not asked.
+        uncontrolled: where Ms awaited what no schedule controls, as "file:line".
+    """
+
+    tree: bool = False
+    complete: bool = False
+    bound: int | None = None
+    rested: bool = False
+    budget: int | None = None
+    out_of_budget: bool = False
+    out_of_time: bool = False
+    out_of_steps: bool = False
+    interrupted: bool = False
+    canary_found: bool | None = None
+    uncontrolled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """A search that has ended.
+
+    Args:
+        name: of what was explored.
+        strategy: as asked for.
+        seed: of everything that was drawn.
+        verdict: see the module.
+        reason: the verdict in a sentence.
+        statistics: what was counted.
+        failures: what was found, the first first; one for each signature.
+        interrupted: Ctrl-C ended it.
+        about: the program and its settings, as in a token.
+    """
+
+    name: str
+    strategy: str
+    seed: int
+    verdict: Verdict
+    reason: str
+    statistics: Statistics
+    failures: tuple[Failure, ...] = ()
+    interrupted: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Verdict:
+        """The verdict."""
+        return self.verdict
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found and the search answers the question."""
+        return self.verdict in ("passed", "exhausted")
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first failure."""
+        return self.failures[0] if self.failures else None
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line exits with."""
+        return INTERRUPTED_EXIT if self.interrupted else _EXIT[self.verdict]
+
+    def document(self) -> dict[str, Any]:
+        """The whole as JSON."""
+        counted = self.statistics
+        space = counted.space
+        return {
+            "explore": self.name,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "interrupted": self.interrupted,
+            "about": dict(self.about),
+            "schedules": counted.schedules,
+            "distinct": counted.distinct,
+            "redundant": counted.redundant,
+            "steps": counted.steps,
+            "seconds": round(counted.seconds, 3),
+            "space": None if space is None or space == float("inf") else space,
+            "decisions": counted.decisions,
+            "handovers": counted.handovers,
+            "by_strategy": dict(counted.by_strategy),
+            "failures": [_failure_document(failure) for failure in self.failures],
+        }
+
+
+def _failure_document(failure: Failure) -> dict[str, Any]:
+    signature = failure.signature
+    return {
+        "kind": signature.kind,
+        "object": signature.obj,
+        "site": signature.site,
+        "text": failure.text,
+        "strategy": failure.strategy,
+        "run": failure.run,
+        "token": failure.token,
+        "replay": failure.command,
+        "preemptions": failure.preemptions,
+        "switches": failure.switches,
+        "stuck": [str(stuck) for stuck in failure.stuck],
+        "steps": [
+            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
+            for number, step in enumerate(failure.steps, 1)
+        ],
+    }
+
+
+def judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict, str]:
+    """The verdict, and why, in a sentence."""
+    ran = _count(statistics.schedules, "schedule")
+    if failures:
+        return "failed", f"{_count(failures, 'failure')} in {ran}"
+    doubt = _doubt(facts, ran)
+    if doubt:
+        return "inconclusive", doubt
+    if facts.tree:
+        if facts.complete:
+            return "exhausted", f"{_complete(facts, statistics, ran)}"
+        return "inconclusive", _unfinished(facts, ran)
+    if facts.out_of_time and facts.budget is not None:
+        return "inconclusive", f"the time was up after {ran} of {facts.budget:,}; none failed"
+    if not statistics.schedules:
+        return "inconclusive", "no schedule was run to its end"
+    return (
+        "passed",
+        f"none of {ran} failed, {statistics.distinct:,} of them different{_of(statistics)}",
+    )
+
+
+def _doubt(facts: Facts, ran: str) -> str:
+    """Why no answer can be given whatever was run; "" where one can."""
+    if facts.uncontrolled:
+        where = ", ".join(facts.uncontrolled)
+        return (
+            f"an M awaits what no schedule controls at {where}: explore only operations of the "
+            "World, or run it with --host trio"
+        )
+    if facts.canary_found is False:
+        return "the search did not find the bug that is planted for it, so its silence says nothing"
+    if facts.interrupted:
+        return f"interrupted after {ran}; none failed"
+    return ""
+
+
+def _complete(facts: Facts, statistics: Statistics, ran: str) -> str:
+    if facts.bound is not None:
+        text = f"{ran}: every one with at most {_count(facts.bound, 'departure')} from run-to-block"
+    else:
+        text = f"{ran}: every one that is different"
+    if facts.rested:
+        text += ", where an M that yields lets another go"
+    if statistics.timed:
+        text += "; sleeping Ms woke at their time only"
+    return text
+
+
+def _unfinished(facts: Facts, ran: str) -> str:
+    if facts.out_of_steps:
+        why = "a run reached its bound of steps"
+    elif facts.out_of_time:
+        why = "the time was up"
+    else:
+        why = "the budget was used up"
+    within = ""
+    if facts.bound is not None and facts.bound >= 0:
+        within = f"; every one with at most {_count(facts.bound, 'departure')} was run"
+    return f"{why} after {ran}, with others left{within}; none failed"
+
+
+def _of(statistics: Statistics) -> str:
+    space = statistics.space
+    if space is None:
+        return ""
+    if space == float("inf"):
+        return ", of more than 1e300"
+    return f", of about {space:,.0f}" if space < 1e6 else f", of about {space:.0e}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

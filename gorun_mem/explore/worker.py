@@ -1,0 +1,335 @@
+"""The part of a search that runs schedules: in this process, or in several.
+
+Drawn schedules are numbered, and made in chunks that each have a generator of their own, seeded by
+the search's seed and the chunk's number. So which schedules are run does not depend on how many
+processes share them out. A tree of schedules is shared out by its starts (see `Exhaustive`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
+from gorun_mem.explore.failure import Detector, Signature
+from gorun_mem.explore.space import handovers
+from gorun_mem.explore.target import Target
+from gorun_mem.machine.watchdog import Watchdog
+from gorun_mem.sched.strategies.dfs import BoundedDfs
+from gorun_mem.sched.strategies.exhaustive import Exhaustive
+from gorun_mem.sched.strategies.pct import Pct
+from gorun_mem.sched.strategies.pos import Pos
+from gorun_mem.sched.strategies.random_walk import SearchingWalk
+from gorun_mem.sched.strategies.searching import (
+    NonDeterminism,
+    Profile,
+    Redundant,
+    Searching,
+)
+from gorun_mem.sched.strategies.surw import Surw
+from gorun_mem.sched.strategies.urw import Urw
+
+CHUNK: Final = 16
+"""Schedules that are drawn from one generator."""
+SAMPLED_CHUNKS: Final = 8
+"""One schedule in the first of so many chunks is written down, for what it covers."""
+DRAWN: Final[dict[str, Callable[[], Searching]]] = {
+    "random": SearchingWalk,
+    "pct": Pct,
+    "pos": Pos,
+    "urw": Urw,
+    "surw": Surw,
+}
+"""Strategies that draw each schedule anew."""
+PORTFOLIO: Final = ("pos", "pct", "urw", "pos", "random", "pct", "pos", "surw")
+"""What `auto` draws by, chunk after chunk: no strategy finds every bug first."""
+
+
+@dataclass(slots=True)
+class Found:
+    """A run that failed, as far as it takes to run it again.
+
+    Args:
+        run: its number; in a tree, the number of its start.
+        strategy: which came upon it.
+        signature: of the failure.
+        tape: `ExploringEngine.tape`.
+    """
+
+    run: int
+    strategy: str
+    signature: Signature
+    tape: list[int]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What came of a number of runs; the fields are as in `verdict.Statistics` and `Facts`."""
+
+    schedules: int = 0
+    redundant: int = 0
+    steps: int = 0
+    decisions: int = 0
+    unfair: int = 0
+    timed: bool = False
+    by_strategy: dict[str, int] = field(default_factory=dict)
+    hashes: set[int] = field(default_factory=set)
+    handovers: set[tuple[str, str]] = field(default_factory=set)
+    found: list[Found] = field(default_factory=list)
+    uncontrolled: list[str] = field(default_factory=list)
+    out_of_time: bool = False
+    out_of_budget: bool = False
+    out_of_steps: bool = False
+    complete: bool = False
+    bound: int | None = None
+    rested: bool = False
+
+    def add(self, other: Batch) -> None:
+        """Take in what came of other runs."""
+        self.schedules += other.schedules
+        self.redundant += other.redundant
+        self.steps += other.steps
+        self.decisions = max(self.decisions, other.decisions)
+        self.unfair += other.unfair
+        self.timed |= other.timed
+        for name, count in other.by_strategy.items():
+            self.by_strategy[name] = self.by_strategy.get(name, 0) + count
+        self.hashes |= other.hashes
+        self.handovers |= other.handovers
+        self.found += other.found
+        self.uncontrolled += [p for p in other.uncontrolled if p not in self.uncontrolled]
+        self.out_of_time |= other.out_of_time
+        self.out_of_budget |= other.out_of_budget
+        self.out_of_steps |= other.out_of_steps
+        self.rested |= other.rested
+
+
+class Watched:
+    """Stands for whichever World runs, so that one watchdog sees to all runs of a search."""
+
+    def __init__(self) -> None:
+        self.engine = self
+        self.now: Any = None
+
+    @property
+    def running(self) -> Any:
+        """The M whose coroutine runs."""
+        return None if self.now is None else self.now.running
+
+    @property
+    def current(self) -> Any:
+        """The M that made the last step."""
+        return None if self.now is None else self.now.current
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run."""
+        return 0 if self.now is None else self.now.steps
+
+    def watch(self, world: Any) -> None:
+        """`world` is about to run."""
+        self.now = world.engine
+
+
+class Worker:
+    """Runs schedules of one program.
+
+    Args:
+        target: the program.
+        detectors: what makes the detectors that look at each run.
+        seed: of everything that is drawn.
+        steps_max: bound of steps of a run.
+        profile: what is known of the program.
+        deadline: when to stop, by `time.time`; None for never.
+        spend: asked before each schedule of a tree whether there is budget for it.
+        failures_max: how many failures to find before stopping.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        detectors: Sequence[Callable[[], Detector]] = (),
+        *,
+        seed: int = 0,
+        steps_max: int,
+        profile: Profile | None = None,
+        deadline: float | None = None,
+        spend: Callable[[], bool] = lambda: True,
+        failures_max: int = 1,
+    ) -> None:
+        self.target = target
+        self.detectors = [make() for make in detectors]
+        self.seed = seed
+        self.steps_max = steps_max
+        self.profile = profile or Profile()
+        self.deadline = deadline
+        self.watched = Watched()
+        self.progress: Callable[[int], None] = lambda runs: None
+        self._spend = spend
+        self._failures_max = failures_max
+        self._signatures: set[Signature] = set()
+
+    def watchdog(self) -> Watchdog:
+        """To be entered around runs: stops a program that loops without awaiting anything."""
+        watched: Any = self.watched
+        return Watchdog(watched)
+
+    def run(self, strategy: Any, *, transcribe: bool = False) -> Execution:
+        """One run.
+
+        Raises:
+            OutOfTime: the time was up in the middle of it.
+        """
+        return run_once(
+            self.target,
+            strategy,
+            detectors=self.detectors,
+            transcribe=transcribe,
+            steps_max=self.steps_max,
+            breathe=self._breathe,
+            on_world=self.watched.watch,
+        )
+
+    def draw(self, strategy: str, first: int, runs: int) -> Batch:
+        """Run `runs` schedules by a strategy that draws, from number `first` on.
+
+        Args:
+            strategy: a key of DRAWN, or "auto".
+            first: number of the first schedule, a multiple of CHUNK.
+            runs: how many.
+        """
+        batch = Batch()
+        made: dict[str, Searching] = {}
+        try:
+            for start in range(first, first + runs, CHUNK):
+                chunk = start // CHUNK
+                name = PORTFOLIO[chunk % len(PORTFOLIO)] if strategy == "auto" else strategy
+                searching = made.setdefault(name, DRAWN[name]())
+                count = min(CHUNK, first + runs - start)
+                self._draw_chunk(batch, searching, start, count)
+                self.progress(count)
+                if self._is_enough(batch):
+                    break
+        except OutOfTime:
+            batch.out_of_time = True
+        return batch
+
+    def _draw_chunk(self, batch: Batch, searching: Searching, start: int, count: int) -> None:
+        random = Random(f"{self.seed}/{start // CHUNK}")
+        sampled = (start // CHUNK) % SAMPLED_CHUNKS == 0
+        hashes = batch.hashes
+        steps = 0
+        done = 0
+        try:
+            for number in range(count):
+                if self.deadline is not None and time.time() >= self.deadline:
+                    raise OutOfTime
+                searching.begin(random, self.profile)
+                one = self.run(searching, transcribe=sampled and not number)
+                done += 1
+                steps += one.steps
+                hashes.add(hash(tuple(one.tape)))
+                if one.signature is not None or one.foreign or one.transcriber is not None:
+                    self._note(batch, one, searching.name, start + number)
+                    if self._is_enough(batch):
+                        return
+                engine: Any = one.world.engine
+                batch.unfair += engine.unfair
+                batch.timed |= engine.timed
+        finally:
+            batch.schedules += done
+            batch.steps += steps
+            by = batch.by_strategy
+            by[searching.name] = by.get(searching.name, 0) + done
+
+    def tree(
+        self,
+        strategy: str,
+        *,
+        split: int = 0,
+        share: tuple[int, int] = (0, 1),
+        bound: int | None = None,
+        is_late: Callable[[int], bool] = lambda start: False,
+    ) -> Batch:
+        """Go through a tree of schedules.
+
+        Args:
+            strategy: "dfs" or "exhaustive".
+            split: see `Exhaustive`.
+            share: see `Exhaustive`.
+            bound: of "dfs": departures from run-to-block at most; None for any number.
+            is_late: whether nothing from the start with this number on matters any more.
+        """
+        searching: Any = BoundedDfs(bound) if strategy == "dfs" else Exhaustive(split, share)
+        batch = Batch()
+        random = Random(self.seed)
+        try:
+            batch.complete = self._climb(batch, searching, random, is_late)
+        except OutOfTime:
+            batch.out_of_time = True
+        except NonDeterminism as error:
+            signature = Signature("nondeterminism", str(error))
+            batch.found.append(Found(getattr(searching, "start", 0), strategy, signature, []))
+        batch.by_strategy[strategy] = batch.schedules
+        if strategy == "dfs":
+            finished = batch.complete and not searching.beyond
+            batch.bound = None if finished else searching.bound - (not batch.complete)
+        else:
+            batch.rested = searching.rested
+        return batch
+
+    def _climb(
+        self, batch: Batch, searching: Any, random: Random, is_late: Callable[[int], bool]
+    ) -> bool:
+        """Whether nothing of the tree was left."""
+        while searching.begin(random, self.profile):
+            if self.deadline is not None and time.time() >= self.deadline:
+                raise OutOfTime
+            if is_late(getattr(searching, "start", 0)):
+                return False
+            if not self._spend():
+                batch.out_of_budget = True
+                return False
+            try:
+                one = self.run(searching)
+            except Redundant:
+                searching.ended()
+                batch.redundant += 1
+                continue
+            except OutOfSteps:
+                searching.ended()
+                batch.out_of_steps = True
+                continue
+            searching.ended()
+            if not getattr(searching, "counts", True):
+                continue
+            batch.schedules += 1
+            batch.steps += one.steps
+            engine: Any = one.world.engine
+            batch.timed |= engine.timed
+            self.progress(1)
+            if one.signature is not None or one.foreign:
+                self._note(batch, one, searching.name, getattr(searching, "start", 0))
+                if self._is_enough(batch):
+                    return False
+        return not batch.out_of_steps
+
+    def _note(self, batch: Batch, one: Execution, strategy: str, run: int) -> None:
+        if one.transcriber is not None:
+            batch.handovers |= handovers(one.named_steps)
+        batch.decisions = max(batch.decisions, len(one.tape))
+        if one.foreign and one.foreign not in batch.uncontrolled:
+            batch.uncontrolled.append(one.foreign)
+        if one.signature is not None and one.signature not in self._signatures:
+            self._signatures.add(one.signature)
+            batch.found.append(Found(run, strategy, one.signature, list(one.tape)))
+
+    def _is_enough(self, batch: Batch) -> bool:
+        return bool(batch.uncontrolled) or len(self._signatures) >= self._failures_max
+
+    def _breathe(self) -> None:
+        if self.deadline is not None and time.time() >= self.deadline:
+            raise OutOfTime
