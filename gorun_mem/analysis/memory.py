@@ -374,6 +374,14 @@ class MemoryUse(Accumulator):
             RunEnd: self._on_end,
         }
 
+    def keep_ranges_in(self, ranges: dict[int, tuple[int, str]]) -> None:
+        """Keep address -> (bytes, purpose) in `ranges`, which sees each change."""
+        self._live = ranges
+
+    def ranges(self) -> list[tuple[int, int, str]]:
+        """(address, bytes, purpose) of what is handed out, by address."""
+        return [(p, size, purpose) for p, (size, purpose) in sorted(self._live.items())]
+
     # Events.
 
     def _on_start(self, event: RunStart) -> None:
