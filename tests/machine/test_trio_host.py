@@ -251,8 +251,9 @@ async def test_trio_under_a_lock_is_refused():
     ended = await run_here(holds)
     assert ended.outcome.verdict == "failed"
     assert re.fullmatch(
-        r"M1 \(worker\) awaits trio itself at .*test_trio_host.py:\d+ while it holds a runtime lock: "
-        r"give the lock back first, or sleep in virtual time with m.sleep\(\)",
+        r"M1 \(worker\) awaits trio itself at .*test_trio_host.py:\d+ "
+        r"while it holds a runtime lock: give the lock back first, "
+        r"or sleep in virtual time with m.sleep\(\)",
         str(ended.outcome.error),
     )
     assert ended.outcome.uncontrolled == ()
