@@ -233,7 +233,7 @@ class Worker:
                 steps += one.steps
                 hashes.add(hash(tuple(one.tape)))
                 if one.signature is not None or one.foreign or one.transcriber is not None:
-                    self._note(batch, one, searching.name, start + number)
+                    self.note(batch, one, searching.name, start + number)
                     if self._is_enough(batch):
                         return
                 engine: Any = one.world.engine
@@ -253,6 +253,7 @@ class Worker:
         share: tuple[int, int] = (0, 1),
         bound: int | None = None,
         is_late: Callable[[int], bool] = lambda start: False,
+        into: Batch | None = None,
     ) -> Batch:
         """Go through a tree of schedules.
 
@@ -262,9 +263,10 @@ class Worker:
             share: see `Exhaustive`.
             bound: of "dfs": departures from run-to-block at most; None for any number.
             is_late: whether nothing from the start with this number on matters any more.
+            into: what to add to, which is there also if the search is interrupted.
         """
         searching: Any = BoundedDfs(bound) if strategy == "dfs" else Exhaustive(split, share)
-        batch = Batch()
+        batch = Batch() if into is None else into
         random = Random(self.seed)
         try:
             batch.complete = self._climb(batch, searching, random, is_late)
@@ -273,12 +275,13 @@ class Worker:
         except NonDeterminism as error:
             signature = Signature("nondeterminism", str(error))
             batch.found.append(Found(getattr(searching, "start", 0), strategy, signature, []))
-        batch.by_strategy[strategy] = batch.schedules
-        if strategy == "dfs":
-            finished = batch.complete and not searching.beyond
-            batch.bound = None if finished else searching.bound - (not batch.complete)
-        else:
-            batch.rested = searching.rested
+        finally:
+            batch.by_strategy[strategy] = batch.schedules
+            if strategy == "dfs":
+                finished = batch.complete and not searching.beyond
+                batch.bound = None if finished else searching.bound - (not batch.complete)
+            else:
+                batch.rested = searching.rested
         return batch
 
     def _climb(
@@ -312,12 +315,13 @@ class Worker:
             batch.timed |= engine.timed
             self.progress(1)
             if one.signature is not None or one.foreign:
-                self._note(batch, one, searching.name, getattr(searching, "start", 0))
+                self.note(batch, one, searching.name, getattr(searching, "start", 0))
                 if self._is_enough(batch):
                     return False
         return not batch.out_of_steps
 
-    def _note(self, batch: Batch, one: Execution, strategy: str, run: int) -> None:
+    def note(self, batch: Batch, one: Execution, strategy: str, run: int) -> None:
+        """Keep what is to be known of one run."""
         if one.transcriber is not None:
             batch.handovers |= handovers(one.named_steps)
         batch.decisions = max(batch.decisions, len(one.tape))

@@ -1,0 +1,181 @@
+"""A search in several processes.
+
+Each process finds the program by its name, as a token does, and has detectors of its own. Drawn
+schedules are handed out in stretches of numbers, and what comes of them is taken in the order of
+the numbers: the failure that is reported is the same for any number of processes. A tree is shared
+out by its starts; the budget is one counter for all.
+
+Processes are spawned and not forked: the watchdog's thread would not come along.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from types import TracebackType
+from typing import Any, Final
+
+from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.target import Target
+from gorun_mem.explore.worker import CHUNK, Batch, Worker
+from gorun_mem.machine.config import ConfigError
+from gorun_mem.sched.strategies.searching import Profile
+
+STRETCH: Final = 8 * CHUNK
+"""Drawn schedules that a process is given at once."""
+SPLIT: Final = 3
+"""Decisions at the top of a tree that the starts are told apart by."""
+_NO_START: Final = 1 << 62
+_NO_BUDGET: Final = 1 << 62
+
+_worker: Worker | None = None
+_least_start: Any = None
+
+
+def _set_up(
+    about: Mapping[str, Any],
+    detectors: Sequence[Callable[[], Detector]],
+    settings: Mapping[str, Any],
+    left: Any,
+    least_start: Any,
+) -> None:
+    """In each process, first."""
+    global _worker, _least_start
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process sees to it
+
+    def spend() -> bool:
+        with left.get_lock():
+            left.value -= 1
+            return bool(left.value >= 0)
+
+    _worker = Worker(Target.from_about(about), detectors, spend=spend, **settings)
+    _least_start = least_start
+
+
+def _draw(strategy: str, first: int, runs: int) -> Batch:
+    assert _worker is not None
+    with _worker.watchdog():
+        return _worker.draw(strategy, first, runs)
+
+
+def _climb(strategy: str, share: tuple[int, int], bound: int | None) -> Batch:
+    assert _worker is not None
+    with _worker.watchdog():
+        batch = _worker.tree(
+            strategy,
+            split=SPLIT,
+            share=share,
+            bound=bound,
+            is_late=lambda start: bool(start > _least_start.value),
+        )
+    for found in batch.found:
+        with _least_start.get_lock():
+            _least_start.value = min(_least_start.value, found.run)
+    return batch
+
+
+class Pool:
+    """Processes that search; a context manager.
+
+    Args:
+        target: the program, which another process can find by its name.
+        detectors: what makes the detectors.
+        jobs: how many processes.
+        budget: schedules of a tree to run at most; None for any number.
+        settings: other arguments of `Worker`.
+
+    Raises:
+        ConfigError: another process cannot find the program.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        detectors: Sequence[Callable[[], Detector]],
+        jobs: int,
+        *,
+        seed: int,
+        steps_max: int,
+        profile: Profile,
+        deadline: float | None,
+        failures_max: int,
+    ) -> None:
+        if not target.importable:
+            raise ConfigError(
+                f"jobs = {jobs}: other processes cannot import {target.name}; put it at the top "
+                "of a module, or search with one job"
+            )
+        settings = {
+            "seed": seed,
+            "steps_max": steps_max,
+            "profile": profile,
+            "deadline": deadline,
+            "failures_max": failures_max,
+        }
+        context = multiprocessing.get_context("spawn")
+        self.jobs = jobs
+        self._left = context.Value("q", 0)
+        self._least_start = context.Value("q", _NO_START)
+        self._executor = ProcessPoolExecutor(
+            jobs,
+            mp_context=context,
+            initializer=_set_up,
+            initargs=(target.about, tuple(detectors), settings, self._left, self._least_start),
+        )
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._least_start.value = -1  # nothing matters any more
+        self._left.value = 0
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def draw(self, strategy: str, runs: int | None) -> Iterator[Batch]:
+        """What comes of drawn schedules, in the order of their numbers.
+
+        Args:
+            strategy: a key of DRAWN, or "auto".
+            runs: how many; None: until the time is up.
+        """
+        waiting: deque[Future[Batch]] = deque()
+        first = 0
+        while True:
+            while len(waiting) < 2 * self.jobs and (runs is None or first < runs):
+                count = STRETCH if runs is None else min(STRETCH, runs - first)
+                waiting.append(self._executor.submit(_draw, strategy, first, count))
+                first += count
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+
+    def tree(self, strategy: str, budget: int | None, bound: int | None) -> Batch:
+        """What comes of a tree of schedules.
+
+        Args:
+            strategy: "exhaustive"; "dfs" goes by cost and so in one process.
+            budget: schedules at most; None for any number.
+            bound: of "dfs".
+        """
+        self._left.value = _NO_BUDGET if budget is None else budget
+        self._least_start.value = _NO_START
+        shares = 1 if strategy == "dfs" else self.jobs
+        futures = [
+            self._executor.submit(_climb, strategy, (k, shares), bound) for k in range(shares)
+        ]
+        batches = [future.result() for future in futures]
+        whole = Batch(complete=True)
+        for batch in batches:
+            whole.add(batch)
+            whole.complete &= batch.complete
+        whole.bound = batches[0].bound
+        whole.found.sort(key=lambda found: found.run)
+        return whole

@@ -1,0 +1,524 @@
+"""A search: first runs, canary, the strategy, and what is made of it.
+
+    first runs    a few random walks, written down: what the program is like (`Profile`), about how
+                  many schedules there are, and whether it does the same under the same schedule
+    canary        the same strategy, in the same loop, must find a bug that is planted
+    the search    drawn schedules (random, pct, pos, urw, surw) or a tree of them (dfs, exhaustive);
+                  auto goes through the tree where it seems small, else draws by several in turn
+    the failure   run again from its tape, shrunk, run once more for the report
+
+A failure in the first runs ends the search as any other does. They count as schedules where the
+others are drawn; the schedules of a tree are counted without them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from gorun_mem.explore import canary as planted
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime, replay
+from gorun_mem.explore.failure import Detector, Failure, Signature, words_of
+from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
+from gorun_mem.explore.space import branches_log, estimate, handovers, profile_of
+from gorun_mem.explore.target import Main, Target
+from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
+from gorun_mem.explore.worker import CHUNK, DRAWN, Batch, Found, Worker
+from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.outcome import NoProgress
+from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
+from gorun_mem.sched.schedule import Schedule
+from gorun_mem.sched.strategies.random_walk import SearchingWalk
+from gorun_mem.sched.strategies.replay import Picks
+from gorun_mem.sched.strategies.searching import NonDeterminism
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.parallel import Pool
+    from gorun_mem.machine.scenario import Scenario
+    from gorun_mem.sched.schedule import Step
+
+TREES: Final = ("dfs", "exhaustive")
+STRATEGIES: Final = ("auto", *DRAWN, *TREES)
+BUDGET: Final = 2_000
+"""Schedules, where neither budget nor time is given."""
+FIRST_RUNS: Final = 8
+SPACE_SMALL: Final = 1e6
+"""`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
+in the order of independent steps only."""
+JOBS_MAX: Final = 256
+NONDETERMINISM: Final = "nondeterminism"
+_STRETCH: Final = 4 * CHUNK
+
+
+def explore(
+    program: Scenario | Main | Target,
+    *,
+    config: Config | None = None,
+    options: Mapping[str, Any] | None = None,
+    strategy: str = "auto",
+    budget: int | None = None,
+    time_s: float | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    detectors: Sequence[Callable[[], Detector]] = (),
+    bound: int | None = None,
+    steps_max: int = STEPS_MAX,
+    failures_max: int = 1,
+    shrink: bool = True,
+    canary: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Exploration:
+    """Search the schedules of a program for one that breaks it.
+
+    Args:
+        program: a scenario, an `async def main(world)`, or a target.
+        config: settings of the Worlds; see `Target.of`.
+        options: a scenario's options.
+        strategy: one of STRATEGIES.
+        budget: schedules to run at most; BUDGET where no time is given either.
+        time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
+        seed: of everything that is drawn.
+        jobs: processes to search in.
+        detectors: what makes detectors, called once a process.
+        bound: of "dfs": departures from run-to-block at most.
+        steps_max: steps after which a run counts as without progress.
+        failures_max: failures of different signatures to find before stopping.
+        shrink: make the failing schedules small.
+        canary: look for the planted bug first.
+        progress: called with the number of schedules run since the last call.
+
+    Raises:
+        ConfigError and its like: settings or options are wrong; nothing was run.
+    """
+    target = program if isinstance(program, Target) else Target.of(program, config, options)
+    _check(strategy, budget, time_s, jobs, bound, steps_max, failures_max)
+    if budget is None and time_s is None:
+        budget = BUDGET
+    search = _Search(target, strategy, seed, detectors, budget, time_s, steps_max, failures_max)
+    search.jobs, search.bound, search.wants_canary = jobs, bound, canary
+    if progress is not None:
+        search.progress = progress
+    return search.run(shrink)
+
+
+def _check(
+    strategy: str,
+    budget: int | None,
+    time_s: float | None,
+    jobs: int,
+    bound: int | None,
+    steps_max: int,
+    failures_max: int,
+) -> None:
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"no strategy {strategy!r}: a search has {', '.join(STRATEGIES)}")
+    for name, value, low in (
+        ("budget", budget, 1),
+        ("bound", bound, 0),
+        ("steps_max", steps_max, 1),
+        ("failures_max", failures_max, 1),
+    ):
+        if value is not None and value < low:
+            raise ConfigError(f"{name} = {value}: must be at least {low}")
+    if time_s is not None and not time_s > 0:
+        raise ConfigError(f"time_s = {time_s}: must be above 0 seconds")
+    if not 1 <= jobs <= JOBS_MAX:
+        raise ConfigError(f"jobs = {jobs}: must be from 1 to {JOBS_MAX}")
+    if bound is not None and strategy != "dfs":
+        raise ConfigError(f"bound = {bound}: only strategy dfs has a bound, not {strategy}")
+
+
+class _Search:
+    """One search; the arguments are those of `explore`."""
+
+    def __init__(
+        self,
+        target: Target,
+        strategy: str,
+        seed: int,
+        detectors: Sequence[Callable[[], Detector]],
+        budget: int | None,
+        time_s: float | None,
+        steps_max: int,
+        failures_max: int,
+    ) -> None:
+        self.target = target
+        self.strategy = strategy
+        self.seed = seed
+        self.budget = budget
+        self.time_s = time_s
+        self.steps_max = steps_max
+        self.failures_max = failures_max
+        self.jobs = 1
+        self.bound: int | None = None
+        self.wants_canary = True
+        self.progress: Callable[[int], None] = lambda runs: None
+        self._factories = tuple(detectors)
+        self._start = time.time()
+        self._deadline = None if time_s is None else self._start + time_s
+        self._spent = 0
+        self._batch = Batch()
+        self._facts = Facts(budget=budget, tree=strategy in TREES)
+        self._statistics = Statistics()
+        self._unsteady: Failure | None = None
+        self._worker = Worker(
+            target,
+            detectors,
+            seed=seed,
+            steps_max=steps_max,
+            deadline=self._deadline,
+            spend=self._spend,
+            failures_max=failures_max,
+        )
+
+    def run(self, shrink: bool) -> Exploration:
+        """Search, then make reports of what was found."""
+        self._worker.progress = self.progress
+        watchdog = self._worker.watchdog()
+        failures: tuple[Failure, ...] = ()
+        with watchdog:
+            try:
+                self._search()
+            except KeyboardInterrupt:
+                self._facts.interrupted = True
+            except OutOfTime:
+                self._facts.out_of_time = True
+            self._count()
+            try:
+                failures = self._failures(watchdog, shrink and not self._facts.interrupted)
+            except KeyboardInterrupt:
+                self._facts.interrupted = True
+                failures = self._failures(watchdog, False)
+        verdict, reason = judge(self._facts, self._statistics, len(failures))
+        return Exploration(
+            name=self.target.name,
+            strategy=self.strategy,
+            seed=self.seed,
+            verdict=verdict,
+            reason=reason,
+            statistics=self._statistics,
+            failures=failures,
+            interrupted=self._facts.interrupted,
+            about=self.target.about,
+        )
+
+    # The search.
+
+    def _search(self) -> None:
+        self._first_runs()
+        if self._is_enough() or self._unsteady is not None:
+            return
+        if self.wants_canary:
+            self._facts.canary_found = self._finds_canary()
+            if not self._facts.canary_found:
+                return
+        if self.jobs == 1:
+            self._main(None)
+            return
+        from gorun_mem.explore.parallel import Pool
+
+        with Pool(
+            self.target,
+            self._factories,
+            self.jobs,
+            seed=self.seed,
+            steps_max=self.steps_max,
+            profile=self._worker.profile,
+            deadline=self._deadline,
+            failures_max=self.failures_max,
+        ) as pool:
+            self._main(pool)
+
+    def _main(self, pool: Pool | None) -> None:
+        if self.strategy in TREES:
+            self._tree(self.strategy, pool, self._left())
+            return
+        if self.strategy == "auto" and self._is_small():
+            left = self._left()
+            self._tree("exhaustive", pool, None if left is None else left // 2)
+            if self._is_enough() or self._facts.complete:
+                self._facts.tree = self._facts.complete
+                return
+            self._facts.out_of_steps = self._facts.out_of_budget = self._facts.rested = False
+        self._draw(pool)
+
+    def _is_small(self) -> bool:
+        return self._statistics.space is not None and self._statistics.space <= SPACE_SMALL
+
+    def _first_runs(self) -> None:
+        """Random walks that are written down; the first is run twice."""
+        worker, batch = self._worker, self._batch
+        random = Random(f"{self.seed}/first")
+        walk = SearchingWalk()
+        runs: list[Sequence[Step]] = []
+        count = FIRST_RUNS if self.budget is None else min(FIRST_RUNS, self.budget)
+        for number in range(count):
+            walk.begin(random, worker.profile)
+            done = worker.run(walk, transcribe=True)
+            self._take_in(done, number)
+            runs.append(done.named_steps)
+            if self._is_enough():
+                break
+            if not number:
+                self._unsteady = self._run_twice(done)
+                if self._unsteady is not None:
+                    break
+        worker.profile = profile_of(runs)
+        self._spent += len(runs)
+        self._statistics.space = estimate([branches_log(run) for run in runs])
+        batch.decisions = max(batch.decisions, worker.profile.decisions)
+
+    def _take_in(self, done: Execution, number: int) -> None:
+        """Count one of the first runs."""
+        batch = self._batch
+        batch.schedules += 1
+        batch.steps += done.steps
+        batch.by_strategy["random"] = batch.by_strategy.get("random", 0) + 1
+        batch.hashes.add(hash(tuple(done.tape)))
+        batch.handovers |= handovers(done.named_steps)
+        engine: Any = done.world.engine
+        batch.timed |= engine.timed
+        batch.unfair += engine.unfair
+        self._worker.note(batch, done, "random", number)
+        self.progress(1)
+
+    def _run_twice(self, done: Execution) -> Failure | None:
+        """The failure to do the same again under the same schedule, if it is one."""
+        if done.foreign or _loops(done):
+            return None
+        try:
+            again = self._pick(done.tape)
+        except NonDeterminism as error:
+            return self._unsteadiness(done, str(error))
+        before, now = done.named_steps, again.named_steps
+        for number, (a, b) in enumerate(zip(before, now, strict=False), 1):
+            if a != b:
+                return self._unsteadiness(done, f"step {number} was {a}, and then it was {b}")
+        if len(before) != len(now) or done.signature != again.signature:
+            return self._unsteadiness(
+                done,
+                f"it ended after {len(before)} steps with {done.signature or 'success'}, and then "
+                f"after {len(now)} with {again.signature or 'success'}",
+            )
+        return None
+
+    def _finds_canary(self) -> bool:
+        """Whether the strategy finds the planted bug; auto both in a tree and by drawing."""
+        used = ("auto", "exhaustive") if self.strategy == "auto" else (self.strategy,)
+        return all(_finds_canary(strategy, self.seed) for strategy in used)
+
+    def _draw(self, pool: Pool | None) -> None:
+        runs = self._left()
+        if pool is not None:
+            for batch in pool.draw(self.strategy, runs):
+                self._merge(batch)
+                self.progress(batch.schedules)
+                if self._is_enough() or batch.out_of_time:
+                    return
+            return
+        first = 0
+        while (runs is None or first < runs) and not self._is_enough():
+            count = _STRETCH if runs is None else min(_STRETCH, runs - first)
+            self._merge(self._worker.draw(self.strategy, first, count))
+            first += count
+            if self._batch.out_of_time:
+                return
+
+    def _tree(self, strategy: str, pool: Pool | None, budget: int | None) -> None:
+        facts = self._facts
+        if pool is not None and strategy != "dfs":
+            batch = pool.tree(strategy, budget, self.bound)
+            self.progress(batch.schedules)
+            self._merge(batch)
+        else:
+            self._tree_budget = None if budget is None else self._spent + budget
+            batch = Batch()
+            try:
+                self._worker.tree(strategy, bound=self.bound, into=batch)
+            finally:
+                self._merge(batch)
+        facts.complete, facts.bound, facts.rested = batch.complete, batch.bound, batch.rested
+        facts.out_of_steps, facts.out_of_budget = batch.out_of_steps, batch.out_of_budget
+
+    def _merge(self, batch: Batch) -> None:
+        known = {one.signature for one in self._batch.found}
+        batch.found = [one for one in batch.found if one.signature not in known]
+        self._batch.add(batch)
+
+    _tree_budget: int | None = None
+
+    def _spend(self) -> bool:
+        if self._tree_budget is not None and self._spent >= self._tree_budget:
+            return False
+        self._spent += 1
+        return True
+
+    def _left(self) -> int | None:
+        """What is left of the budget."""
+        if self.budget is None:
+            return None
+        return max(self.budget - max(self._spent, self._batch.schedules), 0)
+
+    def _is_enough(self) -> bool:
+        batch = self._batch
+        return bool(batch.uncontrolled) or len(batch.found) >= self.failures_max
+
+    # What is made of it.
+
+    def _count(self) -> None:
+        batch, counted, facts = self._batch, self._statistics, self._facts
+        counted.by_strategy = batch.by_strategy
+        tree = "exhaustive" if self.strategy == "auto" else self.strategy
+        counted.schedules, counted.distinct = batch.schedules, len(batch.hashes)
+        if facts.tree and tree in batch.by_strategy:
+            counted.schedules = counted.distinct = batch.by_strategy[tree]
+            counted.by_strategy = {tree: counted.schedules}
+        counted.redundant = batch.redundant
+        counted.steps = batch.steps
+        counted.decisions = batch.decisions
+        counted.handovers = len(batch.handovers)
+        counted.unfair = batch.unfair
+        counted.timed = batch.timed
+        facts.uncontrolled = tuple(batch.uncontrolled)
+        facts.out_of_time |= batch.out_of_time
+        counted.seconds = time.time() - self._start
+
+    def _failures(self, watchdog: Watchdog, shrink: bool) -> tuple[Failure, ...]:
+        found = [self._failure(one, watchdog, shrink) for one in self._batch.found]
+        if self._unsteady is not None:
+            found.append(self._unsteady)
+        return tuple(found[: self.failures_max])
+
+    def _failure(self, found: Found, watchdog: Watchdog, shrink: bool) -> Failure:
+        """The report of a failure."""
+        if found.signature.kind == NONDETERMINISM:
+            return Failure(
+                found.signature, _UNSTEADY.format(found.signature.obj), Schedule(), (),
+                found.strategy, found.run, settings=self._settings(),
+            )  # fmt: skip
+        done: Execution | None = None
+        try:
+            done = self._pick(found.tape)
+            why = f"it ended with {found.signature}, and then with {done.signature or 'success'}"
+        except NonDeterminism as error:
+            why = str(error)
+        if done is None or done.signature != found.signature:
+            return Failure(
+                Signature(NONDETERMINISM, str(found.signature)), _UNSTEADY.format(why),
+                Schedule(), (), found.strategy, found.run, settings=self._settings(),
+            )  # fmt: skip
+        if _loops(done):
+            done.world.failure = NoProgress(watchdog.finding)
+        elif shrink:
+            smaller = self._shrunk(done, found)
+            if smaller is not None:
+                before = len(done.named_steps), _switches(done.named_steps)
+                return self._report(smaller, found, before)
+        return self._report(done, found, None)
+
+    def _shrunk(self, done: Execution, found: Found) -> Execution | None:
+        """The failure again in its smallest schedule."""
+        seconds = SECONDS_MAX if self.time_s is None else min(SECONDS_MAX, self.time_s)
+        shrinker = Shrinker(
+            self.target,
+            found.signature,
+            detectors=self._worker.detectors,
+            steps_max=self.steps_max,
+            seconds_max=seconds,
+        )
+        schedule = shrinker.shrink(done)
+        if schedule is None:
+            return None
+        again = replay(
+            self.target, schedule, detectors=self._worker.detectors, steps_max=self.steps_max
+        )
+        return again if again.signature == found.signature else None
+
+    def _report(
+        self, done: Execution, found: Found, shrunk_from: tuple[int, int] | None
+    ) -> Failure:
+        transcriber, signature = done.transcriber, done.signature
+        assert transcriber is not None
+        assert signature is not None
+        return Failure(
+            signature,
+            words_of(done.world, done.findings),
+            transcriber.schedule(self.target.about),
+            done.named_steps,
+            strategy=found.strategy,
+            run=found.run,
+            stuck=done.world.stuck_at_end,
+            findings=done.findings,
+            shrunk_from=shrunk_from,
+            ms={task.id: task.name for task in done.world.engine.tasks},
+            settings=self._settings(),
+        )
+
+    def _unsteadiness(self, done: Execution, why: str) -> Failure:
+        assert done.transcriber is not None
+        return Failure(
+            Signature(NONDETERMINISM, self.target.name),
+            _UNSTEADY.format(why),
+            done.transcriber.schedule(self.target.about),
+            done.named_steps,
+            strategy="random",
+            settings=self._settings(),
+        )
+
+    def _pick(self, tape: Sequence[int]) -> Execution:
+        """The run with this tape again, written down."""
+        worker = self._worker
+        before = worker.steps_max, worker.deadline
+        # A run that reached the bound went on for as long again; and this is not to be cut short.
+        worker.steps_max, worker.deadline = 2 * self.steps_max, None
+        try:
+            return worker.run(Picks(tape), transcribe=True)
+        finally:
+            worker.steps_max, worker.deadline = before
+
+    def _settings(self) -> dict[str, Any]:
+        settings, config = self.target.settings, self.target.settings.config
+        return {
+            "release": settings.release.name,
+            "platform": settings.platform.name,
+            "mutex": settings.mutex,
+            "granularity": config.granularity,
+            "ms": config.ms,
+            "seed": self.seed,
+        }
+
+
+_UNSTEADY: Final = (
+    "The program does not do the same under the same schedule: {}. No schedule can be searched or "
+    "replayed until it does. Look for a clock, a random generator without a seed, the order of a "
+    "set, or state that outlives a run."
+)
+
+
+def _finds_canary(strategy: str, seed: int) -> bool:
+    left = iter(range(planted.RUNS_MAX))
+    worker = Worker(
+        planted.target(),
+        seed=seed,
+        steps_max=STEPS_MAX,
+        spend=lambda: next(left, None) is not None,
+    )
+    walk = SearchingWalk()
+    walk.begin(Random(f"{seed}/canary"), worker.profile)
+    worker.profile = profile_of([worker.run(walk, transcribe=True).named_steps])
+    if strategy in TREES:
+        found = worker.tree(strategy).found
+    else:
+        found = worker.draw(strategy, 0, planted.RUNS_MAX).found
+    return any(one.signature.kind == "AssertionError" for one in found)
+
+
+def _loops(done: Execution) -> bool:
+    return isinstance(done.world.failure, LoopWithoutAwait)
+
+
+def _switches(steps: Sequence[Step]) -> int:
+    return sum(a.m != b.m for a, b in pairwise(steps))
