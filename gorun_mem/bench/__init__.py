@@ -18,6 +18,7 @@ from typing import Any, Final
 
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "events": ("gorun_mem.bench.events", "an event into the log, beside stock structlog"),
+    "host": ("gorun_mem.bench.host", "a switch between Ms, beside trio's own; start-up"),
     "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
 }

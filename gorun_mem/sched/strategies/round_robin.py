@@ -23,7 +23,13 @@ class RoundRobin:
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """The next in turn."""
         last = -1 if current is None else current.id
-        return min(runnable, key=lambda task: (task.id <= last, task.id))
+        lowest = after = runnable[0]
+        for task in runnable:
+            if task.id < lowest.id:
+                lowest = task
+            if task.id > last and (task.id < after.id or after.id <= last):
+                after = task
+        return after if after.id > last else lowest
 
     def choice(self, n: int) -> int:
         """Any number below `n`, each as likely."""
