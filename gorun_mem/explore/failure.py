@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gorun_mem.sched.task import Task
 
 _OWN: Final = ("/gorun_mem/explore/", "/gorun_mem/machine/", "/gorun_mem/sched/")
+_PROGRAMS: Final = "/gorun_mem/explore/kernels/"
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")
 
 
@@ -186,7 +187,7 @@ def place_of(error: BaseException) -> str:
     found = ""
     for frame in traceback.extract_tb(error.__traceback__):
         name = frame.filename.replace("\\", "/")
-        if not any(own in name for own in _OWN):
+        if _PROGRAMS in name or not any(own in name for own in _OWN):
             found = f"{name.rpartition('/')[2]}:{frame.lineno}"
     return found
 

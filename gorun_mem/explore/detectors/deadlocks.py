@@ -1,0 +1,75 @@
+"""Deadlocks: who waits for whom in a circle, where, and since when.
+
+The run has ended as a deadlock anyway; this says what the circle is, also for the locks of programs
+(`explore.program.Lock`), which are no runtime mutexes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gorun_mem.explore.detectors.watch import Hold, in_words, wanted_lock, watch
+from gorun_mem.explore.failure import Finding
+from gorun_mem.machine.outcome import DeadlockFound
+from gorun_mem.runtime.op import Op
+from gorun_mem.sched.task import State, Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+
+class Deadlocks:
+    """Names the circle of a deadlock; kind "deadlock"."""
+
+    name = "deadlocks"
+
+    def begin(self, world: World) -> None:
+        """Forget the run before."""
+        self._watch = watch(world)
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Note who holds what."""
+        self._watch.lock_event(task, op, kind, obj, result)
+
+    def end(self, world: World) -> Sequence[Finding]:
+        """The circle, or whom all wait for that will not come."""
+        if not isinstance(world.failure, DeadlockFound):
+            return ()
+        owners = {hold.lock: hold for holds in self._watch.holds.values() for hold in holds}
+        waits: dict[int, tuple[Task, Hold]] = {}
+        for task in world.engine.tasks:
+            if task.state is State.PARKED:
+                hold = owners.get(wanted_lock(task.op))
+                if hold is not None:
+                    waits[task.id] = (task, hold)
+        circle = _circle(waits)
+        if circle:
+            return (self._finding("circle of waiting", circle),)
+        orphans = [waits[m] for m in sorted(waits) if waits[m][1].m not in waits]
+        return (self._finding("nobody will give the lock back", orphans),) if orphans else ()
+
+    def _finding(self, what: str, waits: Sequence[tuple[Task, Hold]]) -> Finding:
+        said = "; ".join(
+            f"M{task.id} ({task.name}) waits for {hold.lock} since {task.since_ns:,} ns at "
+            f"{in_words(self._watch.place(task.id))}, held by M{hold.m} since {hold.ns:,} ns (step "
+            f"{hold.step}), taken at {in_words(hold.place)}"
+            for task, hold in waits
+        )
+        locks = " -> ".join(sorted({hold.lock for _, hold in waits}))
+        ms = tuple(task.id for task, _ in waits)
+        sites = " and ".join(sorted({in_words(hold.place) for _, hold in waits}))
+        return Finding("deadlock", locks, sites, f"{what}: {said}", ms)
+
+
+def _circle(waits: dict[int, tuple[Task, Hold]]) -> list[tuple[Task, Hold]]:
+    """The circle of the lowest M that is in one."""
+    for start in sorted(waits):
+        path: list[tuple[Task, Hold]] = []
+        m = start
+        while m in waits and len(path) <= len(waits):
+            path.append(waits[m])
+            m = waits[m][1].m
+            if m == start:
+                return path
+    return []

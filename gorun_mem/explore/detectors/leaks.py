@@ -1,0 +1,84 @@
+"""Leaks: locks and memory that nobody gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gorun_mem.explore.detectors.watch import in_words, watch
+from gorun_mem.explore.failure import Finding
+from gorun_mem.runtime.op import Op
+from gorun_mem.sched.task import State, Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+
+class LeakedLocks:
+    """Finds locks whose M has ended, or which are held when the program has; kind "lock.leaked"."""
+
+    name = "leaked_locks"
+
+    def begin(self, world: World) -> None:
+        """Forget the run before."""
+        self._watch = watch(world)
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Note who holds what."""
+        self._watch.lock_event(task, op, kind, obj, result)
+
+    def end(self, world: World) -> Sequence[Finding]:
+        """Locks of Ms that have ended; M 0 counts where the program came to its end."""
+        ended = {task.id for task in world.engine.tasks if task.state is State.DONE}
+        if world.failure is None:
+            ended.add(0)
+        return tuple(
+            Finding(
+                "lock.leaked",
+                hold.lock,
+                in_words(hold.place),
+                f"M{hold.m} ended with {hold.lock}, which it took at {in_words(hold.place)} (step "
+                f"{hold.step}); give it back on every way out",
+                (hold.m,),
+                hold.step,
+            )
+            for m in sorted(ended)
+            for hold in self._watch.holds.get(m, ())
+        )
+
+
+class LeakedMemory:
+    """Finds memory that is handed out when the program has ended; kind "memory.leaked".
+
+    Not among the default detectors: Go gives most of what it takes from the system never back.
+    """
+
+    name = "leaked_memory"
+
+    def begin(self, world: World) -> None:
+        """Nothing to forget."""
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Nothing: the ledger keeps book."""
+
+    def end(self, world: World) -> Sequence[Finding]:
+        """One finding for each M that leaves memory behind."""
+        if world.failure is not None or "runtime" not in world.__dict__:
+            return ()
+        ledger = world.runtime.os.ledger
+        if ledger is None:
+            return ()
+        left: dict[tuple[int, str], int] = {}
+        for low, high, tenure in ledger.live_ranges():
+            owner = (tenure.m, tenure.function)
+            left[owner] = left.get(owner, 0) + high - low
+        return tuple(
+            Finding(
+                "memory.leaked",
+                function,
+                "",
+                f"{size:,} bytes that M{m} took by {function} were not given back",
+                (m,),
+            )
+            for (m, function), size in sorted(left.items())
+        )

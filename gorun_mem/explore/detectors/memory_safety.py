@@ -1,0 +1,102 @@
+"""Memory safety: memory handed out twice, used or freed after its free, freed in part by two.
+
+Illegal frees and accesses are refused by the layer where it is not faithful, and end the run; here
+they get their name. That a range is handed out while somebody has it, no layer refuses: the ledger
+is asked before it takes note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gorun_mem.explore.failure import Finding, without_numbers
+from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.runtime.op import Op
+from gorun_mem.sched.task import Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+
+class _WatchedLedger(Ledger):
+    """A ledger that tells of a range that is handed out while it is owned."""
+
+    __slots__ = ("tell",)
+    tell: Callable[[str, int], None]
+
+    def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
+        """Look who has the range before taking note."""
+        for low, high, tenure in self.overlapping(addr, addr + n):
+            if tenure.live:
+                self.tell(
+                    f"{function} handed [{addr:#x}, {addr + n:#x}) to M{m} while "
+                    f"[{max(low, addr):#x}, {min(high, addr + n):#x}) was {tenure}",
+                    m,
+                )
+                break
+        super().handed_out(addr, n, function, m)
+
+
+class MemorySafety:
+    """Finds and names misuse of memory; kinds "memory.double_alloc" and so on."""
+
+    name = "memory_safety"
+
+    def begin(self, world: World) -> None:
+        """Forget the run before, and watch the ledger when there is one."""
+        self._findings: list[Finding] = []
+        self._engine: Any = world.engine
+        boot = world._boot
+
+        def watched() -> Any:
+            runtime = boot()
+            ledger = runtime.os.ledger
+            if ledger is not None:
+                runtime.os.ledger = self._watch(ledger)
+            return runtime
+
+        world._boot = watched  # type: ignore[method-assign]
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Nothing: the ledger tells."""
+
+    def end(self, world: World) -> Sequence[Finding]:
+        """What was handed out twice, and what ended the run."""
+        error = world.failure
+        if isinstance(error, IllegalUse):
+            kind = _kind_of(str(error))
+            if kind:
+                obj = without_numbers(str(error)).split(":")[0]
+                ms = (world.failed_m,)
+                step = world.engine.steps
+                self._findings.append(Finding(kind, obj, "", str(error), ms, step))
+        return tuple(self._findings)
+
+    def _watch(self, ledger: Ledger) -> _WatchedLedger:
+        watched = _WatchedLedger()
+        for name in Ledger.__slots__:
+            setattr(watched, name, getattr(ledger, name))
+        watched.tell = self._tell
+        return watched
+
+    def _tell(self, text: str, m: int) -> None:
+        if not self._findings:
+            function = text.split(" ", 1)[0]
+            self._findings.append(
+                Finding("memory.double_alloc", "memory", function, text, (m,), self._engine.steps)
+            )
+
+
+def _kind_of(message: str) -> str:
+    """What an IllegalUse of the layer is about; "" where it is not about memory."""
+    if "use after free" in message:
+        return "memory.use_after_free"
+    if "stray access" in message:
+        return "memory.stray"
+    if message.startswith("free of ["):
+        if "freed by" in message:
+            return "memory.double_free"
+        return "memory.stray"
+    return ""

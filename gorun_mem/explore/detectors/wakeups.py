@@ -1,0 +1,92 @@
+"""Lost wakeups: an M that sleeps for ever although it was woken, or what it waits for is so.
+
+Looked for where a run ended in a deadlock. An M sleeps in vain if
+
+- it waits for a lock that nobody holds,
+- its note is marked as woken, or its semaphore has a wakeup,
+- its event has happened, or the operation says by itself (`holds()`) that it might go on,
+- somebody sent the wakeup before it went to sleep, and nothing kept it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from gorun_mem.explore.detectors.watch import in_words, wanted_lock, watch
+from gorun_mem.explore.failure import Finding
+from gorun_mem.machine.outcome import DeadlockFound
+from gorun_mem.runtime.mutex.base import LockOp
+from gorun_mem.runtime.mutex.note import WOKEN, Note
+from gorun_mem.runtime.op import MORE, Op
+from gorun_mem.sched.task import State, Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+_WAKES: Final = frozenset({"semawakeup", "futexwakeup", "set", "wake"})
+
+
+class LostWakeups:
+    """Finds Ms that nobody will wake any more though somebody should have; kind "wakeup.lost"."""
+
+    name = "lost_wakeups"
+
+    def begin(self, world: World) -> None:
+        """Forget the run before."""
+        self._watch = watch(world)
+        self._wakes: dict[str, tuple[int, int]] = {}
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Note who holds what, and wakeups by what they are sent to."""
+        self._watch.lock_event(task, op, kind, obj, result)
+        if kind in _WAKES:
+            self._wakes[obj] = (task.id, self._watch.step)
+            return
+        note = getattr(op, "mutex", None)
+        if isinstance(note, Note) and "Wakeup" in type(op).__name__ and result is not MORE:
+            self._wakes[note.key_obj] = (task.id, self._watch.step)
+
+    def end(self, world: World) -> Sequence[Finding]:
+        """Who sleeps in vain."""
+        if not isinstance(world.failure, DeadlockFound):
+            return ()
+        holders = {hold.lock for holds in self._watch.holds.values() for hold in holds}
+        found = []
+        for task in world.engine.tasks:
+            if task.state is State.PARKED and task.op is not None:
+                why = self._why(task, task.op, holders)
+                if why:
+                    found.append(self._finding(task, task.op, why))
+        return tuple(found)
+
+    def _why(self, task: Task, op: Any, holders: set[str]) -> str:
+        lock = wanted_lock(op)
+        if lock:
+            if isinstance(op, LockOp) and op.mutex.owner is None and lock not in holders:
+                return f"nobody holds {lock}"
+            return ""
+        if task.go.waitsema > 0:
+            return "its semaphore has a wakeup"
+        about = getattr(op, "mutex", None) or getattr(op, "_owner", None)
+        if isinstance(about, Note) and about.key == WOKEN:
+            return f"{about.name} is marked as woken"
+        if getattr(about, "happened", False):
+            return f"{op.obj} has happened"
+        holds = getattr(op, "holds", None)
+        if holds is not None and holds():
+            return "what it waits for is so"
+        obj = about.key_obj if isinstance(about, Note) else op.obj
+        if obj in self._wakes:
+            m, step = self._wakes[obj]
+            return f"M{m} sent the wakeup at step {step}"
+        return ""
+
+    def _finding(self, task: Task, op: Op, why: str) -> Finding:
+        place = in_words(self._watch.place(task.id))
+        text = (
+            f"lost wakeup: M{task.id} ({task.name}) sleeps for ever in {op.kind} {op.obj} at "
+            f"{place}, although {why}"
+        )
+        obj = op.mutex.name if isinstance(op, LockOp) else op.obj
+        return Finding("wakeup.lost", obj, place, text, (task.id,))

@@ -1,0 +1,168 @@
+"""What several detectors need of a run: where each M is, and who holds which lock.
+
+One `Watch` a World, shared by all detectors that look at it (`watch`), so that each step is looked
+at once however many ask. The line that an M is at is found from its coroutine, which a World makes
+when the M begins; that of M 0 is not known to anybody here, and its name stands in.
+"""
+
+from __future__ import annotations
+
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from gorun_mem.runtime.mutex.base import LockOp, UnlockOp
+from gorun_mem.runtime.op import MORE, PARKED, Op
+from gorun_mem.sched.task import Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+Place = tuple[CodeType, int] | str
+"""A line of the program, not yet put into words."""
+
+_ATTRIBUTE: Final = "_watched_by_detectors"
+_MACHINERY: Final = ("/gorun_mem/machine/", "/gorun_mem/runtime/", "/gorun_mem/sched/")
+_PARTS: Final = ("/gorun_mem/explore/program.py", "/gorun_mem/explore/kernels/parts.py")
+_is_program: dict[CodeType, bool] = {}
+
+
+class Hold(NamedTuple):
+    """A lock that an M holds.
+
+    Args:
+        lock: its name.
+        m: id of the M.
+        place: where it was taken.
+        step: number of the step that took it.
+        ns: virtual time of it.
+    """
+
+    lock: str
+    m: int
+    place: Place
+    step: int
+    ns: int
+
+
+class Watch:
+    """One run, as several detectors see it.
+
+    Args:
+        world: the World that runs.
+
+    Attributes:
+        holds: locks held by each M, in the order taken.
+    """
+
+    __slots__ = ("_coros", "_engine", "_event", "_last_places", "_main", "_seen", "holds")
+
+    def __init__(self, world: World) -> None:
+        self._engine: Any = world.engine
+        self._coros: dict[int, Any] = {}
+        self._main = world.main.name
+        self._seen = -1
+        self._event: tuple[Hold, bool] | None = None
+        self._last_places: dict[int, Place] = {}
+        self.holds: dict[int, list[Hold]] = {}
+        begin = world.begin
+
+        def noted(m: Any) -> Any:
+            coro = self._coros[m.id] = begin(m)
+            return coro
+
+        world.begin = noted  # type: ignore[method-assign]
+        stop = world.stop
+
+        def stopped(*, everybody: bool = False) -> None:
+            # Detectors answer when the Ms' coroutines have been unwound.
+            if not self._last_places:
+                self._last_places = {m_id: self.place(m_id) for m_id in self._coros}
+            stop(everybody=everybody)
+
+        world.stop = stopped  # type: ignore[method-assign]
+
+    @property
+    def step(self) -> int:
+        """The number of the step that detectors are being told of, from 1."""
+        return int(self._engine.steps) + 1
+
+    def place(self, m_id: int) -> Place:
+        """The innermost line of the program that M `m_id` is at, or was at when the run ended."""
+        if self._last_places:
+            return self._last_places.get(m_id, "")
+        coro = self._coros.get(m_id)
+        if coro is None:
+            return self._main
+        found: Place = ""
+        while coro is not None:
+            frame = getattr(coro, "cr_frame", None)
+            if frame is None:
+                break
+            code = frame.f_code
+            known = _is_program.get(code)
+            if known is None:
+                known = _is_program[code] = _asks_for_a_place(code)
+            if known:
+                found = (code, frame.f_lineno)
+            coro = coro.cr_await
+        return found
+
+    def lock_event(
+        self, task: Task, op: Op, kind: str, obj: str, result: object
+    ) -> tuple[Hold, bool] | None:
+        """The lock that the step took (True) or gave back (False), if it did either."""
+        now = self._engine.steps
+        if now == self._seen:
+            return self._event
+        self._seen = now
+        self._event = None
+        if result is MORE or result is PARKED:
+            return None
+        if isinstance(op, LockOp | UnlockOp):
+            if op.mutex.algorithm != "none":
+                taken = isinstance(op, LockOp)
+                self._event = self._note(task, op.mutex.name, taken, op.site)
+        elif kind == "acquire" or kind == "release":
+            self._event = self._note(task, obj, kind == "acquire", "")
+        return self._event
+
+    def _note(self, task: Task, lock: str, taken: bool, site: str) -> tuple[Hold, bool] | None:
+        if taken:
+            place = site or self.place(task.id)
+            hold = Hold(lock, task.id, place, self.step, self._engine.now_ns)
+            self.holds.setdefault(task.id, []).append(hold)
+            return hold, True
+        # An unlock by another M than the owner gives the owner's hold back.
+        for holds in (self.holds.get(task.id, []), *self.holds.values()):
+            for i in range(len(holds) - 1, -1, -1):
+                if holds[i].lock == lock:
+                    return holds.pop(i), False
+        return None
+
+
+def watch(world: World) -> Watch:
+    """The World's `Watch`; each detector asks for it in `begin`."""
+    found: Watch | None = world.__dict__.get(_ATTRIBUTE)
+    if found is None:
+        found = world.__dict__[_ATTRIBUTE] = Watch(world)
+    return found
+
+
+def in_words(place: Place) -> str:
+    """A line of the program as "file:line"."""
+    if isinstance(place, str):
+        return place
+    code, line = place
+    return f"{code.co_filename.replace(chr(92), '/').rpartition('/')[2]}:{line}"
+
+
+def wanted_lock(op: Op | None) -> str:
+    """The lock that an M with this pending operation wants, "" for none."""
+    if isinstance(op, LockOp):
+        return str(op.mutex.name)
+    return op.obj if op is not None and op.kind == "acquire" else ""
+
+
+def _asks_for_a_place(code: CodeType) -> bool:
+    name = code.co_filename.replace("\\", "/")
+    return not any(part in name for part in (*_MACHINERY, *_PARTS))
