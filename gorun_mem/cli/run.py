@@ -75,7 +75,7 @@ def _options() -> list[Callable[[Any], Any]]:
             "--granularity",
             type=click.Choice(["sync", "access"]),
             default=None,
-            help="Where Ms meet: sync is at lock and unlock.",
+            help="Where Ms meet: at lock and unlock, or, with --mutex none, at every access.",
         ),
         click.option("--steps-max", type=Number(1, _INT63), metavar="N", help="Bound on steps."),
         click.option("--mem-debug", is_flag=True, default=None, help="Go's memDebug."),
@@ -185,8 +185,6 @@ def prepare(reference: str, given: dict[str, Any]) -> Prepared:
     from gorun_mem.sched.strategies import UnknownStrategy, make_strategy
 
     settings = dict(given)
-    if settings.pop("granularity") == "access":
-        raise BadInput("--granularity access is not built yet: Ms meet at lock and unlock (sync)")
     if settings["strategy"] == "replay":
         raise BadInput("--strategy replay follows a schedule: gorun-mem replay-schedule TOKEN")
     costs = settings.pop("costs")

@@ -345,12 +345,16 @@ class _MemoryProbe:
 
     name = "report"
 
+    def __init__(self, forced: int) -> None:
+        self._forced = forced  # number of the step that was the first forced switch
+
     def begin(self, world: World) -> None:
         """A run begins."""
         self._world: Any = world
         self._step = 0
         self.sound: _State | None = None
         self.last: _State | None = None
+        self.before: _State | None = None
 
     def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
         """Look at the list, once there is one."""
@@ -368,6 +372,8 @@ class _MemoryProbe:
     def _look(self) -> None:
         state = _State(self._step, *_list_of(self._world))
         self.last = state
+        if self._step < self._forced:
+            self.before = state
         if not state.wrong:
             self.sound = state
 
@@ -410,12 +416,12 @@ def _memory(failure: Failure, target: Target | None) -> list[str]:
     probe = _probed(failure, target)
     if probe is None or probe.last is None:
         return []
-    last, sound = probe.last, probe.sound
+    last, sound = probe.last, probe.sound if probe.last.wrong else probe.before
     if not last.blocks and not last.wrong and not (sound and sound.blocks):
         return []
     lines = ["Free list (address+bytes):"]
-    if sound is not None and sound is not last:
-        lines.append(_cut(f"  sound to step {sound.step}: {_blocks(sound.blocks)}"))
+    if sound is not None:
+        lines.append(_cut(f"  after step {sound.step}: {_blocks(sound.blocks)}"))
     lines.append(_cut(f"  at the end: {_blocks(last.blocks)}"))
     if last.wrong:
         lines += _wrapped("  violated: ", last.wrong)
@@ -436,7 +442,8 @@ def _probed(failure: Failure, target: Target | None) -> _MemoryProbe | None:
     from gorun_mem.explore.drive import replay
     from gorun_mem.explore.target import Target
 
-    probe = _MemoryProbe()
+    forced = [number for number, step in enumerate(failure.steps, 1) if step.preempts]
+    probe = _MemoryProbe(forced[0] if forced else 0)
     try:
         program = target or Target.from_about(failure.schedule.about)
         done = replay(program, failure.schedule, detectors=(probe,))

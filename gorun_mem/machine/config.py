@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
-from gorun_mem.runtime.releases import NEWEST, Platform, Release, release
+from gorun_mem.runtime.releases import NEWEST, Platform, Release, WasmBreak, release
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import STEPS_MAX
 
@@ -14,6 +15,7 @@ Host = Literal["trio", "trampoline"]
 HOSTS: Final = ("trio", "trampoline")
 MS_MAX: Final = 4096
 CPUS_MAX: Final = 1024
+GRANULARITIES: Final = ("sync", "access")
 FAULTS: Final = ("grow", "spurious")
 """memory.grow or brk is refused; a sleep on a futex ends by itself."""
 SINGLE_M: Final = ("js", "wasip1")
@@ -36,7 +38,8 @@ class Config:
         cpus: how many of them run at once.
         seed: of everything that is left to chance.
         strategy: who goes next.
-        granularity: "sync": Ms meet at lock and unlock.
+        granularity: "sync": Ms meet at lock and unlock; "access": at every access of the allocator,
+            for which there must be no mutex.
         max_pages: pages of 64 KiB that the memory may have, or the break may reach.
         data_end: end of the program's data in bytes.
         initial_pages: pages the wasm memory starts with; -1 as the linker would have it.
@@ -112,9 +115,10 @@ def resolve(config: Config) -> Resolved:
     _in_range("cpus", config.cpus, 1, CPUS_MAX)
     _in_range("max_pages", config.max_pages, 1, MAX_PAGES)
     _in_range("steps_max", config.steps_max, 1, 1 << 62)
-    if config.granularity != "sync":
+    if config.granularity not in GRANULARITIES:
         raise ConfigError(
-            f"granularity {config.granularity!r}: Ms meet at lock and unlock only (sync)"
+            f"no granularity {config.granularity!r}: Ms meet at lock and unlock (sync), or at "
+            "every access of the allocator (access)"
         )
     for fault in config.faults:
         if fault not in FAULTS:
@@ -131,8 +135,29 @@ def resolve(config: Config) -> Resolved:
             f"mutex {mutex!r} knows one M and there are {config.ms}: run one M (--ms 1), or take "
             "sema, spinbit, futex or queue"
         )
+    if config.granularity == "access":
+        _check_access(known, platform, mutex)
     what_if = (platform.is_wasm and config.ms > 1) or mutex != usual
     return Resolved(config, known, platform, mutex, what_if)
+
+
+def _check_access(known: Release, platform: Platform, mutex: str) -> None:
+    """Whether the accesses of the allocator can be, and are worth, interleaving."""
+    if mutex != "none":
+        raise ConfigError(
+            f"granularity access with mutex {mutex}: no two Ms are ever inside a lock, so there is "
+            "nothing to interleave that sync does not; take the lock away (--mutex none)"
+        )
+    if platform.is_wasm and known.behaviour.wasm_break is WasmBreak.RESERVE_END:
+        raise ConfigError(
+            f"granularity access: {known.name} on {platform.name} has no free list; take go1.21 or "
+            "later, or plan9/amd64"
+        )
+    if find_spec("greenlet") is None:
+        raise ConfigError(
+            "granularity access needs greenlet, which is not installed: "
+            "pip install 'gorun-mem[access]'"
+        )
 
 
 def _in_range(name: str, value: int, low: int, high: int) -> None:

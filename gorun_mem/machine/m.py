@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.memory import FRAME
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
 
@@ -208,3 +209,22 @@ class M(Task):
     async def perform(self, op: Op) -> Any:
         """Await any operation, such as one of your own."""
         return await op
+
+
+class AccessM(M):
+    """An M of a World in which every access of the allocator is a step.
+
+    There an object is a page, for the allocator clears whole ones; so it is for the M's own loads
+    and stores.
+    """
+
+    __slots__ = ()
+
+    async def load(self, addr: int) -> int:
+        """The word at `addr`; see `M.load`."""
+        value: int = await Access("load", addr & -FRAME, lambda: self._load(addr))
+        return value
+
+    async def store(self, addr: int, value: int) -> None:
+        """Write a word at `addr`; see `M.store`."""
+        await Access("store", addr & -FRAME, lambda: self._store(addr, value))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import MS_MAX, Config, ConfigError, Resolved, resolve
-from gorun_mem.machine.m import M
+from gorun_mem.machine.m import AccessM, M
 from gorun_mem.machine.ops import Join, Start
 from gorun_mem.machine.outcome import DeadlockFound, Stuck
 from gorun_mem.runtime.boot import Runtime, boot
@@ -225,7 +225,8 @@ class World:
         self.internal = False
         self._hosted = False
         self.canceller: Callable[[M], None] | None = None
-        self.main = M(self, 0, name)
+        self._make_m = AccessM if self.config.granularity == "access" else M
+        self.main = self._make_m(self, 0, name)
         self._programs: dict[int, tuple[Program, tuple[Any, ...], Join]] = {}
         self._starters: dict[int, int] = {}
         self._guests = Join()
@@ -391,7 +392,7 @@ class World:
         if self.stopped:
             raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
         if self.main.state is State.DONE:
-            self.main = M(self, 0, self.main.name)
+            self.main = self._make_m(self, 0, self.main.name)
         self._hosted = True
         self.engine.start(self.main)
         return self.main
@@ -547,6 +548,10 @@ class World:
         runtime.heap_lock = heap_lock
         if "grow" in config.faults:
             runtime.memory.refuse = self._refuses_growth
+        if config.granularity == "access":
+            from gorun_mem.runtime.access import interleave
+
+            interleave(runtime)
         return runtime
 
     def _refuses_growth(self) -> bool:
@@ -557,7 +562,7 @@ class World:
         if len(self._programs) >= MS_MAX:
             raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
         self._ids += 1
-        m = M(self, self._ids, name or getattr(program, "__name__", "m"))
+        m = self._make_m(self, self._ids, name or getattr(program, "__name__", "m"))
         self._programs[m.id] = (program, args, join)
         self._starters[m.id] = self._current_m()
         self.engine.add(m)

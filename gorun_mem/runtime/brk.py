@@ -117,7 +117,7 @@ class Break:
             self.bloc_max = top
         self.bloc = top
         if self.sink is not None:
-            self.sink.brk_move(bl, top, self.bloc_max, "sbrk")
+            self._report(bl, top, "sbrk")
         return bl
 
     def _raise_system_break(self, top: int) -> bool:
@@ -126,9 +126,14 @@ class Break:
     def lower(self, n: int) -> None:
         """Take `n` bytes off bloc: the end of memory was freed. bloc_max stays."""
         before = self.bloc
-        self.bloc = (before - n) & self._mask
+        self.bloc = after = (before - n) & self._mask
         if self.sink is not None:
-            self.sink.brk_move(before, self.bloc, self.bloc_max, "free")
+            self._report(before, after, "free")
+
+    def _report(self, before: int, after: int, cause: str) -> None:
+        """Tell the sink that bloc has moved."""
+        assert self.sink is not None
+        self.sink.brk_move(before, after, self.bloc_max, cause)
 
 
 class WasmBlocMaxBreak(Break):

@@ -273,7 +273,7 @@ def test_assertions_decide_the_exit_code(gorun_mem: Command, storm: str) -> None
         (["--mutex", "js"], "mutex 'js' knows one M and there are 4: run one M (--ms 1)"),
         (["--strategy", "tming"], "no strategy 'tming': did you mean timing?"),
         (["--strategy", "replay"], "gorun-mem replay-schedule"),
-        (["--granularity", "access"], "--granularity access is not built yet"),
+        (["--granularity", "access"], "take the lock away (--mutex none)"),
         (["--host", "curio"], "'curio' is not one of 'trio', 'trampoline'"),
         (["--log-level", "trace"], "'trace' is not one of"),
         (["--set", "rounds"], "--set rounds: write KEY=VALUE, as in rounds=50"),

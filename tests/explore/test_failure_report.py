@@ -205,7 +205,7 @@ What matters:
    15                                                acquire memlock.key
 
 Free list (address+bytes):
-  sound to step 15: 0x160000+0x2000
+  after step 15: 0x160000+0x2000
   at the end: 0x160000+0x2000  0x164000+0x1000
   violated: a free block is zero behind its header: runtime: value at addr 0x161000 with offset 4096
             in block 0x160000 of size 8192 is not zero
