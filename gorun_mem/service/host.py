@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Coro = Coroutine[Any, Any, Any]
 
-BREATH_AFTER: Final = 1000
+BREATH_AFTER: Final = 256
 """Operations after which a turn lets the connections' tasks run."""
 
 

@@ -107,8 +107,21 @@ class InMemory:
     def connect(self, *, lockstep: bool = False) -> Talk:
         pair = trio.testing.lockstep_stream_pair if lockstep else trio.testing.memory_stream_pair
         ours, theirs = pair()
-        self._nursery.start_soon(self.server.handle, theirs)
+        self._nursery.start_soon(self._handle, theirs)
         return Talk(ours)
+
+    async def join(self) -> Talk:
+        """A client that has been greeted, so that Ms are numbered in the order of joining."""
+        talk = self.connect()
+        await talk.line()
+        return talk
+
+    async def _handle(self, stream: trio.abc.Stream) -> None:
+        """As trio.serve_listeners does: close the stream behind the handler."""
+        try:
+            await self.server.handle(stream)
+        finally:
+            await trio.aclose_forcefully(stream)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -149,13 +162,12 @@ class Talk:
 
 
 @asynccontextmanager
-async def in_memory(
-    settings: Settings = Settings(report_s=0), **config: Any
-) -> AsyncIterator[InMemory]:
+async def in_memory(settings: Settings | None = None, **config: Any) -> AsyncIterator[InMemory]:
     """A server while the block runs; it is drained at its end."""
-    with trio.fail_after(20):
+    with trio.fail_after(15):
         async with trio.open_nursery() as nursery:
-            one = InMemory(serve.config(**{"ms": 64, **config}), settings)
+            given = settings or Settings(report_s=0)
+            one = InMemory(serve.config(**{"ms": 64, **config}), given)
             one._nursery = nursery
 
             async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
