@@ -39,6 +39,7 @@ class Column(NamedTuple):
     Args:
         start_ns: when the stretch began.
         bloc: where the break was.
+        bloc_max: the highest that it had been.
         top: bytes of memory.
         arenas: for each stretch of addresses, bytes in it that are handed out for arenas.
         others: the same for anything else.
@@ -46,6 +47,7 @@ class Column(NamedTuple):
 
     start_ns: int
     bloc: int
+    bloc_max: int
     top: int
     arenas: list[int]
     others: list[int]
@@ -85,7 +87,6 @@ class AddressMap(Accumulator):
         row_bytes: addresses in a row.
         width_ns: time in a column.
         static: end of the program's data, or the lowest address handed out of it.
-        frees: (column, row) -> frees that began in that row.
     """
 
     def __init__(self, memory: MemoryUse) -> None:
@@ -93,13 +94,14 @@ class AddressMap(Accumulator):
         self.row_bytes = WASM_PAGE
         self.width_ns = 1
         self.static = 0
-        self.frees: dict[tuple[int, int], int] = {}
+        self._frees: dict[int, dict[int, int]] = {}  # column -> row -> frees that began there
+        self._freed: dict[int, int] = {}  # in the column that is open
         self._arenas = [0] * ROWS
         self._others = [0] * ROWS
         self._columns: dict[int, Column] = {}
         self._column = 0
         self._until = 1
-        self._bloc = self._top = 0
+        self._bloc = self._bloc_max = self._top = 0
         self._wasm = True
 
     def handlers(self) -> Mapping[type[Event], Handler]:
@@ -109,21 +111,23 @@ class AddressMap(Accumulator):
     def _start(self, event: RunStart) -> None:
         page = max(1, event.phys_page_size)
         self._wasm = not event.platform.startswith("plan9")
-        self.static = self._bloc = -(-event.data_end // page) * page
+        self.static = self._bloc = self._bloc_max = -(-event.data_end // page) * page
         self._top = max(0, event.initial_pages) * WASM_PAGE if self._wasm else self.static
         self._reach(max(self.static, self._top))
 
     def _return(self, event: MemReturn) -> None:
         if event.t_ns >= self._until:
             self._turn(event.t_ns)
-        self._bloc = event.bloc
+        self._bloc, self._bloc_max = event.bloc, event.bloc_max
         self._top = top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
         if top > ROWS * self.row_bytes:
             self._reach(top)
-        if event.fn == "sysFreeOS" and event.ok and event.v >= 0:
-            self._reach(event.v + 1)
-            key = (self._column, event.v // self.row_bytes)
-            self.frees[key] = self.frees.get(key, 0) + 1
+        v = event.v
+        if event.fn == "sysFreeOS" and event.ok and v >= 0:
+            if v >= ROWS * self.row_bytes:
+                self._reach(v + 1)
+            row = v // self.row_bytes
+            self._freed[row] = self._freed.get(row, 0) + 1
 
     def draw(self, p: int, size: int, purpose: str, sign: int) -> None:
         """Add [p, p + size) to what is handed out, or take it away."""
@@ -154,11 +158,8 @@ class AddressMap(Accumulator):
                 index: one._replace(arenas=_halved(one.arenas), others=_halved(one.others))
                 for index, one in self._columns.items()
             }
-            frees: dict[tuple[int, int], int] = {}
-            for (column, row), times in self.frees.items():
-                key = (column, row // 2)
-                frees[key] = frees.get(key, 0) + times
-            self.frees = frees
+            self._freed = _halved_rows(self._freed)
+            self._frees = {index: _halved_rows(rows) for index, rows in self._frees.items()}
 
     def _turn(self, t_ns: int) -> None:
         """Keep the column that ends and open that of `t_ns`."""
@@ -169,27 +170,47 @@ class AddressMap(Accumulator):
             for index, column in self._columns.items():  # the later of two stays
                 joined[index // 2] = column
             self._columns = joined
-            frees: dict[tuple[int, int], int] = {}
-            for (column_at, row), times in self.frees.items():
-                key = (column_at // 2, row)
-                frees[key] = frees.get(key, 0) + times
-            self.frees = frees
+            frees: dict[int, dict[int, int]] = {}
+            for index, rows in self._frees.items():
+                _add_rows(frees.setdefault(index // 2, {}), rows)
+            self._frees = frees
         self._column = t_ns // self.width_ns
         self._until = (self._column + 1) * self.width_ns
 
     def _keep(self) -> None:
         self._columns[self._column] = Column(
-            0, self._bloc, self._top, self._arenas.copy(), self._others.copy()
+            0, self._bloc, self._bloc_max, self._top, self._arenas.copy(), self._others.copy()
         )
+        if self._freed:
+            _add_rows(self._frees.setdefault(self._column, {}), self._freed)
+            self._freed = {}
 
     def finish(self) -> None:
         """Keep the last column."""
         self._keep()
 
+    def frees(self) -> list[tuple[int, int, int]]:
+        """(column, row, how many) frees that began in a row, in order of time."""
+        columns = sorted(self._frees.items())
+        return [(index, row, n) for index, rows in columns for row, n in sorted(rows.items())]
+
     def columns(self) -> Iterator[Column]:
         """The columns in which something happened, in order of time."""
         for index, column in sorted(self._columns.items()):
             yield column._replace(start_ns=index * self.width_ns)
+
+
+def _add_rows(rows: dict[int, int], more: Mapping[int, int]) -> None:
+    for row, times in more.items():
+        rows[row] = rows.get(row, 0) + times
+
+
+def _halved_rows(rows: Mapping[int, int]) -> dict[int, int]:
+    """The same counts by rows of twice the size."""
+    halved: dict[int, int] = {}
+    for row, times in rows.items():
+        halved[row // 2] = halved.get(row // 2, 0) + times
+    return halved
 
 
 def _halved(values: list[int]) -> list[int]:
@@ -251,8 +272,13 @@ class Lanes(Accumulator):
             if now > self._limit:
                 self._widen(now)  # which makes new lanes
         lane = self.lanes.get(m) or self._new_lane(m)
-        acquired = now - event.hold_ns
-        self._add(lane.holds, acquired, now)
+        held_ns = event.hold_ns
+        acquired = now - held_ns
+        column = acquired // self.width_ns
+        if held_ns > 0 and (now - 1) // self.width_ns == column >= 0:
+            lane.holds[column] += held_ns  # nearly all, once columns are wide
+        else:
+            self._add(lane.holds, acquired, now)
         if event.contended:
             self._add(lane.waits, acquired - event.wait_ns, acquired)
             giver = self._gave.get(event.lock)

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec import UNSET
 
-from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+from gorun_mem.cli._common import (
+    BadInput,
+    ExitCode,
+    Number,
+    json_option,
+    progress,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events.reader import EventReader
 
 
+SECTION_NAMES: Final = (
+    "contention", "convoys", "blame", "path", "order", "memory", "growths", "hints",
+    "fragmentation", "budget",
+)  # fmt: skip
+"""Those of `gorun_mem.report.sections`, which is not imported to show the help."""
+
+
 @click.command("report")
 @click.argument("log")
+@click.option(
+    "--section",
+    "names",
+    multiple=True,
+    type=click.Choice(SECTION_NAMES),
+    help="Only this part, in full; may be given again.",
+)
+@click.option(
+    "--budget",
+    metavar="PAGES",
+    type=Number(least=1),
+    help="Say whether the run fits into so many pages of 64 KiB.",
+)
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the whole report into one file for a browser; it needs no network.",
+)
 @json_option()
-def command(log: str, as_json: bool) -> int:
+def command(
+    log: str, names: tuple[str, ...], budget: int | None, html: Path | None, as_json: bool
+) -> int:
     """Say what LOG says: outcome, pages, calls, the free list, waits for locks.
 
     LOG is a file that `gorun-mem run` wrote, compressed or not, or `last` for the newest of those
@@ -27,6 +63,9 @@ def command(log: str, as_json: bool) -> int:
     Examples:
       gorun-mem report last
       gorun-mem report run.jsonl.zst --json
+      gorun-mem report last --section convoys --section blame
+      gorun-mem report last --budget 700
+      gorun-mem report last --html report.html
 
     Exit codes: 0 there was something to report; 2 no log, or no event in it.
     """
@@ -34,6 +73,14 @@ def command(log: str, as_json: bool) -> int:
     from gorun_mem.events import read_events, resolve_log
 
     path = resolve_log(log)
+    if as_json and (names or budget is not None or html is not None):
+        raise click.UsageError(
+            "--json prints the summary: leave out --section, --budget and --html"
+        )
+    if html is not None:
+        return _write_html(path, html, budget)
+    if names or budget is not None:
+        return _show_sections(path, names, budget)
     reader = read_events(path)
     summary = Summary.of(reader)
     if not summary.events:
@@ -44,6 +91,38 @@ def command(log: str, as_json: bool) -> int:
         write_json(_document(summary, reader, name))
     else:
         _show(summary, reader, name)
+    return ExitCode.CLEAN
+
+
+def _show_sections(path: Path, names: tuple[str, ...], budget: int | None) -> int:
+    from gorun_mem.analysis.whole import LogAnalysis
+    from gorun_mem.report.sections import render, sections
+
+    with progress("reading") as advance:
+        found = LogAnalysis.read(path, advance)
+    wanted = [name for name in names if name != "budget"]
+    if budget is not None or "budget" in names:
+        wanted.append("budget")
+    click.echo(render(sections(found, dict.fromkeys(wanted), budget)))
+    for remark in found.condition.remarks():
+        click.echo(remark, err=True)
+    return ExitCode.CLEAN
+
+
+def _write_html(path: Path, target: Path, budget: int | None) -> int:
+    from gorun_mem.report.html import read, write
+
+    with progress("reading") as advance:
+        view = read(path, advance)
+    try:
+        written = write(view, target, budget, again=_again(view.found.summary))
+    except OSError as error:
+        raise BadInput(
+            f"{click.format_filename(target)} cannot be written: {error.strerror or error}"
+        ) from None
+    click.echo(f"html    {click.format_filename(target)}, {written:,} bytes")
+    for remark in view.found.condition.remarks():
+        click.echo(remark, err=True)
     return ExitCode.CLEAN
 
 

@@ -1,0 +1,308 @@
+"""A report as one HTML file that needs no network.
+
+Everything is in the file: one style sheet, one small ES module, and the data that the module draws,
+as JSON. Tables are HTML and can be read without JavaScript. The size is bounded whatever the log's
+length, because everything drawn is a table of a fixed size (`gorun_mem.analysis.timeline`,
+`gorun_mem.analysis.exact`), and of lists at most `MARKS_MAX` entries are drawn, evenly; the page
+says how many there were.
+
+Names in a log are input from outside: the template escapes all of it, and in the JSON every "<" is
+written so that it cannot end the script. A Content-Security-Policy in the page forbids it to load
+or send anything.
+
+Rejected: a plotting library, whose bundle is larger than the report; SVG for the map, which would
+be sixty thousand elements.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from msgspec import UNSET
+
+from gorun_mem.analysis.exact import share as ratio
+from gorun_mem.analysis.stream import Progress, analyse
+from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
+from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.events.reader import Source
+from gorun_mem.report.sections import SECTIONS, Section, sections
+from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN
+from gorun_mem.report.units import count, ns, size
+
+MARKS_MAX: Final = 400
+FREES_MAX: Final = 6000
+ARROWS_MAX: Final = 600
+QUEUES_MAX: Final = 6
+LEVELS: Final = 5
+"""Shades of each kind in the map: a cell is one of LEVELS x LEVELS characters."""
+
+LANE_LEVELS: Final = 64
+_FIRST: Final = ord("(")
+"""Characters from here on need no escape in JSON: no quote, and the backslash is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a page is made of.
+
+    Args:
+        found: by the analysis.
+        drawn: the memory over time.
+        lanes: the Ms over time.
+    """
+
+    found: LogAnalysis
+    drawn: AddressMap
+    lanes: Lanes
+
+
+def read(source: Source, progress: Progress | None = None) -> View:
+    """Read a log in one pass.
+
+    Args:
+        source: a file's name, or a binary file object.
+        progress: called some times a second with how many lines were read since.
+
+    Raises:
+        LogError: the file cannot be read, or holds no event.
+    """
+    found = LogAnalysis()
+    view = View(found, AddressMap(found.memory), Lanes(found.contention))
+    parts = [view.drawn, *found.accumulators(), view.lanes]
+    found.condition = analyse(source, parts, progress)
+    return view
+
+
+def write(view: View, target: Path, pages: int | None = None, again: str = "") -> int:
+    """Write the page; nothing is left behind where that fails.
+
+    Args:
+        view: what was read.
+        target: the file.
+        pages: a budget in pages of 64 KiB to answer for; None for the run's own bound.
+        again: the command that runs it again.
+
+    Returns:
+        Bytes written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = page(view, pages, again).encode()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(data)
+
+
+def page(view: View, pages: int | None = None, again: str = "") -> str:
+    """The page's text; see `write`."""
+    environment = Environment(
+        loader=PackageLoader("gorun_mem.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    assets = Path(__file__).parent / "templates"
+    start = view.found.start
+    return environment.get_template("report.html").render(
+        title=start.scenario if start is not None else "a run",
+        style=Markup((assets / "report.css").read_text("utf-8")),
+        script=Markup((assets / "report.js").read_text("utf-8")),
+        data=_json(_data(view)),
+        head=_head(view),
+        results=_results(view),
+        again=again,
+        stuck=_stuck(view),
+        remarks=view.found.condition.remarks(),
+        metrics=sorted(view.found.metrics.items()),
+        sections=_sections(view, pages),
+        notes=_notes(view),
+    )
+
+
+def _json(data: Any) -> Markup:
+    """JSON that is safe within a script element."""
+    text = msgspec.json.encode(data).decode()
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+# Words.
+
+
+def _head(view: View) -> list[tuple[str, str]]:
+    found = view.found
+    start, end = found.start, found.end
+    outcome = IN_WORDS[end.outcome] if end is not None else "has no end in this log"
+    head = [("outcome", outcome), ("time", ns(found.summary.t_ns))]
+    if start is not None:
+        what_if = " (what-if: no Go release runs so)" if start.what_if else ""
+        head += [
+            ("release", f"{start.release} {start.platform}"),
+            ("mutex", start.mutex + what_if),
+            ("Ms", f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}"),
+            ("strategy", f"{start.strategy}, seed {start.seed}"),
+        ]
+        options = " ".join(f"{name}={value}" for name, value in start.options.items())
+        head += [("options", options)] if options else []
+    use = found.memory
+    head += [
+        ("memory", f"{count(use.end.pages, 'page')}, at most {size(use.peak_live)} live"),
+        ("waits for locks", ns(sum(k.wait_ns.total for k in found.contention.locks.values()))),
+        ("events", f"{found.condition.events:,}"),
+        ("log", found.condition.name),
+    ]
+    return head
+
+
+def _stuck(view: View) -> list[str]:
+    """What ended a run that did not end well, and who could not go on."""
+    end = view.found.end
+    if end is None or end.outcome == "ok":
+        return []
+    kind = end.error_type if end.error_type is not UNSET else end.outcome
+    text = f"{kind}: {end.error}" if end.error is not UNSET and end.error else kind
+    stuck = end.stuck if end.stuck is not UNSET else ()
+    more = [f"and {count(len(stuck) - STUCK_SHOWN, 'M')} more"] if len(stuck) > STUCK_SHOWN else []
+    return [text, *stuck[:STUCK_SHOWN], *more]
+
+
+def _results(view: View) -> list[tuple[str, str]]:
+    found = view.found.summary.results
+    return [(name, str(value)) for name, value in found.items()]
+
+
+def _sections(view: View, pages: int | None) -> list[Section]:
+    return sections(view.found, SECTIONS, pages)
+
+
+def _notes(view: View) -> list[str]:
+    """What the drawings leave out."""
+    use, lanes = view.found.memory, view.lanes
+    seen = [
+        (use.growths_seen, min(len(use.growths), MARKS_MAX), "growths"),
+        (use.hint_misses_seen, min(len(use.hint_misses), MARKS_MAX), "hint misses"),
+        (sum(lanes.pairs.values()), sum(one[3] for one in _arrows(lanes)), "handoffs"),
+    ]
+    return [f"{shown:,} of {all_:,} {what} drawn" for all_, shown, what in seen if shown < all_]
+
+
+# What is drawn.
+
+
+def _data(view: View) -> dict[str, Any]:
+    found = view.found
+    end = max(found.contention.end_ns, found.summary.t_ns)
+    return {
+        "end": end,
+        "map": _map(view),
+        "lanes": _lanes(view.lanes),
+        "queues": [
+            {"name": lock.name, "rows": lock.queue.rows()}
+            for lock in _busiest(found)
+            if lock.queue.max
+        ],
+        "use": [[t_ns, *row] for t_ns, row in found.memory.over_time],
+        "fragmentation": [
+            [t_ns, round(p.external, 4), None if p.sawicki is None else round(p.sawicki, 4)]
+            for t_ns, p in found.fragmentation.points()
+        ],
+    }
+
+
+def _busiest(found: LogAnalysis) -> list[Any]:
+    locks = found.contention.locks.values()
+    return sorted(locks, key=lambda lock: (-lock.wait_ns.total, lock.name))[:QUEUES_MAX]
+
+
+def _map(view: View) -> dict[str, Any]:
+    drawn, use = view.drawn, view.found.memory
+    unit = drawn.row_bytes
+    frees = heapq.nsmallest(FREES_MAX, drawn.frees(), key=lambda one: (-one[2], one))
+    return {
+        "unit": unit,
+        "rows": ROWS,
+        "levels": LEVELS,
+        "width": drawn.width_ns,
+        "static": drawn.static,
+        "columns": [
+            [
+                one.start_ns, one.bloc, one.bloc_max, one.top, sum(one.arenas), sum(one.others),
+                _cells(one.arenas, one.others, unit),
+            ]
+            for one in drawn.columns()
+        ],
+        "frees": sorted(frees, key=lambda one: one[:2]),
+        "growths": [[g.t_ns, g.before, g.after, g.ok] for g in _some(use.growths)],
+        "misses": [[m.t_ns, m.hint_addr] for m in _some(use.hint_misses)],
+    }  # fmt: skip
+
+
+def _some(items: Sequence[Any]) -> Iterable[Any]:
+    """At most `MARKS_MAX`, evenly."""
+    step = max(1, -(-len(items) // MARKS_MAX))
+    return items[::step]
+
+
+def _cells(arenas: Sequence[int], others: Sequence[int], unit: int) -> str:
+    """A column: how much of each row is handed out, to LEVELS; rows of zeros at its end cut."""
+    top = LEVELS - 1
+    shades = [
+        _level(a, unit, top) * LEVELS + _level(o, unit, top)
+        for a, o in zip(arenas, others, strict=True)
+    ]
+    return _letters(shades).rstrip(chr(_FIRST))
+
+
+def _level(part: int, whole: int, top: int) -> int:
+    """`part` of `whole` as 0 to `top`; 0 only for none of it, `top` only for all."""
+    if part <= 0:
+        return 0
+    if part >= whole:
+        return top
+    return max(1, min(top - 1, round(ratio(part * top, whole)))) if top > 1 else 0
+
+
+def _letters(levels: Iterable[int]) -> str:
+    """One character for each level, without the backslash."""
+    return "".join(chr(_FIRST + n + (_FIRST + n >= ord("\\"))) for n in levels)
+
+
+def _lanes(lanes: Lanes) -> dict[str, Any]:
+    width, top = lanes.width_ns, LANE_LEVELS - 1
+    return {
+        "width": width,
+        "levels": LANE_LEVELS,
+        "ms": [
+            {
+                "name": "others" if m == OTHER_MS else f"M{m}",
+                "m": m,
+                "wait": _letters(_level(n, width, top) for n in lane.waits),
+                "hold": _letters(_level(n, width, top) for n in lane.holds),
+                "wait_ns": sum(lane.waits),
+                "hold_ns": sum(lane.holds),
+            }
+            for m, lane in sorted(lanes.lanes.items(), key=lambda item: (item[0] < 0, item[0]))
+        ],
+        "handoffs": _arrows(lanes),
+    }
+
+
+def _arrows(lanes: Lanes) -> list[tuple[int, int, int, int]]:
+    """(column, from M, to M, how many), the most numerous, in order of time."""
+    most = sorted(lanes.handoffs.items(), key=lambda item: (-item[1], item[0]))[:ARROWS_MAX]
+    return sorted((*key, times) for key, times in most)

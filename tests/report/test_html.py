@@ -1,0 +1,220 @@
+"""The page as text: whole, bounded, and safe whatever the log says."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from make_logs import Toy, heap, run_log, storm, toy_log
+
+from gorun_mem import Config
+from gorun_mem.analysis.timeline import ROWS
+from gorun_mem.bench.analysis import synthesise
+from gorun_mem.events import MemorySink, Recorder
+from gorun_mem.events.log import json_logger
+from gorun_mem.report.html import LEVELS, View, _cells, _letters, page, read, write
+from gorun_mem.report.sections import SECTIONS
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\u2028"
+
+
+class Tags(HTMLParser):
+    """Elements of a page, and the text within them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def ids(self) -> set[str | None]:
+        return {attrs["id"] for _, attrs in self.seen if "id" in attrs}
+
+
+def view_of(log: bytes) -> View:
+    return read(io.BytesIO(log))
+
+
+def data_of(text: str) -> dict[str, Any]:
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert match is not None
+    found: dict[str, Any] = json.loads(match[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def stormy() -> str:
+    return page(view_of(run_log(storm)[1]))
+
+
+def evil_log() -> bytes:
+    """A log in which every word that a user or a stranger can choose is an attack."""
+    lines = []
+    for line in toy_log(1).splitlines():
+        event = json.loads(line)
+        for name in ("scenario", "site", "purpose", "lock", "mutex"):
+            if name in event:
+                event[name] = EVIL + event[name]
+        if event["event"] == "run.start":
+            event["options"] = {EVIL: EVIL}
+        if event["event"] == "run.end":
+            event |= {"outcome": "failed", "error": EVIL, "results": {EVIL: EVIL}}
+        lines.append(json.dumps(event).encode())
+    return b"\n".join(lines) + b"\n"
+
+
+def test_no_word_of_a_log_becomes_markup() -> None:
+    """Names full of markup add no element: the page has those of one with harmless names."""
+    text = page(view_of(evil_log()), again=EVIL)
+    tags = Tags(text)
+    scripts = [attrs for tag, attrs in tags.seen if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "data"}, {"type": "module"}]
+    assert not [tag for tag, _ in tags.seen if tag == "img"]
+    assert not [name for _, attrs in tags.seen for name in attrs if name.startswith("on")]
+    assert data_of(text)["queues"][0]["name"].startswith(EVIL)
+    assert any(EVIL in words for words in tags.texts)
+
+
+def test_the_page_asks_for_nothing(stormy: str) -> None:
+    """No element names a place to load from, and the policy forbids what a script might ask for."""
+    for _, attrs in Tags(stormy).seen:
+        assert "src" not in attrs
+        assert (attrs.get("href") or "#").startswith(("#", "data:,"))
+    assert "default-src &#39;none&#39;" in stormy or "default-src 'none'" in stormy
+    assert "http:" not in stormy
+    assert "https:" not in stormy
+    assert "url(" not in stormy
+    assert "@import" not in stormy
+
+
+def test_every_section_is_there_and_reachable(stormy: str) -> None:
+    """Each link within the page leads to something."""
+    tags = Tags(stormy)
+    assert set(SECTIONS) <= tags.ids()
+    for tag, attrs in tags.seen:
+        if tag == "a":
+            assert (attrs["href"] or "")[1:] in tags.ids()
+
+
+def test_ids_are_unique(stormy: str) -> None:
+    """No two elements have one id, so that labels and links mean one thing."""
+    ids = [attrs["id"] for _, attrs in Tags(stormy).seen if "id" in attrs]
+    assert sorted(ids, key=str) == sorted(set(ids), key=str)
+
+
+def test_every_control_has_a_name(stormy: str) -> None:
+    """Controls, drawings and scrolled tables say what they are to who does not see them."""
+    labelled = Tags(stormy)
+    for tag, attrs in labelled.seen:
+        if tag in ("canvas", "nav") or attrs.get("role") in ("region", "group"):
+            assert attrs.get("aria-label"), (tag, attrs)
+        if attrs.get("role") == "region":
+            assert attrs["tabindex"] == "0"
+        if tag == "input" and attrs["type"] == "range":
+            assert attrs["aria-label"]
+
+
+def test_what_is_drawn_is_what_the_analysis_found() -> None:
+    """Columns, lanes, queues and series in the page's data have the analysis's figures."""
+    view = view_of(run_log(storm)[1])
+    data = data_of(page(view))
+    last = data["map"]["columns"][-1]
+    end = view.found.memory.end
+    assert last[3:6] == [end.top, end.arena_bytes, end.metadata_bytes]
+    contention = view.found.contention
+    waits = sum(lane["wait_ns"] for lane in data["lanes"]["ms"])
+    assert waits == sum(lock.wait_ns.total for lock in contention.locks.values()) > 0
+    memlock = next(one for one in data["queues"] if one["name"] == "memlock")
+    assert max(row[1] for row in memlock["rows"]) == contention.locks["memlock"].queue.max
+    assert sum(one[3] for one in data["lanes"]["handoffs"]) == sum(view.lanes.pairs.values())
+    assert data["use"][-1][1] == end.top
+    assert data["end"] == contention.end_ns
+
+
+def test_a_refused_growth_is_drawn() -> None:
+    """Growths are in the data in order, the refused one marked."""
+    view = view_of(run_log(heap, Config(max_pages=60), rounds=30)[1])
+    growths = data_of(page(view))["map"]["growths"]
+    assert growths
+    assert any(not ok for *_, ok in growths)
+    assert [t for t, *_ in growths] == sorted(t for t, *_ in growths)
+
+
+def test_cells_keep_apart_none_some_and_all() -> None:
+    """A shade is 0 only for nothing and the greatest only for a full row, in either kind."""
+
+    def shades(part: int) -> tuple[int, int]:
+        text = _cells([part, 0], [0, part], 1000) or "("
+        codes = [ord(c) - 40 - (ord(c) > 92) for c in text.ljust(2, "(")]
+        return codes[0] // LEVELS, codes[1] % LEVELS
+
+    assert shades(0) == (0, 0)
+    assert shades(1) == (1, 1)
+    assert shades(999) == (LEVELS - 2, LEVELS - 2)
+    assert shades(1000) == (LEVELS - 1, LEVELS - 1)
+
+
+def test_letters_need_no_escape_in_json() -> None:
+    """Every level has a character of its own that JSON leaves as it is."""
+    text = _letters(range(64))
+    assert len(set(text)) == 64
+    assert msgspec.json.encode(text) == b'"' + text.encode() + b'"'
+    assert not set(text[:25]) & set("\\\"'")
+
+
+def test_the_page_of_a_long_log_is_no_larger(tmp_path: Path) -> None:
+    """Five times as many events make no larger data: everything drawn has a bound."""
+    sizes = []
+    for events in (20_000, 100_000):
+        path = tmp_path / "log.jsonl"
+        synthesise(path, events)
+        view = read(path)
+        sizes.append(write(view, tmp_path / "out.html"))
+        assert len(next(iter(view.drawn.columns())).arenas) == ROWS
+    assert max(sizes) < 600_000
+    assert abs(sizes[1] - sizes[0]) < 100_000
+
+
+def test_a_cut_log_is_drawn_as_far_as_it_goes() -> None:
+    """A log without its end makes a page that says so."""
+    log = run_log(storm)[1]
+    text = page(view_of(log[: len(log) // 2]))
+    assert "has no end in this log" in text
+    assert "the log was cut" in text
+    assert data_of(text)["end"] > 0
+
+
+def test_a_failed_run_says_why() -> None:
+    """The failure's text is at the top."""
+    sink = MemorySink()
+    recorder = Recorder(json_logger(sink))
+    Toy(1, recorder=recorder).drive()
+    log = sink.data.replace(
+        b'"outcome":"ok"', b'"outcome":"throw","error":"mem: unordered list","error_type":"Throw"'
+    )
+    text = page(view_of(log))
+    assert "Throw: mem: unordered list" in text
+    assert "ended in a throw" in text
+
+
+def test_nothing_is_left_where_it_cannot_be_written(tmp_path: Path) -> None:
+    """A target that is a folder is refused by the system, and no part of a page stays behind."""
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "keep").touch()
+    view = view_of(toy_log(1))
+    with pytest.raises(OSError, match=r"folder|directory"):
+        write(view, target)
+    assert [one.name for one in tmp_path.iterdir()] == ["folder"]

@@ -1,0 +1,79 @@
+"""`gorun-mem report --section`, `--budget` and `--html`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from make_logs import run_log, storm
+
+from gorun_mem import cli
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(run_log(storm)[1])
+    return path
+
+
+def test_a_section_is_printed_alone(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sections come in the order asked for, each once, and nothing else does."""
+    words = ["--section", "convoys", "--section", "memory", "--section", "convoys"]
+    assert cli.main(["report", str(log), *words]) == 0
+    out = capsys.readouterr().out
+    titles = [line for line in out.splitlines() if line and not line.startswith(" ")]
+    assert titles == ["Convoys", "Memory"]
+
+
+def test_a_budget_is_a_section(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--budget alone answers for that many pages."""
+    assert cli.main(["report", str(log), "--budget", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Budget\n")
+    assert "fits into 2 pages" in out
+    assert "no" in out.split("fits into 2 pages")[1].splitlines()[0]
+
+
+def test_html_is_written_and_its_size_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line that is printed names the file and its bytes."""
+    target = log.with_name("out.html")
+    assert cli.main(["report", str(log), "--html", str(target)]) == 0
+    out = capsys.readouterr().out
+    assert f"{target.stat().st_size:,} bytes" in out
+    assert "--strategy timing" in target.read_text("utf-8")
+
+
+def test_an_unknown_section_is_refused(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The refusal lists the sections that there are."""
+    assert cli.main(["report", str(log), "--section", "nonsense"]) == 2
+    assert "convoys" in capsys.readouterr().err
+
+
+def test_json_goes_with_none_of_them(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json prints one document; what would be another output is refused."""
+    assert cli.main(["report", str(log), "--json", "--section", "memory"]) == 2
+    assert "leave out --section" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback: the file, and what the system says."""
+    target = log.parent / "nowhere" / "out.html"
+    assert cli.main(["report", str(log), "--html", str(target)]) == 2
+    err = capsys.readouterr().err
+    assert "out.html cannot be written: No such file" in err
+    assert "Traceback" not in err
+
+
+def test_a_file_without_events_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page is not made of nothing."""
+    path = tmp_path / "empty.jsonl"
+    path.touch()
+    target = tmp_path / "out.html"
+    assert cli.main(["report", str(path), "--html", str(target)]) == 2
+    assert "empty" in capsys.readouterr().err
+    assert not target.exists()
