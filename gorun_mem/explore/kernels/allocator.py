@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from gorun_mem.explore.kernels.parts import (
+    FREE_LIST,
     PAGE,
     Word,
     free_block,
@@ -141,7 +142,7 @@ async def _split_and_coalesce(world: World, fixed: bool) -> None:
                 await store_header(world, block, size + PAGE)
             else:
                 merge = partial(os.freelist.mem_free, neighbour, PAGE)
-                await step_of("memfree", "memFreelist", merge)
+                await step_of("memfree", FREE_LIST, merge)
             os.ledger.freed(neighbour, PAGE, "memFree", m.id)
 
     async with world.open_ms() as ms:
@@ -225,14 +226,13 @@ async def _late_write(world: World, fixed: bool) -> None:
     other = await m0.sys_alloc_os(PAGE)
     await m0.sys_alloc_os(PAGE)
     await m0.sys_free_os(other, PAGE)
-    memory = world.runtime.memory
     use = Lock("use of the block")
     freed = Word("freed", False)
 
     async def write(m: M) -> None:
         async with holding(use, fixed):
             if not await freed.load():
-                await step_of("atomic.store", "block", lambda: memory.store_word(block + 64, 7))
+                await m.store(block + 64, 7)
 
     async def free(m: M) -> None:
         async with holding(use, fixed):

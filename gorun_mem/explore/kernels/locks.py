@@ -197,6 +197,7 @@ async def _read_twice(world: World, fixed: bool) -> None:
         await lock.leave()
 
     async def writer(m: M) -> None:
+        await lock.announce()
         await lock.write()
         await lock.leave()
 
@@ -231,6 +232,7 @@ async def _readers_and_writer(world: World, fixed: bool) -> None:
             await lock.leave()
 
     async def writer(m: M) -> None:
+        await lock.announce()
         await lock.write()
         await lock.leave()
 

@@ -11,6 +11,8 @@ from gorun_mem.runtime.op import PARKED, MLike, Op
 
 PAGE: Final = 1 << 12
 """Bytes of a page of Plan 9, where the kernels run."""
+FREE_LIST: Final = "memFreelist"
+"""The object of every step that goes at the free list past memlock."""
 
 
 class _Step(Op):
@@ -133,8 +135,6 @@ class _Enter(Op):
     def begin(self, m: MLike) -> bool:
         """Enabled iff the lock lets `m` in."""
         self._lock.wanted[m.id] = (m, self._writes)
-        if self._writes:
-            self._lock.refresh()  # a writer that waits may keep readers out
         return self._lock.lets_in(self._writes)
 
     def step(self, m: MLike) -> object:
@@ -143,10 +143,10 @@ class _Enter(Op):
         del lock.wanted[m.id]
         if self._writes:
             lock.writing = True
+            lock.announced -= 1
             lock.passes = 0
         else:
-            if lock.readers and lock.writer_waits:
-                lock.passes += 1
+            lock.passes += bool(lock.readers and lock.announced)
             lock.readers += 1
         lock.refresh()
         return None
@@ -155,35 +155,42 @@ class _Enter(Op):
 class SharedLock:
     """A lock for one writer or several readers.
 
+    A writer announces itself, and then waits to be let in: two steps, as in sync.RWMutex.
+
     Args:
         name: for reports; the object of its operations.
-        writers_first: whether a writer that waits keeps new readers out, as sync.RWMutex does.
+        writers_first: whether a writer that is announced keeps new readers out.
 
     Attributes:
         passes: how many readers went in to others while a writer waited.
     """
 
-    __slots__ = ("name", "passes", "readers", "wanted", "writers_first", "writing")
+    __slots__ = ("announced", "name", "passes", "readers", "wanted", "writers_first", "writing")
 
     def __init__(self, name: str, writers_first: bool) -> None:
         self.name = name
         self.writers_first = writers_first
         self.readers = 0
         self.writing = False
+        self.announced = 0
         self.passes = 0
         self.wanted: dict[int, tuple[MLike, bool]] = {}
-
-    @property
-    def writer_waits(self) -> bool:
-        """Whether some writer wants to go in."""
-        return any(writes for _, writes in self.wanted.values())
 
     def read(self) -> Op:
         """Go in to read."""
         return _Enter(self, False)
 
+    def announce(self) -> Op:
+        """Say that a writer is there."""
+
+        def effect(m: MLike) -> None:
+            self.announced += 1
+            self.refresh()
+
+        return _Step("announce", self.name, False, effect)
+
     def write(self) -> Op:
-        """Go in to write."""
+        """Go in to write; after `announce`."""
         return _Enter(self, True)
 
     def leave(self) -> Op:
@@ -202,9 +209,7 @@ class SharedLock:
         """Whether a writer, or a reader, may go in now."""
         if self.writing:
             return False
-        if writes:
-            return not self.readers
-        return not (self.writers_first and self.readers and self.writer_waits)
+        return not self.readers if writes else not (self.writers_first and self.announced)
 
     def refresh(self) -> None:
         """Let those go that may, and those not that may not."""
@@ -258,15 +263,14 @@ def load_header(world: World, addr: int) -> Op:
     """Read the size in a free block's header as a step of its own."""
     memory = world.runtime.memory
     at = addr + world.runtime.platform.word_size
-    return _Step("atomic.load", f"size of {addr:#x}", True, lambda m: memory.load_word(at))
+    return _Step("atomic.load", FREE_LIST, True, lambda m: memory.load_word(at))
 
 
 def store_header(world: World, addr: int, size: int) -> Op:
     """Write the size in a free block's header as a step of its own."""
     memory = world.runtime.memory
     at = addr + world.runtime.platform.word_size
-    name = f"size of {addr:#x}"
-    return _Step("atomic.store", name, False, lambda m: memory.store_word(at, size))
+    return _Step("atomic.store", FREE_LIST, False, lambda m: memory.store_word(at, size))
 
 
 def step_of(kind: str, obj: str, effect: Callable[[], object]) -> Op:

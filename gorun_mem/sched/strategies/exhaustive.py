@@ -21,6 +21,10 @@ schedules is run to its end exactly once: two Ms with S critical sections have C
 
 Happens-before is by vector clocks: an M's own steps, dependent steps, waking and starting an M.
 
+A load or store of user memory depends on every change of memlock, for what is done under it frees
+that memory, clears it and hands it out; so all such accesses count as one object with memlock. That
+is more than need be: two stores to different words are tried in both orders.
+
 Assumed: what a program does between two operations touches nothing that others touch, unless the
 operation before it says so, as taking a lock does. An M that yields twice running while others
 could go is not tried further before one of them has gone: a spin loop has no end otherwise.
@@ -44,6 +48,8 @@ LOCAL: Final = frozenset(
     {"start", "choice", "yield", "compute", "join", "sleep", "procyield", "osyield"}
 )
 """Kinds of operation that touch nothing which another M can see."""
+MEMORY: Final = "mem:"
+MEMLOCK: Final = "memlock.key"
 YIELDS_MAX: Final = 2
 """How often an M yields running before another has to go."""
 
@@ -296,11 +302,11 @@ class Exhaustive(Searching):
             return
         m = task.id
         own = self._by_m.setdefault(m, [])
-        local = kind in LOCAL
-        event = _Event(m, len(own) + 1, "" if local else obj, reads, self._at_node())
+        obj = _object(kind, obj)
+        event = _Event(m, len(own) + 1, obj, reads, self._at_node())
         event.before = self._clocks[m]
         clock = dict(event.before)
-        if not local:
+        if obj:
             on_obj = self._by_obj.setdefault(obj, [])
             self._join_dependent(clock, on_obj, reads)
             on_obj.append(number)
@@ -411,7 +417,14 @@ def _pending(task: Task) -> Pending:
     op = task.op
     assert op is not None
     kind = op.kind
-    return (kind, "" if kind in LOCAL else op.obj, op.reads_only)
+    return (kind, _object(kind, op.obj), op.reads_only)
+
+
+def _object(kind: str, obj: str) -> str:
+    """What a step counts as touching, "" for nothing."""
+    if kind in LOCAL:
+        return ""
+    return MEMLOCK if obj.startswith(MEMORY) else obj
 
 
 def _dependent(a: Pending, b: Pending) -> bool:
