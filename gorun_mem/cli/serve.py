@@ -234,19 +234,23 @@ def _serve(
     from gorun_mem.events.home import new_log_path
     from gorun_mem.events.log import open_log
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.service.address import listen
+    from gorun_mem.service.address import SocketFile, listen
 
     async def main() -> tuple[Run, dict[str, Any]]:
         try:
             listeners = await listen(address)
         except AddressError as error:
             raise BadInput(f"--listen: {error}") from None
-        path = os.fspath(new_log_path("serve")) if log is None else log
-        recorder = Recorder(open_log(path), level=level)
+        file = SocketFile(address)
         try:
-            return await _serve_on(address, listeners, config, settings, recorder, path)
+            path = os.fspath(new_log_path("serve")) if log is None else log
+            recorder = Recorder(open_log(path), level=level)
+            try:
+                return await _serve_on(address, listeners, config, settings, recorder, path)
+            finally:
+                recorder.close()
         finally:
-            recorder.close()
+            file.remove()
 
     return trio.run(main)
 
@@ -261,24 +265,20 @@ async def _serve_on(
 ) -> tuple[Run, dict[str, Any]]:
     import trio
 
-    from gorun_mem.service.address import SocketFile, bound
+    from gorun_mem.service.address import bound
     from gorun_mem.service.server import Server
 
-    file = SocketFile(address)
     server = Server(config, settings, recorder, say, _on_fault)
     where = bound(address, listeners[0])
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(server.drain_at_signals)
-            world = server.world.settings
-            say(
-                f"listening on {where}: {world.release.name} {world.platform.name}, "
-                f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
-            )
-            done = await server.run(listeners)
-            nursery.cancel_scope.cancel()
-    finally:
-        file.remove()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.drain_at_signals)
+        world = server.world.settings
+        say(
+            f"listening on {where}: {world.release.name} {world.platform.name}, "
+            f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
+        )
+        done = await server.run(listeners)
+        nursery.cancel_scope.cancel()
     return done, _document(server, done, where, path)
 
 

@@ -10,7 +10,7 @@ sysReserveAlignedSbrk's free-list path with memlock held; from 1.27 sysFreeOS(ni
 from __future__ import annotations
 
 from gorun_mem.runtime.brk import Break, align_up
-from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.oslayer import Lock, OSLayer
 from gorun_mem.runtime.releases import Platform, Release
@@ -320,7 +320,20 @@ class SbrkLayer(OSLayer):
         if self._sink is not None:
             self._sink.mem_return(
                 fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,
-                self.brk.pages, self.brk.bloc, self.brk.bloc_max,
-                freelist.total_bytes, freelist.count, freelist.largest,
+                self.brk.pages, self.brk.bloc, self.brk.bloc_max, *self._free_figures(),
             )  # fmt: skip
             freelist.search_steps = 0
+
+    def _free_figures(self) -> tuple[int, int, int]:
+        """Free bytes, blocks and the largest, for the log; zeros where the list has no end.
+
+        Go does not walk the list here, so a list that hangs a walk must not hang the log.
+        """
+        freelist = self._freelist
+        if freelist.indexed:
+            return freelist.total_bytes, freelist.count, freelist.largest
+        try:
+            sizes = [size for _, size in freelist.blocks()]
+        except EmulatedFailure:
+            return 0, 0, 0
+        return sum(sizes) & self._mask, len(sizes), max(sizes, default=0)
