@@ -14,6 +14,8 @@ from gorun_mem._version import VERSION
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
     "run": ("gorun_mem.cli.run", "Run a scenario: its log, and what it came to."),
+    "explore": ("gorun_mem.cli.explore", "Search schedules for one that breaks a scenario."),
+    "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run exactly a schedule again."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
     "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
@@ -127,5 +129,5 @@ def gorun_mem() -> None:
       gorun-mem ops --help
 
     Exit codes: 0 clean; 1 a throw, fault, assertion or difference; 2 usage or bad input;
-    3 a hang or deadlock; 4 internal fault; 130 interrupted.
+    3 a hang or deadlock; 4 internal fault; 5 a search that was inconclusive; 130 interrupted.
     """

@@ -30,6 +30,7 @@ from gorun_mem.explore.worker import CHUNK, DRAWN, Batch, Found, Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
+from gorun_mem.sched.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.sched.schedule import Schedule
 from gorun_mem.sched.strategies.random_walk import SearchingWalk
 from gorun_mem.sched.strategies.replay import Picks
@@ -65,7 +66,7 @@ def explore(
     jobs: int = 1,
     detectors: Sequence[Callable[[], Detector]] = (),
     bound: int | None = None,
-    steps_max: int = STEPS_MAX,
+    steps_max: int | None = None,
     failures_max: int = 1,
     shrink: bool = True,
     canary: bool = True,
@@ -84,7 +85,7 @@ def explore(
         jobs: processes to search in.
         detectors: what makes detectors, called once a process.
         bound: of "dfs": departures from run-to-block at most.
-        steps_max: steps after which a run counts as without progress.
+        steps_max: steps after which a run counts as without progress; see `steps_bound`.
         failures_max: failures of different signatures to find before stopping.
         shrink: make the failing schedules small.
         canary: look for the planted bug first.
@@ -94,6 +95,8 @@ def explore(
         ConfigError and its like: settings or options are wrong; nothing was run.
     """
     target = program if isinstance(program, Target) else Target.of(program, config, options)
+    if steps_max is None:
+        steps_max = steps_bound(target)
     _check(strategy, budget, time_s, jobs, bound, steps_max, failures_max)
     if budget is None and time_s is None:
         budget = BUDGET
@@ -102,6 +105,12 @@ def explore(
     if progress is not None:
         search.progress = progress
     return search.run(shrink)
+
+
+def steps_bound(target: Target) -> int:
+    """The bound of steps that a program's settings name, or that of searches."""
+    given = target.config.steps_max
+    return STEPS_MAX if given == RUN_STEPS_MAX else given
 
 
 def _check(

@@ -1,0 +1,175 @@
+"""`gorun-mem explore`: search the schedules of a scenario."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, progress, write_json
+from gorun_mem.cli.run import prepare, run_options
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.failure import Detector
+    from gorun_mem.explore.target import Target
+    from gorun_mem.explore.verdict import Exploration
+
+_STRATEGIES: Final = ("auto", "random", "pct", "pos", "urw", "surw", "dfs", "exhaustive")
+_INT63: Final = (1 << 63) - 1
+_NOT_OURS: Final = frozenset({"host", "strategy"})
+"""Options of `run` that a search has no use for, or has one of its own of that name."""
+
+
+def _search_run_options(function: Any) -> Any:
+    """The options of `run` that say what is run."""
+    function = run_options(function)
+    params = function.__click_params__
+    params[:] = [param for param in params if param.name not in _NOT_OURS]
+    return function
+
+
+@click.command("explore")
+@click.argument("scenario")
+@click.option(
+    "--strategy",
+    type=click.Choice(_STRATEGIES),
+    default="auto",
+    show_default=True,
+    help="How schedules are found; auto is exhaustive where there are few.",
+)
+@click.option(
+    "--budget", type=Number(1, _INT63), metavar="N",
+    help="Schedules at most.  [default: 2000, or no limit with --time]",
+)  # fmt: skip
+@click.option(
+    "--time", "time_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    help="Search no longer than that.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=Number(1, 256), default=1, show_default=True, metavar="N", help="Processes."
+)
+@click.option(
+    "--bound", type=Number(0, _INT63), metavar="N",
+    help="With dfs: forced switches and other departures at most.",
+)  # fmt: skip
+@click.option(
+    "--failures", "failures_max", type=Number(1, 1000), default=1, show_default=True, metavar="N",
+    help="Stop after so many different ones.",
+)  # fmt: skip
+@click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
+@click.option("--no-detectors", is_flag=True, help="Look only at how runs end.")
+@click.option("--save", metavar="FILE", help="Also write the failing schedule here.")
+@_search_run_options
+@json_option()
+def command(
+    scenario: str,
+    strategy: str,
+    budget: int | None,
+    time_s: float | None,
+    jobs: int,
+    bound: int | None,
+    failures_max: int,
+    no_shrink: bool,
+    no_detectors: bool,
+    save: str | None,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Search the schedules of SCENARIO, a name or the path of a .py file, for one that breaks it.
+
+    A failure is shrunk and shown with a token that replays it.
+
+    \b
+    Examples:
+      gorun-mem explore leaked_lock --ms 2
+      gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
+      gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
+
+    Exit codes: 0 every schedule that was run is fine; 1 a failure, a deadlock too; 2 usage;
+    4 internal fault; 5 inconclusive; 130 interrupted.
+    """
+    from gorun_mem.explore.search import BUDGET, explore
+    from gorun_mem.explore.target import Target
+    from gorun_mem.machine.config import ConfigError
+    from gorun_mem.sched.schedule import ScheduleError
+
+    wants_save = Path(save) if save is not None else None
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        prepared = prepare(scenario, {**given, "strategy": None})
+        total = BUDGET if budget is None and time_s is None else budget
+        try:
+            target = Target.of(prepared.scenario, prepared.config, prepared.options)
+            with progress(f"exploring {target.name}", total) as advance:
+                found = explore(
+                    target,
+                    strategy=strategy,
+                    budget=budget,
+                    time_s=time_s,
+                    seed=prepared.config.seed,
+                    jobs=jobs,
+                    bound=bound,
+                    failures_max=failures_max,
+                    shrink=not no_shrink,
+                    detectors=() if no_detectors else _detectors(),
+                    progress=advance,
+                )
+            kept = _keep(found, wants_save)
+        except (ConfigError, ScheduleError) as error:
+            raise BadInput(str(error)) from None
+    if as_json:
+        write_json({**found.document(), "schedule": kept, "exit": found.exit_code})
+    else:
+        _show(found, target, kept)
+    return ExitCode(found.exit_code)
+
+
+def _detectors() -> tuple[Callable[[], Detector], ...]:
+    from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+
+    return DEFAULT_DETECTORS
+
+
+def _keep(found: Exploration, save: Path | None) -> str | None:
+    """Keep the first failure's schedule; the file's name."""
+    from gorun_mem.explore.kept import keep
+    from gorun_mem.sched.schedule import ScheduleError
+
+    if found.failure is None or not found.failure.steps:
+        return None
+    if save is not None:
+        return str(keep(found.failure, found.name, save))
+    try:
+        return str(keep(found.failure, found.name))
+    except ScheduleError:
+        return None  # a home that cannot be written to: the token is there all the same
+
+
+def _show(found: Exploration, target: Target, kept: str | None) -> None:
+    from gorun_mem.explore.report import render
+
+    for failure in found.failures:
+        if failure.steps:
+            click.echo(render(failure, target))
+        else:
+            click.echo(f"FAILED: {failure.signature}\n  {failure.text}")
+        click.echo("")
+    counted = found.statistics
+    rate = counted.schedules / max(counted.seconds, 1e-3)
+    click.echo(f"verdict   {found.verdict}: {found.reason}")
+    click.echo(
+        f"search    {found.strategy}, seed {found.seed}: {counted.schedules:,} schedules, "
+        f"{counted.steps:,} steps in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
+    )
+    if len(counted.by_strategy) > 1:
+        by = ", ".join(f"{name} {count:,}" for name, count in counted.by_strategy.items() if count)
+        click.echo(f"by        {by}")
+    if counted.unfair:
+        click.echo(f"unfair    {counted.unfair:,} runs ended only when chance took over")
+    if kept is not None and found.failure is not None:
+        click.echo(f"schedule  {click.format_filename(kept)}")
+        click.echo(f"replay    gorun-mem replay-schedule {shlex.quote(kept)}")

@@ -1,0 +1,249 @@
+"""`gorun-mem replay-schedule`: exactly the schedule that a search found, again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, write_json
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.drive import Execution
+    from gorun_mem.explore.look import View
+    from gorun_mem.explore.target import Target
+    from gorun_mem.sched.schedule import Schedule, Step
+    from gorun_mem.sched.strategies.replay import OnDivergence
+
+_STEPS_SHOWN = 200
+
+
+@click.command("replay-schedule")
+@click.argument("schedule", metavar="FILE_OR_TOKEN")
+@click.option(
+    "--step", type=Number(0, (1 << 63) - 1), metavar="N",
+    help="Stop after N steps and show every M, the locks and the memory.",
+)  # fmt: skip
+@click.option(
+    "--on-divergence",
+    type=click.Choice(["stop", "seeded", "default"]),
+    default="stop",
+    show_default=True,
+    help="Where the program departs from it: stop, go on at random, or as plainly as can be.",
+)
+@click.option(
+    "--host",
+    type=click.Choice(["trio", "trampoline"]),
+    default="trampoline",
+    show_default=True,
+    help="What drives the Ms; the schedule is the same.",
+)
+@click.option("--log", metavar="FILE", help="Write the event log of the run (scenarios only).")
+@click.option("--no-detectors", is_flag=True, help="Look only at how the run ends.")
+@json_option()
+def command(
+    schedule: str,
+    step: int | None,
+    on_divergence: OnDivergence,
+    host: str,
+    log: str | None,
+    no_detectors: bool,
+    as_json: bool,
+) -> int:
+    """Run the schedule of a file or token again; `last` is the newest that explore kept.
+
+    \b
+    Examples:
+      gorun-mem replay-schedule last
+      gorun-mem replay-schedule last --step 12
+      gorun-mem replay-schedule lost.schedule --host trio --log lost.jsonl
+
+    Exit codes: 0 the run ends well; 1 it fails, or departs from the schedule; 2 no such schedule,
+    or a damaged one; 4 internal fault; 130 interrupted.
+    """
+    if step is not None and (host == "trio" or log is not None):
+        raise BadInput("--step looks into a run on the trampoline: leave out --host trio and --log")
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        loaded, target = _load(schedule)
+        if step is not None:
+            code, document = _look(target, loaded, step, on_divergence, as_json)
+        elif host == "trio" or log is not None:
+            code, document = _run_again(target, loaded, host, log, as_json)
+        else:
+            code, document = _replay(target, loaded, on_divergence, no_detectors, as_json)
+    if as_json:
+        write_json({**document, "exit": code})
+    return code
+
+
+def _load(reference: str) -> tuple[Schedule, Target]:
+    """The schedule, and what it is a schedule of.
+
+    Raises:
+        BadInput: there is none, or no such program any more.
+    """
+    from gorun_mem.explore.kept import load
+    from gorun_mem.explore.target import Target
+    from gorun_mem.machine.config import ConfigError
+    from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.runtime.mutex import UnknownMutex
+    from gorun_mem.runtime.releases import UnknownRelease
+    from gorun_mem.sched.costs import CostError
+    from gorun_mem.sched.schedule import ScheduleError
+
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a program that is named as module:function
+    try:
+        schedule = load(reference)
+        return schedule, Target.from_about(schedule.about)
+    except (
+        ConfigError, CostError, ScenarioError, ScheduleError, UnknownMutex, UnknownRelease
+    ) as error:  # fmt: skip
+        raise BadInput(str(error)) from None
+
+
+def _replay(
+    target: Target,
+    schedule: Schedule,
+    on_divergence: OnDivergence,
+    no_detectors: bool,
+    as_json: bool,
+) -> tuple[int, dict[str, Any]]:
+    from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+    from gorun_mem.explore.drive import replay
+    from gorun_mem.explore.search import steps_bound
+
+    factories = () if no_detectors else DEFAULT_DETECTORS
+    done = replay(
+        target,
+        schedule,
+        detectors=[make() for make in factories],
+        on_divergence=on_divergence,
+        steps_max=steps_bound(target),
+    )
+    failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
+    if not as_json:
+        _show(target, done)
+    return ExitCode.FAILED if failed else ExitCode.CLEAN, _document(target, done)
+
+
+def _document(target: Target, done: Execution) -> dict[str, Any]:
+    from gorun_mem.explore.failure import words_of
+
+    signature = done.signature
+    return {
+        "replay": target.name,
+        "failure": None
+        if signature is None
+        else {"kind": signature.kind, "object": signature.obj, "site": signature.site},
+        "text": words_of(done.world, done.findings),
+        "divergence": done.divergence,
+        "uncontrolled": done.foreign,
+        "stuck": [str(stuck) for stuck in done.world.stuck_at_end],
+        "steps": [
+            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
+            for number, step in enumerate(done.named_steps, 1)
+        ],
+    }
+
+
+def _show(target: Target, done: Execution) -> None:
+    from gorun_mem.explore.failure import words_of
+
+    steps = done.named_steps
+    skipped = max(0, len(steps) - _STEPS_SHOWN)
+    if skipped:
+        click.echo(f"({skipped:,} steps before; --json has all)")
+    for number, step in list(enumerate(steps, 1))[skipped:]:
+        click.echo(_line(number, step))
+    click.echo("")
+    if done.divergence:
+        click.echo(f"The program is not the one of the schedule any more: {done.divergence}")
+    if done.foreign:
+        click.echo(f"An M awaits what no schedule controls, at {done.foreign}")
+    if done.signature is None:
+        click.echo(f"{target.name}: ended well after {len(steps):,} steps")
+        return
+    click.echo(f"FAILED: {done.signature}")
+    click.echo(words_of(done.world, done.findings))
+
+
+def _line(number: int, step: Step) -> str:
+    mark = "*" if step.preempts else " "
+    drawn = "".join(f"  {label or 'choice'} = {value}" for label, _, value in step.choices)
+    return f"{number:6}{mark} M{step.m:<3} {step.kind} {step.obj}{drawn}"
+
+
+def _look(
+    target: Target, schedule: Schedule, step: int, on_divergence: OnDivergence, as_json: bool
+) -> tuple[int, dict[str, Any]]:
+    from gorun_mem.explore.look import look
+
+    view = look(target, schedule, step, on_divergence)
+    if view is None:
+        raise BadInput(f"--step {step}: the run has ended before; see it without --step")
+    if not as_json:
+        _show_view(view)
+    return ExitCode.CLEAN, view.document()
+
+
+def _show_view(view: View) -> None:
+    click.echo(f"after step {view.step:,}: {view.last or 'nothing yet'}")
+    click.echo(f"next: {view.next}, at {view.time_ns:,} ns")
+    for m in view.ms:
+        click.echo(f"  {m}")
+    memory = view.memory
+    if not memory:
+        click.echo("memory: not used yet")
+        return
+    click.echo(
+        f"memory: bloc {memory['bloc']:#x}, blocMax {memory['bloc_max']:#x}, "
+        f"{memory['pages']:,} pages, {memory['free_bytes']:,} bytes free"
+    )
+    for addr, size in memory["free"]:
+        click.echo(f"  free {addr:#x} of {size:,} bytes")
+
+
+def _run_again(
+    target: Target, schedule: Schedule, host: str, log: str | None, as_json: bool
+) -> tuple[int, dict[str, Any]]:
+    """The schedule as `run` would run it: with a log, on either host."""
+    from gorun_mem.events.log import open_log
+    from gorun_mem.events.recorder import Recorder
+    from gorun_mem.explore.search import steps_bound
+    from gorun_mem.machine.library import find
+    from gorun_mem.machine.outcome import in_words
+    from gorun_mem.machine.run import run
+
+    about = target.about
+    if "scenario" not in about:
+        raise BadInput("--host trio and --log are for scenarios; this schedule is of a function")
+    config = target.config.but(
+        strategy="replay", schedule=schedule.token(), steps_max=2 * steps_bound(target)
+    )
+    recorder = Recorder(open_log(log)) if log is not None else None
+    try:
+        done = run(
+            find(about["scenario"]), config, about["options"],
+            host="trio" if host == "trio" else "trampoline", recorder=recorder,
+        )  # fmt: skip
+    finally:
+        if recorder is not None:
+            recorder.close()
+    outcome = done.outcome
+    text = in_words(outcome.error) if outcome.error is not None else "ended well"
+    if not as_json:
+        click.echo(f"{target.name}: {text} ({outcome.verdict}, {outcome.steps:,} steps)")
+        if log is not None:
+            click.echo(f"report  gorun-mem report {shlex.quote(log)}")
+    return (ExitCode.CLEAN if outcome.ok else ExitCode.FAILED), {
+        "replay": target.name,
+        "outcome": outcome.verdict,
+        "text": text,
+        "steps": outcome.steps,
+        "log": log,
+    }

@@ -1,0 +1,167 @@
+"""A schedule stopped after a step: where every M is, who holds what, what the memory looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gorun_mem.explore.drive import run_once
+from gorun_mem.explore.target import Target
+from gorun_mem.sched.schedule import Schedule
+from gorun_mem.sched.strategies.replay import OnDivergence, Replay
+from gorun_mem.sched.task import State, Task
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
+
+
+class _Here(Exception):
+    """The step is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class MView:
+    """One M.
+
+    Args:
+        m: its id.
+        name: its name.
+        state: "may go", "waits" or "ended".
+        about_to: kind and object of its pending operation, "" if it has none.
+        holds: the locks that it holds.
+    """
+
+    m: int
+    name: str
+    state: str
+    about_to: str
+    holds: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"M{self.m} ({self.name}) {self.state}"
+        if self.about_to:
+            text += f": {self.about_to}"
+        return f"{text}, holds {', '.join(self.holds)}" if self.holds else text
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A run stopped between two steps.
+
+    Args:
+        step: steps made.
+        last: the step made last, as "M1 store bloc"; "" before the first.
+        next: the step that the schedule makes next.
+        time_ns: virtual time.
+        ms: the Ms.
+        memory: the words of the memory layer, and the free list; empty where it cannot be read.
+    """
+
+    step: int
+    last: str
+    next: str
+    time_ns: int
+    ms: tuple[MView, ...]
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "step": self.step,
+            "last": self.last,
+            "next": self.next,
+            "t_ns": self.time_ns,
+            "ms": [
+                {
+                    "m": view.m,
+                    "name": view.name,
+                    "state": view.state,
+                    "about_to": view.about_to,
+                    "holds": list(view.holds),
+                }
+                for view in self.ms
+            ],
+            "memory": self.memory,
+        }
+
+
+class _Stopping(Replay):
+    """A replay that ends after a number of steps."""
+
+    def __init__(self, schedule: Schedule, step: int, on_divergence: OnDivergence) -> None:
+        super().__init__(schedule, on_divergence=on_divergence)
+        self._stop_after = step
+        self.world: World | None = None
+        self.last = ""
+        self.view: View | None = None
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Whom the tape names, or the end."""
+        made = self.steps
+        task = super().next_task(runnable, current)
+        step = f"M{task.id} {task.op.kind} {task.op.obj}"  # type: ignore[union-attr]
+        if made == self._stop_after:
+            assert self.world is not None
+            self.view = _view(self.world, made, self.last, step)
+            raise _Here
+        self.last = step
+        return task
+
+
+def look(
+    target: Target, schedule: Schedule, step: int, on_divergence: OnDivergence = "stop"
+) -> View | None:
+    """Run a schedule and stop after `step` steps; None where the run ends before.
+
+    Args:
+        target: the program.
+        schedule: what to follow.
+        step: how many steps to make.
+        on_divergence: see `Replay`.
+    """
+    strategy = _Stopping(schedule, step, on_divergence)
+
+    def on_world(world: World) -> None:
+        strategy.world = world
+
+    try:
+        run_once(target, strategy, steps_max=step + 1, on_world=on_world)
+    except _Here:
+        pass
+    return strategy.view
+
+
+def _view(world: World, step: int, last: str, following: str) -> View:
+    holds: dict[int, list[str]] = {}
+    for name, mutex in world._mutexes.items():  # `mutexes` would boot the runtime
+        if mutex.holder is not None:
+            holds.setdefault(mutex.holder.m, []).append(name)
+    ms = tuple(
+        _m_view(task, tuple(holds.get(task.id, ())))
+        for task in world.engine.tasks
+        if task.id or task.state is not State.DONE
+    )
+    return View(step, last, following, world.engine.now_ns, ms, _memory(world))
+
+
+def _m_view(task: Task, holds: tuple[str, ...]) -> MView:
+    states = {State.RUNNABLE: "may go", State.DONE: "ended"}
+    op = task.op
+    about_to = f"{op.kind} {op.obj}" if op is not None and task.state is not State.DONE else ""
+    return MView(task.id, task.name, states.get(task.state, "waits"), about_to, holds)
+
+
+def _memory(world: World) -> dict[str, Any]:
+    if "runtime" not in world.__dict__:
+        return {}  # nothing has touched it
+    snapshot = world.snapshot_or_none()
+    if snapshot is None:
+        return {}
+    return {
+        "bloc": snapshot.bloc,
+        "bloc_max": snapshot.bloc_max,
+        "pages": snapshot.pages,
+        "free_bytes": snapshot.free_bytes,
+        "free": [list(block) for block in snapshot.free],
+    }
