@@ -21,6 +21,8 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "host": ("gorun_mem.bench.host", "a switch between Ms, beside trio's own; start-up"),
     "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
+    "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
+    "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
 }
 """Name -> (module, what it measures)."""
 
