@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `world` and `run_scenario`, registered with the package.
+"""The pytest plugin: fixtures `world` and `run_scenario`, and `@pytest.mark.explore`.
 
     async def test_no_m_starves(world):                  # pytest-trio runs it
         await memlock_storm(world, rounds=200)
@@ -10,6 +10,9 @@
     def test_the_tail(run_scenario):                     # no trio needed
         run = run_scenario("memlock_storm", ms=8, mutex="sema", rounds=100)
         assert run.statistics.lock("memlock").wait_ns.p99 < 1_000_000
+
+    @pytest.mark.explore(budget=2000)                    # in every order that the search comes to
+    async def test_two_ms_in_any_order(world): ...       # see pytest_explore.py
 
 When a test that used them fails, its report has the World's settings and the last events.
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 TAIL: Final = 20
 """Events that the report of a failed test shows."""
 
+_explored: Final = pytest.StashKey[int]()
 _worlds: Final = pytest.StashKey["list[_Watched]"]()
 
 
@@ -61,10 +65,58 @@ class _Watched:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers; check the token.
+
+    Raises:
+        UsageError: it is none.
+    """
     config.addinivalue_line(
         "markers", "world(**settings): settings of gorun_mem.Config for the `world` fixture"
     )
+    config.addinivalue_line(
+        "markers",
+        "explore(budget, strategy, seed, time_s, ...): run the async test under many schedules of "
+        "the Ms of its `world`; the settings are those of gorun_mem.explore.explore",
+    )
+    token = config.getoption("explore_token")
+    if token:
+        from gorun_mem.sched.schedule import ScheduleError, load
+
+        try:
+            load(token)
+        except ScheduleError as error:
+            raise pytest.UsageError(f"--explore-token: {error}") from None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that replays one schedule."""
+    parser.getgroup("gorun_mem").addoption(
+        "--explore-token",
+        default="",
+        metavar="TOKEN",
+        help="Run the test marked explore under this schedule only, as its failure said.",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Count the tests that are explored: a token with no other to mean is for the only one."""
+    config.stash[_explored] = sum(1 for item in items if item.get_closest_marker("explore"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Put the search in the place of a test that is marked so."""
+    if item.get_closest_marker("explore") is None or not isinstance(item, pytest.Function):
+        return (yield)
+    from gorun_mem.pytest_explore import runner
+
+    config, function = item.config, item.obj
+    item.obj = runner(item, config.getoption("explore_token"), config.stash.get(_explored, 1))
+    try:
+        return (yield)
+    finally:
+        item.obj = function
 
 
 @pytest.fixture
@@ -84,6 +136,8 @@ def world(request: pytest.FixtureRequest) -> World:
         config = Config(**settings)
     except TypeError as error:
         raise pytest.UsageError(f"@pytest.mark.world: {error}") from None
+    if request.node.get_closest_marker("explore") is not None:
+        return World(config, name=request.node.name)  # its runs have Worlds of their own
     watched = _watch(request.node)
     watched.world = World(config, recorder=watched.recorder, name=request.node.name)
     return watched.world

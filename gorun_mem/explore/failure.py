@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Stuck, in_words
@@ -131,7 +132,14 @@ class Failure:
     @property
     def command(self) -> str:
         """What to paste into a shell to see it again."""
-        return f"gorun-mem replay-schedule {self.token}"
+        return self.command_for(self.token)
+
+    def command_for(self, token: str) -> str:
+        """The same with another token that leads there."""
+        test = self.schedule.about.get("test")
+        if isinstance(test, str):
+            return f"pytest {quote(test)} --explore-token {token}"
+        return f"gorun-mem replay-schedule {token}"
 
     @property
     def switches(self) -> int:

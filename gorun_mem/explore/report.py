@@ -470,7 +470,7 @@ def _command(failure: Failure) -> str:
     if len(command) <= TOKEN_LINES_MAX * COLUMNS:
         return command
     short = Schedule(failure.schedule.tape, (), failure.schedule.about).token()
-    return f"gorun-mem replay-schedule {short}"
+    return failure.command_for(short)
 
 
 def _count(n: int, one: str, many: str = "") -> str:

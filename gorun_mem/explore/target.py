@@ -84,6 +84,10 @@ class Target:
             program: Scenario | Main = find(about["scenario"])
         elif isinstance(about.get("function"), str):
             program = _import(about["function"])
+        elif isinstance(about.get("test"), str):
+            raise ConfigError(
+                f"the schedule is one of a test: pytest {about['test']} --explore-token TOKEN"
+            )
         else:
             raise ConfigError("the schedule does not say what to run; give the scenario")
         base = program.config() if isinstance(program, Scenario) else Config()
