@@ -26,6 +26,7 @@ from gorun_mem.explore.kernels import KERNELS
 from gorun_mem.explore.kernels.parts import Word, holding
 from gorun_mem.explore.program import Cell, Event, Lock
 from gorun_mem.explore.target import Target
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.sched.strategies.pos import Pos
 from gorun_mem.sched.strategies.run_to_block import RunToBlock
@@ -483,3 +484,71 @@ def test_runs_do_not_mix() -> None:
     for name, kernel in KERNELS.items():
         search(kernel.target(), *made, runs=5)
         assert look(kernel.twin(), *made) == (), name
+
+
+# Where every access of the allocator is a step
+
+
+TAKEN_APART = Config(ms=2, granularity="access", mutex="none")
+
+
+def _list_users(together: bool) -> Any:
+    async def program(world: Any) -> None:
+        first = await world.main.sys_alloc_os(4 * PAGE)
+        await world.main.sys_alloc_os(PAGE)
+        await world.main.sys_free_os(first, 4 * PAGE)
+
+        async def use(m: Any) -> None:
+            block = await m.sys_alloc_os(PAGE)
+            await m.store(block, 1)
+            await m.sys_free_os(block, PAGE)
+
+        for _ in range(1 if together else 2):
+            async with world.open_ms() as ms:
+                ms.start_soon(use)
+                if together:
+                    ms.start_soon(use)
+
+    return program
+
+
+def test_allocator_taken_apart() -> None:
+    """Its accesses race where two Ms are in it at once, and not where one comes after the other."""
+    races = look(_list_users(True), Races(), config=TAKEN_APART)
+    assert {race.obj for race in races} == {"free list"}
+    made = [make() for make in DEFAULT_DETECTORS]
+    assert look(_list_users(False), *made, config=TAKEN_APART) == ()
+
+
+def test_handed_out_twice_when_taken_apart() -> None:
+    """Without memlock some schedule hands one block to two Ms, and it is called what it is."""
+    target = Target.of(_list_users(True), TAKEN_APART)
+    kinds = {f.kind for done in search(target, MemorySafety(), runs=200) for f in done.findings}
+    assert "memory.double_alloc" in kinds
+
+
+def _store_and_free(write_first: bool) -> Any:
+    async def program(world: Any) -> None:
+        block = await world.main.sys_alloc_os(PAGE)
+        await world.main.sys_alloc_os(PAGE)
+
+        async def write(m: Any) -> None:
+            await m.store(block + 64, 1)
+
+        async def free(m: Any) -> None:
+            await m.sys_free_os(block, PAGE)
+
+        async with world.open_ms() as ms:
+            for work in (write, free) if write_first else (free, write):
+                ms.start_soon(work)
+
+    return program
+
+
+@pytest.mark.parametrize("config", [Config(ms=2), Config(ms=2, mutex="none"), TAKEN_APART])
+def test_exhaustive_sees_use_after_free(config: Config) -> None:
+    """A tree of all schedules has the one in which memory is freed before it is written."""
+    for write_first in (True, False):
+        target = Target.of(_store_and_free(write_first), config)
+        found = Worker(target, steps_max=20_000).tree("exhaustive").found
+        assert [one.signature.kind for one in found] == ["illegal_use"]

@@ -8,16 +8,20 @@ is asked before it takes note.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Finding, without_numbers
-from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
+
+
+HANDED_OUT_TWICE: Final = "gorun_mem: memory is handed out twice"
+"""What `runtime.access` throws; not imported, for it needs greenlet."""
 
 
 class _WatchedLedger(Ledger):
@@ -53,7 +57,7 @@ class MemorySafety:
         def watched() -> Any:
             runtime = boot()
             ledger = runtime.os.ledger
-            if ledger is not None:
+            if type(ledger) is Ledger:  # where calls are taken apart there is one that throws
                 runtime.os.ledger = self._watch(ledger)
             return runtime
 
@@ -65,6 +69,8 @@ class MemorySafety:
     def end(self, world: World) -> Sequence[Finding]:
         """What was handed out twice, and what ended the run."""
         error = world.failure
+        if isinstance(error, Throw) and error.message == HANDED_OUT_TWICE:
+            self._tell(error.printed[0], world.failed_m)
         if isinstance(error, IllegalUse):
             kind = _kind_of(str(error))
             if kind:
@@ -83,7 +89,7 @@ class MemorySafety:
 
     def _tell(self, text: str, m: int) -> None:
         if not self._findings:
-            function = text.split(" ", 1)[0]
+            function = text.split(" ", 1)[0] if " handed [" in text else ""
             self._findings.append(
                 Finding("memory.double_alloc", "memory", function, text, (m,), self._engine.steps)
             )

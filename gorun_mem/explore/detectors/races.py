@@ -10,6 +10,11 @@ What is a plain access: the load and store of a `Cell` and of user memory, word 
 step is a write to the free list and to the break. Atomic accesses are no races, whatever they meet.
 Entering and leaving such a lock orders nothing, nor does yielding, sleeping or drawing a lot.
 
+Where every access of the allocator is a step (granularity "access"), these are plain accesses too,
+to the head of the list, to the two words of the break and to the header words and the rest of each
+page. A program's own loads and stores say there which page they touch and not which word, so they
+are not judged.
+
 Memory that was freed and handed out anew has no past: what is known of a word counts as long as
 the word's tenure is the same.
 
@@ -24,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
+from gorun_mem.machine.ops import Access
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
 
@@ -39,6 +45,16 @@ LAYER: Final = ("free list", "bloc")
 _UNORDERED: Final = frozenset(
     {"yield", "compute", "sleep", "choice", "procyield", "osyield", "none.unlock"}
 )
+_ALLOCATOR: Final = {
+    "load.next": (False, ("next",)),
+    "load.size": (False, ("size",)),
+    "store.next": (True, ("next",)),
+    "store.size": (True, ("size",)),
+    "clear": (True, ("next", "size", "rest")),
+    "memory.grow": (True, ("size",)),
+    "brk": (True, ("size",)),
+}
+"""Plain accesses of an allocator that is taken apart: whether they write, and which parts."""
 _ACQUIRES: Final = frozenset({"acquire", "wait"})
 _RELEASES: Final = frozenset({"release", "set", "semawakeup", "futexwakeup"})
 
@@ -84,7 +100,7 @@ class Races:
         self._shadows: dict[str | int, _Shadow] = {}
         self._joins: dict[int, object] = {}
         self._findings: dict[tuple[str, str], Finding] = {}
-        self._word = 0
+        self._whole_calls = world.config.granularity == "sync"
 
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Order the access, or look whether it races."""
@@ -94,11 +110,19 @@ class Races:
         if kind == "load" or kind == "store":
             writes = kind == "store"
             if obj.startswith(MEMORY):
-                self._access_memory(m, int(obj[len(MEMORY) :], 16), writes)
+                if self._whole_calls:
+                    self._access_memory(m, int(obj[len(MEMORY) :], 16), writes)
+                elif not isinstance(op, Access):
+                    self._access(m, f"{obj}.rest", obj, writes, None, 0)
             else:
                 self._access(m, obj, obj, writes, None, 0)
+        elif kind in _ALLOCATOR:
+            writes, parts = _ALLOCATOR[kind]
+            for part in parts:
+                self._access(m, f"{obj}.{part}", obj, writes, None, 0)
         elif kind == "none.lock":
-            self._enter_layer(m, op)
+            if self._whole_calls:
+                self._enter_layer(m, op)
         elif kind == "join":
             for other, join in self._joins.items():
                 if join is op:
@@ -188,10 +212,12 @@ class Races:
         shadow.reads = {last.m: last, now.m: now}
 
     def _report(self, obj: str, key: str | int, first: _Past, second: _Past) -> None:
+        if obj.startswith(MEMORY):
+            obj = "free list"
         site = " and ".join(sorted((in_words(first.place), in_words(second.place))))
         if (obj, site) in self._findings or len(self._findings) >= FINDINGS_MAX:
             return
-        where = f"word {key:#x}" if isinstance(key, int) else obj
+        where = f"word {key:#x}" if isinstance(key, int) else key
         text = f"data race on {where}: {_say(second)}, and nothing orders it after {_say(first)}"
         ms = (first.m, second.m)
         self._findings[obj, site] = Finding("race", obj, site, text, ms, second.step)

@@ -23,7 +23,8 @@ Happens-before is by vector clocks: an M's own steps, dependent steps, waking an
 
 A load or store of user memory depends on every change of memlock, for what is done under it frees
 that memory, clears it and hands it out; so all such accesses count as one object with memlock. That
-is more than need be: two stores to different words are tried in both orders.
+is more than need be: two stores to different words are tried in both orders. Where every access of
+the allocator is a step (granularity "access") each page is an object of its own.
 
 Assumed: what a program does between two operations touches nothing that others touch, unless the
 operation before it says so, as taking a lock does. An M that yields twice running while others
@@ -138,6 +139,7 @@ class Exhaustive(Searching):
         self._known: set[int] = set()
         self._tasks: Sequence[Task] = ()
         self._engine: Any = None
+        self._whole_calls = True
         self._yields: dict[int, int] = {}
         self._begun = False
         self.start = -1
@@ -205,6 +207,8 @@ class Exhaustive(Searching):
         if not self._tasks:
             self._engine = runnable[0].sched
             self._tasks = self._engine.tasks
+            config = getattr(getattr(runnable[0], "world", None), "config", None)
+            self._whole_calls = getattr(config, "granularity", "sync") == "sync"
         if at < len(self._nodes):
             node = self._nodes[at]
             self._compare(node, runnable, at)
@@ -241,7 +245,7 @@ class Exhaustive(Searching):
 
     def _compare(self, node: _Node | _Draw, runnable: Sequence[Task], at: int) -> None:
         """The program must offer what it offered when it came by here before."""
-        now = {task.id: _pending(task) for task in runnable}
+        now = {task.id: self._pending(task) for task in runnable}
         if isinstance(node, _Draw) or now != node.enabled:
             before = {} if isinstance(node, _Draw) else node.enabled
             raise NonDeterminism(
@@ -250,7 +254,7 @@ class Exhaustive(Searching):
 
     def _new_node(self, runnable: Sequence[Task], current: Task | None) -> _Node:
         self._check_races()
-        enabled = {task.id: _pending(task) for task in runnable}
+        enabled = {task.id: self._pending(task) for task in runnable}
         node = _Node(enabled, self._inherited_sleep(), len(self._events))
         node.resting = self._resting(runnable)
         able = [m for m in sorted(enabled) if m not in node.sleep and m not in node.resting]
@@ -302,7 +306,7 @@ class Exhaustive(Searching):
             return
         m = task.id
         own = self._by_m.setdefault(m, [])
-        obj = _object(kind, obj)
+        obj = self._object(kind, obj)
         event = _Event(m, len(own) + 1, obj, reads, self._at_node())
         event.before = self._clocks[m]
         clock = dict(event.before)
@@ -314,6 +318,18 @@ class Exhaustive(Searching):
         event.clock = self._clocks[m] = clock
         own.append(number)
         self._events.append(event)
+
+    def _pending(self, task: Task) -> Pending:
+        op = task.op
+        assert op is not None
+        kind = op.kind
+        return (kind, self._object(kind, op.obj), op.reads_only)
+
+    def _object(self, kind: str, obj: str) -> str:
+        """What a step counts as touching, "" for nothing."""
+        if kind in LOCAL:
+            return ""
+        return MEMLOCK if self._whole_calls and obj.startswith(MEMORY) else obj
 
     def _at_node(self) -> int:
         """The number of the node that the step under way was chosen at."""
@@ -361,9 +377,9 @@ class Exhaustive(Searching):
                 self._clocks[m] = dict(last.clock)
                 last.woken.append((m, None))
             elif m != last.m:
-                self._race_with(last, m, _pending(task))
+                self._race_with(last, m, self._pending(task))
                 continue
-            self._find_race(m, _pending(task))
+            self._find_race(m, self._pending(task))
 
     def _follow_wakes(self, last: _Event) -> None:
         """Whoever was woken by the last step, or by what its M did after it, comes after it."""
@@ -411,20 +427,6 @@ class Exhaustive(Searching):
                 return
             if not event.reads and clock.get(event.m, 0) >= event.seq:
                 return
-
-
-def _pending(task: Task) -> Pending:
-    op = task.op
-    assert op is not None
-    kind = op.kind
-    return (kind, _object(kind, op.obj), op.reads_only)
-
-
-def _object(kind: str, obj: str) -> str:
-    """What a step counts as touching, "" for nothing."""
-    if kind in LOCAL:
-        return ""
-    return MEMLOCK if obj.startswith(MEMORY) else obj
 
 
 def _dependent(a: Pending, b: Pending) -> bool:
