@@ -34,7 +34,7 @@ from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.reader import Source
 from gorun_mem.report.sections import SECTIONS, Section, sections
-from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN
+from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text
 from gorun_mem.report.units import count, ns, size
 
 MARKS_MAX: Final = 400
@@ -124,6 +124,7 @@ def page(view: View, pages: int | None = None, again: str = "") -> str:
         data=_json(_data(view)),
         head=_head(view),
         results=_results(view),
+        free_label=_free_label(view),
         again=again,
         stuck=_stuck(view),
         remarks=view.found.condition.remarks(),
@@ -162,11 +163,18 @@ def _head(view: View) -> list[tuple[str, str]]:
     use = found.memory
     head += [
         ("memory", f"{count(use.end.pages, 'page')}, at most {size(use.peak_live)} live"),
-        ("waits for locks", ns(sum(k.wait_ns.total for k in found.contention.locks.values()))),
+        ("waits for locks", _waits(found)),
         ("events", f"{found.condition.events:,}"),
         ("log", found.condition.name),
     ]
     return head
+
+
+def _waits(found: LogAnalysis) -> str:
+    locks = found.contention.locks.values()
+    waited = ns(sum(lock.wait_ns.total for lock in locks))
+    unfinished = sum(lock.unfinished_wait_ns for lock in locks)
+    return f"{waited}, and {ns(unfinished)} without end" if unfinished else waited
 
 
 def _stuck(view: View) -> list[str]:
@@ -174,16 +182,25 @@ def _stuck(view: View) -> list[str]:
     end = view.found.end
     if end is None or end.outcome == "ok":
         return []
+    stuck = end.stuck if end.stuck is not UNSET else ()
     kind = end.error_type if end.error_type is not UNSET else end.outcome
     text = f"{kind}: {end.error}" if end.error is not UNSET and end.error else kind
-    stuck = end.stuck if end.stuck is not UNSET else ()
+    if stuck and end.outcome == "deadlock":
+        text = kind  # the text repeats who is stuck
     more = [f"and {count(len(stuck) - STUCK_SHOWN, 'M')} more"] if len(stuck) > STUCK_SHOWN else []
     return [text, *stuck[:STUCK_SHOWN], *more]
 
 
 def _results(view: View) -> list[tuple[str, str]]:
     found = view.found.summary.results
-    return [(name, str(value)) for name, value in found.items()]
+    return [(name, value_text(value)) for name, value in found.items()]
+
+
+def _free_label(view: View) -> str:
+    """What lies below the break and is not handed out: up to go1.20 no free gives it back."""
+    use = view.found.memory
+    lost = use.noop_bytes > 0 or use.end.lost > 0
+    return "free or lost, below the break" if lost else "free, below the break"
 
 
 def _sections(view: View, pages: int | None) -> list[Section]:

@@ -149,7 +149,7 @@ def _results(summary: Summary) -> Iterator[str]:
     if not summary.results:
         return
     yield click.style("results", bold=True)
-    values = {name: _value(value) for name, value in summary.results.items()}
+    values = {name: value_text(value) for name, value in summary.results.items()}
     blocks = [[name, *text.split("\n")] for name, text in values.items() if "\n" in text]
     rows = [row for row in values.items() if "\n" not in row[1]]
     for i, block in enumerate(blocks):
@@ -160,7 +160,8 @@ def _results(summary: Summary) -> Iterator[str]:
         yield from _table(rows, "<>")
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
+    """A result of a scenario, for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -131,7 +131,7 @@ function columnAt(t) {
 function cellColour(column, row) {
   const [, bloc, , top, , , cells] = column;
   const low = row * map.unit;
-  if (low >= Math.max(top, bloc)) return null;
+  if (low >= top) return null;
   const code = level(cells, row);
   const most = map.levels - 1;
   let arena = Math.floor(code / map.levels) / most;
@@ -205,22 +205,36 @@ function drawMarks(g, width, height) {
       const y = yOf(Math.min(address, shownBytes), height);
       g.beginPath();
       g.moveTo(x, y - 5); g.lineTo(x + 5, y); g.lineTo(x, y + 5); g.lineTo(x - 5, y);
+      g.closePath();
+      rim(g);
       g.fill();
     }
   }
 }
 function mark(g, x, y, colour, ok) {
-  g.fillStyle = g.strokeStyle = colour;
+  // A rim in the paper's colour, so that a mark is seen on any ground.
+  g.fillStyle = colour;
+  g.lineJoin = "round";
   g.beginPath();
   if (ok) {
     g.moveTo(x, y - 4); g.lineTo(x + 4, y + 4); g.lineTo(x - 4, y + 4);
+    g.closePath();
+    rim(g);
     g.fill();
   } else {
-    g.lineWidth = 2;
-    g.moveTo(x - 4, y + 2); g.lineTo(x + 4, y + 10); g.moveTo(x + 4, y + 2); g.lineTo(x - 4, y + 10);
+    g.moveTo(x - 5, y + 3); g.lineTo(x + 5, y + 13); g.moveTo(x + 5, y + 3); g.lineTo(x - 5, y + 13);
+    rim(g, 6);
+    g.strokeStyle = colour;
+    g.lineWidth = 3;
     g.stroke();
     g.lineWidth = 1;
   }
+}
+function rim(g, wide = 2) {
+  g.strokeStyle = colours.paper;
+  g.lineWidth = wide;
+  g.stroke();
+  g.lineWidth = 1;
 }
 function addressAxis(g, height) {
   g.fillStyle = colours.faint;
@@ -285,9 +299,12 @@ function drawLane(g, one, top, width) {
   const most = lanes.levels - 1;
   const room = LANE - 4;
   for (let c = first; c <= last; c += 1) {
-    const hold = Math.min(1, level(one.hold, c) / most);
-    const wait = Math.min(1 - hold, level(one.wait, c) / most);
+    let hold = level(one.hold, c) / most;
+    let wait = level(one.wait, c) / most;
     if (!hold && !wait) continue;
+    const scale = Math.max(1, hold + wait); // an M may wait for one lock while it holds another
+    hold /= scale;
+    wait /= scale;
     const t = c * lanes.width;
     const x = Math.round(xOf(t, width));
     const wide = Math.max(1, Math.round(xOf(t + lanes.width, width)) - x);
