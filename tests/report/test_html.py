@@ -222,7 +222,7 @@ def test_nothing_is_left_where_it_cannot_be_written(tmp_path: Path) -> None:
 
 def test_up_to_go_1_20_what_is_freed_is_called_lost() -> None:
     """Where frees do nothing, the legend does not call their memory free."""
-    lost = page(view_of(run_log(heap, Config(release="go1.19"), rounds=30)[1]))
+    lost = page(view_of(run_log(heap, Config(release="go1.19", platform="js/wasm"), rounds=30)[1]))
     free = page(view_of(run_log(heap, rounds=30)[1]))
     assert "free or lost, below the break" in lost
     assert "free or lost" not in free
