@@ -41,7 +41,7 @@ def look(program: Any, *detectors: Detector, config: Config | None = None) -> tu
     return run_once(target, RunToBlock(0), detectors=detectors).findings
 
 
-def search(target: Target, *detectors: Detector, runs: int = 400) -> list[Execution]:
+def search(target: Target, *detectors: Detector, runs: int = 150) -> list[Execution]:
     """Runs by POS."""
     pos, random = Pos(), Random(5)
     done = []
@@ -52,7 +52,7 @@ def search(target: Target, *detectors: Detector, runs: int = 400) -> list[Execut
 
 
 def findings(name: str, detector: Detector, *, twin: bool = False) -> list[Finding]:
-    """What `detector` finds in 400 runs of a kernel, or of its twin."""
+    """What `detector` finds in 150 runs of a kernel, or of its twin."""
     kernel = KERNELS[name]
     runs = search(kernel.twin() if twin else kernel.target(), detector)
     return [finding for done in runs for finding in done.findings]
@@ -68,7 +68,7 @@ PLANTED = [
     ("leaked-lock", LeakedLocks, "lock.leaked"),
     ("double-allocation", MemorySafety, "memory.double_alloc"),
     ("double-free", MemorySafety, "memory.double_free"),
-    ("overlapping-free", MemorySafety, "memory.double_free"),
+    ("overlapping-free", MemorySafety, "memory.overlap"),
     ("missed-note-wakeup", LostWakeups, "wakeup.lost"),
     ("sleeping-stored", LostWakeups, "wakeup.lost"),
     ("unlock-skips-wake", LostWakeups, "wakeup.lost"),
@@ -82,8 +82,10 @@ PLANTED = [
 
 @pytest.mark.parametrize(("name", "make", "kind"), PLANTED)
 def test_planted(name: str, make: Any, kind: str) -> None:
-    """The detector finds the kernel's bug, and nothing in 400 runs of its twin."""
-    assert {finding.kind for finding in findings(name, make())} == {kind}
+    """The detector finds the kernel's bug, and nothing in 150 runs of its twin."""
+    kinds = {finding.kind for finding in findings(name, make())}
+    # A tail that is freed after all of its block is a double free; the other way round, an overlap.
+    assert kinds == ({kind, "memory.double_free"} if kind == "memory.overlap" else {kind})
     assert findings(name, make(), twin=True) == []
 
 

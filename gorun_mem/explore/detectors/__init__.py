@@ -8,7 +8,8 @@
     LeakedLocks    lock.leaked      a lock that is held when its M, or the run, has ended
     LeakedMemory   memory.leaked    memory that is handed out at the end (not by default)
     MemCheck       memory.check     the free list is corrupt, by memCheck and the ledger
-    MemorySafety   memory.double_alloc, memory.use_after_free, memory.double_free, memory.stray
+    MemorySafety   memory.double_alloc, memory.use_after_free, memory.double_free, memory.overlap (a
+                   part was freed before), memory.stray
     LostWakeups    wakeup.lost      an M sleeps although it was woken, or may go on
     Livelock       no_progress      who went round when the run reached its bound
     Deadlocks      deadlock         who waits for whom in a circle, where and since when

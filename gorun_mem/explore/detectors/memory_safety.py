@@ -7,6 +7,7 @@ is asked before it takes note.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 HANDED_OUT_TWICE: Final = "gorun_mem: memory is handed out twice"
 """What `runtime.access` throws; not imported, for it needs greenlet."""
+
+_RANGE: Final = re.compile(r"\[0x[0-9a-f]+, 0x[0-9a-f]+\)")
+"""In a refused free: what was to be freed, and the part that was freed before."""
 
 
 class _WatchedLedger(Ledger):
@@ -101,8 +105,9 @@ def _kind_of(message: str) -> str:
         return "memory.use_after_free"
     if "stray access" in message:
         return "memory.stray"
-    if message.startswith("free of ["):
-        if "freed by" in message:
-            return "memory.double_free"
+    if not message.startswith("free of ["):
+        return ""
+    if "freed by" not in message:
         return "memory.stray"
-    return ""
+    ranges = _RANGE.findall(message)
+    return "memory.double_free" if len(set(ranges)) == 1 else "memory.overlap"
