@@ -1,12 +1,13 @@
 """One connection: a trio task that reads, an M that answers, and what bounds both.
 
-    socket --> reader --> inbox --> the M's program --> out --> flush after the turn --> socket
+    socket --> poller --> inbox --> the M's program --> out --> flush after the turn --> socket
                  ^ stops at --pipeline      ^ held back at --queue    '-> writer, where the socket
                                                                           does not take all at once
 
-The reader waits for the socket and puts lines into the inbox; the M takes them one by one, in the
-host's turns. Where the stream is a plain socket the answers of a turn go out in one write at its
-end, without waking a task; only what the socket does not take is left to the writer.
+Lines that come are put into the inbox, by the server's poller or by a task of the connection's own
+(see `poll`); the M takes them one by one, in the host's turns. Where the stream is a plain socket
+the answers of a turn go out in one write at its end, without waking a task; only what the socket
+does not take is left to the writer.
 
 An end of any kind (quit, end of file, a reset, a limit, the server's own end) only keeps new
 requests from the M: the call that it is in is finished first.
@@ -66,7 +67,10 @@ class Connection:
         self._fd = _descriptor(stream)
         self._inbox: deque[bytes | str] = deque()
         self._no_more = False
+        self._half_line = b""
+        self._full = False
         self._room: trio.Event | None = None
+        self._poller = server.poller if self._fd >= 0 else None
         self._out: list[str] = []
         self._dirty = False
         self._pending: list[bytes] = []
@@ -100,7 +104,10 @@ class Connection:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     self._greet()
-                    nursery.start_soon(self._read)
+                    if self._poller is not None:
+                        self._poller.watch(self._fd, self._read_once)
+                    else:
+                        nursery.start_soon(self._read)
                     await self.over.wait()
                     self.flush()
                     if self.watcher is not None:
@@ -109,6 +116,7 @@ class Connection:
                         await self._all_sent()
                     nursery.cancel_scope.cancel()
         finally:
+            self._stop_reading()
             self._fd = -1
             self.lose()
 
@@ -131,21 +139,16 @@ class Connection:
         self.flush()
 
     async def _read(self) -> None:
-        """Put the lines that come into the inbox."""
-        rest = b""
+        """Take what comes, where the server's poller does not read the stream."""
         try:
             while data := await self._receive():
-                self.active_at = trio.current_time()
-                lines = (rest + data if rest else data).split(b"\n")
-                rest = lines.pop()
-                worth_a_look = lines or len(rest) > self._limits.line_bytes
-                if worth_a_look and not self._take_lines(lines, rest):
+                if not self._take(data):
                     return
-                if len(self._inbox) >= self._limits.pipeline:
-                    await self._wait_for_room()
+                if self._is_full():
+                    self._room = trio.Event()
+                    await self._room.wait()
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self.lose()
-        # Half a line at the end of the file is none: its other half may have been lost.
         self.hang_up()
 
     async def _receive(self) -> bytes:
@@ -157,6 +160,60 @@ class Connection:
                 return os.read(self._fd, READ_BYTES)
             except BlockingIOError:
                 continue
+
+    def _read_once(self) -> None:
+        """The poller says that there is something to read."""
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._stop_reading()
+            self.lose()
+            return
+        if not data:
+            self._stop_reading()
+            self.hang_up()
+        elif not self._take(data) or self._is_full():
+            self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        if self._poller is not None and self._fd >= 0:
+            self._poller.unwatch(self._fd)
+
+    def _take(self, data: bytes) -> bool:
+        """Put the lines that have come into the inbox; whether to read on.
+
+        Half a line at the end of the file is none: its other half may have been lost.
+        """
+        self.active_at = trio.current_time()
+        lines = (self._half_line + data if self._half_line else data).split(b"\n")
+        self._half_line = rest = lines.pop()
+        if lines or len(rest) > self._limits.line_bytes:
+            return self._take_lines(lines, rest)
+        return True
+
+    def _is_full(self) -> bool:
+        """Whether so many requests wait that no more are to be read until they are fewer."""
+        if len(self._inbox) < self._limits.pipeline:
+            return False
+        self._full = True
+        self.held_back += 1
+        if self.held_back == 1:
+            self._server.say(
+                f"{self.name}: {len(self._inbox):,} requests wait, so it is not read further "
+                f"until they are answered (--pipeline-max {self._limits.pipeline:,})"
+            )
+        return True
+
+    def _read_on(self) -> None:
+        """There is room for more requests."""
+        self._full = False
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+        elif self._poller is not None and self._fd >= 0 and not self._no_more:
+            self._poller.watch(self._fd, self._read_once)
 
     def _take_lines(self, lines: list[bytes], rest: bytes) -> bool:
         """Hand lines to the M; whether to read on.
@@ -195,17 +252,6 @@ class Connection:
             return
         self._server.failed_auths += 1
         self.close("wrong token" if word == b"auth" else "say auth TOKEN first")
-
-    async def _wait_for_room(self) -> None:
-        """Read no further until the M has answered half of what waits."""
-        self.held_back += 1
-        if self.held_back == 1:
-            self._server.say(
-                f"{self.name}: {len(self._inbox):,} requests wait, so it is not read further "
-                f"until they are answered (--pipeline-max {self._limits.pipeline:,})"
-            )
-        self._room = trio.Event()
-        await self._room.wait()
 
     async def _write(self) -> None:
         """Send what the socket did not take at once, and a watcher's events."""
@@ -294,9 +340,8 @@ class Connection:
         if not self._inbox:
             return None
         line = self._inbox.popleft()
-        if self._room is not None and len(self._inbox) <= self._limits.pipeline // 2:
-            self._room.set()
-            self._room = None
+        if self._full and len(self._inbox) <= self._limits.pipeline // 2:
+            self._read_on()
         return line
 
     def _ended(self) -> bool:

@@ -32,6 +32,7 @@ from gorun_mem.service.answers import Answers
 from gorun_mem.service.connection import Connection, Stream
 from gorun_mem.service.host import RECEIVE, ServiceHost
 from gorun_mem.service.language import Request
+from gorun_mem.service.poll import Poller
 from gorun_mem.service.settings import Settings
 from gorun_mem.service.tally import BoundedTally
 from gorun_mem.service.watch import Hub
@@ -80,6 +81,7 @@ class Server:
         world: the shared World.
         host: drives its Ms.
         hub: hands events to watchers.
+        poller: reads plain sockets, where the system can do that for all at once.
         answers: what requests come to.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
@@ -109,6 +111,7 @@ class Server:
         procs = settings.procs or self.world.config.cpus
         self.host = ServiceHost(self.world, self._after_turn, procs)
         self.hub = Hub(recorder)
+        self.poller = Poller.make()
         self.answers = Answers(self.world)
         self._tallies = [BoundedTally() for _ in self.world.mutexes]
         for mutex, tally in zip(self.world.mutexes.values(), self._tallies, strict=True):
@@ -148,6 +151,8 @@ class Server:
         main = self._execution.start()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_after)
+            if self.poller is not None:
+                nursery.start_soon(self.poller.run)
             nursery.start_soon(self._listen, listeners, nursery)
             task_status.started()
             try:
