@@ -108,19 +108,19 @@ def write(view: View, target: Path, pages: int | None = None, again: str = "") -
 
 def page(view: View, pages: int | None = None, again: str = "") -> str:
     """The page's text; see `write`."""
+    loader = PackageLoader("gorun_mem.report")
     environment = Environment(
-        loader=PackageLoader("gorun_mem.report"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    assets = Path(__file__).parent / "templates"
     start = view.found.start
     return environment.get_template("report.html").render(
         title=start.scenario if start is not None else "a run",
-        style=Markup((assets / "report.css").read_text("utf-8")),
-        script=Markup((assets / "report.js").read_text("utf-8")),
+        style=Markup(loader.get_source(environment, "report.css")[0]),
+        script=Markup(loader.get_source(environment, "report.js")[0]),
         data=_json(_data(view)),
         head=_head(view),
         results=_results(view),

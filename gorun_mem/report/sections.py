@@ -20,11 +20,11 @@ from gorun_mem.analysis.memory import Budget, Growth, Layout
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.report.units import count, ns, share, size
 
-ROWS_MAX: Final = 200
+ROWS_MAX: Final = 100
 """Rows of a table; `Table.left_out` counts the rest."""
 
 TERMINAL_ROWS: Final = 24
-LOCKS_MAX: Final = 12
+LOCKS_MAX: Final = 8
 """Locks that have tables of their own: those that were waited for longest."""
 
 
@@ -239,6 +239,10 @@ def _lock_facts(lock: LockReport) -> list[tuple[str, str]]:
     ]
 
 
+_WAITED: Final = 6
+"""The column of summed waits in the tables by M and by site."""
+
+
 def _by(lock: LockReport, what: str, parts: Iterable[tuple[Cell, Part]]) -> Table:
     rows = []
     for name, part in parts:
@@ -251,6 +255,8 @@ def _by(lock: LockReport, what: str, parts: Iterable[tuple[Cell, Part]]) -> Tabl
                 _int(part.sleeps),
             )
         )  # fmt: skip
+    if len(rows) > ROWS_MAX:  # those are left out that waited least
+        rows.sort(key=lambda row: -float(row[_WAITED].key))
     columns = "acquired|contended|wait p50|p99|max|in all|hold p50|max|in all|spins|sleeps"
     return _table(f"{lock.name} by {what}", f"{what}|{columns}", rows)
 

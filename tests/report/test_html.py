@@ -19,7 +19,7 @@ from gorun_mem.bench.analysis import synthesise
 from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
 from gorun_mem.report.html import LEVELS, View, _cells, _letters, page, read, write
-from gorun_mem.report.sections import SECTIONS
+from gorun_mem.report.sections import LOCKS_MAX, SECTIONS, sections
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\u2028"
 
@@ -185,6 +185,60 @@ def test_the_page_of_a_long_log_is_no_larger(tmp_path: Path) -> None:
         assert len(next(iter(view.drawn.columns())).arenas) == ROWS
     assert max(sizes) < 600_000
     assert abs(sizes[1] - sizes[0]) < 100_000
+
+
+def wide_log() -> bytes:
+    """150 Ms that wait for each of 20 locks from 6 places, beside growths, misses and frees."""
+    lines: list[dict[str, Any]] = []
+    t_ns = 0
+    for m in range(1, 151):
+        for lock in range(20):
+            for site in range(6):
+                t_ns += 977
+                lines.append(
+                    {
+                        "event": "lock.release", "lock": f"a lock of some length {lock}", "m": m,
+                        "site": f"example.com/some/package.function{site}",
+                        "hold_ns": 500 + t_ns % 397,
+                        "wait_ns": 1_000_000 + m * 7919 + lock, "contended": True, "spins": 3,
+                        "sleeps": 1, "blocked_ns": t_ns, "waiters": [], "next_m": 0, "t_ns": t_ns,
+                    }
+                )  # fmt: skip
+        for fn, address in (("sysAllocOS", t_ns % 4096 << 16), ("sysFreeOS", m * 11 % 64 << 22)):
+            lines.append(
+                {
+                    "event": "mem.return", "fn": fn, "v": address, "n": 65536, "align": 0,
+                    "p": address, "size": 65536, "ok": True, "path": "sbrk", "dur_ns": 1,
+                    "search_steps": m, "cleared_bytes": 0, "pages": 4096 + m, "bloc": 4096 << 16,
+                    "bloc_max": 4096 << 16, "free_bytes": m << 16, "free_blocks": m,
+                    "free_largest": 65536, "purpose": f"a purpose of its own {m}", "m": m,
+                    "t_ns": t_ns,
+                }
+            )  # fmt: skip
+        miss = {
+            "event": "arena.hint_miss", "hint_addr": t_ns % 4096 << 16, "down": False,
+            "bloc": 1 << 28, "gap_bytes": 65536, "m": m, "t_ns": t_ns,
+        }  # fmt: skip
+        lines += [miss] * 10
+    body = [{"level": "debug", "seq": i, **line} for i, line in enumerate(lines, 1)]
+    return b"\n".join(json.dumps(line).encode() for line in body)
+
+
+def test_many_ms_and_locks_stay_within_the_bound() -> None:
+    """A run that fills every table to its bound still makes a page below 1.5 MB."""
+    view = view_of(wide_log())
+    assert not view.found.condition.damage
+    text = page(view)
+    assert 800_000 < len(text.encode()) < 1_500_000
+    assert "12 locks more, waited for less, have no tables of their own" in text
+    assert text.count("by M <small>(and 50 more)") == LOCKS_MAX
+    assert "1,500 hint misses drawn" in text
+    title = "a lock of some length 19 by M"
+    (table,) = [
+        one for part in sections(view.found, ["contention"]) for one in part.tables
+        if one.title == title
+    ]  # fmt: skip
+    assert {row[0].text for row in table.rows} == {f"M{m}" for m in range(51, 151)}
 
 
 def test_a_cut_log_is_drawn_as_far_as_it_goes() -> None:
