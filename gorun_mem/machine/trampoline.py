@@ -51,13 +51,13 @@ def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -
         breathe: called now and then.
     """
     coros: dict[int, Coro] = {0: main}
-    task: M | None = world.start()
+    resume = _resumer(world, coros)
     try:
-        while task is not None:
-            _resume(world, task, coros)
-            if world.failure is not None or 0 not in coros:
-                return
-            task = _next(world, breathe)
+        op = resume(world.start())
+        if op is not None:
+            world.engine.submit(world.main, op)
+        while world.failure is None and 0 in coros and _advance(world, resume, breathe):
+            pass
     except LoopWithoutAwait as error:  # it had just come out of the loop
         world.failed(world.main, error)
     finally:
@@ -67,49 +67,60 @@ def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -
             unwind(coro)
 
 
-def _resume(world: World, m: M, coros: dict[int, Coro]) -> None:
-    """Let the coroutine of `m` go on to its next operation."""
-    try:
-        coro = coros.get(m.id)
-        if coro is None:
-            coro = coros[m.id] = world.begin(m)
-            op = coro.send(None)
-        else:
+def _resumer(world: World, coros: dict[int, Coro]) -> Callable[[Any], Op | None]:
+    """What lets the coroutine of an M go on to its next operation, and returns that.
+
+    None: it has ended or failed, or yielded something else, which the World knows.
+    """
+
+    def resume(m: M) -> Op | None:
+        try:
+            coro = coros.get(m.id)
+            if coro is None:
+                coro = coros[m.id] = world.begin(m)
             op = coro.send(m.result)
-    except StopIteration:
-        del coros[m.id]
-        world.ended(m)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        coros.pop(m.id, None)
-        world.failed(m, error)
-    else:
-        if isinstance(op, Op):
-            world.engine.submit(m, op)
+        except StopIteration:
+            del coros[m.id]
+            world.ended(m)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            coros.pop(m.id, None)
+            world.failed(m, error)
         else:
+            if isinstance(op, Op):
+                return op
             world.failed(m, ForeignAwait(_foreign(m, coro)))
+        return None
+
+    return resume
 
 
-def _next(world: World, breathe: Callable[[], None] | None) -> M | None:
-    """The M whose operation is through; None at a failure, which is noted."""
+def _advance(
+    world: World, resume: Callable[[Any], Op | None], breathe: Callable[[], None] | None
+) -> bool:
+    """Run until an M ends, or something fails, which is noted.
+
+    Returns:
+        Whether the run may go on.
+    """
     engine = world.engine
     while True:
         try:
-            task: Any = engine.advance()
+            task = engine.advance(resume)
         except Breath:
             if breathe is not None:
                 breathe()
             continue
         except StepsExceeded as error:
             world.failed(world.main, NoProgress(str(error)))
-            return None
+            return False
         except Exception as error:
             world.step_failed(error)
-            return None
+            return False
         if task is None:
             world.deadlocked()
-        return task  # type: ignore[no-any-return]
+        return task is not None
 
 
 def _foreign(m: M, coro: Coro) -> str:

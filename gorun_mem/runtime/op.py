@@ -106,9 +106,18 @@ class Op:
 
     kind: str
     obj: str
+    run: Any
+    """`step` as a function of the operation and the M, which spares whoever makes millions of steps
+    a call where an operation puts the function for its next access here."""
     reads_only = False
     abandonable = True
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
+
+    def __init_subclass__(cls) -> None:
+        """Set `run` where `step` is given, unless operations of the class set it themselves."""
+        members = vars(cls)
+        if "step" in members and "run" not in members:
+            cls.run = staticmethod(cls.step)
 
     def begin(self, m: MLike) -> bool:
         """Whether the operation is enabled, asked when it becomes the M's pending one.

@@ -13,6 +13,7 @@ all Ms; `timing.TimingEngine` keeps a clock for each M and CPUs for them to run 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -57,6 +58,10 @@ class Follower(Protocol):
 
     def m_unpark(self, m: int, by_m: int = 0, reason: str = "") -> None:
         """M `m` was made runnable by `by_m`."""
+
+
+Resume = Callable[[Task], "Op | None"]
+"""Resumes the coroutine of an M and returns the operation that it yields."""
 
 
 class StepsExceeded(Exception):
@@ -185,11 +190,16 @@ class Engine:
         else:
             self._park(task)
 
-    def advance(self) -> Task | None:
+    def advance(self, resume: Resume | None = None) -> Task | None:
         """Make steps until an operation is through.
 
+        Args:
+            resume: resumes an M at once, which spares the way to the host and back; it returns the
+                M's next operation, or None where it has none.
+
         Returns:
-            The M to resume with its `result`, or None: nobody can go on.
+            The M to resume with its `result`, or None: nobody can go on. With `resume`, the M that
+            has no next operation.
 
         Raises:
             StepsExceeded: `steps_max` steps were made.
@@ -224,7 +234,12 @@ class Engine:
             if result is PARKED:
                 self._park(task)
                 continue
-            return self._through(task, result)
+            self._through(task, result)
+            next_op = resume(task) if resume is not None else None
+            if next_op is None:
+                return task
+            self.submit(task, next_op)
+            limit = min(self._breath_at, self.steps_max)
 
     def breathe_soon(self) -> None:
         """Let the next `advance` raise Breath before it makes a step."""
@@ -270,27 +285,27 @@ class Engine:
 
     # Inside.
 
-    def _through(self, task: Task, result: object) -> Task:
+    def _through(self, task: Task, result: object) -> None:
         task.result = result
         task.op = None
         task.state = State.RUNNING
         self.running = task
-        return task
 
     def _enable(self, task: Task) -> None:
         task.state = State.RUNNABLE
-        task.since_ns = int(self._now_ns)
+        task.since = self._now_ns
         task.slot = len(self.runnable)
         self.runnable.append(task)
 
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
-        task.since_ns = int(self._now_ns)
-        self._note_park(task)
+        task.since = self._now_ns
+        if self.follower is not None:
+            self._note_park(self.follower, task)
 
-    def _note_park(self, task: Task) -> None:
-        if self.follower is not None and task.id:
-            self.follower.m_park(task.id, f"{task.op.kind} {task.op.obj}" if task.op else "")
+    def _note_park(self, follower: Follower, task: Task) -> None:
+        if task.id:
+            follower.m_park(task.id, f"{task.op.kind} {task.op.obj}" if task.op else "")
 
     def _note_unpark(self, task: Task, by_m: int, reason: str = "") -> None:
         if self.follower is not None and task.id:

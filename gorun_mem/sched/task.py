@@ -46,7 +46,7 @@ class Task:
         cpu: the CPU that it runs on or ran on last, likewise.
         has_line: the cache line that its next access needs has come over, likewise.
         keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
-        since_ns: since when it has been parked or runnable.
+        since: since when it has been parked or runnable, in ns as the clock has it.
     """
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Task:
         "priority",
         "result",
         "sched",
-        "since_ns",
+        "since",
         "slice_end_ns",
         "slot",
         "state",
@@ -86,11 +86,16 @@ class Task:
         self.has_line = False
         self.keeps = ""
         self.keeps_until_ns = 0.0
-        self.since_ns = 0
+        self.since = 0.0
         self.slice_end_ns = 0.0
         self.priority = 0.0
         self.steps = 0
         self.timer = 0
+
+    @property
+    def since_ns(self) -> int:
+        """Since when it has been parked or runnable."""
+        return int(self.since)
 
     def __repr__(self) -> str:
         doing = f" {self.op!r}" if self.op is not None else ""

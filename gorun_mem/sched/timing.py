@@ -40,9 +40,9 @@ from heapq import heappop, heappush, heappushpop
 from random import Random
 from typing import Final
 
-from gorun_mem.runtime.op import MORE, PARKED, MLike
+from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.costs import CostTable
-from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Strategy
+from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Resume, Strategy
 from gorun_mem.sched.task import State, Task
 
 READS: Final = frozenset({"atomic.load"})
@@ -54,6 +54,7 @@ WRITES: Final = frozenset(
     }
 )  # fmt: skip
 """Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
+RUNNABLE: Final = State.RUNNABLE
 YIELDS: Final = frozenset({"osyield", "yield"})
 """Kinds of operation after which an M lets others have its CPU."""
 
@@ -122,7 +123,9 @@ class TimingEngine(Engine):
         self._spread_ns = min(table["line.spread"], self._fetch_ns)
         self._share_ns = table["line.share"]
         self._invalidate_ns = table["line.invalidate"]
-        self._other = (table["other"], None)
+        self._wake_ns = table["wake"]
+        self._switch_ns = table["switch"]
+        self._other: tuple[float, bool | None] = (table["other"], None)
         self._prices: dict[str, tuple[float, bool | None]] = {
             kind: (ns, True if kind in WRITES else False if kind in READS else None)
             for kind, ns in table.items()
@@ -148,7 +151,7 @@ class TimingEngine(Engine):
         if m.state is State.PARKED:
             m.timer = 0
             self._note_unpark(m, self.current.id if self.current is not None else 0)
-            m.clock_ns = max(m.clock_ns, self._now_ns + self.costs["wake"])
+            m.clock_ns = max(m.clock_ns, self._now_ns + self._wake_ns)
             self._enable(m)
 
     def charge(self, kind: str, units: int) -> None:
@@ -161,12 +164,12 @@ class TimingEngine(Engine):
         super().come_back(task)
         task.clock_ns = max(task.clock_ns, self._now_ns)
 
-    def advance(self) -> Task | None:
+    def advance(self, resume: Resume | None = None) -> Task | None:
         """Make steps in the order of their times until an operation is through."""
         running = self._running
+        ready = self._ready
         timers = self._timers
         prices = self._prices
-        other = self._other
         lines = self._lines
         limit = min(self._breath_at, self.steps_max)
         steps = self.steps
@@ -187,38 +190,52 @@ class TimingEngine(Engine):
                         self._out_of_breath()
                     if clock >= task.slice_end_ns and self._preempted(task):
                         break
-                    op = task.op
-                    kind = op.kind  # type: ignore[union-attr]
-                    ns, writes = prices.get(kind, other)
-                    if writes is not None:
-                        if task.has_line:
-                            task.has_line = False
+                    op: Op = task.op  # type: ignore[assignment]
+                    kind = op.kind
+                    try:
+                        ns, writes = prices[kind]
+                    except KeyError:
+                        ns, writes = prices[kind] = self._other
+                    wait_ns = 0.0
+                    if writes is None:
+                        pass
+                    elif task.has_line:
+                        task.has_line = False
+                    else:
+                        line = lines.get(op.obj)
+                        if line is None or line.sole != task.cpu:
+                            wait_ns = self._transfer(task, op.obj, writes)
+                    if wait_ns:
+                        task.clock_ns = clock + wait_ns
+                        task.has_line = True
+                    else:
+                        steps += 1
+                        result = op.run(op, task)
+                        task.clock_ns += ns
+                        if result is MORE:
+                            if ready and kind in YIELDS:
+                                self._give_way(task)
+                                break
+                        elif result is PARKED:
+                            self._park(task)
+                            break
                         else:
-                            obj = op.obj  # type: ignore[union-attr]
-                            line = lines.get(obj)
-                            if line is None or line.sole != task.cpu:
-                                wait_ns = self._transfer(task, obj, writes)
-                                if wait_ns:
-                                    task.clock_ns = clock + wait_ns
-                                    task.has_line = True
-                                    self._push(task)
-                                    break
-                    steps += 1
-                    result = op.step(task)  # type: ignore[union-attr]
-                    task.clock_ns += ns
-                    if result is PARKED:
-                        self._park(task)
-                        break
-                    if result is not MORE:
-                        return self._through(task, result)
-                    if kind in YIELDS and self._ready:
-                        self._give_way(task)
-                        break
+                            self._through(task, result)
+                            if resume is None:
+                                return task
+                            self.steps = steps
+                            next_op = resume(task)
+                            if next_op is None:
+                                return task
+                            limit = min(self._breath_at, self.steps_max)
+                            if not self._goes_on(task, next_op):
+                                break
+                    clock = task.clock_ns
                     if timers:
                         self._push(task)
                         break
-                    if running and running[0][0] <= task.clock_ns:
-                        entry = (task.clock_ns, task.priority, task.id, task)
+                    if running and running[0][0] <= clock:
+                        entry = (clock, task.priority, task.id, task)
                         task = heappushpop(running, entry)[3]
                         if task is not self.current:
                             self.switch_to(task)
@@ -226,6 +243,19 @@ class TimingEngine(Engine):
             self.steps = steps
 
     # Inside.
+
+    def _goes_on(self, task: Task, op: Op) -> bool:
+        """As `submit`, for an M that has its CPU already: whether it may go on with `op`."""
+        self.running = None
+        task.op = op
+        if not op.begin(task):
+            self._park(task)
+            return False
+        task.state = RUNNABLE
+        task.since = task.clock_ns
+        if task is not self.current:  # its coroutine may have let in another
+            self.switch_to(task)
+        return True
 
     def _transfer(self, task: Task, obj: str, writes: bool) -> float:
         """Ask for the line of `obj` on behalf of `task`.
@@ -239,7 +269,8 @@ class TimingEngine(Engine):
         clock, bit, copies = task.clock_ns, 1 << task.cpu, line.copies
         if (not writes and copies & bit) or (clock < task.keeps_until_ns and task.keeps == obj):
             return 0.0
-        wait_ns = max(line.free_ns - clock, 0.0)
+        free_ns = line.free_ns
+        wait_ns = free_ns - clock if free_ns > clock else 0.0
         if not writes and line.sole < 0:
             line.copies = copies | bit
             return wait_ns + self._share_ns if copies else wait_ns
@@ -262,7 +293,7 @@ class TimingEngine(Engine):
 
     def _enable(self, task: Task) -> None:
         task.state = State.RUNNABLE
-        task.since_ns = int(task.clock_ns)
+        task.since = task.clock_ns
         if task.slot == 1 or task.id == 0:
             task.slot = 1
             self._push(task)
@@ -276,9 +307,11 @@ class TimingEngine(Engine):
         """Give `task` the CPU `cpu`, which is free since `free_ns`."""
         task.slot = 1
         task.cpu = cpu
-        task.clock_ns = max(task.clock_ns, free_ns)
-        task.slice_end_ns = task.clock_ns + self._slice_ns
-        self._push(task)
+        clock = task.clock_ns
+        if free_ns > clock:
+            clock = task.clock_ns = free_ns
+        task.slice_end_ns = clock + self._slice_ns
+        heappush(self._running, (clock, task.priority, task.id, task))
 
     def _release_cpu(self, task: Task) -> None:
         task.has_line = False
@@ -288,14 +321,15 @@ class TimingEngine(Engine):
         if task.id == 0:
             return
         if self._ready:
-            self._run_on(self._ready.popleft(), task.clock_ns + self.costs["switch"], task.cpu)
+            self._run_on(self._ready.popleft(), task.clock_ns + self._switch_ns, task.cpu)
         else:
             heappush(self._idle_since, (task.clock_ns, task.cpu))
 
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
-        task.since_ns = int(task.clock_ns)
-        self._note_park(task)
+        task.since = task.clock_ns
+        if self.follower is not None:
+            self._note_park(self.follower, task)
         self._release_cpu(task)
 
     def _preempted(self, task: Task) -> bool:

@@ -38,7 +38,7 @@ class LockOp(MutexOp):
     wait_since_ns: int
     spins: int
     sleeps: int
-    bypassed: int
+    bypassed: int  # less what the mutex had in `_barged` when the wait began
     LOCK_COUNT: ClassVar = "runtime·lock: lock count"
 
     def check(self, m: MLike) -> None:
@@ -122,6 +122,7 @@ class Mutex:
     """
 
     __slots__ = (
+        "_barged",
         "_convoy_acquisitions",
         "_convoy_longest",
         "_convoy_since_ns",
@@ -186,6 +187,7 @@ class Mutex:
         self._releaser: UnlockOp | None = None  # that release, until then
         self._tally = Tally()
         self._fresh_holds = self._tally.fresh_holds
+        self._barged = 0  # how often one got the lock that never waited: past all who did
         self._queue_depth_max = 0
         self._handoffs = 0
         self._convoys = 0
@@ -228,7 +230,7 @@ class Mutex:
     def waiters(self) -> tuple[Waiter, ...]:
         """Who waits and since when, in the order they came."""
         return tuple(
-            Waiter(m, op.site, op.wait_since_ns, op.pc, op.spins, op.sleeps, op.bypassed)
+            Waiter(m, op.site, op.wait_since_ns, op.pc, op.spins, op.sleeps, self._bypassed(op))
             for m, op in self._waiting.items()
         )
 
@@ -248,7 +250,7 @@ class Mutex:
             hold_ns=holds,
             spins=spins,
             sleeps=sleeps,
-            bypasses_max=max([bypasses, *(op.bypassed for op in self._waiting.values())]),
+            bypasses_max=max([bypasses, *map(self._bypassed, self._waiting.values())]),
             queue_depth_max=self._queue_depth_max,
             convoys=self._convoys,
             convoy_longest=self._convoy_longest,
@@ -289,7 +291,8 @@ class Mutex:
         now = m.sched.now_ns
         op.m_id = m.id
         op.wait_since_ns = now
-        op.spins = op.sleeps = op.bypassed = 0
+        op.spins = op.sleeps = 0
+        op.bypassed = -self._barged
         waiting = self._waiting
         if self.sink is not None:
             owner = self.owner
@@ -326,14 +329,14 @@ class Mutex:
         wait_ns = spins = sleeps = bypassed = 0
         if contended:
             wait_ns = self.since_ns - op.wait_since_ns
-            spins, sleeps, bypassed = op.spins, op.sleeps, op.bypassed
+            spins, sleeps, bypassed = op.spins, op.sleeps, self._bypassed(op)
             self._pass_by(op)
             del waiting[m.id]
             self._hold = op
             self._tally.fresh_waits.append((m.id, op.site, wait_ns, spins, sleeps, bypassed))
             self._handoffs += self._woken == m.id
         else:
-            self._pass_by(None)
+            self._barged += 1
         self._woken = 0
         self._releaser = None
         if waiting or contended:
@@ -353,8 +356,12 @@ class Mutex:
                 self.prev_owner_m,
             )
 
-    def _pass_by(self, winner: LockOp | None) -> None:
-        """Count a bypass for all who came before `winner`; all who wait, if it never waited."""
+    def _bypassed(self, op: LockOp) -> int:
+        """How many Ms that came later than `op`, which waits, got the lock first."""
+        return op.bypassed + self._barged
+
+    def _pass_by(self, winner: LockOp) -> None:
+        """Count a bypass for all who came before `winner`."""
         for op in self._waiting.values():
             if op is winner:
                 return

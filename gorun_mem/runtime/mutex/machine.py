@@ -36,6 +36,27 @@ READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
 Step = TypeVar("Step", bound=Callable[..., object])
 
 
+class _Names(dict[int, str]):
+    """The name of an access to what is one M's own, by the M's number; made at first use."""
+
+    MOST: Final = 4096
+    """How many to keep: where Ms come and go without end, their numbers have none either."""
+
+    def __init__(self, on: str) -> None:
+        super().__init__()
+        self.on = on
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= self.MOST:
+            self.clear()
+        name = self[number] = f"m{number}.{self.on}"
+        return name
+
+
+_SPINS: Final = _Names(CPU)
+_SLEEPS: Final = _Names(SEMA)
+
+
 def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], Step]:
     """Mark a method of a `MutexOp` as a state that makes one access.
 
@@ -59,7 +80,7 @@ class MutexOp(Op):
         mutex: the lock, or note, that it works on.
     """
 
-    __slots__ = ("_run", "mutex", "reads_only", "site")
+    __slots__ = ("mutex", "reads_only", "run", "site")
 
     FIRST: ClassVar[str]
     """The state it starts in."""
@@ -88,32 +109,35 @@ class MutexOp(Op):
 
     def reset(self) -> None:
         """Go to the first state."""
-        self._run, self.kind, on, self.reads_only = self.STATES[self.FIRST]
+        self.run, self.kind, on, self.reads_only = self.STATES[self.FIRST]
         self.obj = self.mutex.key_obj if on is KEY else on
 
     def step(self, m: MLike) -> object:
         """Make the access of the state the machine is in."""
-        return self._run(self, m)
+        return self.run(self, m)
 
     @property
     def pc(self) -> str:
         """The name of the state whose access comes next."""
-        return self._run.__name__
+        name: str = self.run.__name__
+        return name
 
     def goto(self, m: MLike, pc: str) -> Any:
         """Let the next step be state `pc`; returns MORE, for the caller to return."""
-        self._run, self.kind, on, self.reads_only = self.STATES[pc]
+        self.run, self.kind, on, self.reads_only = self.STATES[pc]
         if on is KEY:
             self.obj = self.mutex.key_obj
         elif on is WAKEE:
-            self.obj = f"m{m_number(self.wakem)}.waitsema"  # type: ignore[attr-defined]
+            self.obj = _SLEEPS[m_number(self.wakem)]  # type: ignore[attr-defined]
+        elif on is CPU:
+            self.obj = _SPINS[m.id]
         else:
-            self.obj = on if on is PROFILE_RATE else f"m{m.id}.{on}"
+            self.obj = _SLEEPS[m.id] if on is SEMA else PROFILE_RATE
         return MORE
 
     def snapshot(self) -> tuple[object, ...]:
         """The state's name and the registers; hashable."""
-        pc = self._run.__name__
+        pc = self.run.__name__
         if pc == self.FIRST:
             return (pc,)
         return (pc, *[getattr(self, name) for name in self.REGISTERS])
