@@ -1,7 +1,9 @@
 """`bench kernels`: how soon each strategy finds each kernel, and whether any twin raises an alarm.
 
-A search is as a user runs it, `explore(...)` with its first runs, which are 8 random walks whatever
-the strategy, and counts schedules until the first failure. No detector helps but the one that a
+`auto` and the trees are searches as a user runs them, `explore(...)` with its first runs, which are
+8 random walks whatever the strategy, and count schedules until the first failure. A strategy that
+draws is measured by itself: it is told what such walks show of the program, and they do not count,
+for they alone find most kernels. No detector helps but the one that a
 kernel's failure takes: with the race detector on, half the kernels are found at once, which tells
 nothing of a strategy. The twins are looked at with every default detector, on drawn schedules of
 the whole portfolio.
@@ -22,12 +24,17 @@ from typing import Any, Final
 from gorun_mem.bench import Row
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import STEPS_MAX, run_once
-from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.kernels import KERNELS, Kernel
-from gorun_mem.explore.search import explore
-from gorun_mem.explore.worker import Worker
+from gorun_mem.explore.search import FIRST_RUNS, TREES, explore
+from gorun_mem.explore.space import profile_of
+from gorun_mem.explore.worker import DRAWN, Worker
 from gorun_mem.sched.strategies.pct import Pct
+from gorun_mem.sched.strategies.random_walk import SearchingWalk
 from gorun_mem.sched.strategies.searching import Profile
+
+End = tuple[int, Signature]
+"""The number of the first failing schedule, from 1, and its failure."""
 
 STRATEGIES: Final = ("auto", "random", "pos", "pct", "urw", "surw", "dfs", "exhaustive")
 QUICK: Final = ("auto", "random")
@@ -95,29 +102,44 @@ def score(name: str, strategy: str, seeds: int, budget: int) -> Score:
         seeds: how many, from 0.
         budget: schedules for each.
     """
+    search = _drawn if strategy in DRAWN else _explored
     kernel = KERNELS[name]
-    target, eyes = kernel.target(), _eyes(kernel)
-    runs: list[int | None] = []
-    wrong = []
-    for seed in range(seeds):
-        done = explore(
-            target,
-            strategy=strategy,
-            budget=budget,
-            seed=seed,
-            detectors=eyes,
-            shrink=False,
-            canary=False,
-        )
-        if done.failure is None:
-            runs.append(None)
-        else:
-            runs.append(done.statistics.schedules)
-            if done.failure.signature.kind != kernel.kind:
-                wrong.append(str(done.failure.signature))
-        if strategy in ("dfs", "exhaustive"):
-            break  # the same whatever the seed but for the first runs
-    return Score(name, strategy, tuple(runs), budget, tuple(wrong))
+    # A tree is the same whatever the seed, but for the first runs.
+    count = 1 if strategy in TREES else seeds
+    ends = [search(kernel, strategy, seed, budget) for seed in range(count)]
+    wrong = {str(end[1]) for end in ends if end is not None and end[1].kind != kernel.kind}
+    runs = tuple(None if end is None else end[0] for end in ends)
+    return Score(name, strategy, runs, budget, tuple(sorted(wrong)))
+
+
+def _explored(kernel: Kernel, strategy: str, seed: int, budget: int) -> End | None:
+    """Schedules to the first failure, and what it is, of a search."""
+    done = explore(
+        kernel.target(),
+        strategy=strategy,
+        budget=budget,
+        seed=seed,
+        detectors=_eyes(kernel),
+        shrink=False,
+        canary=False,
+    )
+    if done.failure is None:
+        return None
+    return done.statistics.schedules, done.failure.signature
+
+
+def _drawn(kernel: Kernel, strategy: str, seed: int, budget: int) -> End | None:
+    """The same of a strategy alone."""
+    worker = Worker(kernel.target(), _eyes(kernel), seed=seed, steps_max=STEPS_MAX)
+    random = Random(f"{seed}/first")
+    walk = SearchingWalk()
+    first = []
+    for _ in range(FIRST_RUNS):
+        walk.begin(random, worker.profile)
+        first.append(worker.run(walk, transcribe=True).named_steps)
+    worker.profile = profile_of(first)
+    found = worker.draw(strategy, 0, budget).found
+    return (found[0].run + 1, found[0].signature) if found else None
 
 
 def alarms(name: str, runs: int) -> tuple[int, list[str]]:
