@@ -303,6 +303,12 @@ def _loop(
             if timers:
                 engine._fire_timers()
             n = len(runnable)
+            if steps >= limit and n:
+                limit = _at_limit(engine, breathe)
+                if not limit:
+                    world.failed(world.main, NoProgress(f"no end after {steps:,} steps"))
+                    return
+                next_task = engine.strategy.next_task
             if n > 1:
                 task = next_task(runnable, engine.current)
                 tape.append(task.id)
@@ -311,12 +317,6 @@ def _loop(
             else:
                 world.deadlocked()
                 return
-            if steps >= limit:
-                limit = _at_limit(engine, breathe)
-                if not limit:
-                    world.failed(world.main, NoProgress(f"no end after {steps:,} steps"))
-                    return
-                next_task = engine.strategy.next_task
             steps += 1
             engine.current = task
             op = task.op

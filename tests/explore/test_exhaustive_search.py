@@ -1,0 +1,270 @@
+"""The exhaustive search runs every schedule that is different, once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from math import comb, factorial
+from typing import Any
+
+import pytest
+
+from gorun_mem.explore import explore
+from gorun_mem.explore.program import Lock
+from gorun_mem.explore.target import Target
+from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.machine.config import Config
+from gorun_mem.machine.m import M
+from gorun_mem.machine.world import World
+from gorun_mem.sched.strategies.exhaustive import LOCAL
+
+Main = Callable[[World], Coroutine[Any, Any, None]]
+
+
+def sections(*counts: int) -> Main:
+    """Ms that enter a critical section of one lock so many times each."""
+
+    async def main(world: World) -> None:
+        lock = Lock("L")
+
+        async def enter(m: M, times: int) -> None:
+            for _ in range(times):
+                await lock.acquire()
+                await lock.release()
+
+        async with world.open_ms() as ms:
+            for count in counts:
+                ms.start_soon(enter, count)
+
+    return main
+
+
+def of_mutex(ms_count: int, rounds: int) -> Main:
+    """Ms that enter a critical section of a runtime mutex."""
+
+    async def main(world: World) -> None:
+        mutex = world.mutex("p")
+        order = world.__dict__["order"] = []
+
+        async def enter(m: M) -> None:
+            for _ in range(rounds):
+                await m.lock(mutex, "enter")
+                order.append(m.id)
+                await m.unlock(mutex)
+
+        async with world.open_ms() as ms:
+            for _ in range(ms_count):
+                ms.start_soon(enter)
+
+    return main
+
+
+async def uneven(world: World) -> None:
+    """One M enters twice, the other once."""
+    mutex = world.mutex("p")
+    order = world.__dict__["order"] = []
+
+    async def enter(m: M, rounds: int) -> None:
+        for _ in range(rounds):
+            await m.lock(mutex, "enter")
+            order.append(m.id)
+            await m.unlock(mutex)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(enter, 2)
+        ms.start_soon(enter, 1)
+
+
+class Trace:
+    """A detector that notes what orders a run: steps by M, and dependent steps by object."""
+
+    name = "trace"
+    kept: Counter[Any]
+    ends: set[Any]
+
+    def __init__(self) -> None:
+        self._by_m: dict[int, list[str]] = {}
+        self._by_obj: dict[str, list[Any]] = {}
+
+    def begin(self, world: World) -> None:
+        self._by_m, self._by_obj = {}, {}
+        engine: Any = world.engine
+        draw = engine.choice
+
+        def choice(m: Any, n: int, label: str) -> int:
+            value: int = draw(m, n, label)
+            self._by_m.setdefault(m.id, []).append(f"{label} {value}")
+            return value
+
+        engine.choice = choice
+
+    def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
+        self._by_m.setdefault(task.id, []).append(f"{kind} {obj}")
+        if kind in LOCAL:
+            return
+        groups = self._by_obj.setdefault(obj, [])
+        if reads and groups and isinstance(groups[-1], Counter):
+            groups[-1][task.id] += 1
+        else:
+            groups.append(Counter([task.id]) if reads else task.id)
+
+    def end(self, world: World) -> tuple[()]:
+        key = (
+            tuple(sorted((m, tuple(names)) for m, names in self._by_m.items())),
+            tuple(sorted((obj, repr(_sorted(groups))) for obj, groups in self._by_obj.items())),
+        )
+        self.kept[key] += 1
+        self.ends.add((tuple(world.__dict__.get("order", ())), type(world.failure).__name__))
+        return ()
+
+
+def _sorted(groups: list[Any]) -> list[Any]:
+    return [sorted(g.items()) if isinstance(g, Counter) else g for g in groups]
+
+
+def climb(main: Main, strategy: str, **config: Any) -> tuple[Batch, Counter[Any], set[Any]]:
+    """Every run of a tree: what was counted, the traces, how the runs ended."""
+    kept: Counter[Any] = Counter()
+    ends: set[Any] = set()
+
+    def make() -> Trace:
+        trace = Trace()
+        trace.kept, trace.ends = kept, ends
+        return trace
+
+    worker = Worker(
+        Target.of(main, Config(**{"ms": 2, "mutex": "queue", **config})),
+        [make],
+        steps_max=2_000,
+        failures_max=1 << 30,
+    )
+    return worker.tree(strategy), kept, ends
+
+
+@pytest.mark.parametrize("s", [1, 2, 3, 4, 5])
+def test_two_ms_with_s_critical_sections_have_c_2s_s_schedules(s: int) -> None:
+    """2, 6, 20, 70, 252: as many as there are orders of the sections, and none twice."""
+    found = explore(sections(s, s), strategy="exhaustive", budget=1000)
+    assert found.outcome == "exhausted"
+    assert found.statistics.schedules == comb(2 * s, s)
+    assert found.reason.startswith(f"{comb(2 * s, s)} schedules: every one that is different")
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2), (3, 2, 1)])
+def test_three_ms_have_a_multinomial_of_schedules(counts: tuple[int, int, int]) -> None:
+    """(a+b+c)! / a! b! c! orders of the sections of three Ms."""
+    a, b, c = counts
+    orders = factorial(a + b + c) // (factorial(a) * factorial(b) * factorial(c))
+    batch, kept, _ = climb(sections(*counts), "exhaustive", ms=3)
+    assert (batch.complete, batch.schedules) == (True, orders)
+    assert set(kept.values()) == {1}
+
+
+@pytest.mark.parametrize("mutex", ["queue", "sema", "futex", "spinbit"])
+def test_one_run_for_each_class_of_schedules(mutex: str) -> None:
+    """The classes are counted apart, from all schedules: each is run, none twice, in few runs.
+
+    Two schedules are of one class iff each M makes the same steps and on each object steps that
+    depend on one another come in the same order.
+    """
+    plain, classes, ends = climb(of_mutex(2, 1), "dfs", mutex=mutex)
+    reduced, kept, same_ends = climb(of_mutex(2, 1), "exhaustive", mutex=mutex)
+    assert plain.complete
+    assert reduced.complete
+    assert set(kept) == set(classes)
+    assert ends == same_ends
+    assert len(ends) == 2
+    assert reduced.schedules * 3 < plain.schedules
+    assert set(kept.values()) == {1}
+
+
+@pytest.mark.parametrize("mutex", ["queue", "futex"])
+def test_the_same_ends_as_all_schedules(mutex: str) -> None:
+    """Two sections and one: all three orders, as plain depth first finds them."""
+    reduced, _, ends = climb(uneven, "exhaustive", mutex=mutex)
+    plain, _, all_ends = climb(uneven, "dfs", mutex=mutex)
+    assert ends == all_ends
+    assert len(ends) == 3
+    assert reduced.schedules * 2 < plain.schedules
+
+
+@pytest.mark.parametrize("shares", [2, 3])
+def test_shares_of_a_tree_are_the_whole_tree(shares: int) -> None:
+    """Every schedule is in the share of exactly one process."""
+    whole = climb(of_mutex(2, 1), "exhaustive", mutex="sema")[1]
+    parts: Counter[Any] = Counter()
+    for k in range(shares):
+        kept: Counter[Any] = Counter()
+        target = Target.of(of_mutex(2, 1), Config(ms=2, mutex="sema"))
+
+        def make(kept: Counter[Any] = kept) -> Trace:
+            trace = Trace()
+            trace.kept, trace.ends = kept, set()
+            return trace
+
+        worker = Worker(target, [make], steps_max=2_000, failures_max=1 << 30)
+        batch = worker.tree("exhaustive", split=3, share=(k, shares))
+        assert batch.complete
+        parts.update(set(kept))
+    assert set(parts) == set(whole)
+
+
+def test_the_budget_of_a_tree_is_honoured_and_said() -> None:
+    """One schedule less than there are: inconclusive, never a pass."""
+    found = explore(sections(4, 4), strategy="exhaustive", budget=70)
+    assert found.outcome == "inconclusive"
+    assert found.exit_code == 5
+    assert found.reason.startswith("the budget was used up after ")
+
+
+@pytest.mark.parametrize("bound", [0, 1, 2])
+def test_depth_first_by_departures(bound: int) -> None:
+    """A lost update needs one forced switch; none is not enough, and the verdict says so."""
+    from explore_programs import kept_update, lost_update
+
+    found = explore(kept_update, strategy="dfs", bound=bound)
+    assert found.outcome == "exhausted"
+    of = "1 departure" if bound == 1 else f"{bound} departures"
+    if bound < 2:
+        assert found.reason.endswith(f"every one with at most {of} from run-to-block")
+    else:  # there are none with more
+        assert found.reason.endswith("every one that is different")
+    worker = Worker(Target.of(lost_update), steps_max=100)
+    batch = worker.tree("dfs", bound=bound)
+    assert bool(batch.found) == (bound > 0)
+
+
+def test_a_tree_notices_a_program_that_is_not_deterministic() -> None:
+    """What an M offers after the same steps must be what it offered before."""
+    calls = 0
+
+    async def main(world: World) -> None:
+        nonlocal calls
+        calls += 1
+        lock = Lock(f"L{calls % 2}")
+
+        async def enter(m: M) -> None:
+            await lock.acquire()
+            await lock.release()
+
+        async with world.open_ms() as ms:
+            ms.start_soon(enter)
+            ms.start_soon(enter)
+
+    for strategy in ("dfs", "exhaustive"):
+        calls = 0
+        worker = Worker(Target.of(main), steps_max=100, failures_max=1 << 30)
+        batch = worker.tree(strategy)
+        kinds = {found.signature.kind for found in batch.found}
+        assert "nondeterminism" in kinds, strategy
+        assert not batch.complete
+
+
+def test_time_is_honoured() -> None:
+    """A tree far too large ends when its time is up."""
+    start = time.monotonic()
+    found = explore(sections(9, 9, 9), strategy="exhaustive", time_s=0.5)
+    assert time.monotonic() - start < 2.0
+    assert found.outcome == "inconclusive"
+    assert found.reason.startswith("the time was up after ")
