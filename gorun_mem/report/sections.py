@@ -189,14 +189,16 @@ def _contention(found: LogAnalysis) -> Section:
             _by(lock, "M", ((_m(m), part) for m, part in lock.by_m.items())),
             _by(lock, "site", ((_text(site), part) for site, part in lock.by_site.items())),
         ]
-        if lock.detail != "full":
-            section.remarks.append(f"{lock.name}: of its waits the log has no beginnings")
         for m, since in lock.waiting.items():
             section.remarks.append(f"M{m} waits for {lock.name} since {ns(since)}, to the end")
         if lock.holding is not None:
             who, since = lock.holding
             at = f" in {who.site}" if who.site else ""
             section.remarks.append(f"M{who.m} holds {lock.name}{at} since {ns(since)}, to the end")
+    if any(lock.detail != "full" for lock in shown):
+        section.remarks.append(
+            "the log has no beginnings of waits: queues, bypasses and handoffs are not known"
+        )
     slowest = [
         (_ns(w.wait_ns), _m(w.m), _text(w.lock), _text(w.site), _ns(w.since_ns), _int(w.seq))
         for w in found.summary.slowest
@@ -223,20 +225,22 @@ def _lock_row(lock: LockReport) -> tuple[Cell, ...]:
 def _lock_facts(lock: LockReport) -> list[tuple[str, str]]:
     if not lock.contended and not lock.waiting:
         return []
-    return [
-        (f"{lock.name}: queue", f"at most {lock.queue.max:,}, {lock.queue.mean:.2f} on average"),
+    facts = [
         (
-            f"{lock.name}: fairness",
+            "fairness",
             f"{lock.fairness_acquisitions:.2f} of acquisitions, {lock.fairness_waits:.2f} of waits",
         ),
-        (f"{lock.name}: longest wait", f"{lock.starvation:.1f} times the median contended one"),
-        (f"{lock.name}: bypasses", f"at most {count(lock.bypasses_max, 'time')} during one wait"),
-        (
-            f"{lock.name}: handoffs",
-            f"{lock.handoffs:,} to the M that was woken, {lock.handoff_chain_max:,} in a row",
-        ),
-        (f"{lock.name}: spins", f"{lock.spins:,}, and {count(lock.sleeps, 'sleep')}"),
+        ("longest wait", f"{lock.starvation:.1f} times the median contended one"),
+        ("spins", f"{lock.spins:,}, and {count(lock.sleeps, 'sleep')}"),
     ]
+    if lock.detail == "full":  # of releases alone none of this is known
+        woken = f"{lock.handoffs:,} to the M that was woken, {lock.handoff_chain_max:,} in a row"
+        facts += [
+            ("queue", f"at most {lock.queue.max:,}, {lock.queue.mean:.2f} on average"),
+            ("bypasses", f"at most {count(lock.bypasses_max, 'time')} during one wait"),
+            ("handoffs", woken),
+        ]
+    return [(f"{lock.name}: {name}", text) for name, text in facts]
 
 
 _WAITED: Final = 6
@@ -263,6 +267,8 @@ def _by(lock: LockReport, what: str, parts: Iterable[tuple[Cell, Part]]) -> Tabl
 
 def _convoys(found: LogAnalysis) -> Section:
     section = Section("convoys", "Convoys")
+    if any(lock.detail != "full" for lock in _locks(found)):
+        section.remarks.append("the log has no beginnings of waits: convoys are not known")
     for lock in _locks(found):
         section.facts.append((lock.name, count(lock.convoys, "convoy")))
         rows = [

@@ -130,4 +130,8 @@ def test_a_log_of_releases_only_says_so() -> None:
     import io
 
     found = LogAnalysis.read(io.BytesIO(toy_log(1, "canonical")))
-    assert any("no beginnings" in remark for remark in one(found, "contention").remarks)
+    for name in ("contention", "convoys"):
+        assert any("no beginnings" in remark for remark in one(found, name).remarks)
+    known = [fact for fact, _ in one(found, "contention").facts]
+    assert any(fact.endswith(": fairness") for fact in known)
+    assert not any(fact.endswith((": queue", ": bypasses", ": handoffs")) for fact in known)
