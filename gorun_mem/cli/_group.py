@@ -19,6 +19,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
     "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
+    "releases": (
+        "gorun_mem.cli.releases",
+        "Run one program on many releases, and say what changed.",
+    ),
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
     "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
     "connect": ("gorun_mem.cli.connect", "Talk to a service, by hand or with a script."),

@@ -14,6 +14,10 @@ World, either in turn or by the Go function that called, and issued in one of tw
 
 The World has the release, the platform and the memory of the recording's header.
 
+On another release than the recorded one, in free order only, a program that grew by small arenas
+fills a larger one before it asks again, as mheap.grow does with curArena. One that grew by large
+arenas is taken to need all of them, though smaller ones might have done.
+
 Simplified in free order: what mheap.sysAlloc does inside, chunks of persistentalloc among it, is
 ours and not the recording's, and each M has a chunk of its own. Memory that Go allocated inside of
 mheap.sysAlloc for itself never came to exist here; a free of it is skipped and counted.
@@ -59,7 +63,9 @@ class Unsound(Exception):
 def as_recorded(config: Config, options: Mapping[str, Any]) -> Config:
     """The settings under which the recording called `options["trace"]` was made.
 
-    A smaller `max_pages` of the user's stays: what if the program had had less memory?
+    A smaller `max_pages` of the user's stays: what if the program had had less memory? So does
+    another release in free order: what if it had been built with that one? The initial pages are
+    then the linker's rule applied to the recorded program's end.
 
     Args:
         config: what the user asks for.
@@ -75,11 +81,12 @@ def as_recorded(config: Config, options: Mapping[str, Any]) -> Config:
             "(`gorun-mem replay FILE` reads the same files)"
         )
     header = _read_through(Path(trace)).header
+    other_release = options["order"] == "free" and config.release not in (None, header.go)
     for name, asked, recorded in (
         ("release", config.release, header.go),
         ("platform", config.platform, header.platform_name),
     ):
-        if asked not in (None, recorded):
+        if asked not in (None, recorded) and not (name == "release" and other_release):
             raise ScenarioError(
                 f"{name} {asked}: the recording is of {recorded}; leave --{name} out"
             )
@@ -89,10 +96,10 @@ def as_recorded(config: Config, options: Mapping[str, Any]) -> Config:
             "apart; take --set order=recorded"
         )
     return config.but(
-        release=header.go,
+        release=config.release or header.go,
         platform=header.platform_name,
         data_end=header.end,
-        initial_pages=header.initial_pages,
+        initial_pages=-1 if other_release else header.initial_pages,
         max_pages=min(config.max_pages, header.max_pages),
     )
 
@@ -311,6 +318,8 @@ class FreeOrder:
         self._live: RangeMap[int] = RangeMap()
         with Recording(trace) as recording:
             wishes, self._skipped = _wishes(recording)
+            self._as_built = recording.header.go == world.settings.release.name
+        self._cur_arena = (0, 0)  # start and end of what mheap.grow has and has not used
         hands: list[list[Wish]] = [[] for _ in range(world.ms)]
         for wish in wishes:
             hands[_dealt_to(wish.event, wish.number, deal, world.ms)].append(wish)
@@ -374,8 +383,21 @@ class FreeOrder:
             return await m.sys_alloc_os(n, event.by), self._round(n), self._page
         if event.ev == "sysReserveOS":
             return await m.sys_reserve_os(0, n, event.by), self._round(n), self._page
+        if not self._as_built and event.user != 1:
+            return await self._grow(m, n)
         addr, size = await m.mheap_sys_alloc(n, user=event.user == 1)
         return addr, size, m.world.runtime.mheap.arena_bytes
+
+    async def _grow(self, m: M, n: int) -> tuple[int, int, int]:
+        """mheap.grow on another release: what an arena of its size has left serves first."""
+        start, end = self._cur_arena
+        if end - start < n:
+            addr, size = await m.mheap_sys_alloc(n)
+            if not addr:
+                return 0, 0, 1
+            start, end = addr, addr + size
+        self._cur_arena = (start + n, end)
+        return start, n, self._page
 
     def _round(self, n: int) -> int:
         return -(-n // self._page) * self._page

@@ -1,0 +1,187 @@
+"""One program on several releases: what it took on each, what changed, and why.
+
+Each run's memory is divided without remainder (see `memory`), so the difference between two
+releases is the sum of the differences of the parts; the parts that moved are the reason.
+
+One reason has a shape: arenas (A) and metadata (B) allocated in turn, A|B|A|B. The metadata takes
+the break that the next arena's hint pointed to, so every arena misses its hint, and aligning it
+skips what lies between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from gorun_mem.analysis.memory import Layout
+from gorun_mem.analysis.stream import Accumulator, Handler
+from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn
+
+PAGE: Final = 64 * 1024
+PATTERN_MIN: Final = 3
+"""Arenas in a row with metadata between them that count as the pattern."""
+PARTS: Final = (
+    ("static", "the program's data"),
+    ("arena_bytes", "heap arenas"),
+    ("metadata_bytes", "metadata"),
+    ("free", "the free list"),
+    ("slack", "slack between bloc and blocMax"),
+    ("never_used", "initial pages that sbrk passes over"),
+    ("lost", "what nothing can use again"),
+)
+"""Layout's parts, with words for them."""
+
+
+class ArenaPattern(Accumulator):
+    """Finds A|B|A|B: arenas that miss their hint because metadata came between.
+
+    Attributes:
+        longest: arenas in the longest such row.
+        missed: arenas that were placed by alignment after a hint was missed.
+        arenas: arenas reserved.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0
+        self.missed = 0
+        self.arenas = 0
+        self._row = 0
+        self._metadata_since_arena = False
+        self._missed_hint = False
+
+    def handlers(self) -> Mapping[type[Event], Handler]:
+        """Arenas, hints, and calls that took the break."""
+        return {
+            ArenaReserve: self._on_arena,
+            ArenaHintMiss: self._on_miss,
+            MemReturn: self._on_return,
+        }
+
+    def _on_miss(self, event: Any) -> None:
+        self._missed_hint = True
+
+    def _on_return(self, event: Any) -> None:
+        if event.fn == "sysAllocOS" and event.path == "sbrk":
+            self._metadata_since_arena = True
+
+    def _on_arena(self, event: Any) -> None:
+        self.arenas += 1
+        if event.via == "aligned" and self._missed_hint and self._metadata_since_arena:
+            self.missed += 1
+            self._row += 1
+            self.longest = max(self.longest, self._row)
+        elif event.via == "hint":
+            self._row = 0
+        self._metadata_since_arena = self._missed_hint = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnRelease:
+    """What the program took on one release.
+
+    Args:
+        release: its name.
+        outcome: how the run ended.
+        final_pages: pages of 64 KiB at the end.
+        grows: growths asked for.
+        refused: growths refused.
+        parts: bytes by part of the memory at the end; they add up to all of it.
+        hole_bytes: of the free ones, left by aligning; None before 1.24, where it cannot be told.
+        hint_hits: arenas that got the address hinted at.
+        hint_misses: hints tried in vain.
+        pattern: arenas in the longest row of A|B|A|B, 0 where there is none.
+    """
+
+    release: str
+    outcome: str
+    final_pages: int
+    grows: int
+    refused: int
+    parts: dict[str, int]
+    hole_bytes: int | None
+    hint_hits: int
+    hint_misses: int
+    pattern: int
+
+    @classmethod
+    def of(cls, release: str, outcome: str, found: LogAnalysis, arenas: ArenaPattern) -> OnRelease:
+        """From a run's analysis."""
+        end = found.memory.end
+        return cls(
+            release=release,
+            outcome=outcome,
+            final_pages=end.pages,
+            grows=found.memory.growths_seen,
+            refused=found.memory.refused,
+            parts=_parts(end),
+            hole_bytes=end.hole_bytes,
+            hint_hits=found.memory.hint_hits,
+            hint_misses=found.memory.hint_misses_seen,
+            pattern=arenas.longest if arenas.longest >= PATTERN_MIN else 0,
+        )
+
+
+def _parts(layout: Layout) -> dict[str, int]:
+    return {name: getattr(layout, name) for name, _ in PARTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed from one release to the next.
+
+    Args:
+        before: the earlier release.
+        after: the later one.
+        pages: by how many pages the end differs.
+        text: why, in a sentence; the parts that moved most, first.
+    """
+
+    before: str
+    after: str
+    pages: int
+    text: str
+
+
+def changes(runs: Sequence[OnRelease]) -> list[Change]:
+    """What changed between neighbours, where anything did."""
+    found = []
+    for before, after in pairwise(runs):
+        moved = {
+            words: after.parts[name] - before.parts[name]
+            for name, words in PARTS
+            if abs(after.parts[name] - before.parts[name]) >= PAGE
+        }
+        pages = after.final_pages - before.final_pages
+        if not moved and not pages and before.pattern == after.pattern:
+            continue
+        text = ", ".join(
+            f"{words} {_signed(size)}"
+            for words, size in sorted(moved.items(), key=lambda item: -abs(item[1]))
+        )
+        found.append(Change(before.release, after.release, pages, _with_pattern(text, after)))
+    return found
+
+
+def _with_pattern(text: str, run: OnRelease) -> str:
+    if not run.pattern:
+        return text or "the same parts"
+    shape = (
+        f"A|B|A|B: metadata takes the break before {run.pattern} arenas in a row, so each misses "
+        "its hint"
+    )
+    return f"{text}; {shape}" if text else shape
+
+
+def _signed(size: int) -> str:
+    return f"{size / PAGE:+,.0f} pages"
+
+
+def as_document(runs: Sequence[OnRelease]) -> dict[str, Any]:
+    """Everything, for JSON."""
+    return {
+        "releases": [asdict(run) for run in runs],
+        "changes": [asdict(change) for change in changes(runs)],
+    }
