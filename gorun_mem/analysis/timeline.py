@@ -272,7 +272,7 @@ class Lanes(Accumulator):
             if now > self._limit:
                 self._widen(now)  # which makes new lanes
         lane = self.lanes.get(m) or self._new_lane(m)
-        held_ns = event.hold_ns
+        held_ns = max(0, event.hold_ns)  # damaged logs have anything
         acquired = now - held_ns
         column = acquired // self.width_ns
         if held_ns > 0 and (now - 1) // self.width_ns == column >= 0:

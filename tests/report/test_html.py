@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -280,3 +281,19 @@ def test_up_to_go_1_20_what_is_freed_is_called_lost() -> None:
     free = page(view_of(run_log(heap, rounds=30)[1]))
     assert "free or lost, below the break" in lost
     assert "free or lost" not in free
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_figure_of_a_damaged_log_breaks_the_page(seed: int) -> None:
+    """Numbers that no run has, in any field, make an odd page and no traceback."""
+    r = random.Random(seed)
+    extremes = [-1, 0, 1, 1 << 31, (1 << 63) - 1, 1 << 64, 1 << 100, -(1 << 70)]
+    lines = []
+    for line in toy_log(seed, steps=300).splitlines():
+        event = json.loads(line)
+        for name in [name for name, value in event.items() if type(value) is int]:
+            if r.random() < 0.01:
+                event[name] = r.choice(extremes)
+        lines.append(json.dumps(event).encode())
+    view = view_of(b"\n".join(lines))
+    assert data_of(page(view))["map"]["columns"]
