@@ -315,7 +315,9 @@ class Worker:
             batch.timed |= engine.timed
             self.progress(1)
             if one.signature is not None or one.foreign:
-                self.note(batch, one, searching.name, getattr(searching, "start", 0))
+                start = getattr(searching, "start", -1)
+                number = start if start >= 0 else batch.schedules - 1
+                self.note(batch, one, searching.name, number)
                 if self._is_enough(batch):
                     return False
         return not batch.out_of_steps

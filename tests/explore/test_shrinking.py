@@ -26,7 +26,7 @@ from gorun_mem.explore.program import Cell
 
 
 @scenario(ms=3)
-async def lost(world, rounds: int = 3):
+async def lost(world, *, rounds: int = 3):
     """Loses an update between calls of the memory layer."""
     cell = Cell("bloc")
 

@@ -1,0 +1,245 @@
+"""`gorun-mem explore` and `replay-schedule`: what they say, refuse and exit with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gorun_mem import cli
+
+LOST = '''
+from gorun_mem import scenario
+from gorun_mem.explore.program import Cell
+
+
+@scenario(ms=2)
+async def lost(world, *, rounds: int = 1, safe: bool = False):
+    """May lose an update."""
+    cell = Cell("bloc")
+
+    async def add(m):
+        for _ in range(rounds):
+            p = await m.sys_alloc(8192)
+            await m.sys_free(p, 8192)
+            if safe:
+                await cell.add(1)
+                continue
+            value = await cell.load()
+            await cell.store(value + 1)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(add)
+        ms.start_soon(add)
+    assert cell.value == 2 * rounds, "an addition was lost"
+'''
+
+FOREIGN = """
+import trio
+from gorun_mem import scenario
+
+
+@scenario(ms=2)
+async def foreign(world):
+    await trio.sleep(0)
+"""
+
+
+class Line:
+    """Runs command lines in a folder of its own."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *args: str) -> tuple[int, str, str]:
+        code = cli.main(list(args))
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    def json(self, *args: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and the document."""
+        code, out, _ = self(*args, "--json")
+        document: dict[str, Any] = json.loads(out)
+        assert document["exit"] == code
+        return code, document
+
+
+@pytest.fixture
+def line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Line:
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    Path("lost.py").write_text(LOST)
+    Path("foreign.py").write_text(FOREIGN)
+    return Line(capsys)
+
+
+def test_a_failure_is_found_said_kept_and_replayed(line: Line) -> None:
+    """Exit 1; the report, the verdict, and a command that shows the same failure again."""
+    code, out, err = line("explore", "lost.py", "--seed", "3", "--no-detectors")
+    assert (code, err) == (1, "")
+    assert "FAILED: AssertionError at lost.py:24\n" in out
+    assert "\nverdict   failed: 1 failure in " in out
+    command = next(row for row in out.splitlines() if row.startswith("gorun-mem replay-schedule"))
+    token = command.split()[-1]
+    assert len(token) < 200
+    for reference in (token, "last"):
+        code, out, err = line("replay-schedule", reference)
+        assert (code, err) == (1, "")
+        assert "FAILED: AssertionError at lost.py:24\n" in out
+        assert " M1   load bloc\n" in out
+
+
+def test_documents(line: Line) -> None:
+    """--json: one document each, and nothing else on stdout."""
+    code, found = line.json("explore", "lost.py", "--no-detectors", "--save", "a.schedule")
+    assert code == 1
+    assert found["verdict"] == "failed"
+    (failure,) = found["failures"]
+    assert failure["kind"] == "AssertionError"
+    assert found["schedule"] == "a.schedule"
+    code, again = line.json("replay-schedule", "a.schedule")
+    assert code == 1
+    assert again["failure"]["kind"] == "AssertionError"
+    assert again["steps"] == failure["steps"]
+    assert line.json("replay-schedule", failure["token"])[1] == again
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "verdict"),
+    [
+        (["--set", "safe=1", "--mutex", "queue"], 0, "exhausted"),
+        (["--set", "safe=1", "--strategy", "pos", "--budget", "50"], 0, "passed"),
+        (["--set", "safe=1", "--strategy", "dfs", "--budget", "20"], 5, "inconclusive"),
+        (["--set", "rounds=3", "--strategy", "urw"], 1, "failed"),
+        (["--strategy", "dfs", "--bound", "0", "--no-detectors"], 0, "exhausted"),
+        (["--strategy", "dfs", "--bound", "1", "--no-detectors"], 1, "failed"),
+    ],
+)
+def test_exit_codes(line: Line, options: list[str], code: int, verdict: str) -> None:
+    """0 clean, 1 found, 5 inconclusive."""
+    got, document = line.json("explore", "lost.py", *options)
+    assert (got, document["verdict"]) == (code, verdict), document["reason"]
+
+
+def test_what_no_schedule_controls_is_inconclusive(line: Line) -> None:
+    """It exits 5 and names the line."""
+    code, document = line.json("explore", "foreign.py")
+    assert (code, document["verdict"]) == (5, "inconclusive")
+    assert "foreign.py:8" in document["reason"]
+
+
+def test_a_deadlock_is_a_failure_of_explore(line: Line) -> None:
+    """1 and not 3, as anything that explore finds."""
+    code, document = line.json("explore", "leaked_lock", "--no-detectors")
+    assert code == 1
+    assert document["failures"][0]["kind"] == "deadlock"
+
+
+def test_one_step_and_the_state_after_it(line: Line) -> None:
+    """Every M, what it is about to do, who holds what, and the memory."""
+    line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
+    code, before = line.json("replay-schedule", "a.schedule", "--step", "0")
+    assert code == 0
+    assert (before["step"], before["last"], before["next"]) == (0, "", "M1 start m")
+    assert before["memory"] == {}
+    code, after = line.json("replay-schedule", "a.schedule", "--step", "2")
+    assert after["step"] == 2
+    assert [m["holds"] for m in after["ms"]] == [[], ["memlock"], []]
+    assert after["memory"]["bloc"] > 0
+    code, out, _ = line("replay-schedule", "a.schedule", "--step", "2")
+    assert out.startswith("after step 2: M1 ")
+    assert "M1 (add) may go: " in out
+    assert ", holds memlock\n" in out
+    code, _, err = line("replay-schedule", "a.schedule", "--step", "5000")
+    assert code == 2
+    assert "--step 5000: the run has ended before" in err
+
+
+def test_both_hosts_write_the_same_log(line: Line) -> None:
+    """The token of a search, through `run`'s own hosts."""
+    line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
+    for host in ("trio", "trampoline"):
+        code, document = line.json(
+            "replay-schedule", "a.schedule", "--host", host, "--log", f"{host}.jsonl"
+        )
+        assert (code, document["outcome"]) == (1, "failed")
+    log = Path("trio.jsonl").read_bytes()
+    assert log.count(b"\n") > 20
+    assert log == Path("trampoline.jsonl").read_bytes()
+
+
+def test_a_changed_program_departs(line: Line) -> None:
+    """It exits 1 and says the step."""
+    line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
+    Path("lost.py").write_text(LOST.replace('Cell("bloc")', 'Cell("other")'))
+    code, out, _ = line("replay-schedule", "a.schedule")
+    assert code == 1
+    assert "The program is not the one of the schedule any more: step " in out
+    assert "expected load bloc, got load other" in out
+    Path("lost.py").unlink()
+    code, _, err = line("replay-schedule", "a.schedule")
+    assert code == 2
+    assert "no scenario script lost.py" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["explore", "nothing_of_that_name"], "no scenario 'nothing_of_that_name'"),
+        (["explore", "lost.py", "--strategy", "timing"], "'timing' is not one of 'auto'"),
+        (["explore", "lost.py", "--bound", "2"], "only strategy dfs has a bound"),
+        (["explore", "lost.py", "--budget", "0"], "0 must be at least 1"),
+        (["explore", "lost.py", "--set", "rounds=x"], "rounds"),
+        (["explore", "lost.py", "--save", "/nowhere/a"], "/nowhere/a: cannot be written"),
+        (["run", "lost.py", "--strategy", "pos"], "gorun-mem explore SCENARIO --strategy pos"),
+        (["replay-schedule", "AQAAAA"], "token: it is too short"),
+        (["replay-schedule", "last"], "no schedule was kept yet"),
+        (["replay-schedule", "gone.schedule"], "no file gone.schedule"),
+    ],
+)
+def test_what_is_refused(line: Line, args: list[str], said: str) -> None:
+    """Exit 2, one sentence on stderr, no traceback."""
+    code, out, err = line(*args)
+    assert code == 2
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_jobs_and_time(line: Line) -> None:
+    """Two processes find the scenario by its path; the time is honoured."""
+    args = ["explore", "lost.py", "--set", "safe=1", "--strategy", "random", "--jobs", "2"]
+    code, document = line.json(*args, "--budget", "300")
+    assert (code, document["schedules"]) == (0, 300)
+    start = time.monotonic()
+    code, document = line.json(*args[:-2], "--time", "0.3")
+    assert code == 0
+    assert time.monotonic() - start < 3
+
+
+def test_ctrl_c_exits_130_with_what_was_counted(line: Line) -> None:
+    """The verdict is inconclusive, the schedules so far are said."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gorun_mem", "explore", "lost.py", "--set", "safe=1",
+         "--set", "rounds=20", "--strategy", "pos", "--time", "60", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
+    )  # fmt: skip
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    document = json.loads(out)
+    assert document["interrupted"]
+    assert document["verdict"] == "inconclusive"
+    assert document["reason"].startswith("interrupted after ")
+    assert document["schedules"] > 10
