@@ -7,13 +7,15 @@ with its defaults, the log included. The peer is a plain trio server with the sa
 in and a line out, batched by read; it is what trio and the sockets cost, and so the limit. Both
 take turns in one run.
 
-Reported besides: latencies as clients see them, in real time, and what share of the time that Ms
-wait for or hold memlock is waiting, in virtual time.
+Reported besides: latencies as clients see them, in real time; the CPU time that the server spends
+on a call, which other programs on the machine disturb less than rates; and what share of the time
+that Ms wait for or hold memlock is waiting, in virtual time.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,16 +50,38 @@ def run(*, quick: bool = False) -> list[Row]:
     return rows
 
 
+class _Server:
+    """A server in a process of its own.
+
+    Args:
+        process: it prints its address on stderr, third word of the first line.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        self.address = Address.parse(process.stderr.readline().split()[2].rstrip(":"))
+        self._stat = Path(f"/proc/{process.pid}/stat")
+
+    def cpu_s(self) -> float:
+        """CPU time used so far, in seconds; 0 where the system has no /proc."""
+        if not self._stat.exists():
+            return 0.0
+        user, system = self._stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 class _Figures:
     """What one server did under one load, over several rounds."""
 
     def __init__(self) -> None:
         self.rate = 0.0
+        self.cpu_us = float("inf")
         self.p50_us = self.p99_us = 0.0
         self.wait_share = 0.0
 
-    def better(self, found: dict[str, Any], wait_share: float = 0.0) -> None:
+    def better(self, found: dict[str, Any], cpu_s: float, wait_share: float = 0.0) -> None:
         """Keep the best round: what the machine can do when nothing disturbs it."""
+        self.cpu_us = min(self.cpu_us, cpu_s / found["count"] * 1e6)
         if found["rate"] > self.rate:
             self.rate = found["rate"]
             self.p50_us, self.p99_us = found["p50_us"], found["p99_us"]
@@ -65,16 +89,18 @@ class _Figures:
 
 
 def _compare(
-    ours: Address, echo: Address, clients: int, rounds: int, seconds: float
+    ours: _Server, echo: _Server, clients: int, rounds: int, seconds: float
 ) -> tuple[_Figures, _Figures]:
     mine, peer = _Figures(), _Figures()
     for _ in range(rounds):
-        peer.better(_load(echo, clients, seconds, greets=False))
-        before = _locks(ours)
-        found = _load(ours, clients, seconds, greets=True)
-        after = _locks(ours)
-        waited, held = (after[i] - before[i] for i in range(2))
-        mine.better(found, waited / max(waited + held, 1))
+        cpu = echo.cpu_s()
+        found = _load(echo.address, clients, seconds, greets=False)
+        peer.better(found, echo.cpu_s() - cpu)
+        before, cpu = _locks(ours.address), ours.cpu_s()
+        found = _load(ours.address, clients, seconds, greets=True)
+        cpu = ours.cpu_s() - cpu
+        waited, held = (b - a for a, b in zip(before, _locks(ours.address), strict=True))
+        mine.better(found, cpu, waited / max(waited + held, 1))
     return mine, peer
 
 
@@ -96,14 +122,15 @@ def _rows(clients: int, figures: tuple[_Figures, _Figures]) -> Iterator[Row]:
     for name, value, other in (
         ("p50", mine.p50_us, peer.p50_us),
         ("p99", mine.p99_us, peer.p99_us),
+        ("server's CPU", mine.cpu_us, peer.cpu_us),
     ):
         yield Row(
-            name=f"{who}: {name} latency",
+            name=f"{who}: {name}",
             figure=value,
             unit="us",
             peer="trio echo server",
             peer_figure=other,
-            ratio=other / value,
+            ratio=other / value if value else None,
         )
     yield Row(name=f"{who}: lock wait", figure=100 * mine.wait_share, unit="% of lock time")
 
@@ -119,7 +146,7 @@ def _locks(address: Address) -> tuple[int, int]:
 
 
 @contextmanager
-def _servers(folder: Path) -> Iterator[tuple[Address, Address]]:
+def _servers(folder: Path) -> Iterator[tuple[_Server, _Server]]:
     ours = [
         sys.executable, "-m", "gorun_mem", "serve", "--listen", "127.0.0.1:0", "--report-every",
         "0", "--log", str(folder / "serve.jsonl.zst"),
@@ -131,20 +158,13 @@ def _servers(folder: Path) -> Iterator[tuple[Address, Address]]:
             subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
             for command in (ours, echo)
         )
-        yield _address_of(processes[0]), _address_of(processes[1])
+        yield _Server(processes[0]), _Server(processes[1])
     finally:
         for process in processes:
             process.terminate()
             process.wait()
             assert process.stderr is not None
             process.stderr.close()
-
-
-def _address_of(process: subprocess.Popen[str]) -> Address:
-    """The address that a server prints."""
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    return Address.parse(line.split()[2].rstrip(":"))
 
 
 def _load(address: Address, clients: int, seconds: float, *, greets: bool) -> dict[str, Any]:
@@ -244,6 +264,7 @@ def drive(address: Address, clients: int, seconds: float, *, greets: bool) -> di
     latencies.sort()
     count = len(latencies)
     return {
+        "count": count,
         "rate": count / (now - start),
         "p50_us": latencies[count // 2] * 1e6,
         "p99_us": latencies[count * 99 // 100] * 1e6,
