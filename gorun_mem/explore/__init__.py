@@ -16,9 +16,9 @@ What others build on, and where it is:
                        search.py    `program` is a `Scenario`, or any `async def main(world)`.
                                     Returns an `Exploration` (verdict.py).
     Failure            failure.py   signature, text, schedule, steps (tuple of `Step`), stuck,
-                                    findings, token, command, switches, preemptions. What a report
-                                    renders: `gorun_mem.explore.report.render(failure) -> str` is
-                                    called where that module exists.
+                                    findings, token, command, switches, preemptions.
+    render(failure, target)
+                       report.py    the failure on one screen, as text.
     Step               sched/schedule.py: m, kind, obj, reads, enabled, choices, preempts.
     Signature          failure.py   (kind, obj, site): two failures are the same one iff equal.
     Detector, Finding  failure.py   `begin(world)`, `step(task, op, kind, obj, reads, result)`,
