@@ -113,9 +113,14 @@ class Op:
     abandonable = True
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
 
+    asks_first = False
+    """Whether `begin` may answer False; follows from a class having its own."""
+
     def __init_subclass__(cls) -> None:
         """Set `run` where `step` is given, unless operations of the class set it themselves."""
         members = vars(cls)
+        if "begin" in members:
+            cls.asks_first = True
         if "step" in members and "run" not in members:
             cls.run = staticmethod(cls.step)
 

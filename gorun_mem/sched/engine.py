@@ -111,7 +111,7 @@ class Engine:
         self.choices: list[int] = []
         self._now_ns = 0.0
         self._away = 0
-        self._breath_at = BREATH
+        self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
         self._timer_number = 0
 
@@ -185,7 +185,7 @@ class Engine:
         task.op = op
         if self.running is task:
             self.running = None
-        if op.begin(task):
+        if not op.asks_first or op.begin(task):
             self._enable(task)
         else:
             self._park(task)
@@ -210,13 +210,12 @@ class Engine:
         next_task = self.strategy.next_task
         costs = self.costs
         other = costs["other"]
-        limit = min(self._breath_at, self.steps_max)
         while True:
             if self._timers:
                 self._fire_timers()
             if not runnable:
                 return None
-            if self.steps >= limit:
+            if self.steps >= self._breath_at:
                 self._out_of_breath()
             task = next_task(runnable, self.current)
             if task is not self.current:
@@ -226,7 +225,7 @@ class Engine:
             kind = op.kind
             self.steps += 1
             task.steps += 1
-            result = op.step(task)
+            result = op.run(op, task)
             self._now_ns += costs.get(kind, other)
             if result is MORE:
                 continue
@@ -239,7 +238,6 @@ class Engine:
             if next_op is None:
                 return task
             self.submit(task, next_op)
-            limit = min(self._breath_at, self.steps_max)
 
     def breathe_soon(self) -> None:
         """Let the next `advance` raise Breath before it makes a step."""
@@ -344,13 +342,14 @@ class Engine:
                 return
 
     def _price(self, kind: str, units: int) -> float:
-        price = self.costs.get(kind, self.costs["other"]) * units
-        return price + self.costs["grow_call"] if kind == "grow" else price
+        costs = self.costs
+        ns = costs[kind if kind in costs else "other"] * units
+        return ns + costs["grow_call"] if kind == "grow" else ns
 
     def _out_of_breath(self) -> None:
         if self.steps >= self.steps_max:
             raise StepsExceeded(
                 f"no end after {self.steps:,} steps; raise steps_max if the scenario needs more"
             )
-        self._breath_at = self.steps + BREATH
+        self._breath_at = min(self.steps + BREATH, self.steps_max)
         raise Breath

@@ -55,6 +55,7 @@ WRITES: Final = frozenset(
 )  # fmt: skip
 """Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
 RUNNABLE: Final = State.RUNNABLE
+RUNNING: Final = State.RUNNING
 YIELDS: Final = frozenset({"osyield", "yield"})
 """Kinds of operation after which an M lets others have its CPU."""
 
@@ -166,104 +167,84 @@ class TimingEngine(Engine):
 
     def advance(self, resume: Resume | None = None) -> Task | None:
         """Make steps in the order of their times until an operation is through."""
-        running = self._running
-        ready = self._ready
-        timers = self._timers
-        prices = self._prices
-        lines = self._lines
-        limit = min(self._breath_at, self.steps_max)
-        steps = self.steps
-        try:
-            while True:
+        running, ready, timers = self._running, self._ready, self._timers
+        prices, lines = self._prices, self._lines
+        task: Task | None = None
+        while True:
+            if task is None:
                 if timers:
                     self._fire_timers()
                 if not running:
                     return None
                 task = heappop(running)[3]
+            clock = self._now_ns = task.clock_ns
+            if self.steps >= self._breath_at:
+                self._push(task)
+                self._out_of_breath()
+            if clock >= task.slice_end_ns and self._preempted(task):
+                task = None
+                continue
+            op: Op = task.op  # type: ignore[assignment]
+            kind = op.kind
+            try:
+                ns, writes = prices[kind]
+            except KeyError:
+                ns, writes = prices[kind] = self._other
+            wait_ns = 0.0
+            if task.has_line:
+                task.has_line = False
+            elif writes is not None:
+                line = lines.get(op.obj)
+                if line is None or line.sole != task.cpu:
+                    wait_ns = self._transfer(task, op.obj, line, writes)
+            if wait_ns:
+                clock = task.clock_ns = clock + wait_ns
+                task.has_line = True
+            else:
                 if task is not self.current:
                     self.switch_to(task)
-                while True:
-                    clock = self._now_ns = task.clock_ns
-                    if steps >= limit:
-                        self._push(task)
-                        self.steps = steps
-                        self._out_of_breath()
-                    if clock >= task.slice_end_ns and self._preempted(task):
-                        break
-                    op: Op = task.op  # type: ignore[assignment]
-                    kind = op.kind
-                    try:
-                        ns, writes = prices[kind]
-                    except KeyError:
-                        ns, writes = prices[kind] = self._other
-                    wait_ns = 0.0
-                    if writes is None:
-                        pass
-                    elif task.has_line:
-                        task.has_line = False
-                    else:
-                        line = lines.get(op.obj)
-                        if line is None or line.sole != task.cpu:
-                            wait_ns = self._transfer(task, op.obj, writes)
-                    if wait_ns:
-                        task.clock_ns = clock + wait_ns
-                        task.has_line = True
-                    else:
-                        steps += 1
-                        result = op.run(op, task)
-                        task.clock_ns += ns
-                        if result is MORE:
-                            if ready and kind in YIELDS:
-                                self._give_way(task)
-                                break
-                        elif result is PARKED:
-                            self._park(task)
-                            break
-                        else:
-                            self._through(task, result)
-                            if resume is None:
-                                return task
-                            self.steps = steps
-                            next_op = resume(task)
-                            if next_op is None:
-                                return task
-                            limit = min(self._breath_at, self.steps_max)
-                            if not self._goes_on(task, next_op):
-                                break
-                    clock = task.clock_ns
-                    if timers:
-                        self._push(task)
-                        break
-                    if running and running[0][0] <= clock:
-                        entry = (clock, task.priority, task.id, task)
-                        task = heappushpop(running, entry)[3]
-                        if task is not self.current:
-                            self.switch_to(task)
-        finally:
-            self.steps = steps
+                self.steps += 1
+                result = op.run(op, task)
+                clock = task.clock_ns = task.clock_ns + ns
+                if result is MORE:
+                    if ready and kind in YIELDS:
+                        self._give_way(task)
+                        task = None
+                        continue
+                elif result is PARKED:
+                    self._park(task)
+                    task = None
+                    continue
+                else:
+                    task.result = result
+                    task.op = None
+                    task.state = RUNNING
+                    self.running = task
+                    next_op = resume(task) if resume is not None else None
+                    if next_op is None:
+                        return task
+                    self.running = None
+                    task.op = next_op
+                    if next_op.asks_first and not next_op.begin(task):
+                        self._park(task)
+                        task = None
+                        continue
+                    task.state = RUNNABLE
+                    clock = task.since = task.clock_ns
+            if timers:
+                self._push(task)
+                task = None
+            elif running and running[0][0] <= clock:
+                task = heappushpop(running, (clock, task.priority, task.id, task))[3]
 
     # Inside.
 
-    def _goes_on(self, task: Task, op: Op) -> bool:
-        """As `submit`, for an M that has its CPU already: whether it may go on with `op`."""
-        self.running = None
-        task.op = op
-        if not op.begin(task):
-            self._park(task)
-            return False
-        task.state = RUNNABLE
-        task.since = task.clock_ns
-        if task is not self.current:  # its coroutine may have let in another
-            self.switch_to(task)
-        return True
-
-    def _transfer(self, task: Task, obj: str, writes: bool) -> float:
+    def _transfer(self, task: Task, obj: str, line: Line | None, writes: bool) -> float:
         """Ask for the line of `obj` on behalf of `task`.
 
         Returns:
             ns until it is there; 0 where the CPU has it, or has a copy and wants no more.
         """
-        line = self._lines.get(obj)
         if line is None:
             line = self._lines[obj] = Line()
         clock, bit, copies = task.clock_ns, 1 << task.cpu, line.copies

@@ -93,6 +93,7 @@ class MutexOp(Op):
 
     def __init_subclass__(cls) -> None:
         """Gather the states; one that overrides a state keeps its access unless it says so."""
+        super().__init_subclass__()
         states = dict(cls.STATES)
         for name, method in vars(cls).items():
             access = getattr(method, "access", None)
