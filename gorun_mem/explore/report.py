@@ -37,6 +37,7 @@ LANES_MAX: Final = 6
 """Ms that the diagram has room for."""
 TOKEN_LINES_MAX: Final = 6
 """Of the screen, for the command; see the module."""
+_TEXT_MAX: Final = 4
 _MATTERS_MAX: Final = 3
 _FORCED_MAX: Final = 8
 """Forced switches that are looked at, the latest ones."""
@@ -78,7 +79,9 @@ def render(failure: Failure, target: Target | None = None) -> str:
 def _head(failure: Failure) -> list[str]:
     lines = [_cut(f"FAILED: {failure.signature}")]
     text = [line for part in failure.text.splitlines() for line in wrap(part, COLUMNS - 2)]
-    lines += [f"  {line}" for line in text[:4]]
+    lines += [f"  {line}" for line in text[:_TEXT_MAX]]
+    if len(text) > _TEXT_MAX:
+        lines.append(f"  ... and {_count(len(text) - _TEXT_MAX, 'line')} more")
     lines.append(_cut(f"  {_found(failure)}"))
     known = [f"{name} {failure.settings[name]}" for name in _SETTINGS if failure.settings.get(name)]
     if known:

@@ -249,6 +249,7 @@ def test_it_fits_one_screen(program: object) -> None:
     assert failure is not None
     lines = render(failure, target).splitlines()
     assert all(len(line) <= COLUMNS for line in lines[:-1])
+    assert (program is long_lost_update) == any(line.endswith("lines more") for line in lines)
     assert sum(max(1, -(-len(line) // COLUMNS)) for line in lines) <= LINES
 
 
