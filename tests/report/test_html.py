@@ -297,3 +297,12 @@ def test_no_figure_of_a_damaged_log_breaks_the_page(seed: int) -> None:
         lines.append(json.dumps(event).encode())
     view = view_of(b"\n".join(lines))
     assert data_of(page(view))["map"]["columns"]
+
+
+def test_sizes_beyond_64_bits_and_holds_below_0_are_drawn() -> None:
+    """The two that a random fault seldom hits: memory of 2**76 bytes, a hold that ends early."""
+    log = wide_log().replace(b'"pages": 4246', b'"pages": 1152921504606846976')
+    log = log.replace(b'"hold_ns": 524', b'"hold_ns": -1000000000000', 1)
+    assert b"-1000000000000" in log
+    data = data_of(page(view_of(log)))
+    assert max(column[3] for column in data["map"]["columns"]) == 1 << 76

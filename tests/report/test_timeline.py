@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import pytest
 from make_logs import heap, run_events, storm, toy_events
+from msgspec.structs import replace
 
 from gorun_mem.analysis.stream import feed
 from gorun_mem.analysis.timeline import COLUMNS, LANE_COLUMNS, MS_MAX, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.events.types import Event, LockRelease
+from gorun_mem.events.types import Event, LockRelease, MemReturn
 
 
 def analysed(events: Iterable[Event]) -> tuple[LogAnalysis, AddressMap, Lanes]:
@@ -122,3 +123,13 @@ def test_frees_are_counted_where_they_are() -> None:
     _, events = run_events(heap, rounds=30)
     found, drawn, _ = analysed(events)
     assert found.memory.calls["sysFreeOS"] == sum(times for _, _, times in drawn.frees()) > 0
+
+
+def test_a_column_ends_before_the_next_begins() -> None:
+    """A return at the very ns at which a column ends belongs to the one after."""
+    returns = [event for event in toy_events(1) if isinstance(event, MemReturn)][:3]
+    assert len(returns) == 3
+    _, drawn, _ = analysed(replace(one, t_ns=t) for t, one in enumerate(returns))
+    columns = list(drawn.columns())
+    assert [column.start_ns for column in columns] == [0, 1, 2]
+    assert [column.bloc for column in columns] == [one.bloc for one in returns]
