@@ -23,6 +23,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
+    "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
 }
 """Name -> (module, what it measures)."""
 
