@@ -20,6 +20,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "events": ("gorun_mem.bench.events", "an event into the log, beside stock structlog"),
     "host": ("gorun_mem.bench.host", "a switch between Ms, beside trio's own; start-up"),
     "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
+    "contention": ("gorun_mem.bench.contention", "contended locks, beside SimPy"),
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
