@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.5
 """How often the log is flushed and connections are looked after."""
 
-SITE: Final = "gorun_mem.service: requests come when clients send them"
+SITE: Final = "its connection: requests come when clients send them"
 """What the log names as the reason why a service's run cannot be repeated by its seed."""
 
 
