@@ -103,7 +103,7 @@ def test_the_log_linearises_the_calls(stormed: tuple[dict[int, Any], list[Any], 
     _, events, state = stormed
     header = events[0]
     machine = OpMachine(
-        Options(release=header["release"], platform=header["platform"], strict=True, memdebug=True)
+        Options(release=header["release"], platform=header["platform"], strict=True)
     )
     # The number of an aligned reservation's bytes is 0 in mem.return when it fails; none did.
     for event in events:
