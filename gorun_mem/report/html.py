@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from msgspec import UNSET
 
 from gorun_mem.analysis.exact import share as ratio
@@ -119,8 +118,8 @@ def page(view: View, pages: int | None = None, again: str = "") -> str:
     start = view.found.start
     return environment.get_template("report.html").render(
         title=start.scenario if start is not None else "a run",
-        style=Markup(loader.get_source(environment, "report.css")[0]),
-        script=Markup(loader.get_source(environment, "report.js")[0]),
+        style=loader.get_source(environment, "report.css")[0],
+        script=loader.get_source(environment, "report.js")[0],
         data=_json(_data(view)),
         head=_head(view),
         results=_results(view),
@@ -134,12 +133,12 @@ def page(view: View, pages: int | None = None, again: str = "") -> str:
     )
 
 
-def _json(data: Any) -> Markup:
+def _json(data: Any) -> str:
     """JSON that is safe within a script element."""
     text = json.dumps(data, separators=(",", ":"))  # ints of any size, and ASCII only
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
+    return text
 
 
 # Words.
