@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ STRETCH: Final = 8 * CHUNK
 """Drawn schedules that a process is given at once."""
 SPLIT: Final = 3
 """Decisions at the top of a tree that the starts are told apart by."""
+POLL_S: Final = 0.1
+"""How often this process looks for Ctrl-C."""
 _NO_START: Final = 1 << 62
 _NO_BUDGET: Final = 1 << 62
 
@@ -53,6 +56,10 @@ def _set_up(
 
     _worker = Worker(Target.from_about(about), detectors, spend=spend, **settings)
     _least_start = least_start
+
+
+def _nothing() -> None:
+    """Lets a process begin."""
 
 
 def _draw(strategy: str, first: int, runs: int) -> Batch:
@@ -125,6 +132,26 @@ class Pool:
             initializer=_set_up,
             initargs=(target.about, tuple(detectors), settings, self._left, self._least_start),
         )
+        self.interrupted: Callable[[], bool] = lambda: False
+        self._launch()
+
+    def _launch(self) -> None:
+        """Start the processes, which are to leave Ctrl-C to this one from their very beginning."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._executor.submit(_nothing)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _result(self, future: Future[Batch]) -> Batch:
+        """What a process has found; an interruption is seen to while waiting."""
+        while True:
+            if self.interrupted():
+                raise KeyboardInterrupt
+            if wait([future], timeout=POLL_S).done:
+                return future.result()
 
     def __enter__(self) -> Pool:
         return self
@@ -155,7 +182,7 @@ class Pool:
                 first += count
             if not waiting:
                 return
-            yield waiting.popleft().result()
+            yield self._result(waiting.popleft())
 
     def tree(self, strategy: str, budget: int | None, bound: int | None) -> Batch:
         """What comes of a tree of schedules.
@@ -171,7 +198,7 @@ class Pool:
         futures = [
             self._executor.submit(_climb, strategy, (k, shares), bound) for k in range(shares)
         ]
-        batches = [future.result() for future in futures]
+        batches = [self._result(future) for future in futures]
         whole = Batch(complete=True)
         for batch in batches:
             whole.add(batch)

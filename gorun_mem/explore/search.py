@@ -13,10 +13,14 @@ others are drawn; the schedules of a tree are counted without them.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from random import Random
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
@@ -190,11 +194,14 @@ class _Search:
         failures: tuple[Failure, ...] = ()
         with watchdog:
             try:
-                self._search()
+                with _interrupts() as asked:
+                    self._worker.interrupted = asked.is_set
+                    self._search()
             except KeyboardInterrupt:
                 self._facts.interrupted = True
             except OutOfTime:
                 self._facts.out_of_time = True
+            self._worker.interrupted = _never
             self._count()
             try:
                 failures = self._failures(watchdog, shrink and not self._facts.interrupted)
@@ -239,6 +246,7 @@ class _Search:
             deadline=self._deadline,
             failures_max=self.failures_max,
         ) as pool:
+            pool.interrupted = self._worker.interrupted
             self._main(pool)
 
     def _main(self, pool: Pool | None) -> None:
@@ -331,7 +339,11 @@ class _Search:
         first = 0
         while (runs is None or first < runs) and not self._is_enough():
             count = _STRETCH if runs is None else min(_STRETCH, runs - first)
-            self._merge(self._worker.draw(self.strategy, first, count))
+            batch = Batch()
+            try:
+                self._worker.draw(self.strategy, first, count, into=batch)
+            finally:
+                self._merge(batch)
             first += count
             if self._batch.out_of_time:
                 return
@@ -523,6 +535,31 @@ def _finds_canary(strategy: str, seed: int) -> bool:
     else:
         found = worker.draw(strategy, 0, planted.RUNS_MAX).found
     return any(one.signature.kind == "AssertionError" for one in found)
+
+
+def _never() -> bool:
+    return False
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Set by the first Ctrl-C, to be seen to between two runs; the second goes through."""
+    asked = threading.Event()
+
+    def on_sigint(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield asked
+        return
+    signal.signal(signal.SIGINT, on_sigint)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _loops(done: Execution) -> bool:

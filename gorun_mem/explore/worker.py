@@ -168,6 +168,7 @@ class Worker:
         self.deadline = deadline
         self.watched = Watched()
         self.progress: Callable[[int], None] = lambda runs: None
+        self.interrupted: Callable[[], bool] = lambda: False
         self._spend = spend
         self._failures_max = failures_max
         self._signatures: set[Signature] = set()
@@ -193,15 +194,16 @@ class Worker:
             on_world=self.watched.watch,
         )
 
-    def draw(self, strategy: str, first: int, runs: int) -> Batch:
+    def draw(self, strategy: str, first: int, runs: int, into: Batch | None = None) -> Batch:
         """Run `runs` schedules by a strategy that draws, from number `first` on.
 
         Args:
             strategy: a key of DRAWN, or "auto".
             first: number of the first schedule, a multiple of CHUNK.
             runs: how many.
+            into: what to add to, which is there also if the search is interrupted.
         """
-        batch = Batch()
+        batch = Batch() if into is None else into
         made: dict[str, Searching] = {}
         try:
             for start in range(first, first + runs, CHUNK):
@@ -225,8 +227,7 @@ class Worker:
         done = 0
         try:
             for number in range(count):
-                if self.deadline is not None and time.time() >= self.deadline:
-                    raise OutOfTime
+                self._breathe()
                 searching.begin(random, self.profile)
                 one = self.run(searching, transcribe=sampled and not number)
                 done += 1
@@ -289,8 +290,7 @@ class Worker:
     ) -> bool:
         """Whether nothing of the tree was left."""
         while searching.begin(random, self.profile):
-            if self.deadline is not None and time.time() >= self.deadline:
-                raise OutOfTime
+            self._breathe()
             if is_late(getattr(searching, "start", 0)):
                 return False
             if not self._spend():
@@ -337,5 +337,7 @@ class Worker:
         return bool(batch.uncontrolled) or len(self._signatures) >= self._failures_max
 
     def _breathe(self) -> None:
+        if self.interrupted():
+            raise KeyboardInterrupt
         if self.deadline is not None and time.time() >= self.deadline:
             raise OutOfTime

@@ -226,20 +226,53 @@ def test_jobs_and_time(line: Line) -> None:
     assert time.monotonic() - start < 3
 
 
-def test_ctrl_c_exits_130_with_what_was_counted(line: Line) -> None:
-    """The verdict is inconclusive, the schedules so far are said."""
+ENDLESS = """
+from pathlib import Path
+from gorun_mem import scenario
+from gorun_mem.explore.program import Cell
+
+runs = 0
+
+
+@scenario(ms=4)
+async def endless(world):
+    global runs
+    runs += 1
+    if runs == 60:
+        Path("ready").touch()
+    cell = Cell("x")
+
+    async def add(m):
+        for _ in range(20):
+            await cell.add(1)
+
+    async with world.open_ms() as ms:
+        for _ in range(4):
+            ms.start_soon(add)
+"""
+
+
+@pytest.mark.parametrize("strategy", ["auto", "exhaustive"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_exits_130_with_what_was_counted(line: Line, strategy: str, jobs: str) -> None:
+    """The verdict is inconclusive, the schedules so far are said; other processes end too."""
+    Path("endless.py").write_text(ENDLESS)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gorun_mem", "explore", "lost.py", "--set", "safe=1",
-         "--set", "rounds=20", "--strategy", "pos", "--time", "60", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "gorun_mem", "explore", "endless.py", "--strategy", strategy,
+         "--jobs", jobs, "--time", "120", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
     )  # fmt: skip
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    until = time.monotonic() + 60
+    while not Path("ready").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
+    assert err == ""
     document = json.loads(out)
     assert document["interrupted"]
     assert document["verdict"] == "inconclusive"
     assert document["reason"].startswith("interrupted after ")
-    assert document["schedules"] > 10
+    if jobs == "1":
+        assert document["schedules"] >= 40
