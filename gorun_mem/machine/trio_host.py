@@ -192,6 +192,8 @@ class TrioHost:
         seat.task = trio.lowlevel.current_task()
         with seat.scope:
             try:
+                if self.engine.current is not m:  # another came back before trio got to this task
+                    self.engine.switch_to(m)
                 await self._drive(seat, self._world.begin(m) if coro is None else coro)
             except BaseException as error:
                 if is_cancellation(error):
