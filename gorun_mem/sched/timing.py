@@ -90,7 +90,8 @@ class TimingEngine(Engine):
     """An engine with a clock for each M and a number of CPUs.
 
     Invariants:
-        1. a task is in `_running` or is `current` iff it is RUNNABLE and has a CPU (slot 1);
+        1. a task is in `_running`, or is the one that `advance` has in hand, iff it is RUNNABLE and
+           has a CPU (slot 1);
         2. it is in `_ready` iff it is RUNNABLE and has none (slot 0);
         3. CPUs in use and entries of `_idle_since` make `cpus` together.
 
@@ -151,8 +152,11 @@ class TimingEngine(Engine):
         assert isinstance(m, Task)
         if m.state is State.PARKED:
             m.timer = 0
-            self._note_unpark(m, self.current.id if self.current is not None else 0)
-            m.clock_ns = max(m.clock_ns, self._now_ns + self._wake_ns)
+            if self.follower is not None:
+                self._note_unpark(m, self.current.id if self.current is not None else 0)
+            clock = self._now_ns + self._wake_ns
+            if clock > m.clock_ns:
+                m.clock_ns = clock
             self._enable(m)
 
     def charge(self, kind: str, units: int) -> None:
@@ -186,10 +190,7 @@ class TimingEngine(Engine):
                 continue
             op: Op = task.op  # type: ignore[assignment]
             kind = op.kind
-            try:
-                ns, writes = prices[kind]
-            except KeyError:
-                ns, writes = prices[kind] = self._other
+            ns, writes = prices.get(kind, self._other)
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
@@ -279,7 +280,8 @@ class TimingEngine(Engine):
             task.slot = 1
             self._push(task)
         elif self._idle_since:
-            self._run_on(task, *heappop(self._idle_since))
+            free_ns, cpu = heappop(self._idle_since)
+            self._run_on(task, free_ns, cpu)
         else:
             task.slot = 0
             self._ready.append(task)

@@ -319,11 +319,17 @@ class Mutex:
         self.owner_site = op.site
         self.since_ns = m.sched.now_ns
         m.go.held.append(self)
-        if self._waiting or self.sink is not None:
+        waiting = self._waiting
+        if self.sink is not None or m.id in waiting:
             self._acquired_among_others(m, op)
+        elif waiting:
+            self._barged += 1
+            self._woken = 0
+            self._releaser = None
+            self._convoy_acquisitions += 1
 
     def _acquired_among_others(self, m: MLike, op: LockOp) -> None:
-        """The rest of `_acquired` where somebody waits or listens."""
+        """The rest of `_acquired` for one that has waited, or where somebody listens."""
         waiting = self._waiting
         contended = waiting.get(m.id) is op
         wait_ns = spins = sleeps = bypassed = 0
