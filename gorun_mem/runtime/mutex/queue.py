@@ -35,7 +35,7 @@ class QueueLock(LockOp):
             self.check(m)
         m.locks += mutex.locks_delta
         if not mutex.key:
-            mutex.key = m.id
+            mutex.key = m.id + 1
             mutex._acquired(m, self)
             mutex._lock_ops.append(self)
             return None
@@ -49,7 +49,7 @@ class QueueLock(LockOp):
     def own(self, m: MLike) -> object:
         """Go on as the owner that the release before has made of this M."""
         mutex: QueueMutex = self.mutex
-        assert mutex.key == m.id
+        assert mutex.key == m.id + 1
         mutex._acquired(m, self)
         return None
 
@@ -75,7 +75,7 @@ class QueueUnlock(UnlockOp):
             mutex._unlock_ops.append(self)
             return None
         heir = mutex.queue.pop(0)
-        mutex.key = heir.id
+        mutex.key = heir.id + 1
         mutex._released(m, self, heir.id)
         mutex._woke(heir.id, self)
         m.sched.unpark(heir)
@@ -83,7 +83,7 @@ class QueueUnlock(UnlockOp):
 
 
 class QueueMutex(Mutex):
-    """A FIFO mutex with direct handoff; `key` is the number of the owning M."""
+    """A FIFO mutex with direct handoff; `key` is one above the number of the owning M."""
 
     __slots__ = ("queue",)
     algorithm = "queue"
