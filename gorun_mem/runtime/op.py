@@ -195,13 +195,13 @@ def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
     try:
         op = coro.send(None)
         while True:
-            if not op.begin(m):
+            if op.asks_first and not op.begin(m):
                 raise Deadlock(f"M{m.id} waits to {op.kind} {op.obj} and there is no other M")
-            result = op.step(m)
+            result = op.run(op, m)
             while result is MORE or result is PARKED:
                 if result is PARKED:
                     _sleep(m, op)
-                result = op.step(m)
+                result = op.run(op, m)
             op = coro.send(result)
     except StopIteration as stop:
         value: T = stop.value
