@@ -141,7 +141,8 @@ class Pool:
             return
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            self._executor.submit(_nothing)
+            for _ in range(self.jobs):  # each submit starts one, while none is idle
+                self._executor.submit(_nothing)
         finally:
             signal.signal(signal.SIGINT, before)
 
