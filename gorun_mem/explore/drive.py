@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.trampoline import ForeignAwait, unwind, where
-from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
+from gorun_mem.runtime.op import MORE, PARKED, MLike
 from gorun_mem.sched.engine import BREATH, Engine, Strategy
 from gorun_mem.sched.schedule import Schedule, Step
 from gorun_mem.sched.strategies.random import RandomWalk
@@ -76,8 +76,8 @@ class ExploringEngine(Engine):
     """
 
     def __init__(self, strategy: Strategy, target: Target, steps_max: int = STEPS_MAX) -> None:
-        config = target.config
-        super().__init__(strategy, costs=config.costs, cpus=config.cpus, steps_max=steps_max)
+        cpus = target.config.cpus
+        super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
         self.tape: list[int] = []
         self.woken: list[Task] = []
         self.unfair = False
@@ -108,9 +108,9 @@ class ExploringEngine(Engine):
         super().sleep_until(m, t_ns)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execution:
-    """One run.
+    """One run; not frozen, which would cost a microsecond of the thirty that a small run takes.
 
     Args:
         world: as the run left it.
@@ -273,6 +273,7 @@ def _loop(
             if coro is None:
                 coro = coros[task.id] = world.begin(task)
             op = coro.send(result)
+            asks_first = op.asks_first
         except StopIteration:
             del coros[task.id]
             world.ended(task)
@@ -281,23 +282,22 @@ def _loop(
         except (KeyboardInterrupt, *OF_THE_SEARCH):
             raise
         except BaseException as error:
+            if coro is not None and coro.cr_frame is not None:  # what it yielded is no operation
+                world.failed(task, _uncontrolled(task, coro))
+                return
             coros.pop(task.id, None)
             task.op = None
             world.failed(task, error)
             return
         else:
-            if not isinstance(op, Op):
-                world.failed(task, _uncontrolled(task, coro))
-                return
             task.op = op
-            if op.begin(task):
+            if not asks_first or op.begin(task):
                 if task.state is not RUNNABLE:
                     engine._enable(task)
             else:
                 if task.state is RUNNABLE:
                     engine._remove(task)
                 engine._park(task)
-        engine.running = None
         # Steps, until an operation is through.
         while True:
             if timers:
@@ -324,13 +324,13 @@ def _loop(
             try:
                 if watched:
                     obj, reads = op.obj, op.reads_only
-                    result = op.step(task)
+                    result = op.run(op, task)
                     if executed is not None:
                         executed(task, kind, obj, reads)
                     for look in looks:
                         look(task, op, kind, obj, reads, result)
                 else:
-                    result = op.step(task)
+                    result = op.run(op, task)
             except OF_THE_SEARCH:
                 raise
             except Exception as error:

@@ -14,8 +14,79 @@ from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import MLike, Op
 
 
+class _Load(Op):
+    """The value of a variable; one object serves every M, for it holds nothing of theirs."""
+
+    __slots__ = ("_cell",)
+    kind = "load"
+    reads_only = True
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self.obj = cell.name
+
+    def step(self, m: MLike) -> object:
+        """Read it."""
+        return self._cell.value
+
+
+class _Store(Op):
+    """A variable's new value."""
+
+    __slots__ = ("_cell", "_value")
+    kind = "store"
+
+    def __init__(self, cell: Cell, value: Any) -> None:
+        self._cell = cell
+        self._value = value
+        self.obj = cell.name
+
+    def step(self, m: MLike) -> object:
+        """Write it."""
+        self._cell.value = self._value
+        return None
+
+
+class _Add(Op):
+    """Addition to a variable."""
+
+    __slots__ = ("_cell", "_n")
+    kind = "atomic.add"
+
+    def __init__(self, cell: Cell, n: int) -> None:
+        self._cell = cell
+        self._n = n
+        self.obj = cell.name
+
+    def step(self, m: MLike) -> object:
+        """Read, add and write."""
+        cell = self._cell
+        cell.value = value = cell.value + self._n
+        return value
+
+
+class _CompareAndSwap(Op):
+    """A variable's new value if it has a certain old one."""
+
+    __slots__ = ("_cell", "_new", "_old")
+    kind = "atomic.cas"
+
+    def __init__(self, cell: Cell, old: Any, new: Any) -> None:
+        self._cell = cell
+        self._old = old
+        self._new = new
+        self.obj = cell.name
+
+    def step(self, m: MLike) -> object:
+        """Compare, and write if it fits."""
+        if self._cell.value != self._old:
+            return False
+        self._cell.value = self._new
+        return True
+
+
 class _Access(Op):
-    """One access to a variable or an event."""
+    """One access to a lock or an event."""
 
     __slots__ = ("_effect", "reads_only")
 
@@ -38,46 +109,31 @@ class Cell:
         value: what it holds at first.
     """
 
-    __slots__ = ("name", "value")
+    __slots__ = ("_load", "name", "value")
 
     def __init__(self, name: str, value: Any = 0) -> None:
         self.name = name
         self.value = value
+        self._load = _Load(self)
 
     def __repr__(self) -> str:
         return f"<Cell {self.name} = {self.value!r}>"
 
     def load(self) -> Op:
         """Its value."""
-        return _Access("load", self.name, True, lambda m: self.value)
+        return self._load
 
     def store(self, value: Any) -> Op:
         """Let it hold `value`."""
-
-        def effect(m: MLike) -> None:
-            self.value = value
-
-        return _Access("store", self.name, False, effect)
+        return _Store(self, value)
 
     def add(self, n: int) -> Op:
         """Add `n` in one step; the sum."""
-
-        def effect(m: MLike) -> int:
-            self.value += n
-            return int(self.value)
-
-        return _Access("atomic.add", self.name, False, effect)
+        return _Add(self, n)
 
     def compare_and_swap(self, old: Any, new: Any) -> Op:
         """Let it hold `new` if it holds `old`; whether it did."""
-
-        def effect(m: MLike) -> bool:
-            if self.value != old:
-                return False
-            self.value = new
-            return True
-
-        return _Access("atomic.cas", self.name, False, effect)
+        return _CompareAndSwap(self, old, new)
 
 
 class _Wait(Op):

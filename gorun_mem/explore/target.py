@@ -34,6 +34,7 @@ class Target:
         self.program = program
         self.settings: Resolved = resolve(config)
         self.config = config
+        self.costs = config.costs.table()
         self.about = dict(about)
         self.name = name
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import difflib
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -72,7 +73,17 @@ class Config:
     schedule: str = ""
 
     def but(self, **changes: Any) -> Config:
-        """This, with some settings changed; a None changes nothing."""
+        """This, with some settings changed; a None changes nothing.
+
+        Raises:
+            ConfigError: there is no such setting.
+        """
+        names = [setting.name for setting in fields(self)]
+        for name in changes:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise ConfigError(f"no setting {name!r}: {hint}there are {', '.join(names)}")
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
     def check(self) -> Config:

@@ -186,25 +186,51 @@ class M(Task):
         await Pause()
 
     async def compute(self, ns: int) -> None:
-        """Use the CPU for `ns` of virtual time."""
-        await Compute(ns)
+        """Use the CPU for `ns` of virtual time.
+
+        Raises:
+            IllegalUse: `ns` is negative.
+        """
+        await Compute(self._at_least("compute", ns, 0))
 
     async def sleep(self, ns: int) -> None:
-        """Sleep for `ns` of virtual time."""
-        await Sleep(ns)
+        """Sleep for `ns` of virtual time.
+
+        Raises:
+            IllegalUse: `ns` is negative.
+        """
+        await Sleep(self._at_least("sleep", ns, 0))
 
     async def choose(self, *values: T) -> T:
-        """One of `values`, drawn from the run's seed as a step of its own and recorded."""
-        index: int = await Choice(len(values), "choose")
+        """One of `values`, drawn from the run's seed as a step of its own and recorded.
+
+        Raises:
+            IllegalUse: there are none.
+        """
+        index: int = await Choice(self._at_least("choose among", len(values), 1), "choose")
         return values[index]
 
     def choice(self, *values: T) -> T:
-        """One of `values`, drawn from the run's seed and recorded with the schedule."""
-        return values[self.sched.choice(self, len(values), "choice")]
+        """One of `values`, drawn from the run's seed and recorded with the schedule.
+
+        Raises:
+            IllegalUse: there are none.
+        """
+        n = self._at_least("choose among", len(values), 1)
+        return values[self.sched.choice(self, n, "choice")]
 
     def randrange(self, n: int) -> int:
-        """A number from 0 to n-1, drawn from the run's seed and recorded with the schedule."""
-        return self.sched.choice(self, n, "randrange")
+        """A number from 0 to n-1, drawn from the run's seed and recorded with the schedule.
+
+        Raises:
+            IllegalUse: there are none.
+        """
+        return self.sched.choice(self, self._at_least("choose among", n, 1), "randrange")
+
+    def _at_least(self, what: str, value: int, least: int) -> int:
+        if value < least:
+            raise IllegalUse(f"M{self.id} is to {what} {value}: must be at least {least}")
+        return value
 
     async def perform(self, op: Op) -> Any:
         """Await any operation, such as one of your own."""

@@ -23,7 +23,7 @@ import runpy
 import sys
 import typing
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -70,13 +70,23 @@ class Option:
         Raises:
             ScenarioError: it is not one, or out of range.
         """
-        converted = self._parse(value) if isinstance(value, str) else self._admit(value)
-        for bound, beyond in ((self.low, "at least"), (self.high, "at most")):
-            if bound is None:
-                continue
-            if converted < bound if beyond == "at least" else converted > bound:
-                raise ScenarioError(f"{self.name} = {value}: must be {beyond} {bound:g}")
-        return converted
+        return self._within(self._parse(value) if isinstance(value, str) else self._typed(value))
+
+    def admit(self, value: Any) -> Any:
+        """`value`, which is of the option's type already.
+
+        Raises:
+            ScenarioError: it is not, or out of range.
+        """
+        return self._within(self._typed(value))
+
+    def _within(self, value: Any) -> Any:
+        # Asked so that a NaN, which compares with nothing, is within no bounds.
+        if self.low is not None and not value >= self.low:
+            raise ScenarioError(f"{self.name} = {value}: must be at least {self.low:g}")
+        if self.high is not None and not value <= self.high:
+            raise ScenarioError(f"{self.name} = {value}: must be at most {self.high:g}")
+        return value
 
     def _parse(self, text: str) -> Any:
         try:
@@ -91,7 +101,7 @@ class Option:
             detail = str(error) if isinstance(error, _NotOneOf) else f"is no {self.type_name}"
             raise ScenarioError(f"{self.name} = {text}: {detail}") from None
 
-    def _admit(self, value: Any) -> Any:
+    def _typed(self, value: Any) -> Any:
         if get_origin(self.type) is Literal:
             if value not in get_args(self.type):
                 raise ScenarioError(f"{self.name} = {value!r}: must be one of {self.type_name}")
@@ -265,8 +275,12 @@ def scenario(
         configure: called with the settings of a run and its complete options before the World is
             made; what it returns are the settings.
         settings: fields of `Config` that it asks for, such as ms=4 or release="go1.24.3".
+
+    Raises:
+        ConfigError: there is no such setting.
+        ScenarioError: the function cannot be a scenario; the message says why.
     """
-    defaults = Config(**settings)
+    defaults = Config().but(**settings)
 
     def decorate(function: Callable[..., Coroutine[Any, Any, None]]) -> Scenario:
         return Scenario(function, defaults, configure)
@@ -275,16 +289,30 @@ def scenario(
 
 
 def _options_of(function: Callable[..., Any]) -> dict[str, Option]:
-    hints = typing.get_type_hints(function, include_extras=True, localns=_names())
-    options = {}
+    of = f"scenario {function.__name__!r}"
+    try:
+        hints = typing.get_type_hints(function, include_extras=True, localns=_names())
+    except NameError as error:
+        raise ScenarioError(f"{of}: its annotations cannot be read: {error}; import it") from None
+    world, options = 0, {}
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            world += parameter.default is parameter.empty
             continue
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise ScenarioError(f"{of}: {parameter} cannot be an option; name each")
         if parameter.default is parameter.empty:
-            raise ScenarioError(
-                f"scenario {function.__name__!r}: option {name!r} has no default; give it one"
-            )
-        options[name] = _option(name, hints.get(name, type(parameter.default)), parameter.default)
+            raise ScenarioError(f"{of}: option {name!r} has no default; give it one")
+        hint = hints.get(name, type(parameter.default))
+        try:
+            options[name] = _option(name, hint, parameter.default)
+        except ScenarioError as error:
+            raise ScenarioError(f"{of}: {error}") from None
+    if world != 1:
+        raise ScenarioError(
+            f"{of} takes {world} arguments by position: it takes one, the World, and its options "
+            "behind a *"
+        )
     return options
 
 
@@ -299,7 +327,8 @@ def _option(name: str, hint: Any, default: Any) -> Option:
         raise ScenarioError(
             f"option {name!r} has type {hint}: options are int, float, str, bool, Path or Literal"
         )
-    return Option(name, hint, default, text, bounds.low, bounds.high)
+    option = Option(name, hint, default, text, bounds.low, bounds.high)
+    return replace(option, default=option.admit(default))
 
 
 def _names() -> dict[str, Any]:

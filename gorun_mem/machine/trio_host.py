@@ -124,10 +124,10 @@ class TrioHost:
         was unwound.
         """
         world = self._world
-        world.start()
-        world.canceller = self._cancel
         interrupt: KeyboardInterrupt | None = None
         try:
+            world.start()
+            world.canceller = self._cancel
             async with trio.open_nursery() as self._nursery:
                 if self._breathe is not None:
                     self._nursery.start_soon(self._flush_now_and_then)

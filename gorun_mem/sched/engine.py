@@ -83,6 +83,7 @@ class Engine:
         costs: what a step costs.
         cpus: how many Ms run at once; Go's ncpu.
         steps_max: steps after which `advance` raises StepsExceeded.
+        table: `costs.table()`, where many engines share one.
 
     Attributes:
         current: who made the last step.
@@ -99,9 +100,10 @@ class Engine:
         costs: CostTable | None = None,
         cpus: int = 4,
         steps_max: int = STEPS_MAX,
+        table: dict[str, float] | None = None,
     ) -> None:
         self.strategy = strategy
-        self.costs = (costs or CostTable()).table()
+        self.costs = (costs or CostTable()).table() if table is None else table
         self.cpus = cpus
         self.steps_max = steps_max
         self.tasks: list[Task] = []

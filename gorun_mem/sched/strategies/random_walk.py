@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
-from gorun_mem.sched.strategies.searching import Searching
+from gorun_mem.sched.strategies.searching import Profile, Searching
 from gorun_mem.sched.task import Task
 
 
@@ -13,6 +14,16 @@ class SearchingWalk(Searching):
 
     name = "random"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._draw = self._random.random
+
+    def begin(self, random: Random, profile: Profile) -> bool:
+        """Draw from `random`."""
+        self._random = random
+        self._draw = random.random
+        return True
+
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Any of them, each as likely."""
-        return runnable[int(self._random.random() * len(runnable))]
+        return runnable[int(self._draw() * len(runnable))]
