@@ -14,7 +14,6 @@ then is without progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
@@ -108,9 +107,8 @@ class ExploringEngine(Engine):
         super().sleep_until(m, t_ns)
 
 
-@dataclass(slots=True)
 class Execution:
-    """One run; not frozen, which would cost a microsecond of the thirty that a small run takes.
+    """One run.
 
     Args:
         world: as the run left it.
@@ -123,14 +121,29 @@ class Execution:
         divergence: where a replay departed from its schedule, "" where it did not.
     """
 
-    world: World
-    signature: Signature | None
-    findings: tuple[Finding, ...]
-    tape: list[int]
-    steps: int
-    foreign: str
-    transcriber: Transcriber | None = None
-    divergence: str = ""
+    __slots__ = (
+        "divergence", "findings", "foreign", "signature", "steps", "tape", "transcriber", "world",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        world: World,
+        signature: Signature | None,
+        findings: tuple[Finding, ...],
+        tape: list[int],
+        steps: int,
+        foreign: str,
+        transcriber: Transcriber | None = None,
+        divergence: str = "",
+    ) -> None:
+        self.world = world
+        self.signature = signature
+        self.findings = findings
+        self.tape = tape
+        self.steps = steps
+        self.foreign = foreign
+        self.transcriber = transcriber
+        self.divergence = divergence
 
     @property
     def named_steps(self) -> tuple[Step, ...]:
@@ -324,13 +337,13 @@ def _loop(
             try:
                 if watched:
                     obj, reads = op.obj, op.reads_only
-                    result = op.run(op, task)
+                    result = op.step(task)
                     if executed is not None:
                         executed(task, kind, obj, reads)
                     for look in looks:
                         look(task, op, kind, obj, reads, result)
                 else:
-                    result = op.run(op, task)
+                    result = op.step(task)
             except OF_THE_SEARCH:
                 raise
             except Exception as error:
@@ -339,7 +352,7 @@ def _loop(
                 return
             engine.steps = steps
             task.steps += 1
-            engine._now_ns += costs.get(kind, other)
+            engine.clock_ns += costs.get(kind, other)
             if result is MORE:
                 continue
             if result is not PARKED:
