@@ -16,6 +16,9 @@ from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from gorun_mem.machine.ops import Join
     from gorun_mem.machine.world import World
     from gorun_mem.runtime.mutex import Mutex
 
@@ -26,24 +29,25 @@ DEFAULT_STAT = "other_sys"
 
 
 class M(Task):
-    """One M of a World.
-
-    Args:
-        world: whose.
-        id: number from 1; 0 is the scenario itself.
-        name: for people and reports.
+    """One M of a World, which makes it (`Nursery.start_soon`).
 
     Attributes:
         world: the World it lives in.
-        id: number from 1.
+        id: number from 1; 0 is the scenario itself.
         locks: runtime locks held, as Go counts them.
+        program: what it runs; not set on M 0, nor are the rest.
+        args: what that takes beside the M.
+        join: who waits for its end.
+        starter: number of the M that started it.
     """
 
-    __slots__ = ("world",)
+    __slots__ = ("args", "join", "program", "starter", "world")
 
-    def __init__(self, world: World, id: int, name: str) -> None:
-        super().__init__(world.engine, id, name)
-        self.world = world
+    world: World
+    program: Callable[..., Coroutine[Any, Any, Any]]
+    args: tuple[Any, ...]
+    join: Join
+    starter: int
 
     # The OS layer.
 

@@ -256,6 +256,12 @@ class Engine(Scheduler):
         """Drop an M that has ended from `tasks`, where Ms come and go without end."""
         self.tasks.remove(task)
 
+    def clear(self) -> None:
+        """Drop every M; nothing is to be run any more."""
+        self.tasks.clear()
+        self.runnable.clear()
+        self.current = self.running = None
+
     def leave(self, task: Task) -> None:
         """The coroutine of `task` awaits something that is not an operation."""
         self._drop(task)
