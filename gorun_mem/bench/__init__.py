@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, Final
 
+from gorun_mem._version import is_compiled
+
 BENCHES: Final[dict[str, tuple[str, str]]] = {
     "events": ("gorun_mem.bench.events", "an event into the log, beside stock structlog"),
     "host": ("gorun_mem.bench.host", "a switch between Ms, beside trio's own; start-up"),
@@ -73,6 +75,7 @@ def as_document(results: dict[str, list[Row]]) -> dict[str, Any]:
     rows = [row for found in results.values() for row in found]
     return {
         "ok": all(row.ok is not False for row in rows),
+        "compiled": is_compiled(),
         "benches": {name: [asdict(row) for row in found] for name, found in results.items()},
     }
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._version import VERSION
+from gorun_mem._version import VERSION, build
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
@@ -95,7 +95,7 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        click.echo(f"gorun-mem {VERSION}")
+        click.echo(f"gorun-mem {VERSION} ({build()})")
         ctx.exit(0)
 
 

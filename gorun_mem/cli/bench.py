@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from gorun_mem._version import build
 from gorun_mem.bench import BENCHES, Row, as_document, names_of, run_bench
 from gorun_mem.cli._common import ExitCode, json_option, write_json
 
@@ -59,7 +60,7 @@ def _show(name: str, rows: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"bench {name}", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=f"bench {name} ({build()})", title_justify="left", box=None, pad_edge=False)
     table.add_column("what")
     for column in ("figure", "peer's", "ratio"):
         table.add_column(column, justify="right", no_wrap=True)

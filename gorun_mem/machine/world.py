@@ -480,7 +480,8 @@ class World:
         self, task: Task, wait: tuple[Mutex, Waiter] | None, holds: tuple[str, ...]
     ) -> Stuck:
         if wait is None:
-            waits_for = f"{task.op.kind} {task.op.obj}" if task.op is not None else "run"
+            op: Any = task.op
+            waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
             return Stuck(task.id, task.name, waits_for, task.since_ns, "", holds)
         mutex, waiter = wait
         holder = mutex.holder

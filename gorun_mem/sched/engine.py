@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -224,7 +224,8 @@ class Engine(Scheduler):
                 self.switch_to(task)
             op = task.op
             assert op is not None
-            kind = op.kind
+            named: Any = op  # by name, for a class may give these to all its operations
+            kind = named.kind
             self.steps += 1
             task.steps += 1
             result = op.step(task)
@@ -311,7 +312,8 @@ class Engine(Scheduler):
 
     def _note_park(self, follower: Follower, task: Task) -> None:
         if task.id:
-            follower.m_park(task.id, f"{task.op.kind} {task.op.obj}" if task.op else "")
+            op: Any = task.op
+            follower.m_park(task.id, f"{op.kind} {op.obj}" if op else "")
 
     def _note_unpark(self, task: Task, by_m: int, reason: str = "") -> None:
         if self.follower is not None and task.id:

@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappop, heappush, heappushpop
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.costs import CostTable
@@ -189,15 +189,16 @@ class TimingEngine(Engine):
                 task = None
                 continue
             op: Op = task.op  # type: ignore[assignment]
-            kind = op.kind
+            named: Any = op  # by name, for a class may give these to all its operations
+            kind = named.kind
             ns, writes = prices.get(kind, self._other)
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
             elif writes is not None:
-                line = lines.get(op.obj)
+                line = lines.get(named.obj)
                 if line is None or line.sole != task.cpu:
-                    wait_ns = self._transfer(task, op.obj, line, writes)
+                    wait_ns = self._transfer(task, named.obj, line, writes)
             if wait_ns:
                 clock = task.clock_ns = clock + wait_ns
                 task.has_line = True

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from gorun_mem import cli
-from gorun_mem._version import VERSION
+from gorun_mem._version import VERSION, build
 from gorun_mem.cli import _exit
 from gorun_mem.cli._common import BYTES, NUMBER, PLATFORM, RELEASE, BadInput, progress, worst
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
@@ -62,7 +62,7 @@ def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> N
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"gorun-mem {VERSION}\n"
+    assert capsys.readouterr().out == f"gorun-mem {VERSION} ({build()})\n"
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from gorun_mem.sched.strategies.searching import Profile, Searching
 from gorun_mem.sched.task import Task
@@ -43,18 +44,16 @@ class Pos(Searching):
         best = runnable[0]
         highest = -1.0
         for task in runnable:
-            op = task.op
+            op: Any = task.op
             priority = task.priority
             # An M that is new has 0.0; POS draws from above it.
-            if (
-                task is last or not priority or (op.obj == obj and not (reads and op.reads_only))  # type: ignore[union-attr]
-            ):
+            if task is last or not priority or (op.obj == obj and not (reads and op.reads_only)):
                 priority = task.priority = self._draw() + 1e-9
             if priority > highest:
                 highest = priority
                 best = task
         self._last = best
-        op = best.op
-        self._obj = op.obj  # type: ignore[union-attr]
-        self._reads = op.reads_only  # type: ignore[union-attr]
+        made: Any = best.op
+        self._obj = made.obj
+        self._reads = made.reads_only
         return best

@@ -1,0 +1,71 @@
+"""The wheel that users install: compiled, and in every answer what the source is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_AGAIN = ("mutex", "sched", "machine", "contention", "kernels", "explore", "scenarios")
+"""Folders of tests whose subject is compiled."""
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("cc") is None and shutil.which("gcc") is None, reason="no C compiler"
+)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a wheel of this tree unpacks to."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    assert "none-any" not in wheel.name, "not compiled: " + done.stderr
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def python(*arguments: str | Path, path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_wheel_answers_as_the_source(installed: Path, tmp_path: Path) -> None:
+    """The tests of what is compiled pass on the wheel, and logs are the same bytes."""
+    done = python("-m", "gorun_mem", "--version", path=installed, cwd=tmp_path)
+    assert "(compiled)" in done.stdout, done
+    for scenario in ("memlock_storm", "arena_at_break", "lifo_starvation"):
+        for mutex in ("sema", "futex", "spinbit", "queue"):
+            logs = [log_of(scenario, mutex, path, tmp_path) for path in (installed, ROOT)]
+            assert logs[0] == logs[1], (scenario, mutex)
+            assert logs[0].count(b"\n") > 20
+    folders = [ROOT / "tests" / name for name in RUN_AGAIN]
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *folders]
+    done = python(*tests, path=installed, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
+def log_of(scenario: str, mutex: str, path: Path, folder: Path) -> bytes:
+    """The log of a run of the package in `path`."""
+    log = folder / "run.jsonl"
+    run = ["-m", "gorun_mem", "run", scenario, "--mutex", mutex, "--seed", "5", "--log", log]
+    done = python(*run, path=path, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return log.read_bytes()
