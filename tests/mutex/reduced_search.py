@@ -22,12 +22,12 @@ Four reductions, all exact; `test_reductions` compares with the plain search.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
-from mutex_explorer import Bare, ExploredScheduler, Violation
+from mutex_explorer import ExploredScheduler, Violation, bare
 
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.m import MState, m_address, m_number
@@ -70,6 +70,7 @@ SHARED_BITS = 24
 SLOT_BITS = 24  # of which the lowest two are the pairs that are left
 SHARED_MASK = (1 << SHARED_BITS) - 1
 SLOT_MASK = (1 << SLOT_BITS) - 1
+SHIFTS = tuple([SHARED_BITS + SLOT_BITS * i for i in range(3)])
 
 Shared = tuple[Any, ...]
 """The word, the owner's number, the sleepers' numbers, and (parked, nextwaitm, waitsema, asleep)
@@ -105,16 +106,14 @@ class Numbers(dict[Any, int]):
 
 
 class Images(dict[int, int]):
-    """What a function makes of numbered things, number for number."""
+    """What a function makes of numbers, each computed once."""
 
-    def __init__(self, image: Any, things: Numbers, images: Numbers) -> None:
+    def __init__(self, image: Callable[[int], int]) -> None:
         super().__init__()
         self.image = image
-        self.things = things.things
-        self.images = images
 
     def __missing__(self, number: int) -> int:
-        image = self[number] = self.images[self.image(self.things[number])]
+        image = self[number] = self.image(number)
         return image
 
 
@@ -123,10 +122,11 @@ class Renumbering:
 
     def __init__(self, to: tuple[int, ...], shared: Numbers, own: Numbers) -> None:
         self.to = to
-        self.shared = Images(self.of_shared, shared, shared)
-        self.own = Images(self.of_own, own, own)
+        self.same = to == tuple(range(len(to)))
+        self.shared = Images(lambda n: shared[self.of_shared(shared.things[n])])
+        self.slots = Images(lambda slot: own[self.of_own(own.things[slot >> 2])] << 2 | slot & 3)
         self.moves = [
-            (SHARED_BITS + SLOT_BITS * i, SHARED_BITS + SLOT_BITS * there)
+            (SHIFTS[i], SHIFTS[there])
             for i, there in enumerate(to)
         ]
 
@@ -149,11 +149,12 @@ class Renumbering:
         return (*own[:3], *map(self.value, own[3:]))
 
     def of_state(self, state: int) -> int:
+        if self.same:
+            return state
         image = self.shared[state & SHARED_MASK]
-        own = self.own
+        slots = self.slots
         for here, there in self.moves:
-            slot = state >> here & SLOT_MASK
-            image |= (own[slot >> 2] << 2 | slot & 3) << there
+            image |= slots[state >> here & SLOT_MASK] << there
         return image
 
 
@@ -207,21 +208,23 @@ class Search:
         self.symmetry = symmetry
         self.ops = {True: type(mutex.lock()), False: type(mutex.unlock())}
         self.live = {op: _live(op, dead) for op in self.ops.values()}
-        self.samples = getattr(mutex, "samples", True)
+        self.unset = () if dead else (None,)  # what a register not yet written counts as
+        self.timed = not dead or getattr(mutex, "samples", False)
         self.shared = Numbers()
         self.own = Numbers()
         self.start_own = self.own[True, 0, self.ops[True].FIRST]
         self.deltas: dict[int, tuple[int, ...]] = {}
         self.labels: dict[int, str] = {}
         self.turns = [Renumbering(to, self.shared, self.own) for to in permutations(range(ms))]
-        self.sorting: dict[tuple[int, ...], tuple[Renumbering, ...]] = {}
-        self.kinds = Images(_kind, self.own, Numbers())
+        self.sorting: dict[int, tuple[Renumbering, ...]] = {}
+        kinds, things = Numbers(), self.own.things
+        self.kinds = Images(lambda slot: kinds[_kind(things[slot >> 2])] << 2 | slot & 3)
 
     # One step
 
     def _moves(self, here: int, i: int, shared: int, own: int) -> tuple[int, ...]:
         """What each step of the M at place `i` adds to a state; kept under `here`."""
-        shift = SHARED_BITS + SLOT_BITS * i
+        shift = SHIFTS[i]
         deltas = []
         if not self.shared.things[shared][3 + i][0]:
             for shared_after, own_after, through in self._steps(i, shared, own):
@@ -241,7 +244,8 @@ class Search:
             if locking:
                 op.spins = op.sleeps = op.bypassed = 0
             for name, value in zip(self._names(op, pc), registers, strict=True):
-                setattr(op, name, value)
+                if value is not None:
+                    setattr(op, name, value)
             op.restore(m, (pc,))
             self.sched.draw, self.sched.drawn = draw, False
             result = op.step(m)
@@ -256,7 +260,7 @@ class Search:
             self.mutex._unlock_ops.clear()
             turned = locking is (result is not None)
             pc = op.pc
-            values = [getattr(op, name) for name in self._names(op, pc)]
+            values = [getattr(op, name, *self.unset) for name in self._names(op, pc)]
             after = self.own[(turned, m.locks, pc, *values)]
             yield self.shared[self._get()], after, result is None and not locking
 
@@ -265,7 +269,7 @@ class Search:
         if pc == op.FIRST:
             return ()
         names = self.live[type(op)].get(pc, op.REGISTERS)
-        return names if self.samples else tuple([n for n in names if n != "have_timers"])
+        return names if self.timed else tuple([n for n in names if n != "have_timers"])
 
     def _set(self, i: int, shared: Shared) -> SteppedM:
         mutex = self.mutex
@@ -296,16 +300,13 @@ class Search:
         least int is taken.
         """
         kinds = self.kinds
-        key = []
-        slots = state >> SHARED_BITS
-        for _ in self.ms:
-            slot = slots & SLOT_MASK
-            key.append(kinds[slot >> 2] << 2 | slot & 3)
-            slots >>= SLOT_BITS
-        order = tuple(key)
+        a = kinds[state >> SHIFTS[0] & SLOT_MASK]
+        b = kinds[state >> SHIFTS[1] & SLOT_MASK]
+        c = kinds[state >> SHIFTS[2]]  # that of a fresh M where there are only two
+        order = (a < b) | (a == b) << 1 | (b < c) << 2 | (b == c) << 3 | (a < c) << 4 | (a == c) << 5
         turns = self.sorting.get(order)
         if turns is None:
-            turns = self.sorting[order] = self._turns_that_sort(order)
+            turns = self.sorting[order] = self._turns_that_sort((a, b, c)[: len(self.ms)])
         if len(turns) == 1:
             return turns[0].of_state(state)
         return min([turn.of_state(state) for turn in turns])
@@ -319,7 +320,7 @@ class Search:
     def start(self, pairs: int) -> int:
         state = self.shared[(0, 0, (), *[(False, 0, 0, False)] * len(self.ms))]
         for i in range(len(self.ms)):
-            state |= (self.start_own << 2 | pairs) << SHARED_BITS + SLOT_BITS * i
+            state |= (self.start_own << 2 | pairs) << SHIFTS[i]
         return state
 
     def search(self, pairs: int, states_max: int = 20_000_000) -> Found:
@@ -334,8 +335,7 @@ class Search:
         ends: list[int] = []
         found = Found()
         deltas, symmetry, canonical = self.deltas, self.symmetry, self.canonical
-        shifts = [SHARED_BITS + SLOT_BITS * i for i in range(len(self.ms))]
-        places = list(enumerate(shifts))
+        places = list(enumerate(SHIFTS[: len(self.ms)]))
         while todo:
             here = todo.pop()
             state = states[here]
@@ -397,7 +397,7 @@ class Search:
 
     def _wrong_end(self, state: int) -> str:
         """What is wrong with a state that nothing follows; empty if all is well."""
-        slots = [state >> SHARED_BITS + SLOT_BITS * i & SLOT_MASK for i in range(len(self.ms))]
+        slots = [state >> SHIFTS[i] & SLOT_MASK for i in range(len(self.ms))]
         waiting = [f"M{i + 1}" for i, slot in enumerate(slots) if slot & 3]
         if waiting:
             return f"deadlock: {', '.join(waiting)} wait for ever"
@@ -424,7 +424,7 @@ class Search:
     def _label(self, state: int, after: int) -> str:
         """The access that leads from a state to the next."""
         for i in range(len(self.ms)):
-            slot = state >> SHARED_BITS + SLOT_BITS * i & SLOT_MASK
+            slot = state >> SHIFTS[i] & SLOT_MASK
             at = ((state & SHARED_MASK) << SLOT_BITS | slot >> 2) << 2 | i
             for delta in self.deltas.get(at, ()) if slot & 3 else ():
                 if after in (state + delta, self.canonical(state + delta)):
@@ -466,11 +466,6 @@ def exhaust(
         cpus: 1 turns spinning off.
         minor: the Go release, 24 for 1.24.
         reductions: which of `local`, `dead` and `symmetry` to leave out, as False.
-        config: what else `configure` takes; `low_latency` as of `sched.lock`.
+        config: as `bare` takes it.
     """
-    bare = type(f"Bare{cls.__name__}", (Bare, cls), {"__slots__": ()})
-    name = "sched.lock" if config.pop("low_latency", False) else "memlock"
-    mutex: Mutex = bare(name, locks_delta=16 if minor >= 27 else 1)
-    options: dict[str, Any] = {"profile_rate": 0, "spurious": False} | config
-    mutex.configure(minor, **options)
-    return Search(mutex, ms, cpus, **(reductions or {})).search(pairs)
+    return Search(bare(cls, minor, **config), ms, cpus, **(reductions or {})).search(pairs)
