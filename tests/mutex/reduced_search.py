@@ -12,8 +12,8 @@ Four reductions, all exact; `test_reductions` compares with the plain search.
    that leads to it. Both lead to an access of the word, so no cycle consists of them alone and
    nobody is put off for ever.
 3. *Dead registers.* A register that is written before it is read is left out. The operation that
-   is stepped does not have it at all, so were a register wrongly called dead, reading it would
-   raise AttributeError: each search proves its own table.
+   is stepped does not have it at all (None in a state), so were a register wrongly called dead,
+   reading it would raise AttributeError: each search proves its own table.
 4. *Symmetry.* All Ms run the same program and meet only as addresses, which are compared for
    equality alone. A state stands for all that arise from it by renumbering the Ms, in words,
    links and registers.
@@ -208,7 +208,6 @@ class Search:
         self.symmetry = symmetry
         self.ops = {True: type(mutex.lock()), False: type(mutex.unlock())}
         self.live = {op: _live(op, dead) for op in self.ops.values()}
-        self.unset = () if dead else (None,)  # what a register not yet written counts as
         self.timed = not dead or getattr(mutex, "samples", False)
         self.shared = Numbers()
         self.own = Numbers()
@@ -260,7 +259,7 @@ class Search:
             self.mutex._unlock_ops.clear()
             turned = locking is (result is not None)
             pc = op.pc
-            values = [getattr(op, name, *self.unset) for name in self._names(op, pc)]
+            values = [getattr(op, name, None) for name in self._names(op, pc)]
             after = self.own[(turned, m.locks, pc, *values)]
             yield self.shared[self._get()], after, result is None and not locking
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from mutex_explorer import explore
 from reduced_search import exhaust
@@ -359,15 +361,15 @@ SHARED = "got the lock that M"
         (FutexMutex, StoresSleeping, (1, 1), 4, LOST),
         (SpinbitMutex, StoresLocked, (1, 1, 1), 1, SHARED),
         (SpinbitMutex, PopsUnlocked, (1, 1, 1), 1, "fault 0"),
-        (SemaMutex, TrustsWakeSema, (2, 1), 1, "fault 0"),
+        (SemaMutex, TrustsWakeSema, (2, 1), 1, f"fault 0|{SHARED}"),
         (FutexMutex, TrustsWakeFutex, (2, 1), 1, SHARED),
         (SpinbitMutex, StaleUnlock, (1, 1), 1, "no progress"),
         (FutexMutex, WakesFirst, (1, 1), 1, LOST),
-        (SemaMutex, StoresSema, (1, 1, 1), 1, ""),
-        (SemaMutex, TakesOffBlindly, (1, 1, 1), 1, ""),
-        (SemaMutex, WakesFirstSema, (1, 1), 1, ""),
-        (SpinbitMutex, TrustsWakeSpinbit, (2, 1), 1, ""),
-        (SpinbitMutex, WakesFirstSpinbit, (1, 1), 1, ""),
+        (SemaMutex, StoresSema, (1, 1, 1), 1, SHARED),
+        (SemaMutex, TakesOffBlindly, (1, 1, 1), 1, LOST),
+        (SemaMutex, WakesFirstSema, (1, 1), 1, LOST),
+        (SpinbitMutex, TrustsWakeSpinbit, (2, 1), 1, f"unlock of unlocked|{SHARED}"),
+        (SpinbitMutex, WakesFirstSpinbit, (1, 1), 1, LOST),
         (SpinbitMutex, ForgetsHint, (1, 1, 1), 1, LOST),
         (FutexMutex, ForgetsWait, (1, 1, 1), 1, LOST),
     ],
@@ -380,10 +382,10 @@ def test_planted_bug_is_found(
     broken = type(part.__name__, (base,), {"__slots__": (), slot: part})
     assert explore(base, *pairs, cpus=cpus).verdict == "ok"
     result = explore(broken, *pairs, cpus=cpus)
-    assert verdict in result.verdict
+    assert re.search(verdict, result.verdict)
     assert result.trace
     found = exhaust(broken, len(pairs), max(pairs), cpus=cpus)
     print(part.__name__, result.verdict, "|", found.verdict, len(result.trace), len(found.trace))
-    assert verdict in found.verdict
+    assert re.search(verdict, found.verdict)
     assert found.trace
     assert exhaust(base, len(pairs), max(pairs), cpus=cpus).verdict == "ok"
