@@ -4,9 +4,10 @@ Four reductions, all exact; `test_reductions` compares with the plain search.
 
 1. *Interning.* What Ms share (the word, who sleeps, links, semaphores) and what each M has for
    itself (where it is in its operation, its registers) are numbered, and a state is one int of
-   these numbers. A step reads and writes only what is shared and what is its M's own, which is
-   asserted; so each pair of the two is stepped once, and what a step adds to the int is kept.
-   No hash stands for a state: the visited set holds the ints themselves.
+   these numbers. While an M is stepped the others have no operation and no count of locks, so a
+   step reads what is shared and what is its M's own; each pair of the two is stepped once, and
+   what a step adds to the int is kept. No hash stands for a state: the visited set holds the ints
+   themselves. Time stands at 0, so the times of sampled releases are no part of a state.
 2. *Local steps.* procyield and osyield touch nothing that another M can see and are always
    enabled, so they commute with all that others do: each is taken at once, as part of the step
    that leads to it. Both lead to an access of the word, so no cycle consists of them alone and
@@ -88,7 +89,7 @@ class SteppedM:
         self.id = id
         self.sched = sched
         self.go = MState()
-        self.locks = 0
+        self.locks: int  # that of the M that is stepped alone
         self.parked = False
 
 
@@ -125,10 +126,7 @@ class Renumbering:
         self.same = to == tuple(range(len(to)))
         self.shared = Images(lambda n: shared[self.of_shared(shared.things[n])])
         self.slots = Images(lambda slot: own[self.of_own(own.things[slot >> 2])] << 2 | slot & 3)
-        self.moves = [
-            (SHIFTS[i], SHIFTS[there])
-            for i, there in enumerate(to)
-        ]
+        self.moves = [(SHIFTS[i], SHIFTS[there]) for i, there in enumerate(to)]
 
     def value(self, value: Any) -> Any:
         """A word or register: the M that it is the address of, if any, changes."""
@@ -233,7 +231,7 @@ class Search:
         return moves
 
     def _steps(self, i: int, shared: int, own: int) -> Iterator[tuple[int, int, bool]]:
-        """Each step of an M: what is shared after it, what is its own, whether a pair is through."""
+        """Each step of an M: shared and own after it, and whether a pair is through."""
         draws = [0]
         while draws:
             draw = draws.pop()
@@ -261,6 +259,7 @@ class Search:
             pc = op.pc
             values = [getattr(op, name, None) for name in self._names(op, pc)]
             after = self.own[(turned, m.locks, pc, *values)]
+            del m.locks
             yield self.shared[self._get()], after, result is None and not locking
 
     def _names(self, op: Any, pc: str) -> tuple[str, ...]:
@@ -302,7 +301,8 @@ class Search:
         a = kinds[state >> SHIFTS[0] & SLOT_MASK]
         b = kinds[state >> SHIFTS[1] & SLOT_MASK]
         c = kinds[state >> SHIFTS[2]]  # that of a fresh M where there are only two
-        order = (a < b) | (a == b) << 1 | (b < c) << 2 | (b == c) << 3 | (a < c) << 4 | (a == c) << 5
+        less = (a < b) | (b < c) << 1 | (a < c) << 2
+        order = less | (a == b) << 3 | (b == c) << 4 | (a == c) << 5
         turns = self.sorting.get(order)
         if turns is None:
             turns = self.sorting[order] = self._turns_that_sort((a, b, c)[: len(self.ms)])
@@ -312,7 +312,7 @@ class Search:
 
     def _turns_that_sort(self, key: tuple[int, ...]) -> tuple[Renumbering, ...]:
         wanted = sorted(key)
-        return tuple([t for t in self.turns if all(wanted[t.to[i]] == k for i, k in enumerate(key))])
+        return tuple([turn for turn in self.turns if [wanted[to] for to in turn.to] == list(key)])
 
     # All states
 
@@ -372,6 +372,8 @@ class Search:
                     return self._end(found, states, parents, here, wrong)
                 ends.append(here)
             assert len(states) <= states_max, f"more than {states_max} states"
+        assert len(self.shared) <= SHARED_MASK + 1
+        assert len(self.own) <= (SLOT_MASK >> 2) + 1
         found.steps = len(edge_from)
         found.ends = self._ends([states[end] for end in ends])
         reached = bytearray(len(states))
@@ -387,7 +389,9 @@ class Search:
                     todo.append(earlier)
                 edge = edge_before[edge]
         stuck = reached.find(0)
-        return self._end(found, states, parents, max(stuck, 0), "no progress" if stuck >= 0 else "ok")
+        if stuck >= 0:
+            return self._end(found, states, parents, stuck, "no progress")
+        return self._end(found, states, parents, 0, "ok")
 
     def _ends(self, states: list[int]) -> set[Shared]:
         turns = self.turns if self.symmetry else self.turns[:1]

@@ -385,7 +385,6 @@ def test_planted_bug_is_found(
     assert re.search(verdict, result.verdict)
     assert result.trace
     found = exhaust(broken, len(pairs), max(pairs), cpus=cpus)
-    print(part.__name__, result.verdict, "|", found.verdict, len(result.trace), len(found.trace))
     assert re.search(verdict, found.verdict)
     assert found.trace
     assert exhaust(base, len(pairs), max(pairs), cpus=cpus).verdict == "ok"
