@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
 
 
@@ -122,6 +123,7 @@ class Result:
         verdict: "ok", or what is wrong.
         trace: the accesses that lead there.
         visited: the states of the machines that were stepped.
+        ends: what is shared in the states that nothing follows, as in `reduced_search`.
     """
 
     states: int = 0
@@ -129,6 +131,7 @@ class Result:
     verdict: str = "ok"
     trace: list[str] = field(default_factory=list)
     visited: set[str] = field(default_factory=set)
+    ends: set[tuple[object, ...]] = field(default_factory=set)
 
 
 class Explorer:
@@ -181,6 +184,9 @@ class Explorer:
                 if wrong:
                     return self._found(result, number, parents, here, wrong)
                 ends.append(here)
+                key, *sleepers, _, owner = state[0]
+                shared = [(m[3], *m[5:]) for m in state[1:]]
+                result.ends.add((key, owner, tuple(sleepers), *shared))
             assert len(parents) <= states_max, f"more than {states_max} states"
         result.states = len(parents)
         stuck = self._stuck(before, ends) if progress else -1
@@ -279,6 +285,23 @@ class Explorer:
         return result
 
 
+def bare(cls: type[Mutex], minor: int, *, low_latency: bool = False, **config: int) -> Mutex:
+    """A mutex with Bare mixed in.
+
+    Args:
+        cls: the mutex class.
+        minor: the Go release, 24 for 1.24.
+        low_latency: as `sched.lock` is.
+        config: what else `configure` takes.
+    """
+    mixed = type(f"Bare{cls.__name__}", (Bare, cls), {"__slots__": ()})
+    name = LOW_LATENCY if low_latency else "memlock"
+    mutex: Mutex = mixed(name, locks_delta=16 if minor >= 27 else 1)
+    options = {"profile_rate": 0, "spurious": False} | config
+    mutex.configure(minor, **options)  # type: ignore[arg-type]
+    return mutex
+
+
 def explore(cls: type[Mutex], *pairs: int, cpus: int = 4, minor: int = 24, **config: int) -> Result:
     """Search a mutex class with Bare mixed in.
 
@@ -287,13 +310,9 @@ def explore(cls: type[Mutex], *pairs: int, cpus: int = 4, minor: int = 24, **con
         pairs: for each M, how often it locks and unlocks.
         cpus: 1 turns spinning off.
         minor: the Go release, 24 for 1.24.
-        config: what else `configure` takes.
+        config: as `bare` takes it.
     """
-    bare = type(f"Bare{cls.__name__}", (Bare, cls), {"__slots__": ()})
-    mutex: Mutex = bare(locks_delta=16 if minor >= 27 else 1)
-    options = {"profile_rate": 0, "spurious": False} | config
-    mutex.configure(minor, **options)  # type: ignore[arg-type]
-    return Explorer(mutex, pairs, cpus).search()
+    return Explorer(bare(cls, minor, **config), pairs, cpus).search()
 
 
-__all__ = ["Bare", "Explorer", "Op", "Result", "Violation", "explore"]
+__all__ = ["Bare", "Explorer", "Op", "Result", "Violation", "bare", "explore"]

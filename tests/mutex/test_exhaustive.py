@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from mutex_explorer import explore
+from reduced_search import exhaust
 
+from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.mutex.base import Mutex
 from gorun_mem.runtime.mutex.futex import SLEEPING, UNLOCKED, FutexLock, FutexMutex, FutexUnlock
 from gorun_mem.runtime.mutex.machine import state, states_of
 from gorun_mem.runtime.mutex.queue import QueueMutex
 from gorun_mem.runtime.mutex.sema import SemaLock, SemaMutex, SemaUnlock
-from gorun_mem.runtime.mutex.semaphore import sema_acquire
+from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.mutex.spinbit import (
     LOCKED,
+    LOW_BYTE,
     SPINNING,
     SampledUnlock,
     SpinbitLock,
@@ -21,57 +26,80 @@ from gorun_mem.runtime.mutex.spinbit import (
 )
 from gorun_mem.runtime.op import MORE, PARKED, MLike
 
-TWO = [
-    (cls, pairs) for cls in (SemaMutex, FutexMutex, SpinbitMutex, QueueMutex) for pairs in (1, 3)
+SAMPLED = {"profile_rate": 2}
+VARIANTS: dict[str, tuple[type[Mutex], dict[str, int]]] = {
+    "sema": (SemaMutex, {}),
+    "futex": (FutexMutex, {}),
+    "spurious": (FutexMutex, {"spurious": True}),
+    "spinbit-1.24": (SpinbitMutex, {}),
+    "spinbit-1.25": (SpinbitMutex, {"minor": 25} | SAMPLED),
+    "spinbit-1.27": (SpinbitMutex, {"minor": 27} | SAMPLED),
+    "low-latency": (SpinbitMutex, {"low_latency": True}),
+    "low-latency-1.27": (SpinbitMutex, {"minor": 27, "low_latency": True} | SAMPLED),
+}
+"""A mutex by release and option; without the mutex profile, 1.25 and later release as 1.24 does."""
+GRID = [
+    (variant, ms, pairs, cpus)
+    for ms, pairs in ((3, 3), (3, 2), (3, 1), (2, 3), (2, 2), (2, 1))
+    for variant in VARIANTS
+    for cpus in (4, 1)
 ]
 
 
-@pytest.mark.parametrize(("cls", "pairs"), TWO)
+@pytest.mark.parametrize(("variant", "ms", "pairs", "cpus"), GRID)
+def test_all_states(variant: str, ms: int, pairs: int, cpus: int) -> None:
+    """In every state: exclusion, no deadlock, an end within reach; at each end, all words 0."""
+    cls, config = VARIANTS[variant]
+    found = exhaust(cls, ms, pairs, cpus=cpus, **config)
+    assert (found.verdict, found.trace) == ("ok", [])
+    assert found.ends
+
+
+SMALL = [
+    (variant, ms, pairs, cpus)
+    for variant in VARIANTS
+    for ms, pairs in ((2, 1), (2, 2), (3, 1))
+    for cpus in (1, 4)
+    if (ms, cpus) != (3, 4) or VARIANTS[variant][0] is not SpinbitMutex
+]
+
+
+@pytest.mark.parametrize(("variant", "ms", "pairs", "cpus"), SMALL)
+def test_reductions(variant: str, ms: int, pairs: int, cpus: int) -> None:
+    """No reduction, each alone and all together reach the ends that the plain search reaches."""
+    cls, config = VARIANTS[variant]
+    plain = explore(cls, *[pairs] * ms, cpus=cpus, **config)
+    none = dict.fromkeys(("local", "dead", "symmetry"), False)
+    states = []
+    for reductions in (none, *[none | {only: True} for only in none], {}):
+        found = exhaust(cls, ms, pairs, cpus=cpus, reductions=reductions, **config)
+        assert (found.verdict, found.ends) == (plain.verdict, plain.ends)
+        states.append(found.states)
+    if not config.get("profile_rate"):  # there the plain search keeps what an M left in registers
+        assert states[0] == plain.states
+    assert max(states[1:-1]) <= states[0]
+    assert states[-1] < min(states[:-1])
+
+
 @pytest.mark.parametrize("cpus", [1, 4])
-def test_two_ms(cls: type[Mutex], pairs: int, cpus: int) -> None:
-    """Two Ms, 1 and 3 pairs: exclusion, no deadlock, an end from every state, all words 0."""
-    result = explore(cls, pairs, pairs, cpus=cpus)
+@pytest.mark.parametrize("pairs", [(1, 1), (3, 3), (3, 3, 3)])
+def test_queue(pairs: tuple[int, ...], cpus: int) -> None:
+    """The queue, which has no address to renumber, by the plain search."""
+    result = explore(QueueMutex, *pairs, cpus=cpus)
     assert (result.verdict, result.trace) == ("ok", [])
-    assert result.states > 10
 
 
 @pytest.mark.parametrize(
     ("cls", "pairs", "cpus"),
     [
-        (SemaMutex, (1, 1, 1), 4),
         (SemaMutex, (2, 2, 1), 1),
         (FutexMutex, (2, 2, 1), 4),
-        (FutexMutex, (3, 3, 3), 1),
-        (SpinbitMutex, (1, 1, 1), 4),
         (SpinbitMutex, (2, 1, 1), 1),
-        (QueueMutex, (3, 3, 3), 1),
     ],
 )
-def test_three_ms(cls: type[Mutex], pairs: tuple[int, ...], cpus: int) -> None:
-    """Three Ms, so that a chain has a middle: the same holds."""
+def test_unlike_ms(cls: type[Mutex], pairs: tuple[int, ...], cpus: int) -> None:
+    """Ms that do not lock equally often, by the plain search: the same holds."""
     result = explore(cls, *pairs, cpus=cpus)
-    assert (result.verdict, result.trace) == ("ok", [])
-
-
-@pytest.mark.parametrize(("minor", "pairs"), [(25, (2, 2)), (27, (2, 2)), (25, (1, 1, 1))])
-def test_sampled_spinbit(minor: int, pairs: tuple[int, ...]) -> None:
-    """From 1.25 a sampled release trades the lock for the stack lock; nothing is lost by it."""
-    result = explore(SpinbitMutex, *pairs, cpus=1, minor=minor, profile_rate=2)
-    plain = explore(SpinbitMutex, *pairs, cpus=1, minor=minor)
-    assert (result.verdict, result.trace) == ("ok", [])
-    assert result.states > plain.states
-
-
-def test_low_latency_spinbit() -> None:
-    """With sched.lock's rule, that all may spin and be woken, two Ms still exclude each other."""
-
-    class SchedLock(SpinbitMutex):
-        __slots__ = ()
-
-        def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
-            self.low_latency = True
-
-    result = explore(SchedLock, 2, 2)
     assert (result.verdict, result.trace) == ("ok", [])
 
 
@@ -189,6 +217,82 @@ class TrustsWakeFutex(FutexLock):
         return None
 
 
+class StoresSema(SemaLock):
+    """Stores the word after a look, where a compare-and-swap would have told it came too late."""
+
+    __slots__ = ()
+
+    def take(self, m: MLike) -> object:
+        self.mutex.key = self.v | LOCKED
+        self.mutex._acquired(m, self)
+        return None
+
+
+class TakesOffBlindly(SemaUnlock):
+    """Takes the head off the chain by a store, whoever has joined since the look."""
+
+    __slots__ = ()
+
+    def take_off(self, m: MLike) -> object:
+        self.mutex.key = self.v
+        return super().take_off(m)
+
+
+class TrustsWakeSpinbit(SpinbitLock):
+    """Takes being woken for having the lock."""
+
+    __slots__ = ()
+
+    def sleep(self, m: MLike) -> object:
+        if not sema_acquire(m):
+            return PARKED
+        self.mutex._acquired(m, self)
+        return None
+
+
+class WakesFirstSema(SemaUnlock):
+    """Wakes the head of the chain and only then takes it off and gives the lock back."""
+
+    __slots__ = ()
+
+    def look_once_more(self, m: MLike) -> object:
+        result = super().look_once_more(m)
+        return result if self.v == LOCKED else self.goto(m, "wake")
+
+    def wake(self, m: MLike) -> object:
+        sema_wakeup(m, self.mutex.ms[m_number(self.wakem)])
+        return self.goto(m, "give_back")
+
+    @state("atomic.store")
+    def give_back(self, m: MLike) -> object:
+        self.mutex.key = self.mutex.ms[m_number(self.wakem)].go.nextwaitm
+        self.mutex._released(m, self)
+        self.count_unlock(m)
+        return None
+
+
+class WakesFirstSpinbit(SpinbitUnlock):
+    """Looks for somebody to wake and only then gives the lock back."""
+
+    __slots__ = ()
+    FIRST = "begin"
+
+    @state("atomic.load")
+    def begin(self, m: MLike) -> object:
+        self.prepare_wake(m)
+        return MORE if self.mutex.key & SLEEPING else self.goto(m, "free")
+
+    def done(self, m: MLike) -> object:
+        return self.goto(m, "free")
+
+    @state("atomic.xchg8")
+    def free(self, m: MLike) -> object:
+        self.mutex.key &= ~LOW_BYTE
+        self.mutex._released(m, self)
+        self.count_unlock(m)
+        return None
+
+
 class StaleUnlock(SpinbitUnlock):
     """Tries again with the word as it was."""
 
@@ -257,10 +361,15 @@ SHARED = "got the lock that M"
         (FutexMutex, StoresSleeping, (1, 1), 4, LOST),
         (SpinbitMutex, StoresLocked, (1, 1, 1), 1, SHARED),
         (SpinbitMutex, PopsUnlocked, (1, 1, 1), 1, "fault 0"),
-        (SemaMutex, TrustsWakeSema, (2, 1), 1, "fault 0"),
+        (SemaMutex, TrustsWakeSema, (2, 1), 1, f"fault 0|{SHARED}"),
         (FutexMutex, TrustsWakeFutex, (2, 1), 1, SHARED),
         (SpinbitMutex, StaleUnlock, (1, 1), 1, "no progress"),
         (FutexMutex, WakesFirst, (1, 1), 1, LOST),
+        (SemaMutex, StoresSema, (1, 1, 1), 1, SHARED),
+        (SemaMutex, TakesOffBlindly, (1, 1, 1), 1, LOST),
+        (SemaMutex, WakesFirstSema, (1, 1), 1, LOST),
+        (SpinbitMutex, TrustsWakeSpinbit, (2, 1), 1, f"unlock of unlocked|{SHARED}"),
+        (SpinbitMutex, WakesFirstSpinbit, (1, 1), 1, LOST),
         (SpinbitMutex, ForgetsHint, (1, 1, 1), 1, LOST),
         (FutexMutex, ForgetsWait, (1, 1, 1), 1, LOST),
     ],
@@ -273,5 +382,9 @@ def test_planted_bug_is_found(
     broken = type(part.__name__, (base,), {"__slots__": (), slot: part})
     assert explore(base, *pairs, cpus=cpus).verdict == "ok"
     result = explore(broken, *pairs, cpus=cpus)
-    assert verdict in result.verdict
+    assert re.search(verdict, result.verdict)
     assert result.trace
+    found = exhaust(broken, len(pairs), max(pairs), cpus=cpus)
+    assert re.search(verdict, found.verdict)
+    assert found.trace
+    assert exhaust(base, len(pairs), max(pairs), cpus=cpus).verdict == "ok"
