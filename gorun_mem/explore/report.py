@@ -98,7 +98,8 @@ def _found(failure: Failure) -> str:
     if failure.shrunk_from is not None:
         before_steps, before_switches = failure.shrunk_from
         if (before_steps, before_switches) != (steps, switches):
-            text += f", shrunk from {before_steps:,} steps and {before_switches:,} switches"
+            text += f", shrunk from {_count(before_steps, 'step')}"
+            text += f" and {_count(before_switches, 'switch', 'switches')}"
     return text
 
 
