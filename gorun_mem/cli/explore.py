@@ -151,6 +151,7 @@ def _keep(found: Exploration, save: Path | None) -> str | None:
 
 def _show(found: Exploration, target: Target, kept: str | None) -> None:
     from gorun_mem.explore.report import render
+    from gorun_mem.explore.verdict import count
 
     for failure in found.failures:
         if failure.steps:
@@ -162,14 +163,16 @@ def _show(found: Exploration, target: Target, kept: str | None) -> None:
     rate = counted.schedules / max(counted.seconds, 1e-3)
     click.echo(f"verdict   {found.verdict}: {found.reason}")
     click.echo(
-        f"search    {found.strategy}, seed {found.seed}: {counted.schedules:,} schedules, "
-        f"{counted.steps:,} steps in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
+        f"search    {found.strategy}, seed {found.seed}: {count(counted.schedules, 'schedule')}, "
+        f"{count(counted.steps, 'step')} in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
     )
+    if counted.walks:
+        click.echo(f"before    {count(counted.walks, 'random walk')}, to know the program by")
     if len(counted.by_strategy) > 1:
-        by = ", ".join(f"{name} {count:,}" for name, count in counted.by_strategy.items() if count)
+        by = ", ".join(f"{name} {runs:,}" for name, runs in counted.by_strategy.items() if runs)
         click.echo(f"by        {by}")
     if counted.unfair:
-        click.echo(f"unfair    {counted.unfair:,} runs ended only when chance took over")
+        click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
     if kept is not None and found.failure is not None:
         click.echo(f"schedule  {click.format_filename(kept)}")
         click.echo(f"replay    gorun-mem replay-schedule {shlex.quote(kept)}")

@@ -153,11 +153,12 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
 
 def _show(target: Target, done: Execution) -> None:
     from gorun_mem.explore.failure import words_of
+    from gorun_mem.explore.verdict import count
 
     steps = done.named_steps
     skipped = max(0, len(steps) - _STEPS_SHOWN)
     if skipped:
-        click.echo(f"({skipped:,} steps before; --json has all)")
+        click.echo(f"({count(skipped, 'step')} before; --json has all)")
     for number, step in list(enumerate(steps, 1))[skipped:]:
         click.echo(_line(number, step))
     click.echo("")
@@ -166,7 +167,7 @@ def _show(target: Target, done: Execution) -> None:
     if done.foreign:
         click.echo(f"An M awaits what no schedule controls, at {done.foreign}")
     if done.signature is None:
-        click.echo(f"{target.name}: ended well after {len(steps):,} steps")
+        click.echo(f"{target.name}: ended well after {count(len(steps), 'step')}")
         return
     click.echo(f"FAILED: {done.signature}")
     click.echo(words_of(done.world, done.findings))
@@ -215,6 +216,7 @@ def _run_again(
     from gorun_mem.events.log import open_log
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.explore.search import steps_bound
+    from gorun_mem.explore.verdict import count
     from gorun_mem.machine.library import find
     from gorun_mem.machine.outcome import in_words
     from gorun_mem.machine.run import run
@@ -237,7 +239,8 @@ def _run_again(
     outcome = done.outcome
     text = in_words(outcome.error) if outcome.error is not None else "ended well"
     if not as_json:
-        click.echo(f"{target.name}: {text} ({outcome.verdict}, {outcome.steps:,} steps)")
+        steps = count(outcome.steps, "step")
+        click.echo(f"{target.name}: {text} ({outcome.verdict}, {steps})")
         if log is not None:
             click.echo(f"report  gorun-mem report {shlex.quote(log)}")
     return (ExitCode.CLEAN if outcome.ok else ExitCode.FAILED), {

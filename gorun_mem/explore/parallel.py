@@ -2,8 +2,9 @@
 
 Each process finds the program by its name, as a token does, and has detectors of its own. Drawn
 schedules are handed out in stretches of numbers, and what comes of them is taken in the order of
-the numbers: the failure that is reported is the same for any number of processes. A tree is shared
-out by its starts; the budget is one counter for all.
+the numbers: the failure that is reported is the same for any number of processes. So are the
+branches of a depth-first search. The tree of an exhaustive one is shared out by its starts; the
+budget is one counter for all.
 
 Processes are spawned and not forked: the watchdog's thread would not come along.
 """
@@ -17,13 +18,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import CHUNK, Batch, Worker
+from gorun_mem.explore.worker import CHUNK, Batch, Worker, bound_of
 from gorun_mem.machine.config import ConfigError
+from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch
 from gorun_mem.sched.strategies.searching import Profile
+
+Ran = list[tuple[Batch, list[Branch]]]
+"""What came of branches, and what each left."""
+T = TypeVar("T")
 
 STRETCH: Final = 8 * CHUNK
 """Drawn schedules that a process is given at once."""
@@ -68,14 +74,19 @@ def _draw(strategy: str, first: int, runs: int) -> Batch:
         return _worker.draw(strategy, first, runs)
 
 
-def _climb(strategy: str, share: tuple[int, int], bound: int | None) -> Batch:
+def _follow(branches: Sequence[Branch]) -> Ran:
+    assert _worker is not None
+    with _worker.watchdog():
+        return _worker.follow(branches)
+
+
+def _climb(share: tuple[int, int]) -> Batch:
     assert _worker is not None
     with _worker.watchdog():
         batch = _worker.tree(
-            strategy,
+            "exhaustive",
             split=SPLIT,
             share=share,
-            bound=bound,
             is_late=lambda start: bool(start > _least_start.value),
         )
     for found in batch.found:
@@ -146,7 +157,7 @@ class Pool:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _result(self, future: Future[Batch]) -> Batch:
+    def _result(self, future: Future[T]) -> T:
         """What a process has found; an interruption is seen to while waiting."""
         while True:
             if self.interrupted():
@@ -185,25 +196,64 @@ class Pool:
                 return
             yield self._result(waiting.popleft())
 
-    def tree(self, strategy: str, budget: int | None, bound: int | None) -> Batch:
-        """What comes of a tree of schedules.
+    def by_cost(self, budget: int | None, bound: int | None) -> Iterator[Batch]:
+        """What comes of a depth-first search, schedule by schedule in order.
 
         Args:
-            strategy: "exhaustive"; "dfs" goes by cost and so in one process.
             budget: schedules at most; None for any number.
-            bound: of "dfs".
+            bound: departures from run-to-block at most.
+
+        Yields:
+            A batch for each schedule, then one that says how far the search came.
+        """
+        dfs = BoundedDfs(bound)
+        waiting: deque[Future[Ran]] = deque()
+        left = _NO_BUDGET if budget is None else budget
+        last = Batch()
+        while True:
+            while left and len(waiting) < 2 * self.jobs:
+                branches = _some(dfs, min(CHUNK, left), settled=not waiting)
+                if not branches:
+                    break
+                left -= len(branches)
+                waiting.append(self._executor.submit(_follow, branches))
+            if not waiting:
+                break
+            for batch, branches in self._result(waiting.popleft()):
+                dfs.leave(branches)
+                if batch.out_of_time:
+                    left = 0
+                last.out_of_time |= batch.out_of_time
+                last.out_of_steps |= batch.out_of_steps
+                yield batch
+        last.out_of_budget = not last.out_of_time and dfs.take() is not None
+        last.complete = not (last.out_of_budget or last.out_of_time or last.out_of_steps)
+        last.bound = bound_of(dfs, last)
+        yield last
+
+    def tree(self, budget: int | None) -> Batch:
+        """What comes of an exhaustive search.
+
+        Args:
+            budget: schedules at most; None for any number.
         """
         self._left.value = _NO_BUDGET if budget is None else budget
         self._least_start.value = _NO_START
-        shares = 1 if strategy == "dfs" else self.jobs
-        futures = [
-            self._executor.submit(_climb, strategy, (k, shares), bound) for k in range(shares)
-        ]
-        batches = [self._result(future) for future in futures]
+        futures = [self._executor.submit(_climb, (k, self.jobs)) for k in range(self.jobs)]
         whole = Batch(complete=True)
-        for batch in batches:
+        for batch in [self._result(future) for future in futures]:
             whole.add(batch)
             whole.complete &= batch.complete
-        whole.bound = batches[0].bound
         whole.found.sort(key=lambda found: found.run)
         return whole
+
+
+def _some(dfs: BoundedDfs, count: int, settled: bool) -> list[Branch]:
+    """The next branches, `count` at most, without what their tapes hold behind them."""
+    branches: list[Branch] = []
+    while len(branches) < count:
+        branch = dfs.take(settled and not branches)
+        if branch is None:
+            break
+        branches.append(branch._replace(tape=branch.tape[: max(branch.at, 0)]))
+    return branches

@@ -18,7 +18,7 @@ from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import Watchdog
-from gorun_mem.sched.strategies.dfs import BoundedDfs
+from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch
 from gorun_mem.sched.strategies.exhaustive import Exhaustive
 from gorun_mem.sched.strategies.pct import Pct
 from gorun_mem.sched.strategies.pos import Pos
@@ -274,16 +274,40 @@ class Worker:
         except OutOfTime:
             batch.out_of_time = True
         except NonDeterminism as error:
-            signature = Signature("nondeterminism", str(error))
-            batch.found.append(Found(getattr(searching, "start", 0), strategy, signature, []))
+            batch.found.append(_unsteady(searching, error))
         finally:
             batch.by_strategy[strategy] = batch.schedules
             if strategy == "dfs":
-                finished = batch.complete and not searching.beyond
-                batch.bound = None if finished else searching.bound - (not batch.complete)
+                batch.bound = bound_of(searching, batch)
             else:
                 batch.rested = searching.rested
         return batch
+
+    def follow(self, branches: Sequence[Branch]) -> list[tuple[Batch, list[Branch]]]:
+        """Run branches of a depth-first search, each whatever came of those before.
+
+        Returns:
+            What came of each, and what it left; the last may be out of time.
+        """
+        return [self._follow(branch) for branch in branches]
+
+    def _follow(self, branch: Branch) -> tuple[Batch, list[Branch]]:
+        batch = Batch()
+        self._signatures.clear()
+        searching = BoundedDfs()
+        searching.take_all()
+        searching.follow(branch)
+        try:
+            self._breathe()
+            self._count(batch, searching, self.run(searching))
+        except OutOfTime:
+            batch.out_of_time = True
+        except OutOfSteps:
+            batch.out_of_steps = True
+        except NonDeterminism as error:
+            batch.found.append(_unsteady(searching, error))
+        batch.by_strategy[searching.name] = batch.schedules
+        return batch, searching.take_all()
 
     def _climb(
         self, batch: Batch, searching: Any, random: Random, is_late: Callable[[int], bool]
@@ -309,18 +333,26 @@ class Worker:
             searching.ended()
             if not getattr(searching, "counts", True):
                 continue
-            batch.schedules += 1
-            batch.steps += one.steps
-            engine: Any = one.world.engine
-            batch.timed |= engine.timed
+            self._count(batch, searching, one)
             self.progress(1)
-            if one.signature is not None or one.foreign:
-                start = getattr(searching, "start", -1)
-                number = start if start >= 0 else batch.schedules - 1
-                self.note(batch, one, searching.name, number)
-                if self._is_enough(batch):
-                    return False
+            if self._is_enough(batch):
+                return False
         return not batch.out_of_steps
+
+    def _count(self, batch: Batch, searching: Any, one: Execution) -> None:
+        """Take in one schedule of a tree."""
+        batch.schedules += 1
+        batch.steps += one.steps
+        engine: Any = one.world.engine
+        batch.timed |= engine.timed
+        if one.signature is not None or one.foreign:
+            start = getattr(searching, "start", -1)
+            number = start if start >= 0 else batch.schedules - 1
+            self.note(batch, one, searching.name, number)
+
+    def forget(self) -> None:
+        """Report again what was found so far, should it be found again."""
+        self._signatures.clear()
 
     def note(self, batch: Batch, one: Execution, strategy: str, run: int) -> None:
         """Keep what is to be known of one run."""
@@ -341,3 +373,17 @@ class Worker:
             raise KeyboardInterrupt
         if self.deadline is not None and time.time() >= self.deadline:
             raise OutOfTime
+
+
+def bound_of(dfs: BoundedDfs, batch: Batch) -> int | None:
+    """The departures up to which all was run; None if there are none with more, -1 for none."""
+    if batch.out_of_steps:
+        return -1
+    if batch.complete:
+        return dfs.bound if dfs.beyond else None
+    return dfs.bound - 1
+
+
+def _unsteady(searching: Any, error: NonDeterminism) -> Found:
+    signature = Signature("nondeterminism", str(error))
+    return Found(getattr(searching, "start", 0), searching.name, signature, [])

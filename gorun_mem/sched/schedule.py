@@ -333,11 +333,11 @@ def _unpack_names(shapes: Sequence[Sequence[str]], data: bytes) -> tuple[str, ..
     count, at = _take_varint(data, 0)
     if count > len(data):
         raise ScheduleError(f"token: names of {count:,} steps are missing; copy the token again")
-    columns = []
+    columns: list[int] = []
     for _ in range(count):
         index, at = _take_varint(data, at)
         columns.append(index)
-    names = []
+    names: list[str] = []
     address = 0
     for index in columns:
         if index >= len(shapes):

@@ -137,7 +137,7 @@ def test_several_failures_are_told_apart() -> None:
         assert not again.divergence
 
 
-@pytest.mark.parametrize("strategy", ["auto", "pos", "exhaustive"])
+@pytest.mark.parametrize("strategy", ["auto", "pos", "exhaustive", "dfs"])
 def test_two_processes_find_what_one_finds(strategy: str) -> None:
     """The same failure in the same schedule, and for a sound program the same verdict."""
     config = Config(ms=3)
@@ -150,7 +150,48 @@ def test_two_processes_find_what_one_finds(strategy: str) -> None:
     assert one.failure.token == two.failure.token
     sound = explore(programs.kept_update, strategy=strategy, jobs=2, budget=300)
     assert sound.outcome == ("passed" if strategy == "pos" else "exhausted")
-    assert sound.statistics.schedules == (300 if strategy == "pos" else 2)
+    assert sound.statistics.schedules == {"pos": 300, "dfs": 12}.get(strategy, 2)
+
+
+@pytest.mark.parametrize(("bound", "budget"), [(1, None), (2, 5000), (None, 100), (3, 333)])
+def test_depth_first_is_the_same_in_any_number_of_processes(
+    bound: int | None, budget: int | None
+) -> None:
+    """The same schedules, steps and words, whether the bound ends it or the budget."""
+    one, three = (
+        explore(
+            programs.many, config=Config(ms=4), strategy="dfs", jobs=jobs, bound=bound,
+            budget=budget, canary=False,
+        )
+        for jobs in (1, 3)
+    )  # fmt: skip
+    assert one.outcome in ("exhausted", "inconclusive")
+    assert one.reason == three.reason
+    assert one.statistics.steps == three.statistics.steps
+    assert one.statistics.schedules == three.statistics.schedules
+
+
+@pytest.mark.parametrize("strategy", [name for name in EVERY if name not in ("auto", "random")])
+def test_the_strategy_that_is_named_is_the_one_that_searches(strategy: str) -> None:
+    """From the first schedule on; what walks before it have found is not put in its place."""
+    sound = explore(programs.many, config=Config(ms=4), strategy=strategy, budget=20)
+    counted = sound.statistics
+    assert counted.by_strategy == {strategy: counted.schedules}
+    assert (counted.schedules + counted.redundant, counted.walks) == (20, 8)
+    found = explore(programs.lost_update, strategy=strategy)
+    assert found.failure is not None
+    assert found.failure.strategy == strategy
+
+
+def test_a_failure_before_the_search_is_not_passed_over() -> None:
+    """A walk lost the update, which no schedule without a forced switch does."""
+    found = explore(programs.lost_update, strategy="dfs", bound=0)
+    assert found.outcome == "failed"
+    ran = found.statistics.schedules
+    said = f"1 failure in 8 random walks before the search, none in its {ran} schedules"
+    assert found.reason == said
+    assert found.failure is not None
+    assert found.failure.strategy == "random"
 
 
 def test_other_processes_must_find_the_program() -> None:

@@ -6,8 +6,10 @@ are run, then all of cost 1, and so on: most bugs need one or two. An M that spi
 for others, so there it is going on that costs.
 
 Every schedule is run once: a run leaves behind, for each decision after its own, the schedules that
-differ there, in a list for their cost. Rejected: running the whole tree again for each bound, as
-CHESS does, which repeats all that was run before.
+differ there, in a queue for their cost. What a run leaves depends on that run alone, so runs can be
+made in other processes, and as long as what they leave is queued in order, which schedules are run,
+and in which order, is the same. Rejected: running the whole tree again for each bound, as CHESS
+does, which repeats all that was run before; the last left first, which has no such order.
 
 Source: M. Musuvathi, S. Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded
 Programs", PLDI 2007.
@@ -15,11 +17,31 @@ Programs", PLDI 2007.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from random import Random
+from typing import NamedTuple
 
 from gorun_mem.sched.strategies.searching import SPINS, NonDeterminism, Profile, Searching
 from gorun_mem.sched.task import State, Task
+
+
+class Branch(NamedTuple):
+    """A schedule that is left to run: that of a run before, but for one decision.
+
+    Args:
+        cost: what it costs.
+        tape: numbers of Ms and data values, of the run that left it.
+        at: the number of the decision that differs; -1 for the first schedule of all.
+        value: the decision in its place; all after it are the plainest.
+        name: the operation that the M is about to make there; "" for a data choice.
+    """
+
+    cost: int
+    tape: list[int]
+    at: int
+    value: int
+    name: str
 
 
 class BoundedDfs(Searching):
@@ -39,8 +61,7 @@ class BoundedDfs(Searching):
     def __init__(self, bound_max: int | None = None) -> None:
         super().__init__()
         self._bound_max = bound_max
-        # By cost: the tape of the run that it differs from, where, the value there, its name.
-        self._left: list[list[tuple[list[int], int, int, str]]] = [[([], -1, 0, "")]]
+        self._left = [deque([Branch(0, [], -1, 0, "")])]
         self._tape: list[int] = []
         self._cost = 0
         self._prefix: list[int] = []
@@ -49,20 +70,48 @@ class BoundedDfs(Searching):
         self.beyond = False
 
     def begin(self, random: Random, profile: Profile) -> bool:
-        """Take the next schedule of the least cost."""
+        """Follow the next schedule of the least cost."""
         self._random = random
+        branch = self.take()
+        if branch is not None:
+            self.follow(branch)
+        return branch is not None
+
+    def take(self, settled: bool = True) -> Branch | None:
+        """The next schedule of the least cost, which then is no longer left.
+
+        Args:
+            settled: whether all that was taken has been run and what it left is here. If not there
+                may be more of the same cost to come.
+        """
         while not self._left[self.bound]:
-            if self.bound + 1 == len(self._left):
-                return False
-            if self.bound == self._bound_max:
-                self.beyond = True
-                return False
+            if not settled or self.bound + 1 == len(self._left):
+                return None
             self.bound += 1
-        before, at, value, self._expected = self._left[self.bound].pop()
-        self._prefix = [*before[:at], value] if at >= 0 else []
+        return self._left[self.bound].popleft()
+
+    def follow(self, branch: Branch) -> None:
+        """Let the run that is to begin be that of `branch`."""
+        self._prefix = [*branch.tape[: branch.at], branch.value] if branch.at >= 0 else []
+        self._expected = branch.name
         self._tape = []
-        self._cost = self.bound
-        return True
+        self._cost = branch.cost
+
+    def leave(self, branches: Iterable[Branch]) -> None:
+        """Queue what a run has left."""
+        for branch in branches:
+            if self._bound_max is not None and branch.cost > self._bound_max:
+                self.beyond = True
+                continue
+            while branch.cost >= len(self._left):
+                self._left.append(deque())
+            self._left[branch.cost].append(branch)
+
+    def take_all(self) -> list[Branch]:
+        """All that is left, by cost, and for each cost in order; then nothing is."""
+        left = [branch for queue in self._left for branch in queue]
+        self._left = [deque()]
+        return left
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Whom the schedule says, or the one that costs nothing."""
@@ -87,8 +136,7 @@ class BoundedDfs(Searching):
                     f"decision {at + 1} was one of more than {value} values before"
                 )
         else:
-            for other in range(1, n):
-                self._leave(self._cost + 1, at, other, "")
+            self.leave(Branch(self._cost + 1, self._tape, at, v, "") for v in range(1, n))
         self._tape.append(value)
         return value
 
@@ -115,16 +163,12 @@ class BoundedDfs(Searching):
             first = stay
         else:
             first = next((task for task in by_id if task.id > stay.id), by_id[0])
-        for task in reversed(by_id):
+        left = []
+        for task in by_id:
             if task is not first:
                 free = stay is None or (spins and task is not stay)
                 op = task.op
                 name = f"{op.kind} {op.obj}"  # type: ignore[union-attr]
-                self._leave(self._cost + (not free), at, task.id, name)
+                left.append(Branch(self._cost + (not free), self._tape, at, task.id, name))
+        self.leave(left)
         return first
-
-    def _leave(self, cost: int, at: int, value: int, name: str) -> None:
-        """Leave a schedule that differs at `at` for later."""
-        while cost >= len(self._left):
-            self._left.append([])
-        self._left[cost].append((self._tape, at, value, name))
