@@ -24,15 +24,15 @@ from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import CHUNK, Batch, Worker, bound_of
 from gorun_mem.machine.config import ConfigError
-from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch
+from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.sched.strategies.searching import Profile
 
-Ran = list[tuple[Batch, list[Branch]]]
+Ran = list[tuple[Batch, list[Left]]]
 """What came of branches, and what each left."""
 T = TypeVar("T")
 
 STRETCH: Final = 8 * CHUNK
-"""Drawn schedules that a process is given at once."""
+"""Schedules that a process is given at once."""
 SPLIT: Final = 3
 """Decisions at the top of a tree that the starts are told apart by."""
 POLL_S: Final = 0.1
@@ -212,15 +212,15 @@ class Pool:
         last = Batch()
         while True:
             while left and len(waiting) < 2 * self.jobs:
-                branches = _some(dfs, min(CHUNK, left), settled=not waiting)
+                branches = _some(dfs, min(STRETCH, left), settled=not waiting)
                 if not branches:
                     break
                 left -= len(branches)
                 waiting.append(self._executor.submit(_follow, branches))
             if not waiting:
                 break
-            for batch, branches in self._result(waiting.popleft()):
-                dfs.leave(branches)
+            for batch, run in self._result(waiting.popleft()):
+                dfs.queue(run)
                 if batch.out_of_time:
                     left = 0
                 last.out_of_time |= batch.out_of_time
@@ -249,11 +249,11 @@ class Pool:
 
 
 def _some(dfs: BoundedDfs, count: int, settled: bool) -> list[Branch]:
-    """The next branches, `count` at most, without what their tapes hold behind them."""
+    """The next branches, `count` at most."""
     branches: list[Branch] = []
     while len(branches) < count:
         branch = dfs.take(settled and not branches)
         if branch is None:
             break
-        branches.append(branch._replace(tape=branch.tape[: max(branch.at, 0)]))
+        branches.append(branch)
     return branches

@@ -18,7 +18,7 @@ from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import Watchdog
-from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch
+from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.sched.strategies.exhaustive import Exhaustive
 from gorun_mem.sched.strategies.pct import Pct
 from gorun_mem.sched.strategies.pos import Pos
@@ -283,19 +283,18 @@ class Worker:
                 batch.rested = searching.rested
         return batch
 
-    def follow(self, branches: Sequence[Branch]) -> list[tuple[Batch, list[Branch]]]:
+    def follow(self, branches: Sequence[Branch]) -> list[tuple[Batch, list[Left]]]:
         """Run branches of a depth-first search, each whatever came of those before.
 
         Returns:
-            What came of each, and what it left; the last may be out of time.
+            What came of each, and what it left.
         """
         return [self._follow(branch) for branch in branches]
 
-    def _follow(self, branch: Branch) -> tuple[Batch, list[Branch]]:
+    def _follow(self, branch: Branch) -> tuple[Batch, list[Left]]:
         batch = Batch()
         self._signatures.clear()
         searching = BoundedDfs()
-        searching.take_all()
         searching.follow(branch)
         try:
             self._breathe()
@@ -307,7 +306,7 @@ class Worker:
         except NonDeterminism as error:
             batch.found.append(_unsteady(searching, error))
         batch.by_strategy[searching.name] = batch.schedules
-        return batch, searching.take_all()
+        return batch, searching.left()
 
     def _climb(
         self, batch: Batch, searching: Any, random: Random, is_late: Callable[[int], bool]
