@@ -182,10 +182,7 @@ class BoundedDfs(Searching):
     def _decide(self, runnable: Sequence[Task], current: Task | None, at: int) -> Task:
         stay = current if current is not None and current.state is State.RUNNABLE else None
         spins = stay is not None and stay.op is not None and stay.op.kind in SPINS
-        if stay is None or spins:
-            first = _next_after(stay, runnable)
-        else:
-            first = stay
+        first = _next_after(stay, runnable) if stay is None or spins else stay
         free, dear = self._free, self._dear
         for task in runnable:
             if task is not first:
