@@ -190,4 +190,4 @@ PEERS: Final[dict[str, tuple[Callable[[int, int, int], None], str]]] = {
     "frontrun": (_drive_frontrun, "pip install frontrun"),
     "simloom": (_drive_simloom, "pip install simloom, which needs Python 3.12"),
 }
-"""Module of each other explorer -> what runs so many Ms, operations and schedules; how to get it."""
+"""Module of another explorer -> what runs so many Ms, operations and schedules; how to get it."""

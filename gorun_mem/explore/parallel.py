@@ -50,6 +50,7 @@ def _set_up(
     settings: Mapping[str, Any],
     left: Any,
     least_start: Any,
+    stop: Any,
 ) -> None:
     """In each process, first."""
     global _worker, _least_start
@@ -61,6 +62,7 @@ def _set_up(
             return bool(left.value >= 0)
 
     _worker = Worker(Target.from_about(about), detectors, spend=spend, **settings)
+    _worker.is_stopped = lambda: bool(stop.value)
     _least_start = least_start
 
 
@@ -137,11 +139,19 @@ class Pool:
         self.jobs = jobs
         self._left = context.Value("q", 0)
         self._least_start = context.Value("q", _NO_START)
+        self._stop: Any = context.RawValue("b", 0)
         self._executor = ProcessPoolExecutor(
             jobs,
             mp_context=context,
             initializer=_set_up,
-            initargs=(target.about, tuple(detectors), settings, self._left, self._least_start),
+            initargs=(
+                target.about,
+                tuple(detectors),
+                settings,
+                self._left,
+                self._least_start,
+                self._stop,
+            ),
         )
         self.interrupted: Callable[[], bool] = lambda: False
         self._launch()
@@ -158,10 +168,10 @@ class Pool:
             signal.signal(signal.SIGINT, before)
 
     def _result(self, future: Future[T]) -> T:
-        """What a process has found; an interruption is seen to while waiting."""
+        """What a process has found; Ctrl-C makes all of them hand over what they have so far."""
         while True:
             if self.interrupted():
-                raise KeyboardInterrupt
+                self._stop.value = 1
             if wait([future], timeout=POLL_S).done:
                 return future.result()
 
@@ -174,8 +184,7 @@ class Pool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._least_start.value = -1  # nothing matters any more
-        self._left.value = 0
+        self._stop.value = 1  # nothing matters any more
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def draw(self, strategy: str, runs: int | None) -> Iterator[Batch]:
@@ -187,14 +196,17 @@ class Pool:
         """
         waiting: deque[Future[Batch]] = deque()
         first = 0
+        over = False
         while True:
-            while len(waiting) < 2 * self.jobs and (runs is None or first < runs):
+            while not over and len(waiting) < 2 * self.jobs and (runs is None or first < runs):
                 count = STRETCH if runs is None else min(STRETCH, runs - first)
                 waiting.append(self._executor.submit(_draw, strategy, first, count))
                 first += count
             if not waiting:
                 return
-            yield self._result(waiting.popleft())
+            batch = self._result(waiting.popleft())
+            over |= batch.out_of_time
+            yield batch
 
     def by_cost(self, budget: int | None, bound: int | None) -> Iterator[Batch]:
         """What comes of a depth-first search, schedule by schedule in order.

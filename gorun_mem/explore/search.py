@@ -254,6 +254,8 @@ class _Search:
         ) as pool:
             pool.interrupted = self._worker.interrupted
             self._main(pool)
+            if pool.interrupted():
+                raise KeyboardInterrupt
 
     def _main(self, pool: Pool | None) -> None:
         if self.strategy in TREES:
@@ -278,19 +280,27 @@ class _Search:
         walk = SearchingWalk()
         runs: list[Sequence[Step]] = []
         count = FIRST_RUNS if self.budget is None else min(FIRST_RUNS, self.budget)
-        for number in range(count):
-            walk.begin(random, worker.profile)
-            done = worker.run(walk, transcribe=True)
-            self._take_in(done, number)
-            runs.append(done.named_steps)
-            if self._is_enough():
-                break
-            if not number:
-                self._unsteady = self._run_twice(done)
-                if self._unsteady is not None:
+        try:
+            for number in range(count):
+                worker.breathe()
+                walk.begin(random, worker.profile)
+                done = worker.run(walk, transcribe=True)
+                self._take_in(done, number)
+                runs.append(done.named_steps)
+                if self._is_enough():
                     break
+                if not number:
+                    self._unsteady = self._run_twice(done)
+                    if self._unsteady is not None:
+                        break
+        finally:
+            self._learn(runs)
+
+    def _learn(self, runs: Sequence[Sequence[Step]]) -> None:
+        """Take in what the first runs show of the program."""
+        worker = self._worker
         worker.profile = profile_of(runs)
-        self._statistics.space = estimate([branches_log(run) for run in runs])
+        self._statistics.space = estimate([branches_log(run) for run in runs]) if runs else None
         if self._walked is self._batch:
             self._spent += len(runs)
         else:
@@ -355,7 +365,7 @@ class _Search:
             for batch in pool.draw(self.strategy, runs):
                 self._merge(batch)
                 self.progress(batch.schedules)
-                if self._is_enough() or batch.out_of_time:
+                if self._is_enough():
                     return
             return
         first = 0

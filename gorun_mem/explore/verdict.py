@@ -203,11 +203,12 @@ def judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict,
     if facts.out_of_time and facts.budget is not None:
         return "inconclusive", f"the time was up after {ran} of {facts.budget:,}; none failed"
     if not statistics.schedules:
-        return "inconclusive", "no schedule was run to its end"
-    return (
-        "passed",
-        f"none of {ran} failed, {statistics.distinct:,} of them different{_of(statistics)}",
-    )
+        until = " before the time was up" if facts.out_of_time else ""
+        return "inconclusive", f"no schedule was run to its end{until}"
+    if statistics.schedules == 1:
+        return "passed", f"the one schedule that was run did not fail{_of(statistics)}"
+    different = f"{statistics.distinct:,} of them different{_of(statistics)}"
+    return "passed", f"none of {ran} failed, {different}"
 
 
 def _doubt(facts: Facts, ran: str) -> str:

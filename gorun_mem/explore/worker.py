@@ -169,6 +169,7 @@ class Worker:
         self.watched = Watched()
         self.progress: Callable[[int], None] = lambda runs: None
         self.interrupted: Callable[[], bool] = lambda: False
+        self.is_stopped: Callable[[], bool] = lambda: False
         self._spend = spend
         self._failures_max = failures_max
         self._signatures: set[Signature] = set()
@@ -190,7 +191,7 @@ class Worker:
             detectors=self.detectors,
             transcribe=transcribe,
             steps_max=self.steps_max,
-            breathe=self._breathe,
+            breathe=self.breathe,
             on_world=self.watched.watch,
         )
 
@@ -227,7 +228,7 @@ class Worker:
         done = 0
         try:
             for number in range(count):
-                self._breathe()
+                self.breathe()
                 searching.begin(random, self.profile)
                 one = self.run(searching, transcribe=sampled and not number)
                 done += 1
@@ -297,7 +298,7 @@ class Worker:
         searching = BoundedDfs()
         searching.follow(branch)
         try:
-            self._breathe()
+            self.breathe()
             self._count(batch, searching, self.run(searching))
         except OutOfTime:
             batch.out_of_time = True
@@ -313,7 +314,7 @@ class Worker:
     ) -> bool:
         """Whether nothing of the tree was left."""
         while searching.begin(random, self.profile):
-            self._breathe()
+            self.breathe()
             if is_late(getattr(searching, "start", 0)):
                 return False
             if not self._spend():
@@ -367,10 +368,16 @@ class Worker:
     def _is_enough(self, batch: Batch) -> bool:
         return bool(batch.uncontrolled) or len(self._signatures) >= self._failures_max
 
-    def _breathe(self) -> None:
+    def breathe(self) -> None:
+        """See whether to go on.
+
+        Raises:
+            KeyboardInterrupt: the search is interrupted.
+            OutOfTime: the time is up, or the process that this one works for wants no more.
+        """
         if self.interrupted():
             raise KeyboardInterrupt
-        if self.deadline is not None and time.time() >= self.deadline:
+        if self.is_stopped() or (self.deadline is not None and time.time() >= self.deadline):
             raise OutOfTime
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from typing import Any
 
 import explore_programs as programs
@@ -10,11 +11,13 @@ import pytest
 
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore import search as search_module
+from gorun_mem.explore.program import Lock
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.verdict import Facts, Statistics, judge
 from gorun_mem.explore.worker import DRAWN, Worker
 from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.sched.strategies.random_walk import SearchingWalk
 
@@ -222,6 +225,15 @@ def test_what_cannot_be_searched(settings: dict[str, Any], said: str) -> None:
         explore(programs.kept_update, **settings)
 
 
+def test_a_single_schedule_is_said_in_the_singular() -> None:
+    """One that passed, and none before the time was up."""
+    one = explore(programs.many, config=Config(ms=4), budget=1)
+    assert one.reason.startswith("the one schedule that was run did not fail, of about ")
+    none = explore(programs.slow, strategy="pos", time_s=1e-6)
+    assert none.reason == "no schedule was run to its end before the time was up"
+    assert none.exit_code == 5
+
+
 def test_an_interrupted_search_keeps_what_it_has() -> None:
     """Ctrl-C: exit 130, the schedules so far counted, no verdict on the rest."""
     runs = 0
@@ -236,6 +248,50 @@ def test_an_interrupted_search_keeps_what_it_has() -> None:
     assert found.exit_code == 130
     assert found.outcome == "inconclusive"
     assert found.reason.startswith("interrupted after ")
+
+
+async def frees_twice(world: World) -> None:
+    """mem.go's rules refuse the second, three calls below."""
+
+    async def work(m: M) -> None:
+        p = await m.sys_alloc(8192)
+        await m.sys_free(p, 8192)
+        await m.sys_free(p, 8192)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(work)
+
+
+async def calls_the_library(world: World) -> None:
+    """The error is raised in a file of the standard library."""
+    Fraction("x")
+
+
+async def gives_back(world: World) -> None:
+    """The step itself fails, in which no line of the program is."""
+
+    async def work(m: M) -> None:
+        await Lock("L").release()
+
+    async with world.open_ms() as ms:
+        ms.start_soon(work, name="worker 7")
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "site"),
+    [
+        (frees_twice, 7, "test_search.py"),
+        (calls_the_library, 2, "test_search.py"),
+        (gives_back, 0, "worker #"),
+    ],
+)
+def test_a_failure_is_placed_where_the_program_is(program: Any, line: int, site: str) -> None:
+    """At its own innermost line, not at the runtime's or a library's; else by the M's name."""
+    found = explore(program, config=Config(ms=1), canary=False)
+    assert found.failure is not None
+    if line:
+        site = f"{site}:{program.__code__.co_firstlineno + line}"
+    assert found.failure.signature.site == site
 
 
 class Sees:
