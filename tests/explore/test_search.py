@@ -280,7 +280,7 @@ async def gives_back(world: World) -> None:
 @pytest.mark.parametrize(
     ("program", "line", "site"),
     [
-        (frees_twice, 7, "test_search.py"),
+        (frees_twice, 6, "test_search.py"),
         (calls_the_library, 2, "test_search.py"),
         (gives_back, 0, "worker #"),
     ],
