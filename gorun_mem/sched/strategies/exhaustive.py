@@ -38,7 +38,7 @@ POPL 2005; P. Godefroid, "Partial-Order Methods for the Verification of Concurre
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import merge
 from random import Random
 from typing import Any, Final
@@ -348,19 +348,20 @@ class Exhaustive(Searching):
         if obj.startswith(USER):
             self._by_obj.setdefault(USER, []).append(number)
 
-    def _events_on(self, op: Pending) -> Iterator[_Event]:
-        """Events on what `op` is on, and on what depends on that though it is another object, the
-        latest first."""
-        by_obj, events = self._by_obj, self._events
-        numbers: Iterable[int] = reversed(by_obj.get(op[1], ()))
+    def _numbers_on(self, op: Pending) -> Iterable[int]:
+        """Numbers of the events on what `op` is on, and on what depends on that though it is
+        another object; the latest first."""
+        by_obj = self._by_obj
+        numbers: Iterable[int] = reversed(by_obj.get(op[1], []))
         other = _other(op)
         if other and by_obj.get(other):
             numbers = merge(numbers, reversed(by_obj[other]), reverse=True)
-        return (events[number] for number in numbers)
+        return numbers
 
     def _join_dependent(self, clock: dict[int, int], op: Pending) -> None:
         """Let `clock` be after every earlier step that `op` depends on."""
-        for event in self._events_on(op):
+        for number in self._numbers_on(op):
+            event = self._events[number]
             if not _depends(op, event):
                 continue
             for m, seq in event.clock.items():
@@ -440,7 +441,8 @@ class Exhaustive(Searching):
         if not op[1]:
             return
         clock = self._clocks[m]
-        for event in self._events_on(op):
+        for number in self._numbers_on(op):
+            event = self._events[number]
             if event.m != m and self._race_with(event, m, op):
                 return
             if clock.get(event.m, 0) >= event.seq and _follows_all(event, op):
