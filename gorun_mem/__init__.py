@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gorun_mem.machine.real_program import FreeOrder, RecordedOrder, as_recorded
     from gorun_mem.machine.run import Run, run, run_on_trio
     from gorun_mem.machine.scenario import Range, Scenario, ScenarioError, scenario
-    from gorun_mem.machine.world import MemorySnapshot, World, WorldStatistics
+    from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
+    from gorun_mem.machine.world import World
     from gorun_mem.report.plot import plot, table
     from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, IllegalUse, Throw
     from gorun_mem.runtime.mutex import LockStatistics
@@ -39,7 +40,7 @@ _HOMES = {
     "KiB": "runtime.releases",
     "LockStatistics": "runtime.mutex",
     "M": "machine.m",
-    "MemorySnapshot": "machine.world",
+    "MemorySnapshot": "machine.statistics",
     "MiB": "runtime.releases",
     "NoProgress": "machine.outcome",
     "Op": "runtime.op",
@@ -51,7 +52,7 @@ _HOMES = {
     "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
     "World": "machine.world",
-    "WorldStatistics": "machine.world",
+    "WorldStatistics": "machine.statistics",
     "as_recorded": "machine.real_program",
     "plot": "report.plot",
     "run": "machine.run",

@@ -14,12 +14,12 @@ then is without progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
+from gorun_mem.machine.coroutine import ENDED, ForeignAwait, resume, unwind, where
 from gorun_mem.machine.outcome import NoProgress
-from gorun_mem.machine.trampoline import ForeignAwait, unwind, where
+from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import MORE, PARKED, MLike
 from gorun_mem.sched.engine import BREATH, Engine, Strategy
 from gorun_mem.sched.schedule import Schedule, Step
@@ -31,7 +31,7 @@ from gorun_mem.sched.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
-    from gorun_mem.machine.world import World
+    from gorun_mem.machine.m import M
 
 RUNNABLE: Final = State.RUNNABLE
 
@@ -108,9 +108,8 @@ class ExploringEngine(Engine):
         super().sleep_until(m, t_ns)
 
 
-@dataclass(slots=True)
 class Execution:
-    """One run; not frozen, which would cost a microsecond of the thirty that a small run takes.
+    """One run.
 
     Args:
         world: as the run left it.
@@ -123,14 +122,29 @@ class Execution:
         divergence: where a replay departed from its schedule, "" where it did not.
     """
 
-    world: World
-    signature: Signature | None
-    findings: tuple[Finding, ...]
-    tape: list[int]
-    steps: int
-    foreign: str
-    transcriber: Transcriber | None = None
-    divergence: str = ""
+    __slots__ = (
+        "divergence", "findings", "foreign", "signature", "steps", "tape", "transcriber", "world",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        world: World,
+        signature: Signature | None,
+        findings: tuple[Finding, ...],
+        tape: list[int],
+        steps: int,
+        foreign: str,
+        transcriber: Transcriber | None = None,
+        divergence: str = "",
+    ) -> None:
+        self.world = world
+        self.signature = signature
+        self.findings = findings
+        self.tape = tape
+        self.steps = steps
+        self.foreign = foreign
+        self.transcriber = transcriber
+        self.divergence = divergence
 
     @property
     def named_steps(self) -> tuple[Step, ...]:
@@ -245,13 +259,14 @@ def execute(
 
 
 def _loop(
-    world: Any,
+    world: World,
     coros: dict[int, Any],
     breathe: Callable[[], None] | None,
     detectors: Sequence[Detector],
 ) -> None:
     """The loop of `execute`; long, for a call per step would cost a fifth of it."""
-    engine: ExploringEngine = world.engine
+    engine = world.engine
+    assert isinstance(engine, ExploringEngine)
     strategy: Any = engine.strategy
     next_task = strategy.next_task
     every_step = getattr(strategy, "every_step", False)
@@ -264,34 +279,34 @@ def _loop(
     steps = 0
     limit = min(BREATH, engine.steps_max)
     result: Any = None
-    task: Any = world.start()
+    task: Task = world.start()
     while True:
         # The coroutine of `task` runs to its next operation.
         engine.running = task
         coro = coros.get(task.id)
         try:
             if coro is None:
-                coro = coros[task.id] = world.begin(task)
-            op = coro.send(result)
-            asks_first = op.asks_first
-        except StopIteration:
-            del coros[task.id]
-            world.ended(task)
-            if not task.id:
-                return
+                coro = coros[task.id] = world.begin(cast("M", task))
+            awaited = resume(coro, result)
+            asks_first = awaited is not ENDED and awaited.asks_first
         except (KeyboardInterrupt, *OF_THE_SEARCH):
             raise
         except BaseException as error:
             if coro is not None and coro.cr_frame is not None:  # what it yielded is no operation
-                world.failed(task, _uncontrolled(task, coro))
+                world.failed(cast("M", task), _uncontrolled(task, coro))
                 return
             coros.pop(task.id, None)
             task.op = None
-            world.failed(task, error)
+            world.failed(cast("M", task), error)
             return
+        if awaited is ENDED:
+            del coros[task.id]
+            world.ended(cast("M", task))
+            if not task.id:
+                return
         else:
-            task.op = op
-            if not asks_first or op.begin(task):
+            task.op = awaited
+            if not asks_first or awaited.begin(task):
                 if task.state is not RUNNABLE:
                     engine._enable(task)
             else:
@@ -320,17 +335,18 @@ def _loop(
             steps += 1
             engine.current = task
             op = task.op
-            kind = op.kind
+            pending: Any = op
+            kind = pending.kind
             try:
                 if watched:
-                    obj, reads = op.obj, op.reads_only
-                    result = op.run(op, task)
+                    obj, reads = pending.obj, pending.reads_only
+                    result = pending.step(task)
                     if executed is not None:
                         executed(task, kind, obj, reads)
                     for look in looks:
-                        look(task, op, kind, obj, reads, result)
+                        look(task, pending, kind, obj, reads, result)
                 else:
-                    result = op.run(op, task)
+                    result = op.step(task)  # type: ignore[union-attr]
             except OF_THE_SEARCH:
                 raise
             except Exception as error:
@@ -339,7 +355,7 @@ def _loop(
                 return
             engine.steps = steps
             task.steps += 1
-            engine._now_ns += costs.get(kind, other)
+            engine.clock_ns += costs.get(kind, other)
             if result is MORE:
                 continue
             if result is not PARKED:

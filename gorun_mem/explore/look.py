@@ -153,7 +153,7 @@ def _m_view(task: Task, holds: tuple[str, ...]) -> MView:
 
 
 def _memory(world: World) -> dict[str, Any]:
-    if "runtime" not in world.__dict__:
+    if not world.is_booted:
         return {}  # nothing has touched it
     snapshot = world.snapshot_or_none()
     if snapshot is None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import MLike, Op
 
 
 class _Load(Op):
-    """The value of a variable; one object serves every M, for it holds nothing of theirs."""
+    """The value of a variable."""
 
     __slots__ = ("_cell",)
     kind = "load"
@@ -101,6 +103,7 @@ class _Access(Op):
         return self._effect(m)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Cell:
     """A variable that several Ms share.
 
@@ -109,19 +112,18 @@ class Cell:
         value: what it holds at first.
     """
 
-    __slots__ = ("_load", "name", "value")
+    __slots__ = ("name", "value")
 
     def __init__(self, name: str, value: Any = 0) -> None:
         self.name = name
         self.value = value
-        self._load = _Load(self)
 
     def __repr__(self) -> str:
         return f"<Cell {self.name} = {self.value!r}>"
 
     def load(self) -> Op:
         """Its value."""
-        return self._load
+        return _Load(self)
 
     def store(self, value: Any) -> Op:
         """Let it hold `value`."""

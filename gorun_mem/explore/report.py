@@ -364,12 +364,12 @@ class _MemoryProbe:
     def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
         """Look at the list, once there is one."""
         self._step += 1
-        if "runtime" in self._world.__dict__:
+        if self._world.is_booted:
             self._look()
 
     def end(self, world: World) -> tuple[()]:
         """Look once more; nothing is found that the run did not find itself."""
-        if "runtime" in world.__dict__:
+        if world.is_booted:
             self._step += 1
             self._look()
         return ()

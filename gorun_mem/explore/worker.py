@@ -241,6 +241,7 @@ class Worker:
                 engine: Any = one.world.engine
                 batch.unfair += engine.unfair
                 batch.timed |= engine.timed
+                one.world.dissolve()
         finally:
             batch.schedules += done
             batch.steps += steps

@@ -7,7 +7,7 @@ count and what the runtime's mutexes keep per M (see `gorun_mem.sched.task`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
@@ -16,6 +16,9 @@ from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from gorun_mem.machine.ops import Join
     from gorun_mem.machine.world import World
     from gorun_mem.runtime.mutex import Mutex
 
@@ -26,24 +29,25 @@ DEFAULT_STAT = "other_sys"
 
 
 class M(Task):
-    """One M of a World.
-
-    Args:
-        world: whose.
-        id: number from 1; 0 is the scenario itself.
-        name: for people and reports.
+    """One M of a World, which makes it (`Nursery.start_soon`).
 
     Attributes:
         world: the World it lives in.
-        id: number from 1.
+        id: number from 1; 0 is the scenario itself.
         locks: runtime locks held, as Go counts them.
+        program: what it runs; not set on M 0, nor are the rest.
+        args: what that takes beside the M.
+        join: who waits for its end.
+        starter: number of the M that started it.
     """
 
-    __slots__ = ("world",)
+    __slots__ = ("args", "join", "program", "starter", "world")
 
-    def __init__(self, world: World, id: int, name: str) -> None:
-        super().__init__(world.engine, id, name)
-        self.world = world
+    world: World
+    program: Callable[..., Coroutine[Any, Any, Any]]
+    args: tuple[Any, ...]
+    join: Join
+    starter: int
 
     # The OS layer.
 
@@ -191,7 +195,9 @@ class M(Task):
         Raises:
             IllegalUse: `ns` is negative.
         """
-        await Compute(self._at_least("compute", ns, 0))
+        if ns < 0:
+            self._refuse("compute", ns, 0)
+        await Compute(ns)
 
     async def sleep(self, ns: int) -> None:
         """Sleep for `ns` of virtual time.
@@ -199,7 +205,9 @@ class M(Task):
         Raises:
             IllegalUse: `ns` is negative.
         """
-        await Sleep(self._at_least("sleep", ns, 0))
+        if ns < 0:
+            self._refuse("sleep", ns, 0)
+        await Sleep(ns)
 
     async def choose(self, *values: T) -> T:
         """One of `values`, drawn from the run's seed as a step of its own and recorded.
@@ -207,7 +215,9 @@ class M(Task):
         Raises:
             IllegalUse: there are none.
         """
-        index: int = await Choice(self._at_least("choose among", len(values), 1), "choose")
+        if not values:
+            self._refuse("choose among", 0, 1)
+        index: int = await Choice(len(values), "choose")
         return values[index]
 
     def choice(self, *values: T) -> T:
@@ -216,8 +226,9 @@ class M(Task):
         Raises:
             IllegalUse: there are none.
         """
-        n = self._at_least("choose among", len(values), 1)
-        return values[self.sched.choice(self, n, "choice")]
+        if not values:
+            self._refuse("choose among", 0, 1)
+        return values[self.sched.choice(self, len(values), "choice")]
 
     def randrange(self, n: int) -> int:
         """A number from 0 to n-1, drawn from the run's seed and recorded with the schedule.
@@ -225,12 +236,12 @@ class M(Task):
         Raises:
             IllegalUse: there are none.
         """
-        return self.sched.choice(self, self._at_least("choose among", n, 1), "randrange")
+        if n < 1:
+            self._refuse("choose among", n, 1)
+        return self.sched.choice(self, n, "randrange")
 
-    def _at_least(self, what: str, value: int, least: int) -> int:
-        if value < least:
-            raise IllegalUse(f"M{self.id} is to {what} {value}: must be at least {least}")
-        return value
+    def _refuse(self, what: str, value: int, least: int) -> NoReturn:
+        raise IllegalUse(f"M{self.id} is to {what} {value}: must be at least {least}")
 
     async def perform(self, op: Op) -> Any:
         """Await any operation, such as one of your own."""

@@ -6,6 +6,7 @@ As every operation, each says what it touches before it does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.task import Task
@@ -21,6 +22,10 @@ class Start(Op):
     def step(self, m: MLike) -> object:
         """Nothing but to be chosen."""
         return None
+
+
+START: Final = Start()
+"""It holds nothing, so one serves every M."""
 
 
 class Pause(Op):

@@ -25,8 +25,9 @@ from gorun_mem.machine.outcome import (
     in_words,
 )
 from gorun_mem.machine.scenario import Scenario
+from gorun_mem.machine.statistics import WorldStatistics
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
-from gorun_mem.machine.world import Result, World, WorldStatistics
+from gorun_mem.machine.world import Result, World
 from gorun_mem.runtime.errors import Deadlock, EmulatedFailure, Fault, Hang, Throw
 from gorun_mem.sched.engine import STEPS_MAX
 

@@ -6,11 +6,11 @@ awaits trio cannot run here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gorun_mem.machine.outcome import NoProgress, RunStopped
+from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
+from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.engine import Breath, StepsExceeded
@@ -18,26 +18,6 @@ from gorun_mem.sched.engine import Breath, StepsExceeded
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
-
-Coro = Coroutine[Any, Any, Any]
-
-
-class ForeignAwait(Exception):
-    """An M awaited something that is no operation, which the trampoline cannot wait for."""
-
-
-def where(coro: Any) -> str:
-    """The innermost line that `coro` stands at in neither trio nor this package: "file:line"."""
-    place = ""
-    while coro is not None:
-        frame = getattr(coro, "cr_frame", None)
-        if frame is None:
-            break
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in ("trio", "gorun_mem") or not place:
-            place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        coro = getattr(coro, "cr_await", None)
-    return place
 
 
 def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -> None:
@@ -128,12 +108,3 @@ def _foreign(m: M, coro: Coro) -> str:
         f"M{m.id} ({m.name}) awaits trio itself at {where(coro)}: the trampoline host runs only "
         "operations of ours; run it with --host trio"
     )
-
-
-def unwind(coro: Coro) -> None:
-    """End a coroutine that is not to run again; what it does meanwhile does not count."""
-    for end in (partial(coro.throw, RunStopped()), coro.close):
-        try:
-            end()
-        except BaseException:
-            pass

@@ -32,8 +32,8 @@ import outcome
 import trio
 from trio.lowlevel import Abort, checkpoint_if_cancelled, reschedule, wait_task_rescheduled
 
+from gorun_mem.machine.coroutine import unwind, where
 from gorun_mem.machine.outcome import NoProgress, RunStopped
-from gorun_mem.machine.trampoline import unwind, where
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.engine import Breath, StepsExceeded

@@ -8,16 +8,16 @@ either.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import MS_MAX, Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.m import AccessM, M
-from gorun_mem.machine.ops import Join, Start
+from gorun_mem.machine.observer import Observer
+from gorun_mem.machine.ops import START, Join
 from gorun_mem.machine.outcome import DeadlockFound, Stuck
+from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
 from gorun_mem.runtime.boot import Runtime, boot
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
@@ -30,7 +30,7 @@ from gorun_mem.sched.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import Holder, LockStatistics, Mutex, Waiter
+    from gorun_mem.runtime.mutex import Holder, Mutex, Waiter
 
 Program = Callable[..., Coroutine[Any, Any, Any]]
 """What an M does: an async function whose first argument is the M."""
@@ -41,74 +41,6 @@ Result = bool | int | float | str
 MEMLOCK: Final = "memlock"
 HEAP_LOCK: Final = "mheap"
 """The name of mheap.lock, and of its rank."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemorySnapshot:
-    """The memory at one moment.
-
-    Args:
-        pages: pages of 64 KiB; on Plan 9 what the system's break comes to.
-        bloc: the runtime's break.
-        bloc_max: the system's break.
-        free: (address, size) of each block of the free list, in order.
-        live: (address, size, owner) of each range that is handed out, in order.
-        grows: growths asked for.
-        grows_refused: growths refused.
-    """
-
-    pages: int
-    bloc: int
-    bloc_max: int
-    free: tuple[tuple[int, int], ...]
-    live: tuple[tuple[int, int, str], ...]
-    grows: int
-    grows_refused: int
-
-    @property
-    def free_bytes(self) -> int:
-        """Bytes on the free list."""
-        return sum(size for _, size in self.free)
-
-    @property
-    def free_largest(self) -> int:
-        """Size of the largest free block."""
-        return max((size for _, size in self.free), default=0)
-
-    @property
-    def live_bytes(self) -> int:
-        """Bytes handed out."""
-        return sum(size for _, size, _ in self.live)
-
-
-@dataclass(frozen=True, slots=True)
-class WorldStatistics:
-    """What was counted while the World ran.
-
-    Args:
-        locks: statistics of each lock by name.
-        steps: accesses made.
-        time_ns: virtual time.
-        ms: Ms that were started.
-        memory: the memory as it is now.
-    """
-
-    locks: dict[str, LockStatistics]
-    steps: int
-    time_ns: int
-    ms: int
-    memory: MemorySnapshot
-
-    def lock(self, name: str) -> LockStatistics:
-        """Statistics of the lock called `name`.
-
-        Raises:
-            KeyError: there is no such lock; the message lists those there are.
-        """
-        try:
-            return self.locks[name]
-        except KeyError:
-            raise KeyError(f"no lock {name!r}; the locks are {', '.join(self.locks)}") from None
 
 
 class Nursery:
@@ -201,6 +133,31 @@ class World:
         UnknownMutex, UnknownStrategy: no such mutex or strategy.
     """
 
+    __slots__ = (
+        "_alive",
+        "_guests",
+        "_hosted",
+        "_ids",
+        "_make_m",
+        "_memlock",
+        "_mutexes",
+        "_runtime",
+        "canceller",
+        "config",
+        "engine",
+        "failed_m",
+        "failure",
+        "internal",
+        "main",
+        "ms",
+        "observers",
+        "recorder",
+        "results",
+        "settings",
+        "stopped",
+        "stuck_at_end",
+    )
+
     def __init__(
         self,
         config: Config | Resolved | None = None,
@@ -225,12 +182,14 @@ class World:
         self.internal = False
         self._hosted = False
         self.canceller: Callable[[M], None] | None = None
-        self._make_m = AccessM if self.config.granularity == "access" else M
-        self.main = self._make_m(self, 0, name)
-        self._programs: dict[int, tuple[Program, tuple[Any, ...], Join]] = {}
-        self._starters: dict[int, int] = {}
+        self.observers: list[Observer] = []
+        self._make_m: type[M] = AccessM if self.config.granularity == "access" else M
         self._guests = Join()
         self._ids = 0
+        self._alive = 0
+        self._memlock: Mutex | None = None
+        self._runtime: Runtime | None = None
+        self.main = self._new_m(0, name)
         if recorder is not None:
             recorder.m = 0
             recorder.now = self._now
@@ -245,16 +204,28 @@ class World:
     # What scenarios use. The runtime is booted when it is first asked for: a search makes thousands
     # of Worlds, and many of what it explores never touch the memory.
 
-    @cached_property
+    @property
     def memlock(self) -> Mutex:
         """The mutex around the OS layer."""
-        lock = self._mutexes[MEMLOCK] = self._make_mutex(MEMLOCK)
+        lock = self._memlock
+        if lock is None:
+            lock = self._memlock = self._mutexes[MEMLOCK] = self._make_mutex(MEMLOCK)
         return lock
 
-    @cached_property
+    @property
     def runtime(self) -> Runtime:
         """Memory, OS layer, mem.go and the heap."""
-        return self._boot()
+        runtime = self._runtime
+        if runtime is None:
+            runtime = self._runtime = self._boot()
+            for observer in self.observers:
+                observer.booted(runtime)
+        return runtime
+
+    @property
+    def is_booted(self) -> bool:
+        """Whether anything has asked for the runtime."""
+        return self._runtime is not None
 
     @property
     def mutexes(self) -> dict[str, Mutex]:
@@ -392,17 +363,19 @@ class World:
         if self.stopped:
             raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
         if self.main.state is State.DONE:
-            self.main = self._make_m(self, 0, self.main.name)
+            self.main = self._new_m(0, self.main.name)
         self._hosted = True
         self.engine.start(self.main)
         return self.main
 
     def begin(self, m: M) -> Coroutine[Any, Any, Any]:
         """The coroutine of an M whose first operation is through."""
-        program, args, _ = self._programs[m.id]
         if self.recorder is not None:
-            self.recorder.m_start(m.id, self._starters.pop(m.id, 0), m.name)
-        return program(m, *args)
+            self.recorder.m_start(m.id, m.starter, m.name)
+        coro = m.program(m, *m.args)
+        for observer in self.observers:
+            observer.began(m, coro)
+        return coro
 
     def admit(self, program: Program, *args: Any, name: str = "") -> M:
         """Start an M from outside, for a host whose Ms come and go.
@@ -425,9 +398,9 @@ class World:
             return
         if self.recorder is not None:
             self.recorder.m_exit(m.id, reason)
-        _, _, join = self._programs.pop(m.id)
-        join.ended()
-        if join is self._guests:
+        self._alive -= 1
+        m.join.ended()
+        if m.join is self._guests:
             self.engine.forget(m)
             if self.recorder is not None:
                 self.recorder.forget(m.id)
@@ -468,13 +441,24 @@ class World:
         """
         if self.stopped:
             return
+        for observer in self.observers:
+            observer.stopping()
         self.stopped = True
         self.stuck_at_end = self._find_stuck(everybody)
         self.engine.follower = None
         for mutex in self._mutexes.values():
             mutex.sink = None
-        if "runtime" in self.__dict__:
-            self.runtime.os.sink = None
+        if self._runtime is not None:
+            self._runtime.os.sink = None
+
+    def dissolve(self) -> None:
+        """Part from the Ms, so that all is freed at once, without the garbage collector.
+
+        For those who make thousands of Worlds; nothing may be asked of this one afterwards.
+        """
+        for m in self.engine.tasks:
+            del m.world  # type: ignore[attr-defined]
+        self.engine.clear()
 
     def _find_stuck(self, everybody: bool) -> tuple[Stuck, ...]:
         """Every M that has not ended and holds a lock, or waits for one, or sleeps."""
@@ -559,14 +543,22 @@ class World:
         return self.engine.choice(self.engine.current or self.main, 2, "fault.grow") == 1
 
     def _spawn(self, program: Program, args: tuple[Any, ...], name: str, join: Join) -> M:
-        if len(self._programs) >= MS_MAX:
+        if self._alive >= MS_MAX:
             raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
         self._ids += 1
-        m = self._make_m(self, self._ids, name or getattr(program, "__name__", "m"))
-        self._programs[m.id] = (program, args, join)
-        self._starters[m.id] = self._current_m()
+        self._alive += 1
+        m = self._new_m(self._ids, name or getattr(program, "__name__", "m"))
+        m.program = program
+        m.args = args
+        m.join = join
+        m.starter = self._current_m()
         self.engine.add(m)
-        self.engine.submit(m, Start())
+        self.engine.submit(m, START)
+        return m
+
+    def _new_m(self, number: int, name: str) -> M:
+        m = self._make_m(self.engine, number, name)
+        m.world = self
         return m
 
 

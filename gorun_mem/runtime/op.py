@@ -23,7 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
 from enum import Enum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
+
+from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import Deadlock, IllegalUse
 from gorun_mem.runtime.m import MState
@@ -44,25 +46,37 @@ MORE: Final = Mark.MORE
 PARKED: Final = Mark.PARKED
 
 
-class Scheduler(Protocol):
-    """What an operation may ask of its driver."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Scheduler:
+    """What an operation may ask of its driver.
+
+    Attributes:
+        clock_ns: virtual time in ns, as the M that is running sees it; costs add up in fractions.
+        cpus: how many Ms run at once; Go's ncpu, which decides whether a lock spins at all.
+    """
+
+    __slots__ = ("clock_ns", "cpus")
+
+    def __init__(self, cpus: int = 1) -> None:
+        self.clock_ns = 0.0
+        self.cpus = cpus
 
     @property
     def now_ns(self) -> int:
-        """Virtual time in ns, as the M that is running sees it."""
+        """Virtual time in whole ns."""
+        return int(self.clock_ns)
 
     def unpark(self, m: MLike) -> None:
         """Make a parked M runnable again; one that is runnable already stays so."""
+        raise NotImplementedError
 
     def disable(self, m: MLike) -> None:
         """Take a runnable M, which has not been stepped, out of those that may go next."""
+        raise NotImplementedError
 
     def charge(self, kind: str, units: int) -> None:
         """Add the cost of work done inside the running step: bytes cleared, pages grown."""
-
-    @property
-    def cpus(self) -> int:
-        """How many Ms run at once; Go's ncpu, which decides whether a lock spins at all."""
+        raise NotImplementedError
 
     def choice(self, m: MLike, n: int, label: str) -> int:
         """One of 0 to n-1, recorded with the schedule; Go's cheaprandn.
@@ -72,29 +86,39 @@ class Scheduler(Protocol):
             n: how many there are to choose from, at least 1.
             label: what is chosen, such as "spinbit.tail_wake".
         """
+        raise NotImplementedError
 
     def sleep_until(self, m: MLike, t_ns: int) -> None:
         """Unpark `m` at virtual time `t_ns` unless somebody has before.
 
         Called inside the step of `m` that returns PARKED; an earlier `unpark` cancels it.
         """
+        raise NotImplementedError
 
 
-class MLike(Protocol):
-    """An M as operations and mutexes see it; Go's `m` of runtime2.go."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class MLike:
+    """An M as operations and mutexes see it; Go's `m` of runtime2.go.
 
-    id: int
-    """Number from 1; 0 is the scenario itself."""
-    locks: int
-    """Runtime locks held, as Go counts them in `gp.m.locks`."""
-    go: MState
-    """What else Go's `m` holds for the mutexes: `nextwaitm`, the semaphore, locks held."""
+    Args:
+        id: number from 1; 0 is the scenario itself.
+        sched: who drives it.
 
-    @property
-    def sched(self) -> Scheduler:
-        """Who drives it."""
+    Attributes:
+        locks: runtime locks held, as Go counts them in `gp.m.locks`.
+        go: what else Go's `m` holds for the mutexes: `nextwaitm`, the semaphore, locks held.
+    """
+
+    __slots__ = ("go", "id", "locks", "sched")
+
+    def __init__(self, id: int, sched: Scheduler) -> None:
+        self.id = id
+        self.locks = 0
+        self.go = MState()
+        self.sched = sched
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Op:
     """One operation of one M; the base of all.
 
@@ -106,23 +130,16 @@ class Op:
 
     kind: str
     obj: str
-    run: Any
-    """`step` as a function of the operation and the M, which spares whoever makes millions of steps
-    a call where an operation puts the function for its next access here."""
-    reads_only = False
-    abandonable = True
+    reads_only: bool = False
+    abandonable: bool = True
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
-
-    asks_first = False
+    asks_first: ClassVar[bool] = False
     """Whether `begin` may answer False; follows from a class having its own."""
 
     def __init_subclass__(cls) -> None:
-        """Set `run` where `step` is given, unless operations of the class set it themselves."""
-        members = vars(cls)
-        if "begin" in members:
+        """See whether `begin` is given."""
+        if "begin" in vars(cls):
             cls.asks_first = True
-        if "step" in members and "run" not in members:
-            cls.run = staticmethod(cls.step)
 
     def begin(self, m: MLike) -> bool:
         """Whether the operation is enabled, asked when it becomes the M's pending one.
@@ -150,23 +167,18 @@ class Op:
         return f"<{self.kind} {self.obj}>"
 
 
-class SoloM:
-    """The only M of a runtime that has no scheduler: operation scripts and recordings."""
+class SoloScheduler(Scheduler):
+    """The driver of a lone M; its time moves only when the M sleeps for a time.
 
-    __slots__ = ("go", "id", "locks", "now_ns", "sched", "wake_ns")
+    Attributes:
+        wake_ns: when the sleeping M wakes by itself; -1: never.
+    """
 
-    cpus = 1
+    __slots__ = ("wake_ns",)
 
-    def __init__(self, id: int = 1) -> None:
-        self.id = id
-        self.locks = 0
-        self.go = MState()
-        self.now_ns = 0
-        """Virtual time: moves only when the M sleeps for a time."""
+    def __init__(self) -> None:
+        super().__init__()
         self.wake_ns = -1
-        """When the sleeping M wakes by itself; -1: never."""
-        self.sched = self
-        """A lone M is its own scheduler."""
 
     def unpark(self, m: MLike) -> None:
         """Nobody else could be parked."""
@@ -185,6 +197,27 @@ class SoloM:
         """The M sleeps until `t_ns`, for nobody could wake it before."""
         self.wake_ns = t_ns
 
+    def sleep(self, m: MLike, op: Op) -> None:
+        """Let the time pass until the M wakes by itself.
+
+        Raises:
+            Deadlock: it never does.
+        """
+        if self.wake_ns < 0:
+            raise Deadlock(f"M{m.id} sleeps in {op.kind} {op.obj} and there is no other M")
+        self.clock_ns = max(self.clock_ns, float(self.wake_ns))
+        self.wake_ns = -1
+
+
+class SoloM(MLike):
+    """The only M of a runtime that has no scheduler: operation scripts and recordings."""
+
+    __slots__ = ("solo",)
+
+    def __init__(self, id: int = 1) -> None:
+        self.solo = SoloScheduler()
+        super().__init__(id, self.solo)
+
 
 def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
     """Drive `coro` to its end as the only M.
@@ -197,20 +230,12 @@ def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
         while True:
             if op.asks_first and not op.begin(m):
                 raise Deadlock(f"M{m.id} waits to {op.kind} {op.obj} and there is no other M")
-            result = op.run(op, m)
+            result = op.step(m)
             while result is MORE or result is PARKED:
                 if result is PARKED:
-                    _sleep(m, op)
-                result = op.run(op, m)
+                    m.solo.sleep(m, op)
+                result = op.step(m)
             op = coro.send(result)
     except StopIteration as stop:
         value: T = stop.value
         return value
-
-
-def _sleep(m: SoloM, op: Op) -> None:
-    """Let the time pass until the lone M wakes by itself."""
-    if m.wake_ns < 0:
-        raise Deadlock(f"M{m.id} sleeps in {op.kind} {op.obj} and there is no other M")
-    m.now_ns = max(m.now_ns, m.wake_ns)
-    m.wake_ns = -1

@@ -20,7 +20,9 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, Scheduler
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.task import State, Task
 
@@ -75,7 +77,8 @@ class Breath(Exception):
     """`advance` has made BREATH steps without an operation coming through; call it again."""
 
 
-class Engine:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Engine(Scheduler):
     """Runs Ms by a strategy.
 
     Args:
@@ -102,9 +105,9 @@ class Engine:
         steps_max: int = STEPS_MAX,
         table: dict[str, float] | None = None,
     ) -> None:
+        super().__init__(cpus)
         self.strategy = strategy
         self.costs = (costs or CostTable()).table() if table is None else table
-        self.cpus = cpus
         self.steps_max = steps_max
         self.tasks: list[Task] = []
         self.runnable: list[Task] = []
@@ -114,7 +117,6 @@ class Engine:
         self.running: Task | None = None
         self.follower: Follower | None = None
         self.choices: list[int] = []
-        self._now_ns = 0.0
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
@@ -127,11 +129,6 @@ class Engine:
         )
 
     # What operations ask: gorun_mem.runtime.op.Scheduler.
-
-    @property
-    def now_ns(self) -> int:
-        """Virtual time in ns."""
-        return int(self._now_ns)
 
     def unpark(self, m: MLike) -> None:
         """Make a parked M runnable."""
@@ -150,7 +147,7 @@ class Engine:
 
     def charge(self, kind: str, units: int) -> None:
         """Let the running step take longer, by `units` of `kind`."""
-        self._now_ns += self._price(kind, units)
+        self.clock_ns += self._price(kind, units)
 
     def choice(self, m: MLike, n: int, label: str) -> int:
         """A recorded choice of the strategy's, from 0 to n-1."""
@@ -230,8 +227,8 @@ class Engine:
             kind = op.kind
             self.steps += 1
             task.steps += 1
-            result = op.run(op, task)
-            self._now_ns += costs.get(kind, other)
+            result = op.step(task)
+            self.clock_ns += costs.get(kind, other)
             if result is MORE:
                 continue
             self._remove(task)
@@ -258,6 +255,12 @@ class Engine:
     def forget(self, task: Task) -> None:
         """Drop an M that has ended from `tasks`, where Ms come and go without end."""
         self.tasks.remove(task)
+
+    def clear(self) -> None:
+        """Drop every M; nothing is to be run any more."""
+        self.tasks.clear()
+        self.runnable.clear()
+        self.current = self.running = None
 
     def leave(self, task: Task) -> None:
         """The coroutine of `task` awaits something that is not an operation."""
@@ -296,13 +299,13 @@ class Engine:
 
     def _enable(self, task: Task) -> None:
         task.state = State.RUNNABLE
-        task.since = self._now_ns
+        task.since = self.clock_ns
         task.slot = len(self.runnable)
         self.runnable.append(task)
 
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
-        task.since = self._now_ns
+        task.since = self.clock_ns
         if self.follower is not None:
             self._note_park(self.follower, task)
 
@@ -337,9 +340,9 @@ class Engine:
             t_ns, number, task = timers[0]
             if task.timer != number:
                 heappop(timers)
-            elif t_ns <= self._now_ns or not self.runnable:
+            elif t_ns <= self.clock_ns or not self.runnable:
                 heappop(timers)
-                self._now_ns = max(self._now_ns, t_ns)
+                self.clock_ns = max(self.clock_ns, t_ns)
                 task.timer = 0
                 self._note_unpark(task, 0, TIMER)
                 self._enable(task)

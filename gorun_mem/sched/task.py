@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gorun_mem.runtime.m import MState
-from gorun_mem.runtime.op import Op
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.runtime.op import MLike, Op
 
 if TYPE_CHECKING:
     from gorun_mem.sched.engine import Engine
@@ -30,7 +31,8 @@ class State(Enum):
     """It has ended."""
 
 
-class Task:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Task(MLike):
     """The engine's part of an M, which is also what operations and mutexes see of it.
 
     Args:
@@ -39,7 +41,6 @@ class Task:
         name: for people.
 
     Attributes:
-        locks: runtime locks held or waited for, as Go counts them.
         op: the pending operation.
         result: what the coroutine is to be resumed with.
         clock_ns: its own virtual time, used by the timing strategy.
@@ -52,17 +53,13 @@ class Task:
     __slots__ = (
         "clock_ns",
         "cpu",
-        "go",
         "has_line",
-        "id",
         "keeps",
         "keeps_until_ns",
-        "locks",
         "name",
         "op",
         "priority",
         "result",
-        "sched",
         "since",
         "slice_end_ns",
         "slot",
@@ -72,11 +69,8 @@ class Task:
     )
 
     def __init__(self, engine: Engine, id: int, name: str) -> None:
-        self.id = id
+        super().__init__(id, engine)
         self.name = name
-        self.sched = engine
-        self.locks = 0
-        self.go = MState()
         self.op: Op | None = None
         self.result: object = None
         self.state = State.RUNNING

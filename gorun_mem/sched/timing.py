@@ -145,7 +145,7 @@ class TimingEngine(Engine):
         task.slot = 0
         task.cpu = self.cpus  # the scenario's; an M gets one of its own before its first step
         task.priority = self._ties()
-        task.clock_ns = self._now_ns
+        task.clock_ns = self.clock_ns
 
     def unpark(self, m: MLike) -> None:
         """Make a parked M runnable once the latency of a wakeup has passed."""
@@ -154,7 +154,7 @@ class TimingEngine(Engine):
             m.timer = 0
             if self.follower is not None:
                 self._note_unpark(m, self.current.id if self.current is not None else 0)
-            clock = self._now_ns + self._wake_ns
+            clock = self.clock_ns + self._wake_ns
             if clock > m.clock_ns:
                 m.clock_ns = clock
             self._enable(m)
@@ -167,7 +167,7 @@ class TimingEngine(Engine):
     def come_back(self, task: Task) -> None:
         """What `task` awaited has come."""
         super().come_back(task)
-        task.clock_ns = max(task.clock_ns, self._now_ns)
+        task.clock_ns = max(task.clock_ns, self.clock_ns)
 
     def advance(self, resume: Resume | None = None) -> Task | None:
         """Make steps in the order of their times until an operation is through."""
@@ -181,7 +181,7 @@ class TimingEngine(Engine):
                 if not running:
                     return None
                 task = heappop(running)[3]
-            clock = self._now_ns = task.clock_ns
+            clock = self.clock_ns = task.clock_ns
             if self.steps >= self._breath_at:
                 self._push(task)
                 self._out_of_breath()
@@ -205,7 +205,7 @@ class TimingEngine(Engine):
                 if task is not self.current:
                     self.switch_to(task)
                 self.steps += 1
-                result = op.run(op, task)
+                result = op.step(task)
                 clock = task.clock_ns = task.clock_ns + ns
                 if result is MORE:
                     if ready and kind in YIELDS:
@@ -354,7 +354,7 @@ class TimingEngine(Engine):
                 heappop(timers)
             elif not self._running or t_ns <= self._running[0][0]:
                 heappop(timers)
-                self._now_ns = max(self._now_ns, t_ns)
+                self.clock_ns = max(self.clock_ns, t_ns)
                 task.timer = 0
                 task.clock_ns = max(task.clock_ns, t_ns)
                 self._note_unpark(task, 0, TIMER)

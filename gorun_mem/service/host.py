@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
 
+from gorun_mem.machine.coroutine import unwind
 from gorun_mem.machine.outcome import NoProgress
-from gorun_mem.machine.trampoline import unwind
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.sched.engine import Breath, StepsExceeded
 

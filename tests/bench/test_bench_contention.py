@@ -10,6 +10,7 @@ import simpy
 from gorun_mem.bench import contention
 from gorun_mem.bench.contention import ALGORITHMS, Case, contend, simpy_events
 from gorun_mem.runtime.mutex.futex import FutexLock, FutexUnlock
+from gorun_mem.runtime.mutex.machine import states_of
 from gorun_mem.runtime.mutex.queue import QueueLock, QueueUnlock
 from gorun_mem.runtime.mutex.sema import SemaLock, SemaUnlock
 from gorun_mem.runtime.mutex.spinbit import SampledUnlock, SpinbitLock, SpinbitUnlock
@@ -37,8 +38,9 @@ def test_lock_steps_are_those_of_the_state_machine(monkeypatch, mutex, ms):
         return state
 
     for kind in OPS[mutex]:
-        states = {name: (counting(s[0]), *s[1:]) for name, s in kind.STATES.items()}
-        monkeypatch.setattr(kind, "STATES", states)
+        states = states_of(kind)
+        for name, (pc, method, *access) in states.items():
+            monkeypatch.setitem(states, name, (pc, counting(method), *access))
     steps = contend(Case(mutex, ms, 4), 160)
     assert steps.lock == len(made)
     assert steps.all > steps.lock >= 2 * 160

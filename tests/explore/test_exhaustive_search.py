@@ -46,7 +46,7 @@ def of_mutex(ms_count: int, rounds: int) -> Main:
 
     async def main(world: World) -> None:
         mutex = world.mutex("p")
-        order = world.__dict__["order"] = []
+        order = world.results["order"] = []
 
         async def enter(m: M) -> None:
             for _ in range(rounds):
@@ -64,7 +64,7 @@ def of_mutex(ms_count: int, rounds: int) -> Main:
 async def uneven(world: World) -> None:
     """One M enters twice, the other once."""
     mutex = world.mutex("p")
-    order = world.__dict__["order"] = []
+    order = world.results["order"] = []
 
     async def enter(m: M, rounds: int) -> None:
         for _ in range(rounds):
@@ -116,7 +116,7 @@ class Trace:
             tuple(sorted((obj, repr(_sorted(groups))) for obj, groups in self._by_obj.items())),
         )
         self.kept[key] += 1
-        self.ends.add((tuple(world.__dict__.get("order", ())), type(world.failure).__name__))
+        self.ends.add((tuple(world.results.get("order", ())), type(world.failure).__name__))
         return ()
 
 

@@ -9,7 +9,7 @@ from machine_workloads import HOSTS, MUTEXES, assert_ended, config_for, logged, 
 
 from gorun_mem import Config, DeadlockFound, NoProgress, run, scenario
 from gorun_mem.machine.config import ConfigError, resolve
-from gorun_mem.machine.trampoline import ForeignAwait
+from gorun_mem.machine.coroutine import ForeignAwait
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.strategies import STRATEGIES
 

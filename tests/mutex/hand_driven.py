@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gorun_mem.runtime.m import MState
-from gorun_mem.runtime.op import PARKED, MLike, Op
+from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
 
 
-class Hand:
-    """A scheduler that does nothing by itself; the test sets `now_ns` and `draws`."""
+class Hand(Scheduler):
+    """A scheduler that does nothing by itself; the test sets `clock_ns` and `draws`."""
 
     def __init__(self, cpus: int = 4) -> None:
-        self.cpus = cpus
-        self.now_ns = 0
+        super().__init__(cpus)
         self.draws: list[int] = []
         """Answers to `choice`, first first; 0 when there is none."""
         self.labels: list[str] = []
@@ -38,14 +36,11 @@ class Hand:
         self.timers[m.id] = t_ns
 
 
-class HandM:
+class HandM(MLike):
     """An M with one operation at a time."""
 
     def __init__(self, id: int, sched: Hand) -> None:
-        self.id = id
-        self.sched = sched
-        self.go = MState()
-        self.locks = 0
+        super().__init__(id, sched)
         self.parked = False
         self.op: Op | None = None
         self.result: object = None

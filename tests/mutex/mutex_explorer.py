@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.runtime.m import MState
 from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
-from gorun_mem.runtime.op import PARKED, MLike, Op
+from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
 
 
 class Violation(Exception):
@@ -42,16 +41,13 @@ class Bare(Mutex):
         pass
 
 
-class ExploredM:
+class ExploredM(MLike):
     """An M whose whole state the search sets and reads."""
 
-    __slots__ = ("go", "id", "lock", "locks", "op", "pairs", "parked", "sched", "unlock")
+    __slots__ = ("lock", "op", "pairs", "parked", "unlock")
 
     def __init__(self, id: int, sched: ExploredScheduler, mutex: Mutex) -> None:
-        self.id = id
-        self.sched = sched
-        self.go = MState()
-        self.locks = 0
+        super().__init__(id, sched)
         self.parked = False
         self.pairs = 0
         self.lock = mutex.lock()
@@ -87,12 +83,11 @@ class ExploredM:
         self.op.restore(self, op)  # type: ignore[arg-type]
 
 
-class ExploredScheduler:
+class ExploredScheduler(Scheduler):
     """Answers operations; draws lots as the search says."""
 
     def __init__(self, cpus: int) -> None:
-        self.cpus = cpus
-        self.now_ns = 0
+        super().__init__(cpus)
         self.draw = 0
         self.drawn = False
 

@@ -7,7 +7,7 @@ from mutex_explorer import explore
 
 from gorun_mem.runtime.mutex.base import Mutex
 from gorun_mem.runtime.mutex.futex import SLEEPING, UNLOCKED, FutexLock, FutexMutex, FutexUnlock
-from gorun_mem.runtime.mutex.machine import state
+from gorun_mem.runtime.mutex.machine import state, states_of
 from gorun_mem.runtime.mutex.queue import QueueMutex
 from gorun_mem.runtime.mutex.sema import SemaLock, SemaMutex, SemaUnlock
 from gorun_mem.runtime.mutex.semaphore import sema_acquire
@@ -91,10 +91,10 @@ def test_every_state_is_visited() -> None:
     """
     for cls in (SemaMutex, FutexMutex, SpinbitMutex):
         visited = explore(cls, 1, 1, 1).visited
-        missing = (cls.lock_op.STATES.keys() | cls.unlock_op.STATES.keys()) - visited
+        missing = (states_of(cls.lock_op).keys() | states_of(cls.unlock_op).keys()) - visited
         if cls is SpinbitMutex:
             sampled = explore(cls, 1, 1, 1, cpus=1, minor=25, profile_rate=2).visited
-            missing = (missing | SampledUnlock.STATES.keys()) - visited - sampled
+            missing = (missing | states_of(SampledUnlock).keys()) - visited - sampled
         assert missing == ({"restore_hint"} if cls is SpinbitMutex else set())
 
 

@@ -26,9 +26,9 @@ def cast(
 def test_holder_and_waiters_can_be_asked(name: str) -> None:
     """A deadlock report finds who holds the lock, where, since when, and who waits since when."""
     hand, mutex, (first, second) = cast(name, 2)
-    hand.now_ns = 10
+    hand.clock_ns = 10
     first.run(mutex.lock("runtime.sysAllocOS"))
-    hand.now_ns = 25
+    hand.clock_ns = 25
     second.run(mutex.lock("runtime.sysFreeOS"))
     assert second.parked
     holder, (waiter,) = mutex.holder, mutex.waiters
@@ -47,15 +47,15 @@ def test_events_of_a_contended_hold(name: str) -> None:
     notes = Notes()
     mutex.sink = notes  # type: ignore[assignment]
     first.go.op_id = 41
-    hand.now_ns = 100
+    hand.clock_ns = 100
     first.run(mutex.lock("a"))
-    hand.now_ns = 130
+    hand.clock_ns = 130
     second.run(mutex.lock("b"))
-    hand.now_ns = 150
+    hand.clock_ns = 150
     first.run(mutex.unlock("a"))
-    hand.now_ns = 190
+    hand.clock_ns = 190
     second.run()
-    hand.now_ns = 200
+    hand.clock_ns = 200
     second.run(mutex.unlock("b"))
     spins = 0 if name == "queue" else 5
     heir = 2 if name in ("queue", "sema") else 0
@@ -88,14 +88,14 @@ def test_bypasses_convoy_and_handoffs() -> None:
     """
     hand, mutex, (first, second, third) = cast("futex", 3)
     first.run(mutex.lock("a"))
-    hand.now_ns = 10
+    hand.clock_ns = 10
     second.begin(mutex.lock("b")).step()
     for m in (third, first, third):
-        hand.now_ns += 5
+        hand.clock_ns += 5
         (first if mutex.owner is first else third).run(mutex.unlock())
         m.run(mutex.lock("c"))
     assert mutex.waiters[0].bypassed == 3
-    hand.now_ns = 40
+    hand.clock_ns = 40
     third.run(mutex.unlock())
     second.run()
     second.run(mutex.unlock())
@@ -212,11 +212,11 @@ def test_sampled_release_takes_the_blame() -> None:
     """
     hand, mutex, (first, second, third) = cast("spinbit", 3, profile_rate=5)
     first.run(mutex.lock("holder"))
-    hand.now_ns = 100
+    hand.clock_ns = 100
     second.run(mutex.lock())
-    hand.now_ns = 160
+    hand.clock_ns = 160
     third.run(mutex.lock())
-    hand.now_ns = 200
+    hand.clock_ns = 200
     first.kinds.clear()
     hand.draws = [0, 1]
     first.run(mutex.unlock("holder"))

@@ -37,7 +37,7 @@ def schedules(
             if go > 0:
                 ms[go - 1].step()
             else:
-                hand.now_ns = hand.timers[-go]
+                hand.clock_ns = hand.timers[-go]
                 hand.unpark(ms[-go - 1])
         else:
             raise AssertionError("no end")
@@ -81,7 +81,7 @@ def test_lone_sleeper(flavour: str) -> None:
 
     m, note = SoloM(), make_note(flavour)
     assert solo(sleep(note, 7 * MS), m) is False
-    assert (m.now_ns, note.key, m.go.blocked) == (7 * MS, 0, False)
+    assert (m.sched.now_ns, note.key, m.go.blocked) == (7 * MS, 0, False)
     with pytest.raises(Deadlock):
         solo(sleep(note, -1), m)
 

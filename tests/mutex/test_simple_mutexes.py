@@ -89,10 +89,10 @@ def test_none_lets_everybody_in() -> None:
     """Two Ms are inside `none` at once, and its statistics count both."""
     first, second, mutex = SoloM(1), SoloM(2), make("none", "go1.27")
     mutex.lock("a").step(first)
-    second.now_ns = 7
+    second.sched.clock_ns = 7
     mutex.lock("b").step(second)
     assert [h.m for h in mutex.holders] == [1, 2]  # type: ignore[attr-defined]
-    second.now_ns = 10
+    second.sched.clock_ns = 10
     mutex.unlock("b").step(second)
     mutex.unlock("a").step(first)
     stats = mutex.statistics()

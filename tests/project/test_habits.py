@@ -98,7 +98,9 @@ def test_every_dependency_is_used_and_every_import_is_declared() -> None:
     """What the package imports from outside is what pyproject names, no more and no less."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = {re.split(r"[><=\[]", item)[0].strip() for item in project["dependencies"]}
+    named = {
+        re.split(r"[><=\[]", item)[0].strip().replace("-", "_") for item in project["dependencies"]
+    }
     optional = {re.split(r"[><=\[]", item)[0].strip() for name in extras for item in extras[name]}
     imported = {
         name.split(".")[0] for path in PACKAGE.rglob("*.py") for name in imports_of(path)

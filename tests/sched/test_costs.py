@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from gorun_mem.runtime.mutex import MUTEXES
-from gorun_mem.runtime.mutex.base import MutexOp
+from gorun_mem.runtime.mutex.machine import MutexOp, states_of
 from gorun_mem.sched.costs import DEFAULT_NS, TIME_SLICE_NS, CostError, CostTable
 
 
@@ -21,7 +21,7 @@ def test_every_access_of_every_mutex_has_a_cost():
     """No kind of access falls back to `other` because the table forgot it."""
     for name in (*MUTEXES[2:], "single", "note"):
         importlib.import_module(f"gorun_mem.runtime.mutex.{name}")
-    kinds = {state[1] for cls in all_ops() for state in cls.STATES.values()}
+    kinds = {kind for cls in all_ops() for _, _, kind, *_ in states_of(cls).values()}
     assert len(kinds) > 10
     assert sorted(kinds - DEFAULT_NS.keys()) == []
 

@@ -345,7 +345,7 @@ def test_ms_come_and_go_without_end() -> None:
                 engine, tally = server.world.engine, server._tallies[0]
                 return (
                     len(engine.tasks), len(server.speakers), len(server.asking), len(tally._by),
-                    len(server.world._programs), len(server.world._starters),
+                    server.world._alive,
                     len(one.recorder._open), len(one.recorder._closed), len(server.host._coros),
                 )  # fmt: skip
 

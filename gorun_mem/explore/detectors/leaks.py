@@ -63,7 +63,7 @@ class LeakedMemory:
 
     def end(self, world: World) -> Sequence[Finding]:
         """One finding for each M that leaves memory behind."""
-        if world.failure is not None or "runtime" not in world.__dict__:
+        if world.failure is not None or not world.is_booted:
             return ()
         ledger = world.runtime.os.ledger
         if ledger is None:

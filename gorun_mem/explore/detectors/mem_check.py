@@ -44,7 +44,7 @@ class MemCheck:
 
     def end(self, world: World) -> Sequence[Finding]:
         """Look at the list unless the run has failed."""
-        if self._finding is None and world.failure is None and "runtime" in world.__dict__:
+        if self._finding is None and world.failure is None and world.is_booted:
             self._look(0, 0, "")
         return () if self._finding is None else (self._finding,)
 

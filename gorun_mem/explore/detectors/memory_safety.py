@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Finding, without_numbers
+from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.op import Op
@@ -19,6 +20,7 @@ from gorun_mem.sched.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
+    from gorun_mem.runtime.boot import Runtime
 
 
 HANDED_OUT_TWICE: Final = "gorun_mem: memory is handed out twice"
@@ -47,7 +49,7 @@ class _WatchedLedger(Ledger):
         super().handed_out(addr, n, function, m)
 
 
-class MemorySafety:
+class MemorySafety(Observer):
     """Finds and names misuse of memory; kinds "memory.double_alloc" and so on."""
 
     name = "memory_safety"
@@ -56,16 +58,13 @@ class MemorySafety:
         """Forget the run before, and watch the ledger when there is one."""
         self._findings: list[Finding] = []
         self._engine: Any = world.engine
-        boot = world._boot
+        world.observers.append(self)
 
-        def watched() -> Any:
-            runtime = boot()
-            ledger = runtime.os.ledger
-            if type(ledger) is Ledger:  # where calls are taken apart there is one that throws
-                runtime.os.ledger = self._watch(ledger)
-            return runtime
-
-        world._boot = watched  # type: ignore[method-assign]
+    def booted(self, runtime: Runtime) -> None:
+        """Let its ledger tell."""
+        ledger = runtime.os.ledger
+        if type(ledger) is Ledger:  # where calls are taken apart there is one that throws
+            runtime.os.ledger = self._watch(ledger)
 
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Nothing: the ledger tells."""

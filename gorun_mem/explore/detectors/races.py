@@ -29,9 +29,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
+from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Access
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import Task
+from gorun_mem.sched.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -139,12 +140,11 @@ class Races:
     def _meet_new(self) -> None:
         """Ms were started since the last step, by the M that made it."""
         parent = self._clocks[self._last]
-        programs = self._world._programs
         for task in self._tasks[self._known :]:
             if task.id:
                 self._clocks[task.id] = {**parent, task.id: 1}
-                if task.id in programs:
-                    self._joins[task.id] = programs[task.id][2]
+                if isinstance(task, M) and task.state is not State.DONE:
+                    self._joins[task.id] = task.join
         parent[self._last] += 1
         self._known = len(self._tasks)
 

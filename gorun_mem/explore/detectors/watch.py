@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.mutex.base import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.sched.task import Task
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Place = tuple[CodeType, int] | str
 """A line of the program, not yet put into words."""
 
-_ATTRIBUTE: Final = "_watched_by_detectors"
 _MACHINERY: Final = ("/gorun_mem/machine/", "/gorun_mem/runtime/", "/gorun_mem/sched/")
 _PARTS: Final = ("/gorun_mem/explore/program.py", "/gorun_mem/explore/kernels/parts.py")
 _is_program: dict[CodeType, bool] = {}
@@ -44,7 +44,7 @@ class Hold(NamedTuple):
     ns: int
 
 
-class Watch:
+class Watch(Observer):
     """One run, as several detectors see it.
 
     Args:
@@ -64,22 +64,16 @@ class Watch:
         self._event: tuple[Hold, bool] | None = None
         self._last_places: dict[int, Place] = {}
         self.holds: dict[int, list[Hold]] = {}
-        begin = world.begin
+        world.observers.append(self)
 
-        def noted(m: Any) -> Any:
-            coro = self._coros[m.id] = begin(m)
-            return coro
+    def began(self, m: Any, coro: Any) -> None:
+        """Keep its coroutine, which says where it is."""
+        self._coros[m.id] = coro
 
-        world.begin = noted  # type: ignore[method-assign]
-        stop = world.stop
-
-        def stopped(*, everybody: bool = False) -> None:
-            # Detectors answer when the Ms' coroutines have been unwound.
-            if not self._last_places:
-                self._last_places = {m_id: self.place(m_id) for m_id in self._coros}
-            stop(everybody=everybody)
-
-        world.stop = stopped  # type: ignore[method-assign]
+    def stopping(self) -> None:
+        """Note where each M is: detectors answer when the coroutines have been unwound."""
+        if not self._last_places:
+            self._last_places = {m_id: self.place(m_id) for m_id in self._coros}
 
     @property
     def step(self) -> int:
@@ -142,10 +136,10 @@ class Watch:
 
 def watch(world: World) -> Watch:
     """The World's `Watch`; each detector asks for it in `begin`."""
-    found: Watch | None = world.__dict__.get(_ATTRIBUTE)
-    if found is None:
-        found = world.__dict__[_ATTRIBUTE] = Watch(world)
-    return found
+    for observer in world.observers:
+        if isinstance(observer, Watch):
+            return observer
+    return Watch(world)
 
 
 def in_words(place: Place) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.mutex.statistics import FOLD_AT, Convoy, LockStatistics, Tally
@@ -28,6 +30,7 @@ PASSIVE_SPIN: Final = 1
 """passive_spin, mutexPassiveSpinCount: osyields before sleeping."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LockOp(MutexOp):
     """Go's `lock2`."""
 
@@ -55,6 +58,7 @@ class LockOp(MutexOp):
             raise mutex._throw(m, self, self.LOCK_COUNT)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class UnlockOp(MutexOp):
     """Go's `unlock2`."""
 
@@ -110,6 +114,7 @@ class Waiter:
     bypassed: int
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Mutex:
     """A runtime mutex; the base of all algorithms.
 
@@ -399,7 +404,12 @@ class Mutex:
             self._tally.fold()
         if self.sink is not None:
             self._log_release(m, op, hold_ns, next_m)
-        self._hold = self.owner = None
+        waited = self._hold
+        if waited is not None:
+            self._hold = None
+            waited.reset()
+            self._lock_ops.append(waited)
+        self.owner = None
         self._releaser = op
 
     def _log_release(self, m: MLike, op: UnlockOp, hold_ns: int, next_m: int) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import MLike
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.sink import Sink
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceLock(LockOp):
     """Take the lock whenever the scheduler lets this M go."""
 
@@ -52,6 +55,7 @@ class ChoiceLock(LockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceUnlock(UnlockOp):
     """Give the lock back to whoever goes next."""
 
@@ -74,6 +78,7 @@ class ChoiceUnlock(UnlockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceMutex(Mutex):
     """A mutex whose next owner the scheduler chooses; `key` is the number of the owning M."""
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.futex_word import FutexWord
 from gorun_mem.runtime.mutex.machine import CPU, state
@@ -28,6 +30,7 @@ LOCKED: Final = 1
 SLEEPING: Final = 2
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexLock(LockOp):
     """lock2 of lock_futex.go."""
 
@@ -119,6 +122,7 @@ class FutexLock(LockOp):
         return self.look(m)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexUnlock(UnlockOp):
     """unlock2 of lock_futex.go."""
 
@@ -152,6 +156,7 @@ class FutexUnlock(UnlockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexMutex(Mutex):
     """Go's mutex on Linux up to 1.23."""
 

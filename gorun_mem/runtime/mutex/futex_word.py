@@ -8,9 +8,12 @@ later: an M that was woken is just not stepped for a while.
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.op import MLike
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexWord:
     """The sleepers of one word."""
 

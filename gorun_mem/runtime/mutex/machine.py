@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.op import MORE, MLike, Op
 
@@ -34,6 +36,14 @@ READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
 """Kinds of access that change nothing another M can see."""
 
 Step = TypeVar("Step", bound=Callable[..., object])
+
+
+State = tuple[str, Callable[[Any, MLike], object], str, str, bool]
+"""Its name; the method that makes its access; the kind of access; what it touches; whether it
+changes nothing that another M can see."""
+
+_MARKED: Final[dict[object, tuple[str, str, bool]]] = {}
+_STATES: Final[dict[type, dict[str, State]]] = {}
 
 
 class _Names(dict[int, str]):
@@ -67,12 +77,33 @@ def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], 
     """
 
     def mark(method: Step) -> Step:
-        method.access = (kind, on, reads or kind in READS)  # type: ignore[attr-defined]
+        _MARKED[method] = (kind, on, reads or kind in READS)
         return method
 
     return mark
 
 
+def states_of(cls: type) -> dict[str, State]:
+    """The states of an operation by name; one that overrides a state keeps its access unless it
+    says otherwise.
+
+    Gathered when the first operation is made.
+    """
+    states = _STATES.get(cls)
+    if states is None:
+        states = {}
+        for base in reversed(cls.__mro__):
+            for name, method in vars(base).items():
+                access = _MARKED.get(method) if callable(method) else None
+                if access is not None:
+                    states[name] = (name, method, *access)
+                elif name in states:
+                    states[name] = (name, method, *states[name][2:])
+        _STATES[cls] = states
+    return states
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MutexOp(Op):
     """A lock or unlock under way, or an operation on a note.
 
@@ -80,72 +111,56 @@ class MutexOp(Op):
         mutex: the lock, or note, that it works on.
     """
 
-    __slots__ = ("mutex", "reads_only", "run", "site")
+    __slots__ = ("first", "key_obj", "mutex", "pc", "reads_only", "run", "site", "states")
 
     FIRST: ClassVar[str]
     """The state it starts in."""
     REGISTERS: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold what Go keeps in local variables, set when FIRST is left."""
-    STATES: ClassVar[dict[str, tuple[Callable[..., object], str, str, bool]]] = {}
-    """State -> its method, kind of access, what it touches, whether it only reads."""
-
-    reads_only: bool
-
-    def __init_subclass__(cls) -> None:
-        """Gather the states; one that overrides a state keeps its access unless it says so."""
-        super().__init_subclass__()
-        states = dict(cls.STATES)
-        for name, method in vars(cls).items():
-            access = getattr(method, "access", None)
-            if access is not None:
-                states[name] = (method, *access)
-            elif name in states:
-                states[name] = (method, *states[name][1:])
-        cls.STATES = states
 
     def __init__(self, mutex: Mutex | Note) -> None:
         self.mutex: Any = mutex
+        self.key_obj: str = mutex.key_obj
         self.site = ""
+        cls: Any = type(self)
+        self.states = states_of(cls)
+        self.first: str = cls.FIRST
         self.reset()
 
     def reset(self) -> None:
         """Go to the first state."""
-        self.run, self.kind, on, self.reads_only = self.STATES[self.FIRST]
-        self.obj = self.mutex.key_obj if on is KEY else on
+        self.pc, self.run, self.kind, on, self.reads_only = self.states[self.first]
+        self.obj = self.key_obj if on == KEY else on
 
     def step(self, m: MLike) -> object:
         """Make the access of the state the machine is in."""
         return self.run(self, m)
 
-    @property
-    def pc(self) -> str:
-        """The name of the state whose access comes next."""
-        name: str = self.run.__name__
-        return name
-
     def goto(self, m: MLike, pc: str) -> Any:
         """Let the next step be state `pc`; returns MORE, for the caller to return."""
-        self.run, self.kind, on, self.reads_only = self.STATES[pc]
-        if on is KEY:
-            self.obj = self.mutex.key_obj
-        elif on is WAKEE:
+        self.pc, self.run, self.kind, on, self.reads_only = self.states[pc]
+        if on == KEY:
+            self.obj = self.key_obj
+        elif on == WAKEE:
             self.obj = _SLEEPS[m_number(self.wakem)]  # type: ignore[attr-defined]
-        elif on is CPU:
+        elif on == CPU:
             self.obj = _SPINS[m.id]
         else:
-            self.obj = _SLEEPS[m.id] if on is SEMA else PROFILE_RATE
+            self.obj = _SLEEPS[m.id] if on == SEMA else PROFILE_RATE
         return MORE
 
     def snapshot(self) -> tuple[object, ...]:
         """The state's name and the registers; hashable."""
-        pc = self.run.__name__
-        if pc == self.FIRST:
+        pc = self.pc
+        if pc == self.first:
             return (pc,)
-        return (pc, *[getattr(self, name) for name in self.REGISTERS])
+        cls: Any = type(self)
+        return (pc, *[getattr(self, name) for name in cls.REGISTERS])
 
     def restore(self, m: MLike, snapshot: tuple[object, ...]) -> None:
         """Go back to what `snapshot` returned."""
-        for name, value in zip(self.REGISTERS, snapshot[1:], strict=False):
+        cls: Any = type(self)
+        for name, value in zip(cls.REGISTERS, snapshot[1:], strict=False):
             setattr(self, name, value)
         pc = snapshot[0]
         assert isinstance(pc, str)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import MLike
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.sink import Sink
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoLock(LockOp):
     """Go in."""
 
@@ -31,6 +34,7 @@ class NoLock(LockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoUnlock(UnlockOp):
     """Go out."""
 
@@ -44,6 +48,7 @@ class NoUnlock(UnlockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoMutex(Mutex):
     """A mutex that never excludes; several Ms may hold it at once."""
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import difflib
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.futex_word import FutexWord
@@ -26,6 +28,7 @@ WOKEN: Final = 1
 DOUBLE_WAKEUP: Final = "notewakeup - double wakeup"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoteOp(MutexOp):
     """An operation on a note, which stands in the place of the mutex."""
 
@@ -33,6 +36,7 @@ class NoteOp(MutexOp):
     abandonable = False  # the note would go on pointing to an M that no longer sleeps on it
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoteClear(NoteOp):
     """noteclear."""
 
@@ -46,6 +50,7 @@ class NoteClear(NoteOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaNoteWakeup(NoteOp):
     """notewakeup of lock_sema.go."""
 
@@ -82,6 +87,7 @@ class SemaNoteWakeup(NoteOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaNoteSleep(NoteOp):
     """notesleep, and notetsleep with a negative time, of lock_sema.go."""
 
@@ -122,6 +128,7 @@ class SemaNoteSleep(NoteOp):
         return self.woken()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaNoteTsleep(SemaNoteSleep):
     """notetsleep of lock_sema.go."""
 
@@ -192,6 +199,7 @@ class SemaNoteTsleep(SemaNoteSleep):
         return False
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexNoteWakeup(NoteOp):
     """notewakeup of lock_futex.go."""
 
@@ -214,6 +222,7 @@ class FutexNoteWakeup(NoteOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexNoteSleep(NoteOp):
     """notesleep, and notetsleep with a negative time, of lock_futex.go."""
 
@@ -277,6 +286,7 @@ class FutexNoteSleep(NoteOp):
         return self.mutex.key != 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoSleepWakeup(NoteOp):
     """notewakeup of lock_js.go and lock_wasip1.go."""
 
@@ -294,6 +304,7 @@ class NoSleepWakeup(NoteOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoSleep(NoteOp):
     """notesleep and notetsleep of lock_js.go and lock_wasip1.go."""
 
@@ -309,6 +320,7 @@ class NoSleep(NoteOp):
         raise Throw(f"{self.call} not supported by {platform}", note=self.mutex.name, m=m.id)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Note:
     """A note; the base of the flavours.
 
@@ -346,6 +358,7 @@ class Note:
         return f"<{self.flavour} note {self.name}: {self.key:#x}>"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaNote(Note):
     """The note of Plan 9, every release."""
 
@@ -371,6 +384,7 @@ class SemaNote(Note):
         return op
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FutexNote(Note):
     """The note of futex platforms, every release."""
 
@@ -400,6 +414,7 @@ class FutexNote(Note):
         return self._sleep(ns, True)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NoSleepNote(Note):
     """The note of one-M platforms."""
 

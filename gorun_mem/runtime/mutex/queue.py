@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import PARKED, MLike
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.sink import Sink
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class QueueLock(LockOp):
     """Ask for the lock, and wait for one's turn."""
 
@@ -54,6 +57,7 @@ class QueueLock(LockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class QueueUnlock(UnlockOp):
     """Give the lock to the head of the queue."""
 
@@ -82,6 +86,7 @@ class QueueUnlock(UnlockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class QueueMutex(Mutex):
     """A FIFO mutex with direct handoff; `key` is one above the number of the owning M."""
 

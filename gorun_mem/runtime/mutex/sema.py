@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, state
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 LOCKED: Final = 1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaLock(LockOp):
     """lock2 of lock_sema.go."""
 
@@ -127,6 +130,7 @@ class SemaLock(LockOp):
         return self.goto(m, "look")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaUnlock(UnlockOp):
     """unlock2 of lock_sema.go."""
 
@@ -191,6 +195,7 @@ class SemaUnlock(UnlockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SemaMutex(Mutex):
     """Go's mutex on Plan 9 up to 1.23."""
 

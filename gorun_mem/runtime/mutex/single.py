@@ -9,6 +9,8 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.op import MLike
@@ -16,6 +18,7 @@ from gorun_mem.runtime.op import MLike
 LOCK_COUNT = "lock count"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SingleLock(LockOp):
     """lock2 of lock_js.go and lock_wasip1.go."""
 
@@ -39,6 +42,7 @@ class SingleLock(LockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SingleUnlock(UnlockOp):
     """unlock2 of lock_js.go and lock_wasip1.go."""
 
@@ -62,6 +66,7 @@ class SingleUnlock(UnlockOp):
         return None
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class JsMutex(Mutex):
     """The mutex of js/wasm, all releases (`locks` counts in 16s from 1.27)."""
 
@@ -71,6 +76,7 @@ class JsMutex(Mutex):
     unlock_op = SingleUnlock
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Wasip1Mutex(Mutex):
     """The mutex of wasip1/wasm, from 1.21 on (`locks` counts in 16s from 1.27)."""
 

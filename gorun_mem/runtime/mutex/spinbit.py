@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.errors import Hang
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
@@ -53,6 +55,7 @@ LOW_LATENCY: Final = "sched.lock"
 """The one lock for which all who wait may spin (mutexPreferLowLatency)."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SpinbitLock(LockOp):
     """lock2 of lock_spinbit.go."""
 
@@ -200,6 +203,7 @@ class SpinbitLock(LockOp):
         return self.goto(m, "look")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SpinbitUnlock(UnlockOp):
     """unlock2 and unlock2Wake of lock_spinbit.go."""
 
@@ -371,6 +375,7 @@ class SpinbitUnlock(UnlockOp):
         return self.pick(m)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SampledUnlock(SpinbitUnlock):
     """unlock2 from 1.25 on where the mutex profile is on."""
 
@@ -412,6 +417,7 @@ class SampledUnlock(SpinbitUnlock):
         return self.goto(m, "look")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SpinbitMutex(Mutex):
     """Go's mutex on Plan 9 from 1.24 on."""
 

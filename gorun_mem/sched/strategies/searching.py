@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.sched.task import Task
 
 SPINS: Final = frozenset({"yield", "procyield", "osyield"})
@@ -37,6 +39,7 @@ class NonDeterminism(Exception):
     """The program does not do the same under the same schedule; the message says where."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Searching:
     """A strategy that is used for one run after another.
 
