@@ -1,9 +1,9 @@
 """`bench kernels`: how soon each strategy finds each kernel, and whether any twin raises an alarm.
 
-`auto` and the trees are searches as a user runs them, `explore(...)` with its first runs, which are
-8 random walks whatever the strategy, and count schedules until the first failure. A strategy that
-draws is measured by itself: it is told what such walks show of the program, and they do not count,
-for they alone find most kernels. No detector helps but the one that a
+`auto` and the trees are searches as a user runs them, `explore(...)`, and count schedules until the
+first failure; the 8 random walks that `auto` begins with are a part of it. A strategy that draws is
+measured by itself: it is told what such walks show of the program, and they do not count, for they
+alone find most kernels. No detector helps but the one that a
 kernel's failure takes: with the race detector on, half the kernels are found at once, which tells
 nothing of a strategy. The twins are looked at with every default detector, on drawn schedules of
 the whole portfolio.
@@ -104,7 +104,7 @@ def score(name: str, strategy: str, seeds: int, budget: int) -> Score:
     """
     search = _drawn if strategy in DRAWN else _explored
     kernel = KERNELS[name]
-    # A tree is the same whatever the seed, but for the first runs.
+    # A tree is the same whatever the seed.
     count = 1 if strategy in TREES else seeds
     ends = [search(kernel, strategy, seed, budget) for seed in range(count)]
     wrong = {str(end[1]) for end in ends if end is not None and end[1].kind != kernel.kind}
@@ -123,8 +123,8 @@ def _explored(kernel: Kernel, strategy: str, seed: int, budget: int) -> End | No
         shrink=False,
         canary=False,
     )
-    if done.failure is None:
-        return None
+    if done.failure is None or (strategy in TREES and done.failure.strategy != strategy):
+        return None  # found by a walk before the search, at most
     return done.statistics.schedules, done.failure.signature
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, progress, write_json
-from gorun_mem.cli.run import prepare, run_options
+from gorun_mem.cli.run import CONSOLE, Prepared, prepare, run_options, same_file
 
 if TYPE_CHECKING:
+    from gorun_mem.events.recorder import LogLevel
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _STRATEGIES: Final = ("auto", "random", "pct", "pos", "urw", "surw", "dfs", "exhaustive")
 _INT63: Final = (1 << 63) - 1
 _NOT_OURS: Final = frozenset({"host", "strategy"})
-"""Options of `run` that a search has no use for, or has one of its own of that name."""
+"""Options of `run` of whose names a search has one of its own."""
 
 
 def _search_run_options(function: Any) -> Any:
@@ -64,6 +65,21 @@ def _search_run_options(function: Any) -> Any:
 @click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
 @click.option("--no-detectors", is_flag=True, help="Look only at how runs end.")
 @click.option("--save", metavar="FILE", help="Also write the failing schedule here.")
+@click.option(
+    "--host",
+    type=click.Choice(["trio", "trampoline"]),
+    default="trampoline",
+    show_default=True,
+    help="What the failing schedule is run on once more; the search has a loop of its own.",
+)
+@click.option("--log", metavar="FILE", help="Write the event log of the failing schedule.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "canonical"]),
+    default="debug",
+    show_default=True,
+    help="How much of it.",
+)
 @_search_run_options
 @json_option()
 def command(
@@ -77,6 +93,9 @@ def command(
     no_shrink: bool,
     no_detectors: bool,
     save: str | None,
+    host: str,
+    log: str | None,
+    log_level: LogLevel,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -89,6 +108,7 @@ def command(
       gorun-mem explore leaked_lock --ms 2
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
+      gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
 
     Exit codes: 0 every schedule that was run is fine; 1 a failure, a deadlock too; 2 usage;
     4 internal fault; 5 inconclusive; 130 interrupted.
@@ -101,6 +121,8 @@ def command(
     wants_save = Path(save) if save is not None else None
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         prepared = prepare(scenario, {**given, "strategy": None})
+        _check_file("--save", save, prepared)
+        _check_file("--log", log, prepared)
         total = BUDGET if budget is None and time_s is None else budget
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
@@ -119,12 +141,13 @@ def command(
                     progress=advance,
                 )
             kept = _keep(found, wants_save)
+            logged = _run_again(found, target, host, log, log_level)
         except (ConfigError, ScheduleError) as error:
             raise BadInput(str(error)) from None
     if as_json:
-        write_json({**found.document(), "schedule": kept, "exit": found.exit_code})
+        write_json({**found.document(), "schedule": kept, "log": logged, "exit": found.exit_code})
     else:
-        _show(found, target, kept)
+        _show(found, target, kept, logged)
     return ExitCode(found.exit_code)
 
 
@@ -132,6 +155,24 @@ def _detectors() -> tuple[Callable[[], Detector], ...]:
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 
     return DEFAULT_DETECTORS
+
+
+def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
+    """Whether a file can be written there, before a search that may take long.
+
+    Raises:
+        BadInput: there is no such folder, or the file is what the search reads.
+    """
+    if path is None or path == CONSOLE:
+        return
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
+    if Path(path).is_dir():
+        raise BadInput(f"{option} {path} is a folder: name a file")
+    for taken in (prepared.scenario.file, *prepared.options.values()):
+        if same_file(path, taken):
+            raise BadInput(f"{option} {path} would overwrite what is searched: name another file")
 
 
 def _keep(found: Exploration, save: Path | None) -> str | None:
@@ -149,8 +190,33 @@ def _keep(found: Exploration, save: Path | None) -> str | None:
         return None  # a home that cannot be written to: the token is there all the same
 
 
-def _show(found: Exploration, target: Target, kept: str | None) -> None:
+def _run_again(
+    found: Exploration, target: Target, host: str, log: str | None, level: LogLevel
+) -> str | None:
+    """Run the first failure's schedule on `host` and with a log, if asked for; the log's name.
+
+    Raises:
+        RuntimeError: it does not end there as the search saw it end, which is a fault of ours.
+    """
+    from gorun_mem.cli.replay_schedule import run_schedule
+    from gorun_mem.explore.failure import signature_of
+
+    failure = found.failure
+    if failure is None or not failure.steps or (host == "trampoline" and log is None):
+        return None
+    done = run_schedule(target, failure.schedule, host, log, level)
+    ended = signature_of(done.world, ())
+    if ended != failure.signature and not (ended is None and failure.findings):
+        raise RuntimeError(
+            f"{failure.signature} in the search, and {ended or 'a good end'} on the {host} host; "
+            f"the schedule is {failure.token}"
+        )
+    return log
+
+
+def _show(found: Exploration, target: Target, kept: str | None, logged: str | None) -> None:
     from gorun_mem.explore.report import render
+    from gorun_mem.explore.verdict import count
 
     for failure in found.failures:
         if failure.steps:
@@ -162,14 +228,19 @@ def _show(found: Exploration, target: Target, kept: str | None) -> None:
     rate = counted.schedules / max(counted.seconds, 1e-3)
     click.echo(f"verdict   {found.verdict}: {found.reason}")
     click.echo(
-        f"search    {found.strategy}, seed {found.seed}: {counted.schedules:,} schedules, "
-        f"{counted.steps:,} steps in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
+        f"search    {found.strategy}, seed {found.seed}: {count(counted.schedules, 'schedule')}, "
+        f"{count(counted.steps, 'step')} in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
     )
+    if counted.walks:
+        click.echo(f"before    {count(counted.walks, 'random walk')}, to know the program by")
     if len(counted.by_strategy) > 1:
-        by = ", ".join(f"{name} {count:,}" for name, count in counted.by_strategy.items() if count)
+        by = ", ".join(f"{name} {runs:,}" for name, runs in counted.by_strategy.items() if runs)
         click.echo(f"by        {by}")
     if counted.unfair:
-        click.echo(f"unfair    {counted.unfair:,} runs ended only when chance took over")
+        click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
     if kept is not None and found.failure is not None:
         click.echo(f"schedule  {click.format_filename(kept)}")
         click.echo(f"replay    gorun-mem replay-schedule {shlex.quote(kept)}")
+    if logged is not None:
+        click.echo(f"log       {click.format_filename(logged)}")
+        click.echo(f"report    gorun-mem report {shlex.quote(logged)}")

@@ -13,9 +13,11 @@ import click
 from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, write_json
 
 if TYPE_CHECKING:
+    from gorun_mem.events.recorder import LogLevel
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.look import View
     from gorun_mem.explore.target import Target
+    from gorun_mem.machine.run import Run
     from gorun_mem.sched.schedule import Schedule, Step
     from gorun_mem.sched.strategies.replay import OnDivergence
 
@@ -153,11 +155,12 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
 
 def _show(target: Target, done: Execution) -> None:
     from gorun_mem.explore.failure import words_of
+    from gorun_mem.explore.verdict import count
 
     steps = done.named_steps
     skipped = max(0, len(steps) - _STEPS_SHOWN)
     if skipped:
-        click.echo(f"({skipped:,} steps before; --json has all)")
+        click.echo(f"({count(skipped, 'step')} before; --json has all)")
     for number, step in list(enumerate(steps, 1))[skipped:]:
         click.echo(_line(number, step))
     click.echo("")
@@ -166,7 +169,7 @@ def _show(target: Target, done: Execution) -> None:
     if done.foreign:
         click.echo(f"An M awaits what no schedule controls, at {done.foreign}")
     if done.signature is None:
-        click.echo(f"{target.name}: ended well after {len(steps):,} steps")
+        click.echo(f"{target.name}: ended well after {count(len(steps), 'step')}")
         return
     click.echo(f"FAILED: {done.signature}")
     click.echo(words_of(done.world, done.findings))
@@ -212,32 +215,16 @@ def _run_again(
     target: Target, schedule: Schedule, host: str, log: str | None, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
     """The schedule as `run` would run it: with a log, on either host."""
-    from gorun_mem.events.log import open_log
-    from gorun_mem.events.recorder import Recorder
-    from gorun_mem.explore.search import steps_bound
-    from gorun_mem.machine.library import find
+    from gorun_mem.explore.verdict import count
     from gorun_mem.machine.outcome import in_words
-    from gorun_mem.machine.run import run
 
-    about = target.about
-    if "scenario" not in about:
+    if "scenario" not in target.about:
         raise BadInput("--host trio and --log are for scenarios; this schedule is of a function")
-    config = target.config.but(
-        strategy="replay", schedule=schedule.token(), steps_max=2 * steps_bound(target)
-    )
-    recorder = Recorder(open_log(log)) if log is not None else None
-    try:
-        done = run(
-            find(about["scenario"]), config, about["options"],
-            host="trio" if host == "trio" else "trampoline", recorder=recorder,
-        )  # fmt: skip
-    finally:
-        if recorder is not None:
-            recorder.close()
-    outcome = done.outcome
+    outcome = run_schedule(target, schedule, host, log).outcome
     text = in_words(outcome.error) if outcome.error is not None else "ended well"
     if not as_json:
-        click.echo(f"{target.name}: {text} ({outcome.verdict}, {outcome.steps:,} steps)")
+        steps = count(outcome.steps, "step")
+        click.echo(f"{target.name}: {text} ({outcome.verdict}, {steps})")
         if log is not None:
             click.echo(f"report  gorun-mem report {shlex.quote(log)}")
     return (ExitCode.CLEAN if outcome.ok else ExitCode.FAILED), {
@@ -247,3 +234,38 @@ def _run_again(
         "steps": outcome.steps,
         "log": log,
     }
+
+
+def run_schedule(
+    target: Target, schedule: Schedule, host: str, log: str | None, level: LogLevel = "debug"
+) -> Run:
+    """Run a scenario by a schedule, as `run` would.
+
+    Args:
+        target: of a scenario.
+        schedule: what to follow.
+        host: "trio" or "trampoline".
+        log: file of the event log; None for none.
+        level: how much goes to the log.
+
+    Raises:
+        LogError: the log cannot be written.
+    """
+    from gorun_mem.events.log import open_log
+    from gorun_mem.events.recorder import Recorder
+    from gorun_mem.explore.search import steps_bound
+    from gorun_mem.machine.library import find
+    from gorun_mem.machine.run import run
+
+    config = target.config.but(
+        strategy="replay", schedule=schedule.token(), steps_max=2 * steps_bound(target)
+    )
+    recorder = Recorder(open_log(log), level=level) if log is not None else None
+    try:
+        return run(
+            find(target.about["scenario"]), config, target.about["options"],
+            host="trio" if host == "trio" else "trampoline", recorder=recorder,
+        )  # fmt: skip
+    finally:
+        if recorder is not None:
+            recorder.close()

@@ -236,12 +236,13 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
     if log is None:
         return os.fspath(new_log_path(prepared.scenario.name))
     for taken in (prepared.scenario.file, *prepared.options.values()):
-        if log != CONSOLE and os.path.exists(log) and _same_file(log, taken):
+        if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
             raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
     return log
 
 
-def _same_file(path: str, other: object) -> bool:
+def same_file(path: str, other: object) -> bool:
+    """Whether `other` names the file at `path`, which may not be there."""
     try:
         return isinstance(other, str | Path) and os.path.samefile(path, other)
     except (OSError, ValueError):

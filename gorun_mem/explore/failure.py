@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.op import Op
     from gorun_mem.sched.task import Task
 
-_OWN: Final = ("/gorun_mem/explore/", "/gorun_mem/machine/", "/gorun_mem/sched/")
-_PROGRAMS: Final = "/gorun_mem/explore/kernels/"
+_NOT_THE_PROGRAM: Final = frozenset({"gorun_mem", "trio"}) | sys.stdlib_module_names
+"""Packages through which an error may pass on its way to the program's own line."""
+_KERNELS: Final = "gorun_mem.explore.kernels."
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")
 
 
@@ -32,7 +34,7 @@ class Signature:
         kind: "deadlock", "throw", "fault", "no_progress", "illegal_use", the name of an exception,
             or a detector's word such as "race".
         obj: what it is about: Go's throw text, a lock, a variable.
-        site: where: a Go function, or "file:line" of the program.
+        site: where: "file:line" of the program, a Go function, or the name of the M's program.
     """
 
     kind: str
@@ -168,11 +170,13 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
         return Signature("throw", error.message, str(error.context.get("site", "")))
     current: Any = world.engine.current
     op = current.op if current is not None else None
+    site = getattr(op, "site", "")
     if isinstance(error, Fault):
-        return Signature("fault", without_numbers(error.detail), getattr(op, "site", ""))
+        return Signature("fault", without_numbers(error.detail), site)
+    place = place_of(error) or site or without_numbers(getattr(current, "name", ""))
     if isinstance(error, IllegalUse):
-        return Signature("illegal_use", without_numbers(str(error)).split(":")[0], place_of(error))
-    return Signature(type(error).__name__, "", place_of(error))
+        return Signature("illegal_use", without_numbers(str(error)).split(":")[0], place)
+    return Signature(type(error).__name__, "", place)
 
 
 def _deadlock(world: World) -> Signature:
@@ -191,12 +195,16 @@ def without_numbers(text: str) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """The innermost line of the program itself that `error` came through, as "file:line"."""
+    """The innermost line of the program itself that `error` came through, as "file:line".
+
+    "" where it came through none: the step of an operation failed, which no coroutine was in.
+    """
     found = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        name = frame.filename.replace("\\", "/")
-        if _PROGRAMS in name or not any(own in name for own in _OWN):
-            found = f"{name.rpartition('/')[2]}:{frame.lineno}"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in _NOT_THE_PROGRAM or module.startswith(_KERNELS):
+            name = frame.f_code.co_filename.replace("\\", "/")
+            found = f"{name.rpartition('/')[2]}:{line}"
     return found
 
 

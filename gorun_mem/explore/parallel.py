@@ -2,8 +2,9 @@
 
 Each process finds the program by its name, as a token does, and has detectors of its own. Drawn
 schedules are handed out in stretches of numbers, and what comes of them is taken in the order of
-the numbers: the failure that is reported is the same for any number of processes. A tree is shared
-out by its starts; the budget is one counter for all.
+the numbers: the failure that is reported is the same for any number of processes. So are the
+branches of a depth-first search. The tree of an exhaustive one is shared out by its starts; the
+budget is one counter for all.
 
 Processes are spawned and not forked: the watchdog's thread would not come along.
 """
@@ -17,16 +18,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import CHUNK, Batch, Worker
+from gorun_mem.explore.worker import CHUNK, Batch, Worker, bound_of
 from gorun_mem.machine.config import ConfigError
+from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.sched.strategies.searching import Profile
 
+Ran = list[tuple[Batch, list[Left]]]
+"""What came of branches, and what each left."""
+T = TypeVar("T")
+
 STRETCH: Final = 8 * CHUNK
-"""Drawn schedules that a process is given at once."""
+"""Schedules that a process is given at once."""
 SPLIT: Final = 3
 """Decisions at the top of a tree that the starts are told apart by."""
 POLL_S: Final = 0.1
@@ -44,6 +50,7 @@ def _set_up(
     settings: Mapping[str, Any],
     left: Any,
     least_start: Any,
+    stop: Any,
 ) -> None:
     """In each process, first."""
     global _worker, _least_start
@@ -55,6 +62,7 @@ def _set_up(
             return bool(left.value >= 0)
 
     _worker = Worker(Target.from_about(about), detectors, spend=spend, **settings)
+    _worker.is_stopped = lambda: bool(stop.value)
     _least_start = least_start
 
 
@@ -68,14 +76,19 @@ def _draw(strategy: str, first: int, runs: int) -> Batch:
         return _worker.draw(strategy, first, runs)
 
 
-def _climb(strategy: str, share: tuple[int, int], bound: int | None) -> Batch:
+def _follow(branches: Sequence[Branch]) -> Ran:
+    assert _worker is not None
+    with _worker.watchdog():
+        return _worker.follow(branches)
+
+
+def _climb(share: tuple[int, int]) -> Batch:
     assert _worker is not None
     with _worker.watchdog():
         batch = _worker.tree(
-            strategy,
+            "exhaustive",
             split=SPLIT,
             share=share,
-            bound=bound,
             is_late=lambda start: bool(start > _least_start.value),
         )
     for found in batch.found:
@@ -126,11 +139,19 @@ class Pool:
         self.jobs = jobs
         self._left = context.Value("q", 0)
         self._least_start = context.Value("q", _NO_START)
+        self._stop: Any = context.RawValue("b", 0)
         self._executor = ProcessPoolExecutor(
             jobs,
             mp_context=context,
             initializer=_set_up,
-            initargs=(target.about, tuple(detectors), settings, self._left, self._least_start),
+            initargs=(
+                target.about,
+                tuple(detectors),
+                settings,
+                self._left,
+                self._least_start,
+                self._stop,
+            ),
         )
         self.interrupted: Callable[[], bool] = lambda: False
         self._launch()
@@ -146,11 +167,11 @@ class Pool:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _result(self, future: Future[Batch]) -> Batch:
-        """What a process has found; an interruption is seen to while waiting."""
+    def _result(self, future: Future[T]) -> T:
+        """What a process has found; Ctrl-C makes all of them hand over what they have so far."""
         while True:
             if self.interrupted():
-                raise KeyboardInterrupt
+                self._stop.value = 1
             if wait([future], timeout=POLL_S).done:
                 return future.result()
 
@@ -163,8 +184,7 @@ class Pool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._least_start.value = -1  # nothing matters any more
-        self._left.value = 0
+        self._stop.value = 1  # nothing matters any more
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def draw(self, strategy: str, runs: int | None) -> Iterator[Batch]:
@@ -176,34 +196,76 @@ class Pool:
         """
         waiting: deque[Future[Batch]] = deque()
         first = 0
+        over = False
         while True:
-            while len(waiting) < 2 * self.jobs and (runs is None or first < runs):
+            while not over and len(waiting) < 2 * self.jobs and (runs is None or first < runs):
                 count = STRETCH if runs is None else min(STRETCH, runs - first)
                 waiting.append(self._executor.submit(_draw, strategy, first, count))
                 first += count
             if not waiting:
                 return
-            yield self._result(waiting.popleft())
+            batch = self._result(waiting.popleft())
+            over |= batch.out_of_time
+            yield batch
 
-    def tree(self, strategy: str, budget: int | None, bound: int | None) -> Batch:
-        """What comes of a tree of schedules.
+    def by_cost(self, budget: int | None, bound: int | None) -> Iterator[Batch]:
+        """What comes of a depth-first search, schedule by schedule in order.
 
         Args:
-            strategy: "exhaustive"; "dfs" goes by cost and so in one process.
             budget: schedules at most; None for any number.
-            bound: of "dfs".
+            bound: departures from run-to-block at most.
+
+        Yields:
+            A batch for each schedule, then one that says how far the search came.
+        """
+        dfs = BoundedDfs(bound)
+        waiting: deque[Future[Ran]] = deque()
+        left = _NO_BUDGET if budget is None else budget
+        last = Batch()
+        while True:
+            while left and len(waiting) < 2 * self.jobs:
+                branches = _some(dfs, min(STRETCH, left), settled=not waiting)
+                if not branches:
+                    break
+                left -= len(branches)
+                waiting.append(self._executor.submit(_follow, branches))
+            if not waiting:
+                break
+            for batch, run in self._result(waiting.popleft()):
+                dfs.queue(run)
+                if batch.out_of_time:
+                    left = 0
+                last.out_of_time |= batch.out_of_time
+                last.out_of_steps |= batch.out_of_steps
+                yield batch
+        last.out_of_budget = not last.out_of_time and dfs.take() is not None
+        last.complete = not (last.out_of_budget or last.out_of_time or last.out_of_steps)
+        last.bound = bound_of(dfs, last)
+        yield last
+
+    def tree(self, budget: int | None) -> Batch:
+        """What comes of an exhaustive search.
+
+        Args:
+            budget: schedules at most; None for any number.
         """
         self._left.value = _NO_BUDGET if budget is None else budget
         self._least_start.value = _NO_START
-        shares = 1 if strategy == "dfs" else self.jobs
-        futures = [
-            self._executor.submit(_climb, strategy, (k, shares), bound) for k in range(shares)
-        ]
-        batches = [self._result(future) for future in futures]
+        futures = [self._executor.submit(_climb, (k, self.jobs)) for k in range(self.jobs)]
         whole = Batch(complete=True)
-        for batch in batches:
+        for batch in [self._result(future) for future in futures]:
             whole.add(batch)
             whole.complete &= batch.complete
-        whole.bound = batches[0].bound
         whole.found.sort(key=lambda found: found.run)
         return whole
+
+
+def _some(dfs: BoundedDfs, count: int, settled: bool) -> list[Branch]:
+    """The next branches, `count` at most."""
+    branches: list[Branch] = []
+    while len(branches) < count:
+        branch = dfs.take(settled and not branches)
+        if branch is None:
+            break
+        branches.append(branch)
+    return branches

@@ -23,6 +23,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.verdict import count
 from gorun_mem.machine.outcome import Stuck
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
 from gorun_mem.sched.schedule import Schedule, Step
@@ -81,7 +82,7 @@ def _head(failure: Failure) -> list[str]:
     text = [line for part in failure.text.splitlines() for line in wrap(part, COLUMNS - 2)]
     lines += [f"  {line}" for line in text[:_TEXT_MAX]]
     if len(text) > _TEXT_MAX:
-        lines.append(f"  ... and {_count(len(text) - _TEXT_MAX, 'line')} more")
+        lines.append(f"  ... and {count(len(text) - _TEXT_MAX, 'line')} more")
     lines.append(_cut(f"  {_found(failure)}"))
     known = [f"{name} {failure.settings[name]}" for name in _SETTINGS if failure.settings.get(name)]
     if known:
@@ -91,14 +92,15 @@ def _head(failure: Failure) -> list[str]:
 
 def _found(failure: Failure) -> str:
     steps, switches = len(failure.steps), failure.switches
-    text = f"{_count(steps, 'step')}, {_count(switches, 'switch', 'switches')}"
+    text = f"{count(steps, 'step')}, {count(switches, 'switch', 'switches')}"
     text += f", {failure.preemptions} forced"
     if failure.strategy:
         text += f"; found by {failure.strategy} in run {failure.run + 1:,}"
     if failure.shrunk_from is not None:
         before_steps, before_switches = failure.shrunk_from
         if (before_steps, before_switches) != (steps, switches):
-            text += f", shrunk from {before_steps:,} steps and {before_switches:,} switches"
+            text += f", shrunk from {count(before_steps, 'step')}"
+            text += f" and {count(before_switches, 'switch', 'switches')}"
     return text
 
 
@@ -180,7 +182,7 @@ def _lanes(failure: Failure, room: int) -> list[str]:
     for index in shown:
         left_out = index - before - 1
         if left_out:
-            lines.append(f"{':':>{_GUTTER - 2}}  ({_count(left_out, 'step')})")
+            lines.append(f"{':':>{_GUTTER - 2}}  ({count(left_out, 'step')})")
         lines.append(_lane_line(steps, index, ms, width))
         before = index
     return lines
@@ -474,10 +476,6 @@ def _command(failure: Failure) -> str:
         return command
     short = Schedule(failure.schedule.tape, (), failure.schedule.about).token()
     return failure.command_for(short)
-
-
-def _count(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"
 
 
 def _wrapped(start: str, text: str) -> list[str]:

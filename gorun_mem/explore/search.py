@@ -7,8 +7,10 @@
                   auto goes through the tree where it seems small, else draws by several in turn
     the failure   run again from its tape, shrunk, run once more for the report
 
-A failure in the first runs ends the search as any other does. They count as schedules where the
-others are drawn; the schedules of a tree are counted without them.
+Where the strategy is `auto` or `random` the first runs are a part of the search: they count, and a
+failure in one is a failure as any other. Whoever names another strategy gets that one, from the
+first schedule of the budget: the walks come before it and are said, not counted. Should one of them
+fail, that is reported if the search itself does not find it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from gorun_mem.explore import canary as planted
 from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime, replay
 from gorun_mem.explore.failure import Detector, Failure, Signature, words_of
 from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
-from gorun_mem.explore.space import branches_log, estimate, handovers, profile_of
+from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import CHUNK, DRAWN, Batch, Found, Worker
@@ -50,6 +52,8 @@ STRATEGIES: Final = ("auto", *DRAWN, *TREES)
 BUDGET: Final = 2_000
 """Schedules, where neither budget nor time is given."""
 FIRST_RUNS: Final = 8
+WALKING: Final = ("auto", "random")
+"""Strategies of which the first runs are a part."""
 SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
@@ -174,6 +178,7 @@ class _Search:
         self._deadline = None if time_s is None else self._start + time_s
         self._spent = 0
         self._batch = Batch()
+        self._walked = self._batch if strategy in WALKING else Batch()
         self._facts = Facts(budget=budget, tree=strategy in TREES)
         self._statistics = Statistics()
         self._unsteady: Failure | None = None
@@ -202,6 +207,7 @@ class _Search:
             except OutOfTime:
                 self._facts.out_of_time = True
             self._worker.interrupted = _never
+            self._take_walks()
             self._count()
             try:
                 failures = self._failures(watchdog, shrink and not self._facts.interrupted)
@@ -248,6 +254,8 @@ class _Search:
         ) as pool:
             pool.interrupted = self._worker.interrupted
             self._main(pool)
+            if pool.interrupted():
+                raise KeyboardInterrupt
 
     def _main(self, pool: Pool | None) -> None:
         if self.strategy in TREES:
@@ -267,40 +275,64 @@ class _Search:
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
-        worker, batch = self._worker, self._batch
+        worker = self._worker
         random = Random(f"{self.seed}/first")
         walk = SearchingWalk()
         runs: list[Sequence[Step]] = []
         count = FIRST_RUNS if self.budget is None else min(FIRST_RUNS, self.budget)
-        for number in range(count):
-            walk.begin(random, worker.profile)
-            done = worker.run(walk, transcribe=True)
-            self._take_in(done, number)
-            runs.append(done.named_steps)
-            if self._is_enough():
-                break
-            if not number:
-                self._unsteady = self._run_twice(done)
-                if self._unsteady is not None:
+        try:
+            for number in range(count):
+                worker.breathe()
+                walk.begin(random, worker.profile)
+                done = worker.run(walk, transcribe=True)
+                self._take_in(done, number)
+                runs.append(done.named_steps)
+                if self._is_enough():
                     break
+                if not number:
+                    self._unsteady = self._run_twice(done)
+                    if self._unsteady is not None:
+                        break
+        finally:
+            self._learn(runs)
+
+    def _learn(self, runs: Sequence[Sequence[Step]]) -> None:
+        """Take in what the first runs show of the program."""
+        worker = self._worker
         worker.profile = profile_of(runs)
-        self._spent += len(runs)
-        self._statistics.space = estimate([branches_log(run) for run in runs])
-        batch.decisions = max(batch.decisions, worker.profile.decisions)
+        self._statistics.space = estimate([branches_log(run) for run in runs]) if runs else None
+        if self._walked is self._batch:
+            self._spent += len(runs)
+        else:
+            worker.forget()
+            self._statistics.walks = len(runs)
+            self._batch.uncontrolled = self._walked.uncontrolled
 
     def _take_in(self, done: Execution, number: int) -> None:
         """Count one of the first runs."""
-        batch = self._batch
+        batch = self._walked
         batch.schedules += 1
         batch.steps += done.steps
         batch.by_strategy["random"] = batch.by_strategy.get("random", 0) + 1
         batch.hashes.add(hash(tuple(done.tape)))
-        batch.handovers |= handovers(done.named_steps)
         engine: Any = done.world.engine
         batch.timed |= engine.timed
         batch.unfair += engine.unfair
         self._worker.note(batch, done, "random", number)
-        self.progress(1)
+        if batch is self._batch:
+            self.progress(1)
+
+    def _take_walks(self) -> None:
+        """Take in what walks before the search have shown."""
+        batch, walked = self._batch, self._walked
+        if walked is batch:
+            return
+        batch.decisions = max(batch.decisions, walked.decisions)
+        batch.handovers |= walked.handovers
+        known = {one.signature for one in batch.found}
+        found = bool(walked.found) or self._unsteady is not None
+        self._facts.walked_into = found and not batch.found
+        batch.found += [one for one in walked.found if one.signature not in known]
 
     def _run_twice(self, done: Execution) -> Failure | None:
         """The failure to do the same again under the same schedule, if it is one."""
@@ -333,7 +365,7 @@ class _Search:
             for batch in pool.draw(self.strategy, runs):
                 self._merge(batch)
                 self.progress(batch.schedules)
-                if self._is_enough() or batch.out_of_time:
+                if self._is_enough():
                     return
             return
         first = 0
@@ -350,13 +382,21 @@ class _Search:
 
     def _tree(self, strategy: str, pool: Pool | None, budget: int | None) -> None:
         facts = self._facts
-        if pool is not None and strategy != "dfs":
-            batch = pool.tree(strategy, budget, self.bound)
+        batch = Batch()
+        if pool is not None and strategy == "dfs":
+            for batch in pool.by_cost(budget, self.bound):
+                for one in batch.found:
+                    one.run = self._batch.schedules
+                self.progress(batch.schedules)
+                self._merge(batch)
+                if self._is_enough():
+                    break
+        elif pool is not None:
+            batch = pool.tree(budget)
             self.progress(batch.schedules)
             self._merge(batch)
         else:
             self._tree_budget = None if budget is None else self._spent + budget
-            batch = Batch()
             try:
                 self._worker.tree(strategy, bound=self.bound, into=batch)
             finally:

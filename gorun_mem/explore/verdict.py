@@ -30,6 +30,8 @@ class Statistics:
 
     Args:
         schedules: runs that came to their end, or to a failure.
+        walks: random walks before the search, which tell it what the program is like; those that
+            are a part of it are counted as schedules instead.
         distinct: how many of these had different decisions.
         redundant: runs that an exhaustive search broke off, for they showed nothing new.
         steps: accesses made.
@@ -43,6 +45,7 @@ class Statistics:
     """
 
     schedules: int = 0
+    walks: int = 0
     distinct: int = 0
     redundant: int = 0
     steps: int = 0
@@ -71,6 +74,7 @@ class Facts:
         interrupted: Ctrl-C.
         canary_found: the search found the bug that is planted for it; None: it was not asked.
         uncontrolled: where Ms awaited what no schedule controls, as "file:line".
+        walked_into: a random walk before the search failed, and nothing in the search itself.
     """
 
     tree: bool = False
@@ -84,6 +88,7 @@ class Facts:
     interrupted: bool = False
     canary_found: bool | None = None
     uncontrolled: tuple[str, ...] = ()
+    walked_into: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,7 @@ class Exploration:
             "interrupted": self.interrupted,
             "about": dict(self.about),
             "schedules": counted.schedules,
+            "walks": counted.walks,
             "distinct": counted.distinct,
             "redundant": counted.redundant,
             "steps": counted.steps,
@@ -180,24 +186,29 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
 
 def judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict, str]:
     """The verdict, and why, in a sentence."""
-    ran = _count(statistics.schedules, "schedule")
+    ran = count(statistics.schedules, "schedule")
+    if failures and facts.walked_into:
+        walks = count(statistics.walks, "random walk")
+        rest = f", none in its {ran}" if statistics.schedules else ""
+        return "failed", f"{count(failures, 'failure')} in {walks} before the search{rest}"
     if failures:
-        return "failed", f"{_count(failures, 'failure')} in {ran}"
+        return "failed", f"{count(failures, 'failure')} in {ran}"
     doubt = _doubt(facts, ran)
     if doubt:
         return "inconclusive", doubt
     if facts.tree:
         if facts.complete:
-            return "exhausted", f"{_complete(facts, statistics, ran)}"
-        return "inconclusive", _unfinished(facts, ran)
+            return "exhausted", _complete(facts, statistics, ran)
+        return "inconclusive", _unfinished(facts, statistics, ran)
     if facts.out_of_time and facts.budget is not None:
         return "inconclusive", f"the time was up after {ran} of {facts.budget:,}; none failed"
     if not statistics.schedules:
-        return "inconclusive", "no schedule was run to its end"
-    return (
-        "passed",
-        f"none of {ran} failed, {statistics.distinct:,} of them different{_of(statistics)}",
-    )
+        until = " before the time was up" if facts.out_of_time else ""
+        return "inconclusive", f"no schedule was run to its end{until}"
+    if statistics.schedules == 1:
+        return "passed", f"the one schedule that was run did not fail{_of(statistics)}"
+    different = f"{statistics.distinct:,} of them different{_of(statistics)}"
+    return "passed", f"none of {ran} failed, {different}"
 
 
 def _doubt(facts: Facts, ran: str) -> str:
@@ -217,7 +228,7 @@ def _doubt(facts: Facts, ran: str) -> str:
 
 def _complete(facts: Facts, statistics: Statistics, ran: str) -> str:
     if facts.bound is not None:
-        text = f"{ran}: every one with at most {_count(facts.bound, 'departure')} from run-to-block"
+        text = f"{ran}: every one with at most {count(facts.bound, 'departure')} from run-to-block"
     else:
         text = f"{ran}: every one that is different"
     if facts.rested:
@@ -227,7 +238,7 @@ def _complete(facts: Facts, statistics: Statistics, ran: str) -> str:
     return text
 
 
-def _unfinished(facts: Facts, ran: str) -> str:
+def _unfinished(facts: Facts, statistics: Statistics, ran: str) -> str:
     if facts.out_of_steps:
         why = "a run reached its bound of steps"
     elif facts.out_of_time:
@@ -236,7 +247,9 @@ def _unfinished(facts: Facts, ran: str) -> str:
         why = "the budget was used up"
     within = ""
     if facts.bound is not None and facts.bound >= 0:
-        within = f"; every one with at most {_count(facts.bound, 'departure')} was run"
+        within = f"; every one with at most {count(facts.bound, 'departure')} was run"
+    if statistics.redundant:
+        ran += f" and {count(statistics.redundant, 'run')} that showed nothing new"
     return f"{why} after {ran}, with others left{within}; none failed"
 
 
@@ -249,5 +262,6 @@ def _of(statistics: Statistics) -> str:
     return f", of about {space:,.0f}" if space < 1e6 else f", of about {space:.0e}"
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def count(n: int, one: str, many: str = "") -> str:
+    """How many of something, such as "1 step" or "1,200 steps"."""
+    return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"

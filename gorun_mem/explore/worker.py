@@ -18,7 +18,7 @@ from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import Watchdog
-from gorun_mem.sched.strategies.dfs import BoundedDfs
+from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.sched.strategies.exhaustive import Exhaustive
 from gorun_mem.sched.strategies.pct import Pct
 from gorun_mem.sched.strategies.pos import Pos
@@ -169,6 +169,7 @@ class Worker:
         self.watched = Watched()
         self.progress: Callable[[int], None] = lambda runs: None
         self.interrupted: Callable[[], bool] = lambda: False
+        self.is_stopped: Callable[[], bool] = lambda: False
         self._spend = spend
         self._failures_max = failures_max
         self._signatures: set[Signature] = set()
@@ -190,7 +191,7 @@ class Worker:
             detectors=self.detectors,
             transcribe=transcribe,
             steps_max=self.steps_max,
-            breathe=self._breathe,
+            breathe=self.breathe,
             on_world=self.watched.watch,
         )
 
@@ -227,7 +228,7 @@ class Worker:
         done = 0
         try:
             for number in range(count):
-                self._breathe()
+                self.breathe()
                 searching.begin(random, self.profile)
                 one = self.run(searching, transcribe=sampled and not number)
                 done += 1
@@ -275,23 +276,46 @@ class Worker:
         except OutOfTime:
             batch.out_of_time = True
         except NonDeterminism as error:
-            signature = Signature("nondeterminism", str(error))
-            batch.found.append(Found(getattr(searching, "start", 0), strategy, signature, []))
+            batch.found.append(_unsteady(searching, error))
         finally:
             batch.by_strategy[strategy] = batch.schedules
             if strategy == "dfs":
-                finished = batch.complete and not searching.beyond
-                batch.bound = None if finished else searching.bound - (not batch.complete)
+                batch.bound = bound_of(searching, batch)
             else:
                 batch.rested = searching.rested
         return batch
+
+    def follow(self, branches: Sequence[Branch]) -> list[tuple[Batch, list[Left]]]:
+        """Run branches of a depth-first search, each whatever came of those before.
+
+        Returns:
+            What came of each, and what it left.
+        """
+        return [self._follow(branch) for branch in branches]
+
+    def _follow(self, branch: Branch) -> tuple[Batch, list[Left]]:
+        batch = Batch()
+        self._signatures.clear()
+        searching = BoundedDfs()
+        searching.follow(branch)
+        try:
+            self.breathe()
+            self._count(batch, searching, self.run(searching))
+        except OutOfTime:
+            batch.out_of_time = True
+        except OutOfSteps:
+            batch.out_of_steps = True
+        except NonDeterminism as error:
+            batch.found.append(_unsteady(searching, error))
+        batch.by_strategy[searching.name] = batch.schedules
+        return batch, searching.left()
 
     def _climb(
         self, batch: Batch, searching: Any, random: Random, is_late: Callable[[int], bool]
     ) -> bool:
         """Whether nothing of the tree was left."""
         while searching.begin(random, self.profile):
-            self._breathe()
+            self.breathe()
             if is_late(getattr(searching, "start", 0)):
                 return False
             if not self._spend():
@@ -310,18 +334,26 @@ class Worker:
             searching.ended()
             if not getattr(searching, "counts", True):
                 continue
-            batch.schedules += 1
-            batch.steps += one.steps
-            engine: Any = one.world.engine
-            batch.timed |= engine.timed
+            self._count(batch, searching, one)
             self.progress(1)
-            if one.signature is not None or one.foreign:
-                start = getattr(searching, "start", -1)
-                number = start if start >= 0 else batch.schedules - 1
-                self.note(batch, one, searching.name, number)
-                if self._is_enough(batch):
-                    return False
+            if self._is_enough(batch):
+                return False
         return not batch.out_of_steps
+
+    def _count(self, batch: Batch, searching: Any, one: Execution) -> None:
+        """Take in one schedule of a tree."""
+        batch.schedules += 1
+        batch.steps += one.steps
+        engine: Any = one.world.engine
+        batch.timed |= engine.timed
+        if one.signature is not None or one.foreign:
+            start = getattr(searching, "start", -1)
+            number = start if start >= 0 else batch.schedules - 1
+            self.note(batch, one, searching.name, number)
+
+    def forget(self) -> None:
+        """Report again what was found so far, should it be found again."""
+        self._signatures.clear()
 
     def note(self, batch: Batch, one: Execution, strategy: str, run: int) -> None:
         """Keep what is to be known of one run."""
@@ -337,8 +369,28 @@ class Worker:
     def _is_enough(self, batch: Batch) -> bool:
         return bool(batch.uncontrolled) or len(self._signatures) >= self._failures_max
 
-    def _breathe(self) -> None:
+    def breathe(self) -> None:
+        """See whether to go on.
+
+        Raises:
+            KeyboardInterrupt: the search is interrupted.
+            OutOfTime: the time is up, or the process that this one works for wants no more.
+        """
         if self.interrupted():
             raise KeyboardInterrupt
-        if self.deadline is not None and time.time() >= self.deadline:
+        if self.is_stopped() or (self.deadline is not None and time.time() >= self.deadline):
             raise OutOfTime
+
+
+def bound_of(dfs: BoundedDfs, batch: Batch) -> int | None:
+    """The departures up to which all was run; None if there are none with more, -1 for none."""
+    if batch.out_of_steps:
+        return -1
+    if batch.complete:
+        return dfs.bound if dfs.beyond else None
+    return dfs.bound - 1
+
+
+def _unsteady(searching: Any, error: NonDeterminism) -> Found:
+    signature = Signature("nondeterminism", str(error))
+    return Found(getattr(searching, "start", 0), searching.name, signature, [])

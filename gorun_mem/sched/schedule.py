@@ -14,7 +14,9 @@ numbers 0. No strategy, host or seed is in it.
 A *token* is the tape as text that can be pasted: a version byte, varints of (gap, number) for what
 is not 0, then, deflated, what to run and the kind and object of every step, and a CRC-32; all of it
 base64url. The steps' names tell a replay on a program that was changed where it departs: "step 12:
-expected acquire memlock.key, got load bloc". Where the names would make the token longer than
+expected acquire memlock.key, got load bloc". They are written by columns, so that Ms that do the
+same read the same: the shapes ("clear mem:0x."), the shape of each step, and for those that have an
+address how far it is from the address before. Where the names would make the token longer than
 `NAMED_CHARS_MAX` a byte of hash for each step stands in, and for very long runs nothing does.
 
 A *file* has the token in its first line, then a line of JSON for each step, with full names, and a
@@ -30,13 +32,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 NAMED_CHARS_MAX: Final = 1200
 """A token with the names of its steps is no longer than that, in characters."""
 HASHED_CHARS_MAX: Final = 2400
@@ -48,14 +51,32 @@ _UNPACKED_MAX: Final = 1 << 24
 
 _NO_STEPS, _NAMED, _HASHED = 0, 1, 2
 
-# What deflate may refer back to: words that most schedules hold. Part of the format.
+_ADDRESS: Final = re.compile("0x([1-9a-f][0-9a-f]{0,14})(?![0-9a-f])")
+_HERE: Final = "\x01"
+"""Where a shape has its address; text that is escaped as JSON has no such character."""
+
+# What deflate may refer back to, the likeliest last: words that most schedules hold. Part of the
+# format.
 _WORDS: Final = (
-    b'"options":{},"config":{"release":"go1.24","platform":"plan9/amd64","mutex":"spinbit",'
-    b'"mutex":"sema","strategy":"seed":"ms":2,"ms":3,{"scenario":"tests/'
-    b"\natomic.add \natomic.or8 \nsemasleep m1.waitsema\nsemawakeup m2.waitsema\nprocyield m1.cpu"
-    b"\nosyield m2.cpu\natomic.load memlock.key\natomic.cas memlock.key\natomic.xchg8 memlock.key"
-    b"\nyield cpu\nstore mem:0x\nload mem:0x\nstore bloc\nload bloc\nacquire memlock.key"
-    b"\nrelease memlock.key\njoin ms\nstart m"
+    b'"release":"go1.24.3","release":"dac514ea","platform":"plan9/386","platform":"js/wasm",'
+    b'"platform":"wasip1/wasm","platform":"plan9/amd64","mutex":"futex","mutex":"queue",'
+    b'"mutex":"sema","mutex":"spinbit","mutex":"none","granularity":"access","cpus":1,'
+    b'"faithful":true,"max_pages":"mem_debug":true,"seed":"steps_max":"data_end":'
+    b'{"config":{"ms":2},"function":"gorun_mem.explore.kernels.allocator:gorun_mem.explore.kernels.'
+    b'wakeups:gorun_mem.explore.kernels.discriminators:gorun_mem.explore.kernels.locks:"}'
+    b'{"config":{},"test":"tests/test_.py::test_"}'
+    b'{"config":{"ms":3,"ms":4,"},"options":{"rounds":"1"},"scenario":"memlock_storm"}'
+    b'"},"options":{},"scenario":"leaked_lock"}'
+    b"\nwait \nset \nacquire lock\nrelease lock\nstart m\njoin ms\nnone.unlock memlock.key"
+    b"\nyield cpu\nosyield cpu\nprocyield cpu\nsemawakeup m1.waitsema\nsemasleep m1.waitsema"
+    b"\nfutexwakeup memlock.key\nfutexsleep memlock.key\nqueue.unlock memlock.key"
+    b"\nqueue.lock memlock.key\natomic.or8 memlock.key\natomic.add memlock.key"
+    b"\natomic.xchg memlock.key\natomic.xchg8 memlock.key\natomic.load memlock.key"
+    b"\natomic.store memlock.key\natomic.cas memlock.key\nload.size mem:0x\x01"
+    b"\nload.next mem:0x\x01\nstore.size mem:0x\x01\nstore.next mem:0x\x01\nclear mem:0x\x01"
+    b"\nstore memFreelist\nstore bloc_max\nbrk memory\nload bloc_max\nstore bloc\nstart m"
+    b"\nnone.lock memlock.key\nload memFreelist\nload bloc\nnone.unlock memlock.key"
+    b"\nstore mem:0x\x01\ncompute cpu\nload mem:0x\x01\njoin ms"
 )
 
 
@@ -265,39 +286,87 @@ def _take_tape(data: bytes, at: int) -> tuple[tuple[int, ...], int]:
 
 
 def _pack(about: Mapping[str, Any], names: Sequence[str | int], detail: int) -> bytes:
-    """What is deflated: what to run, the vocabulary, an index or hash for each step."""
-    vocabulary: dict[str | int, int] = {}
-    data = bytearray(json.dumps(about, separators=(",", ":"), sort_keys=True).encode())
-    indices = bytearray()
+    """What is deflated: what to run, then what is known of each step."""
+    head = json.dumps(about, separators=(",", ":"), sort_keys=True).encode()
     if detail == _NAMED:
-        for name in names:
-            _put_varint(indices, vocabulary.setdefault(name, len(vocabulary)))
-    elif detail == _HASHED:
-        indices += bytes(name_hash(n) if isinstance(n, str) else n & 0xFF for n in names)
-    for name in vocabulary:
-        data += b"\n" + str(name).replace("\n", " ").encode()
-    return bytes(data + b"\0" + indices)
+        return head + _pack_names([str(name) for name in names])
+    hashes = (name_hash(name) if isinstance(name, str) else name & 0xFF for name in names)
+    return head + b"\0" + (bytes(hashes) if detail == _HASHED else b"")
+
+
+def _pack_names(names: Sequence[str]) -> bytes:
+    """The shapes, a line each; then how many steps, the shape of each, and the addresses."""
+    shapes: dict[str, int] = {}
+    columns, addresses = bytearray(), bytearray()
+    _put_varint(columns, len(names))
+    before = 0
+    for name in names:
+        found = _ADDRESS.search(name)
+        if found is None:
+            shape = _escaped(name)
+        else:
+            address = int(found[1], 16)
+            _put_varint(addresses, _zigzag(address - before))
+            before = address
+            shape = _escaped(name[: found.start(1)]) + _HERE + _escaped(name[found.end() :])
+        _put_varint(columns, shapes.setdefault(shape, len(shapes)))
+    lines = "".join(f"\n{shape}" for shape in shapes)
+    return lines.encode() + b"\0" + columns + addresses
 
 
 def _unpack(data: bytes, detail: int) -> tuple[Mapping[str, Any], tuple[str | int, ...]]:
-    text, zero, indices = data.partition(b"\0")
+    text, zero, rest = data.partition(b"\0")
     try:
-        head, *vocabulary = text.decode().split("\n")
+        head, *lines = text.decode().split("\n")
         about = json.loads(head)
+        shapes = [[_unescaped(part) for part in line.split(_HERE)] for line in lines]
     except (ValueError, RecursionError) as error:
         raise ScheduleError(f"token: what to run cannot be read: {error}") from None
     if not zero or not isinstance(about, dict) or detail not in (_NO_STEPS, _NAMED, _HASHED):
         raise ScheduleError("token: it was made by another version of gorun-mem")
-    if detail == _HASHED:
-        return about, tuple(indices)
-    names: list[str | int] = []
-    at = 0
-    while detail == _NAMED and at < len(indices):
-        index, at = _take_varint(indices, at)
-        if index >= len(vocabulary):
+    if detail == _NAMED:
+        return about, _unpack_names(shapes, rest)
+    return about, tuple(rest) if detail == _HASHED else ()
+
+
+def _unpack_names(shapes: Sequence[Sequence[str]], data: bytes) -> tuple[str, ...]:
+    count, at = _take_varint(data, 0)
+    if count > len(data):
+        raise ScheduleError(f"token: names of {count:,} steps are missing; copy the token again")
+    columns: list[int] = []
+    for _ in range(count):
+        index, at = _take_varint(data, at)
+        columns.append(index)
+    names: list[str] = []
+    address = 0
+    for index in columns:
+        if index >= len(shapes):
             raise ScheduleError(f"token: step {len(names) + 1} has no name")
-        names.append(vocabulary[index])
-    return about, tuple(names)
+        before, *after = shapes[index]
+        if after:
+            number, at = _take_varint(data, at)
+            address += _unzigzag(number)
+            before += f"{address:x}{after[0]}"
+        names.append(before)
+    return tuple(names)
+
+
+def _escaped(text: str) -> str:
+    """`text` without any character that is not printable ASCII."""
+    return json.dumps(text)[1:-1]
+
+
+def _unescaped(text: str) -> str:
+    return str(json.loads(f'"{text}"'))
+
+
+def _zigzag(number: int) -> int:
+    """A number of either sign as one that is not negative, the small ones small."""
+    return number << 1 if number >= 0 else ~(number << 1)
+
+
+def _unzigzag(number: int) -> int:
+    return ~(number >> 1) if number & 1 else number >> 1
 
 
 def _deflate(data: bytes) -> bytes:
@@ -335,7 +404,9 @@ def _checked_bytes(text: str) -> bytes:
     if len(data) < 7:
         raise ScheduleError("token: it is too short; copy all of it")
     if data[0] != VERSION:
-        raise ScheduleError(f"token: version {data[0]}; this gorun-mem reads version {VERSION}")
+        raise ScheduleError(
+            f"token: version {data[0]}; this gorun-mem reads version {VERSION}: search again"
+        )
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise ScheduleError("token: its checksum does not fit: a character is wrong or missing")
     return data[:-4]

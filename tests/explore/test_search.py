@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from typing import Any
 
 import explore_programs as programs
@@ -10,11 +11,13 @@ import pytest
 
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore import search as search_module
+from gorun_mem.explore.program import Lock
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.verdict import Facts, Statistics, judge
 from gorun_mem.explore.worker import DRAWN, Worker
 from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.sched.strategies.random_walk import SearchingWalk
 
@@ -137,7 +140,7 @@ def test_several_failures_are_told_apart() -> None:
         assert not again.divergence
 
 
-@pytest.mark.parametrize("strategy", ["auto", "pos", "exhaustive"])
+@pytest.mark.parametrize("strategy", ["auto", "pos", "exhaustive", "dfs"])
 def test_two_processes_find_what_one_finds(strategy: str) -> None:
     """The same failure in the same schedule, and for a sound program the same verdict."""
     config = Config(ms=3)
@@ -150,7 +153,48 @@ def test_two_processes_find_what_one_finds(strategy: str) -> None:
     assert one.failure.token == two.failure.token
     sound = explore(programs.kept_update, strategy=strategy, jobs=2, budget=300)
     assert sound.outcome == ("passed" if strategy == "pos" else "exhausted")
-    assert sound.statistics.schedules == (300 if strategy == "pos" else 2)
+    assert sound.statistics.schedules == {"pos": 300, "dfs": 12}.get(strategy, 2)
+
+
+@pytest.mark.parametrize(("bound", "budget"), [(1, None), (2, 5000), (None, 100), (3, 333)])
+def test_depth_first_is_the_same_in_any_number_of_processes(
+    bound: int | None, budget: int | None
+) -> None:
+    """The same schedules, steps and words, whether the bound ends it or the budget."""
+    one, three = (
+        explore(
+            programs.many, config=Config(ms=4), strategy="dfs", jobs=jobs, bound=bound,
+            budget=budget, canary=False,
+        )
+        for jobs in (1, 3)
+    )  # fmt: skip
+    assert one.outcome in ("exhausted", "inconclusive")
+    assert one.reason == three.reason
+    assert one.statistics.steps == three.statistics.steps
+    assert one.statistics.schedules == three.statistics.schedules
+
+
+@pytest.mark.parametrize("strategy", [name for name in EVERY if name not in ("auto", "random")])
+def test_the_strategy_that_is_named_is_the_one_that_searches(strategy: str) -> None:
+    """From the first schedule on; what walks before it have found is not put in its place."""
+    sound = explore(programs.many, config=Config(ms=4), strategy=strategy, budget=20)
+    counted = sound.statistics
+    assert counted.by_strategy == {strategy: counted.schedules}
+    assert (counted.schedules + counted.redundant, counted.walks) == (20, 8)
+    found = explore(programs.lost_update, strategy=strategy)
+    assert found.failure is not None
+    assert found.failure.strategy == strategy
+
+
+def test_a_failure_before_the_search_is_not_passed_over() -> None:
+    """A walk lost the update, which no schedule without a forced switch does."""
+    found = explore(programs.lost_update, strategy="dfs", bound=0)
+    assert found.outcome == "failed"
+    ran = found.statistics.schedules
+    said = f"1 failure in 8 random walks before the search, none in its {ran} schedules"
+    assert found.reason == said
+    assert found.failure is not None
+    assert found.failure.strategy == "random"
 
 
 def test_other_processes_must_find_the_program() -> None:
@@ -181,6 +225,15 @@ def test_what_cannot_be_searched(settings: dict[str, Any], said: str) -> None:
         explore(programs.kept_update, **settings)
 
 
+def test_a_single_schedule_is_said_in_the_singular() -> None:
+    """One that passed, and none before the time was up."""
+    one = explore(programs.many, config=Config(ms=4), budget=1)
+    assert one.reason.startswith("the one schedule that was run did not fail, of about ")
+    none = explore(programs.slow, strategy="pos", time_s=1e-6)
+    assert none.reason == "no schedule was run to its end before the time was up"
+    assert none.exit_code == 5
+
+
 def test_an_interrupted_search_keeps_what_it_has() -> None:
     """Ctrl-C: exit 130, the schedules so far counted, no verdict on the rest."""
     runs = 0
@@ -195,6 +248,50 @@ def test_an_interrupted_search_keeps_what_it_has() -> None:
     assert found.exit_code == 130
     assert found.outcome == "inconclusive"
     assert found.reason.startswith("interrupted after ")
+
+
+async def frees_twice(world: World) -> None:
+    """mem.go's rules refuse the second, three calls below."""
+
+    async def work(m: M) -> None:
+        p = await m.sys_alloc(8192)
+        await m.sys_free(p, 8192)
+        await m.sys_free(p, 8192)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(work)
+
+
+async def calls_the_library(world: World) -> None:
+    """The error is raised in a file of the standard library."""
+    Fraction("x")
+
+
+async def gives_back(world: World) -> None:
+    """The step itself fails, in which no line of the program is."""
+
+    async def work(m: M) -> None:
+        await Lock("L").release()
+
+    async with world.open_ms() as ms:
+        ms.start_soon(work, name="worker 7")
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "site"),
+    [
+        (frees_twice, 6, "test_search.py"),
+        (calls_the_library, 2, "test_search.py"),
+        (gives_back, 0, "worker #"),
+    ],
+)
+def test_a_failure_is_placed_where_the_program_is(program: Any, line: int, site: str) -> None:
+    """At its own innermost line, not at the runtime's or a library's; else by the M's name."""
+    found = explore(program, config=Config(ms=1), canary=False)
+    assert found.failure is not None
+    if line:
+        site = f"{site}:{program.__code__.co_firstlineno + line}"
+    assert found.failure.signature.site == site
 
 
 class Sees:

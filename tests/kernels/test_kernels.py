@@ -9,7 +9,11 @@ import pytest
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.kernels import KERNELS, Kernel
+from gorun_mem.explore.kernels.parts import step_of
+from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
+from gorun_mem.machine.m import M
+from gorun_mem.machine.world import World
 from gorun_mem.sched.strategies.pct import Pct
 from gorun_mem.sched.strategies.pos import Pos
 from gorun_mem.sched.strategies.random import RandomWalk
@@ -90,6 +94,47 @@ def test_named_in_a_token(name: str) -> None:
         again = Target.from_about(target.about)
         assert again.program is target.program
         assert again.config == target.config
+
+
+def test_pct_lets_an_m_spin_as_long_as_a_lock_does() -> None:
+    """PCT-3 alone finds the wakeup that is lost while another M spins and goes to sleep.
+
+    It needs one of 2 orders and 1 place of change of 25: some 1 of 20 runs, e^-25 for 500 to miss.
+    """
+    target = KERNELS["unlock-skips-wake"].target()
+    pct = Pct(3)
+    for seed in range(10):
+        random = Random(seed)
+        for _ in range(500):
+            pct.begin(random, PROFILE)
+            if run_once(target, pct).signature is not None:
+                break
+        else:
+            pytest.fail(f"seed {seed}: not in 500 runs")
+
+
+@pytest.mark.parametrize("kind", ["yield", "osyield", "procyield"])
+def test_pct_ends_a_spin_loop(kind: str) -> None:
+    """An M on top that waits for one below it lets it go, long before the bound of steps."""
+
+    async def main(world: World) -> None:
+        ready = Cell("ready", False)
+
+        async def wait(m: M) -> None:
+            while not await ready.load():
+                await (m.pause() if kind == "yield" else step_of(kind, "cpu", lambda: None))
+
+        async def work(m: M) -> None:
+            await ready.store(True)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(wait)
+            ms.start_soon(work)
+
+    pct, random = Pct(3), Random(1)
+    for _ in range(50):
+        pct.begin(random, PROFILE)
+        assert run_once(Target.of(main), pct, steps_max=100).world.engine.steps < 60
 
 
 def test_depth_one_tells_pct_from_a_random_walk() -> None:

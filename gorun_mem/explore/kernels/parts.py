@@ -53,10 +53,10 @@ class _Sleep(Op):
     """Sleep until the ticket was called."""
 
     __slots__ = ("_list", "_ticket")
-    kind = "sleep on"
     abandonable = False
 
     def __init__(self, waiters: WaitList, ticket: int) -> None:
+        self.kind = "sleep on"
         self.obj = waiters.name
         self._list = waiters
         self._ticket = ticket

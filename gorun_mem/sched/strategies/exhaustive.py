@@ -22,9 +22,9 @@ schedules is run to its end exactly once: two Ms with S critical sections have C
 Happens-before is by vector clocks: an M's own steps, dependent steps, waking and starting an M.
 
 A load or store of user memory depends on every change of memlock, for what is done under it frees
-that memory, clears it and hands it out; so all such accesses count as one object with memlock. That
-is more than need be: two stores to different words are tried in both orders. Where every access of
-the allocator is a step (granularity "access") each page is an object of its own.
+that memory, clears it and hands it out, and on accesses to the same word; not on those to others.
+Where every access of the allocator is a step (granularity "access") each page is an object of its
+own, and memlock is one more.
 
 Assumed: what a program does between two operations touches nothing that others touch, unless the
 operation before it says so, as taking a lock does. An M that yields twice running while others
@@ -38,7 +38,8 @@ POPL 2005; P. Godefroid, "Partial-Order Methods for the Verification of Concurre
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import merge
 from random import Random
 from typing import Any, Final
 
@@ -51,6 +52,8 @@ LOCAL: Final = frozenset(
 """Kinds of operation that touch nothing which another M can see."""
 MEMORY: Final = "mem:"
 MEMLOCK: Final = "memlock.key"
+USER: Final = "user memory"
+"""What a word's object begins with where it depends on memlock, and the object of all of them."""
 YIELDS_MAX: Final = 2
 """How often an M yields running before another has to go."""
 
@@ -187,6 +190,8 @@ class Exhaustive(Searching):
             self._by_m[event.m].pop()
             if event.obj:
                 self._by_obj[event.obj].pop()
+                if event.obj.startswith(USER):
+                    self._by_obj[USER].pop()
             for m, clock in reversed(event.woken):
                 if clock is None:
                     del self._clocks[m]
@@ -311,9 +316,8 @@ class Exhaustive(Searching):
         event.before = self._clocks[m]
         clock = dict(event.before)
         if obj:
-            on_obj = self._by_obj.setdefault(obj, [])
-            self._join_dependent(clock, on_obj, reads)
-            on_obj.append(number)
+            self._join_dependent(clock, (kind, obj, reads))
+            self._put(obj, number)
         clock[m] = event.seq
         event.clock = self._clocks[m] = clock
         own.append(number)
@@ -329,7 +333,7 @@ class Exhaustive(Searching):
         """What a step counts as touching, "" for nothing."""
         if kind in LOCAL:
             return ""
-        return MEMLOCK if self._whole_calls and obj.startswith(MEMORY) else obj
+        return USER + obj if self._whole_calls and obj.startswith(MEMORY) else obj
 
     def _at_node(self) -> int:
         """The number of the node that the step under way was chosen at."""
@@ -338,17 +342,33 @@ class Exhaustive(Searching):
             at -= 1
         return at
 
-    def _join_dependent(self, clock: dict[int, int], on_obj: list[int], reads: bool) -> None:
-        """Let `clock` be after every earlier step on the object that a step depends on."""
-        for number in reversed(on_obj):
+    def _put(self, obj: str, number: int) -> None:
+        """Note that event `number` is on `obj`."""
+        self._by_obj.setdefault(obj, []).append(number)
+        if obj.startswith(USER):
+            self._by_obj.setdefault(USER, []).append(number)
+
+    def _numbers_on(self, op: Pending) -> Iterable[int]:
+        """Numbers of the events on what `op` is on, and on what depends on that though it is
+        another object; the latest first."""
+        by_obj = self._by_obj
+        numbers: Iterable[int] = reversed(by_obj.get(op[1], []))
+        other = _other(op)
+        if other and by_obj.get(other):
+            numbers = merge(numbers, reversed(by_obj[other]), reverse=True)
+        return numbers
+
+    def _join_dependent(self, clock: dict[int, int], op: Pending) -> None:
+        """Let `clock` be after every earlier step that `op` depends on."""
+        for number in self._numbers_on(op):
             event = self._events[number]
-            if reads and event.reads:
+            if not _depends(op, event):
                 continue
             for m, seq in event.clock.items():
                 if clock.get(m, 0) < seq:
                     clock[m] = seq
-            if not event.reads:
-                return  # which is after all before it
+            if _follows_all(event, op):
+                return
 
     def _count_yields(self, m: int, kind: str) -> None:
         yields = self._yields
@@ -392,7 +412,7 @@ class Exhaustive(Searching):
 
     def _race_with(self, event: _Event, m: int, op: Pending) -> bool:
         """Whether `op` of `m` races with `event`; if so, see to it that it is tried before."""
-        if not op[1] or op[1] != event.obj or (op[2] and event.reads):
+        if not _depends(op, event):
             return False
         clock = self._clocks[m]
         if clock.get(event.m, 0) >= event.seq:
@@ -421,16 +441,38 @@ class Exhaustive(Searching):
         if not op[1]:
             return
         clock = self._clocks[m]
-        for number in reversed(self._by_obj.get(op[1], [])):
+        for number in self._numbers_on(op):
             event = self._events[number]
             if event.m != m and self._race_with(event, m, op):
                 return
-            if not event.reads and clock.get(event.m, 0) >= event.seq:
+            if clock.get(event.m, 0) >= event.seq and _follows_all(event, op):
                 return
 
 
+def _other(op: Pending) -> str:
+    """The object that `op` depends on though it is on another, "" if there is none."""
+    _, obj, reads = op
+    if obj.startswith(USER):
+        return MEMLOCK
+    return USER if obj == MEMLOCK and not reads else ""
+
+
+def _depends(op: Pending, event: _Event) -> bool:
+    return _dependent(op, ("", event.obj, event.reads))
+
+
+def _follows_all(event: _Event, op: Pending) -> bool:
+    """Whether `event`, on which `op` depends, is after all before it that `op` depends on."""
+    return not event.reads and (event.obj == op[1] or event.obj == MEMLOCK)
+
+
 def _dependent(a: Pending, b: Pending) -> bool:
-    return bool(a[1]) and a[1] == b[1] and not (a[2] and b[2])
+    """Whether the order of the two matters."""
+    if a[1] == b[1]:
+        return bool(a[1]) and not (a[2] and b[2])
+    if a[1] == MEMLOCK:
+        return not a[2] and b[1].startswith(USER)
+    return b[1] == MEMLOCK and not b[2] and a[1].startswith(USER)
 
 
 def _joined(a: dict[int, int], b: dict[int, int]) -> dict[int, int]:

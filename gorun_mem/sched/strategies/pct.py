@@ -5,7 +5,9 @@ without replacement from the k at which there is anything to decide, the M that 
 all others, and who goes is decided again. A bug that needs d orderings is found with a chance of at
 least 1/(n k^(d-1)) a run, n being the number of Ms.
 
-An M that spins or yields falls behind too, for it waits for somebody with a lower priority.
+An M that yields, or spins more than `PATIENCE` times running, falls behind too, for it waits for
+somebody with a lower priority. Go's locks spin less often before they sleep. So an M that is on top
+comes to its sleep with no other M going in between, as it must for a wakeup to get lost.
 
 Source: S. Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
 Bugs", ASPLOS 2010.
@@ -15,9 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from gorun_mem.sched.strategies.searching import SPINS, Profile, Searching
 from gorun_mem.sched.task import Task
+
+PATIENCE: Final = 8
+"""How often an M that is on top may spin before it falls, no other M going in between."""
 
 
 class Pct(Searching):
@@ -36,6 +42,7 @@ class Pct(Searching):
         self._changes: frozenset[int] = frozenset()
         self._decisions = 0
         self._falls = 0
+        self._spins = 0
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Draw the places of change."""
@@ -43,7 +50,7 @@ class Pct(Searching):
         self._priority = {}
         k = max(profile.decisions, self.depth - 1, 1)
         self._changes = frozenset(random.sample(range(1, k + 1), min(self.depth - 1, k)))
-        self._decisions = self._falls = 0
+        self._decisions = self._falls = self._spins = 0
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
@@ -55,10 +62,15 @@ class Pct(Searching):
         if self._decisions in self._changes:
             self._fall(best)
             best = self._highest(runnable)
-        if best.op.kind in SPINS:  # type: ignore[union-attr]
+        if best.op.kind in SPINS and self._is_spun_out(best, current):  # type: ignore[union-attr]
             self._fall(best)
             best = self._highest(runnable)
         return best
+
+    def _is_spun_out(self, best: Task, current: Task | None) -> bool:
+        """Whether `best`, which is about to spin or yield, is to wait for those below it."""
+        self._spins = self._spins + 1 if best is current else 1
+        return self._spins > PATIENCE or best.op.kind == "yield"  # type: ignore[union-attr]
 
     def _highest(self, runnable: Sequence[Task]) -> Task:
         priorities = self._priority

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -29,6 +29,10 @@ class Profile:
     decisions: int = 0
     steps: Mapping[int, int] = field(default_factory=dict)
     objects: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: a frozen class, once compiled, cannot be filled in by field."""
+        return Profile, (self.decisions, self.steps, self.objects)
 
 
 class Redundant(Exception):
