@@ -261,7 +261,11 @@ def _run_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
     for name in ("outcome", "steps"):
         yield Row("run", name, getattr(a.end, name, None), getattr(b.end, name, None))
     yield Row("run", "time", a.contention.end_ns, b.contention.end_ns, "ns")
-    yield Row("run", "calls", sum(a.memory.calls.values()), sum(b.memory.calls.values()))
+    yield Row("run", "calls", _call_count(a), _call_count(b))
+
+
+def _call_count(found: LogAnalysis) -> int:
+    return sum(one.count for one in found.summary.calls.values())
 
 
 def _page_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
