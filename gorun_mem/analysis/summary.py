@@ -19,7 +19,7 @@ from msgspec import UNSET
 from gorun_mem.analysis.calls import Calls, CallSums
 from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
 from gorun_mem.analysis.stream import Handler
-from gorun_mem.analysis.values import Values, ascending, percentiles
+from gorun_mem.analysis.values import Values, percentiles
 from gorun_mem.analysis.waiting import QueueFigures, ReleaseQueue, WaitQueue
 from gorun_mem.events.types import (
     DeadlockFound,
@@ -450,7 +450,7 @@ class Summary:
         waits = Counter[int]()
         for lock in self.locks.values():
             waits.update(lock.waits.counts)
-        of_all = percentiles(ascending(waits), (50, 90, 99))
+        of_all = percentiles(waits, (50, 90, 99))
         longest = max((lock.waits.max for lock in self.locks.values()), default=0)
         for name, value in zip(PERCENTILES, (*of_all, longest), strict=True):
             found[f"lock_wait_ns.{name}"] = value

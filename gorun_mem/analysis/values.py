@@ -86,7 +86,7 @@ class Values:
 
     def figures(self) -> dict[str, int]:
         """p50, p90, p99 and max, as the metrics name them."""
-        p50, p90, p99 = percentiles(self.distribution(), (50, 90, 99))
+        p50, p90, p99 = percentiles(self.counts, (50, 90, 99))
         return {"p50": p50, "p90": p90, "p99": p99, "max": self.max}
 
     def __repr__(self) -> str:
@@ -103,19 +103,19 @@ def ascending(counts: Mapping[int, int]) -> Distribution:
     return Distribution(tuple(zip(values, map(counts.__getitem__, values), strict=True)))
 
 
-def percentiles(distribution: Distribution, percents: Iterable[int]) -> list[int]:
-    """Several of `Distribution.percentile` in one pass over the values.
+def percentiles(counts: Mapping[int, int], percents: Iterable[int]) -> list[int]:
+    """Several of `Distribution.percentile` at once, and without the distribution.
 
     Args:
-        distribution: 0 is the answer to all where it is empty.
+        counts: value -> how often; 0 is the answer to all where there is none.
         percents: whole numbers from 0 to 100.
     """
-    values = distribution.values
+    values = sorted(counts)
     if not values:
         return [0 for _ in percents]
-    ranks = list(accumulate(map(_times_of, values)))
+    ranks = list(accumulate(map(counts.__getitem__, values)))
     wanted = [max(1, -(-ranks[-1] * percent // 100)) for percent in percents]
-    return [values[bisect_left(ranks, rank)][0] for rank in wanted]
+    return [values[bisect_left(ranks, rank)] for rank in wanted]
 
 
 def _rounded(value: int) -> int:
