@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from gorun_mem.analysis.contention import LockReport
@@ -415,7 +415,7 @@ def as_document(diff: LogDiff) -> dict[str, Any]:
 def _call_document(call: Call | None) -> dict[str, Any] | None:
     if call is None:
         return None
-    return {name: getattr(call, name) for name in Call.__slots__}
+    return asdict(call)
 
 
 def _finite(value: Value) -> Value:

@@ -16,7 +16,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from operator import mul
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from gorun_mem.analysis.values import ascending
 from gorun_mem.runtime.mutex.statistics import Distribution
@@ -220,7 +220,11 @@ class Peaks:
         return share(sum(value * ns for value, ns in self.ns_at.items()), total)
 
 
-def share(part: float, whole: float, otherwise: float = 0.0) -> float:
+Number: TypeAlias = int | float
+"""Said in full: an int of any size is not to become a float where it is passed on (as in mypyc)."""
+
+
+def share(part: Number, whole: Number, otherwise: float = 0.0) -> float:
     """`part / whole`; `otherwise` where there is no whole, or where numbers are beyond floats."""
     try:
         return part / whole if whole else otherwise
