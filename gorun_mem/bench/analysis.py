@@ -218,7 +218,9 @@ def _group_by(path: str) -> None:
         "SELECT event, m, count(*), sum(wait_ns), quantile_disc(hold_ns, 0.99) "
         "FROM read_json($path, format='newline_delimited') GROUP BY event, m"
     )
-    assert _import_duckdb().execute(sql, {"path": path}).fetchall()
+    connection = _import_duckdb().connect()
+    connection.execute("SET enable_progress_bar = false")  # it goes to stdout
+    assert connection.execute(sql, {"path": path}).fetchall()
 
 
 CANDIDATES: Final[dict[str, tuple[Any, Any]]] = {
