@@ -5,11 +5,15 @@ freelist.take which block it cut; so the list can be kept without its memory. Sn
 against it. Where events are missing, or the emulated list was corrupt, the two disagree: that is
 counted, and a snapshot puts it right.
 
-Bound: one entry a free block, as the run itself had.
+Holes are the parts of it that were trimmed or skipped to align something and that nobody has used
+since (from 1.24: before, such trims are ordinary frees).
+
+Bound: one entry a free block, as the run itself had, and one a hole.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 
 from gorun_mem.analysis.stream import Accumulator, Handler
@@ -23,24 +27,20 @@ class FreeBlocks(Accumulator):
         blocks: address -> bytes, in no order.
         total: free bytes.
         squares: sum of the squares of the blocks' bytes.
+        holes: (start, end) of each hole, by address.
         known: whether the log has these events at all.
         mismatches: events that do not go with what was known.
         mismatch: the first of them, in words.
-        puts: cause -> how often.
-        put_bytes: cause -> bytes.
-        takes: ranges taken; exact_takes: those that were a whole block.
     """
 
     def __init__(self) -> None:
         self.blocks: dict[int, int] = {}
         self.total = 0
         self.squares = 0
+        self.holes: list[tuple[int, int]] = []
         self.known = False
         self.mismatches = 0
         self.mismatch = ""
-        self.puts: dict[str, int] = {}
-        self.put_bytes: dict[str, int] = {}
-        self.takes = self.exact_takes = 0
 
     def handlers(self) -> Mapping[type[Event], Handler]:
         """What changes the list, and what shows it whole."""
@@ -61,7 +61,8 @@ class FreeBlocks(Accumulator):
 
     def _take(self, event: FreelistTake) -> None:
         self.known = True
-        self.takes += 1
+        if self.holes:
+            self._remove_hole(event.addr, event.addr + event.size)
         addr, size = event.block_addr, event.block_size
         had = self.blocks.get(addr)
         if had != size:
@@ -69,7 +70,6 @@ class FreeBlocks(Accumulator):
         left = size - event.size
         had = had or 0
         if event.exact or left <= 0:
-            self.exact_takes += 1
             self.blocks.pop(addr, None)
             left = 0
         else:
@@ -80,10 +80,11 @@ class FreeBlocks(Accumulator):
     def _put(self, event: FreelistPut) -> None:
         self.known = True
         addr, size = event.addr, event.size
-        cause = event.cause
-        puts = self.puts
-        puts[cause] = puts.get(cause, 0) + 1
-        self.put_bytes[cause] = self.put_bytes.get(cause, 0) + size
+        if event.cause != "mid_free":
+            self._remove_hole(addr, addr + size)
+            insort(self.holes, (addr, addr + size))
+        elif self.holes:
+            self._remove_hole(addr, addr + size)
         gone = whole = 0
         blocks = self.blocks
         if event.merged_next:
@@ -111,6 +112,23 @@ class FreeBlocks(Accumulator):
         self.blocks = shown
         self.total = sum(shown.values())
         self.squares = sum(size * size for size in shown.values())
+
+    def _remove_hole(self, low: int, high: int) -> None:
+        """[low, high) is a hole no longer."""
+        holes = self.holes
+        at = max(0, bisect_left(holes, (low, 0)) - 1)
+        while at < len(holes) and holes[at][0] < high:
+            start, end = holes[at]
+            if end <= low:
+                at += 1
+                continue
+            del holes[at]
+            if start < low:
+                holes.insert(at, (start, low))
+                at += 1
+            if end > high:
+                holes.insert(at, (high, end))
+                at += 1
 
     def _disagree(self, seq: int, fact: str, had: int | None) -> None:
         self.mismatches += 1

@@ -20,6 +20,7 @@ path one node for each handoff that is on some M's path, at most `PATH_MAX`.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,10 +28,14 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
-from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Peaks, share
+from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Peaks, merged, share
 from gorun_mem.analysis.lockorder import Cycle, Edge, LockOrder
 from gorun_mem.analysis.path import CriticalPath, Mark, PathFinder
 from gorun_mem.analysis.stream import Accumulator, Handler
+from gorun_mem.analysis.summary import LockSummary, SlowestWaits
+from gorun_mem.analysis.summary import Share as SummaryShare
+from gorun_mem.analysis.values import Values, ascending
+from gorun_mem.analysis.waiting import ReleaseQueue, WaitQueue
 from gorun_mem.events.types import (
     Event,
     LockAcquire,
@@ -131,26 +136,25 @@ class Part:
 
     def __init__(self, cells: list[_Cell]) -> None:
         self._cells = cells
-        waits = [cell.waits.sums() for cell in cells]
         self.share = Share(
             acquisitions=sum(cell.acquisitions for cell in cells),
-            contended=sum(count for count, _ in waits),
-            wait_ns=sum(total for _, total in waits),
-            hold_ns=sum(cell.holds.sums()[1] for cell in cells),
+            contended=sum(cell.waits.count for cell in cells),
+            wait_ns=sum(cell.waits.total for cell in cells),
+            hold_ns=sum(cell.holds.total for cell in cells),
         )
-        self.spins = sum(cell.spins.sums()[1] for cell in cells)
+        self.spins = sum(cell.spins.total for cell in cells)
         self.sleeps = sum(cell.sleeps for cell in cells)
 
     @property
     def wait_ns(self) -> Distribution:
         """Waits over all acquisitions, an uncontended one counting as 0."""
-        waits = _merge(cell.waits for cell in self._cells)
+        waits = merged(cell.waits for cell in self._cells)
         return _with_zeros(waits, self.share.acquisitions - waits.count)
 
     @property
     def hold_ns(self) -> Distribution:
         """Finished holds."""
-        return _merge(cell.holds for cell in self._cells)
+        return merged(cell.holds for cell in self._cells)
 
     def __repr__(self) -> str:
         return f"<Part {self.share}>"
@@ -244,14 +248,14 @@ class _Cell:
     """
 
     __slots__ = (
-        "acquisitions", "add_bypasses", "add_hold", "add_spins", "add_wait", "base", "bypasses",
-        "convoy", "handoff_ns", "held_ns", "holds", "key", "sleeps", "spins", "waited_holds",
+        "add_bypasses", "add_hold", "add_spins", "add_wait", "base", "bypasses", "convoy",
+        "handoff_ns", "held_ns", "holds", "key", "sleeps", "spins", "unreleased", "waited_holds",
         "waits",
     )  # fmt: skip
 
     def __init__(self, key: _Key) -> None:
         self.key = key
-        self.acquisitions = 0
+        self.unreleased = 0
         self.holds = ExactValues()
         self.waits = ExactValues()  # contended ones
         self.spins = ExactValues()
@@ -264,6 +268,19 @@ class _Cell:
         self.held_ns = self.handoff_ns = self.waited_holds = 0
         self.convoy: _Convoy | None = None
         self.base = (0, 0, 0)
+
+    @property
+    def acquisitions(self) -> int:
+        """Holds, and acquisitions that no release followed."""
+        return self.holds.count + self.unreleased
+
+    def take(self, event: LockAcquire) -> None:
+        """Count an acquisition that no release follows."""
+        self.unreleased += 1
+        if event.contended:
+            self.add_wait(event.wait_ns)
+            self.add_spins(event.spins)
+            self.sleeps += event.sleeps
 
     def join(self, convoy: _Convoy | None) -> None:
         """From now on charges belong to `convoy`."""
@@ -311,31 +328,39 @@ class _Lock:
     """
 
     __slots__ = (
-        "acquired", "cells", "chain", "chains", "convoy", "convoys", "detail",
-        "handoffs", "holder", "kept", "last_ns", "name", "previous", "queue", "released",
-        "since_ns", "throws", "waiting", "woken",
+        "blocked_ns", "cells", "chain", "chains", "convoy", "handoffs", "holder", "kept",
+        "last_ns", "line", "name", "previous", "queue", "released", "releases", "taken", "throws",
+        "woken",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.cells: dict[_Key, _Cell] = {}
-        # M -> when it came, how many were there before it, acquisitions before.
-        self.waiting: dict[int, tuple[int, int, int]] = {}
+        self.line = WaitQueue()
+        self.releases = ReleaseQueue()
         self.holder: _Cell | None = None
+        self.taken: LockAcquire | None = None  # the last acquisition; that of `holder` if there is
         self.previous = _Cell((0, ""))
-        self.since_ns = 0
+        self.blocked_ns = 0
         self.last_ns = 0
-        self.acquired = 0
         self.released: Mark | None = None
         self.woken = 0
         self.handoffs = self.chain = 0
         self.chains: dict[int, int] = {}
         self.convoy: _Convoy | None = None
-        self.convoys = 0
         self.kept: list[tuple[int, int, int, ConvoyReport]] = []
         self.queue = Peaks()
         self.throws: dict[str, int] = {}
-        self.detail = "releases"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the log has more of it than releases."""
+        return self.taken is not None or self.line.convoys > 0
+
+    def take_unreleased(self) -> None:
+        """Count the acquisition that no release followed."""
+        if self.holder is not None and self.taken is not None:
+            self.holder.take(self.taken)
 
 
 class Contention(Accumulator):
@@ -343,12 +368,16 @@ class Contention(Accumulator):
 
     Attributes:
         locks: reports by name, once finished.
+        summaries: what the summary says of each lock, by name, once finished.
+        slowest: the longest waits.
         order: which locks are taken while which are held.
         end_ns: the last time in the log.
     """
 
     def __init__(self) -> None:
         self.locks: dict[str, LockReport] = {}
+        self.summaries: dict[str, LockSummary] = {}
+        self.slowest = SlowestWaits()
         self.end_ns = 0
         self.order = LockOrder()
         self._paths = PathFinder()
@@ -375,18 +404,16 @@ class Contention(Accumulator):
     def _wait(self, event: LockWait) -> None:
         lock = self._locks.get(event.lock) or self._new_lock(event.lock)
         now, m = event.t_ns, event.m
-        waiting = lock.waiting
+        line = lock.line
         convoy = lock.convoy
         if convoy is not None:
             self._charge(lock, convoy, now)
         else:
             lock.last_ns = now
-            lock.convoys += 1
             began_with = (lock.holder or lock.previous).key
-            lock.convoy = convoy = _Convoy(now, event.seq, began_with, lock.acquired)
-            lock.detail = "full"
-        waiting[m] = (now, len(waiting), lock.acquired)
-        depth = len(waiting)
+            lock.convoy = convoy = _Convoy(now, event.seq, began_with, line.acquired)
+        line.wait(m, now)
+        depth = len(line.waiting)
         if depth > convoy.depth:
             convoy.depth = depth
         lock.queue.step(now, depth)
@@ -400,49 +427,42 @@ class Contention(Accumulator):
         m, now = event.m, event.t_ns
         key: Any = (m, event.site)
         cell = lock.cells.get(key) or self._new_cell(lock, key)
-        cell.acquisitions += 1
-        lock.acquired += 1
         state = self._ms.get(m) or self._paths.state(m)
         convoy = lock.convoy
         if convoy is not None:
             self._charge(lock, convoy, now)
+            lock.line.acquire(event)
         if event.contended:
-            cell.add_wait(event.wait_ns)
-            cell.add_spins(event.spins)
             cell.add_bypasses(event.bypassed)
-            cell.sleeps += event.sleeps
             if lock.woken == m:
                 lock.handoffs += 1
                 lock.chain += 1
             elif lock.chain:
                 self._end_chain(lock)
             self._paths.waited(state, event, lock.released)
-            waiting = lock.waiting
-            if waiting.pop(m, None) is not None:
+            if convoy is not None:
                 self._waits_on.pop(m, None)
+                depth = len(lock.line.waiting)
                 queue = lock.queue
                 if now >= queue.until:
-                    queue.step(now, len(waiting))
+                    queue.step(now, depth)
                 else:
-                    queue.value = len(waiting)
-                if not waiting and convoy is not None:
+                    queue.value = depth
+                if not depth:
                     self._end_convoy(lock, convoy, now, True)
-        else:
-            lock.detail = "full"
-            if lock.chain:
-                self._end_chain(lock)
+        elif lock.chain:
+            self._end_chain(lock)
         lock.woken = 0
+        if lock.holder is not None:  # its release is missing
+            lock.take_unreleased()
         lock.holder = cell
-        lock.since_ns = now
+        lock.taken = event
         held = state.locks
         if held:
             self.order.acquired(held, event)
-        held.append(name)
-        # What is on the path is how long the M held any lock.
-        if not state.depth:
+        else:  # what is on the path is how long the M held any lock
             state.since_ns = now
-        state.depth += 1
-        state.last_ns = now
+        held.append(name)
 
     def _release(self, event: LockRelease) -> None:
         name = event.lock
@@ -462,35 +482,38 @@ class Contention(Accumulator):
                 cell.join(convoy)
             cell.waited_holds += 1
         cell.add_hold(event.hold_ns)
-        lock.previous = cell
-        state = self._ms.get(m) or self._paths.state(m)
-        state.last_ns = now
-        held_ns = state.held_ns
-        if state.depth:
-            held_ns += now - state.since_ns
-            state.depth -= 1
-            if not state.depth:
-                state.held_ns = held_ns
-        lock.released = (now, state.node, held_ns)
-        held = state.locks
-        if held:
-            if held[-1] == name:
-                held.pop()
-            elif name in held:
-                held.remove(name)
-
-    def _release_only(self, lock: _Lock, event: LockRelease) -> _Cell:
-        """A release whose acquisition is not in the log: it repeats what that cost."""
-        key: Any = (event.m, event.site)
-        cell = lock.cells.get(key) or self._new_cell(lock, key)
-        cell.acquisitions += 1
         if event.contended:
             cell.add_wait(event.wait_ns)
             cell.add_spins(event.spins)
             cell.sleeps += event.sleeps
-        if event.blocked_ns and lock.detail == "releases":
-            cell.held_ns += event.blocked_ns
-            cell.waited_holds += 1
+            if event.wait_ns > self.slowest.least_ns:
+                self.slowest.note(event)
+        if event.waiters:
+            lock.blocked_ns += event.blocked_ns
+        lock.previous = cell
+        state = self._ms.get(m) or self._paths.state(m)
+        state.last_ns = now
+        held = state.locks
+        held_ns = state.held_ns
+        if held:
+            held_ns += now - state.since_ns
+            if held[-1] == name:
+                held.pop()
+            elif name in held:
+                held.remove(name)
+            if not held:
+                state.held_ns = held_ns
+        lock.released = (now, state.node, held_ns)
+
+    def _release_only(self, lock: _Lock, event: LockRelease) -> _Cell:
+        """A release whose acquisition is not in the log."""
+        key: Any = (event.m, event.site)
+        cell = lock.cells.get(key) or self._new_cell(lock, key)
+        if not lock.is_full:
+            lock.releases.release(event)
+            if event.blocked_ns:
+                cell.held_ns += event.blocked_ns
+                cell.waited_holds += 1
         return cell
 
     def _unpark(self, event: MUnpark) -> None:
@@ -530,7 +553,7 @@ class Contention(Accumulator):
         if dt <= 0:
             return
         lock.last_ns = now
-        depth = len(lock.waiting)
+        depth = len(lock.line.waiting)
         ns_at = lock.queue.ns_at
         ns_at[depth] = ns_at.get(depth, 0) + dt
         cell = lock.holder
@@ -550,7 +573,7 @@ class Contention(Accumulator):
 
     def _end_convoy(self, lock: _Lock, convoy: _Convoy, now: int, ended: bool) -> None:
         lock.convoy = None
-        acquisitions = lock.acquired - convoy.acquired_before
+        acquisitions = lock.line.acquired - convoy.acquired_before
         rank = (now - convoy.start_ns, acquisitions, -convoy.seq)
         if len(lock.kept) >= CONVOYS_KEPT and rank <= lock.kept[0][:3]:
             return
@@ -582,9 +605,17 @@ class Contention(Accumulator):
     def finish(self) -> None:
         """Make the reports."""
         last = max((lock.last_ns for lock in self._locks.values()), default=0)
+        for lock in self._locks.values():
+            if lock.holder is not None and lock.taken is not None:
+                self._paths.see(lock.taken.m, lock.taken.t_ns)
         self.end_ns = end = max(self.end_ns, last, self._paths.last_ns)
         for name, lock in self._locks.items():
-            self.locks[name] = _report(self, lock, end)
+            times = _times(lock, merged(cell.holds for cell in lock.cells.values()))
+            self.summaries[name] = _summary(lock, times)
+            if lock.holder is not None:
+                lock.take_unreleased()
+                times = _times(lock, times.holds)
+            self.locks[name] = _report(self, lock, end, times)
 
     @cached_property
     def path(self) -> CriticalPath:
@@ -605,8 +636,23 @@ def _blame_table(blame: Iterable[Blame]) -> tuple[Blame, ...]:
     return tuple(sorted(found, key=lambda one: (-one.total_ns, one.m, one.site)))
 
 
-def _report(contention: Contention, lock: _Lock, end: int) -> LockReport:
-    unfinished = sum(max(0, end - one[0]) for one in lock.waiting.values())
+class _Times(NamedTuple):
+    """Waits over contended acquisitions, waits over all, and holds."""
+
+    contended: Distribution
+    waits: Distribution
+    holds: Distribution
+
+
+def _times(lock: _Lock, holds: Distribution) -> _Times:
+    cells = lock.cells.values()
+    contended = merged(cell.waits for cell in cells)
+    zeros = sum(cell.acquisitions - cell.waits.count for cell in cells)
+    return _Times(contended, _with_zeros(contended, zeros), holds)
+
+
+def _report(contention: Contention, lock: _Lock, end: int, times: _Times) -> LockReport:
+    unfinished = sum(max(0, end - one[0]) for one in lock.line.waiting.values())
     if lock.convoy is not None:
         contention._charge(lock, lock.convoy, end)
     if lock.chain:
@@ -617,53 +663,60 @@ def _report(contention: Contention, lock: _Lock, end: int) -> LockReport:
     ns_at[0] = max(0, end - sum(ns_at.values()))
     cells = [lock.previous] if lock.previous.key not in lock.cells else []
     cells += lock.cells.values()
-    waits = _merge(cell.waits for cell in lock.cells.values())
-    bypasses = _merge(cell.bypasses for cell in lock.cells.values())
+    queue = lock.line.figures()
+    bypasses = merged(cell.bypasses for cell in lock.cells.values())
     acquisitions = sum(cell.acquisitions for cell in lock.cells.values())
-    contended = waits.count
     return LockReport(
         name=lock.name,
-        detail=lock.detail,
+        detail="full" if lock.is_full else "releases",
         acquisitions=acquisitions,
-        contended=contended,
-        wait_ns=_with_zeros(waits, acquisitions - contended),
-        contended_wait_ns=waits,
-        hold_ns=_merge(cell.holds for cell in lock.cells.values()),
-        spin_rounds=_merge(cell.spins for cell in lock.cells.values()),
+        contended=times.contended.count,
+        wait_ns=times.waits,
+        contended_wait_ns=times.contended,
+        hold_ns=times.holds,
+        spin_rounds=merged(cell.spins for cell in lock.cells.values()),
         sleeps=sum(cell.sleeps for cell in lock.cells.values()),
         by_m=_by(lock, 0),
         by_site=_by(lock, 1),
         queue=lock.queue,
-        bypasses_max=max([bypasses.max, *_bypasses_of_waiting(lock)]),
+        bypasses_max=max(bypasses.max, queue.bypasses_max),
         bypasses=bypasses,
         handoffs=lock.handoffs,
         handoff_chain_max=max(lock.chains, default=0),
         handoff_chains=dict(sorted(lock.chains.items())),
-        convoys=lock.convoys,
+        convoys=queue.convoys,
         convoys_longest=tuple(entry[3] for entry in sorted(lock.kept, reverse=True)),
         blame=_blame_table(cell.blame() for cell in cells),
         unfinished_wait_ns=unfinished,
-        waiting={m: one[0] for m, one in lock.waiting.items()},
-        holding=(Who(*lock.holder.key), lock.since_ns) if lock.holder else None,
+        waiting={m: one[0] for m, one in lock.line.waiting.items()},
+        holding=_holding(lock),
         throws=lock.throws,
     )
 
 
-def _bypasses_of_waiting(lock: _Lock) -> Iterable[int]:
-    """How often those who wait still were passed by.
-
-    All acquisitions since an M came are by Ms that came later, but for those of the Ms that waited
-    before it and have the lock by now.
-    """
-    for earlier, (_, ahead, acquired_before) in enumerate(lock.waiting.values()):
-        yield lock.acquired - acquired_before - (ahead - earlier)
+def _holding(lock: _Lock) -> tuple[Who, int] | None:
+    if lock.holder is None or lock.taken is None:
+        return None
+    return Who(*lock.holder.key), lock.taken.t_ns
 
 
-def _merge(all_values: Iterable[ExactValues]) -> Distribution:
-    merged = ExactValues()
-    for values in all_values:
-        merged.add(values)
-    return merged.distribution()
+def _summary(lock: _Lock, times: _Times) -> LockSummary:
+    """What the releases say, and of the queue what all events do."""
+    cells = lock.cells.values()
+    found = LockSummary(lock.name)
+    found.waits = Values.of(times.waits)
+    found.holds = Values.of(times.holds)
+    found.contended = times.contended.count
+    found.spins = sum(cell.spins.total for cell in cells)
+    found.sleeps = sum(cell.sleeps for cell in cells)
+    found.blocked_ns = lock.blocked_ns
+    found.shares = {
+        m: SummaryShare.of(part.wait_ns, part.share.contended, part.share.hold_ns)
+        for m, part in _by(lock, 0).items()
+    }
+    found.line = lock.line if lock.is_full else None
+    found.releases = lock.releases
+    return found
 
 
 def _with_zeros(distribution: Distribution, zeros: int) -> Distribution:
@@ -671,9 +724,8 @@ def _with_zeros(distribution: Distribution, zeros: int) -> Distribution:
     if zeros <= 0:
         return distribution
     values = distribution.values
-    if values and values[0][0] == 0:
-        zeros += values[0][1]
-        values = values[1:]
+    if values and values[0][0] <= 0:
+        return ascending(Counter(dict(values)) + Counter({0: zeros}))
     return Distribution(((0, zeros), *values))
 
 

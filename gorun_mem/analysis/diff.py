@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from gorun_mem.analysis.contention import LockReport
@@ -261,7 +261,11 @@ def _run_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
     for name in ("outcome", "steps"):
         yield Row("run", name, getattr(a.end, name, None), getattr(b.end, name, None))
     yield Row("run", "time", a.contention.end_ns, b.contention.end_ns, "ns")
-    yield Row("run", "calls", sum(a.memory.calls.values()), sum(b.memory.calls.values()))
+    yield Row("run", "calls", _call_count(a), _call_count(b))
+
+
+def _call_count(found: LogAnalysis) -> int:
+    return sum(one.count for one in found.summary.calls.values())
 
 
 def _page_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
@@ -411,7 +415,7 @@ def as_document(diff: LogDiff) -> dict[str, Any]:
 def _call_document(call: Call | None) -> dict[str, Any] | None:
     if call is None:
         return None
-    return {name: getattr(call, name) for name in Call.__slots__}
+    return asdict(call)
 
 
 def _finite(value: Value) -> Value:

@@ -1,7 +1,7 @@
 """Exact distributions of any number of values, and series over time of a fixed size.
 
-`ExactValues` counts each distinct value, which is cheap because virtual times take few; beyond
-`DISTINCT_MAX` of them it keeps the values themselves, 8 bytes each. So percentiles are exact
+`ExactValues` counts each distinct value where virtual times take few; where they do not, and beyond
+`DISTINCT_MAX` of them, it keeps the values themselves, 8 bytes each. So percentiles are exact
 whatever the log is like: two million acquisitions with waits that are all different take 16 MB.
 (`gorun_mem.analysis.values` has the same for a run under way, with a bound that is fixed and
 percentiles that may be off by 0.05 %.)
@@ -16,20 +16,20 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from operator import mul
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
+from gorun_mem.analysis.values import ascending
 from gorun_mem.runtime.mutex.statistics import Distribution
 
 DISTINCT_MAX: Final = 1 << 15
 FOLD_AT: Final = 1 << 14
-_INT64: Final = 1 << 63
 
 
 class ExactValues:
     """A multiset of ints.
 
     Attributes:
-        fresh: append a value here; `fold` counts them.
+        fresh: append a value here; `fold` puts them where they take less.
     """
 
     __slots__ = ("_counts", "_distinct_max", "_many", "fresh")
@@ -37,76 +37,58 @@ class ExactValues:
     def __init__(self, distinct_max: int = DISTINCT_MAX) -> None:
         self.fresh: list[int] = []
         self._counts: Counter[int] = Counter()
-        self._many: array[int] | None = None
+        self._many: array[int] = array("q")
         self._distinct_max = distinct_max
 
     def fold(self, at: int = 1) -> None:
-        """Count the fresh values if there are at least `at`."""
+        """Count the fresh values if there are at least `at`; keep them where few are alike."""
         fresh = self.fresh
         if len(fresh) < at:
             return
-        if self._many is not None:
-            self._keep(fresh)
-        else:
+        alike = 2 * len(set(fresh)) <= len(fresh) and len(self._counts) < self._distinct_max
+        try:
+            kept = array("q", () if alike else fresh)
+        except OverflowError:  # numbers that no clock shows: from a damaged log
+            alike, kept = True, array("q")
+        if alike:
             self._counts.update(fresh)
-            if len(self._counts) > self._distinct_max:
-                counted, self._counts = self._counts, Counter()
-                self._many = array("q")
-                self._keep(counted.elements())
+        self._many += kept
         fresh.clear()
 
-    def _keep(self, values: Iterable[int]) -> None:
-        """Keep single values; the few that 64 bits do not hold are counted as before."""
-        assert self._many is not None
-        values = list(values)
-        if min(values) >= -_INT64 and max(values) < _INT64:
-            self._many.extend(values)
-            return
-        for value in values:
-            if -_INT64 <= value < _INT64:
-                self._many.append(value)
-            else:
-                self._counts[value] += 1
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.fresh) + len(self._many) + sum(self._counts.values())
 
-    def add(self, other: ExactValues) -> None:
-        """Take in the values of `other`."""
-        other.fold()
-        self.fold()
-        if other._many is None and self._many is None:
-            self._counts.update(other._counts)
-            return
-        if self._many is None:
-            counted, self._counts = self._counts, Counter()
-            self._many = array("q")
-            if counted:
-                self._keep(counted.elements())
-        if other._many is not None:
-            self._many.extend(other._many)
-        if other._counts:
-            self._keep(other._counts.elements())
-
-    def sums(self) -> tuple[int, int]:
-        """How many values there are, and their sum."""
-        self.fold()
+    @property
+    def total(self) -> int:
+        """Their sum."""
         counts = self._counts
-        count = counts.total()
-        total = sum(map(mul, counts, counts.values()))
-        if self._many is not None:
-            count += len(self._many)
-            total += sum(self._many)
-        return count, total
+        counted: int = sum(map(mul, counts, counts.values()))
+        return sum(self.fresh) + sum(self._many) + counted
 
     def distribution(self) -> Distribution:
         """All values, as the mutexes' own statistics give them."""
-        self.fold()
-        if self._many is None:
-            return Distribution.of(self._counts)
-        counts = Counter(self._many)
-        counts.update(self._counts)
-        return Distribution.of(counts)
+        return merged((self,))
 
     def __repr__(self) -> str:
-        return f"<ExactValues of {self.distribution().count}>"
+        return f"<ExactValues of {self.count}>"
+
+
+def merged(parts: Iterable[ExactValues]) -> Distribution:
+    """The values of all `parts` together."""
+    single: list[int] = []
+    counted: Counter[int] = Counter()
+    for part in parts:
+        single += part.fresh
+        single += part._many
+        counted.update(part._counts)
+    single.sort()
+    counts = Counter(single)  # ascending
+    if not counted:
+        return Distribution(tuple(counts.items()))
+    counts.update(counted)
+    return ascending(counts)
 
 
 T = TypeVar("T")
@@ -238,7 +220,11 @@ class Peaks:
         return share(sum(value * ns for value, ns in self.ns_at.items()), total)
 
 
-def share(part: float, whole: float, otherwise: float = 0.0) -> float:
+Number: TypeAlias = int | float
+"""Said in full: an int of any size is not to become a float where it is passed on (as in mypyc)."""
+
+
+def share(part: Number, whole: Number, otherwise: float = 0.0) -> float:
     """`part / whole`; `otherwise` where there is no whole, or where numbers are beyond floats."""
     try:
         return part / whole if whole else otherwise

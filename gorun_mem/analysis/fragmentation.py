@@ -33,7 +33,10 @@ def external(free: int, largest: int) -> float:
         free: F in bytes.
         largest: L in bytes.
     """
-    return 1.0 - share(largest, free, 1.0)
+    try:
+        return 1.0 - largest / free
+    except (OverflowError, ZeroDivisionError):
+        return 0.0
 
 
 def sawicki(free: int, squares: int) -> float:
@@ -288,10 +291,7 @@ class Fragmentation(Accumulator):
                 self._fail(event)
         elif event.ok:
             self._live -= event.n
-        self._weigh((event.pages * WASM_PAGE if self._wasm else event.bloc_max) - self._static)
-
-    def _weigh(self, heap: int) -> None:
-        """Take the heap and what is live into the ratios."""
+        heap = (event.pages * WASM_PAGE if self._wasm else event.bloc_max) - self._static
         live = self._live
         if live > self._live_max:
             self._live_max = live
@@ -300,11 +300,14 @@ class Fragmentation(Accumulator):
             self._heap_max = heap
             self._live_at_heap_max = live
         if live > 0:
-            self._sum += share(heap, live)
+            try:
+                self._sum += heap / live
+            except OverflowError:
+                pass  # numbers of a damaged log
             self._points += 1
 
     def _see_pieces(self, now: int, free: int, largest: int, squares: int) -> None:
-        found = 1.0 - share(largest, free, 1.0)
+        found = external(free, largest)
         if found > self.external_max[0]:
             self.external_max = (found, now)
         if squares >= 0:

@@ -4,8 +4,7 @@ The memory up to its top (pages x 64 KiB; on Plan 9 bloc_max) is divided without
 
     static      the program's data, up to the lowest address that was handed out of it
     handed out  by purpose: arenas, and metadata as it was named by its caller; "unnamed" else
-    free        the free list; `hole_bytes` of it were trimmed or skipped to align something, and
-                nobody has used them since (from 1.24: before, such trims are ordinary frees)
+    free        the free list; `hole_bytes` of it are left from aligning something
     slack       between bloc and bloc_max: the break came down, or was never up there
     never_used  initial pages that sbrk of 1.21 to 1.23 passes over: it always grows
     lost        nothing can use it again: frees up to 1.20, which do nothing; remainders
@@ -37,8 +36,6 @@ from gorun_mem.events.types import (
     ArenaHintNew,
     ArenaReserve,
     Event,
-    FreelistPut,
-    FreelistTake,
     MemGrow,
     MemReturn,
     RunEnd,
@@ -50,6 +47,7 @@ HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
 PLAN9_PAGE: Final = 4096
+_UNASKED_MIN: Final = 64
 
 ARENAS: Final = "arenas"
 UNNAMED: Final = "unnamed"
@@ -317,8 +315,6 @@ class MemoryUse(Accumulator):
         hint_hits: hints that gave the address asked for.
         hint_misses: the first `HINTS_KEPT` of those tried in vain.
         hint_misses_seen: how many there were.
-        calls: function -> calls that returned.
-        paths: path -> calls that returned by it.
         unknown_frees: frees of what was not known to be handed out.
         end_frees: frees that lowered the break, and end_free_bytes: by how much.
         unrounded_end_frees: frees at the end of memory that went to the list because their size was
@@ -337,8 +333,6 @@ class MemoryUse(Accumulator):
         self.peak_live = self.peak_top = 0
         self.hint_hits = self.hint_misses_seen = 0
         self.hint_misses: list[HintMiss] = []
-        self.calls: dict[str, int] = {}
-        self.paths: dict[str, int] = {}
         self.unknown_frees = 0
         self.end_frees = self.end_free_bytes = 0
         self.unrounded_end_frees = self.unrounded_end_bytes = 0
@@ -346,7 +340,8 @@ class MemoryUse(Accumulator):
         self.over_time: Series[tuple[int, int, int, int]] = Series()
         self.ended: RunEnd | None = None
         self._live: dict[int, tuple[int, str]] = {}
-        self._order: list[int] | None = None  # addresses of _live, once a part of a range was freed
+        self._order: list[int] | None = None  # addresses of _live, while parts of ranges are freed
+        self._unasked = 0  # changes of it since it was made or looked at
         self._held: dict[str, int] = {}
         self._asked = 0
         self._last: MemReturn | None = None
@@ -356,7 +351,6 @@ class MemoryUse(Accumulator):
         self._rising = False
         self._pending: list[MemGrow] = []
         self._causes: dict[tuple[str, str], list[int]] = {}
-        self._holes: list[tuple[int, int]] = []
         self._hints: dict[int, Call | None] = {}
         self._bloc_mover: Call | None = None
 
@@ -366,8 +360,6 @@ class MemoryUse(Accumulator):
             RunStart: self._on_start,
             MemReturn: self._on_return,
             MemGrow: self._on_grow,
-            FreelistPut: self._on_put,
-            FreelistTake: self._on_take,
             ArenaReserve: self._on_arena,
             ArenaHintNew: self._on_hint,
             ArenaHintMiss: self._on_miss,
@@ -395,30 +387,27 @@ class MemoryUse(Accumulator):
         self._top = self.peak_top = self._initial if self._wasm else self._static
 
     def _on_return(self, event: MemReturn) -> None:
-        fn, path = event.fn, event.path
-        calls, paths = self.calls, self.paths
-        calls[fn] = calls.get(fn, 0) + 1
-        paths[path] = paths.get(path, 0) + 1
         top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
         if self._pending or top > self._top:
             self._grew(event, top)
-        if event.bloc != self._bloc:
+        bloc = event.bloc
+        if bloc != self._bloc:
             self._bloc_mover = Call.of(event)
         if event.ok:
-            if fn == "sysFreeOS":
+            if event.fn == "sysFreeOS":
                 self._freed(event)
             else:
                 self._handed_out(event)
         self._top = top
         if top > self.peak_top:
             self.peak_top = top
-        self._bloc, self._bloc_max = event.bloc, event.bloc_max
+        self._bloc, self._bloc_max = bloc, event.bloc_max
         self._last = event
         series, now = self.over_time, event.t_ns
         if now < series.until:
-            series.last = (top, event.bloc, event.free_bytes, self._asked)
+            series.last = (top, bloc, event.free_bytes, self._asked)
         else:
-            series.put(now, (top, event.bloc, event.free_bytes, self._asked))
+            series.put(now, (top, bloc, event.free_bytes, self._asked))
 
     def _handed_out(self, event: MemReturn) -> None:
         n, p = event.n, event.p
@@ -447,7 +436,7 @@ class MemoryUse(Accumulator):
         if old is not None:  # handed out twice: the free is missing from the log
             self._held[old[1]] -= old[0]
         elif self._order is not None:
-            insort(self._order, p)
+            self._reorder(p, True)
         self._live[p] = (size, purpose)
         self._held[purpose] = self._held.get(purpose, 0) + size
 
@@ -471,7 +460,7 @@ class MemoryUse(Accumulator):
             del self._live[v]
             self._held[entry[1]] -= size
             if self._order is not None:
-                del self._order[bisect_left(self._order, v)]
+                self._reorder(v, False)
         elif size > 0:
             self._free_part(v, v + size)
 
@@ -479,6 +468,7 @@ class MemoryUse(Accumulator):
         """A free of what is not one whole range: a trim, or several ranges at once."""
         if self._order is None:
             self._order = sorted(self._live)
+        self._unasked = 0
         order = self._order
         first = max(0, bisect_right(order, low) - 1)
         freed = 0
@@ -497,6 +487,18 @@ class MemoryUse(Accumulator):
                     self._hold(part_low, part_high - part_low, purpose)
         if freed < high - low:
             self.unknown_frees += 1
+
+    def _reorder(self, p: int, there: bool) -> None:
+        """An address came or went; to sort all again costs less than to keep up for long."""
+        order = self._order
+        assert order is not None
+        self._unasked += 1
+        if self._unasked > len(order) + _UNASKED_MIN:
+            self._order = None
+        elif there:
+            insort(order, p)
+        else:
+            del order[bisect_left(order, p)]
 
     def _on_grow(self, event: MemGrow) -> None:
         self._pending.append(event)
@@ -548,34 +550,6 @@ class MemoryUse(Accumulator):
                 largest, max(0, self._bloc_max - self._bloc), self._asked,
             )
         )  # fmt: skip
-
-    def _on_put(self, event: FreelistPut) -> None:
-        if event.cause != "mid_free":
-            self._remove_hole(event.addr, event.addr + event.size)
-            insort(self._holes, (event.addr, event.addr + event.size))
-        elif self._holes:
-            self._remove_hole(event.addr, event.addr + event.size)
-
-    def _on_take(self, event: FreelistTake) -> None:
-        if self._holes:
-            self._remove_hole(event.addr, event.addr + event.size)
-
-    def _remove_hole(self, low: int, high: int) -> None:
-        """[low, high) is a hole no longer."""
-        holes = self._holes
-        at = max(0, bisect_left(holes, (low, 0)) - 1)
-        while at < len(holes) and holes[at][0] < high:
-            start, end = holes[at]
-            if end <= low:
-                at += 1
-                continue
-            del holes[at]
-            if start < low:
-                holes.insert(at, (start, low))
-                at += 1
-            if end > high:
-                holes.insert(at, (high, end))
-                at += 1
 
     def _on_arena(self, event: ArenaReserve) -> None:
         if event.via != "hint":
@@ -656,7 +630,7 @@ class MemoryUse(Accumulator):
     def _hole_bytes(self, last: MemReturn | None) -> int | None:
         if not self.free.known and last is not None and last.free_blocks:
             return None
-        return sum(end - start for start, end in self._holes)
+        return sum(end - start for start, end in self.free.holes)
 
     @property
     def causes(self) -> tuple[GrowthCause, ...]:

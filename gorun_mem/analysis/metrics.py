@@ -3,7 +3,8 @@
 One flat object, names dotted: `final_pages`, `lock.memlock.wait_ns.p99`. Every figure comes from
 the canonical events of the log, so a report of any log that has those says what the run said.
 Percentiles are nearest-rank over all values counted, an acquisition that did not wait counting 0.
-What is known only as a lock is released (who waits) is as of the releases.
+Only who waits (bypasses, queue, convoys) is told by lock.wait and lock.acquire; from a log without
+these it is as of the releases, and may be less.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ LOCK_METRICS: Final[dict[str, str]] = {
     "spins": "spin rounds",
     "sleeps": "times that an M slept for it",
     "bypasses_max": "most acquisitions by later comers that one M had to wait through",
-    "queue_depth_max": "most Ms waiting at a release",
-    "convoys": "times from the first M waiting to nobody waiting",
-    "convoy_longest_ns": "virtual ns of the longest of these",
+    "queue_depth_max": "most Ms waiting at a time",
+    "convoys": "times that the first M came to wait",
+    "convoy_longest_ns": "virtual ns of the longest, until nobody waited",
     "convoy_longest_acquisitions": "acquisitions in it",
     "fairness": "Jain's index over the Ms' acquisitions: 1 all alike, 1/n one had all",
     "fairness_waits": "Jain's index over the Ms' waits",

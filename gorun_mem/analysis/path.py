@@ -107,11 +107,41 @@ class CriticalPath:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-Node: TypeAlias = "tuple[int, int, int, str, str, Mark | None, int]"
-"""An M from one contended acquisition, or from its start, on: M, start in ns, ns that it had held
-locks before, the lock it waited for, who waited, what it depends on, nodes before it."""
+class Node:
+    """An M from one contended acquisition, or from its start, on.
 
-Mark: TypeAlias = "tuple[int, Node, int]"
+    Args:
+        m: the M.
+        start_ns: when.
+        held_ns: for how long it had held locks before.
+        lock: what it waited for, "" for a start.
+        site: who waited.
+        before: what it depends on, None for what was there from the begin.
+        depth: nodes before it.
+    """
+
+    __slots__ = ("before", "depth", "held_ns", "lock", "m", "site", "start_ns")
+
+    def __init__(
+        self,
+        m: int,
+        start_ns: int = 0,
+        held_ns: int = 0,
+        lock: str = "",
+        site: str = "",
+        before: Mark | None = None,
+        depth: int = 0,
+    ) -> None:
+        self.m = m
+        self.start_ns = start_ns
+        self.held_ns = held_ns
+        self.lock = lock
+        self.site = site
+        self.before = before
+        self.depth = depth
+
+
+Mark: TypeAlias = tuple[int, Node, int]
 """A moment in the life of an M that others may come to depend on: when, its node then, and how long
 it had held locks by then."""
 
@@ -122,25 +152,23 @@ class MState:
     Attributes:
         node: where its chain ends.
         held_ns: for how long it held locks, holds that have ended.
-        depth: locks that it holds.
         since_ns: since when it holds the first of these.
         last_ns: when it last did something.
         locks: the locks that it holds, in the order taken.
     """
 
-    __slots__ = ("depth", "held_ns", "last_ns", "locks", "node", "since_ns")
+    __slots__ = ("held_ns", "last_ns", "locks", "node", "since_ns")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.held_ns = 0
-        self.depth = 0
         self.since_ns = 0
-        self.last_ns = node[1]
+        self.last_ns = node.start_ns
         self.locks: list[str] = []
 
     def held_at(self, now: int) -> int:
         """For how long it held locks up to `now`."""
-        return self.held_ns + (now - self.since_ns if self.depth else 0)
+        return self.held_ns + (now - self.since_ns if self.locks else 0)
 
 
 class PathFinder:
@@ -148,7 +176,7 @@ class PathFinder:
 
     Attributes:
         ms: the Ms; who reads lock events keeps their holds (see `Contention`).
-        last_ns: the latest start or end of an M.
+        last_ns: the latest start or end of an M, or hold that did not end.
     """
 
     def __init__(self) -> None:
@@ -160,7 +188,7 @@ class PathFinder:
         """M `m`; one whose start is not in the log is there from the run's begin."""
         state = self.ms.get(m)
         if state is None:
-            state = MState((m, 0, 0, "", "", None, 0))
+            state = MState(Node(m))
             if len(self.ms) < _MS_MAX:
                 self.ms[m] = state
         return state
@@ -171,12 +199,18 @@ class PathFinder:
         parent = self.state(event.by_m)  # the scenario too: it is there from the begin
         mark = (now, parent.node, parent.held_at(now))
         if m != event.by_m and len(self.ms) < _MS_MAX:
-            self.ms[m] = MState((m, now, 0, "", "", mark, parent.node[6] + 1))
-        self._see(m, now)
+            self.ms[m] = MState(Node(m, now, before=mark, depth=parent.node.depth + 1))
+        self.see(m, now)
 
     def exit(self, event: Any) -> None:
         """m.exit."""
-        self._see(event.m, event.t_ns)
+        self.see(event.m, event.t_ns)
+
+    def see(self, m: int, now: int) -> None:
+        """`m` did something."""
+        state = self.state(m)
+        state.last_ns = max(state.last_ns, now)
+        self.last_ns = max(self.last_ns, now)
 
     def waited(self, state: MState, event: Any, released: Mark | None) -> None:
         """An acquisition that had to wait.
@@ -190,14 +224,14 @@ class PathFinder:
         if released is None or not now - event.wait_ns <= released[0] <= now:
             return
         before = released[1]
-        if before[0] == m:
+        if before.m == m:
             return
         site = event.site
-        state.node = node = (
+        state.node = Node(
             m, now, state.held_at(now), event.lock, site if isinstance(site, str) else "", released,
-            before[6] + 1,
+            before.depth + 1,
         )  # fmt: skip
-        if node[6] >= PATH_MAX:
+        if before.depth + 1 >= PATH_MAX:
             self._let_go(state)
 
     def find(self) -> CriticalPath:
@@ -209,21 +243,16 @@ class PathFinder:
         segments = []
         lock = ""
         while mark is not None:
-            t_ns, (m, start_ns, held_before, wanted, site, before, _), held = mark
+            t_ns, node, held = mark
+            m, start_ns = node.m, node.start_ns
             if t_ns != start_ns:
-                held = max(0, held - held_before)
+                held = max(0, held - node.held_ns)
                 segments.append(Segment("run", m, start_ns, t_ns, held, lock))
-            lock = wanted
-            if before is not None and lock:
-                segments.append(Segment("handoff", m, before[0], start_ns, 0, lock, site))
-            mark = before
+            lock, mark = node.lock, node.before
+            if mark is not None and lock:
+                segments.append(Segment("handoff", m, mark[0], start_ns, 0, lock, node.site))
         segments.reverse()
         return CriticalPath(tuple(segments), self._truncated)
-
-    def _see(self, m: int, now: int) -> None:
-        self.state(m).last_ns = now
-        if now > self.last_ns:
-            self.last_ns = now
 
     def _let_go(self, state: MState) -> None:
         """Of a chain that is too long, keep the later half."""
@@ -231,13 +260,15 @@ class PathFinder:
         kept = []
         node = state.node
         for _ in range(PATH_MAX // 2):
-            before = node[5]
-            if before is None:
+            if node.before is None:
                 break
-            kept.append((node, before))
-            node = before[1]
-        fresh: Node = (*node[:5], None, 0)
-        for (m, start_ns, held, lock, site, _, _), before in reversed(kept):
-            mark = (before[0], fresh, before[2])
-            fresh = (m, start_ns, held, lock, site, mark, fresh[6] + 1)
+            kept.append(node)
+            node = node.before[1]
+        fresh = Node(node.m, node.start_ns, node.held_ns, node.lock, node.site)
+        for node in reversed(kept):
+            assert node.before is not None
+            mark = (node.before[0], fresh, node.before[2])
+            fresh = Node(
+                node.m, node.start_ns, node.held_ns, node.lock, node.site, mark, fresh.depth + 1
+            )
         state.node = fresh

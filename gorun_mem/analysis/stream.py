@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,6 +197,10 @@ class BatchReader(EventReader):
                 self._look_over(batch)
                 yield batch
 
+    def begin(self, event: RunStart) -> None:
+        """Count a run; for whoever iterates over the batches to call."""
+        self.runs += 1
+
     def _look_over(self, batch: list[Event]) -> None:
         """Check the numbering of a batch."""
         if not self.events:
@@ -253,18 +258,17 @@ def analyse(
     Raises:
         LogError: the file cannot be read, or there is no event in it.
     """
-    table: dict[type, tuple[Handler, ...]] = {**dispatch_table(accumulators)}
-    reader = BatchReader(source, [kind for kind, handlers in table.items() if handlers])
-    find = table.get
+    found = dispatch_table(accumulators)
+    reader = BatchReader(source, [kind for kind, handlers in found.items() if handlers])
+    found[RunStart] = (*found[RunStart], reader.begin)
+    table = defaultdict[type, tuple[Handler, ...]](tuple, found)  # nobody takes what is skimmed
     tidies = [a.tidy for a in accumulators if type(a).tidy is not Accumulator.tidy]
     lines = 0
     with _paused_gc():
         for batch in reader.batches():
             for event in batch:
-                for handle in find(type(event), ()):
+                for handle in table[type(event)]:
                     handle(event)
-            if RunStart in map(type, batch):
-                reader.runs += sum(type(event) is RunStart for event in batch)
             for tidy in tidies:
                 tidy()
             if progress is not None:

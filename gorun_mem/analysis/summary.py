@@ -1,30 +1,33 @@
 """What a run came to, summed up from its canonical events, one after another.
 
 `Summary` is fed events: by the recorder while a run goes on, or from a log afterwards; the figures
-are the same. It looks at run.start, run.end, mem.return, lock.release and the errors and passes
-over everything else, so logs of every level but `info` give the same summary. Its memory does not
-grow with the log.
-
-Who waited when is put together from the releases: each says how long its holder had waited and who
-waits now. From that bypasses and convoys follow without `lock.acquire`. An M that begins to wait
-between a release and the next acquisition, which Go's sema mutex allows, is seen one release later.
+are the same. run.start, run.end, mem.return, lock.release and the errors are enough, so logs of
+every level but `info` have a summary. Only who waits for a lock is better known from lock.wait and
+lock.acquire where the log has them (see `gorun_mem.analysis.waiting`). Its memory does not grow
+with the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from msgspec import UNSET
 
+from gorun_mem.analysis.calls import Calls, CallSums
 from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
-from gorun_mem.analysis.values import Values
+from gorun_mem.analysis.stream import Handler
+from gorun_mem.analysis.values import Values, percentiles
+from gorun_mem.analysis.waiting import QueueFigures, ReleaseQueue, WaitQueue
 from gorun_mem.events.types import (
     DeadlockFound,
     Event,
+    LockAcquire,
     LockRelease,
     LockThrow,
+    LockWait,
     MemCheck,
     MemGrow,
     MemReturn,
@@ -45,23 +48,6 @@ MEMLOCK: Final = "memlock"
 WASM_PAGE: Final = 64 * 1024
 _M_DISTINCT_MAX: Final = 1 << 12
 """Distinct waits counted of one M: there may be thousands of Ms."""
-
-
-@dataclass(slots=True)
-class Calls:
-    """The calls of one function that returned.
-
-    Attributes:
-        count: how many.
-        failed: those that did not give what was asked for.
-        bytes: sum of the sizes asked for.
-        paths: how the answers came about -> how often.
-    """
-
-    count: int = 0
-    failed: int = 0
-    bytes: int = 0
-    paths: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +71,50 @@ class Wait:
     seq: int
 
 
-@dataclass(slots=True)
+class SlowestWaits:
+    """The longest waits for locks.
+
+    Attributes:
+        waits: longest first, the earlier of equal ones first; at most `SLOWEST`.
+        least_ns: a wait that is not longer is none of them.
+    """
+
+    def __init__(self) -> None:
+        self.waits: list[Wait] = []
+        self.least_ns = 0
+
+    def note(self, event: LockRelease) -> None:
+        """Keep the wait that `event` tells of, which was longer than `least_ns`."""
+        since_ns = event.t_ns - event.hold_ns - event.wait_ns
+        site = event.site if event.site is not UNSET else ""
+        waits = self.waits
+        waits.append(Wait(event.wait_ns, since_ns, event.m, event.lock, site, event.seq))
+        waits.sort(key=lambda wait: (-wait.wait_ns, wait.since_ns, wait.seq))
+        del waits[SLOWEST:]
+        if len(waits) == SLOWEST:
+            self.least_ns = waits[-1].wait_ns
+
+
 class Share:
     """What one M had of a lock.
 
-    Attributes:
+    Args:
+        waits: of all its acquisitions.
         contended: acquisitions that began with a wait.
         hold_ns: how long it held, summed.
-        bypasses_max: most acquisitions by later comers during one wait.
-        waits: of all its acquisitions.
     """
 
-    contended: int = 0
-    hold_ns: int = 0
-    bypasses_max: int = 0
-    waits: Values = field(default_factory=lambda: Values(_M_DISTINCT_MAX))
+    __slots__ = ("contended", "hold_ns", "waits")
+
+    def __init__(self, waits: Values | None = None, contended: int = 0, hold_ns: int = 0) -> None:
+        self.waits = Values(_M_DISTINCT_MAX) if waits is None else waits
+        self.contended = contended
+        self.hold_ns = hold_ns
+
+    @classmethod
+    def of(cls, waits: Distribution, contended: int, hold_ns: int) -> Share:
+        """The same, counted by somebody else."""
+        return cls(Values.of(waits, _M_DISTINCT_MAX), contended, hold_ns)
 
     @property
     def acquisitions(self) -> int:
@@ -108,7 +123,7 @@ class Share:
 
 
 class LockSummary:
-    """What the releases of one lock say.
+    """What the log says of one lock, short.
 
     Attributes:
         name: the lock's.
@@ -116,14 +131,13 @@ class LockSummary:
         holds: how long it was held.
         contended, spins, sleeps, blocked_ns: sums.
         shares: by M.
-        bypasses_max, queue_depth_max, convoys, convoy_longest_ns, convoy_longest_acquisitions: see
-            `gorun_mem.analysis.metrics`.
+        line: who waits; None where the log has neither waits nor acquisitions.
+        releases: the same as far as the releases tell; looked at only then.
     """
 
     __slots__ = (
-        "_bypassed", "_convoy_acquisitions", "_convoy_since_ns", "_waiting", "blocked_ns",
-        "bypasses_max", "contended", "convoy_longest_acquisitions", "convoy_longest_ns", "convoys",
-        "holds", "name", "queue_depth_max", "shares", "sleeps", "spins", "waits",
+        "blocked_ns", "contended", "holds", "line", "name", "releases", "shares", "sleeps", "spins",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -132,19 +146,30 @@ class LockSummary:
         self.holds = Values()
         self.contended = self.spins = self.sleeps = self.blocked_ns = 0
         self.shares: dict[int, Share] = {}
-        self.bypasses_max = self.queue_depth_max = self.convoys = 0
-        self.convoy_longest_ns = self.convoy_longest_acquisitions = 0
-        self._waiting: tuple[int, ...] = ()  # as of the last release, in the order they came
-        self._bypassed: dict[int, int] = {}
-        self._convoy_since_ns = -1  # -1: nobody waits
-        self._convoy_acquisitions = 0
+        self.line: WaitQueue | None = None
+        self.releases = ReleaseQueue()
 
     @property
     def acquisitions(self) -> int:
         """Holds that ended."""
         return self.waits.count
 
-    def add(self, event: LockRelease) -> None:
+    def wait(self, event: LockWait) -> None:
+        """Take in that an M begins to wait."""
+        line = self.line
+        if line is None:
+            line = self.line = WaitQueue()
+        line.wait(event.m, event.t_ns)
+
+    def acquire(self, event: LockAcquire) -> None:
+        """Take in what an acquisition says of the queue; the rest is told by its release."""
+        line = self.line
+        if line is None:
+            line = self.line = WaitQueue()
+        if line.waiting:
+            line.acquire(event)
+
+    def release(self, event: LockRelease) -> None:
         """Take in one release, and the acquisition before it."""
         m, wait_ns, hold_ns = event.m, event.wait_ns, event.hold_ns
         self.waits.add(wait_ns)
@@ -154,45 +179,24 @@ class LockSummary:
             share = self.shares[m] = Share()
         share.waits.add(wait_ns)
         share.hold_ns += hold_ns
-        if event.contended or self._waiting:
-            self._acquired_among_others(event, share)
-        self._waiting = waiting = event.waiters
-        if waiting:
-            self.blocked_ns += event.blocked_ns
-            if len(waiting) > self.queue_depth_max:
-                self.queue_depth_max = len(waiting)
-
-    def _acquired_among_others(self, event: LockRelease, share: Share) -> None:
-        m, waiting, bypassed = event.m, self._waiting, self._bypassed
-        acquired_ns = event.t_ns - event.hold_ns
-        for other in waiting:
-            if other == m:
-                break
-            bypassed[other] = bypassed.get(other, 0) + 1
         if event.contended:
             self.contended += 1
             self.spins += event.spins
             self.sleeps += event.sleeps
             share.contended += 1
-            self._note_bypasses(share, bypassed.pop(m, 0))
-            since_ns = acquired_ns - event.wait_ns
-            if self._convoy_since_ns < 0 or since_ns < self._convoy_since_ns:
-                self._convoy_since_ns = since_ns
-        self._convoy_acquisitions += 1
-        if len(waiting) == (m in waiting):
-            self._end_convoy(acquired_ns)
+        if event.waiters:
+            self.blocked_ns += event.blocked_ns
+        if self.line is None and (event.contended or event.waiters or self.releases.waiting):
+            self.releases.release(event)
 
-    def _note_bypasses(self, share: Share, bypasses: int) -> None:
-        share.bypasses_max = max(share.bypasses_max, bypasses)
-        self.bypasses_max = max(self.bypasses_max, bypasses)
+    @property
+    def queue(self) -> QueueFigures:
+        """Who waited: how many, how long without a break, passed by how often."""
+        return self.line.figures() if self.line is not None else self.releases.figures()
 
-    def _end_convoy(self, now_ns: int) -> None:
-        self.convoys += 1
-        found = (now_ns - self._convoy_since_ns, self._convoy_acquisitions)
-        if found > (self.convoy_longest_ns, self.convoy_longest_acquisitions):
-            self.convoy_longest_ns, self.convoy_longest_acquisitions = found
-        self._convoy_since_ns = -1
-        self._convoy_acquisitions = 0
+    def bypasses_max(self, m: int) -> int:
+        """Most acquisitions by later comers during one wait of `m` that has ended."""
+        return (self.line or self.releases).bypasses_of.get(m, 0)
 
     @property
     def fairness(self) -> float:
@@ -206,7 +210,6 @@ class LockSummary:
 
     def metrics(self) -> Metrics:
         """By name without the lock's."""
-        bypasses = max([self.bypasses_max, *self._bypassed.values()])
         found: Metrics = {
             "acquisitions": self.acquisitions,
             "contended": self.contended,
@@ -215,11 +218,7 @@ class LockSummary:
             "blocked_ns": self.blocked_ns,
             "spins": self.spins,
             "sleeps": self.sleeps,
-            "bypasses_max": bypasses,
-            "queue_depth_max": self.queue_depth_max,
-            "convoys": self.convoys,
-            "convoy_longest_ns": self.convoy_longest_ns,
-            "convoy_longest_acquisitions": self.convoy_longest_acquisitions,
+            **self.queue._asdict(),
             "fairness": round(self.fairness, 6),
             "fairness_waits": round(self.fairness_waits, 6),
         }
@@ -237,10 +236,9 @@ class Summary:
     Attributes:
         start: the first line, None where it is missing.
         end: the last line, None where the log was cut or the run goes on.
-        calls: by function.
+        sums: over the calls of the OS layer.
         locks: by name.
-        last: the last return of a call of the OS layer, None before the first.
-        slowest: the longest waits, longest first.
+        slowest_waits: the longest waits.
         errors: error events, at most `ERRORS_MAX`.
         errors_seen: how many there were.
         grows_refused: growths that were refused.
@@ -250,30 +248,36 @@ class Summary:
     def __init__(self, *, whole: bool = False) -> None:
         self.start: RunStart | None = None
         self.end: RunEnd | None = None
-        self.calls: dict[str, Calls] = {}
+        self.sums = CallSums()
         self.locks: dict[str, LockSummary] = {}
-        self.last: MemReturn | None = None
-        self.slowest: list[Wait] = []
+        self.slowest_waits = SlowestWaits()
         self.errors: list[Event] = []
         self.errors_seen = 0
         self.grows_refused = 0
         self.runs = 0
         self.events = 0
-        self.t_ns = 0
-        self.search_steps = self.cleared_bytes = 0
-        self.free_bytes_max = self.free_blocks_max = 0
         self._whole = whole
-        self._slow_ns = 0
-        self._take: dict[type[Event], Callable[[Any], None]] = {
+        self._released_ns = 0
+        self._take = {**self.handlers(), **self._lock_handlers()}
+
+    def handlers(self) -> dict[type[Event], Handler]:
+        """What to call with each event that is not about a lock."""
+        return {
             RunStart: self._on_start,
             RunEnd: self._on_end,
-            MemReturn: self._on_return,
-            LockRelease: self._on_release,
+            MemReturn: self.sums.add,
             MemGrow: self._on_grow,
             MemCheck: self._on_check,
             LockThrow: self._on_error,
             RaceFound: self._on_error,
             DeadlockFound: self._on_error,
+        }
+
+    def _lock_handlers(self) -> dict[type[Event], Handler]:
+        return {
+            LockWait: self._on_wait,
+            LockAcquire: self._on_acquire,
+            LockRelease: self._on_release,
         }
 
     @classmethod
@@ -284,11 +288,6 @@ class Summary:
             summary.events += 1
             summary.feed(event)
         return summary
-
-    @property
-    def wanted(self) -> tuple[type[Event], ...]:
-        """The types of event that are looked at."""
-        return tuple(self._take)
 
     def feed(self, event: Event) -> None:
         """Take in one event."""
@@ -308,44 +307,22 @@ class Summary:
 
     def _on_end(self, event: RunEnd) -> None:
         self.end = event
-        self.t_ns = event.t_ns
 
-    def _on_return(self, event: MemReturn) -> None:
-        self.last = event
-        self.t_ns = event.t_ns
-        calls = self.calls.get(event.fn)
-        if calls is None:
-            calls = self.calls[event.fn] = Calls()
-        calls.count += 1
-        calls.bytes += event.n
-        if not event.ok:
-            calls.failed += 1
-        path = event.path
-        calls.paths[path] = calls.paths.get(path, 0) + 1
-        self.search_steps += event.search_steps
-        self.cleared_bytes += event.cleared_bytes
-        if event.free_bytes > self.free_bytes_max:
-            self.free_bytes_max = event.free_bytes
-        if event.free_blocks > self.free_blocks_max:
-            self.free_blocks_max = event.free_blocks
+    def _on_wait(self, event: LockWait) -> None:
+        (self.locks.get(event.lock) or self._new_lock(event.lock)).wait(event)
+
+    def _on_acquire(self, event: LockAcquire) -> None:
+        (self.locks.get(event.lock) or self._new_lock(event.lock)).acquire(event)
 
     def _on_release(self, event: LockRelease) -> None:
-        self.t_ns = event.t_ns
-        lock = self.locks.get(event.lock)
-        if lock is None:
-            lock = self.locks[event.lock] = LockSummary(event.lock)
-        lock.add(event)
-        if event.wait_ns > self._slow_ns:
-            self._note_slow(event)
+        self._released_ns = event.t_ns
+        (self.locks.get(event.lock) or self._new_lock(event.lock)).release(event)
+        if event.wait_ns > self.slowest_waits.least_ns:
+            self.slowest_waits.note(event)
 
-    def _note_slow(self, event: LockRelease) -> None:
-        since_ns = event.t_ns - event.hold_ns - event.wait_ns
-        site = event.site if event.site is not UNSET else ""
-        self.slowest.append(Wait(event.wait_ns, since_ns, event.m, event.lock, site, event.seq))
-        self.slowest.sort(key=lambda wait: (-wait.wait_ns, wait.since_ns, wait.seq))
-        del self.slowest[SLOWEST:]
-        if len(self.slowest) == SLOWEST:
-            self._slow_ns = self.slowest[-1].wait_ns
+    def _new_lock(self, name: str) -> LockSummary:
+        lock = self.locks[name] = LockSummary(name)
+        return lock
 
     def _on_grow(self, event: MemGrow) -> None:
         if not event.ok:
@@ -360,7 +337,35 @@ class Summary:
         if len(self.errors) < ERRORS_MAX:
             self.errors.append(event)
 
+    def take_locks(self, locks: Mapping[str, LockSummary], slowest: SlowestWaits) -> None:
+        """Take over what somebody else counted from the same events.
+
+        Args:
+            locks: by name.
+            slowest: the longest waits.
+        """
+        self.locks |= locks
+        self.slowest_waits = slowest
+
     # What it comes to.
+
+    @property
+    def t_ns(self) -> int:
+        """Virtual time at the end; in a cut log that of the last return or release."""
+        if self.end is not None:
+            return self.end.t_ns
+        last = self.sums.last
+        return max(self._released_ns, last.t_ns if last is not None else 0)
+
+    @property
+    def calls(self) -> Mapping[str, Calls]:
+        """Calls of the OS layer that returned, by function."""
+        return self.sums.by_fn
+
+    @property
+    def slowest(self) -> Sequence[Wait]:
+        """The longest waits, longest first."""
+        return self.slowest_waits.waits
 
     @property
     def is_thin(self) -> bool:
@@ -375,21 +380,22 @@ class Summary:
     @property
     def hint_hits(self) -> int:
         """Reservations that got the address they asked for."""
-        return self._took("hint")
+        return self.sums.took("hint")
 
     @property
     def hint_misses(self) -> int:
         """Arena hints dropped; in a cut log, reservations that missed."""
-        return self.end.hint_misses if self.end is not None else self._took("hint_miss")
+        return self.end.hint_misses if self.end is not None else self.sums.took("hint_miss")
 
     @property
     def final_pages(self) -> int:
         """Pages of 64 KiB at the end."""
         if self.end is not None:
             return self.end.final_pages
-        if self.last is None:
+        last = self.sums.last
+        if last is None:
             return 0
-        return self.last.pages or -(-self.last.bloc_max // WASM_PAGE)
+        return last.pages or -(-last.bloc_max // WASM_PAGE)
 
     @property
     def results(self) -> dict[str, Option]:
@@ -397,9 +403,6 @@ class Summary:
         if self.end is None or self.end.results is UNSET:
             return {}
         return self.end.results
-
-    def _took(self, path: str) -> int:
-        return sum(calls.paths.get(path, 0) for calls in self.calls.values())
 
     def metrics(self) -> Metrics:
         """Every metric that the events tell, by name; what they do not tell is left out."""
@@ -422,19 +425,19 @@ class Summary:
         return found
 
     def _memory_metrics(self) -> Metrics:
-        last = self.last
+        sums, last = self.sums, self.sums.last
         found: Metrics = {
             "calls": sum(calls.count for calls in self.calls.values()),
             "calls_failed": sum(calls.failed for calls in self.calls.values()),
             "hint_hits": self.hint_hits,
             "hint_misses": self.hint_misses,
-            "search_steps": self.search_steps,
-            "cleared_bytes": self.cleared_bytes,
+            "search_steps": sums.search_steps,
+            "cleared_bytes": sums.cleared_bytes,
             "free_bytes": last.free_bytes if last is not None else 0,
             "free_blocks": last.free_blocks if last is not None else 0,
             "free_largest": last.free_largest if last is not None else 0,
-            "free_bytes_max": self.free_bytes_max,
-            "free_blocks_max": self.free_blocks_max,
+            "free_bytes_max": sums.free_bytes_max,
+            "free_blocks_max": sums.free_blocks_max,
         }
         if last is not None:
             found |= {"bloc": last.bloc, "bloc_max": last.bloc_max}
@@ -444,14 +447,13 @@ class Summary:
         found: Metrics = {}
         if self.end is None:
             found["lock_wait_ns"] = sum(lock.waits.total for lock in self.locks.values())
-        waits: dict[int, int] = {}
+        waits = Counter[int]()
         for lock in self.locks.values():
-            for value, times in lock.waits.distribution().values:
-                waits[value] = waits.get(value, 0) + times
-        of_all = Distribution.of(waits)
-        for name in PERCENTILES:
-            found[f"lock_wait_ns.{name}"] = getattr(of_all, name)
-        found["lock_wait_ns.max"] = max((lock.waits.max for lock in self.locks.values()), default=0)
+            waits.update(lock.waits.counts)
+        of_all = percentiles(waits, (50, 90, 99))
+        longest = max((lock.waits.max for lock in self.locks.values()), default=0)
+        for name, value in zip(PERCENTILES, (*of_all, longest), strict=True):
+            found[f"lock_wait_ns.{name}"] = value
         for lock in self.locks.values():
             found |= {f"lock.{lock.name}.{name}": value for name, value in lock.metrics().items()}
         return found

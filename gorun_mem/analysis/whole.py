@@ -23,18 +23,28 @@ from gorun_mem.events.types import Event, RunEnd, RunStart
 
 
 class SummaryOf(Accumulator):
-    """A `Summary`, fed with the rest.
+    """A `Summary`, fed with the rest; what it says of locks it has from `contention`.
+
+    Of a log that holds several runs the figures are of all together, as everywhere else.
+
+    Args:
+        contention: must come before this among the accumulators.
 
     Attributes:
-        summary: it.
+        summary: it, whole once finished.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, contention: Contention) -> None:
         self.summary = Summary()
+        self._contention = contention
 
     def handlers(self) -> Mapping[type[Event], Handler]:
-        """What the summary looks at, and nothing else: it passes over most events."""
-        return dict.fromkeys(self.summary.wanted, self.summary.feed)
+        """What the summary looks at, but for locks."""
+        return self.summary.handlers()
+
+    def finish(self) -> None:
+        """Take over what was counted already."""
+        self.summary.take_locks(self._contention.summaries, self._contention.slowest)
 
 
 class LogAnalysis:
@@ -49,13 +59,13 @@ class LogAnalysis:
         summary: the figures that `run` and `report` print.
     """
 
-    def __init__(self, *, metrics: bool = True) -> None:
+    def __init__(self) -> None:
         self.condition = LogCondition("")
         self.free = FreeBlocks()
         self.contention = Contention()
         self.memory = MemoryUse(self.free)
         self.fragmentation = Fragmentation(self.free)
-        self._summary = SummaryOf() if metrics else None
+        self._summary = SummaryOf(self.contention)
 
     @classmethod
     def read(cls, source: Source, progress: Progress | None = None) -> LogAnalysis:
@@ -81,15 +91,11 @@ class LogAnalysis:
 
     def accumulators(self) -> list[Accumulator]:
         """In the order in which they must be fed."""
-        found: list[Accumulator] = [self.free, self.contention, self.memory, self.fragmentation]
-        if self._summary is not None:
-            found.append(self._summary)
-        return found
+        return [self.free, self.contention, self.memory, self.fragmentation, self._summary]
 
     @property
     def summary(self) -> Summary:
         """The figures that `run` and `report` print."""
-        assert self._summary is not None
         return self._summary.summary
 
     @property

@@ -8,7 +8,8 @@ first: `json.loads` of each line, and a count. The second is DuckDB asked for a 
 `read_json`, which uses all cores and answers one question only.
 
 Each runs in a process of its own, so its peak memory is its own too; the least time of the rounds
-counts. `$GORUN_MEM_BENCH_EVENTS` sets another length of the log.
+counts. The ratio to `json.loads` is one of CPU time, both being one thread: what else the machine
+does falls on neither. `$GORUN_MEM_BENCH_EVENTS` sets another length of the log.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ QUICK_EVENTS: Final = 60_000
 EVENT_US_MAX: Final = 4.0
 RATIO_MIN: Final = 2.0
 PEAK_MIB_MAX: Final = 400
+PAGE_US_MAX: Final = 7.5
 _PAGE: Final = 65536
 _MS: Final = 8
 _CONTENDED_EVERY: Final = 3
@@ -52,21 +54,22 @@ def run(*, quick: bool = False) -> list[Row]:
         best = _best(path, rounds=1 if quick else 2)
     ours, naive = best["analysis"], best["json.loads"]
     per_event = ours["seconds"] / events * 1e6
-    ratio = naive["seconds"] / ours["seconds"]
+    page_per_event = best["page"]["seconds"] / events * 1e6
+    ratio = naive["cpu_seconds"] / ours["cpu_seconds"]
     peak = ours["peak_bytes"] / (1 << 20)
     rows = [
         Row(
             name=f"full pass over {events:,} events",
-            figure=ours["seconds"],
-            unit="s",
+            figure=ours["cpu_seconds"],
+            unit="s of CPU time",
             peer="json.loads, counting only",
-            peer_figure=naive["seconds"],
+            peer_figure=naive["cpu_seconds"],
             ratio=ratio,
             target=f"{RATIO_MIN:g} times faster",
             ok=ratio >= RATIO_MIN,
         ),
         Row(
-            name="the same for one event",
+            name="the same for one event, by the clock",
             figure=per_event,
             unit="us",
             target=f"at most {EVENT_US_MAX:g} us",
@@ -82,10 +85,19 @@ def run(*, quick: bool = False) -> list[Row]:
             ok=peak <= PEAK_MIB_MAX,
         ),
     ]
+    rows.append(
+        Row(
+            name="with the HTML page, by the clock",
+            figure=page_per_event,
+            unit="us",
+            target=f"at most {PAGE_US_MAX:g} us",
+            ok=page_per_event <= PAGE_US_MAX,
+        )
+    )
     if "duckdb" in best:
         rows.append(
             Row(
-                name="the same beside one question to DuckDB",
+                name="the same beside one question to DuckDB, by the clock",
                 figure=ours["seconds"],
                 unit="s",
                 peer="DuckDB group-by over read_json",
@@ -107,6 +119,7 @@ def _best(path: Path, rounds: int) -> dict[str, dict[str, float]]:
             before = best.get(name, found)
             best[name] = {
                 "seconds": min(found["seconds"], before["seconds"]),
+                "cpu_seconds": min(found["cpu_seconds"], before["cpu_seconds"]),
                 "peak_bytes": max(found["peak_bytes"], before["peak_bytes"]),
             }
     return best
@@ -133,10 +146,14 @@ def child(name: str, path: str) -> None:
     except ImportError:
         sys.stdout.write("null")
         return
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     CANDIDATES[name][1](path)
-    seconds = time.perf_counter() - start
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes()}))
+    found = {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - cpu_start,
+        "peak_bytes": peak_bytes(),
+    }
+    sys.stdout.write(json.dumps(found))
 
 
 def peak_bytes() -> int:
@@ -170,6 +187,17 @@ def _analyse(path: str) -> None:
     assert found.metrics
 
 
+def _import_html() -> Any:
+    from gorun_mem.report import html
+
+    return html
+
+
+def _write_page(path: str) -> None:
+    html = _import_html()
+    assert html.write(html.read(path), Path(path).with_suffix(".html"))
+
+
 def _count_by_json(path: str) -> None:
     count = 0
     with open(path, encoding="utf-8") as file:
@@ -190,12 +218,15 @@ def _group_by(path: str) -> None:
         "SELECT event, m, count(*), sum(wait_ns), quantile_disc(hold_ns, 0.99) "
         "FROM read_json($path, format='newline_delimited') GROUP BY event, m"
     )
-    assert _import_duckdb().execute(sql, {"path": path}).fetchall()
+    connection = _import_duckdb().connect()
+    connection.execute("SET enable_progress_bar = false")  # it goes to stdout
+    assert connection.execute(sql, {"path": path}).fetchall()
 
 
 CANDIDATES: Final[dict[str, tuple[Any, Any]]] = {
     "analysis": (_import_analysis, _analyse),
     "json.loads": (lambda: None, _count_by_json),
+    "page": (_import_html, _write_page),
     "duckdb": (_import_duckdb, _group_by),
 }
 """Name -> (what it imports, which is not timed; what is timed)."""

@@ -129,7 +129,7 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
     from gorun_mem.machine.run import run
 
     config: Config = scenario.config(**changes)
-    analysis, arenas = LogAnalysis(metrics=False), ArenaPattern()
+    analysis, arenas = LogAnalysis(), ArenaPattern()
     accumulators = [*analysis.accumulators(), arenas]
     handlers = dispatch_table(accumulators)
     recorder = Recorder()

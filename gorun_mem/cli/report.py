@@ -29,6 +29,10 @@ SECTION_NAMES: Final = (
 """Those of `gorun_mem.report.sections`, which is not imported to show the help."""
 
 
+SERVICE: Final = "serve"
+"""What the log of `gorun-mem serve` calls its scenario: its clients decide what happens."""
+
+
 @click.command("report")
 @click.argument("log")
 @click.option(
@@ -150,11 +154,11 @@ def _problems(reader: EventReader) -> list[str]:
 
 
 def _again(summary: Summary) -> str:
-    """The command that runs it again; a cost table of its own is in no log."""
+    """The command that runs it again, "" for a service; a cost table of its own is in no log."""
     from gorun_mem.report.terminal import again
     from gorun_mem.sched.costs import CostTable
 
-    if summary.start is None:
+    if summary.start is None or summary.start.scenario == SERVICE:
         return ""
     table = summary.start.cost_table_sha256
     words = again(summary.start)

@@ -28,8 +28,8 @@ from gorun_mem.events.types import AnyEvent, Event, RunEnd
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 T = TypeVar("T")
 
-BLOCK_BYTES: Final = 256 * 1024
-"""Read from the file at a time."""
+BLOCK_BYTES: Final = 128 * 1024
+"""Read from the file at a time: what is decoded of it stays in a core's own cache."""
 
 PIECE_BYTES: Final = 1024
 """Decompressed at a time: bounds what is in memory at once, and what is lost to damage."""

@@ -173,6 +173,7 @@ def database(
 
 def _load(connection: duckdb.DuckDBPyConnection, copy: Path) -> None:
     types = ", ".join(f"{_quoted(name)}: {_literal(kind)}" for name, kind in columns().items())
+    connection.execute("SET enable_progress_bar = false")  # it goes to stdout
     connection.execute(
         f"CREATE TABLE events AS SELECT * FROM read_json({_literal(str(copy))}, "
         f"format='newline_delimited', columns={{{types}}}, ignore_errors=true, "

@@ -171,7 +171,8 @@ def value_text(value: object) -> str:
 
 def _memory(summary: Summary) -> Iterator[str]:
     yield click.style("memory", bold=True)
-    end, last = summary.end, summary.last
+    end, sums = summary.end, summary.sums
+    last = sums.last
     pages = f"{count(summary.final_pages, 'page')} of 64 KiB at the end"
     grows = ""
     if end is not None:
@@ -186,7 +187,7 @@ def _memory(summary: Summary) -> Iterator[str]:
         largest = f", the largest {size(last.free_largest)}" if last.free_blocks > 1 else ""
         yield (
             f"  free list: {count(last.free_blocks, 'block')} of {size(last.free_bytes)}{largest}; "
-            f"at most {count(summary.free_blocks_max, 'block')} and {size(summary.free_bytes_max)}"
+            f"at most {count(sums.free_blocks_max, 'block')} and {size(sums.free_bytes_max)}"
         )
     if summary.hint_hits or summary.hint_misses:
         yield f"  hints: {summary.hint_hits:,} hit, {summary.hint_misses:,} missed"
@@ -218,13 +219,14 @@ def _lock(lock: LockSummary) -> Iterator[str]:
             ]
         )
     if lock.contended:
+        queue = lock.queue
         yield (
-            f"  {count(lock.convoys, 'convoy')}, the longest {ns(lock.convoy_longest_ns)} with "
-            f"{count(lock.convoy_longest_acquisitions, 'acquisition')}"
+            f"  {count(queue.convoys, 'convoy')}, the longest {ns(queue.convoy_longest_ns)} with "
+            f"{count(queue.convoy_longest_acquisitions, 'acquisition')}"
         )
         yield (
-            f"  up to {lock.queue_depth_max:,} waiting, one M bypassed "
-            f"{count(int(figures['bypasses_max']), 'time')}; fairness {figures['fairness']:.2f}"
+            f"  up to {queue.queue_depth_max:,} waiting, one M bypassed "
+            f"{count(queue.bypasses_max, 'time')}; fairness {figures['fairness']:.2f}"
         )
         yield from _shares(lock)
 
@@ -235,18 +237,18 @@ def _shares(lock: LockSummary) -> Iterator[str]:
     ]
     by_wait = sorted(lock.shares.items(), key=lambda item: (-item[1].waits.total, item[0]))
     for m, had in sorted(by_wait[:MS_SHOWN]):
-        rows.append((f"M{m}", *_share_row(had)))
+        rows.append((f"M{m}", *_share_row(had, lock.bypasses_max(m))))
     yield from ("  " + line for line in _table(rows, ">" * 8))
     if len(by_wait) > MS_SHOWN:
         yield f"  and {count(len(by_wait) - MS_SHOWN, 'M')} more, which waited less"
 
 
-def _share_row(had: Share) -> Row:
+def _share_row(had: Share, bypasses_max: int) -> Row:
     figures = had.waits.figures()
     waits = [ns(figures[name]) for name in ("p50", "p99", "max")]
     total = ns(had.waits.total)
     return (
-        f"{had.acquisitions:,}", f"{had.contended:,}", *waits, total, f"{had.bypasses_max:,}",
+        f"{had.acquisitions:,}", f"{had.contended:,}", *waits, total, f"{bypasses_max:,}",
     )  # fmt: skip
 
 

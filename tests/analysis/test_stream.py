@@ -14,7 +14,7 @@ import pytest
 from make_logs import heap, run_log, storm, toy_events, toy_log
 
 from gorun_mem.analysis.diff import as_document, compare
-from gorun_mem.analysis.exact import ExactValues, Peaks, Series
+from gorun_mem.analysis.exact import ExactValues, Peaks, Series, merged
 from gorun_mem.analysis.stream import Accumulator, LogCondition, analyse, feed
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli._common import write_json
@@ -268,11 +268,10 @@ def test_exact_values_are_exact_beyond_their_bound(distinct_max: int) -> None:
         (found if index % 2 else second).fresh.append(value)
         if index % 97 == 0:
             found.fold(10)
-    found.add(second)
-    assert found.distribution() == Distribution.of(Counter(values))
-    merged = ExactValues()
-    merged.add(found)
-    assert merged.distribution() == found.distribution()
+    assert merged((found, second)) == Distribution.of(Counter(values))
+    assert merged((found,)) == found.distribution()
+    assert found.count + second.count == len(values)
+    assert found.total + second.total == sum(values)
 
 
 @pytest.mark.parametrize("seed", range(5))

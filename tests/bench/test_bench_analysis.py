@@ -35,9 +35,9 @@ def test_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.peer_figure is not None
     assert whole.ratio == pytest.approx(whole.peer_figure / whole.figure)
     assert whole.ratio > 0.1
-    assert rows["the same for one event"].figure == pytest.approx(
-        whole.figure / 19988 * 1e6, rel=0.01
-    )
+    for name in ("the same for one event, by the clock", "with the HTML page, by the clock"):
+        assert rows[name].unit == "us"
+        assert rows[name].figure > 0
     assert rows["peak memory of it"].ok
 
 

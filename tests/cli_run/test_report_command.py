@@ -142,6 +142,20 @@ def tell(path: str, level: LogLevel = "debug") -> list[bytes]:
     return Path(path).read_bytes().splitlines(keepends=True)
 
 
+def test_the_log_of_a_service_names_no_command(gorun_mem: Command) -> None:
+    """Its clients decided what happened: there is no run that would do it again."""
+    lines = tell("a.jsonl")
+    assert b'"scenario":"story"' in lines[0]
+    lines[0] = lines[0].replace(b'"scenario":"story"', b'"scenario":"serve"')
+    Path("served.jsonl").write_bytes(b"".join(lines))
+    said = gorun_mem("report", "served.jsonl")
+    assert said.code == 0
+    assert "\nagain " not in said.out
+    assert gorun_mem("report", "served.jsonl", "--json").document["again"] == ""
+    assert gorun_mem("report", "served.jsonl", "--html", "a.html").code == 0
+    assert "Again:" not in Path("a.html").read_text()
+
+
 @pytest.mark.parametrize("level", ["debug", "canonical"])
 def test_the_report_of_the_story(gorun_mem: Command, level: LogLevel) -> None:
     """The whole text; canonical events are enough for it."""

