@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gorun_mem.cli._exit import ExitCode, explain, silence_stdout
+from gorun_mem.cli._exit import ExitCode, explain
 from gorun_mem.cli._group import VERBS, gorun_mem
+from gorun_mem.cli._stdout import outlive_reader, silence
 
 __all__ = ["VERBS", "ExitCode", "gorun_mem", "main"]
 
@@ -29,14 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if argv is None else argv)
     _never_fail_to_encode()
+    outlive_reader()
     try:
         code = _complete() if _completion_asked() else gorun_mem.run(PROG, args)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, so that a failing write is still ours to explain
         return code
     except BrokenPipeError:
-        # The reader has what it wanted, as in `gorun-mem ops FILE | head`.
-        silence_stdout()
+        # The reader of a verb that only answers has what it wanted: `gorun-mem ops FILE | head`.
+        silence()
         return ExitCode.CLEAN
     except BaseException as error:
         return explain(error, PROG, args)

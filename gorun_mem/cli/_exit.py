@@ -17,6 +17,8 @@ from typing import Final
 
 import click
 
+from gorun_mem.cli._stdout import silence
+
 FAULTS_KEPT: Final = 20
 
 
@@ -63,16 +65,6 @@ def worst(codes: Sequence[int]) -> int:
     return max(codes, key=lambda code: _WEIGHT.index(ExitCode(code)), default=ExitCode.CLEAN)
 
 
-def silence_stdout() -> None:
-    """Send what is still buffered for stdout nowhere: the interpreter flushes once more at exit."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError, AttributeError):
-        pass  # stdout is not a file descriptor, so nothing can be flushed to a closed one
-
-
 def explain(error: BaseException, prog: str, args: Sequence[str]) -> int:
     """Say on stderr what went wrong, in a sentence, and return the exit code.
 
@@ -85,7 +77,7 @@ def explain(error: BaseException, prog: str, args: Sequence[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()  # answers come before the sentence about them
     except (OSError, ValueError):
-        silence_stdout()
+        silence()
     leaf = max(_leaves(error), key=lambda e: _WEIGHT.index(_classify(e)[0]))
     code, message = _classify(leaf)
     if code is ExitCode.INTERNAL and not isinstance(leaf, (OSError, MemoryError)):

@@ -13,6 +13,7 @@ import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
 from gorun_mem.cli._exit import home, say
+from gorun_mem.cli._stdout import end_without_reader
 from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.client import BATCH, Client, ServiceError
 from gorun_mem.service.language import REQUESTS, NotARequest, Request, parse_request
@@ -94,8 +95,11 @@ def _script(client: Client, echo: bool, as_json: bool) -> int:
             click.echo(f"{request} => {answer}" if echo else answer)
 
     error = ended = ""
+    whole = _is_file()
+    if not whole:
+        end_without_reader()  # more requests may come without end
     try:
-        _run(client, _requests(_lines(sys.stdin.buffer)), emit, _is_file())
+        _run(client, _requests(_lines(sys.stdin.buffer)), emit, whole)
     except _BadLine as bad:
         error, code = str(bad), ExitCode.USAGE
     except ServiceError as gone:
@@ -188,6 +192,7 @@ def _is_file() -> bool:
 
 def _stream(client: Client) -> None:
     """Print events until Ctrl-C or the end of the service."""
+    end_without_reader()
     while True:
         try:
             click.echo(client.read_line())

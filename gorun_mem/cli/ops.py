@@ -26,6 +26,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._stdout import end_without_reader
 from gorun_mem.formats.opscript import Operation, Script, ScriptError
 from gorun_mem.replay.ops import BadOptions, Comparison, OpMachine, Options, compare
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
@@ -197,6 +198,7 @@ def _writer(source: str, echo: bool) -> Callable[[Operation, str], object]:
     out = sys.stdout
     if out is None:
         return lambda operation, answer: None
+    end_without_reader()
     live = _is_live(source)
 
     def emit(operation: Operation, answer: str) -> None:

@@ -33,10 +33,12 @@ Processor = Callable[[Any, str, Any], Any]
 class EncodeJSON:
     """The last processor of the JSON chain: an event becomes the bytes of its line."""
 
-    __slots__ = ("encode",)
+    __slots__ = ("encode", "encode_lines")
 
     def __init__(self) -> None:
-        self.encode = msgspec.json.Encoder().encode
+        encoder = msgspec.json.Encoder()
+        self.encode = encoder.encode
+        self.encode_lines = encoder.encode_lines
 
     def __call__(self, logger: Any, name: str, event: Any) -> bytes:
         """The line of `event`."""
@@ -60,12 +62,15 @@ class EventLogger(structlog.BoundLoggerBase):
         super().__init__(logger, steps, context)
         self._msg: Callable[[Any], None] = getattr(logger, "write", logger.msg)
         only = steps[0] if len(steps) == 1 else None
-        # The usual chain is nothing but the encoder: a loop and a call less for every line.
-        self.emit = (
-            _encode_and_write(only.encode, self._msg)
-            if isinstance(only, EncodeJSON)
-            else self._run_chain
-        )
+        self.emit = self._run_chain
+        if isinstance(only, EncodeJSON):
+            # The usual chain is nothing but the encoder: a file's sink does that for many at once.
+            take_events = getattr(logger, "take_events", None)
+            self.emit = (
+                take_events(only.encode_lines)
+                if take_events is not None
+                else _encode_and_write(only.encode, self._msg)
+            )
 
     def _run_chain(self, event: Event) -> None:
         """Pass one event through all processors and to the logger."""

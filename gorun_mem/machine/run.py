@@ -73,8 +73,24 @@ def schedule_token(config: Config) -> str:
     return f"{config.strategy}:{config.seed}"
 
 
-class _Execution:
-    """A run under way: what both hosts share."""
+class Execution:
+    """A run under way, for whoever drives its World: between `start` and `end` the log is open.
+
+    Both hosts of this package are driven so, and the service's.
+
+    Args:
+        scenario: what runs.
+        config: the World's settings, as far as the scenario does not say them.
+        options: the scenario's options by name.
+        recorder: who logs; nobody if None.
+
+    Attributes:
+        world: the World, whose M 0 is to run what `start` returns.
+        uncontrolled: where an M awaited what no schedule decides, as "file:line" or in words.
+
+    Raises:
+        ConfigError and its like: the settings are wrong.
+    """
 
     def __init__(
         self,
@@ -90,8 +106,8 @@ class _Execution:
         self.world = World(config, recorder=recorder, name=scenario.name)
         self.uncontrolled: tuple[str, ...] = ()
 
-    def start(self) -> Any:
-        """Write `run.start`; the scenario's coroutine."""
+    def start(self) -> Coroutine[Any, Any, Any]:
+        """Write `run.start`; the scenario's coroutine, for M 0."""
         if self.recorder is not None:
             self._write_start(self.recorder)
         return self.scenario.program(self.world, **self.options)
@@ -207,7 +223,7 @@ def run_on_trampoline(
     """
     from gorun_mem.machine.trampoline import drive
 
-    execution = _Execution(scenario, config, options or {}, recorder)
+    execution = Execution(scenario, config, options or {}, recorder)
     world = execution.world
     cut: Verdict | None = None
     with _interrupts(world) as interrupted, Watchdog(world, watch_s) as watchdog:
@@ -244,7 +260,7 @@ async def run_on_trio(
 
     Cancellation goes through once `run.end` is written; so does KeyboardInterrupt.
     """
-    execution = _Execution(scenario, config, options or {}, recorder)
+    execution = Execution(scenario, config, options or {}, recorder)
     run, cut = await _in_trio(execution, watch_s, on_breath)
     if cut is not None:
         raise cut
@@ -252,7 +268,7 @@ async def run_on_trio(
 
 
 async def _in_trio(
-    execution: _Execution, watch_s: float, on_breath: Callable[[World], None] | None
+    execution: Execution, watch_s: float, on_breath: Callable[[World], None] | None
 ) -> tuple[Run, BaseException | None]:
     """The run, and the cancellation or interrupt that cut it short."""
     from gorun_mem.machine.trio_host import TrioHost, is_cancellation
@@ -322,7 +338,7 @@ def run(
         raise ConfigError(f"no host {host!r}: there are trio and trampoline")
     import trio
 
-    execution = _Execution(scenario, settings, options or {}, recorder)
+    execution = Execution(scenario, settings, options or {}, recorder)
     ended, cut = trio.run(
         _in_trio, execution, watch_s, on_breath, restrict_keyboard_interrupt_to_checkpoints=True
     )
@@ -353,7 +369,7 @@ def _name_the_loop(world: World, watchdog: Watchdog) -> None:
         world.failure = NoProgress(watchdog.finding)
 
 
-def _tick(execution: _Execution, on_breath: Callable[[World], None] | None) -> None:
+def _tick(execution: Execution, on_breath: Callable[[World], None] | None) -> None:
     if execution.recorder is not None:
         execution.recorder.tick()
     if on_breath is not None:
@@ -387,6 +403,7 @@ def _interrupts(world: World) -> Iterator[threading.Event]:
 
 __all__ = [
     "EmulatedFailure",
+    "Execution",
     "Run",
     "RunStopped",
     "run",

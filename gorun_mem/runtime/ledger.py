@@ -10,14 +10,13 @@ so may several that lie side by side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.rangemap import RangeMap
 
 
-@dataclass(frozen=True, slots=True)
-class Tenure:
+class Tenure(NamedTuple):
     """What is known of a range.
 
     Args:

@@ -24,7 +24,6 @@ from gorun_mem.runtime.releases import WASM_PAGE
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
-    from gorun_mem.service.language import Request
 
 _LOOKS_ONLY: Final = frozenset({"word", "iszero"})
 
@@ -37,6 +36,8 @@ class Answers:
 
     Attributes:
         calls: requests so far that entered the OS layer.
+        operations: what an M awaits, as `operation(m, *operands)`; an illegal one raises
+            IllegalUse, and one that ends the emulated program an EmulatedFailure.
     """
 
     def __init__(self, world: World) -> None:
@@ -60,7 +61,7 @@ class Answers:
             ),
         )
         self.calls = 0
-        self._calls: dict[str, Callable[..., Awaitable[str]]] = {
+        self.operations: dict[str, Callable[..., Awaitable[str]]] = {
             "alloc": self._alloc,
             "free": self._free,
             "reserve": self._reserve,
@@ -69,21 +70,6 @@ class Answers:
             "store": self._store,
             "sleep": self._sleep,
         }
-
-    async def answer(self, m: M, request: Request) -> str:
-        """The line of answer.
-
-        Raises:
-            EmulatedFailure: the call ended the emulated program.
-        """
-        name = request.name
-        call = self._calls.get(name)
-        try:
-            if call is not None:
-                return await call(m, *request.operands)
-            return self._look(m, name, request.operands)
-        except IllegalUse as refusal:
-            return f"illegal {refusal}"
 
     # Calls.
 
@@ -155,7 +141,13 @@ class Answers:
 
     # What is no call.
 
-    def _look(self, m: M, name: str, operands: tuple[int, ...]) -> str:
+    def look(self, m: M, name: str, operands: tuple[int, ...]) -> str:
+        """The answer to a request that is none of `operations`.
+
+        Raises:
+            IllegalUse: it is not allowed; nothing changed.
+            EmulatedFailure: it ended the emulated program.
+        """
         if name == "statistics":
             return json.dumps(self.statistics())
         if name == "snapshot":

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.service.host import RECEIVE, YIELD
 from gorun_mem.service.language import NotARequest, Request, parse_request
 from gorun_mem.service.watch import PACE_S, BadFilter, Filter, Watcher
@@ -54,7 +55,7 @@ class Connection:
         m: the M that it is, None before it has said the token.
         over: set when nothing more comes from the M, and what waits is to be sent.
         gone: the client cannot be reached any more.
-        active_at: when the client last sent or read something, by trio's clock.
+        active_at: until when the client is known to have sent or read something, by trio's clock.
         scope: around the connection's tasks.
         watcher: its queue of events, once it has said watch.
         held_back: how often it was not read further because too many requests waited.
@@ -84,6 +85,7 @@ class Connection:
         self.over = trio.Event()
         self.gone = False
         self.active_at = trio.current_time()
+        self._active = False
         self.scope = trio.CancelScope()
         self.held_back = 0
 
@@ -186,7 +188,7 @@ class Connection:
 
         Half a line at the end of the file is none: its other half may have been lost.
         """
-        self.active_at = trio.current_time()
+        self._active = True
         lines = (self._half_line + data if self._half_line else data).split(b"\n")
         self._half_line = rest = lines.pop()
         if lines or len(rest) > self._limits.line_bytes:
@@ -275,7 +277,7 @@ class Connection:
             self._pending.clear()
             for start in range(0, len(data), READ_BYTES):
                 await self._stream.send_all(data[start : start + READ_BYTES])
-                self.active_at = trio.current_time()
+                self._active = True
             self._waiting_bytes -= min(self._waiting_bytes, len(data))
         self._sending = False
         if self.m is not None:
@@ -293,21 +295,23 @@ class Connection:
 
     async def _converse(self, m: M) -> str:
         """The M's program: answer requests until no more come; why it ended, for the log."""
-        answers, parsed = self._server.answers, self._server.parsed
+        server = self._server
+        parsed, asking, answers = server.parsed, server.asking, server.answers
+        operations = answers.operations
         left = SLICE
         while True:
             line = self._next()
             if line is None:
                 if self._ended():
                     break
-                if len(self._server.dirty) >= FLUSH_AT:
-                    self._server.flush()
+                if len(server.dirty) >= FLUSH_AT:
+                    server.flush()
                 await RECEIVE
                 left = SLICE
                 continue
             left -= 1
             if left < 0:
-                self._server.flush()
+                server.flush()
                 await YIELD
                 left = SLICE
             if isinstance(line, str):
@@ -320,14 +324,22 @@ class Connection:
                 request = self._parse(line)
                 if request is None:
                     continue
-            if request.name in _OF_THE_CONNECTION:
+            name = request.name
+            if name in _OF_THE_CONNECTION:
                 self._do(request)
                 continue
-            self._server.asking[m.id] = request
-            text = await answers.answer(m, request)
-            del self._server.asking[m.id]
-            self.put(text)
-        return await self._server.leave(self, m)
+            asking[m.id] = request
+            operation = operations.get(name)
+            try:
+                if operation is not None:
+                    answer = await operation(m, *request.operands)
+                else:
+                    answer = answers.look(m, name, request.operands)
+            except IllegalUse as refusal:
+                answer = f"illegal {refusal}"
+            del asking[m.id]
+            self.put(answer)
+        return await server.leave(self, m)
 
     def _next(self) -> bytes | str | None:
         """The next line; None where there is none or it must wait."""
@@ -466,10 +478,13 @@ class Connection:
             self._server.host.wake(self.m)
 
     def is_idle(self, now: float) -> bool:
-        """Whether the client has neither sent nor read for too long.
+        """Whether the client has neither sent nor read for too long; to be asked regularly.
 
         A watcher may be silent as long as it reads what is sent.
         """
+        if self._active:
+            self._active = False
+            self.active_at = now
         limit = self._limits.idle_s
         if not limit or now - self.active_at <= limit:
             return False

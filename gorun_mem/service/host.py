@@ -85,6 +85,7 @@ class ServiceHost:
         self._procs = self._procs_free = procs
         self._task: trio.lowlevel.Task | None = None
         self._asleep = False
+        self._budget = BREATH_AFTER
         self.idle: dict[int, M] = {}
 
     def __repr__(self) -> str:
@@ -125,7 +126,8 @@ class ServiceHost:
         self._coros[0] = main
         self._procs_free -= 1
         try:
-            self._resume(world.start(), None)
+            main_op = self._resume(world.start())
+            assert main_op is None, "M 0 waits for the service to end"
             while 0 in self._coros and not world.stopped:
                 await self._turn()
                 if 0 in self._coros and not world.stopped and not self._woken:
@@ -145,64 +147,69 @@ class ServiceHost:
     async def _turn(self) -> None:
         """Step the Ms until each waits for its connection."""
         engine, world = self._engine, self._world
-        advance, resume = engine.advance, self._resume
-        budget = BREATH_AFTER
+        self._budget = BREATH_AFTER
         while True:
             while self._woken and self._procs_free > 0:
                 m = self._woken.popleft()
                 self._procs_free -= 1
                 engine.come_back(m)
-                resume(m, None)
+                op = self._resume(m)
+                if op is not None:
+                    engine.submit(m, op)
             try:
-                task: Any = advance()
+                went_on = engine.advance(self._resume) is not None
             except Breath:
-                budget = 0
+                self._budget = 0
             except StepsExceeded as error:
                 world.failed(world.main, NoProgress(str(error)))
             except Exception as error:
                 world.step_failed(error)
             else:
-                if task is not None:
-                    resume(task, task.result)
-                    budget -= 1
-                elif not self._woken or self._procs_free <= 0:
+                if not went_on and not (self._woken and self._procs_free > 0):
                     break
             if world.stopped:
                 return
-            if budget <= 0:
-                budget = BREATH_AFTER
+            if self._budget <= 0:
+                self._budget = BREATH_AFTER
                 self._after_turn()
                 await trio.lowlevel.cancel_shielded_checkpoint()
         if engine.alive > len(self.idle):
             world.deadlocked()
         self._after_turn()
 
-    def _resume(self, m: M, value: object) -> None:
-        """Let the coroutine of `m` go on to its next operation."""
+    def _resume(self, m: Any) -> Op | None:
+        """Let the coroutine of `m` go on to its next operation, and return that.
+
+        None: it waits for its connection or for its turn, it has ended or failed, or the budget of
+        the turn is used up and the operation is submitted.
+        """
         world = self._world
         try:
             coro = self._coros.get(m.id)
             if coro is None:
                 coro = self._coros[m.id] = world.begin(m)
-                value = None
-            op = coro.send(value)
+            op: Op = coro.send(m.result)
         except StopIteration as end:
             del self._coros[m.id]
             self._procs_free += 1
             world.ended(m, end.value or "")
+            return None
         except BaseException as error:
             self._coros.pop(m.id, None)
             if not isinstance(error, Exception):
                 raise
             world.failed(m, error)
-        else:
+            return None
+        if op is RECEIVE or op is YIELD:
+            self._engine.leave(m)
+            self._procs_free += 1
             if op is RECEIVE:
-                self._engine.leave(m)
-                self._procs_free += 1
                 self.idle[m.id] = m
-            elif op is YIELD:
-                self._engine.leave(m)
-                self._procs_free += 1
-                self._woken.append(m)
             else:
-                self._engine.submit(m, op)
+                self._woken.append(m)
+            return None
+        self._budget -= 1
+        if self._budget > 0:
+            return op
+        self._engine.submit(m, op)
+        return None

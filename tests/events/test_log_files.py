@@ -11,13 +11,22 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gorun_mem.events import FileSink, LogError, Recorder, home, read_events, read_raw
+from gorun_mem.events import (
+    FileSink,
+    LogError,
+    MemorySink,
+    Recorder,
+    home,
+    read_events,
+    read_raw,
+)
 from gorun_mem.events import reader as reader_module
 from gorun_mem.events.home import KEEP, logs, new_log_path, resolve_log, runs_dir
 from gorun_mem.events.log import as_event_dict, console_logger, json_logger, open_log
@@ -496,3 +505,30 @@ def test_a_log_error_is_the_users_to_put_right(capsys, tmp_path):
         open_log(tmp_path / "no" / "run.jsonl")
     assert explain(raised.value, "gorun-mem", []) == 2
     assert capsys.readouterr().err.startswith("gorun-mem: cannot write log ")
+
+
+def test_an_event_that_cannot_be_encoded_is_reported_and_costs_no_other(tmp_path: Path) -> None:
+    """What is wrong with one event is raised once, and the events around it are in the file."""
+    path = tmp_path / "log.jsonl"
+    sink = FileSink(path, flush_seconds=0)
+    recorder = Recorder(json_logger(sink))
+    recorder.m_start(1)
+    recorder.m_start(2, reason="\udcff")
+    recorder.m_start(3)
+    with pytest.raises(UnicodeEncodeError):
+        recorder.flush()
+    recorder.m_start(4)
+    recorder.close()
+    assert [json.loads(line)["m"] for line in path.read_text().splitlines()] == [1, 3, 4]
+
+
+def test_events_are_encoded_together_into_the_same_lines(tmp_path: Path) -> None:
+    """Events that a file's sink encodes many at once are the lines that each alone would be."""
+    path = tmp_path / "log.jsonl"
+    memory = MemorySink()
+    for sink in (FileSink(path), memory):
+        recorder = Recorder(json_logger(sink))
+        for m in range(1000):
+            recorder.m_start(m, reason="x" * (m % 7))
+        recorder.close()
+    assert path.read_bytes() == memory.data
