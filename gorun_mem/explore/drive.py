@@ -20,7 +20,7 @@ from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.machine.coroutine import ENDED, ForeignAwait, resume, unwind, where
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.op import MORE, PARKED, MLike
+from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.engine import BREATH, Engine, Strategy
 from gorun_mem.sched.schedule import Schedule, Step
 from gorun_mem.sched.strategies.random import RandomWalk
@@ -334,8 +334,8 @@ def _loop(
                 return
             steps += 1
             engine.current = task
-            op = task.op
-            pending: Any = op
+            pending = task.op
+            op: Op = pending
             kind = pending.kind
             try:
                 if watched:
@@ -346,7 +346,7 @@ def _loop(
                     for look in looks:
                         look(task, pending, kind, obj, reads, result)
                 else:
-                    result = op.step(task)  # type: ignore[union-attr]
+                    result = op.step(task)
             except OF_THE_SEARCH:
                 raise
             except Exception as error:

@@ -100,7 +100,7 @@ class _Stopping(Replay):
         """Whom the tape names, or the end."""
         made = self.steps
         task = super().next_task(runnable, current)
-        step = f"M{task.id} {task.op.kind} {task.op.obj}"  # type: ignore[union-attr]
+        step = f"M{task.id} {task.op.kind} {task.op.obj}"
         if made == self._stop_after:
             assert self.world is not None
             self.view = _view(self.world, made, self.last, step)

@@ -480,7 +480,7 @@ class World:
         self, task: Task, wait: tuple[Mutex, Waiter] | None, holds: tuple[str, ...]
     ) -> Stuck:
         if wait is None:
-            op: Any = task.op
+            op = task.op
             waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
             return Stuck(task.id, task.name, waits_for, task.since_ns, "", holds)
         mutex, waiter = wait

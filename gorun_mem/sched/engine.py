@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -222,10 +222,8 @@ class Engine(Scheduler):
             task = next_task(runnable, self.current)
             if task is not self.current:
                 self.switch_to(task)
-            op = task.op
-            assert op is not None
-            named: Any = op  # by name, for a class may give these to all its operations
-            kind = named.kind
+            op: Op = task.op
+            kind = task.op.kind
             self.steps += 1
             task.steps += 1
             result = op.step(task)
@@ -312,7 +310,7 @@ class Engine(Scheduler):
 
     def _note_park(self, follower: Follower, task: Task) -> None:
         if task.id:
-            op: Any = task.op
+            op = task.op
             follower.m_park(task.id, f"{op.kind} {op.obj}" if op else "")
 
     def _note_unpark(self, task: Task, by_m: int, reason: str = "") -> None:

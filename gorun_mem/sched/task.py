@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:
     from gorun_mem.sched.engine import Engine
@@ -41,7 +41,8 @@ class Task(MLike):
         name: for people.
 
     Attributes:
-        op: the pending operation.
+        op: the pending operation, or None. Not typed as `Op`, for compiled code would then look for
+            `kind` and the like in the instance, where a class may have them for all its instances.
         result: what the coroutine is to be resumed with.
         clock_ns: its own virtual time, used by the timing strategy.
         cpu: the CPU that it runs on or ran on last, likewise.
@@ -71,7 +72,7 @@ class Task(MLike):
     def __init__(self, engine: Engine, id: int, name: str) -> None:
         super().__init__(id, engine)
         self.name = name
-        self.op: Op | None = None
+        self.op: Any = None
         self.result: object = None
         self.state = State.RUNNING
         self.slot = -1

@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappop, heappush, heappushpop
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.costs import CostTable
@@ -188,8 +188,8 @@ class TimingEngine(Engine):
             if clock >= task.slice_end_ns and self._preempted(task):
                 task = None
                 continue
-            op: Op = task.op  # type: ignore[assignment]
-            named: Any = op  # by name, for a class may give these to all its operations
+            named = task.op
+            op: Op = named
             kind = named.kind
             ns, writes = prices.get(kind, self._other)
             wait_ns = 0.0

@@ -187,7 +187,7 @@ class BoundedDfs(Searching):
         for task in runnable:
             if task is not first:
                 op = task.op
-                other = (at, task.id, op.kind, op.obj)  # type: ignore[union-attr]
+                other = (at, task.id, op.kind, op.obj)
                 (free if stay is None or (spins and task is not stay) else dear).append(other)
         return first
 

@@ -62,7 +62,7 @@ class Pct(Searching):
         if self._decisions in self._changes:
             self._fall(best)
             best = self._highest(runnable)
-        if best.op.kind in SPINS and self._is_spun_out(best, current):  # type: ignore[union-attr]
+        if best.op.kind in SPINS and self._is_spun_out(best, current):
             self._fall(best)
             best = self._highest(runnable)
         return best
@@ -70,7 +70,7 @@ class Pct(Searching):
     def _is_spun_out(self, best: Task, current: Task | None) -> bool:
         """Whether `best`, which is about to spin or yield, is to wait for those below it."""
         self._spins = self._spins + 1 if best is current else 1
-        return self._spins > PATIENCE or best.op.kind == "yield"  # type: ignore[union-attr]
+        return self._spins > PATIENCE or best.op.kind == "yield"
 
     def _highest(self, runnable: Sequence[Task]) -> Task:
         priorities = self._priority

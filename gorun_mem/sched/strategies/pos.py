@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 from gorun_mem.sched.strategies.searching import Profile, Searching
 from gorun_mem.sched.task import Task
@@ -44,7 +43,7 @@ class Pos(Searching):
         best = runnable[0]
         highest = -1.0
         for task in runnable:
-            op: Any = task.op
+            op = task.op
             priority = task.priority
             # An M that is new has 0.0; POS draws from above it.
             if task is last or not priority or (op.obj == obj and not (reads and op.reads_only)):
@@ -53,7 +52,7 @@ class Pos(Searching):
                 highest = priority
                 best = task
         self._last = best
-        made: Any = best.op
+        made = best.op
         self._obj = made.obj
         self._reads = made.reads_only
         return best

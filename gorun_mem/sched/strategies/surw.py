@@ -43,16 +43,12 @@ class Surw(Searching):
         if self._chosen < 0:
             self._choose([task.id for task in runnable])
         obj, chosen = self._obj, self._chosen
-        may = [
-            task
-            for task in runnable
-            if task.id == chosen or task.op.obj != obj  # type: ignore[union-attr]
-        ]
+        may = [task for task in runnable if task.id == chosen or task.op.obj != obj]
         if not may:  # the M that was chosen cannot go: somebody here must
             self._choose([task.id for task in runnable])
             may = [task for task in runnable if task.id == self._chosen]
         task = may[0] if len(may) == 1 else may[int(self._random.random() * len(may))]
-        if task.op.obj == obj:  # type: ignore[union-attr]
+        if task.op.obj == obj:
             self._left[task.id] = self._left.get(task.id, 1) - 1
             self._chosen = -1
         return task
