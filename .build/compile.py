@@ -21,17 +21,26 @@ PURE = "GORUN_MEM_PURE"
 """The environment variable that keeps the wheel pure."""
 
 SETUP = """
+import os
 import sys
 from mypyc.build import mypycify
 from setuptools import setup
 
-name, *modules = sys.argv[1:]
-sys.argv[1:] = ["-q", "build_ext", "--inplace"]
+modules = sys.argv[1:]
+sys.argv[1:] = ["-q", "build_ext", "--inplace", f"-j{os.cpu_count() or 1}"]
 flags = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+# What the log is read by calls nothing of what writes it: two libraries, compiled side by side.
+reading = [module for module in modules if module.startswith("gorun_mem/analysis/")]
+running = [module for module in modules if module not in reading]
 setup(
-    name=name,
+    name="gorun_mem",
     packages=[],
-    ext_modules=mypycify([*flags, *modules], opt_level="2", debug_level="0", group_name=name),
+    ext_modules=mypycify(
+        [*flags, *modules],
+        opt_level="1",  # the second level takes twice as long and gains some percent
+        debug_level="0",
+        separate=[(running, "gorun_mem"), (reading, "gorun_mem_analysis")],
+    ),
 )
 """
 
@@ -47,7 +56,7 @@ class CompileHook(BuildHookInterface[Any]):
         self.folder = Path(tempfile.mkdtemp(prefix="gorun_mem-"))
         shutil.copytree(Path(self.root, "gorun_mem"), self.folder / "gorun_mem")
         self.app.display_info(f"compiling {len(self.config['modules'])} modules with mypyc")
-        command = [sys.executable, "-c", SETUP, "gorun_mem", *self.config["modules"]]
+        command = [sys.executable, "-c", SETUP, *self.config["modules"]]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             why = (done.stderr or done.stdout).strip().splitlines()[-1:]

@@ -95,8 +95,8 @@ def _advance(
         except StepsExceeded as error:
             world.failed(world.main, NoProgress(str(error)))
             return False
-        except Exception as error:
-            world.step_failed(error)
+        except Exception as failure:
+            world.step_failed(failure)
             return False
         if task is None:
             world.deadlocked()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STEPS_MAX: Final = 50_000_000
-BREATH: Final = 20_000
+BREATH = 20_000
 """Steps after which `advance` gives its host a chance to see to signals and the clock."""
 TIMER: Final = "timer"
 """Why an M was unparked that no M unparked."""

@@ -18,7 +18,10 @@ RUN_AGAIN = (
 )  # fmt: skip
 """Folders of tests whose subject is compiled."""
 
-TOO_DYNAMIC = ("mutex/test_exhaustive.py", "explore/test_exhaustive_search.py")
+TOO_DYNAMIC = (
+    "contention/test_statistics_from_events.py", "explore/test_exhaustive_search.py",
+    "mutex/test_exhaustive.py",
+)  # fmt: skip
 """They take attributes away, or put functions in the place of methods: pure Python lets them."""
 
 pytestmark = pytest.mark.skipif(
