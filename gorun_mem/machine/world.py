@@ -8,12 +8,12 @@ either.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import MS_MAX, Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.m import AccessM, M
+from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, Join
 from gorun_mem.machine.outcome import DeadlockFound, Stuck
@@ -41,74 +41,6 @@ Result = bool | int | float | str
 MEMLOCK: Final = "memlock"
 HEAP_LOCK: Final = "mheap"
 """The name of mheap.lock, and of its rank."""
-
-
-class Nursery:
-    """Ms that are started together and waited for; `World.open_ms` makes one."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._join = Join()
-        self.ms: list[M] = []
-
-    def __repr__(self) -> str:
-        return f"<Nursery {self._join.left} of {len(self.ms)} Ms running>"
-
-    def start_soon(self, program: Program, *args: Any, name: str = "") -> M:
-        """Start an M.
-
-        Args:
-            program: an async function that takes the M and `args`.
-            args: what it takes.
-            name: for people; the function's name if "".
-
-        Returns:
-            The M, which begins when it is scheduled.
-        """
-        m = self._world._spawn(program, args, name, self._join)
-        self._join.left += 1
-        self.ms.append(m)
-        return m
-
-    async def __aenter__(self) -> Nursery:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is None:
-            if not self._world.hosted:
-                from gorun_mem.machine.run import drive_in_trio
-
-                await drive_in_trio(self._world, self._joined())
-                return
-            try:
-                await self._join
-            except BaseException as cut:
-                await self._cancel_ms(cut)
-                raise
-        else:
-            await self._cancel_ms(error)
-
-    async def _joined(self) -> None:
-        await self._join
-
-    async def _cancel_ms(self, error: BaseException) -> None:
-        """Where `error` cancels the M that is in the block, cancel its Ms too; wait for them.
-
-        Any other error ends the block at once, and with it the run unless the M handles it.
-        """
-        world = self._world
-        if world.canceller is None or world.stopped or isinstance(error, Exception):
-            return
-        for m in self.ms:
-            if m.state is not State.DONE:
-                world.canceller(m)
-        self._join.abandonable = False
-        await self._join
 
 
 class World:
@@ -368,6 +300,31 @@ class World:
         self.engine.start(self.main)
         return self.main
 
+    def spawn(self, program: Program, args: tuple[Any, ...], name: str, join: Join) -> M:
+        """Start an M whose end `join` waits for.
+
+        Args:
+            program: an async function that takes the M and `args`.
+            args: what it takes.
+            name: for people; the function's name if "".
+            join: told when it has ended.
+
+        Raises:
+            ConfigError: there are as many Ms as there may be.
+        """
+        if self._alive >= MS_MAX:
+            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
+        self._ids += 1
+        self._alive += 1
+        m = self._new_m(self._ids, name or getattr(program, "__name__", "m"))
+        m.program = program
+        m.args = args
+        m.join = join
+        m.starter = self._current_m()
+        self.engine.add(m)
+        self.engine.submit(m, START)
+        return m
+
     def begin(self, m: M) -> Coroutine[Any, Any, Any]:
         """The coroutine of an M whose first operation is through."""
         if self.recorder is not None:
@@ -386,7 +343,7 @@ class World:
             ConfigError: there are as many Ms as there may be.
         """
         self.engine.switch_to(self.main)
-        m = self._spawn(program, args, name, self._guests)
+        m = self.spawn(program, args, name, self._guests)
         self._guests.left += 1
         return m
 
@@ -542,20 +499,6 @@ class World:
     def _refuses_growth(self) -> bool:
         """A growth that the schedule lets fail."""
         return self.engine.choice(self.engine.current or self.main, 2, "fault.grow") == 1
-
-    def _spawn(self, program: Program, args: tuple[Any, ...], name: str, join: Join) -> M:
-        if self._alive >= MS_MAX:
-            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
-        self._ids += 1
-        self._alive += 1
-        m = self._new_m(self._ids, name or getattr(program, "__name__", "m"))
-        m.program = program
-        m.args = args
-        m.join = join
-        m.starter = self._current_m()
-        self.engine.add(m)
-        self.engine.submit(m, START)
-        return m
 
     def _new_m(self, number: int, name: str) -> M:
         m = self._make_m(self.engine, number, name)

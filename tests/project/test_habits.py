@@ -126,3 +126,48 @@ def test_nothing_but_the_agreed_stands_at_the_top() -> None:
         "tests",
     }  # fmt: skip
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def compiled_modules() -> list[Path]:
+    """The modules that a wheel has compiled."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    names = tool["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
+    return [ROOT / name for name in names]
+
+
+def test_what_is_compiled_is_there_in_order() -> None:
+    """Every module named exists, and none is a package's __init__, which other modules import."""
+    modules = compiled_modules()
+    assert modules == sorted(modules)
+    assert [module for module in modules if not module.is_file()] == []
+
+
+def test_a_compiled_class_is_inherited_from_only_where_it_allows_that() -> None:
+    """mypyc forbids it otherwise, and only a run of the wheel would show it."""
+    compiled = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in compiled_modules()
+    }
+    allowed = {
+        (".".join(path.relative_to(ROOT).with_suffix("").parts), node.name)
+        for path in compiled_modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and any("allow_interpreted" in ast.unparse(mark) for mark in node.decorator_list)
+    }
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path in compiled_modules():
+            continue
+        tree = ast.parse(path.read_text())
+        origin = {
+            alias.asname or alias.name: (node.module, alias.name)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        for node in ast.walk(tree):
+            for base in node.bases if isinstance(node, ast.ClassDef) else ():
+                of = origin.get(ast.unparse(base))
+                if of is not None and of[0] in compiled and of not in allowed:
+                    wrong.append(f"{path.relative_to(ROOT)}: {ast.unparse(base)} of {of[0]}")
+    assert wrong == []

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, Literal
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.sched.schedule import Schedule, name_hash
 from gorun_mem.sched.strategies.searching import NonDeterminism
@@ -27,6 +29,7 @@ class Diverged(EmulatedFailure):
     error_type = "diverged"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Replay:
     """Follows a schedule; past its end nobody is preempted and every data choice is 0.
 

@@ -1,0 +1,81 @@
+"""Ms that are started together and waited for."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from gorun_mem.machine.ops import Join
+from gorun_mem.sched.task import State
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.m import M
+    from gorun_mem.machine.world import Program, World
+
+
+class Nursery:
+    """Ms that are started together and waited for; `World.open_ms` makes one."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._join = Join()
+        self.ms: list[M] = []
+
+    def __repr__(self) -> str:
+        return f"<Nursery {self._join.left} of {len(self.ms)} Ms running>"
+
+    def start_soon(self, program: Program, *args: Any, name: str = "") -> M:
+        """Start an M.
+
+        Args:
+            program: an async function that takes the M and `args`.
+            args: what it takes.
+            name: for people; the function's name if "".
+
+        Returns:
+            The M, which begins when it is scheduled.
+        """
+        m = self._world.spawn(program, args, name, self._join)
+        self._join.left += 1
+        self.ms.append(m)
+        return m
+
+    async def __aenter__(self) -> Nursery:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            if not self._world.hosted:
+                from gorun_mem.machine.run import drive_in_trio
+
+                await drive_in_trio(self._world, self._joined())
+                return
+            try:
+                await self._join
+            except BaseException as cut:
+                await self._cancel_ms(cut)
+                raise
+        else:
+            await self._cancel_ms(error)
+
+    async def _joined(self) -> None:
+        await self._join
+
+    async def _cancel_ms(self, error: BaseException) -> None:
+        """Where `error` cancels the M that is in the block, cancel its Ms too; wait for them.
+
+        Any other error ends the block at once, and with it the run unless the M handles it.
+        """
+        world = self._world
+        if world.canceller is None or world.stopped or isinstance(error, Exception):
+            return
+        for m in self.ms:
+            if m.state is not State.DONE:
+                world.canceller(m)
+        self._join.abandonable = False
+        await self._join
