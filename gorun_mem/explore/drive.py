@@ -293,11 +293,11 @@ def _loop(
             raise
         except BaseException as error:
             if coro is not None and coro.cr_frame is not None:  # what it yielded is no operation
-                world.failed(cast("M", task), _uncontrolled(task, coro))
+                world.failed(task, _uncontrolled(task, coro))
                 return
             coros.pop(task.id, None)
             task.op = None
-            world.failed(cast("M", task), error)
+            world.failed(task, error)
             return
         if awaited is ENDED:
             del coros[task.id]

@@ -7,13 +7,14 @@ awaits trio cannot run here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.engine import Breath, StepsExceeded
+from gorun_mem.sched.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
@@ -53,24 +54,24 @@ def _resumer(world: World, coros: dict[int, Coro]) -> Callable[[Any], Op | None]
     None: it has ended or failed, or yielded something else, which the World knows.
     """
 
-    def resume(m: M) -> Op | None:
+    def resume(task: Task) -> Op | None:
         try:
-            coro = coros.get(m.id)
+            coro = coros.get(task.id)
             if coro is None:
-                coro = coros[m.id] = world.begin(m)
-            op = coro.send(m.result)
+                coro = coros[task.id] = world.begin(cast("M", task))
+            op = coro.send(task.result)
         except StopIteration:
-            del coros[m.id]
-            world.ended(m)
+            del coros[task.id]
+            world.ended(cast("M", task))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            coros.pop(m.id, None)
-            world.failed(m, error)
+            coros.pop(task.id, None)
+            world.failed(task, error)
         else:
             if isinstance(op, Op):
                 return op
-            world.failed(m, ForeignAwait(_foreign(m, coro)))
+            world.failed(task, ForeignAwait(_foreign(task, coro)))
         return None
 
     return resume
@@ -103,7 +104,7 @@ def _advance(
         return task is not None
 
 
-def _foreign(m: M, coro: Coro) -> str:
+def _foreign(m: Task, coro: Coro) -> str:
     return (
         f"M{m.id} ({m.name}) awaits trio itself at {where(coro)}: the trampoline host runs only "
         "operations of ours; run it with --host trio"

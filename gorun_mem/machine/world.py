@@ -362,7 +362,7 @@ class World:
             if self.recorder is not None:
                 self.recorder.forget(m.id)
 
-    def failed(self, m: M, error: BaseException) -> None:
+    def failed(self, m: Task, error: BaseException) -> None:
         """The program or a step of `m` raised `error`: the run ends; the first failure counts."""
         if isinstance(error, DeadlockFound):
             self.deadlocked()

@@ -58,6 +58,10 @@ RUNNABLE: Final = State.RUNNABLE
 RUNNING: Final = State.RUNNING
 YIELDS: Final = frozenset({"osyield", "yield"})
 """Kinds of operation after which an M lets others have its CPU."""
+POP: Final = heappop
+PUSH: Final = heappush
+PUSH_POP: Final = heappushpop
+"""Named again, for compiled code holds a Final and looks up by name what is imported."""
 
 
 class Line:
@@ -180,7 +184,7 @@ class TimingEngine(Engine):
                     self._fire_timers()
                 if not running:
                     return None
-                task = heappop(running)[3]
+                task = POP(running)[3]
             clock = self.clock_ns = task.clock_ns
             if self.steps >= self._breath_at:
                 self._push(task)
@@ -237,7 +241,7 @@ class TimingEngine(Engine):
                 self._push(task)
                 task = None
             elif running and running[0][0] <= clock:
-                task = heappushpop(running, (clock, task.priority, task.id, task))[3]
+                task = PUSH_POP(running, (clock, task.priority, task.id, task))[3]
 
     # Inside.
 
@@ -272,7 +276,7 @@ class TimingEngine(Engine):
         return wait_ns
 
     def _push(self, task: Task) -> None:
-        heappush(self._running, (task.clock_ns, task.priority, task.id, task))
+        PUSH(self._running, (task.clock_ns, task.priority, task.id, task))
 
     def _enable(self, task: Task) -> None:
         task.state = State.RUNNABLE
@@ -281,7 +285,7 @@ class TimingEngine(Engine):
             task.slot = 1
             self._push(task)
         elif self._idle_since:
-            free_ns, cpu = heappop(self._idle_since)
+            free_ns, cpu = POP(self._idle_since)
             self._run_on(task, free_ns, cpu)
         else:
             task.slot = 0
@@ -295,7 +299,7 @@ class TimingEngine(Engine):
         if free_ns > clock:
             clock = task.clock_ns = free_ns
         task.slice_end_ns = clock + self._slice_ns
-        heappush(self._running, (clock, task.priority, task.id, task))
+        PUSH(self._running, (clock, task.priority, task.id, task))
 
     def _release_cpu(self, task: Task) -> None:
         task.has_line = False
@@ -307,7 +311,7 @@ class TimingEngine(Engine):
         if self._ready:
             self._run_on(self._ready.popleft(), task.clock_ns + self._switch_ns, task.cpu)
         else:
-            heappush(self._idle_since, (task.clock_ns, task.cpu))
+            PUSH(self._idle_since, (task.clock_ns, task.cpu))
 
     def _park(self, task: Task) -> None:
         task.state = State.PARKED
@@ -352,9 +356,9 @@ class TimingEngine(Engine):
         while timers:
             t_ns, number, task = timers[0]
             if task.timer != number:
-                heappop(timers)
+                POP(timers)
             elif not self._running or t_ns <= self._running[0][0]:
-                heappop(timers)
+                POP(timers)
                 self.clock_ns = max(self.clock_ns, t_ns)
                 task.timer = 0
                 task.clock_ns = max(task.clock_ns, t_ns)

@@ -325,18 +325,18 @@ class Mutex:
         self.since_ns = m.sched.now_ns
         m.go.held.append(self)
         waiting = self._waiting
-        if self.sink is not None or m.id in waiting:
-            self._acquired_among_others(m, op)
+        waited = bool(waiting) and waiting.get(m.id) is op
+        if waited or self.sink is not None:
+            self._acquired_among_others(m, op, waited)
         elif waiting:
             self._barged += 1
             self._woken = 0
             self._releaser = None
             self._convoy_acquisitions += 1
 
-    def _acquired_among_others(self, m: MLike, op: LockOp) -> None:
+    def _acquired_among_others(self, m: MLike, op: LockOp, contended: bool) -> None:
         """The rest of `_acquired` for one that has waited, or where somebody listens."""
         waiting = self._waiting
-        contended = waiting.get(m.id) is op
         wait_ns = spins = sleeps = bypassed = 0
         if contended:
             wait_ns = self.since_ns - op.wait_since_ns
@@ -395,7 +395,11 @@ class Mutex:
         owner = self.owner
         if owner is None:  # unlock of an unlocked lock: Go's code throws or faults by itself
             return
-        owner.go.held.remove(self)
+        held = owner.go.held
+        if held[-1] is self:
+            held.pop()
+        else:
+            held.remove(self)
         hold_ns = m.sched.now_ns - self.since_ns
         self.prev_owner_m = number = owner.id
         fresh = self._fresh_holds
