@@ -4,6 +4,9 @@ The program is a number of Ms that each make a number of operations on one varia
 a search's own loop, a World for each schedule included. The peer is the least that any explorer in
 Python must do: the same coroutines, one picked at random at each step and resumed, with no World,
 no operation, no notion of who is enabled, no time and no tape. Their ratio is what all that costs.
+That a schedule can be made again belongs to the least: the peer seeds its generator for each, where
+the subject writes a tape. Seeding takes as long as the smallest shape itself, so there is a row,
+without a target, beside the same coroutines with one generator for all.
 
 Other explorers for Python are measured where they are installed, on the same program written for
 them, by their own random exploration: frontrun, and simloom, which needs Python 3.12. Their rows
@@ -53,13 +56,22 @@ def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:
     worker = Worker(_target(ms, ops), steps_max=10_000)
     count = max(20_000 // (ms * ops), 20) // (10 if quick else 1)
     subjects = [("random", least), ("pos", least * POS_SHARE)]
-    bare, *ours = best_of(
+    bare, one_generator, *ours = best_of(
         1 if quick else 7,
         max(count, 4),
-        lambda n: _drive_bare(ms, ops, n),
+        lambda n: _drive_bare(ms, ops, n, seeded=True),
+        lambda n: _drive_bare(ms, ops, n, seeded=False),
         *[_drawing(worker, strategy) for strategy, _ in subjects],
     )
-    return [
+    unseeded = Row(
+        name=f"{ms} Ms x {ops} operations, random",
+        figure=1 / ours[0],
+        unit="schedules/s",
+        peer="bare coroutines, unseeded",
+        peer_figure=1 / one_generator,
+        ratio=one_generator / ours[0],
+    )
+    rows = [
         Row(
             name=f"{ms} Ms x {ops} operations, {strategy}",
             figure=1 / seconds,
@@ -72,6 +84,7 @@ def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:
         )
         for (strategy, wanted), seconds in zip(subjects, ours, strict=True)
     ]
+    return [*rows, unseeded]
 
 
 def _target(ms: int, ops: int) -> Target:
@@ -105,9 +118,10 @@ class _Turn:
         yield None
 
 
-def _drive_bare(ms: int, ops: int, count: int) -> None:
+def _drive_bare(ms: int, ops: int, count: int, *, seeded: bool) -> None:
     """`count` schedules of coroutines, each resumed at random."""
-    random = Random(0).random
+    generator = Random(0)
+    random = generator.random
     turn = _Turn()
 
     async def add(cell: list[int]) -> Any:
@@ -115,7 +129,9 @@ def _drive_bare(ms: int, ops: int, count: int) -> None:
             await turn
             cell[0] += 1
 
-    for _ in range(count):
+    for number in range(count):
+        if seeded:
+            generator.seed(number)
         cell = [0]
         left = [add(cell) for _ in range(ms)]
         while left:

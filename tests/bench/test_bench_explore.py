@@ -28,4 +28,5 @@ def test_the_program_makes_the_operations_that_are_counted() -> None:
         batch = Worker(_target(ms, ops), steps_max=10_000).draw("random", 0, 10)
         assert batch.schedules == 10
         assert batch.steps == 10 * (ms * ops + ms + 1)
-    _drive_bare(2, 5, 3)
+    for seeded in (False, True):
+        _drive_bare(2, 5, 3, seeded=seeded)
