@@ -29,7 +29,7 @@ from setuptools import setup
 modules = sys.argv[1:]
 sys.argv[1:] = ["-q", "build_ext", "--inplace", f"-j{os.cpu_count() or 1}"]
 flags = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
-# What the log is read by calls nothing of what writes it: two libraries, compiled side by side.
+# What reads the log calls little of what writes it: two libraries, compiled side by side.
 reading = [module for module in modules if module.startswith("gorun_mem/analysis/")]
 running = [module for module in modules if module not in reading]
 setup(
@@ -64,11 +64,9 @@ class CompileHook(BuildHookInterface[Any]):
                 f"not compiled, so pure Python and slower: {' '.join(why)}; {PURE}=1 asks for that"
             )
             return
+        shutil.rmtree(self.folder / "build")
         for path in sorted(self.folder.rglob("*")):
-            if (
-                path.suffix in (".so", ".pyd")
-                and "build" not in path.relative_to(self.folder).parts
-            ):
+            if path.suffix in (".so", ".pyd"):
                 build_data["force_include"][str(path)] = str(path.relative_to(self.folder))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
