@@ -6,15 +6,25 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, progress, write_json
-from gorun_mem.cli.run import CONSOLE, Prepared, prepare, run_options, same_file
+from gorun_mem.cli.run import (
+    CONSOLE,
+    Prepared,
+    assert_option,
+    expressions_of,
+    prepare,
+    run_options,
+    same_file,
+)  # fmt: skip
 
 if TYPE_CHECKING:
+    from gorun_mem.analysis.metrics import Expression
     from gorun_mem.events.recorder import LogLevel
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
@@ -80,6 +90,7 @@ def _search_run_options(function: Any) -> Any:
     show_default=True,
     help="How much of it.",
 )
+@assert_option
 @_search_run_options
 @json_option()
 def command(
@@ -96,6 +107,7 @@ def command(
     host: str,
     log: str | None,
     log_level: LogLevel,
+    asserts: tuple[str, ...],
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -109,10 +121,12 @@ def command(
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
+      gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
 
     Exit codes: 0 every schedule that was run is fine; 1 a failure, a deadlock too; 2 usage;
     4 internal fault; 5 inconclusive; 130 interrupted.
     """
+    from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.explore.search import BUDGET, explore
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
@@ -120,6 +134,7 @@ def command(
 
     wants_save = Path(save) if save is not None else None
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        expressions = expressions_of(asserts)
         prepared = prepare(scenario, {**given, "strategy": None})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
@@ -137,13 +152,15 @@ def command(
                     bound=bound,
                     failures_max=failures_max,
                     shrink=not no_shrink,
-                    detectors=() if no_detectors else _detectors(),
+                    detectors=_detectors(target, no_detectors, expressions),
                     progress=advance,
                 )
             kept = _keep(found, wants_save)
             logged = _run_again(found, target, host, log, log_level)
         except (ConfigError, ScheduleError) as error:
             raise BadInput(str(error)) from None
+        except ExpressionError as error:
+            raise BadInput(f"--assert: {error}") from None
     if as_json:
         write_json({**found.document(), "schedule": kept, "log": logged, "exit": found.exit_code})
     else:
@@ -151,10 +168,18 @@ def command(
     return ExitCode(found.exit_code)
 
 
-def _detectors() -> tuple[Callable[[], Detector], ...]:
+def _detectors(
+    target: Target, none: bool, expressions: list[Expression]
+) -> tuple[Callable[[], Detector], ...]:
+    """What looks at the runs: the usual detectors unless `none`, and assertions."""
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 
-    return DEFAULT_DETECTORS
+    usual = () if none else DEFAULT_DETECTORS
+    if not expressions:
+        return usual
+    from gorun_mem.cli._asserted import Asserted
+
+    return (*usual, partial(Asserted, target.about, tuple(expressions)))
 
 
 def _check_file(option: str, path: str | None, prepared: Prepared) -> None:

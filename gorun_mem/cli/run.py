@@ -90,6 +90,11 @@ def run_options(function: Any) -> Any:
     return function
 
 
+assert_option = click.option(
+    "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'final_pages <= 700'; repeats."
+)
+
+
 @click.command("run")
 @click.argument("scenario")
 @run_options
@@ -106,9 +111,7 @@ def run_options(function: Any) -> Any:
     show_default=True,
     help="canonical is enough for reports.",
 )
-@click.option(
-    "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'final_pages <= 700'; repeats."
-)
+@assert_option
 @json_option()
 def command(
     scenario: str,
@@ -133,7 +136,7 @@ def command(
     2 usage; 3 deadlock or no progress; 4 internal fault; 130 interrupted.
     """
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        expressions = _expressions(asserts)
+        expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
         path = _log_path(log, prepared)
         done, summary = _run(prepared, host, path, log_level)
@@ -214,8 +217,12 @@ def _pairs(scenario: Scenario, texts: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _expressions(texts: tuple[str, ...]) -> list[Expression]:
-    """What `--assert` asks for, as far as it can be known to be possible."""
+def expressions_of(texts: tuple[str, ...]) -> list[Expression]:
+    """What `--assert` asks for, as far as it can be known to be possible.
+
+    Raises:
+        BadInput: an expression cannot be read, or no run has such a metric.
+    """
     if not texts:
         return []
     from gorun_mem.analysis.metrics import ExpressionError, check_name, parse_expression

@@ -316,3 +316,36 @@ def test_ctrl_c_exits_130_with_what_was_counted(line: Line, strategy: str, jobs:
     assert document["verdict"] == "inconclusive"
     assert document["reason"].startswith("interrupted after ")
     assert document["schedules"] >= 40
+
+
+SMALL_STORM = ("memlock_storm", "--ms", "3", "--set", "rounds=3", "--mutex", "sema")
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_assertion_is_asked_of_every_schedule(line: Line, jobs: str) -> None:
+    """One that a schedule breaks is a failure, whose replay has the value that was reported."""
+    assertion = "lock.memlock.bypasses_max<=5"
+    given = [*SMALL_STORM, "--jobs", jobs, "--save", "a.schedule", "--assert", assertion]
+    code, found = line.json("explore", *given)
+    assert code == 1
+    text = json.dumps(found)
+    assert f"{assertion} was asserted" in text
+    line("replay-schedule", "a.schedule", "--log", "a.jsonl")
+    _, report, _ = line("report", "a.jsonl", "--json")
+    value = json.loads(report)["metrics"]["lock.memlock.bypasses_max"]
+    assert value > 5
+    assert f"lock.memlock.bypasses_max = {value}, and" in text
+
+
+def test_an_assertion_that_holds_is_no_failure(line: Line) -> None:
+    """The twin of the test above."""
+    code, _ = line.json("explore", *SMALL_STORM, "--budget", "50", "--assert", "grows<=100")
+    assert code == 0
+
+
+@pytest.mark.parametrize("assertion", ["final_pagez<=7", "lock.nosuch.contended<=7", "grows"])
+def test_an_assertion_that_cannot_be_is_refused(line: Line, assertion: str) -> None:
+    """By name, before or at the first schedule."""
+    code, out, err = line("explore", *SMALL_STORM, "--budget", "20", "--assert", assertion)
+    assert (code, out) == (2, "")
+    assert "--assert" in err
