@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.analysis.metrics import Expression
 from gorun_mem.analysis.summary import Summary
+from gorun_mem.cli.replay_schedule import follow
 from gorun_mem.events.recorder import Recorder
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.failure import Finding
 from gorun_mem.explore.search import steps_bound
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.library import find
-from gorun_mem.machine.run import run
 from gorun_mem.sched.strategies.replay import Picks
 
 if TYPE_CHECKING:
@@ -70,16 +70,15 @@ class Asserted:
 
     def _metrics(self, tape: Sequence[int]) -> Mapping[str, Any]:
         """Of the run that `tape` describes, made again with its events summed up."""
-        target, bound = self._target, 2 * steps_bound(self._target)
+        target = self._target
+        bound = 2 * steps_bound(target)
         again = run_once(target, Picks(tape), transcribe=True, steps_max=bound)
         assert again.transcriber is not None
         schedule = again.transcriber.schedule(target.about)
         summary = Summary(whole=True)
         recorder = Recorder(None)
         recorder.subscribe(summary.feed)
-        config = target.config.but(strategy="replay", schedule=schedule.token(), steps_max=bound)
-        options = target.about["options"]
-        done = run(self._scenario, config, options, recorder=recorder, watch_s=0)
+        done = follow(self._scenario, target, schedule, "trampoline", recorder, watch_s=0)
         if not done.outcome.ok:
             raise RuntimeError(f"a run that ended well does not when made again: {done.outcome}")
         return summary.metrics()

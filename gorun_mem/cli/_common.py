@@ -164,6 +164,28 @@ def platform_option(default: str | None = None) -> Callable[[F], F]:
     )
 
 
+def host_option(default: str, help: str) -> Callable[[F], F]:
+    """`--host`: what drives the Ms; `help` says of which run."""
+    return click.option(
+        "--host",
+        type=click.Choice(["trio", "trampoline"]),
+        default=default,
+        show_default=True,
+        help=help,
+    )
+
+
+def log_level_option(help: str) -> Callable[[F], F]:
+    """`--log-level`."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "canonical"]),
+        default="debug",
+        show_default=True,
+        help=help,
+    )
+
+
 def json_option() -> Callable[[F], F]:
     """`--json`, passed as `as_json`."""
     return click.option(

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, progress, write_json
+from gorun_mem.cli._common import (
+    BadInput,
+    ExitCode,
+    Number,
+    host_option,
+    json_option,
+    log_level_option,
+    progress,
+    write_json,
+)  # fmt: skip
 from gorun_mem.cli.run import (
     CONSOLE,
     Prepared,
@@ -75,21 +84,12 @@ def _search_run_options(function: Any) -> Any:
 @click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
 @click.option("--no-detectors", is_flag=True, help="Look only at how runs end.")
 @click.option("--save", metavar="FILE", help="Also write the failing schedule here.")
-@click.option(
-    "--host",
-    type=click.Choice(["trio", "trampoline"]),
-    default="trampoline",
-    show_default=True,
-    help="What the failing schedule is run on once more; the search has a loop of its own.",
+@host_option(
+    "trampoline",
+    "What the failing schedule is run on once more; the search has a loop of its own.",
 )
 @click.option("--log", metavar="FILE", help="Write the event log of the failing schedule.")
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "canonical"]),
-    default="debug",
-    show_default=True,
-    help="How much of it.",
-)
+@log_level_option("How much of it.")
 @assert_option
 @_search_run_options
 @json_option()

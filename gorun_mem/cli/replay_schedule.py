@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, write_json
+from gorun_mem.cli._common import BadInput, ExitCode, Number, host_option, json_option, write_json
 
 if TYPE_CHECKING:
-    from gorun_mem.events.recorder import LogLevel
+    from gorun_mem.events.recorder import LogLevel, Recorder
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.look import View
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.run import Run
+    from gorun_mem.machine.scenario import Scenario
     from gorun_mem.sched.schedule import Schedule, Step
     from gorun_mem.sched.strategies.replay import OnDivergence
 
@@ -37,13 +38,7 @@ _STEPS_SHOWN = 200
     show_default=True,
     help="Where the program departs from it: stop, go on at random, or as plainly as can be.",
 )
-@click.option(
-    "--host",
-    type=click.Choice(["trio", "trampoline"]),
-    default="trampoline",
-    show_default=True,
-    help="What drives the Ms; the schedule is the same.",
-)
+@host_option("trampoline", "What drives the Ms; the schedule is the same.")
 @click.option("--log", metavar="FILE", help="Write the event log of the run (scenarios only).")
 @click.option("--no-detectors", is_flag=True, help="Look only at how the run ends.")
 @json_option()
@@ -253,19 +248,44 @@ def run_schedule(
     """
     from gorun_mem.events.log import open_log
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.explore.search import steps_bound
     from gorun_mem.machine.library import find
+    from gorun_mem.machine.watchdog import LIMIT_S
+
+    recorder = Recorder(open_log(log), level=level) if log is not None else None
+    try:
+        scenario = find(target.about["scenario"])
+        return follow(scenario, target, schedule, host, recorder, watch_s=LIMIT_S)
+    finally:
+        if recorder is not None:
+            recorder.close()
+
+
+def follow(
+    scenario: Scenario,
+    target: Target,
+    schedule: Schedule,
+    host: str,
+    recorder: Recorder | None,
+    *,
+    watch_s: float,
+) -> Run:
+    """Run a scenario by a schedule.
+
+    Args:
+        scenario: what to run.
+        target: its settings and options.
+        schedule: what to follow.
+        host: "trio" or "trampoline".
+        recorder: who is told of what happens; nobody if None.
+        watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
+    """
+    from gorun_mem.explore.search import steps_bound
     from gorun_mem.machine.run import run
 
     config = target.config.but(
         strategy="replay", schedule=schedule.token(), steps_max=2 * steps_bound(target)
     )
-    recorder = Recorder(open_log(log), level=level) if log is not None else None
-    try:
-        return run(
-            find(target.about["scenario"]), config, target.about["options"],
-            host="trio" if host == "trio" else "trampoline", recorder=recorder,
-        )  # fmt: skip
-    finally:
-        if recorder is not None:
-            recorder.close()
+    return run(
+        scenario, config, target.about["options"],
+        host="trio" if host == "trio" else "trampoline", recorder=recorder, watch_s=watch_s,
+    )  # fmt: skip

@@ -17,7 +17,9 @@ from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
     Number,
+    host_option,
     json_option,
+    log_level_option,
     platform_option,
     release_option,
     worst,
@@ -59,13 +61,7 @@ def _options() -> list[Callable[[Any], Any]]:
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A scenario's option."
         ),
-        click.option(
-            "--host",
-            type=click.Choice(["trio", "trampoline"]),
-            default="trio",
-            show_default=True,
-            help="What drives the Ms; the log is the same, the trampoline is faster.",
-        ),
+        host_option("trio", "What drives the Ms; the log is the same, the trampoline is faster."),
         click.option(
             "--strategy",
             metavar="NAME",
@@ -104,13 +100,7 @@ assert_option = click.option(
     help="JSON Lines, .gz and .zst compressed; - shows events on stderr.  "
     "[default: a file in $GORUN_MEM_HOME/runs]",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "canonical"]),
-    default="debug",
-    show_default=True,
-    help="canonical is enough for reports.",
-)
+@log_level_option("canonical is enough for reports.")
 @assert_option
 @json_option()
 def command(

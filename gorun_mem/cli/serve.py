@@ -15,6 +15,7 @@ from gorun_mem.cli._common import (
     BadInput,
     Number,
     json_option,
+    log_level_option,
     platform_option,
     release_option,
     write_json,
@@ -96,13 +97,7 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
     help="JSON Lines, .gz and .zst compressed; - shows events on stderr.  "
     "[default: a file in $GORUN_MEM_HOME/runs]",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "canonical"]),
-    default="debug",
-    show_default=True,
-    help="canonical is enough for reports.",
-)
+@log_level_option("canonical is enough for reports.")
 @json_option()
 def command(
     address: str,

@@ -9,7 +9,7 @@ from mutex_explorer import explore
 from reduced_search import exhaust
 
 from gorun_mem.runtime.m import m_number
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import LockOp, Mutex
 from gorun_mem.runtime.mutex.futex import SLEEPING, UNLOCKED, FutexLock, FutexMutex, FutexUnlock
 from gorun_mem.runtime.mutex.machine import state, states_of
 from gorun_mem.runtime.mutex.queue import QueueMutex
@@ -188,8 +188,8 @@ class PopsUnlocked(SpinbitUnlock):
         return self.pick(m) if self.mutex.key == self.v else self.goto(m, "look_again")
 
 
-class TrustsWakeSema(SemaLock):
-    """Takes being woken for having the lock."""
+class TrustsWake(LockOp):
+    """Takes being woken for having the lock; mixed in before a lock that sleeps on a semaphore."""
 
     __slots__ = ()
 
@@ -198,6 +198,12 @@ class TrustsWakeSema(SemaLock):
             return PARKED
         self.mutex._acquired(m, self)
         return None
+
+
+class TrustsWakeSema(TrustsWake, SemaLock):
+    """On Plan 9 up to 1.23."""
+
+    __slots__ = ()
 
 
 class TrustsWakeFutex(FutexLock):
@@ -238,16 +244,10 @@ class TakesOffBlindly(SemaUnlock):
         return super().take_off(m)
 
 
-class TrustsWakeSpinbit(SpinbitLock):
-    """Takes being woken for having the lock."""
+class TrustsWakeSpinbit(TrustsWake, SpinbitLock):
+    """From 1.24 on."""
 
     __slots__ = ()
-
-    def sleep(self, m: MLike) -> object:
-        if not sema_acquire(m):
-            return PARKED
-        self.mutex._acquired(m, self)
-        return None
 
 
 class WakesFirstSema(SemaUnlock):
