@@ -192,7 +192,7 @@ def _books(recorder: Recorder) -> Callable[[int], None]:
         call = recorder.mem_call
         for _ in range(count):
             call("sysAllocOS", 0, 65536, 0, "")
-        recorder._open.clear()  # unreturned calls would nest without bound
+        recorder.calls.clear()  # unreturned calls would nest without bound
 
     return loop
 

@@ -34,7 +34,7 @@ from gorun_mem.cli.run import (
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
-    from gorun_mem.events.recorder import LogLevel
+    from gorun_mem.events.methods import LogLevel
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration

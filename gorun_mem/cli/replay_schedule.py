@@ -13,7 +13,8 @@ import click
 from gorun_mem.cli._common import BadInput, ExitCode, Number, host_option, json_option, write_json
 
 if TYPE_CHECKING:
-    from gorun_mem.events.recorder import LogLevel, Recorder
+    from gorun_mem.events.methods import LogLevel
+    from gorun_mem.events.recorder import Recorder
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.look import View
     from gorun_mem.explore.target import Target

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression, Metrics
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events.log import EventLogger
-    from gorun_mem.events.recorder import LogLevel
+    from gorun_mem.events.methods import LogLevel
     from gorun_mem.machine.config import Config, Host
     from gorun_mem.machine.run import Run
     from gorun_mem.machine.scenario import Scenario

@@ -25,7 +25,7 @@ from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.settings import DEFAULT_ADDRESS, Limits, Settings
 
 if TYPE_CHECKING:
-    from gorun_mem.events.recorder import LogLevel
+    from gorun_mem.events.methods import LogLevel
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.run import Run
     from gorun_mem.service.server import Server

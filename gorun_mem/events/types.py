@@ -10,14 +10,18 @@ order, the virtual time and the M. Fields that do not apply are left out of the 
 
 Rejected: leaving out every field that has its default (`omit_defaults`), because a reader of
 Parquet or jq could then not tell "no" from "not said"; a free `extra` mapping, because what is not
-in the table is not part of the format. Required fields are positional and the optional ones of the
-envelope are given by keyword: 150 ns to build one against 250 ns with keywords throughout.
+in the table is not part of the format; the envelope's last fields by keyword, because a call that
+passes both a tuple and keywords costs twice one that passes a tuple.
+
+What a type says besides its fields decides all that is done with its events: their levels, whether
+a canonical log has them, which sum of `run.end` they add to. `gorun_mem.events.methods` makes the
+recorder's methods of it, `gorun_mem.events.schema` the schema.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -65,25 +69,50 @@ def address(text: str) -> Meta:
     return Meta(description=text, extra_json_schema={"x-address": True})
 
 
-class Envelope(Struct, frozen=True, gc=False, kw_only=True):
-    """The part of the envelope that is written only where it applies."""
+ENVELOPE_END: Final[dict[str, Any]] = {
+    "op": Annotated[int | UnsetType, doc("id of the sys* call that this happened in")],
+    "site": Annotated[str | UnsetType, doc("Go function, such as runtime.sysAllocOS")],
+    "g": Annotated[int | UnsetType, doc("goroutine id")],
+    "timestamp": Annotated[str | UnsetType, doc("wall clock, ISO 8601 in UTC")],
+}
+"""The part of the envelope that is written only where it applies."""
 
-    op: Annotated[int | UnsetType, doc("id of the sys* call that this happened in")] = UNSET
-    site: Annotated[str | UnsetType, doc("Go function, such as runtime.sysAllocOS")] = UNSET
-    g: Annotated[int | UnsetType, doc("goroutine id")] = UNSET
-    timestamp: Annotated[str | UnsetType, doc("wall clock, ISO 8601 in UTC")] = UNSET
 
+class Event(Struct, frozen=True, gc=False, tag_field="event"):
+    """What every event says.
 
-class Event(Envelope, frozen=True, gc=False, tag_field="event"):
-    """What every event says."""
+    A subclass adds its own fields, those that may not apply last; `@event` puts `op`, `site`, `g`
+    and `timestamp` after them.
+    """
 
     levels: ClassVar[tuple[Level, ...]] = ("debug",)
-    """The levels this event can have."""
+    """The levels this event can have; of two, the second where its `ok` is False."""
+    canonical: ClassVar[bool] = False
+    """Whether a canonical log has it; it has every error."""
+    of_an_m: ClassVar[bool] = False
+    """Whether `m` is the M that it is about, and not the one that runs."""
+    in_a_call: ClassVar[bool] = True
+    """Whether it belongs to the sys* call that its M is in."""
+    site_given: ClassVar[bool] = False
+    """Whether its `site` is said by who reports it, and not the call's."""
+    adds_to: ClassVar[str] = ""
+    """The sum of `run.end` that counts it."""
 
     level: Level
     seq: Annotated[int, doc("place in the log from 1, without gaps: the linearisation order")]
     t_ns: Annotated[int, doc("virtual time in ns")]
     m: Annotated[int, doc("M that did it, 0 for none")]
+
+    if TYPE_CHECKING:
+
+        @property
+        def op(self) -> int | UnsetType: ...  # noqa: D102  ENVELOPE_END says it
+        @property
+        def site(self) -> str | UnsetType: ...  # noqa: D102
+        @property
+        def g(self) -> int | UnsetType: ...  # noqa: D102
+        @property
+        def timestamp(self) -> str | UnsetType: ...  # noqa: D102
 
     @property
     def name(self) -> str:
@@ -91,10 +120,42 @@ class Event(Envelope, frozen=True, gc=False, tag_field="event"):
         return str(self.__struct_config__.tag)
 
 
+_SAID: Final = {"__doc__", *Event.__annotations__} - {*Event.__struct_fields__}
+"""What a type says besides its fields."""
+
+E = TypeVar("E", bound=Event)
+
+
+def event(kind: type[E]) -> type[E]:
+    """End the fields of an event with those of the envelope that may not apply.
+
+    In a line they come last. A base class's fields would come first, or by keyword only; a
+    metaclass that adds them makes every event a third slower to build.
+    """
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(kind):
+        if field.name not in Event.__struct_fields__:
+            default = () if field.required else (field.default,)
+            fields.append((field.name, kind.__annotations__[field.name], *default))
+    fields += [(name, type_, UNSET) for name, type_ in ENVELOPE_END.items()]
+    said = {name: value for name, value in vars(kind).items() if name in _SAID}
+    made = msgspec.defstruct(
+        kind.__name__, fields, bases=(Event,), module=kind.__module__, namespace=said, frozen=True,
+        gc=False, tag_field="event", tag=kind.__struct_config__.tag,
+    )  # fmt: skip
+    return cast(type[E], made)
+
+
+ENVELOPE: Final = frozenset({*Event.__struct_fields__, *ENVELOPE_END})
+"""The fields that every event has besides its own."""
+
+
+@event
 class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     """The first line: everything that decides how the run goes."""
 
     levels = ("info",)
+    canonical = True
 
     schema: Annotated[str, doc("gorun_mem/1")]
     run_id: Annotated[str, doc("hash of the fields that follow")]
@@ -126,10 +187,12 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     ] = UNSET
 
 
+@event
 class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
     """The last line: how it ended. A log without it was cut."""
 
     levels = ("info", "error")
+    canonical = True
 
     outcome: Outcome
     final_pages: Annotated[int, doc("pages of 64 KiB at the end")]
@@ -154,36 +217,53 @@ class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
     results: Annotated[dict[str, Option] | UnsetType, doc("what the scenario found")] = UNSET
 
 
+@event
 class MStart(Event, frozen=True, gc=False, tag="m.start"):
     """An M began."""
+
+    of_an_m = True
+    in_a_call = False
 
     by_m: Annotated[int, doc("M that started it, 0 for the scenario")]
     reason: Annotated[str | UnsetType, doc("what it is for")] = UNSET
 
 
+@event
 class MPark(Event, frozen=True, gc=False, tag="m.park"):
     """An M sleeps until another wakes it."""
+
+    of_an_m = True
 
     reason: Annotated[str | UnsetType, doc("what it waits for")] = UNSET
     by_m: Annotated[int | UnsetType, doc("M that holds what it waits for")] = UNSET
 
 
+@event
 class MUnpark(Event, frozen=True, gc=False, tag="m.unpark"):
     """A sleeping M was made runnable; `m` is the one that was woken."""
+
+    of_an_m = True
 
     by_m: Annotated[int, doc("M that woke it, 0 for a timer")]
     reason: Annotated[str | UnsetType, doc("what it waited for")] = UNSET
 
 
+@event
 class MExit(Event, frozen=True, gc=False, tag="m.exit"):
     """An M ended."""
+
+    of_an_m = True
+    in_a_call = False
 
     reason: Annotated[str | UnsetType, doc("how it ended, if not by returning")] = UNSET
     by_m: Annotated[int | UnsetType, doc("M that ended it")] = UNSET
 
 
+@event
 class LockWait(Event, frozen=True, gc=False, tag="lock.wait"):
     """The M found the lock taken."""
+
+    site_given = True
 
     lock: Annotated[str, doc("the lock's name")]
     owner_m: Annotated[int, doc("M that holds it")]
@@ -193,8 +273,11 @@ class LockWait(Event, frozen=True, gc=False, tag="lock.wait"):
     owner_op: Annotated[int | UnsetType, doc("sys* call that holds it")] = UNSET
 
 
+@event
 class LockAcquire(Event, frozen=True, gc=False, tag="lock.acquire"):
     """The M has the lock."""
+
+    site_given = True
 
     lock: Annotated[str, doc("the lock's name")]
     contended: Annotated[bool, doc("whether it had to wait")]
@@ -206,8 +289,12 @@ class LockAcquire(Event, frozen=True, gc=False, tag="lock.acquire"):
     prev_owner_m: Annotated[int, doc("M that held it last, 0 for none")]
 
 
+@event
 class LockRelease(Event, frozen=True, gc=False, tag="lock.release"):
     """The M gave the lock back; repeats what the acquisition cost, for the summaries."""
+
+    site_given = True
+    canonical = True
 
     lock: Annotated[str, doc("the lock's name")]
     hold_ns: Annotated[int, doc("virtual ns from having to giving back")]
@@ -220,9 +307,11 @@ class LockRelease(Event, frozen=True, gc=False, tag="lock.release"):
     next_m: Annotated[int, doc("M that is woken or handed the lock, 0 for none")]
 
 
+@event
 class LockThrow(Event, frozen=True, gc=False, tag="lock.throw"):
     """The lock ended the program."""
 
+    site_given = True
     levels = ("error",)
 
     lock: Annotated[str, doc("the lock's name")]
@@ -231,6 +320,7 @@ class LockThrow(Event, frozen=True, gc=False, tag="lock.throw"):
     owner_site: Annotated[str | UnsetType, doc("Go function that took it")] = UNSET
 
 
+@event
 class MemCall(Event, frozen=True, gc=False, tag="mem.call"):
     """A call entered the OS layer."""
 
@@ -241,10 +331,12 @@ class MemCall(Event, frozen=True, gc=False, tag="mem.call"):
     purpose: Annotated[str | UnsetType, doc("who asks, in the caller's words")] = UNSET
 
 
+@event
 class MemReturn(Event, frozen=True, gc=False, tag="mem.return"):
     """The same call returned; the state is that after it, still under memlock."""
 
     levels = ("debug", "warning")
+    canonical = True
 
     fn: Annotated[str, doc("Go function without package, such as sysAllocOS")]
     v: Annotated[int, address("address given, 0 for nil")]
@@ -266,6 +358,7 @@ class MemReturn(Event, frozen=True, gc=False, tag="mem.return"):
     purpose: Annotated[str | UnsetType, doc("who asks, in the caller's words")] = UNSET
 
 
+@event
 class FreelistTake(Event, frozen=True, gc=False, tag="freelist.take"):
     """A block, or the tail of one, left the free list."""
 
@@ -277,6 +370,7 @@ class FreelistTake(Event, frozen=True, gc=False, tag="freelist.take"):
     index: Annotated[int, doc("the block's place in the list, from 0")]
 
 
+@event
 class FreelistPut(Event, frozen=True, gc=False, tag="freelist.put"):
     """A range went to the free list."""
 
@@ -289,6 +383,7 @@ class FreelistPut(Event, frozen=True, gc=False, tag="freelist.put"):
     cause: Annotated[PutCause, doc("a free, or a trim of an aligned reservation")]
 
 
+@event
 class FreelistSnapshot(Event, frozen=True, gc=False, tag="freelist.snapshot"):
     """The whole free list, in its order."""
 
@@ -296,6 +391,7 @@ class FreelistSnapshot(Event, frozen=True, gc=False, tag="freelist.snapshot"):
     reason: SnapshotReason
 
 
+@event
 class BrkMove(Event, frozen=True, gc=False, tag="brk.move"):
     """The runtime's break moved."""
 
@@ -305,10 +401,12 @@ class BrkMove(Event, frozen=True, gc=False, tag="brk.move"):
     cause: Annotated[str, doc("what moved it")]
 
 
+@event
 class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
     """The memory was asked to grow; an error where that was refused."""
 
     levels = ("info", "error")
+    adds_to = "grows"
 
     delta_pages: Annotated[int, doc("pages asked for")]
     pages_before: Annotated[int, doc("pages before")]
@@ -318,6 +416,7 @@ class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
     ordinal: Annotated[int, doc("which growth of the run this is, from 1")]
 
 
+@event
 class MemCheck(Event, frozen=True, gc=False, tag="mem.check"):
     """The free list was checked, as Go's memCheck does under memDebug."""
 
@@ -328,6 +427,7 @@ class MemCheck(Event, frozen=True, gc=False, tag="mem.check"):
     addr: Annotated[int | UnsetType, address("the header at fault")] = UNSET
 
 
+@event
 class ArenaReserve(Event, frozen=True, gc=False, tag="arena.reserve"):
     """mheap.sysAlloc reserved a heap arena."""
 
@@ -340,10 +440,12 @@ class ArenaReserve(Event, frozen=True, gc=False, tag="arena.reserve"):
     skipped_bytes: Annotated[int, doc("bytes left unused to align it")]
 
 
+@event
 class ArenaHintMiss(Event, frozen=True, gc=False, tag="arena.hint_miss"):
     """An arena hint was tried, missed and dropped."""
 
     levels = ("warning",)
+    adds_to = "hint_misses"
 
     hint_addr: Annotated[int, address("where the arena should have gone")]
     down: Annotated[bool, doc("a hint that grows downwards")]
@@ -351,6 +453,7 @@ class ArenaHintMiss(Event, frozen=True, gc=False, tag="arena.hint_miss"):
     gap_bytes: Annotated[int, doc("how far the hint and the break are apart")]
 
 
+@event
 class ArenaHintNew(Event, frozen=True, gc=False, tag="arena.hint_new"):
     """An arena hint was made."""
 
@@ -358,6 +461,7 @@ class ArenaHintNew(Event, frozen=True, gc=False, tag="arena.hint_new"):
     down: Annotated[bool, doc("a hint that grows downwards")]
 
 
+@event
 class RaceFound(Event, frozen=True, gc=False, tag="race.found"):
     """Two accesses, at least one a write, that nothing orders."""
 
@@ -368,10 +472,12 @@ class RaceFound(Event, frozen=True, gc=False, tag="race.found"):
     who: Annotated[tuple[str, ...], doc("the Ms and what each did")]
 
 
+@event
 class DeadlockFound(Event, frozen=True, gc=False, tag="deadlock.found"):
     """No M can go on."""
 
     levels = ("error",)
+    in_a_call = False
 
     what: Annotated[str, doc("what is wrong")]
     where: Annotated[str, doc("the locks that close the circle")]
@@ -408,7 +514,7 @@ AnyEvent: TypeAlias = (
 EVENT_TYPES: Final[tuple[type[Event], ...]] = AnyEvent.__args__
 """The same, to loop over."""
 
-_OUTSIDE_RUN_ID: Final = (*Event.__struct_fields__, "schema", "run_id", "log_level")
+_OUTSIDE_RUN_ID: Final = (*ENVELOPE, "schema", "run_id", "log_level")
 
 
 def run_id(start: RunStart) -> str:

@@ -2,7 +2,8 @@
 
 The runtime calls one method for each kind of event and knows nothing of logs: `events/` implements
 this protocol. A part of the runtime holds `sink: Sink | None` and asks `if sink is not None` before
-it computes what only the log needs, so a run without a log pays one test.
+it computes what only the log needs, so a run without a log pays one test. The machine reports
+through the same protocol what becomes of its Ms.
 
 Addresses and sizes are ints in bytes; 0 is nil. The meaning of each field is in the event log's
 schema (`gorun_mem.events.types`), whose names are these.
@@ -10,13 +11,18 @@ schema (`gorun_mem.events.types`), whose names are these.
 
 from __future__ import annotations
 
-from typing import Protocol
 
+class Sink:
+    """One method an event, named as the event with an underscore for the dot; these do nothing.
 
-class Sink(Protocol):
-    """One method an event, named as the event with an underscore for the dot."""
+    Its arguments are the event's fields, in their order, after the M for an event that is about
+    one; `gorun_mem.events.methods` holds the two against each other. A lock's site is its caller's
+    and comes second.
+    """
 
-    def mem_call(self, fn: str, v: int, n: int, align: int, purpose: str) -> None:
+    __slots__ = ()
+
+    def mem_call(self, fn: str, v: int, n: int, align: int, purpose: str, /) -> None:
         """A call entered the OS layer."""
 
     def mem_return(
@@ -38,11 +44,12 @@ class Sink(Protocol):
         free_bytes: int,
         free_blocks: int,
         free_largest: int,
+        /,
     ) -> None:
         """The same call returned, still under memlock."""
 
     def freelist_take(
-        self, addr: int, size: int, block_addr: int, block_size: int, exact: bool, index: int
+        self, addr: int, size: int, block_addr: int, block_size: int, exact: bool, index: int, /
     ) -> None:
         """A block, or the tail of one, left the free list."""
 
@@ -55,10 +62,11 @@ class Sink(Protocol):
         result_addr: int,
         result_size: int,
         cause: str,
+        /,
     ) -> None:
         """A range went to the free list and the block it ended in."""
 
-    def brk_move(self, bloc_before: int, bloc_after: int, bloc_max: int, cause: str) -> None:
+    def brk_move(self, bloc_before: int, bloc_after: int, bloc_max: int, cause: str, /) -> None:
         """The runtime's break moved."""
 
     def mem_grow(
@@ -69,21 +77,22 @@ class Sink(Protocol):
         ok: bool,
         max_pages: int,
         ordinal: int,
+        /,
     ) -> None:
         """The memory was asked to grow."""
 
-    def mem_check(self, ok: bool, violation: str, addr: int) -> None:
+    def mem_check(self, ok: bool, violation: str, addr: int, /) -> None:
         """The free list was checked."""
 
     def arena_reserve(
-        self, addr: int, size: int, via: str, hint_addr: int, skipped_bytes: int
+        self, addr: int, size: int, via: str, hint_addr: int, skipped_bytes: int, /
     ) -> None:
         """A heap arena was reserved."""
 
-    def arena_hint_miss(self, hint_addr: int, down: bool, bloc: int, gap_bytes: int) -> None:
+    def arena_hint_miss(self, hint_addr: int, down: bool, bloc: int, gap_bytes: int, /) -> None:
         """An arena hint was tried, missed and dropped."""
 
-    def arena_hint_new(self, addr: int, down: bool) -> None:
+    def arena_hint_new(self, addr: int, down: bool, /) -> None:
         """An arena hint was made."""
 
     def lock_wait(
@@ -95,6 +104,7 @@ class Sink(Protocol):
         queue_depth: int,
         waiters: tuple[int, ...],
         held_locks: tuple[str, ...],
+        /,
     ) -> None:
         """The M found the lock taken."""
 
@@ -109,6 +119,7 @@ class Sink(Protocol):
         bypassed: int,
         queue_depth: int,
         prev_owner_m: int,
+        /,
     ) -> None:
         """The M has the lock."""
 
@@ -124,10 +135,34 @@ class Sink(Protocol):
         blocked_ns: int,
         waiters: tuple[int, ...],
         next_m: int,
+        /,
     ) -> None:
         """The M gave the lock back."""
 
     def lock_throw(
-        self, lock: str, site: str, error_type: str, owner_m: int, owner_site: str
+        self, lock: str, site: str, error_type: str, owner_m: int, owner_site: str, /
     ) -> None:
         """The lock threw."""
+
+    # The machine.
+
+    def m_start(self, m: int, by_m: int = 0, reason: str = "", /) -> None:
+        """M `m` began."""
+
+    def m_park(self, m: int, reason: str = "", by_m: int = 0, /) -> None:
+        """M `m` sleeps until another wakes it."""
+
+    def m_unpark(self, m: int, by_m: int = 0, reason: str = "", /) -> None:
+        """M `m` was made runnable by `by_m`."""
+
+    def m_exit(self, m: int, reason: str = "", by_m: int = 0, /) -> None:
+        """M `m` ended."""
+
+    def freelist_snapshot(self, blocks: tuple[tuple[int, int], ...], reason: str, /) -> None:
+        """The whole free list, address and size of each block, in its order."""
+
+    def race_found(self, what: str, where: str, who: tuple[str, ...], /) -> None:
+        """Two accesses that nothing orders."""
+
+    def deadlock_found(self, what: str, where: str, who: tuple[str, ...], /) -> None:
+        """No M can go on."""

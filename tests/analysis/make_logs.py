@@ -7,8 +7,9 @@ from typing import Any
 
 from gorun_mem import Config, M, MiB, World, scenario
 from gorun_mem.events import MemorySink, Recorder
+from gorun_mem.events.capture import capture_events
 from gorun_mem.events.log import json_logger
-from gorun_mem.events.recorder import LogLevel, capture_events
+from gorun_mem.events.methods import LogLevel
 from gorun_mem.events.types import Event
 from gorun_mem.machine.run import Run, run
 
@@ -131,7 +132,7 @@ class Toy:
             tuple(waiting), heir,
         )  # fmt: skip
         if heir:
-            self.rec.m_unpark(heir, by_m=m)
+            self.rec.m_unpark(heir, m)
         del self.holder[lock]
         self.prev[lock] = m
         self.held[m].remove(lock)

@@ -12,7 +12,7 @@ from make_logs import run_events, run_log, storm, toy_events, toy_log
 
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.stream import analyse, feed
-from gorun_mem.events.recorder import capture_events
+from gorun_mem.events.capture import capture_events
 
 MUTEXES = ["sema", "futex", "spinbit", "queue"]
 

@@ -20,7 +20,7 @@ from gorun_mem.analysis.fragmentation import (
 )
 from gorun_mem.analysis.memory import MemoryUse, whole_pages
 from gorun_mem.analysis.stream import analyse, feed
-from gorun_mem.events.recorder import capture_events
+from gorun_mem.events.capture import capture_events
 
 PLATFORMS = [
     ("go1.19", "js/wasm"), ("go1.21", "js/wasm"), ("go1.23", "js/wasm"), ("go1.24", "js/wasm"),

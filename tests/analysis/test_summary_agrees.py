@@ -10,7 +10,7 @@ from make_logs import toy_log
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events import read_events
-from gorun_mem.events.recorder import LogLevel
+from gorun_mem.events.methods import LogLevel
 from gorun_mem.report.terminal import render
 
 

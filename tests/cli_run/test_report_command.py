@@ -12,7 +12,7 @@ from run_scripts import LONG_S, Command, environment
 
 from gorun_mem.events import Recorder
 from gorun_mem.events.log import open_log
-from gorun_mem.events.recorder import LogLevel
+from gorun_mem.events.methods import LogLevel
 
 
 class Story:

@@ -15,7 +15,7 @@ from gorun_mem.analysis.summary import SLOWEST, Summary
 from gorun_mem.analysis.values import Values
 from gorun_mem.analysis.waiting import QueueFigures
 from gorun_mem.events import Recorder, capture_events
-from gorun_mem.events.recorder import passes
+from gorun_mem.events.methods import passes
 from gorun_mem.machine.library import find
 from gorun_mem.machine.run import run
 from gorun_mem.report.terminal import render

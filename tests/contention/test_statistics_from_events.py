@@ -10,7 +10,8 @@ from typing import Any
 import brute
 import pytest
 
-from gorun_mem.events.recorder import Recorder, capture_events
+from gorun_mem.events.capture import capture_events
+from gorun_mem.events.recorder import Recorder
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.run import Run, run

@@ -8,7 +8,7 @@ import pytest
 
 from gorun_mem.events import MemorySink, Recorder, capture_events
 from gorun_mem.events.log import json_logger
-from gorun_mem.events.recorder import LogLevel
+from gorun_mem.events.methods import LogLevel
 
 
 def emit_everything(recorder: Recorder) -> None:
@@ -23,14 +23,14 @@ def emit_everything(recorder: Recorder) -> None:
         cost_table_sha256="c" * 64,
     )  # fmt: skip
     recorder.m_start(1)
-    recorder.m_start(2, by_m=1, reason="worker")
+    recorder.m_start(2, 1, "worker")
     recorder.m = 1
     recorder.mem_call("sysAllocOS", 0, 65536, 0, "heap arena")
     recorder.lock_acquire("memlock", "runtime.sysAllocOS", False, 0, 0, 0, 0, 0, 0)
     recorder.m = 2
     recorder.mem_call("sysFreeOS", 1 << 21, 4096, 0, "")
     recorder.lock_wait("memlock", "runtime.sysFreeOS", 1, 0, 0, (), ("heap",))
-    recorder.m_park(2, reason="memlock", by_m=1)
+    recorder.m_park(2, "memlock", 1)
     recorder.m = 1
     recorder.freelist_take(1 << 21, 65536, 1 << 21, 131072, False, 0)
     recorder.brk_move(1 << 20, 1 << 21, 1 << 22, "sbrk")
@@ -41,7 +41,7 @@ def emit_everything(recorder: Recorder) -> None:
         1 << 21, 1 << 22, 65536, 1, 65536,
     )  # fmt: skip
     recorder.lock_release("memlock", "runtime.sysAllocOS", 90, 0, False, 0, 0, 40, (2,), 2)
-    recorder.m_unpark(2, by_m=1, reason="memlock")
+    recorder.m_unpark(2, 1, "memlock")
     recorder.m = 2
     recorder.lock_acquire("memlock", "runtime.sysFreeOS", True, 40, 4, 1, 0, 0, 1)
     recorder.freelist_put(1 << 21, 4096, True, False, 1 << 21, 69632, "mid_free")
@@ -60,12 +60,12 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.arena_hint_miss(1 << 30, False, 1 << 21, 5)
     recorder.arena_reserve(1 << 22, 4 << 20, "aligned", 0, 4096)
     recorder.arena_hint_new(1 << 23, True)
-    recorder.freelist_snapshot([(1 << 21, 69632), (1 << 25, 4096)], "keyframe")
+    recorder.freelist_snapshot(((1 << 21, 69632), (1 << 25, 4096)), "keyframe")
     recorder.lock_throw("memlock", "runtime.sysFreeOS", "self deadlock", 2, "runtime.sysFreeOS")
     recorder.race_found("write and read", "word 0x200000", ("M1 store", "M2 load"))
     recorder.deadlock_found("no M can go on", "memlock", ("M1 waits for memlock",))
     recorder.m_exit(1)
-    recorder.m_exit(2, reason="throw")
+    recorder.m_exit(2, "throw")
     recorder.m = 0
     recorder.run_end(
         "throw", final_pages=33, steps=40, error_type="self deadlock", token="t1",

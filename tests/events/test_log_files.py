@@ -513,7 +513,7 @@ def test_an_event_that_cannot_be_encoded_is_reported_and_costs_no_other(tmp_path
     sink = FileSink(path, flush_seconds=0)
     recorder = Recorder(json_logger(sink))
     recorder.m_start(1)
-    recorder.m_start(2, reason="\udcff")
+    recorder.m_start(2, 0, "\udcff")
     recorder.m_start(3)
     with pytest.raises(UnicodeEncodeError):
         recorder.flush()
@@ -529,6 +529,6 @@ def test_events_are_encoded_together_into_the_same_lines(tmp_path: Path) -> None
     for sink in (FileSink(path), memory):
         recorder = Recorder(json_logger(sink))
         for m in range(1000):
-            recorder.m_start(m, reason="x" * (m % 7))
+            recorder.m_start(m, 0, "x" * (m % 7))
         recorder.close()
     assert path.read_bytes() == memory.data

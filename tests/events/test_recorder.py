@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import timeit
@@ -14,9 +13,9 @@ from msgspec import UNSET
 
 from gorun_mem.events import EVENT_TYPES, MemorySink, Recorder, capture_events, read_events
 from gorun_mem.events.log import json_logger
-from gorun_mem.events.recorder import LOG_LEVELS, passes
+from gorun_mem.events.methods import LOG_LEVELS, REPORTED, check_sink, method, passes
 from gorun_mem.events.schema import make_schema, published_schema, schema_text
-from gorun_mem.events.types import run_id
+from gorun_mem.events.types import Event, event, run_id
 from gorun_mem.runtime.sink import Sink
 
 
@@ -32,16 +31,55 @@ def test_every_event_is_emitted(everything):
 
 
 def test_recorder_is_a_sink():
-    """The recorder takes what the runtime's sink takes, by the same names, in the same order."""
+    """At every level the recorder has a method of its own for each of the sink's."""
     methods = [name for name in vars(Sink) if not name.startswith("_")]
-    assert len(methods) == 14
+    assert methods
     for level in LOG_LEVELS:
+        recorder = Recorder(level=level)
         for name in methods:
-            wanted = list(inspect.signature(getattr(Sink, name)).parameters)[1:]
-            found = list(inspect.signature(getattr(Recorder(level=level), name)).parameters)
-            assert found == wanted, (level, name)
+            assert getattr(recorder, name) is not getattr(Sink, name), (level, name)
     sink: Sink = Recorder()
-    sink.mem_check(ok=True, violation="", addr=0)
+    sink.mem_check(True, "", 0)
+
+
+@event
+class Moved(Event, frozen=True, gc=False, tag="block.moved"):
+    """An event that the package does not have."""
+
+    addr: int
+    by_m: int
+
+
+def sink_with(method):
+    """The package's sink with one more method."""
+    return type("Sink", (), {**vars(Sink), "block_moved": method} if method else dict(vars(Sink)))
+
+
+@pytest.mark.parametrize(
+    ("method", "complaint"),
+    [
+        (None, "Sink has no block_moved for Moved"),
+        (lambda self, by_m, addr: None, "takes"),
+        (lambda self, addr: None, "takes"),
+    ],
+)
+def test_an_incomplete_event_cannot_be_imported(method, complaint):
+    """A type without its method, or whose method takes other fields: refused where the recorder's
+    methods are made, which is at import."""
+    with pytest.raises(TypeError, match=complaint):
+        check_sink(sink_with(method), (*REPORTED, Moved))
+
+
+def test_a_complete_event_is_written_at_once():
+    """The same event with its method is accepted; a method without an event is not."""
+    complete = sink_with(lambda self, addr, by_m: None)
+    check_sink(complete, (*REPORTED, Moved))
+    with pytest.raises(TypeError, match="block_moved: no event has that name"):
+        check_sink(complete, REPORTED)
+    written: list[Event] = []
+    method(Moved, "debug", Recorder(), written.append)(4096, 3)
+    method(Moved, "info", Recorder(), written.append)(4096, 3)
+    assert written == [Moved("debug", 1, 0, 0, 4096, 3)]
 
 
 @pytest.mark.parametrize("level", LOG_LEVELS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gorun_mem import Config, KiB, Run, run, scenario
 from gorun_mem.events import Recorder, capture_events
-from gorun_mem.events.recorder import CapturedEvents
+from gorun_mem.events.capture import CapturedEvents
 
 MUTEXES = ("queue", "sema", "futex", "spinbit", "none")
 HOSTS = ("trampoline", "trio")

@@ -1,0 +1,443 @@
+"""The recorder's methods, made from the event types.
+
+An event type says what its fields are, which levels it has and what it counts as; this module makes
+of it the function that a recorder calls to have one written, and the cheaper function where the
+log's level leaves it out: one that keeps the books only, or does nothing. A new event is a new
+type, and a method of that name in `gorun_mem.runtime.sink.Sink`; with one of the two missing, or
+with fields in another order, this module cannot be imported.
+
+Six events have a few lines of their own here, because they open or close a sys* call or because
+their site is the lock's caller and not the call's: `_HAND_MADE`.
+
+The functions are closures: what a call needs is then in the closure, and a level is a choice of
+functions instead of a test in each of them. Every event costs its construction and nothing else.
+
+Rejected: functions made from source text, which spares the tuple of `*fields` everywhere (80 ns of
+270) and nobody can step into; a subclass for each level, which a recorder would have to change into
+when a subscriber joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET, UnsetType
+
+from gorun_mem.events.types import (
+    ENVELOPE,
+    EVENT_TYPES,
+    Event,
+    LockAcquire,
+    LockRelease,
+    LockThrow,
+    LockWait,
+    MemCall,
+    MemReturn,
+    RunEnd,
+    RunStart,
+)
+from gorun_mem.runtime.sink import Sink
+
+if TYPE_CHECKING:
+    from gorun_mem.events.recorder import Recorder
+
+LogLevel: TypeAlias = Literal["debug", "info", "canonical"]
+LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "canonical")
+Emit: TypeAlias = Callable[[Event], None]
+Method: TypeAlias = Callable[..., object]
+Maker: TypeAlias = "Callable[[Any, Recorder, Emit], Method]"
+"""Makes the method of an event type: given the type, whose recorder, and where the events go."""
+
+OpenCall: TypeAlias = "tuple[int | UnsetType, str | UnsetType, int, OpenCall | None]"
+"""A sys* call that has not returned: op, site, t_ns at its start, the call that it is nested in."""
+NO_CALL: Final[OpenCall] = (UNSET, UNSET, 0, None)
+
+
+def own_fields(kind: type[Event]) -> tuple[str, ...]:
+    """The fields of an event without the envelope's."""
+    return tuple(name for name in kind.__struct_fields__ if name not in ENVELOPE)
+
+
+def _arguments(kind: type[Event]) -> tuple[str, ...]:
+    """What `Sink`'s method for an event must be given, by the event's type."""
+    first = ("m",) if kind.of_an_m else ("site",) if kind.site_given else ()
+    return (*first, *own_fields(kind))
+
+
+def method_name(kind: type[Event]) -> str:
+    """The recorder's method for an event: its name with an underscore for the dot."""
+    return str(kind.__struct_config__.tag).replace(".", "_")
+
+
+def passes(event: Event, level: LogLevel) -> bool:
+    """Whether a log of that level has the event."""
+    return event.level in _levels_in(type(event), level)
+
+
+def _levels_in(kind: type[Event], level: LogLevel) -> tuple[str, ...]:
+    """Those of a type's levels that a log of that level has."""
+    if level == "debug" or (level == "canonical" and kind.canonical):
+        return kind.levels
+    below = ("debug",) if level == "info" else ("debug", "info", "warning")
+    return tuple(one for one in kind.levels if one not in below)
+
+
+def method(kind: type[Event], level: LogLevel, recorder: Recorder, emit: Emit) -> Method:
+    """The method of a recorder for one type of event.
+
+    Args:
+        kind: the type.
+        level: of what is written.
+        recorder: whose books it keeps.
+        emit: takes what is written.
+    """
+    written = _levels_in(kind, level)
+    if not written:
+        return _unwritten(kind, recorder)
+    write = _HAND_MADE.get(kind, _maker(kind))(kind, recorder, emit)
+    if written == kind.levels:
+        return write
+    at = own_fields(kind).index("ok") if kind is not MemReturn else _OK_OF_RETURN
+    books = _unwritten(kind, recorder)
+
+    def write_failures(*fields: Any) -> None:
+        (books if fields[at] else write)(*fields)
+
+    return write_failures
+
+
+def _maker(kind: type[Event]) -> Maker:
+    return _about_an_m if kind.of_an_m else _two_levels if len(kind.levels) > 1 else _simple
+
+
+def _simple(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
+    """An event of one level, all of whose fields are always there."""
+    (level,) = kind.levels
+    call_of = recorder.calls.get if kind.in_a_call else _no_call
+    adds_to = kind.adds_to
+    make: Any = kind
+
+    def write(*fields: Any) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        m = recorder.m
+        op, site, _, _ = call_of(m, NO_CALL)
+        emit(make(level, seq, recorder.now(), m, *fields, op, site))
+
+    def write_and_count(*fields: Any) -> None:
+        setattr(recorder, adds_to, getattr(recorder, adds_to) + 1)
+        write(*fields)
+
+    def write_six(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        m = recorder.m
+        op, site, _, _ = call_of(m, NO_CALL)
+        emit(make(level, seq, recorder.now(), m, a, b, c, d, e, f, op, site))
+
+    def write_seven(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        m = recorder.m
+        op, site, _, _ = call_of(m, NO_CALL)
+        emit(make(level, seq, recorder.now(), m, a, b, c, d, e, f, g, op, site))
+
+    if adds_to:
+        return write_and_count
+    # What a call does to the free list has six or seven; there the tuple is worth sparing.
+    by_count: dict[int, Method] = {6: write_six, 7: write_seven}
+    return by_count.get(len(own_fields(kind)), write)
+
+
+def _two_levels(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
+    """An event whose level follows from its `ok`; fields that do not apply are 0 or ""."""
+    good, bad = kind.levels
+    names = own_fields(kind)
+    ok_at = names.index("ok")
+    required = _required(kind)
+    call_of = recorder.calls.get
+    count = _unwritten(kind, recorder)
+    make: Any = kind
+
+    def write(*fields: Any) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        count(*fields)
+        m = recorder.m
+        op, site, _, _ = call_of(m, NO_CALL)
+        level = good if fields[ok_at] else bad
+        tail = [value or UNSET for value in fields[required:]]
+        emit(make(level, seq, recorder.now(), m, *fields[:required], *tail, op, site))
+
+    return write
+
+
+def _about_an_m(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
+    """An event about the M that is its first argument, with two fields: 0 or "" if not given."""
+    (level,) = kind.levels
+    of_nobody = 0 if _required(kind) else UNSET
+    call_of = recorder.calls.get if kind.in_a_call else _no_call
+    make: Any = kind
+
+    def write(m: int, first: Any = 0, second: Any = 0) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        op, site, _, _ = call_of(m, NO_CALL)
+        emit(
+            make(level, seq, recorder.now(), m, first or of_nobody, second or UNSET, op, site)
+        )  # fmt: skip
+
+    return write
+
+
+def _unwritten(kind: type[Event], recorder: Recorder) -> Method:
+    """What is left of an event's method where the event is not written: the books."""
+    adds_to = kind.adds_to
+    if kind is MemCall:
+        return _open_call(recorder)
+    if kind is MemReturn:
+        return _close_call(recorder)
+    if kind is LockRelease:
+        return _sum_waits(recorder)
+    if not adds_to:
+        return _NOTHING[len(_arguments(kind))] if not kind.of_an_m else _nothing_of_an_m
+
+    def count(*fields: Any) -> None:
+        setattr(recorder, adds_to, getattr(recorder, adds_to) + 1)
+
+    return count
+
+
+_NOTHING: Final[tuple[Method, ...]] = (
+    lambda: None,
+    lambda a: None,
+    lambda a, b: None,
+    lambda a, b, c: None,
+    lambda a, b, c, d: None,
+    lambda a, b, c, d, e: None,
+    lambda a, b, c, d, e, f: None,
+    lambda a, b, c, d, e, f, g: None,
+    lambda a, b, c, d, e, f, g, h: None,
+    lambda a, b, c, d, e, f, g, h, i: None,
+    lambda a, b, c, d, e, f, g, h, i, j: None,
+)
+"""What takes so many arguments and does nothing; a tuple of `*fields` would cost as much again."""
+
+
+def _nothing_of_an_m(m: int, first: Any = 0, second: Any = 0) -> None:
+    """The same of an event about an M."""
+
+
+def _no_call(m: int, otherwise: OpenCall) -> OpenCall:
+    return otherwise
+
+
+def _required(kind: type[Event]) -> int:
+    """How many fields of an event always apply; they come first."""
+    absent = kind.__struct_defaults__.count(UNSET)
+    return len(kind.__struct_fields__) - absent - _HEAD
+
+
+_HEAD: Final = 4
+"""Fields of the envelope before an event's own: level, seq, t_ns, m."""
+
+# The events with lines of their own.
+
+
+def _mem_call(kind: type[MemCall], recorder: Recorder, emit: Emit) -> Method:
+    calls = recorder.calls
+    (level,) = kind.levels
+    make: Any = kind
+
+    def write(fn: str, v: int, n: int, align: int, purpose: str) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        recorder.op = op = recorder.op + 1
+        m = recorder.m
+        t_ns = recorder.now()
+        site = "runtime." + fn
+        calls[m] = (op, site, t_ns, calls.get(m))
+        emit(make(level, seq, t_ns, m, fn, v, n, align, purpose or UNSET, op, site))
+
+    return write
+
+
+def _open_call(recorder: Recorder) -> Method:
+    calls = recorder.calls
+
+    def count(fn: str, v: int, n: int, align: int, purpose: str) -> None:
+        recorder.op = op = recorder.op + 1
+        m = recorder.m
+        calls[m] = (op, "runtime." + fn, recorder.now(), calls.get(m))
+
+    return count
+
+
+_OK_OF_RETURN: Final = 7
+"""Where `ok` is among what `mem_return` is given."""
+
+
+def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method:
+    close_call = recorder.close_call
+    good, bad = kind.levels
+    make: Any = kind
+
+    def write(
+        fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool, path: str,
+        search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
+        free_bytes: int, free_blocks: int, free_largest: int,
+    ) -> None:  # fmt: skip
+        recorder.seq = seq = recorder.seq + 1
+        now = recorder.now()
+        op, site, t_ns = close_call(fn, n, ok, now)
+        emit(
+            make(
+                good if ok else bad, seq, now, recorder.m, fn, v, n, align, p, size, ok, path,
+                now - t_ns, search_steps, cleared_bytes, pages, bloc, bloc_max, free_bytes,
+                free_blocks, free_largest, purpose or UNSET, op, site,
+            )
+        )  # fmt: skip
+
+    return write
+
+
+def _close_call(recorder: Recorder) -> Method:
+    close_call = recorder.close_call
+
+    def close(fn: str, v: int, n: int, *more: Any) -> None:
+        close_call(fn, n, more[_OK_OF_RETURN - 3], 0)
+
+    return close
+
+
+def _lock_wait(kind: type[LockWait], recorder: Recorder, emit: Emit) -> Method:
+    calls, closed = recorder.calls, recorder.closed
+    (level,) = kind.levels
+    make: Any = kind
+
+    def write(
+        lock: str,
+        site: str,
+        owner_m: int,
+        owner_op: int,
+        queue_depth: int,
+        waiters: tuple[int, ...],
+        held_locks: tuple[str, ...],
+    ) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        m = recorder.m
+        owner = owner_op or calls.get(owner_m, NO_CALL)[0] or UNSET
+        if owner is UNSET and owner_m in closed:
+            owner = closed[owner_m][0]  # it has returned and is about to unlock
+        op = calls.get(m, NO_CALL)[0]
+        emit(
+            make(
+                level, seq, recorder.now(), m, lock, owner_m, queue_depth, waiters, held_locks,
+                owner, op, site or UNSET,
+            )
+        )  # fmt: skip
+
+    return write
+
+
+def _lock_acquire(kind: type[LockAcquire], recorder: Recorder, emit: Emit) -> Method:
+    call_of = recorder.calls.get
+    (level,) = kind.levels
+    make: Any = kind
+
+    def write(
+        lock: str, site: str, contended: bool, wait_ns: int, spins: int, sleeps: int,
+        bypassed: int, queue_depth: int, prev_owner_m: int,
+    ) -> None:  # fmt: skip
+        recorder.seq = seq = recorder.seq + 1
+        m = recorder.m
+        emit(
+            make(
+                level, seq, recorder.now(), m, lock, contended, wait_ns, spins, sleeps, bypassed,
+                queue_depth, prev_owner_m, call_of(m, NO_CALL)[0], site or UNSET,
+            )
+        )  # fmt: skip
+
+    return write
+
+
+def _lock_release(kind: type[LockRelease], recorder: Recorder, emit: Emit) -> Method:
+    op_of = recorder.op_of_release
+    (level,) = kind.levels
+    make: Any = kind
+
+    def write(
+        lock: str, site: str, hold_ns: int, wait_ns: int, contended: bool, spins: int,
+        sleeps: int, blocked_ns: int, waiters: tuple[int, ...], next_m: int,
+    ) -> None:  # fmt: skip
+        recorder.seq = seq = recorder.seq + 1
+        recorder.lock_wait_ns += wait_ns
+        m = recorder.m
+        emit(
+            make(
+                level, seq, recorder.now(), m, lock, hold_ns, wait_ns, contended, spins, sleeps,
+                blocked_ns, waiters, next_m, op_of(m, site), site or UNSET,
+            )
+        )  # fmt: skip
+
+    return write
+
+
+def _sum_waits(recorder: Recorder) -> Method:
+    def count(lock: str, site: str, hold_ns: int, wait_ns: int, *more: Any) -> None:
+        recorder.lock_wait_ns += wait_ns
+
+    return count
+
+
+def _lock_throw(kind: type[LockThrow], recorder: Recorder, emit: Emit) -> Method:
+    call_of = recorder.calls.get
+    (level,) = kind.levels
+    make: Any = kind
+
+    def write(lock: str, site: str, error_type: str, owner_m: int, owner_site: str) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        m = recorder.m
+        op = call_of(m, NO_CALL)[0]
+        emit(
+            make(
+                level, seq, recorder.now(), m, lock, error_type, owner_m, owner_site or UNSET, op,
+                site or UNSET,
+            )
+        )  # fmt: skip
+
+    return write
+
+
+_HAND_MADE: Final[dict[type[Event], Maker]] = {
+    MemCall: _mem_call,
+    MemReturn: _mem_return,
+    LockWait: _lock_wait,
+    LockAcquire: _lock_acquire,
+    LockRelease: _lock_release,
+    LockThrow: _lock_throw,
+}
+
+REPORTED: Final[tuple[type[Event], ...]] = tuple(
+    kind for kind in EVENT_TYPES if kind not in (RunStart, RunEnd)
+)
+"""The events that are reported through a `Sink`: all but the run's own."""
+
+
+def check_sink(sink: type, kinds: tuple[type[Event], ...]) -> None:
+    """Hold a sink protocol against the event types.
+
+    Raises:
+        TypeError: a type has no method, a method no type, or the two do not fit.
+    """
+    methods = {name: value for name, value in vars(sink).items() if name[0] != "_"}
+    for kind in kinds:
+        found = methods.pop(method_name(kind), None)
+        if found is None:
+            raise TypeError(f"{sink.__name__} has no {method_name(kind)} for {kind.__name__}")
+        code = found.__code__
+        takes = code.co_varnames[1 : code.co_argcount]
+        wanted = _arguments(kind)
+        # One that is made by hand computes some fields, and has them in an order of its own.
+        if takes != wanted and not (kind in _HAND_MADE and {*takes} <= {*wanted}):
+            raise TypeError(f"{sink.__name__}.{found.__name__} takes {takes}, not {wanted}")
+    if methods:
+        raise TypeError(f"{sink.__name__}.{', '.join(methods)}: no event has that name")
+
+
+check_sink(Sink, REPORTED)
