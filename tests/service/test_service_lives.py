@@ -346,7 +346,7 @@ def test_ms_come_and_go_without_end() -> None:
                 return (
                     len(engine.tasks), len(server.speakers), len(server.asking), len(tally._by),
                     server.world._alive,
-                    len(one.recorder._open), len(one.recorder._closed), len(server.host._coros),
+                    len(one.recorder.calls), len(one.recorder.closed), len(server.host._coros),
                 )  # fmt: skip
 
             sizes = []
