@@ -1,6 +1,7 @@
 """What an operation costs in virtual time.
 
-One table, by kind of operation, in ns; `CostTable.read` takes another from a TOML file. The figures
+One table, in ns, by kind of operation (`gorun_mem.runtime.kinds`, which has the figures) and by
+what hardware and kernel add; `CostTable.read` takes another from a TOML file. The figures
 are those of the laptop that Go's own measurements of its locks were made on, an i7-13700H under
 Linux, where they are published, and of a 3 GHz x86-64 server core otherwise:
 
@@ -45,45 +46,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from gorun_mem.runtime.kinds import KINDS
+
 DEFAULT_NS: Final = MappingProxyType(
-    {
-        "atomic.load": 2.0,
-        "atomic.store": 7.0,
-        "atomic.cas": 7.0,
-        "atomic.xchg": 7.0,
-        "atomic.xchg8": 7.0,
-        "atomic.add": 7.0,
-        "atomic.or8": 7.0,
-        "acquire": 7.0,
-        "release": 7.0,
+    {kind.name: kind.ns for kind in KINDS.values() if kind.ns is not None}
+    | {
         "line.fetch": 70.0,
         "line.spread": 30.0,
         "line.share": 20.0,
         "line.invalidate": 5.0,
-        "procyield": 1250.0,
-        "osyield": 500.0,
-        "semasleep": 1500.0,
-        "semawakeup": 1200.0,
-        "futexsleep": 1500.0,
-        "futexwakeup": 1200.0,
-        "notesleep": 1500.0,
-        "touch": 2.0,
-        "load": 5.0,
-        "store": 5.0,
-        "choice": 0.0,
-        "compute": 1.0,
-        "sleep": 1500.0,
-        "yield": 500.0,
-        "join": 0.0,
-        "start": 0.0,
         "wake": 5000.0,
         "switch": 1000.0,
-        "clear": 0.03,
         "grow": 250.0,
         "grow_call": 1000.0,
-        "stack.walk": 60.0,
-        "none.lock": 10.0,
-        "none.unlock": 10.0,
         "other": 10.0,
     }
 )

@@ -40,23 +40,19 @@ from heapq import heappop, heappush, heappushpop
 from random import Random
 from typing import Final
 
+from gorun_mem.runtime.kinds import named
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Resume, Strategy
 from gorun_mem.sched.task import State, Task
 
-READS: Final = frozenset({"atomic.load"})
+READS: Final = named(lambda kind: kind.line == "copy")
 """Kinds of access to a shared word for which a copy of its cache line will do."""
-WRITES: Final = frozenset(
-    {
-        "atomic.store", "atomic.cas", "atomic.xchg", "atomic.xchg8", "atomic.add", "atomic.or8",
-        "acquire", "release", "touch",
-    }
-)  # fmt: skip
+WRITES: Final = named(lambda kind: kind.line == "own")
 """Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
 RUNNABLE: Final = State.RUNNABLE
 RUNNING: Final = State.RUNNING
-YIELDS: Final = frozenset({"osyield", "yield"})
+YIELDS: Final = named(lambda kind: kind.yields)
 """Kinds of operation after which an M lets others have its CPU."""
 POP: Final = heappop
 PUSH: Final = heappush

@@ -31,6 +31,7 @@ from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Access
+from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import State, Task
 
@@ -42,22 +43,6 @@ FINDINGS_MAX: Final = 16
 MEMORY: Final = "mem:"
 LAYER: Final = ("free list", "bloc")
 """What the body of a call of the memory layer changes."""
-
-_UNORDERED: Final = frozenset(
-    {"yield", "compute", "sleep", "choice", "procyield", "osyield", "none.unlock"}
-)
-_ALLOCATOR: Final = {
-    "load.next": (False, ("next",)),
-    "load.size": (False, ("size",)),
-    "store.next": (True, ("next",)),
-    "store.size": (True, ("size",)),
-    "clear": (True, ("next", "size", "rest")),
-    "memory.grow": (True, ("size",)),
-    "brk": (True, ("size",)),
-}
-"""Plain accesses of an allocator that is taken apart: whether they write, and which parts."""
-_ACQUIRES: Final = frozenset({"acquire", "wait"})
-_RELEASES: Final = frozenset({"release", "set", "semawakeup", "futexwakeup"})
 
 Clock = dict[int, int]
 
@@ -108,8 +93,13 @@ class Races:
         if len(self._tasks) != self._known:
             self._meet_new()
         m = self._last = task.id
-        if kind == "load" or kind == "store":
-            writes = kind == "store"
+        what = kind_of(kind)
+        order = what.order
+        if what.parts:
+            for part in what.parts:
+                self._access(m, f"{obj}.{part}", obj, not what.reads, None, 0)
+        elif order == "plain":
+            writes = not what.reads
             if obj.startswith(MEMORY):
                 if self._whole_calls:
                     self._access_memory(m, int(obj[len(MEMORY) :], 16), writes)
@@ -117,10 +107,6 @@ class Races:
                     self._access(m, f"{obj}.rest", obj, writes, None, 0)
             else:
                 self._access(m, obj, obj, writes, None, 0)
-        elif kind in _ALLOCATOR:
-            writes, parts = _ALLOCATOR[kind]
-            for part in parts:
-                self._access(m, f"{obj}.{part}", obj, writes, None, 0)
         elif kind == "none.lock":
             if self._whole_calls:
                 self._enter_layer(m, op)
@@ -128,8 +114,8 @@ class Races:
             for other, join in self._joins.items():
                 if join is op:
                     _join(self._clocks[m], self._clocks[other])
-        elif kind not in _UNORDERED and kind != "start":
-            self._synchronise(m, kind, obj, reads)
+        elif order != "none" and order != "parent":
+            self._synchronise(m, order, obj, reads)
 
     def end(self, world: World) -> Sequence[Finding]:
         """The races of the run."""
@@ -148,12 +134,12 @@ class Races:
         parent[self._last] += 1
         self._known = len(self._tasks)
 
-    def _synchronise(self, m: int, kind: str, obj: str, reads: bool) -> None:
+    def _synchronise(self, m: int, order: str, obj: str, reads: bool) -> None:
         clock = self._clocks[m]
         synced = self._synced.get(obj)
-        if synced is not None and kind not in _RELEASES:
+        if synced is not None and order != "release":
             _join(clock, synced)
-        if reads or kind in _ACQUIRES:
+        if reads or order == "acquire":
             return
         if synced is None:
             self._synced[obj] = clock.copy()

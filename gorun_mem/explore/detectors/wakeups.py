@@ -11,11 +11,12 @@ Looked for where a run ended in a deadlock. An M sleeps in vain if
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from gorun_mem.explore.detectors.watch import in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import DeadlockFound
+from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.base import LockOp
 from gorun_mem.runtime.mutex.note import WOKEN, Note
 from gorun_mem.runtime.op import MORE, Op
@@ -23,8 +24,6 @@ from gorun_mem.sched.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
-
-_WAKES: Final = frozenset({"semawakeup", "futexwakeup", "set", "wake"})
 
 
 class LostWakeups:
@@ -40,7 +39,7 @@ class LostWakeups:
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Note who holds what, and wakeups by what they are sent to."""
         self._watch.lock_event(task, op, kind, obj, result)
-        if kind in _WAKES:
+        if kind_of(kind).wakes:
             self._wakes[obj] = (task.id, self._watch.step)
             return
         note = getattr(op, "mutex", None)

@@ -11,6 +11,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gorun_mem.machine.observer import Observer
+from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.base import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.sched.task import Task
@@ -116,8 +117,10 @@ class Watch(Observer):
             if op.mutex.algorithm != "none":
                 taken = isinstance(op, LockOp)
                 self._event = self._note(task, op.mutex.name, taken, op.site)
-        elif kind == "acquire" or kind == "release":
-            self._event = self._note(task, obj, kind == "acquire", "")
+        else:
+            lock = kind_of(kind).lock
+            if lock:
+                self._event = self._note(task, obj, lock == "takes", "")
         return self._event
 
     def _note(self, task: Task, lock: str, taken: bool, site: str) -> tuple[Hold, bool] | None:
@@ -154,7 +157,7 @@ def wanted_lock(op: Op | None) -> str:
     """The lock that an M with this pending operation wants, "" for none."""
     if isinstance(op, LockOp):
         return str(op.mutex.name)
-    return op.obj if op is not None and op.kind == "acquire" else ""
+    return op.obj if op is not None and kind_of(op.kind).lock == "takes" else ""
 
 
 def _asks_for_a_place(code: CodeType) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.kinds import KINDS
 from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.op import MORE, MLike, Op
 
@@ -32,8 +33,6 @@ WAKEE: Final = "wakee"
 """The access is to the semaphore of the M at address `wakem`."""
 PROFILE_RATE: Final = "mutexprofilerate"
 """The access is to the word of runtime.SetMutexProfileFraction."""
-READS: Final = frozenset({"atomic.load", "procyield", "osyield"})
-"""Kinds of access that change nothing another M can see."""
 
 Step = TypeVar("Step", bound=Callable[..., object])
 
@@ -74,10 +73,14 @@ def state(kind: str, on: str = KEY, *, reads: bool = False) -> Callable[[Step], 
         kind: the access, such as "atomic.cas".
         on: what it touches: KEY, CPU, SEMA, WAKEE or PROFILE_RATE.
         reads: it changes nothing that another M can see, which most kinds say by themselves.
+
+    Raises:
+        KeyError: there is no such kind.
     """
+    reads = reads or KINDS[kind].reads
 
     def mark(method: Step) -> Step:
-        _MARKED[method] = (kind, on, reads or kind in READS)
+        _MARKED[method] = (kind, on, reads)
         return method
 
     return mark

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from gorun_mem.sched.strategies.searching import SPINS, NonDeterminism, Profile, Searching
+from gorun_mem.sched.strategies.searching import WAITS, NonDeterminism, Profile, Searching
 from gorun_mem.sched.task import State, Task
 
 
@@ -181,7 +181,7 @@ class BoundedDfs(Searching):
 
     def _decide(self, runnable: Sequence[Task], current: Task | None, at: int) -> Task:
         stay = current if current is not None and current.state is State.RUNNABLE else None
-        spins = stay is not None and stay.op is not None and stay.op.kind in SPINS
+        spins = stay is not None and stay.op is not None and stay.op.kind in WAITS
         first = _next_after(stay, runnable) if stay is None or spins else stay
         free, dear = self._free, self._dear
         for task in runnable:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from gorun_mem.sched.strategies.searching import SPINS, Profile, Searching
+from gorun_mem.sched.strategies.searching import WAITS, Profile, Searching
 from gorun_mem.sched.task import Task
 
 PATIENCE: Final = 8
@@ -62,7 +62,7 @@ class Pct(Searching):
         if self._decisions in self._changes:
             self._fall(best)
             best = self._highest(runnable)
-        if best.op.kind in SPINS and self._is_spun_out(best, current):
+        if best.op.kind in WAITS and self._is_spun_out(best, current):
             self._fall(best)
             best = self._highest(runnable)
         return best

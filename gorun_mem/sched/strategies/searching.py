@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.kinds import named
 from gorun_mem.sched.task import Task
 
-SPINS: Final = frozenset({"yield", "procyield", "osyield"})
+WAITS: Final = named(lambda kind: kind.waits)
 """Kinds of operation by which an M says that it waits for others to go on."""
 
 

@@ -1,0 +1,157 @@
+"""What a step is: the one table of the kinds of operation.
+
+An operation names the access that its next step makes by a kind, such as "atomic.cas". What follows
+from that is asked by many: the timing engine (what it costs, whether it needs the cache line), the
+searches (does it commute with everything, does its M only wait for others), the detectors (does it
+order, acquire, wake). All of them ask here, so a kind that is in this table is known to all of
+them, and one of which a field is not said cannot be made.
+
+A program's own operations may use kinds that are not here. Nothing is then assumed of them: `OTHER`
+costs a little, touches its object, and orders what it meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Lock = Literal["", "takes", "gives"]
+Line = Literal["", "copy", "own"]
+Order = Literal["none", "plain", "acquire", "release", "both", "parent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a step of one kind does.
+
+    Args:
+        name: as operations, logs, tokens and cost tables have it.
+        ns: what it costs where a cost table does not say otherwise; None: what "other" costs.
+        reads: it changes nothing that another M can see, whoever makes it.
+        local: it touches nothing that another M can see, so its order with others does not matter.
+        waits: by it an M says that it waits for others to go on.
+        yields: others may have its M's CPU after it.
+        wakes: it may make another M runnable that sleeps on its object.
+        lock: it takes the lock that is its object, gives it back, or neither.
+        line: what of the cache line of its object its CPU needs: nothing, a copy, or to own it.
+        order: in happens-before, what it is: "plain" (a data access, which nothing orders by
+            itself), "none", "acquire" (after what was published on its object), "release"
+            (publishes), "both" (an atomic access), or "parent" (a start or a join).
+        parts: of a plain access, the parts of its object that it touches where not all of it.
+    """
+
+    name: str
+    ns: float | None
+    reads: bool
+    local: bool
+    waits: bool
+    yields: bool
+    wakes: bool
+    lock: Lock
+    line: Line
+    order: Order
+    parts: tuple[str, ...]
+
+
+KINDS: Final[dict[str, Kind]] = {}
+"""Every kind that the package has, by name."""
+
+
+def _kind(
+    name: str,
+    ns: float | None,
+    *flags: Literal["reads", "local", "waits", "yields", "wakes"],
+    lock: Lock = "",
+    line: Line = "",
+    order: Order,
+    parts: tuple[str, ...] = (),
+) -> None:
+    KINDS[name] = Kind(
+        name=name,
+        ns=ns,
+        reads="reads" in flags,
+        local="local" in flags,
+        waits="waits" in flags,
+        yields="yields" in flags,
+        wakes="wakes" in flags,
+        lock=lock,
+        line=line,
+        order=order,
+        parts=parts,
+    )
+
+
+# A word that Ms share. The figures are those of a CPU that has the line to itself; costs.py has
+# their sources.
+_kind("atomic.load", 2.0, "reads", line="copy", order="both")
+_kind("atomic.store", 7.0, line="own", order="both")
+_kind("atomic.cas", 7.0, line="own", order="both")
+_kind("atomic.xchg", 7.0, line="own", order="both")
+_kind("atomic.xchg8", 7.0, line="own", order="both")
+_kind("atomic.add", 7.0, line="own", order="both")
+_kind("atomic.or8", 7.0, line="own", order="both")
+_kind("touch", 2.0, line="own", order="both")
+
+# A lock as one step.
+_kind("acquire", 7.0, lock="takes", line="own", order="acquire")
+_kind("release", 7.0, lock="gives", line="own", order="release")
+_kind("none.lock", 10.0, order="none")
+_kind("none.unlock", 10.0, order="none")
+
+# Waiting on a CPU, asleep, and being woken.
+_kind("procyield", 1250.0, "reads", "local", "waits", order="none")
+_kind("osyield", 500.0, "reads", "local", "waits", "yields", order="none")
+_kind("yield", 500.0, "reads", "local", "waits", "yields", order="none")
+_kind("semasleep", 1500.0, order="both")
+_kind("semawakeup", 1200.0, "wakes", order="release")
+_kind("futexsleep", 1500.0, order="both")
+_kind("futexwakeup", 1200.0, "wakes", order="release")
+_kind("notesleep", 1500.0, order="both")
+_kind("wait", None, order="acquire")
+_kind("set", None, "wakes", order="release")
+_kind("wake", None, "wakes", order="both")
+_kind("stack.walk", 60.0, order="both")
+
+# An M's own.
+_kind("start", 0.0, "local", order="parent")
+_kind("join", 0.0, "reads", "local", order="parent")
+_kind("choice", 0.0, "local", order="none")
+_kind("compute", 1.0, "reads", "local", order="none")
+_kind("sleep", 1500.0, "reads", "local", order="none")
+
+# Plain memory, and the allocator taken apart.
+_kind("load", 5.0, "reads", order="plain")
+_kind("store", 5.0, order="plain")
+_kind("load.next", None, "reads", order="plain", parts=("next",))
+_kind("load.size", None, "reads", order="plain", parts=("size",))
+_kind("store.next", None, order="plain", parts=("next",))
+_kind("store.size", None, order="plain", parts=("size",))
+_kind("clear", 0.03, order="plain", parts=("next", "size", "rest"))
+_kind("memory.grow", None, order="plain", parts=("size",))
+_kind("brk", None, order="plain", parts=("size",))
+
+OTHER: Final = Kind(
+    name="other",
+    ns=None,
+    reads=False,
+    local=False,
+    waits=False,
+    yields=False,
+    wakes=False,
+    lock="",
+    line="",
+    order="both",
+    parts=(),
+)
+"""A kind that is not in the table."""
+
+
+def kind_of(name: str) -> Kind:
+    """What a kind does; `OTHER` for one that the package does not have."""
+    return KINDS.get(name, OTHER)
+
+
+def named(which: Callable[[Kind], bool]) -> frozenset[str]:
+    """The names of those kinds for which `which` holds."""
+    return frozenset(kind.name for kind in KINDS.values() if which(kind))
