@@ -26,9 +26,10 @@ from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import STEPS_MAX, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.kernels import KERNELS, Kernel
-from gorun_mem.explore.search import FIRST_RUNS, TREES, explore
+from gorun_mem.explore.search import FIRST_RUNS, explore
 from gorun_mem.explore.space import profile_of
-from gorun_mem.explore.worker import DRAWN, Worker
+from gorun_mem.explore.worker import Worker
+from gorun_mem.sched.strategies import DRAWING, SEARCHING, TREES
 from gorun_mem.sched.strategies.pct import Pct
 from gorun_mem.sched.strategies.random_walk import SearchingWalk
 from gorun_mem.sched.strategies.searching import Profile
@@ -36,7 +37,6 @@ from gorun_mem.sched.strategies.searching import Profile
 End = tuple[int, Signature]
 """The number of the first failing schedule, from 1, and its failure."""
 
-STRATEGIES: Final = ("auto", "random", "pos", "pct", "urw", "surw", "dfs", "exhaustive")
 QUICK: Final = ("auto", "random")
 BUDGET: Final = 5_000
 SEEDS: Final = 40
@@ -83,7 +83,7 @@ def run(*, quick: bool = False) -> list[Row]:
         quick: 5 seeds of 1,000 schedules, `auto` beside the random walk, and 200 runs a twin.
     """
     seeds, budget = (5, 1_000) if quick else (SEEDS, BUDGET)
-    strategies = QUICK if quick else STRATEGIES
+    strategies = QUICK if quick else SEARCHING
     rows = []
     for name in KERNELS:
         scores = {one: score(name, one, seeds, budget) for one in strategies}
@@ -102,7 +102,7 @@ def score(name: str, strategy: str, seeds: int, budget: int) -> Score:
         seeds: how many, from 0.
         budget: schedules for each.
     """
-    search = _drawn if strategy in DRAWN else _explored
+    search = _drawn if strategy in DRAWING else _explored
     kernel = KERNELS[name]
     # A tree is the same whatever the seed.
     count = 1 if strategy in TREES else seeds

@@ -31,6 +31,7 @@ from gorun_mem.cli.run import (
     run_options,
     same_file,
 )  # fmt: skip
+from gorun_mem.sched.strategies import SEARCHING
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
 
-_STRATEGIES: Final = ("auto", "random", "pct", "pos", "urw", "surw", "dfs", "exhaustive")
 _INT63: Final = (1 << 63) - 1
 _NOT_OURS: Final = frozenset({"host", "strategy"})
 """Options of `run` of whose names a search has one of its own."""
@@ -57,7 +57,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=click.Choice(_STRATEGIES),
+    type=click.Choice(SEARCHING),
     default="auto",
     show_default=True,
     help="How schedules are found; auto is exhaustive where there are few.",

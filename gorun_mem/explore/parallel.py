@@ -191,7 +191,7 @@ class Pool:
         """What comes of drawn schedules, in the order of their numbers.
 
         Args:
-            strategy: a key of DRAWN, or "auto".
+            strategy: one of DRAWING, or "auto".
             runs: how many; None: until the time is up.
         """
         waiting: deque[Future[Batch]] = deque()

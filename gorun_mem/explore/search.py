@@ -32,12 +32,13 @@ from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import CHUNK, DRAWN, Batch, Found, Worker
+from gorun_mem.explore.worker import CHUNK, Batch, Found, Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
 from gorun_mem.sched.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.sched.schedule import Schedule
+from gorun_mem.sched.strategies import SEARCHING, TREES
 from gorun_mem.sched.strategies.random_walk import SearchingWalk
 from gorun_mem.sched.strategies.replay import Picks
 from gorun_mem.sched.strategies.searching import NonDeterminism
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from gorun_mem.machine.scenario import Scenario
     from gorun_mem.sched.schedule import Step
 
-TREES: Final = ("dfs", "exhaustive")
-STRATEGIES: Final = ("auto", *DRAWN, *TREES)
 BUDGET: Final = 2_000
 """Schedules, where neither budget nor time is given."""
 FIRST_RUNS: Final = 8
@@ -86,7 +85,7 @@ def explore(
         program: a scenario, an `async def main(world)`, or a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
-        strategy: one of STRATEGIES.
+        strategy: one of SEARCHING.
         budget: schedules to run at most; BUDGET where no time is given either.
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
@@ -130,8 +129,8 @@ def _check(
     steps_max: int,
     failures_max: int,
 ) -> None:
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"no strategy {strategy!r}: a search has {', '.join(STRATEGIES)}")
+    if strategy not in SEARCHING:
+        raise ConfigError(f"no strategy {strategy!r}: a search has {', '.join(SEARCHING)}")
     for name, value, low in (
         ("budget", budget, 1),
         ("bound", bound, 0),

@@ -18,32 +18,20 @@ from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import Watchdog
+from gorun_mem.sched.strategies import searching_class
 from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.sched.strategies.exhaustive import Exhaustive
-from gorun_mem.sched.strategies.pct import Pct
-from gorun_mem.sched.strategies.pos import Pos
-from gorun_mem.sched.strategies.random_walk import SearchingWalk
 from gorun_mem.sched.strategies.searching import (
     NonDeterminism,
     Profile,
     Redundant,
     Searching,
 )
-from gorun_mem.sched.strategies.surw import Surw
-from gorun_mem.sched.strategies.urw import Urw
 
 CHUNK: Final = 16
 """Schedules that are drawn from one generator."""
 SAMPLED_CHUNKS: Final = 8
 """One schedule in the first of so many chunks is written down, for what it covers."""
-DRAWN: Final[dict[str, Callable[[], Searching]]] = {
-    "random": SearchingWalk,
-    "pct": Pct,
-    "pos": Pos,
-    "urw": Urw,
-    "surw": Surw,
-}
-"""Strategies that draw each schedule anew."""
 PORTFOLIO: Final = ("pos", "pct", "urw", "pos", "random", "pct", "pos", "surw")
 """What `auto` draws by, chunk after chunk: no strategy finds every bug first."""
 
@@ -199,7 +187,7 @@ class Worker:
         """Run `runs` schedules by a strategy that draws, from number `first` on.
 
         Args:
-            strategy: a key of DRAWN, or "auto".
+            strategy: one of DRAWING, or "auto".
             first: number of the first schedule, a multiple of CHUNK.
             runs: how many.
             into: what to add to, which is there also if the search is interrupted.
@@ -210,7 +198,7 @@ class Worker:
             for start in range(first, first + runs, CHUNK):
                 chunk = start // CHUNK
                 name = PORTFOLIO[chunk % len(PORTFOLIO)] if strategy == "auto" else strategy
-                searching = made.setdefault(name, DRAWN[name]())
+                searching = made.setdefault(name, searching_class(name)())
                 count = min(CHUNK, first + runs - start)
                 self._draw_chunk(batch, searching, start, count)
                 self.progress(count)

@@ -10,18 +10,18 @@ import explore_programs as programs
 import pytest
 
 from gorun_mem.explore import explore, replay
-from gorun_mem.explore import search as search_module
 from gorun_mem.explore.program import Lock
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.verdict import Facts, Statistics, judge
-from gorun_mem.explore.worker import DRAWN, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sched.strategies import DRAWING, SEARCHING
 from gorun_mem.sched.strategies.random_walk import SearchingWalk
 
-EVERY = search_module.STRATEGIES
+EVERY = SEARCHING
 
 
 @pytest.mark.parametrize("strategy", EVERY)
@@ -39,7 +39,7 @@ def test_every_strategy_finds_a_lost_update_and_a_deadlock(strategy: str, seed: 
     assert len(stuck.failure.stuck) == 2
 
 
-@pytest.mark.parametrize("strategy", sorted(DRAWN))
+@pytest.mark.parametrize("strategy", sorted(DRAWING))
 def test_a_drawing_strategy_finds_it_by_itself(strategy: str) -> None:
     """Without the first runs' help; and what is drawn depends on the seed alone."""
     tapes = []

@@ -9,7 +9,7 @@ import pytest
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import BREATH, TIMER, Breath, Engine, StepsExceeded
-from gorun_mem.sched.strategies import STRATEGIES, UnknownStrategy, make_strategy
+from gorun_mem.sched.strategies import RUNNING, UnknownStrategy, make_strategy
 from gorun_mem.sched.task import State, Task
 from gorun_mem.sched.timing import TimingEngine
 
@@ -120,7 +120,7 @@ def run_out(engine: Engine) -> list[int]:
         engine.exit(m)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", RUNNING)
 def test_a_run_is_a_function_of_strategy_and_seed(strategy):
     """The same strategy and seed step the same Ms at the same times; every step is made."""
     for seed in range(20):
@@ -249,7 +249,7 @@ def test_a_step_that_raises_is_counted(strategy):
     assert engine.current is m
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", RUNNING)
 def test_disabled_ms_do_not_go(strategy):
     """A disabled M is passed over until it is made runnable again."""
     engine = make(strategy)
@@ -266,7 +266,7 @@ def test_disabled_ms_do_not_go(strategy):
     assert [m for _, m in trace] == [2, 2, 1, 1]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", RUNNING)
 def test_away_ms_are_neither_stuck_nor_stepped(strategy):
     """An M that is away keeps the run from being stuck, makes no step, and can come back."""
     engine = make(strategy, cpus=1)
@@ -289,7 +289,7 @@ def test_away_ms_are_neither_stuck_nor_stepped(strategy):
     assert engine.advance() is away
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", RUNNING)
 def test_withdrawn_operations_do_not_happen(strategy):
     """A withdrawn operation makes no access, runnable or asleep, and its timer wakes nobody."""
     engine = make(strategy, cpus=1)
