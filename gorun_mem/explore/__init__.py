@@ -3,7 +3,8 @@
     from gorun_mem.explore import explore
 
     found = explore(memlock_storm, config=Config(ms=2), strategy="auto", budget=2000)
-    found.outcome                  # "passed", "exhausted", "failed" or "inconclusive"
+    found.outcome                  # "exhausted", "survived", "failed" or "inconclusive"
+    found.sentence                 # the same with why, and in what world it holds
     found.failure.token            # replays it: gorun-mem replay-schedule TOKEN
     found.exit_code                # 0, 1 or 5
 
