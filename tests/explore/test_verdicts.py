@@ -62,7 +62,7 @@ def test_what_no_interleaving_shows_is_not_denied() -> None:
         (
             programs.many,
             {"strategy": "exhaustive", "budget": 30},
-            "inconclusive: the budget was used up after 30 schedules, of about ",
+            "inconclusive: the budget was used up after ",
         ),
     ],
 )
