@@ -207,6 +207,31 @@ def test_urw_is_uniform_where_ms_start_ms() -> None:
     assert not uniform(draw(starting, SearchingWalk(), runs, order), STARTING_ORDERS)
 
 
+async def two_parents(world: World) -> None:
+    """M1 starts an M of one step, M2 one of three: which of them is M3 is the schedule's doing."""
+    x = Cell("x")
+
+    async def work(m: M, count: int) -> None:
+        for _ in range(count):
+            await x.add(1)
+
+    async def parent(m: M, count: int) -> None:
+        ms.start_soon(work, count)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(parent, 0)
+        ms.start_soon(parent, 2)
+
+
+def test_ms_are_known_by_who_started_them() -> None:
+    """Not by their ids: what is expected of a child is expected of it in every run.
+
+    Two chains, of 2 and of 4 steps, have 6! / (2! 4!) = 15 orders, all as likely.
+    """
+    assert profile(two_parents).steps == {(): 1, (1,): 1, (2,): 1, (1, 1): 1, (2, 1): 3}
+    assert uniform(draw(two_parents, Urw(), 3_000, order), 15)
+
+
 class Childless(Urw):
     """URW that takes an M for as short as it is by itself."""
 
