@@ -24,7 +24,27 @@ from gorun_mem.sched.task import State, Task
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
-_WAKES: Final = frozenset({"semawakeup", "futexwakeup", "set", "wake"})
+_WAKES: Final = ("wake", "signal", "notify", "broadcast", "post")
+"""What the kind of an operation has in it by which an M wakes others; "set" is one by itself."""
+
+
+def is_wakeup(kind: str, op: object) -> bool:
+    """Whether an access is one by which an M wakes others.
+
+    Args:
+        kind: of the access.
+        op: the operation, None where it is not known: notewakeup, which only marks the note where
+            nobody sleeps on it, is told by that.
+    """
+    return _says_wakeup(kind) or _marks_note(op)
+
+
+def _says_wakeup(kind: str) -> bool:
+    return kind == "set" or any(word in kind for word in _WAKES)
+
+
+def _marks_note(op: object) -> bool:
+    return isinstance(getattr(op, "mutex", None), Note) and "Wakeup" in type(op).__name__
 
 
 class LostWakeups:
@@ -40,12 +60,11 @@ class LostWakeups:
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Note who holds what, and wakeups by what they are sent to."""
         self._watch.lock_event(task, op, kind, obj, result)
-        if kind in _WAKES:
+        if _says_wakeup(kind):
             self._wakes[obj] = (task.id, self._watch.step)
-            return
-        note = getattr(op, "mutex", None)
-        if isinstance(note, Note) and "Wakeup" in type(op).__name__ and result is not MORE:
-            self._wakes[note.key_obj] = (task.id, self._watch.step)
+        elif result is not MORE and _marks_note(op):
+            note: Any = op
+            self._wakes[note.mutex.key_obj] = (task.id, self._watch.step)
 
     def end(self, world: World) -> Sequence[Finding]:
         """Who sleeps in vain."""
