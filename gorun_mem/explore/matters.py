@@ -227,10 +227,15 @@ def _twice(steps: Sequence[Step], sights: Sights) -> list[str]:
     """The latest compare-and-swap that found a value again; one that was harmful rather."""
     found: list[tuple[bool, str]] = []
     for at, step in enumerate(steps):
-        if "cas" in step.kind and sights.results[at] is True and _is_own(sights.ops[at]):
+        if _swaps(step) and sights.results[at] is True and _is_own(sights.ops[at]):
             found += _seen_again(steps, sights, at)
     harmful = [sentence for harms, sentence in found if harms]
     return (harmful or [sentence for _, sentence in found])[-1:]
+
+
+def _swaps(step: Step) -> bool:
+    """Whether the step changes something only if it finds what was expected."""
+    return any(word in step.kind for word in ("cas", "compare", "cmpxchg"))
 
 
 def _is_own(op: Any) -> bool:
@@ -278,7 +283,7 @@ def _changes(
         if (s := steps[i]).m != m
         and s.obj == obj
         and not s.reads
-        and ("cas" not in s.kind or sights.results[i] is True)
+        and (not _swaps(s) or sights.results[i] is True)
     ]
 
 
