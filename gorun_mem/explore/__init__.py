@@ -20,6 +20,8 @@ What others build on, and where it is:
                                     findings, token, command, switches, preemptions.
     render(failure, target)
                        report.py    the failure on one screen, as text.
+    what_matters(failure, sights)
+                       matters.py   the steps of a failure that matter, each in a sentence.
     Step               sched/schedule.py: m, kind, obj, reads, enabled, choices, preempts.
     Signature          failure.py   (kind, obj, site): two failures are the same one iff equal.
     Detector, Finding  failure.py   `begin(world)`, `step(task, op, kind, obj, reads, result)`,
