@@ -9,8 +9,10 @@ and not by trio, so pytest-trio is not needed and not in the way. Its other fixt
 so what they hold must not change from run to run. A failure is the search's: its report is the
 test's, and its command replays that one schedule with `--explore-token`.
 
-A search that gives no answer fails the test, for a pass would say what nobody knows. The plugin
-imports this when the first such test runs.
+A search that gives no answer fails the test, for a pass would say what nobody knows. One that does
+says it in the properties of JUnit's report and, with -rP, on the terminal: "exhausted" or
+"survived", how many schedules, and in what world. The plugin imports this when the first such test
+runs.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.sched.schedule import load
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.verdict import Exploration
     from gorun_mem.machine.world import World
 
 SETTINGS: Final = (
@@ -91,11 +94,12 @@ class _Test:
             raise self._left[0]
         if found.interrupted:
             raise KeyboardInterrupt
-        self._item.user_properties.append(("explore", f"{found.verdict}: {found.reason}"))
+        self._item.user_properties += _properties(found)
         if found.failure is not None:
-            _fail(f"{found.reason}\n{render(found.failure, self._target)}")
+            _fail(f"{found.sentence}\n{render(found.failure, self._target)}")
         if not found.ok:
-            _fail(f"inconclusive: {found.reason}; give it more budget, or another strategy")
+            _fail(f"{found.sentence}; give it more budget, or another strategy")
+        self._item.add_report_section("call", "explore", found.sentence)
 
     def replay(self, schedule: Schedule, *, alone: bool) -> None:
         """Follow one schedule; it may be of this test under another name if no other is there."""
@@ -123,6 +127,24 @@ class _Test:
             ms={task.id: task.name for task in done.world.engine.tasks},
         )
         _fail(render(failure, self._target))
+
+
+_COUNTED: Final = ("verdict", "schedules", "distinct", "space", "strategy", "seed")
+
+
+def _properties(found: Exploration) -> list[tuple[str, str]]:
+    """What JUnit's report has of a search: the sentence, then its fields one by one."""
+    document = found.document()
+    facts = {name: document[name] for name in _COUNTED} | document["world"]
+    fields = [(f"explore.{name}", _plain(value)) for name, value in facts.items()]
+    return [("explore", found.sentence), *fields]
+
+
+def _plain(value: Any) -> str:
+    """A value of JSON as text: "" for none, words for a list."""
+    if isinstance(value, list):
+        return " ".join(value)
+    return "" if value is None else str(value)
 
 
 def _settings(item: Any) -> dict[str, Any]:

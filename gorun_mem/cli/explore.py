@@ -78,6 +78,10 @@ def _search_run_options(function: Any) -> Any:
     help="With dfs: forced switches and other departures at most.",
 )  # fmt: skip
 @click.option(
+    "--faults", metavar="NAMES",
+    help="What may go wrong at the schedule's choice: grow, spurious; commas between them.",
+)  # fmt: skip
+@click.option(
     "--failures", "failures_max", type=Number(1, 1000), default=1, show_default=True, metavar="N",
     help="Stop after so many different ones.",
 )  # fmt: skip
@@ -100,6 +104,7 @@ def command(
     time_s: float | None,
     jobs: int,
     bound: int | None,
+    faults: str | None,
     failures_max: int,
     no_shrink: bool,
     no_detectors: bool,
@@ -120,11 +125,16 @@ def command(
       gorun-mem explore leaked_lock --ms 2
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
+      gorun-mem explore memlock_storm --ms 2 --faults grow
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
       gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
 
-    Exit codes: 0 every schedule that was run is fine; 1 a failure, a deadlock too; 2 usage;
-    4 internal fault; 5 inconclusive; 130 interrupted.
+    The verdict is one sentence: exhausted (every schedule that differs was run), survived (the
+    drawn ones that were asked for were, so many different of about so many), failed or
+    inconclusive; and in what world: memory, timers, faults, bounds.
+
+    Exit codes: 0 exhausted or survived; 1 a failure, a deadlock too; 2 usage; 4 internal fault;
+    5 inconclusive; 130 interrupted.
     """
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.explore.search import BUDGET, explore
@@ -135,7 +145,7 @@ def command(
     wants_save = Path(save) if save is not None else None
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
-        prepared = prepare(scenario, {**given, "strategy": None})
+        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
         total = BUDGET if budget is None and time_s is None else budget
@@ -166,6 +176,13 @@ def command(
     else:
         _show(found, target, kept, logged)
     return ExitCode(found.exit_code)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The names in a list with commas; None where no list was given."""
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _detectors(
@@ -251,7 +268,7 @@ def _show(found: Exploration, target: Target, kept: str | None, logged: str | No
         click.echo("")
     counted = found.statistics
     rate = counted.schedules / max(counted.seconds, 1e-3)
-    click.echo(f"verdict   {found.verdict}: {found.reason}")
+    click.echo(f"verdict   {found.sentence}")
     click.echo(
         f"search    {found.strategy}, seed {found.seed}: {count(counted.schedules, 'schedule')}, "
         f"{count(counted.steps, 'step')} in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"

@@ -3,7 +3,8 @@
     from gorun_mem.explore import explore
 
     found = explore(memlock_storm, config=Config(ms=2), strategy="auto", budget=2000)
-    found.outcome                  # "passed", "exhausted", "failed" or "inconclusive"
+    found.outcome                  # "exhausted", "survived", "failed" or "inconclusive"
+    found.sentence                 # the same with why, and in what world it holds
     found.failure.token            # replays it: gorun-mem replay-schedule TOKEN
     found.exit_code                # 0, 1 or 5
 
@@ -19,6 +20,8 @@ What others build on, and where it is:
                                     findings, token, command, switches, preemptions.
     render(failure, target)
                        report.py    the failure on one screen, as text.
+    what_matters(failure, sights)
+                       matters.py   the steps of a failure that matter, each in a sentence.
     Step               sched/schedule.py: m, kind, obj, reads, enabled, choices, preempts.
     Signature          failure.py   (kind, obj, site): two failures are the same one iff equal.
     Detector, Finding  failure.py   `begin(world)`, `step(task, op, kind, obj, reads, result)`,

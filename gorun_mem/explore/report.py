@@ -5,9 +5,7 @@ replays it; the diagram of the Ms gets the lines that the rest leaves. Of the st
 around switches, forced ones first, then the latest. Nothing is guessed: every line follows from the
 failure and, for the free list, from one replay of it.
 
-The steps that matter are found by a pattern: where a forced switch lets an M touch an object
-between two steps of the M that had to stop, and one of the three changes it, these three are named.
-Where there is none, the forced switch itself is.
+The steps that matter are named before it (see `matters`).
 
 A token that has the names of its steps may take half a screen; then the command has the same
 schedule without them.
@@ -15,7 +13,6 @@ schedule without them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,8 +20,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.matters import Sights, what_matters
 from gorun_mem.explore.verdict import count
-from gorun_mem.machine.outcome import Stuck
+from gorun_mem.explore.waits import lines_of
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
 from gorun_mem.sched.schedule import Schedule, Step
 
@@ -39,15 +37,11 @@ LANES_MAX: Final = 6
 TOKEN_LINES_MAX: Final = 6
 """Of the screen, for the command; see the module."""
 _TEXT_MAX: Final = 4
-_MATTERS_MAX: Final = 3
-_FORCED_MAX: Final = 8
-"""Forced switches that are looked at, the latest ones."""
-_WINDOW: Final = 200
-"""Steps before and behind a forced switch that are looked at."""
+_SENTENCE_MAX: Final = 3
+"""Lines of a sentence on what matters."""
 _BLOCKS_MAX: Final = 4
 _GUTTER: Final = 7
 _MEMORY_KINDS: Final = frozenset({"throw", "fault", "illegal_use"})
-_HOLDER: Final = re.compile(r"M(\d+)(?: in (.*?))?(?: since .*)?$")
 _SETTINGS: Final = ("release", "platform", "mutex", "granularity", "ms", "host", "seed")
 
 
@@ -63,11 +57,12 @@ def render(failure: Failure, target: Target | None = None) -> str:
         At most `LINES` lines of `COLUMNS` columns, the last line the command that replays it. That
         line alone may be longer than the screen is wide, for it is made to be pasted.
     """
-    head = [*_head(failure), "", *_what_matters(failure)]
+    sights, memory = _seen_again(failure, target)
+    head = [*_head(failure), "", *_what_matters(failure, sights)]
     tail: list[str] = []
-    for part in (_waits(failure), _memory(failure, target)):
+    for part in (lines_of(failure), _memory(memory)):
         if part:
-            tail += ["", *part]
+            tail += ["", *map(_cut, part)]
     command = _command(failure)
     tail += ["", "Replay it:", command]
     used = len(head) + len(tail) - 1 + -(-len(command) // COLUMNS) + 1
@@ -104,65 +99,13 @@ def _found(failure: Failure) -> str:
     return text
 
 
-# The steps that matter.
-
-
-def _what_matters(failure: Failure) -> list[str]:
-    steps = failure.steps
-    if not steps:
+def _what_matters(failure: Failure, sights: Sights | None) -> list[str]:
+    if not failure.steps:
         return ["No step was written down."]
-    said: list[str] = []
-    for at in [index for index, step in enumerate(steps) if step.preempts][-_FORCED_MAX:]:
-        sentence = _between(steps, at) or _forced(steps, at)
-        if sentence not in said:
-            said.append(sentence)
-    del said[: max(0, len(said) - _MATTERS_MAX + 1)]
-    last = steps[-1]
-    said.append(f"{_name(last, len(steps))} is the last step: {failure.signature}")
     lines = ["What matters:"]
-    for number, sentence in enumerate(said, 1):
-        lines += _wrapped(f"  {number}. ", sentence)
+    for number, sentence in enumerate(what_matters(failure, sights), 1):
+        lines += _wrapped(f"  {number}. ", sentence, _SENTENCE_MAX)
     return lines
-
-
-def _between(steps: Sequence[Step], at: int) -> str:
-    """The access that came between two of the M that the forced switch at `at` stopped; "" if none.
-
-    A change rather than a read; of several windows the narrowest before, then behind the switch.
-    """
-    stopped = steps[at - 1].m
-    end = min(len(steps), at + _WINDOW)
-    until = next((i for i in range(at, end) if steps[i].m == stopped), end)
-    behind = [i for i in range(until, end) if steps[i].m == stopped]
-    for reads in (False, True):
-        for first in range(at - 1, max(at - _WINDOW, 0) - 1, -1):
-            a = steps[first]
-            if a.m != stopped:
-                continue
-            for last in (i for i in behind if steps[i].obj == a.obj):
-                c = steps[last]
-                for middle in range(at, last):
-                    b = steps[middle]
-                    if b.m == stopped or b.obj != a.obj or b.reads is not reads:
-                        continue
-                    if a.reads and b.reads and c.reads:
-                        continue
-                    return (
-                        f"{_name(b, middle + 1)} comes between two of M{stopped}: "
-                        f"{a.name} (step {first + 1}) and {c.name} (step {last + 1})"
-                    )
-    return ""
-
-
-def _forced(steps: Sequence[Step], at: int) -> str:
-    stopped = steps[at - 1].m
-    coming = next((step for step in steps[at:] if step.m == stopped), None)
-    before = f" before its {coming.kind} {coming.obj}" if coming is not None else ""
-    return f"M{stopped} has to stop{before}: {_name(steps[at], at + 1)} goes first"
-
-
-def _name(step: Step, number: int) -> str:
-    return f"M{step.m}'s {step.kind} {step.obj} (step {number})"
 
 
 # The Ms, each in a column.
@@ -252,83 +195,6 @@ def _lines_of(chosen: set[int]) -> int:
     return len(chosen) + sum(1 for index in chosen if index and index - 1 not in chosen)
 
 
-# Who waits for whom.
-
-
-@dataclass(frozen=True, slots=True)
-class _Edge:
-    m: int
-    waits_for: str
-    holder: int
-    where: str
-
-    def __str__(self) -> str:
-        return f"M{self.m} waits to {self.waits_for}, which M{self.holder} holds{self.where}"
-
-
-def _waits(failure: Failure) -> list[str]:
-    if failure.signature.kind not in ("deadlock", "no_progress") or not failure.stuck:
-        return []
-    edges = {e.m: e for e in _edges(failure)}
-    cycle = _cycle(edges)
-    if cycle:
-        order = " -> ".join(f"M{edge.m}" for edge in (*cycle, cycle[0]))
-        return [_cut(f"The cycle: {order}"), *(_cut(f"  {edge}") for edge in cycle)]
-    lines = ["No cycle: what these Ms wait for does not come from another that waits."]
-    for stuck in failure.stuck[:5]:
-        edge = edges.get(stuck.m)
-        lines.append(_cut(f"  {edge}" if edge else f"  {_waiter(stuck)}"))
-    return lines
-
-
-def _waiter(stuck: Stuck) -> str:
-    text = f"M{stuck.m} ({stuck.name}) waits to {stuck.waits_for}"
-    if stuck.holds:
-        return f"{text} while it holds {', '.join(stuck.holds)}"
-    return f"{text}, and nobody is left to end that"
-
-
-def _edges(failure: Failure) -> Iterator[_Edge]:
-    """Who waits for what and who holds it: by the mutex's book, or by the steps of a plain lock."""
-    holders = _holders(failure.steps)
-    for stuck in failure.stuck:
-        found = _HOLDER.match(stuck.held_by)
-        if found:
-            yield _Edge(
-                stuck.m, stuck.waits_for, int(found[1]), f" in {found[2]}" if found[2] else ""
-            )
-            continue
-        kind, _, obj = stuck.waits_for.partition(" ")
-        holder = holders.get(obj) if kind == "acquire" else None
-        if holder is not None:
-            number = holder[1]
-            yield _Edge(stuck.m, stuck.waits_for, holder[0], f" since step {number}")
-
-
-def _holders(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
-    """Who holds each plain lock at the end, and since which step."""
-    held: dict[str, tuple[int, int]] = {}
-    for number, step in enumerate(steps, 1):
-        if step.kind == "acquire":
-            held[step.obj] = (step.m, number)
-        elif step.kind == "release":
-            held.pop(step.obj, None)
-    return held
-
-
-def _cycle(edges: dict[int, _Edge]) -> list[_Edge]:
-    """A cycle of waiting Ms, from its lowest M on; empty where there is none."""
-    for start in sorted(edges):
-        path: list[int] = []
-        at = start
-        while at in edges and at not in path:
-            path.append(at)
-            at = edges[at].holder
-        if at == start and path:
-            return [edges[m] for m in path]
-    return []
-
-
 # The free list.
 
 
@@ -415,10 +281,7 @@ _INVARIANTS: Final = {
 """The invariant behind each of memCheck's throws and of the World's own checks."""
 
 
-def _memory(failure: Failure, target: Target | None) -> list[str]:
-    if not _is_about_memory(failure):
-        return []
-    probe = _probed(failure, target)
+def _memory(probe: _MemoryProbe | None) -> list[str]:
     if probe is None or probe.last is None:
         return []
     last, sound = probe.last, probe.sound if probe.last.wrong else probe.before
@@ -426,8 +289,8 @@ def _memory(failure: Failure, target: Target | None) -> list[str]:
         return []
     lines = ["Free list (address+bytes):"]
     if sound is not None:
-        lines.append(_cut(f"  after step {sound.step}: {_blocks(sound.blocks)}"))
-    lines.append(_cut(f"  at the end: {_blocks(last.blocks)}"))
+        lines.append(f"  after step {sound.step}: {_blocks(sound.blocks)}")
+    lines.append(f"  at the end: {_blocks(last.blocks)}")
     if last.wrong:
         lines += _wrapped("  violated: ", last.wrong)
     return lines
@@ -442,19 +305,37 @@ def _is_about_memory(failure: Failure) -> bool:
     )
 
 
-def _probed(failure: Failure, target: Target | None) -> _MemoryProbe | None:
-    """A probe that saw the failure again, or None where the program cannot be found or changed."""
-    from gorun_mem.explore.drive import replay
+# The failure once more.
+
+
+def _seen_again(
+    failure: Failure, target: Target | None
+) -> tuple[Sights | None, _MemoryProbe | None]:
+    """What one more run of the schedule shows; None where the program is not found or changed.
+
+    Of a run that does not end nothing is asked that only its end would tell.
+    """
+    from gorun_mem.explore.drive import STEPS_MAX, replay
     from gorun_mem.explore.target import Target
 
+    is_about_memory = _is_about_memory(failure)
+    if not failure.steps or (failure.signature.kind == "no_progress" and not is_about_memory):
+        return None, None
     forced = [number for number, step in enumerate(failure.steps, 1) if step.preempts]
-    probe = _MemoryProbe(forced[0] if forced else 0)
+    sights, memory = Sights(), _MemoryProbe(forced[0] if forced else 0)
     try:
         program = target or Target.from_about(failure.schedule.about)
-        done = replay(program, failure.schedule, detectors=(probe,))
+        done = replay(
+            program,
+            failure.schedule,
+            detectors=(sights, memory) if is_about_memory else (sights,),
+            steps_max=max(STEPS_MAX, len(failure.steps)),
+        )
     except ValueError:  # what is wrong with a name, a setting or an option is one
-        return None
-    return None if done.divergence else probe
+        return None, None
+    if done.divergence:
+        return None, None
+    return sights, memory if is_about_memory else None
 
 
 def _blocks(blocks: tuple[tuple[int, int], ...] | None) -> str:
@@ -478,14 +359,14 @@ def _command(failure: Failure) -> str:
     return failure.command_for(short)
 
 
-def _wrapped(start: str, text: str) -> list[str]:
-    """`text` behind `start`, in at most two lines."""
+def _wrapped(start: str, text: str, lines_max: int = 2) -> list[str]:
+    """`text` behind `start`, in at most so many lines."""
     return wrap(
         text,
         COLUMNS,
         initial_indent=start,
         subsequent_indent=" " * len(start),
-        max_lines=2,
+        max_lines=lines_max,
         placeholder=" ...",
     )
 

@@ -178,7 +178,14 @@ class _Search:
         self._spent = 0
         self._batch = Batch()
         self._walked = self._batch if strategy in WALKING else Batch()
-        self._facts = Facts(budget=budget, tree=strategy in TREES)
+        self._facts = Facts(
+            tree=strategy in TREES,
+            budget=budget,
+            time_s=time_s,
+            steps_max=steps_max,
+            granularity=target.config.granularity,
+            faults=target.config.faults,
+        )
         self._statistics = Statistics()
         self._unsteady: Failure | None = None
         self._worker = Worker(
@@ -224,6 +231,7 @@ class _Search:
             failures=failures,
             interrupted=self._facts.interrupted,
             about=self.target.about,
+            world=self._facts.world(),
         )
 
     # The search.

@@ -1,11 +1,14 @@
-"""Make a failing schedule small: the same failure with the fewest forced switches.
+"""Make a failing schedule small: the same failure with few switches and few steps.
 
 A schedule is a tape of departures from run-to-block. Departures are taken out in halves, quarters
 and one by one; stretches of the tape are cut out; data choices are lowered towards 0; and an M's
 steps are moved across steps that they do not depend on, to where the M goes anyway. Each try is
 run, with 0 where the tape does not fit, and counts if it fails with the same signature and costs
-less: forced switches first, then switches, departures, steps. What the run really did becomes the
-new schedule, so nothing after the failure survives.
+less. What the run really did becomes the new schedule, so nothing after the failure survives.
+
+What a schedule costs is what there is to read: its steps, and its switches as `SWITCH` steps each,
+`FORCED` more where one was forced. Switches alone would let an M spin through 40 steps to spare one
+switch. And no try may be longer than the run that was found by more than a fifth.
 
 Source: A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", TSE 2002.
 """
@@ -23,11 +26,15 @@ from gorun_mem.explore.target import Target
 from gorun_mem.sched.engine import Strategy
 from gorun_mem.sched.schedule import Schedule, Step
 from gorun_mem.sched.strategies.replay import Order
+from gorun_mem.sched.strategies.searching import SPINS
 
 TRIES_MAX: Final = 2_000
 SECONDS_MAX: Final = 20.0
+SWITCH: Final = 4
+FORCED: Final = 8
 
-Cost = tuple[int, int, int, int, int]
+Cost = tuple[int, int, int]
+"""Less is better; see `_cost`."""
 
 
 class Shrinker:
@@ -65,7 +72,8 @@ class Shrinker:
         self._tried: set[tuple[int, ...]] = set()
         self._tape: list[int] = []
         self._steps: tuple[Step, ...] = ()
-        self._cost: Cost = (1 << 30,) * 5
+        self._cost: Cost = (1 << 60, 0, 0)
+        self._longest = 0
 
     def shrink(self, found: Execution) -> Schedule | None:
         """The smallest schedule found; None where `found` does not fail again when replayed.
@@ -74,6 +82,7 @@ class Shrinker:
             found: the failing run, transcribed.
         """
         assert found.transcriber is not None
+        self._longest = longest(len(found.named_steps))
         if not self._try_tape(found.transcriber.tape):
             return None
         self._try_tape([])
@@ -83,6 +92,7 @@ class Shrinker:
             self._commute,
             self._lower_values,
             self._postpone,
+            self._end_spins,
         )
         improved = True
         while improved and self._may_go_on():
@@ -110,7 +120,7 @@ class Shrinker:
             Schedule(key),
             detectors=self._detectors,
             on_divergence="default",
-            steps_max=self._steps_max,
+            steps_max=self._bound,
         )
         return self._accept(done)
 
@@ -125,14 +135,24 @@ class Shrinker:
             strategy,
             detectors=self._detectors,
             transcribe=True,
-            steps_max=2 * self._steps_max,
+            steps_max=2 * self._bound,
         )
         return self._accept(done)
+
+    @property
+    def _bound(self) -> int:
+        """Half the steps of a try at most: what is longer than allowed need not be run on.
+
+        But where the failure is that a run does not end, that is known at the search's bound only.
+        """
+        if self._signature.kind == "no_progress":
+            return self._steps_max
+        return min(self._steps_max, (self._longest + 1) // 2)
 
     def _accept(self, done: Execution) -> bool:
         self.tries += 1
         assert done.transcriber is not None
-        if done.signature != self._signature:
+        if done.signature != self._signature or len(done.named_steps) > self._longest:
             return False
         cost = _cost(done.transcriber.tape, done.named_steps)
         if cost >= self._cost:
@@ -187,9 +207,34 @@ class Shrinker:
                     return True
         return False
 
+    def _end_spins(self) -> bool:
+        """Let another M go where one begins to spin, which may spare it the rest."""
+        for place, others in _spins(self._steps):
+            tape = [*self._tape, *[0] * (place - len(self._tape))]
+            for other in others:
+                start = [*tape[:place], other + 1]
+                if self._try_tape(start) or self._try_tape([*start, *tape[place + 1 :]]):
+                    return True
+        return False
+
     def _commute(self) -> bool:
         """Move a block of one M's steps to its neighbours across steps that do not depend on it."""
         return any(self._try_order(order) for order in _merged(self._steps))
+
+
+def _spins(steps: Sequence[Step]) -> Iterator[tuple[int, list[int]]]:
+    """Where on the tape an M that goes on and on begins to spin, and who might go instead."""
+    place = 0
+    spinner = -1
+    for step in steps:
+        if step.m != spinner:
+            spinner = -1
+        if len(step.enabled) > 1:
+            if step.kind in SPINS and step.m != spinner:
+                spinner = step.m
+                yield place, [m for m in step.enabled if m != step.m]
+            place += 1
+        place += len(step.choices)
 
 
 def _merged(steps: Sequence[Step]) -> Iterator[list[int]]:
@@ -219,11 +264,17 @@ def _depends(some: Sequence[Step], others: Sequence[Step]) -> bool:
     return any(a.obj == b.obj and not (a.reads and b.reads) for a in some for b in others)
 
 
+def longest(steps: int) -> int:
+    """How many steps the schedule may have that is made of one with `steps`."""
+    return steps + steps // 5
+
+
 def _cost(tape: Sequence[int], steps: Sequence[Step]) -> Cost:
-    """Forced switches, switches, departures, steps, sum of the numbers; less is better."""
+    """Steps with what switches weigh, departures, the sum of the numbers."""
     switches = sum(a.m != b.m for a, b in pairwise(steps))
+    forced = sum(step.preempts for step in steps)
     departures = sum(1 for number in tape if number)
-    return sum(step.preempts for step in steps), switches, departures, len(steps), sum(tape)
+    return len(steps) + SWITCH * switches + FORCED * forced, departures, sum(tape)
 
 
 def _stripped(tape: Sequence[int]) -> tuple[int, ...]:

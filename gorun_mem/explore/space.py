@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from math import exp, fsum, log
 
 from gorun_mem.sched.schedule import Step
-from gorun_mem.sched.strategies.searching import Profile
+from gorun_mem.sched.strategies.searching import Lineage, Path, Profile
 
 LOG_MAX = 700.0
 """exp of more is no float."""
@@ -23,17 +23,19 @@ LOG_MAX = 700.0
 def profile_of(runs: Sequence[Sequence[Step]]) -> Profile:
     """What `runs` show of the program."""
     decisions = 0
-    steps: dict[int, int] = {}
-    objects: dict[str, dict[int, int]] = {}
+    steps: dict[Path, int] = {}
+    objects: dict[str, dict[Path, int]] = {}
     changed: set[str] = set()
     for run in runs:
         decisions = max(decisions, sum(1 for step in run if len(step.enabled) > 1))
-        made: dict[int, int] = {}
-        on: dict[str, dict[int, int]] = {}
+        made: dict[Path, int] = {}
+        on: dict[str, dict[Path, int]] = {}
+        lineage = _lineage_of(run)
         for step in run:
-            made[step.m] = made.get(step.m, 0) + 1
+            m = lineage.path(step.m)
+            made[m] = made.get(m, 0) + 1
             counts = on.setdefault(step.obj, {})
-            counts[step.m] = counts.get(step.m, 0) + 1
+            counts[m] = counts.get(m, 0) + 1
             if not step.reads:
                 changed.add(step.obj)
         _raise_to(steps, made)
@@ -43,7 +45,19 @@ def profile_of(runs: Sequence[Sequence[Step]]) -> Profile:
     return Profile(decisions, steps, shared)
 
 
-def _raise_to(most: dict[int, int], counts: dict[int, int]) -> None:
+def _lineage_of(run: Sequence[Step]) -> Lineage:
+    """Who started whom: a new M may go at once, so whoever made the step before has started it."""
+    lineage = Lineage()
+    lineage.add(0)
+    current = 0
+    for step in run:
+        for _ in range(lineage.known, max(step.enabled) + 1):
+            lineage.add(current)
+        current = step.m
+    return lineage
+
+
+def _raise_to(most: dict[Path, int], counts: dict[Path, int]) -> None:
     for m, count in counts.items():
         most[m] = max(most.get(m, 0), count)
 

@@ -1,27 +1,43 @@
-"""The verdict of a search; the one place that decides it.
+"""The verdict of a search; the one place that decides it and the one that words it.
 
-    passed        the schedules that were asked for were run and none failed; no proof, so the
-                  verdict says how many were different and of about how many
     exhausted     every schedule was run, or every one within a bound that is named
+    survived      the drawn schedules that were asked for were run and none failed; no proof, so
+                  the verdict says how many were different and of about how many
     failed        one failed
     inconclusive  a bound was reached, or something was out of control, before the answer
 
-A search through a tree of schedules that ran out of budget or time is never a pass. Nor is any
-search that did not find its canary.
+A search through a tree of schedules that ran out of budget or time has no answer, nor has one that
+did not find its canary. "Passed" is no verdict: no search can say it.
+
+A verdict holds in a world: what the memory may do, when timers fire, which faults the schedules
+choose among, how far runs go. `Facts.world` has it field by field, and the verdict's sentence says
+it, whoever shows the sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gorun_mem.explore.failure import Failure
 
-Verdict = Literal["passed", "exhausted", "failed", "inconclusive"]
+Verdict = Literal["exhausted", "survived", "failed", "inconclusive"]
 
-_EXIT: Final[dict[str, int]] = {"passed": 0, "exhausted": 0, "failed": 1, "inconclusive": 5}
+_EXIT: Final[dict[str, int]] = {"exhausted": 0, "survived": 0, "failed": 1, "inconclusive": 5}
 INTERRUPTED_EXIT: Final = 130
+
+MEMORY: Final = "sequentially consistent"
+"""Every load sees the latest store: runs are interleavings, no store is late or out of order."""
+TIMERS: Final = "at their virtual time"
+"""A sleep ends when its time has come and nobody else is due before; never earlier or later."""
+
+
+_FAULTS: Final = {
+    "grow": "memory may be refused to grow",
+    "spurious": "a sleep on a futex may end by itself",
+}
+"""What the faults of `Config` are, in a sentence."""
 
 
 @dataclass(slots=True)
@@ -68,6 +84,10 @@ class Facts:
         bound: departures from run-to-block up to which the tree was complete; None: no such bound.
         rested: the tree leaves out that an M yields for ever while others could go.
         budget: schedules asked for; None: as many as the time allows.
+        time_s: seconds asked for; None: no limit.
+        steps_max: bound of steps of a run.
+        granularity: "sync" or "access", as in `Config`.
+        faults: what may go wrong at the schedule's choice, as in `Config`.
         out_of_budget: the budget was used up.
         out_of_time: the time was.
         out_of_steps: a run of a tree was cut at its bound of steps.
@@ -82,6 +102,10 @@ class Facts:
     bound: int | None = None
     rested: bool = False
     budget: int | None = None
+    time_s: float | None = None
+    steps_max: int = 0
+    granularity: str = "sync"
+    faults: tuple[str, ...] = ()
     out_of_budget: bool = False
     out_of_time: bool = False
     out_of_steps: bool = False
@@ -89,6 +113,44 @@ class Facts:
     canary_found: bool | None = None
     uncontrolled: tuple[str, ...] = ()
     walked_into: bool = False
+
+    def world(self) -> dict[str, Any]:
+        """In what world the verdict holds, as JSON.
+
+        `departures_max` is the number of departures from run-to-block up to which every schedule
+        was run, null where there is no such bound; `yields_give_way` says that an M that yields
+        lets another go before it goes on.
+        """
+        bounded = self.bound is not None and self.bound >= 0
+        return {
+            "memory_model": MEMORY,
+            "timers": TIMERS,
+            "faults": list(self.faults),
+            "granularity": self.granularity,
+            "steps_max": self.steps_max,
+            "departures_max": self.bound if bounded else None,
+            "yields_give_way": self.rested,
+            "budget": self.budget,
+            "time_s": self.time_s,
+        }
+
+    def in_words(self, unfair: int) -> str:
+        """The same as the end of a sentence; budget and bound are said with what was run.
+
+        Args:
+            unfair: runs that went on by chance beyond the bound of steps.
+        """
+        parts = [f"memory is {MEMORY}", f"timers fire {TIMERS}"]
+        parts += [_FAULTS.get(fault, f"{fault} may happen") for fault in self.faults]
+        if not self.faults:
+            parts.append("no fault is injected")
+        if self.granularity == "access":
+            parts.append("every access of the allocator is a step")
+        if self.rested:
+            parts.append("an M that yields lets another go")
+        on = f" (and as many again in {count(unfair, 'run')}, by chance)" if unfair else ""
+        parts.append(f"a run has at most {count(self.steps_max, 'step')}{on}")
+        return f"where {_and(parts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +167,7 @@ class Exploration:
         failures: what was found, the first first; one for each signature.
         interrupted: Ctrl-C ended it.
         about: the program and its settings, as in a token.
+        world: in what world the verdict holds; see `Facts.world`.
     """
 
     name: str
@@ -116,6 +179,12 @@ class Exploration:
     failures: tuple[Failure, ...] = ()
     interrupted: bool = False
     about: Mapping[str, Any] = field(default_factory=dict)
+    world: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """Verdict, reason and world: what is shown of a search, wherever that is."""
+        return f"{self.verdict}: {self.reason}"
 
     @property
     def outcome(self) -> Verdict:
@@ -125,7 +194,7 @@ class Exploration:
     @property
     def ok(self) -> bool:
         """Whether nothing was found and the search answers the question."""
-        return self.verdict in ("passed", "exhausted")
+        return self.verdict in ("exhausted", "survived")
 
     @property
     def failure(self) -> Failure | None:
@@ -145,6 +214,7 @@ class Exploration:
             "explore": self.name,
             "verdict": self.verdict,
             "reason": self.reason,
+            "world": dict(self.world),
             "strategy": self.strategy,
             "seed": self.seed,
             "interrupted": self.interrupted,
@@ -158,6 +228,8 @@ class Exploration:
             "space": None if space is None or space == float("inf") else space,
             "decisions": counted.decisions,
             "handovers": counted.handovers,
+            "unfair": counted.unfair,
+            "timed": counted.timed,
             "by_strategy": dict(counted.by_strategy),
             "failures": [_failure_document(failure) for failure in self.failures],
         }
@@ -185,30 +257,43 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
 
 
 def judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict, str]:
-    """The verdict, and why, in a sentence."""
+    """The verdict, and in a sentence why and in what world."""
+    verdict, why = _judge(facts, statistics, failures)
+    return verdict, f"{why}, {facts.in_words(statistics.unfair)}"
+
+
+def _judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict, str]:
     ran = count(statistics.schedules, "schedule")
     if failures and facts.walked_into:
         walks = count(statistics.walks, "random walk")
         rest = f", none in its {ran}" if statistics.schedules else ""
         return "failed", f"{count(failures, 'failure')} in {walks} before the search{rest}"
     if failures:
-        return "failed", f"{count(failures, 'failure')} in {ran}"
+        return "failed", f"{count(failures, 'failure')} in {ran}{_of(statistics)}"
     doubt = _doubt(facts, ran)
     if doubt:
         return "inconclusive", doubt
     if facts.tree:
         if facts.complete:
-            return "exhausted", _complete(facts, statistics, ran)
+            return "exhausted", _complete(facts, ran)
         return "inconclusive", _unfinished(facts, statistics, ran)
     if facts.out_of_time and facts.budget is not None:
-        return "inconclusive", f"the time was up after {ran} of {facts.budget:,}; none failed"
+        of = f"{ran} of {facts.budget:,}, {_different(statistics)}"
+        return "inconclusive", f"the time was up after {of}; none failed"
     if not statistics.schedules:
         until = " before the time was up" if facts.out_of_time else ""
         return "inconclusive", f"no schedule was run to its end{until}"
+    return "survived", _survived(facts, statistics, ran)
+
+
+def _survived(facts: Facts, statistics: Statistics, ran: str) -> str:
     if statistics.schedules == 1:
-        return "passed", f"the one schedule that was run did not fail{_of(statistics)}"
-    different = f"{statistics.distinct:,} of them different{_of(statistics)}"
-    return "passed", f"none of {ran} failed, {different}"
+        text = f"the one schedule that was run did not fail{_of(statistics)}"
+    else:
+        text = f"none of {ran} failed, {_different(statistics)}"
+    if facts.budget is None and facts.time_s is not None:
+        text += f", in the {facts.time_s:g} s asked for"
+    return text
 
 
 def _doubt(facts: Facts, ran: str) -> str:
@@ -226,16 +311,10 @@ def _doubt(facts: Facts, ran: str) -> str:
     return ""
 
 
-def _complete(facts: Facts, statistics: Statistics, ran: str) -> str:
+def _complete(facts: Facts, ran: str) -> str:
     if facts.bound is not None:
-        text = f"{ran}: every one with at most {count(facts.bound, 'departure')} from run-to-block"
-    else:
-        text = f"{ran}: every one that is different"
-    if facts.rested:
-        text += ", where an M that yields lets another go"
-    if statistics.timed:
-        text += "; sleeping Ms woke at their time only"
-    return text
+        return f"{ran}: every one with at most {count(facts.bound, 'departure')} from run-to-block"
+    return f"{ran}: every one that is different"
 
 
 def _unfinished(facts: Facts, statistics: Statistics, ran: str) -> str:
@@ -250,7 +329,11 @@ def _unfinished(facts: Facts, statistics: Statistics, ran: str) -> str:
         within = f"; every one with at most {count(facts.bound, 'departure')} was run"
     if statistics.redundant:
         ran += f" and {count(statistics.redundant, 'run')} that showed nothing new"
-    return f"{why} after {ran}, with others left{within}; none failed"
+    return f"{why} after {ran}{_of(statistics)}, with others left{within}; none failed"
+
+
+def _different(statistics: Statistics) -> str:
+    return f"{statistics.distinct:,} of them different{_of(statistics)}"
 
 
 def _of(statistics: Statistics) -> str:
@@ -260,6 +343,11 @@ def _of(statistics: Statistics) -> str:
     if space == float("inf"):
         return ", of more than 1e300"
     return f", of about {space:,.0f}" if space < 1e6 else f", of about {space:.0e}"
+
+
+def _and(parts: Sequence[str]) -> str:
+    """Parts of a sentence, put together."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def count(n: int, one: str, many: str = "") -> str:

@@ -38,16 +38,14 @@ class M(Task):
         program: what it runs; not set on M 0, nor are the rest.
         args: what that takes beside the M.
         join: who waits for its end.
-        starter: number of the M that started it.
     """
 
-    __slots__ = ("args", "join", "program", "starter", "world")
+    __slots__ = ("args", "join", "program", "world")
 
     world: World
     program: Callable[..., Coroutine[Any, Any, Any]]
     args: tuple[Any, ...]
     join: Join
-    starter: int
 
     # The OS layer.
 

@@ -18,6 +18,7 @@ class Start(Op):
     __slots__ = ()
     kind = "start"
     obj = "m"
+    reads_only = True
 
     def step(self, m: MLike) -> object:
         """Nothing but to be chosen."""
@@ -94,6 +95,7 @@ class Choice(Op):
 
     __slots__ = ("_n",)
     kind = "choice"
+    reads_only = True
 
     def __init__(self, n: int, label: str) -> None:
         self._n = n

@@ -155,3 +155,13 @@ def kind_of(name: str) -> Kind:
 def named(which: Callable[[Kind], bool]) -> frozenset[str]:
     """The names of those kinds for which `which` holds."""
     return frozenset(kind.name for kind in KINDS.values() if which(kind))
+
+
+_WAKING: Final = ("wake", "signal", "notify", "broadcast", "post")
+"""What a name has in it by which a program's own operation says that it wakes others."""
+
+
+def says_wakeup(name: str) -> bool:
+    """Whether an access wakes others: a kind of the package says so, another by its name."""
+    kind = KINDS.get(name)
+    return any(word in name for word in _WAKING) if kind is None else kind.wakes

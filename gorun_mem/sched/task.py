@@ -48,6 +48,7 @@ class Task(MLike):
         cpu: the CPU that it runs on or ran on last, likewise.
         has_line: the cache line that its next access needs has come over, likewise.
         keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
+        starter: id of the M that started it; 0 for the scenario itself.
         since: since when it has been parked or runnable, in ns as the clock has it.
     """
 
@@ -64,6 +65,7 @@ class Task(MLike):
         "since",
         "slice_end_ns",
         "slot",
+        "starter",
         "state",
         "steps",
         "timer",
@@ -76,6 +78,7 @@ class Task(MLike):
         self.result: object = None
         self.state = State.RUNNING
         self.slot = -1
+        self.starter = 0
         self.clock_ns = 0.0
         self.cpu = 0
         self.has_line = False

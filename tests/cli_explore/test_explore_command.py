@@ -117,7 +117,7 @@ def test_documents(line: Line) -> None:
     ("options", "code", "verdict"),
     [
         (["--set", "safe=1", "--mutex", "queue"], 0, "exhausted"),
-        (["--set", "safe=1", "--strategy", "pos", "--budget", "50"], 0, "passed"),
+        (["--set", "safe=1", "--strategy", "pos", "--budget", "50"], 0, "survived"),
         (["--set", "safe=1", "--strategy", "dfs", "--budget", "20"], 5, "inconclusive"),
         (["--set", "rounds=3", "--strategy", "urw"], 1, "failed"),
         (["--strategy", "dfs", "--bound", "0", "--no-detectors"], 0, "exhausted"),

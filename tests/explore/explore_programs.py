@@ -150,3 +150,22 @@ async def foreign(world: World) -> None:
 
     async with world.open_ms() as ms:
         ms.start_soon(sleep)
+
+
+async def gives_up(world: World) -> None:
+    """One M polls a flag 20 times at most, and fails unless it stood at the first look."""
+    ready = Cell("ready", False)
+
+    async def poll(m: M) -> None:
+        looks = 1
+        while not await ready.load() and looks <= 20:
+            await m.pause()
+            looks += 1
+        assert looks == 1, "the flag did not stand at the first look"
+
+    async def work(m: M) -> None:
+        await ready.store(True)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(poll)
+        ms.start_soon(work)

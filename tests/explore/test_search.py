@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from fractions import Fraction
 from typing import Any
@@ -53,13 +54,13 @@ def test_a_drawing_strategy_finds_it_by_itself(strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", EVERY)
-def test_a_program_without_the_bug_passes(strategy: str) -> None:
+def test_a_program_without_the_bug_survives(strategy: str) -> None:
     """Nothing is found where nothing is; a tree says that it saw all, and auto does too."""
     found = explore(programs.kept_update, strategy=strategy, budget=300)
     assert found.failure is None
     assert found.exit_code == 0
     whole = strategy in ("auto", "dfs", "exhaustive")
-    assert found.outcome == ("exhausted" if whole else "passed")
+    assert found.outcome == ("exhausted" if whole else "survived")
     if whole:
         assert found.statistics.schedules == (12 if strategy == "dfs" else 2)
     else:
@@ -74,7 +75,7 @@ def test_the_budget_is_honoured_to_the_schedule(strategy: str, budget: int) -> N
     """Not one schedule more than asked for, and not one less."""
     found = explore(programs.many, config=Config(ms=4), strategy=strategy, budget=budget)
     assert found.statistics.schedules == budget
-    assert found.outcome == "passed"
+    assert found.outcome == "survived"
 
 
 @pytest.mark.parametrize("strategy", ["auto", "random", "dfs"])
@@ -83,12 +84,14 @@ def test_the_time_is_honoured(strategy: str) -> None:
     start = time.monotonic()
     found = explore(programs.many, config=Config(ms=4), strategy=strategy, time_s=0.4)
     assert 0.3 < time.monotonic() - start < 1.5
-    assert found.outcome == ("inconclusive" if strategy == "dfs" else "passed")
+    assert found.outcome == ("inconclusive" if strategy == "dfs" else "survived")
     both = explore(programs.slow, strategy="random", time_s=0.2, budget=1000)
     assert both.outcome == "inconclusive"
     assert both.exit_code == 5
     assert "the time was up after" in both.reason
-    assert both.reason.endswith(" of 1,000; none failed")
+    assert re.search(
+        r" of 1,000, 1?\d of them different, of about \d+; none failed, where ", both.reason
+    )
 
 
 def test_a_search_without_its_canary_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +104,7 @@ def test_a_search_without_its_canary_says_nothing(monkeypatch: pytest.MonkeyPatc
     found = explore(programs.kept_update, strategy="pos", budget=50)
     assert found.outcome == "inconclusive"
     assert "did not find the bug that is planted" in found.reason
-    assert explore(programs.kept_update, strategy="random", budget=50).outcome == "passed"
+    assert explore(programs.kept_update, strategy="random", budget=50).outcome == "survived"
 
 
 @pytest.mark.parametrize("strategy", ["auto", "pos", "exhaustive"])
@@ -152,7 +155,7 @@ def test_two_processes_find_what_one_finds(strategy: str) -> None:
     assert two.failure is not None
     assert one.failure.token == two.failure.token
     sound = explore(programs.kept_update, strategy=strategy, jobs=2, budget=300)
-    assert sound.outcome == ("passed" if strategy == "pos" else "exhausted")
+    assert sound.outcome == ("survived" if strategy == "pos" else "exhausted")
     assert sound.statistics.schedules == {"pos": 300, "dfs": 12}.get(strategy, 2)
 
 
@@ -192,7 +195,7 @@ def test_a_failure_before_the_search_is_not_passed_over() -> None:
     assert found.outcome == "failed"
     ran = found.statistics.schedules
     said = f"1 failure in 8 random walks before the search, none in its {ran} schedules"
-    assert found.reason == said
+    assert found.reason.startswith(f"{said}, where memory is ")
     assert found.failure is not None
     assert found.failure.strategy == "random"
 
@@ -226,11 +229,11 @@ def test_what_cannot_be_searched(settings: dict[str, Any], said: str) -> None:
 
 
 def test_a_single_schedule_is_said_in_the_singular() -> None:
-    """One that passed, and none before the time was up."""
+    """One that survived, and none before the time was up."""
     one = explore(programs.many, config=Config(ms=4), budget=1)
     assert one.reason.startswith("the one schedule that was run did not fail, of about ")
     none = explore(programs.slow, strategy="pos", time_s=1e-6)
-    assert none.reason == "no schedule was run to its end before the time was up"
+    assert none.reason.startswith("no schedule was run to its end before the time was up, where ")
     assert none.exit_code == 5
 
 
@@ -321,13 +324,13 @@ def test_what_a_detector_finds_is_a_failure() -> None:
     assert found.failure.schedule.departures == 1
 
 
-def test_the_verdict_never_passes_in_doubt() -> None:
-    """Whatever else holds: no canary, something uncontrolled or Ctrl-C, and it is no pass."""
+def test_no_verdict_in_doubt() -> None:
+    """Whatever else holds: no canary, something uncontrolled or Ctrl-C, and it is inconclusive."""
     counted = Statistics(schedules=10, distinct=10)
     for tree in (False, True):
         for complete in (False, True):
             sound = Facts(tree=tree, complete=complete, canary_found=True, budget=10)
-            wanted = ("exhausted" if complete else "inconclusive") if tree else "passed"
+            wanted = ("exhausted" if complete else "inconclusive") if tree else "survived"
             assert judge(sound, counted, 0)[0] == wanted
             assert judge(sound, counted, 1)[0] == "failed"
             for doubt in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,54 @@ def test_what_is_left_is_what_the_bug_needs(
     assert sum(step.preempts for step in again.named_steps) == preemptions
     assert schedule.departures <= departures + 1
     assert len(schedule.token()) < 200
+
+
+SHRUNK = {name: kernel.target for name, kernel in KERNELS.items()} | {
+    program.__name__: (lambda program=program: Target.of(program))
+    for program in (programs.lost_update, programs.crossed, programs.rare, programs.gives_up)
+}
+
+
+@pytest.mark.parametrize("name", sorted(SHRUNK))
+def test_no_failure_gets_longer_by_more_than_a_fifth(name: str) -> None:
+    """Whatever run it comes from; and never are there more switches than before."""
+    target = SHRUNK[name]()
+    tried = 0
+    for seed in range(300):
+        found = run_once(target, RandomWalk(seed), transcribe=True)
+        if found.signature is None:
+            continue
+        schedule = Shrinker(target, found.signature, steps_max=STEPS_MAX).shrink(found)
+        assert schedule is not None
+        before, after = found.named_steps, replay(target, schedule).named_steps
+        assert len(after) * 5 <= len(before) * 6
+        assert switches(after) <= switches(before)
+        tried += 1
+        if tried == 8:
+            return
+    assert tried or name in ("long-way-20", "rank-inversion")  # which no such walk finds
+
+
+def switches(steps: Any) -> int:
+    return sum(a.m != b.m for a, b in pairwise(steps))
+
+
+def test_spinning_is_no_way_to_save_a_switch() -> None:
+    """One M polls 20 times if it is let: 60 steps with no forced switch, where 8 with one do."""
+    target = Target.of(programs.gives_up)
+    spun = run_once(target, Replay(Schedule()), transcribe=True)
+    assert spun.signature is not None
+    assert len(spun.named_steps) > 60
+    for seed in range(40):
+        found = run_once(target, RandomWalk(seed), transcribe=True)
+        if found.signature is not None and len(found.named_steps) < 30:
+            assert found.signature == spun.signature
+            schedule = Shrinker(target, found.signature, steps_max=STEPS_MAX).shrink(found)
+            assert schedule is not None
+            assert len(replay(target, schedule).named_steps) <= 8
+    shrunk = Shrinker(target, spun.signature, steps_max=STEPS_MAX).shrink(spun)
+    assert shrunk is not None
+    assert len(replay(target, shrunk).named_steps) <= 8
 
 
 def test_the_oracle_is_the_signature() -> None:

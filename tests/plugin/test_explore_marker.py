@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_a_racy_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
-            "*1 failure in * schedules",
+            "failed: 1 failure in * schedules, of about *, where memory is *",
             "FAILED: AssertionError at *",
             "*found by * in run *",
             "What matters:",
@@ -162,7 +163,27 @@ async def test_few(world):
     result = pytester.runpytest(*QUIET, "--junitxml=out.xml")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["FAILED: throw: gorun_mem: memory is handed out twice"])
-    assert "passed: none of 5 schedules failed" in (pytester.path / "out.xml").read_text()
+    cases = {case.get("name"): case for case in ElementTree.parse("out.xml").iter("testcase")}
+    said = {one.get("name"): one.get("value") for one in cases["test_few"].iter("property")}
+    assert said["explore"].startswith("survived: none of 5 schedules failed, ")
+    assert "memory is sequentially consistent, timers fire at their virtual time" in said["explore"]
+    counted = {name: said[f"explore.{name}"] for name in ("verdict", "schedules", "budget")}
+    assert counted == {"verdict": "survived", "schedules": "5", "budget": "5"}
+    assert said["explore.memory_model"] == "sequentially consistent"
+    assert (said["explore.faults"], said["explore.time_s"]) == ("", "")
+    failed = {
+        one.get("name"): one.get("value") for one in cases["test_without_a_lock"].iter("property")
+    }
+    assert failed["explore"].startswith("failed: 1 failure in ")
+    assert failed["explore.granularity"] == "access"
+
+
+def test_what_a_search_says_that_found_nothing(pytester: pytest.Pytester) -> None:
+    """With -rP the verdict of a test that does not fail is shown, and it is not "passed"."""
+    pytester.makepyfile(PROGRAM + LOCKED)
+    result = pytester.runpytest(*QUIET, "-rP")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["exhausted: 2 schedules: every one that is different, where *"])
 
 
 def test_a_search_without_an_answer_is_no_pass(pytester: pytest.Pytester) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gorun_mem.explore.detectors.watch import in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import DeadlockFound
-from gorun_mem.runtime.kinds import kind_of
+from gorun_mem.runtime.kinds import says_wakeup
 from gorun_mem.runtime.mutex.base import LockOp
 from gorun_mem.runtime.mutex.note import WOKEN, Note
 from gorun_mem.runtime.op import MORE, Op
@@ -24,6 +24,21 @@ from gorun_mem.sched.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
+
+
+def is_wakeup(kind: str, op: object) -> bool:
+    """Whether an access is one by which an M wakes others.
+
+    Args:
+        kind: of the access.
+        op: the operation, None where it is not known: notewakeup, which only marks the note where
+            nobody sleeps on it, is told by that.
+    """
+    return says_wakeup(kind) or _marks_note(op)
+
+
+def _marks_note(op: object) -> bool:
+    return isinstance(getattr(op, "mutex", None), Note) and "Wakeup" in type(op).__name__
 
 
 class LostWakeups:
@@ -39,12 +54,11 @@ class LostWakeups:
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Note who holds what, and wakeups by what they are sent to."""
         self._watch.lock_event(task, op, kind, obj, result)
-        if kind_of(kind).wakes:
+        if says_wakeup(kind):
             self._wakes[obj] = (task.id, self._watch.step)
-            return
-        note = getattr(op, "mutex", None)
-        if isinstance(note, Note) and "Wakeup" in type(op).__name__ and result is not MORE:
-            self._wakes[note.key_obj] = (task.id, self._watch.step)
+        elif result is not MORE and _marks_note(op):
+            note: Any = op
+            self._wakes[note.mutex.key_obj] = (task.id, self._watch.step)
 
     def end(self, world: World) -> Sequence[Finding]:
         """Who sleeps in vain."""

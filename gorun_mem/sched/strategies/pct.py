@@ -2,8 +2,10 @@
 
 Each M has a random priority of its own and the highest that can go always goes. At d-1 steps, drawn
 without replacement from the k at which there is anything to decide, the M that would go falls below
-all others, and who goes is decided again. A bug that needs d orderings is found with a chance of at
-least 1/(n k^(d-1)) a run, n being the number of Ms.
+all that have not fallen, and who goes is decided again. The j-th step drawn has the level d-j,
+whichever comes first in the run: of two that fell, the later one may go before the earlier. A bug
+that needs d orderings is found with a chance of at least 1/(n k^(d-1)) a run, n being the number of
+Ms.
 
 An M that yields, or spins more than `PATIENCE` times running, falls behind too, for it waits for
 somebody with a lower priority. Go's locks spin less often before they sleep. So an M that is on top
@@ -39,7 +41,8 @@ class Pct(Searching):
         super().__init__()
         self.depth = depth
         self._priority: dict[int, float] = {}
-        self._changes: frozenset[int] = frozenset()
+        self._changes: dict[int, int] = {}
+        """Step -> the level to which the M that would make it falls."""
         self._decisions = 0
         self._falls = 0
         self._spins = 0
@@ -49,7 +52,8 @@ class Pct(Searching):
         self._random = random
         self._priority = {}
         k = max(profile.decisions, self.depth - 1, 1)
-        self._changes = frozenset(random.sample(range(1, k + 1), min(self.depth - 1, k)))
+        points = random.sample(range(1, k + 1), min(self.depth - 1, k))
+        self._changes = {step: self.depth - j for j, step in enumerate(points, 1)}
         self._decisions = self._falls = self._spins = 0
         return True
 
@@ -59,8 +63,9 @@ class Pct(Searching):
             return runnable[0]
         self._decisions += 1
         best = self._highest(runnable)
-        if self._decisions in self._changes:
-            self._fall(best)
+        level = self._changes.get(self._decisions, 0)
+        if level:
+            self._priority[best.id] = level / self.depth  # those that have not fallen are above 1
             best = self._highest(runnable)
         if best.op.kind in WAITS and self._is_spun_out(best, current):
             self._fall(best)
@@ -87,6 +92,6 @@ class Pct(Searching):
         return best
 
     def _fall(self, task: Task) -> None:
-        """Let `task` have the lowest priority of all."""
+        """Let `task`, which waits for others, have the lowest priority of all."""
         self._falls += 1
         self._priority[task.id] = -float(self._falls)
