@@ -210,7 +210,7 @@ class M(Task):
         await Sleep(ns)
 
     async def choose(self, *values: T) -> T:
-        """One of `values`, drawn from the run's seed as a step of its own and recorded.
+        """One of `values`, drawn as `choice` does, as a step of its own.
 
         Raises:
             IllegalUse: there are none.
@@ -221,24 +221,24 @@ class M(Task):
         return values[index]
 
     def choice(self, *values: T) -> T:
-        """One of `values`, drawn from the run's seed and recorded with the schedule.
+        """One of `values`, from this M's own stream of the run's seed; in a search, the schedule's.
 
         Raises:
             IllegalUse: there are none.
         """
         if not values:
             self._refuse("choose among", 0, 1)
-        return values[self.sched.choice(self, len(values), "choice")]
+        return values[self.sched.data(self, len(values), "choice")]
 
     def randrange(self, n: int) -> int:
-        """A number from 0 to n-1, drawn from the run's seed and recorded with the schedule.
+        """A number from 0 to n-1, drawn as `choice` does.
 
         Raises:
             IllegalUse: there are none.
         """
         if n < 1:
             self._refuse("choose among", n, 1)
-        return self.sched.choice(self, n, "randrange")
+        return self.sched.data(self, n, "randrange")
 
     def _refuse(self, what: str, value: int, least: int) -> NoReturn:
         raise IllegalUse(f"M{self.id} is to {what} {value}: must be at least {least}")

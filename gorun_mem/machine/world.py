@@ -23,8 +23,9 @@ from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.releases import WASM_PAGE
+from gorun_mem.sched import streams
 from gorun_mem.sched.engine import Engine
-from gorun_mem.sched.strategies import make_strategy
+from gorun_mem.sched.strategies import REPLAY, make_strategy
 from gorun_mem.sched.task import State, Task
 from gorun_mem.sched.timing import TimingEngine
 
@@ -295,7 +296,8 @@ class World:
         if self.stopped:
             raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
         if self.main.state is State.DONE:
-            self.main = self._new_m(0, self.main.name)
+            before, self.main = self.main, self._new_m(0, self.main.name)
+            streams.succeed(before, self.main)
         self._hosted = True
         self.engine.start(self.main)
         return self.main
@@ -320,7 +322,9 @@ class World:
         m.program = program
         m.args = args
         m.join = join
-        m.starter = self._current_m()
+        parent = self._parent()
+        m.starter = parent.id
+        streams.start(parent, m)
         self.engine.add(m)
         self.engine.submit(m, START)
         return m
@@ -454,6 +458,11 @@ class World:
     def _now(self) -> int:
         return self.engine.now_ns
 
+    def _parent(self) -> Task:
+        """Who starts an M now: where nobody drives, the scenario."""
+        current = self.engine.current
+        return current if current is not None and self._hosted else self.main
+
     def _current_m(self) -> int:
         current = self.engine.current
         return current.id if current is not None else 0
@@ -516,6 +525,7 @@ def _holders(mutex: Mutex) -> tuple[Holder, ...]:
 
 def _make_engine(config: Config) -> Engine:
     strategy = make_strategy(config.strategy, config.seed, config.schedule)
+    drawn = streams.Streams(config.seed) if config.strategy != REPLAY else None
     if config.strategy == "timing":
         return TimingEngine(
             strategy,
@@ -523,5 +533,8 @@ def _make_engine(config: Config) -> Engine:
             costs=config.costs,
             cpus=config.cpus,
             steps_max=config.steps_max,
+            streams=drawn,
         )
-    return Engine(strategy, costs=config.costs, cpus=config.cpus, steps_max=config.steps_max)
+    return Engine(
+        strategy, costs=config.costs, cpus=config.cpus, steps_max=config.steps_max, streams=drawn
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mypy_extensions import mypyc_attr
@@ -49,21 +50,27 @@ class Task(MLike):
         has_line: the cache line that its next access needs has come over, likewise.
         keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
         since: since when it has been parked or runnable, in ns as the clock has it.
+        origin: where it comes from, whatever the schedule (`gorun_mem.sched.streams`).
+        started: how many Ms it has started.
+        draws: what it draws its data from, once it has.
     """
 
     __slots__ = (
         "clock_ns",
         "cpu",
+        "draws",
         "has_line",
         "keeps",
         "keeps_until_ns",
         "name",
         "op",
+        "origin",
         "priority",
         "result",
         "since",
         "slice_end_ns",
         "slot",
+        "started",
         "state",
         "steps",
         "timer",
@@ -86,6 +93,9 @@ class Task(MLike):
         self.priority = 0.0
         self.steps = 0
         self.timer = 0
+        self.origin = str(id)
+        self.started = 0
+        self.draws: Random | None = None
 
     @property
     def since_ns(self) -> int:
