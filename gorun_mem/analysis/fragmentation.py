@@ -21,8 +21,8 @@ from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Series, share
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
+from gorun_mem.runtime.pages import PAGE, top_of
 
-WASM_PAGE = 65536
 FAILURES_KEPT = 100
 
 
@@ -230,7 +230,7 @@ class Fragmentation(Accumulator):
         self.rounding_bytes = 0
         self.asked_bytes = 0
         self._steps = ExactValues()
-        self._page = WASM_PAGE
+        self._page = PAGE
         self._wasm = True
         self._static = 0
         self._live = self._live_max = self._heap_at_live_max = 0
@@ -291,7 +291,7 @@ class Fragmentation(Accumulator):
                 self._fail(event)
         elif event.ok:
             self._live -= event.n
-        heap = (event.pages * WASM_PAGE if self._wasm else event.bloc_max) - self._static
+        heap = top_of(event.pages, event.bloc_max, self._wasm) - self._static
         live = self._live
         if live > self._live_max:
             self._live_max = live

@@ -29,7 +29,7 @@ from typing import Final
 
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.exact import Series
-from gorun_mem.analysis.fragmentation import WASM_PAGE, verdict
+from gorun_mem.analysis.fragmentation import verdict
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import (
     ArenaHintMiss,
@@ -41,12 +41,13 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
+from gorun_mem.runtime.pages import PAGE, pages_of, top_of
+from gorun_mem.runtime.releases import PLAN9_PAGE
 
 GROWTHS_KEPT: Final = 1 << 16
 HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
-PLAN9_PAGE: Final = 4096
 _UNASKED_MIN: Final = 64
 
 ARENAS: Final = "arenas"
@@ -235,7 +236,7 @@ class Layout:
     @property
     def pages(self) -> int:
         """Pages of 64 KiB up to the top."""
-        return -(-self.top // WASM_PAGE)
+        return pages_of(self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +346,7 @@ class MemoryUse(Accumulator):
         self._held: dict[str, int] = {}
         self._asked = 0
         self._last: MemReturn | None = None
-        self._page = WASM_PAGE
+        self._page = PAGE
         self._wasm = True
         self._static = self._initial = self._top = self._bloc = self._bloc_max = 0
         self._rising = False
@@ -383,11 +384,11 @@ class MemoryUse(Accumulator):
         self._page = page = max(1, event.phys_page_size)
         self._wasm = not event.platform.startswith("plan9")
         self._static = self._bloc = self._bloc_max = -(-event.data_end // page) * page
-        self._initial = max(0, event.initial_pages) * WASM_PAGE
-        self._top = self.peak_top = self._initial if self._wasm else self._static
+        self._initial = max(0, event.initial_pages) * PAGE if self._wasm else 0
+        self._top = self.peak_top = top_of(event.initial_pages, self._static, self._wasm)
 
     def _on_return(self, event: MemReturn) -> None:
-        top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
+        top = top_of(event.pages, event.bloc_max, self._wasm)
         if self._pending or top > self._top:
             self._grew(event, top)
         bloc = event.bloc
@@ -512,12 +513,21 @@ class MemoryUse(Accumulator):
             self._note_growth(event.seq, self._top, top, True, event)
 
     def _settle_growths(self, event: MemReturn | None) -> None:
-        unit = WASM_PAGE if self._wasm else PLAN9_PAGE
         for grow in self._pending:
-            before = grow.pages_before * unit
-            after = grow.pages_after if grow.ok else grow.pages_before + grow.delta_pages
-            self._note_growth(grow.seq, before, after * unit, grow.ok, event, grow.t_ns)
+            before, delta, after = self._grown(grow)
+            self._note_growth(
+                grow.seq, before, after if grow.ok else before + delta, grow.ok, event, grow.t_ns
+            )
         self._pending.clear()
+
+    def _grown(self, grow: MemGrow) -> tuple[int, int, int]:
+        """Bytes before, asked for and after."""
+        before, delta, after = grow.bytes_before, grow.delta_bytes, grow.bytes_after
+        if isinstance(before, int) and isinstance(delta, int) and isinstance(after, int):
+            return before, delta, after
+        # A log from before events said bytes; what it calls pages are those of the system.
+        unit = PAGE if self._wasm else PLAN9_PAGE
+        return grow.pages_before * unit, grow.delta_pages * unit, grow.pages_after * unit
 
     def _note_growth(
         self,
@@ -714,8 +724,8 @@ class MemoryUse(Accumulator):
 
         The run itself is taken as it was: with less memory Go might collect garbage more often.
         """
-        limit = pages * WASM_PAGE
-        needed = -(-self.peak_top // WASM_PAGE)
+        limit = pages * PAGE
+        needed = pages_of(self.peak_top)
         exact = self.growths_seen <= len(self.growths)
         first_top = self._initial if self._wasm else self._static
         if first_top > limit:
@@ -728,4 +738,4 @@ class MemoryUse(Accumulator):
 
 def whole_pages(low: int, high: int) -> int:
     """Pages of 64 KiB that lie in [low, high) as a whole."""
-    return max(0, high // WASM_PAGE - -(-low // WASM_PAGE))
+    return max(0, high // PAGE - pages_of(low))

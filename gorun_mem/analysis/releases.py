@@ -19,8 +19,8 @@ from gorun_mem.analysis.memory import Layout
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn
+from gorun_mem.runtime.pages import PAGE
 
-PAGE: Final = 64 * 1024
 PATTERN_MIN: Final = 3
 """Arenas in a row with metadata between them that count as the pattern."""
 PARTS: Final = (

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from gorun_mem.analysis.contention import Contention
-from gorun_mem.analysis.fragmentation import WASM_PAGE
 from gorun_mem.analysis.memory import ARENAS, MemoryUse
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, MemReturn, RunStart
+from gorun_mem.runtime.pages import PAGE, top_of
 
 ROWS: Final = 192
 COLUMNS: Final = 320
@@ -91,7 +91,7 @@ class AddressMap(Accumulator):
 
     def __init__(self, memory: MemoryUse) -> None:
         memory.keep_ranges_in(_Ranges(self))
-        self.row_bytes = WASM_PAGE
+        self.row_bytes = PAGE
         self.width_ns = 1
         self.static = 0
         self._frees: dict[int, dict[int, int]] = {}  # column -> row -> frees that began there
@@ -112,14 +112,14 @@ class AddressMap(Accumulator):
         page = max(1, event.phys_page_size)
         self._wasm = not event.platform.startswith("plan9")
         self.static = self._bloc = self._bloc_max = -(-event.data_end // page) * page
-        self._top = max(0, event.initial_pages) * WASM_PAGE if self._wasm else self.static
+        self._top = top_of(max(0, event.initial_pages), self.static, self._wasm)
         self._reach(max(self.static, self._top))
 
     def _return(self, event: MemReturn) -> None:
         if event.t_ns >= self._until:
             self._turn(event.t_ns)
         self._bloc, self._bloc_max = event.bloc, event.bloc_max
-        self._top = top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
+        self._top = top = top_of(event.pages, event.bloc_max, self._wasm)
         if top > ROWS * self.row_bytes:
             self._reach(top)
         v = event.v

@@ -55,6 +55,7 @@ from gorun_mem.events.types import (
     SnapshotReason,
     run_id,
 )
+from gorun_mem.runtime.pages import pages_of
 
 LogLevel: TypeAlias = Literal["debug", "info", "canonical"]
 LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "canonical")
@@ -482,22 +483,24 @@ class Recorder:
 
     def mem_grow(
         self,
-        delta_pages: int,
-        pages_before: int,
-        pages_after: int,
+        asked: int,
+        before: int,
+        after: int,
         ok: bool,
-        max_pages: int,
+        limit: int,
         ordinal: int,
     ) -> None:
-        """The memory was asked to grow."""
+        """The memory was asked to grow; a size that is no whole number of pages takes one more."""
         self.seq = seq = self.seq + 1
         self.grows += 1
         m = self.m
         op, site, _, _ = self._open.get(m, _NO_OP)
         self._emit(
             MemGrow(
-                "info" if ok else "error", seq, self.now(), m, delta_pages, pages_before,
-                pages_after, ok, max_pages, ordinal, op=op, site=site,
+                "info" if ok else "error", seq, self.now(), m,
+                pages_of(before + asked) - pages_of(before), pages_of(before), pages_of(after), ok,
+                pages_of(limit), ordinal, delta_bytes=asked, bytes_before=before,
+                bytes_after=after, op=op, site=site,
             )
         )  # fmt: skip
 
@@ -714,19 +717,13 @@ def _arena_hint_miss_unwritten(
 
 
 def _mem_grow_if_refused(
-    self: Recorder,
-    delta_pages: int,
-    pages_before: int,
-    pages_after: int,
-    ok: bool,
-    max_pages: int,
-    ordinal: int,
+    self: Recorder, asked: int, before: int, after: int, ok: bool, limit: int, ordinal: int
 ) -> None:
     """Write a refusal; otherwise keep the sum."""
     if ok:
         self.grows += 1
     else:
-        self._base.mem_grow(self, delta_pages, pages_before, pages_after, ok, max_pages, ordinal)
+        self._base.mem_grow(self, asked, before, after, ok, limit, ordinal)
 
 
 def _mem_check_if_violated(self: Recorder, ok: bool, violation: str, addr: int) -> None:

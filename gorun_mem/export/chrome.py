@@ -47,8 +47,8 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
+from gorun_mem.runtime.pages import top_of
 
-WASM_PAGE: Final = 65536
 FLUSH_AT: Final = 4096
 TRACKS_MAX: Final = 1 << 16
 PID: Final = 1
@@ -241,7 +241,7 @@ class ChromeTrace(Accumulator):
             for slice_ in track:
                 if slice_.key == key:
                     slice_.returned = result
-        top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
+        top = top_of(event.pages, event.bloc_max, self._wasm)
         self._counter(ts, "memory top", top)
         self._counter(ts, "bloc", event.bloc)
         self._counter(ts, "bloc_max", event.bloc_max)

@@ -22,7 +22,7 @@ from gorun_mem.runtime.boot import Runtime, boot
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
-from gorun_mem.runtime.releases import WASM_PAGE
+from gorun_mem.runtime.pages import PAGE, pages_of
 from gorun_mem.sched import streams
 from gorun_mem.sched.engine import Engine
 from gorun_mem.sched.strategies import REPLAY, make_strategy
@@ -252,9 +252,8 @@ class World:
         os = self.runtime.os
         ledger = os.ledger
         live = ledger.live_ranges() if ledger is not None else []
-        pages = os.pages if os.platform.is_wasm else -(-os.bloc_max // WASM_PAGE)
         return MemorySnapshot(
-            pages=pages,
+            pages=pages_of(os.top),
             bloc=os.bloc,
             bloc_max=os.bloc_max,
             free=tuple(os.freelist.blocks()) if os.freelist is not None else (),
@@ -488,7 +487,7 @@ class World:
             end=config.data_end,
             initial_pages=config.initial_pages,
             max_pages=config.max_pages,
-            brk_max=config.max_pages * WASM_PAGE,
+            brk_max=config.max_pages * PAGE,
             mem_debug=config.mem_debug,
             faithful=config.faithful,
             sink=self.recorder,

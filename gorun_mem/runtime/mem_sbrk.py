@@ -13,6 +13,7 @@ from gorun_mem.runtime.brk import Break, align_up
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.releases import Platform, Release
 from gorun_mem.runtime.sink import Sink
 
@@ -320,7 +321,7 @@ class SbrkLayer(OSLayer):
         if self._sink is not None:
             self._sink.mem_return(
                 fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,
-                self.brk.pages, self.brk.bloc, self.brk.bloc_max, *self._free_figures(),
+                pages_of(self.top), self.brk.bloc, self.brk.bloc_max, *self._free_figures(),
             )  # fmt: skip
             freelist.search_steps = 0
 

@@ -15,6 +15,7 @@ from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.memory import LinearMemory
 from gorun_mem.runtime.op import Op
+from gorun_mem.runtime.pages import top_of
 from gorun_mem.runtime.releases import Platform, Release
 from gorun_mem.runtime.sink import Sink
 
@@ -102,6 +103,11 @@ class OSLayer:
     def pages(self) -> int:
         """Size of the memory in pages of 64 KiB; 0 on Plan 9."""
         raise NotImplementedError
+
+    @property
+    def top(self) -> int:
+        """Where the memory ends, in bytes."""
+        return top_of(self.pages, self.bloc_max, self.platform.is_wasm)
 
     @property
     def freelist(self) -> FreeList | None:

@@ -174,7 +174,8 @@ class Toy:
             self.grows += 1
             ok = self.r.random() < 0.8
             self.rec.mem_grow(
-                more, self.pages, self.pages + more * ok, ok, 65536, self.grows
+                more * PAGE, self.pages * PAGE, (self.pages + more * ok) * PAGE, ok,
+                65536 * PAGE, self.grows,
             )  # fmt: skip
             if not ok:
                 self.ret("sysAllocOS", 0, n, 0, "fail", len(self.blocks))

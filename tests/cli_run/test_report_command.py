@@ -67,7 +67,7 @@ class Story:
     def refuse(self, m: int) -> None:
         self.recorder.m = m
         self.recorder.mem_call("sysReserveOS", 0x400000, 4 << 20, 0, "")
-        self.recorder.mem_grow(64, 37, 37, False, 38, 1)
+        self.recorder.mem_grow(64 << 16, 37 << 16, 37 << 16, False, 38 << 16, 1)
         self.recorder.mem_return(
             "sysReserveOS", 0x400000, 4 << 20, 0, "", 0, 0, False, "hint_miss", 3, 0, 37, 0x170000,
             0x250000, 98304, 2, 65536,
