@@ -42,6 +42,7 @@ from gorun_mem.events.types import (
     RunStart,
 )
 from gorun_mem.runtime.pages import PAGE, pages_of, top_of
+from gorun_mem.runtime.purposes import ARENAS, in_reports
 from gorun_mem.runtime.releases import PLAN9_PAGE
 
 GROWTHS_KEPT: Final = 1 << 16
@@ -49,10 +50,6 @@ HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
 _UNASKED_MIN: Final = 64
-
-ARENAS: Final = "arenas"
-UNNAMED: Final = "unnamed"
-_ARENA_PURPOSES: Final = frozenset({"heap", "heap reservation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,15 +409,9 @@ class MemoryUse(Accumulator):
 
     def _handed_out(self, event: MemReturn) -> None:
         n, p = event.n, event.p
-        if event.align:
-            size = event.size
-            purpose = ARENAS
-        else:
-            size = -(-n // self._page) * self._page
-            said = event.purpose
-            purpose = said if isinstance(said, str) else UNNAMED
-            if purpose in _ARENA_PURPOSES:
-                purpose = ARENAS
+        aligned = event.align != 0
+        size = event.size if aligned else -(-n // self._page) * self._page
+        purpose = in_reports(event.purpose, aligned)
         if size > 0:
             self._hold(p, size, purpose)
             if p < self._static:  # the break began below the data's end: osinit's wrong order

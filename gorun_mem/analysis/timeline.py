@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from gorun_mem.analysis.contention import Contention
-from gorun_mem.analysis.memory import ARENAS, MemoryUse
+from gorun_mem.analysis.memory import MemoryUse
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, MemReturn, RunStart
 from gorun_mem.runtime.pages import PAGE, top_of
+from gorun_mem.runtime.purposes import ARENAS
 
 ROWS: Final = 192
 COLUMNS: Final = 320

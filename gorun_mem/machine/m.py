@@ -67,9 +67,11 @@ class M(Task):
         """sysReserveOS: `n` bytes, at `addr` unless that is 0; 0 when they cannot be had."""
         return await self.world.runtime.os.sys_reserve_os(addr, n, purpose)
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk, from go1.24: (address, size), or (0, 0)."""
-        return await self.world.runtime.os.sys_reserve_aligned_sbrk(size, align)
+        return await self.world.runtime.os.sys_reserve_aligned_sbrk(size, align, purpose)
 
     # mem.go.
 

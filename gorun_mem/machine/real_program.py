@@ -41,6 +41,7 @@ from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.runtime.purposes import of_recorded
 from gorun_mem.runtime.rangemap import RangeMap
 
 if TYPE_CHECKING:
@@ -373,16 +374,17 @@ class FreeOrder:
 
     async def _allocate(self, m: M, event: Event) -> tuple[int, int, int]:
         """(address, bytes, what the address must be a multiple of)."""
-        n = event.n
+        n, purpose = event.n, of_recorded(event.ev, event.by)
         if event.ev == "sysReserveAlignedSbrk":
             assert event.size is not UNSET
             assert event.align is not UNSET
-            return (*await m.sys_reserve_aligned_sbrk(event.size, event.align), event.align)
+            got = await m.sys_reserve_aligned_sbrk(event.size, event.align, purpose)
+            return (*got, event.align)
         assert n is not UNSET
         if event.ev == "sysAllocOS":
-            return await m.sys_alloc_os(n, event.by), self._round(n), self._page
+            return await m.sys_alloc_os(n, purpose), self._round(n), self._page
         if event.ev == "sysReserveOS":
-            return await m.sys_reserve_os(0, n, event.by), self._round(n), self._page
+            return await m.sys_reserve_os(0, n, purpose), self._round(n), self._page
         if not self._as_built and event.user != 1:
             return await self._grow(m, n)
         addr, size = await m.mheap_sys_alloc(n, user=event.user == 1)

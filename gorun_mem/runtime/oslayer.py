@@ -126,7 +126,9 @@ class OSLayer:
         """sysReserveOS: `n` bytes, at `v` unless that is nil; 0 when they cannot be had."""
         raise NotImplementedError
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk, from 1.24: (address, size), or (0, 0)."""
         raise NotImplementedError(f"{self.release.name} has no sysReserveAlignedSbrk")
 
