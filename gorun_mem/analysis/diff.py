@@ -321,7 +321,8 @@ _LOCK_FIGURES: Final = (
     ("acquisitions", ""), ("contended", ""), ("wait", "ns"), ("wait p50", "ns"),
     ("wait p99", "ns"), ("wait max", "ns"), ("hold p50", "ns"), ("hold p99", "ns"),
     ("bypasses max", ""), ("queue max", ""), ("convoys", ""), ("longest convoy", "ns"),
-    ("handoffs", ""), ("fairness", "ratio"), ("starvation", "ratio"),
+    ("handoffs", ""), ("fairness of acquisitions", "ratio"), ("fairness of waits", "ratio"),
+    ("starvation", "ratio"),
 )  # fmt: skip
 
 
@@ -337,7 +338,8 @@ def _lock_figures(lock: LockReport | None) -> dict[str, Value]:
         "wait max": lock.wait_ns.max,
         "hold p50": lock.hold_ns.p50,
         "hold p99": lock.hold_ns.p99,
-        "fairness": round(lock.fairness_acquisitions, 6),
+        "fairness of acquisitions": round(lock.fairness_acquisitions, 6),
+        "fairness of waits": round(lock.fairness_waits, 6),
         "starvation": lock.starvation,
     }
     if lock.detail == "full":

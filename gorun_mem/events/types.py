@@ -111,7 +111,7 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     cpus: Annotated[int, doc("Ms that run at once")]
     strategy: Annotated[str, doc("who goes next")]
     granularity: Annotated[str, doc("sync or access: where Ms can be switched")]
-    seed: Annotated[int, doc("seed of the run's one random generator")]
+    seed: Annotated[int, doc("seed of all that the run draws")]
     scenario: Annotated[str, doc("name or path")]
     options: Annotated[dict[str, Option], doc("the scenario's options by name")]
     scenario_sha256: Annotated[str | UnsetType, doc("of the scenario's source")] = UNSET
