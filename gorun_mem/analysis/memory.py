@@ -318,7 +318,9 @@ class MemoryUse(Accumulator):
         unrounded_end_frees: frees at the end of memory that went to the list because their size was
             not rounded, and unrounded_end_bytes.
         noop_bytes: freed up to 1.20, where a free does nothing.
-        over_time: (top, bloc, free bytes, live bytes) in each stretch of time.
+        over_time: (ns, top, bloc, bloc_max, free bytes, live bytes) after the last call in each
+            stretch of time.
+        most_free: most bytes on the free list after a call, with the time of the first such.
     """
 
     def __init__(self, free: FreeBlocks) -> None:
@@ -335,7 +337,8 @@ class MemoryUse(Accumulator):
         self.end_frees = self.end_free_bytes = 0
         self.unrounded_end_frees = self.unrounded_end_bytes = 0
         self.noop_bytes = 0
-        self.over_time: Series[tuple[int, int, int, int]] = Series()
+        self.over_time: Series[tuple[int, int, int, int, int, int]] = Series()
+        self.most_free = (0, 0)
         self.ended: RunEnd | None = None
         self._live: dict[int, tuple[int, str]] = {}
         self._order: list[int] | None = None  # addresses of _live, while parts of ranges are freed
@@ -345,7 +348,8 @@ class MemoryUse(Accumulator):
         self._last: MemReturn | None = None
         self._page = PAGE
         self._wasm = True
-        self._static = self._initial = self._top = self._bloc = self._bloc_max = 0
+        self._static = self._initial = self._top = self._first_top = 0
+        self._bloc = self._bloc_max = 0
         self._rising = False
         self._pending: list[MemGrow] = []
         self._causes: dict[tuple[str, str], list[int]] = {}
@@ -380,9 +384,13 @@ class MemoryUse(Accumulator):
         self.start = event
         self._page = page = max(1, event.phys_page_size)
         self._wasm = not event.platform.startswith("plan9")
-        self._static = self._bloc = self._bloc_max = -(-event.data_end // page) * page
+        self._static = -(-event.data_end // page) * page
         self._initial = max(0, event.initial_pages) * PAGE if self._wasm else 0
-        self._top = self.peak_top = top_of(event.initial_pages, self._static, self._wasm)
+        self._bloc = self._bloc_max = start_of_break(event)
+        self._top = self.peak_top = top_of(event.initial_pages, self._bloc_max, self._wasm)
+        self._first_top = self._top
+        state = (event.t_ns, self._top, self._bloc, self._bloc_max, 0, 0)
+        self.over_time.put(event.t_ns, state)
 
     def _on_return(self, event: MemReturn) -> None:
         top = top_of(event.pages, event.bloc_max, self._wasm)
@@ -401,11 +409,13 @@ class MemoryUse(Accumulator):
             self.peak_top = top
         self._bloc, self._bloc_max = bloc, event.bloc_max
         self._last = event
-        series, now = self.over_time, event.t_ns
+        series, now, free = self.over_time, event.t_ns, event.free_bytes
+        if free > self.most_free[0]:
+            self.most_free = (free, now)
         if now < series.until:
-            series.last = (top, bloc, event.free_bytes, self._asked)
+            series.last = (now, top, bloc, event.bloc_max, free, self._asked)
         else:
-            series.put(now, (top, bloc, event.free_bytes, self._asked))
+            series.put(now, (now, top, bloc, event.bloc_max, free, self._asked))
 
     def _handed_out(self, event: MemReturn) -> None:
         n, p = event.n, event.p
@@ -718,13 +728,20 @@ class MemoryUse(Accumulator):
         limit = pages * PAGE
         needed = pages_of(self.peak_top)
         exact = self.growths_seen <= len(self.growths)
-        first_top = self._initial if self._wasm else self._static
-        if first_top > limit:
+        if self._first_top > limit:
             return Budget(pages, False, needed, None, "start", exact)
         for growth in self.growths:
             if not growth.ok or growth.after > limit:
                 return Budget(pages, False, needed, growth, growth.verdict, exact)
         return Budget(pages, self.peak_top <= limit, needed, None, "", exact)
+
+
+def start_of_break(event: RunStart) -> int:
+    """bloc and bloc_max before the first call."""
+    page = max(1, event.phys_page_size)
+    if event.wrong_order is True and event.initial_pages == 0:
+        return 0  # initBloc rounded by a page size that was not known yet
+    return -(-event.data_end // page) * page
 
 
 def whole_pages(low: int, high: int) -> int:
