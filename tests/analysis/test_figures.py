@@ -14,14 +14,42 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
 from scenario_runs import logged
 from test_same_log import SMALL
 
+from gorun_mem import M, World, scenario
 from gorun_mem.analysis.diff import _rows
 from gorun_mem.analysis.releases import PARTS, ArenaPattern, OnRelease
 from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.strategies import KINDS, Call, play
 
 RELEASES = [
     ("go1.27.3", "plan9/amd64"), ("go1.22.10", "plan9/386"), ("go1.26.6", "js/wasm"),
     ("go1.22.10", "js/wasm"), ("go1.19", "js/wasm"), ("dac514ea", "plan9/amd64"),
 ]  # fmt: skip
+
+
+@scenario(ms=3)
+async def odd_calls(world: World) -> None:
+    """Ms that make random legal calls, most of them of sizes that are no whole number of pages."""
+    release = world.settings.release.behaviour
+    kinds = [k for k in KINDS if k != "reserve_aligned" or release.is_sbrk_platform]
+
+    def call(m: M) -> Call:
+        kind = m.choice(*kinds)
+        n = 1 + m.randrange(300_000)
+        if kind == "reserve_aligned":
+            n = -(-n // PAGE) * PAGE
+        return Call(
+            kind, n=n, align=PAGE << m.randrange(3), which=m.randrange(5) - 1,
+            head=m.choice(True, False), pages=1 + m.randrange(3),
+        )  # fmt: skip
+
+    async def worker(m: M) -> None:
+        await play(m, [call(m) for _ in range(60)])
+
+    async with world.open_ms() as ms:
+        for _ in range(world.ms):
+            ms.start_soon(worker)
+
+
 LOGS: list[Any] = [
     *(pytest.param(lambda s=s: toy_events(s, steps=700), id=f"toy{s}") for s in range(12)),
     *(
@@ -31,9 +59,9 @@ LOGS: list[Any] = [
             )[1],
             id=f"{w.name}-{r}-{p}-{s}",
         )
-        for w in (heap, storm)
+        for w in (heap, storm, odd_calls)
         for r, p in RELEASES
-        for s in range(2)
+        for s in range(3 if w is odd_calls else 2)
     ),
     pytest.param(
         lambda: run_events(heap, heap.config(release="go1.26.6", max_pages=400))[1], id="refused"
@@ -168,3 +196,27 @@ def test_summary_metrics_releases_and_diff_say_the_same(events: list[Any]) -> No
     rows = {row.name: (row.a, row.b) for row in _rows(found, found)}
     for purpose, size in (raw.held_after[-1] if raw.returns else {}).items():
         assert rows[f"held: {purpose}"] == (size, size)
+
+
+def test_a_figure_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin of all this: an analysis that misses a single return, or calls arenas something
+    else, is caught."""
+    events = list(run_events(heap, heap.config(release="go1.26.6"))[1])
+    raw = Raw(events)
+    right, deaf = LogAnalysis.of(events).memory, LogAnalysis.of(_without_one(events)).memory
+    assert right.end.held == raw.held_after[-1]
+    assert right.peak_live == raw.peak_live()[0]
+    assert deaf.end.held != raw.held_after[-1]
+    assert deaf.peak_live != raw.peak_live()[0]
+    monkeypatch.setattr("gorun_mem.analysis.memory.in_reports", lambda said, aligned: "unnamed")
+    assert LogAnalysis.of(events).memory.end.held != raw.held_after[-1]
+
+
+def _without_one(events: list[Any]) -> list[Any]:
+    """A log that lacks the first return of memory that nobody frees."""
+    freed = {e.v for e in events if e.name == "mem.return" and e.fn == "sysFreeOS"}
+    lost = next(
+        e for e in events
+        if e.name == "mem.return" and e.ok and e.fn != "sysFreeOS" and e.p not in freed
+    )  # fmt: skip
+    return [e for e in events if e is not lost]
