@@ -67,12 +67,13 @@ def fragmentation(found: LogAnalysis) -> dict[str, Line]:
     external: Line = [(t_ns, round(one.external, DIGITS)) for t_ns, one in points]
     most, most_ns = seen.external_max
     lines = {"external": _steps(_with_peak(external, most_ns, round(most, DIGITS)))}
-    sawicki: Line = [
-        (t_ns, round(one.sawicki, DIGITS)) for t_ns, one in points if one.sawicki is not None
-    ]
-    most, most_ns = seen.sawicki_max or (0.0, 0)
-    lines["sawicki"] = _steps(_with_peak(sawicki, most_ns, round(most, DIGITS)))
-    return lines
+    sawicki: Line = []
+    if seen.sawicki_max is not None:
+        most, most_ns = seen.sawicki_max
+        known = [(t_ns, one.sawicki) for t_ns, one in points]
+        sawicki = [(t_ns, round(value, DIGITS)) for t_ns, value in known if value is not None]
+        sawicki = _steps(_with_peak(sawicki, most_ns, round(most, DIGITS)))
+    return {**lines, "sawicki": sawicki}
 
 
 def _steps(points: Line) -> Line:
