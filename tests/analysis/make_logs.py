@@ -224,6 +224,26 @@ def toy_log(seed: int, level: LogLevel = "debug", **options: int) -> bytes:
     return sink.data
 
 
+@scenario(ms=2)
+async def one_wait(world: World) -> None:
+    """Two Ms meet once at the start; then one is alone for a millisecond."""
+    lock = world.mutex("shared")
+
+    async def worker(m: M, turns: int) -> None:
+        await m.lock(lock)
+        await m.compute(1000)
+        await m.unlock(lock)
+        for _ in range(turns):
+            await m.compute(10_000)
+            await m.lock(lock)
+            await m.compute(100)
+            await m.unlock(lock)
+
+    async with world.open_ms() as ms:
+        for i in range(2):
+            ms.start_soon(worker, 100 * i)
+
+
 @scenario(ms=4)
 async def storm(world: World, *, rounds: int = 12, work: int = 300) -> None:
     """Ms allocate, compute and free, and some take a second lock first."""

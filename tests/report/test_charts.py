@@ -9,38 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, run_log, storm, toy_events, toy_log
+from make_logs import heap, one_wait, run_log, storm, toy_events, toy_log
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
 from scenario_runs import logged
 from test_same_log import SMALL
 
-from gorun_mem import M, World, scenario
 from gorun_mem.export.chrome import write_chrome
 from gorun_mem.report import charts
 from gorun_mem.report.html import View, page, read
 from gorun_mem.report.plot import SEVERAL, plot
-
-
-@scenario(ms=2)
-async def one_wait(world: World) -> None:
-    """Two Ms meet once at the start; then one is alone for a millisecond."""
-    lock = world.mutex("shared")
-
-    async def worker(m: M, turns: int) -> None:
-        await m.lock(lock)
-        await m.compute(1000)
-        await m.unlock(lock)
-        for _ in range(turns):
-            await m.compute(10_000)
-            await m.lock(lock)
-            await m.compute(100)
-            await m.unlock(lock)
-
-    async with world.open_ms() as ms:
-        for i in range(2):
-            ms.start_soon(worker, 100 * i)
-
 
 LOGS: list[Any] = [
     *(pytest.param(lambda s=s: toy_log(s, steps=700, ms=6), id=f"toy{s}") for s in range(8)),

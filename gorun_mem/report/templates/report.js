@@ -361,7 +361,7 @@ const charts = [
     lines: [["live", data.memory.live], ["free list", data.memory.free]] },
   { title: "Fragmentation", text: (v) => v.toFixed(2), most: 1,
     lines: [["external", data.fragmentation.external], ["Sawicki", data.fragmentation.sawicki]] },
-].filter((chart) => chart.lines.some(([, rows]) => rows.length));
+].filter((chart) => chart.lines.some(([, rows]) => rows.some((row) => chart.most || row[1] > 0)));
 
 function lastBefore(rows, t) {
   let low = -1;
