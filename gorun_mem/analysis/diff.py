@@ -278,8 +278,8 @@ def _page_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
         yield Row(
             "pages", f"held: {purpose}", one.held.get(purpose, 0), two.held.get(purpose, 0), "bytes"
         )
-    yield Row("pages", "hint_hits", a.memory.hint_hits, b.memory.hint_hits)
-    yield Row("pages", "hint_misses", a.memory.hint_misses_seen, b.memory.hint_misses_seen)
+    yield Row("pages", "hint_hits", a.summary.hint_hits, b.summary.hint_hits)
+    yield Row("pages", "hint_misses", a.summary.hint_misses, b.summary.hint_misses)
     gains = [found.memory.discard() for found in (a, b)]
     pages = [None if gain is None else gain.pages for gain in gains]
     yield Row("pages", "discardable", pages[0], pages[1], "pages")

@@ -563,7 +563,7 @@ class MemoryUse(Accumulator):
         )  # fmt: skip
 
     def _on_arena(self, event: ArenaReserve) -> None:
-        if event.via != "hint":
+        if event.via != "hint" or not event.addr:  # Go takes nil at a hint of 0 for a hit
             return
         self.hint_hits += 1
         self._hints.pop(event.addr, None)

@@ -119,8 +119,8 @@ class OnRelease:
             refused=found.memory.refused,
             parts=_parts(end),
             hole_bytes=end.hole_bytes,
-            hint_hits=found.memory.hint_hits,
-            hint_misses=found.memory.hint_misses_seen,
+            hint_hits=found.summary.hint_hits,
+            hint_misses=found.summary.hint_misses,
             pattern=arenas.longest if arenas.longest >= PATTERN_MIN else 0,
         )
 

@@ -38,6 +38,7 @@ from msgspec import UNSET
 from gorun_mem.formats.compare import Comparison, Tally, describe, issue
 from gorun_mem.formats.recording import Event, Recording, RecordingError
 from gorun_mem.machine.config import Config
+from gorun_mem.machine.recorded_heap import RecordedHeap
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.op import MLike, Op
@@ -153,7 +154,8 @@ class RecordedOrder:
         self._tally = Tally()
         layer = world.runtime.os
         self._comparison = Comparison(layer, self._tally)
-        self._events = _outside_calls(trace, self._begin)
+        self._heap = RecordedHeap(layer)
+        self._events = _outside_calls(trace, self._begin, self._heap.tell)
         self._number = -1
         self._waiting: dict[int, MLike] = {}
         self.call: Call | None = None
@@ -182,6 +184,7 @@ class RecordedOrder:
         if call is None:
             return False
         comparison = self._comparison
+        self._heap.calls(call.events[-1])
         comparison.begin(call.events, call.line)
         await issue(call.events[-1], m.world.runtime.os, comparison)
         comparison.end()
@@ -254,14 +257,24 @@ class _Turn(Op):
         return self._order.call
 
 
-def _outside_calls(trace: str, on_osinit: Callable[[Event, int], None]) -> Iterator[Call]:
-    """Each call that entered the OS layer from outside, with what is nested in it."""
+def _outside_calls(
+    trace: str, on_osinit: Callable[[Event, int], None], on_heap: Callable[[Event], None]
+) -> Iterator[Call]:
+    """Each call that entered the OS layer from outside, with what is nested in it.
+
+    Args:
+        trace: the recording.
+        on_osinit: told of osinit, and its line.
+        on_heap: told of what is no call of the OS layer, after the calls before it.
+    """
     with Recording(trace) as recording:
         group: list[Event] = []
         for event in recording:
             if event.ev == "osinit":
                 on_osinit(event, recording.line)
-            if event.ev not in _NOT_OS:
+            if event.ev in _NOT_OS:
+                on_heap(event)
+            else:
                 group.append(event)
             if event.top == 1:
                 yield Call(group, recording.line - (event.seq - group[0].seq))

@@ -17,7 +17,7 @@ ARENAS: Final = "arenas"
 UNNAMED: Final = "unnamed"
 """What they call memory for which nobody said a purpose."""
 
-_OF_ARENAS: Final = frozenset({HEAP, HEAP_RESERVATION})
+OF_ARENAS: Final = frozenset({HEAP, HEAP_RESERVATION})
 
 
 def in_reports(said: object, aligned: bool) -> str:
@@ -28,7 +28,7 @@ def in_reports(said: object, aligned: bool) -> str:
         aligned: by sysReserveAlignedSbrk, which Go calls for arenas only.
     """
     if isinstance(said, str) and said:
-        return ARENAS if said in _OF_ARENAS else said
+        return ARENAS if said in OF_ARENAS else said
     return ARENAS if aligned else UNNAMED
 
 

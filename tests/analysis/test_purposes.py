@@ -15,6 +15,7 @@ from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.recorder import capture_events
 from gorun_mem.machine import library
 from gorun_mem.machine.run import run
+from gorun_mem.report.sections import SECTIONS
 from gorun_mem.runtime.purposes import ARENAS, HEAP, HEAP_RESERVATION, UNNAMED, in_reports
 
 TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl.gz"))
@@ -72,6 +73,32 @@ def test_a_heaps_arenas_and_an_aligned_block_of_ones_own(release: str, platform:
     *arenas, mine = [size for _, size in got]
     assert end.arena_bytes == sum(arenas) > 0
     assert end.held["mine"] == mine >= 192 * KiB
+
+
+@pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.name)
+def test_a_recordings_hints_are_gos(trace: Path) -> None:
+    """Issued in its order, a recording's hints that hit and that were asked in vain are Go's own,
+    in metrics, section and diff alike, and every arena is told of."""
+    with gzip.open(trace, "rt") as lines:
+        events = [json.loads(line) for line in lines]
+    hits = sum(e.get("ev") == "hintHit" and e["v"] != 0 for e in events)
+    asked = {
+        e["v"] for e in events
+        if e.get("ev") == "sysReserveOS" and e["by"] == "runtime.(*mheap).sysAlloc"
+    }  # fmt: skip
+    missed = sum(e.get("ev") == "hintDrop" and e["addr"] in asked for e in events)
+    arenas = [(e["v"], e["size"]) for e in events if e.get("ev") == "mheap.sysAlloc" and e["v"]]
+    program = library.find("real_program")
+    with capture_events() as told:
+        run(program, program.config(ms=1), {"trace": str(trace)}, recorder=told.recorder)
+    found = LogAnalysis.of(told)
+    assert (found.metrics["hint_hits"], found.metrics["hint_misses"]) == (hits, missed)
+    assert found.memory.hint_hits == hits
+    assert found.memory.hint_misses_seen == missed
+    facts = dict(SECTIONS["hints"](found).facts)
+    assert facts == {"hit": f"{hits:,}", "missed": f"{missed:,}"}
+    got = [(e.addr, e.size) for e in told if e.name == "arena.reserve" and e.addr]
+    assert got == arenas
 
 
 def test_purposes_in_reports() -> None:
