@@ -31,7 +31,7 @@ async def memlock_storm(
     async def worker(m: M) -> None:
         blocks: list[tuple[int, int]] = []
         for _ in range(rounds):
-            size = m.choice(64, 128, 192) * KiB  # recorded: replays and shrinks with the schedule
+            size = m.choice(64, 128, 192) * KiB  # this M's own draw; in a search, the schedule's
             addr = await m.sys_alloc(size)
             await m.store(addr, m.id)
             await m.compute(work_ns)

@@ -278,8 +278,8 @@ def _page_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
         yield Row(
             "pages", f"held: {purpose}", one.held.get(purpose, 0), two.held.get(purpose, 0), "bytes"
         )
-    yield Row("pages", "hint_hits", a.memory.hint_hits, b.memory.hint_hits)
-    yield Row("pages", "hint_misses", a.memory.hint_misses_seen, b.memory.hint_misses_seen)
+    yield Row("pages", "hint_hits", a.summary.hint_hits, b.summary.hint_hits)
+    yield Row("pages", "hint_misses", a.summary.hint_misses, b.summary.hint_misses)
     gains = [found.memory.discard() for found in (a, b)]
     pages = [None if gain is None else gain.pages for gain in gains]
     yield Row("pages", "discardable", pages[0], pages[1], "pages")
@@ -321,7 +321,8 @@ _LOCK_FIGURES: Final = (
     ("acquisitions", ""), ("contended", ""), ("wait", "ns"), ("wait p50", "ns"),
     ("wait p99", "ns"), ("wait max", "ns"), ("hold p50", "ns"), ("hold p99", "ns"),
     ("bypasses max", ""), ("queue max", ""), ("convoys", ""), ("longest convoy", "ns"),
-    ("handoffs", ""), ("fairness", "ratio"), ("starvation", "ratio"),
+    ("handoffs", ""), ("fairness of acquisitions", "ratio"), ("fairness of waits", "ratio"),
+    ("starvation", "ratio"),
 )  # fmt: skip
 
 
@@ -337,7 +338,8 @@ def _lock_figures(lock: LockReport | None) -> dict[str, Value]:
         "wait max": lock.wait_ns.max,
         "hold p50": lock.hold_ns.p50,
         "hold p99": lock.hold_ns.p99,
-        "fairness": round(lock.fairness_acquisitions, 6),
+        "fairness of acquisitions": round(lock.fairness_acquisitions, 6),
+        "fairness of waits": round(lock.fairness_waits, 6),
         "starvation": lock.starvation,
     }
     if lock.detail == "full":

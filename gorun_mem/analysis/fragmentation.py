@@ -21,8 +21,8 @@ from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Series, share
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
+from gorun_mem.runtime.pages import PAGE, top_of
 
-WASM_PAGE = 65536
 FAILURES_KEPT = 100
 
 
@@ -208,7 +208,7 @@ class Fragmentation(Accumulator):
 
     Attributes:
         ratios: the four ratios of Johnstone and Wilson, once finished.
-        over_time: the free list in each stretch of time, as it was last in it.
+        over_time: ns, and the free list after the last call in each stretch of time.
         blocks_max: most free blocks after a call.
         external_max: the greatest external fragmentation, with the time of its first.
         sawicki_max: the same of Sawicki's measure; None where the blocks are not known.
@@ -221,7 +221,7 @@ class Fragmentation(Accumulator):
     def __init__(self, free: FreeBlocks) -> None:
         self.free = free
         self.ratios = WilsonRatios()
-        self.over_time: Series[tuple[int, int, int, int, int]] = Series()
+        self.over_time: Series[tuple[int, int, int, int, int, int]] = Series()
         self.blocks_max = 0
         self.external_max = (0.0, 0)
         self.sawicki_max: tuple[float, int] | None = None
@@ -230,7 +230,7 @@ class Fragmentation(Accumulator):
         self.rounding_bytes = 0
         self.asked_bytes = 0
         self._steps = ExactValues()
-        self._page = WASM_PAGE
+        self._page = PAGE
         self._wasm = True
         self._static = 0
         self._live = self._live_max = self._heap_at_live_max = 0
@@ -251,11 +251,11 @@ class Fragmentation(Accumulator):
     def last(self) -> FreeListPoint:
         """The free list at the end."""
         last = self.over_time.last
-        return FreeListPoint(*last) if last is not None else FreeListPoint(0, 0, 0, 0, 0)
+        return FreeListPoint(*last[1:]) if last is not None else FreeListPoint(0, 0, 0, 0, 0)
 
     def points(self) -> list[tuple[int, FreeListPoint]]:
-        """(ns, the free list) over time."""
-        return [(t_ns, FreeListPoint(*row)) for t_ns, row in self.over_time]
+        """(ns, the free list) after the last call in each stretch of time."""
+        return [(row[0], FreeListPoint(*row[1:])) for _, row in self.over_time]
 
     def _start(self, event: RunStart) -> None:
         self._page = max(1, event.phys_page_size)
@@ -271,9 +271,9 @@ class Fragmentation(Accumulator):
         steps = event.search_steps
         series = self.over_time
         if now < series.until:
-            series.last = (free, largest, blocks, squares, steps)
+            series.last = (now, free, largest, blocks, squares, steps)
         else:
-            series.put(now, (free, largest, blocks, squares, steps))
+            series.put(now, (now, free, largest, blocks, squares, steps))
         if largest < free:
             self._see_pieces(now, free, largest, squares)
         if event.fn != "sysFreeOS":
@@ -291,7 +291,7 @@ class Fragmentation(Accumulator):
                 self._fail(event)
         elif event.ok:
             self._live -= event.n
-        heap = (event.pages * WASM_PAGE if self._wasm else event.bloc_max) - self._static
+        heap = top_of(event.pages, event.bloc_max, self._wasm) - self._static
         live = self._live
         if live > self._live_max:
             self._live_max = live

@@ -29,7 +29,7 @@ from typing import Final
 
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.exact import Series
-from gorun_mem.analysis.fragmentation import WASM_PAGE, verdict
+from gorun_mem.analysis.fragmentation import verdict
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import (
     ArenaHintMiss,
@@ -41,17 +41,15 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
+from gorun_mem.runtime.pages import PAGE, pages_of, top_of
+from gorun_mem.runtime.purposes import ARENAS, in_reports
+from gorun_mem.runtime.releases import PLAN9_PAGE
 
 GROWTHS_KEPT: Final = 1 << 16
 HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
-PLAN9_PAGE: Final = 4096
 _UNASKED_MIN: Final = 64
-
-ARENAS: Final = "arenas"
-UNNAMED: Final = "unnamed"
-_ARENA_PURPOSES: Final = frozenset({"heap", "heap reservation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +233,7 @@ class Layout:
     @property
     def pages(self) -> int:
         """Pages of 64 KiB up to the top."""
-        return -(-self.top // WASM_PAGE)
+        return pages_of(self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +318,9 @@ class MemoryUse(Accumulator):
         unrounded_end_frees: frees at the end of memory that went to the list because their size was
             not rounded, and unrounded_end_bytes.
         noop_bytes: freed up to 1.20, where a free does nothing.
-        over_time: (top, bloc, free bytes, live bytes) in each stretch of time.
+        over_time: (ns, top, bloc, bloc_max, free bytes, live bytes) after the last call in each
+            stretch of time.
+        most_free: most bytes on the free list after a call, with the time of the first such.
     """
 
     def __init__(self, free: FreeBlocks) -> None:
@@ -337,7 +337,8 @@ class MemoryUse(Accumulator):
         self.end_frees = self.end_free_bytes = 0
         self.unrounded_end_frees = self.unrounded_end_bytes = 0
         self.noop_bytes = 0
-        self.over_time: Series[tuple[int, int, int, int]] = Series()
+        self.over_time: Series[tuple[int, int, int, int, int, int]] = Series()
+        self.most_free = (0, 0)
         self.ended: RunEnd | None = None
         self._live: dict[int, tuple[int, str]] = {}
         self._order: list[int] | None = None  # addresses of _live, while parts of ranges are freed
@@ -345,9 +346,10 @@ class MemoryUse(Accumulator):
         self._held: dict[str, int] = {}
         self._asked = 0
         self._last: MemReturn | None = None
-        self._page = WASM_PAGE
+        self._page = PAGE
         self._wasm = True
-        self._static = self._initial = self._top = self._bloc = self._bloc_max = 0
+        self._static = self._initial = self._top = self._first_top = 0
+        self._bloc = self._bloc_max = 0
         self._rising = False
         self._pending: list[MemGrow] = []
         self._causes: dict[tuple[str, str], list[int]] = {}
@@ -382,12 +384,16 @@ class MemoryUse(Accumulator):
         self.start = event
         self._page = page = max(1, event.phys_page_size)
         self._wasm = not event.platform.startswith("plan9")
-        self._static = self._bloc = self._bloc_max = -(-event.data_end // page) * page
-        self._initial = max(0, event.initial_pages) * WASM_PAGE
-        self._top = self.peak_top = self._initial if self._wasm else self._static
+        self._static = -(-event.data_end // page) * page
+        self._initial = max(0, event.initial_pages) * PAGE if self._wasm else 0
+        self._bloc = self._bloc_max = start_of_break(event)
+        self._top = self.peak_top = top_of(event.initial_pages, self._bloc_max, self._wasm)
+        self._first_top = self._top
+        state = (event.t_ns, self._top, self._bloc, self._bloc_max, 0, 0)
+        self.over_time.put(event.t_ns, state)
 
     def _on_return(self, event: MemReturn) -> None:
-        top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
+        top = top_of(event.pages, event.bloc_max, self._wasm)
         if self._pending or top > self._top:
             self._grew(event, top)
         bloc = event.bloc
@@ -403,23 +409,19 @@ class MemoryUse(Accumulator):
             self.peak_top = top
         self._bloc, self._bloc_max = bloc, event.bloc_max
         self._last = event
-        series, now = self.over_time, event.t_ns
+        series, now, free = self.over_time, event.t_ns, event.free_bytes
+        if free > self.most_free[0]:
+            self.most_free = (free, now)
         if now < series.until:
-            series.last = (top, bloc, event.free_bytes, self._asked)
+            series.last = (now, top, bloc, event.bloc_max, free, self._asked)
         else:
-            series.put(now, (top, bloc, event.free_bytes, self._asked))
+            series.put(now, (now, top, bloc, event.bloc_max, free, self._asked))
 
     def _handed_out(self, event: MemReturn) -> None:
         n, p = event.n, event.p
-        if event.align:
-            size = event.size
-            purpose = ARENAS
-        else:
-            size = -(-n // self._page) * self._page
-            said = event.purpose
-            purpose = said if isinstance(said, str) else UNNAMED
-            if purpose in _ARENA_PURPOSES:
-                purpose = ARENAS
+        aligned = event.align != 0
+        size = event.size if aligned else -(-n // self._page) * self._page
+        purpose = in_reports(event.purpose, aligned)
         if size > 0:
             self._hold(p, size, purpose)
             if p < self._static:  # the break began below the data's end: osinit's wrong order
@@ -512,12 +514,21 @@ class MemoryUse(Accumulator):
             self._note_growth(event.seq, self._top, top, True, event)
 
     def _settle_growths(self, event: MemReturn | None) -> None:
-        unit = WASM_PAGE if self._wasm else PLAN9_PAGE
         for grow in self._pending:
-            before = grow.pages_before * unit
-            after = grow.pages_after if grow.ok else grow.pages_before + grow.delta_pages
-            self._note_growth(grow.seq, before, after * unit, grow.ok, event, grow.t_ns)
+            before, delta, after = self._grown(grow)
+            self._note_growth(
+                grow.seq, before, after if grow.ok else before + delta, grow.ok, event, grow.t_ns
+            )
         self._pending.clear()
+
+    def _grown(self, grow: MemGrow) -> tuple[int, int, int]:
+        """Bytes before, asked for and after."""
+        before, delta, after = grow.bytes_before, grow.delta_bytes, grow.bytes_after
+        if isinstance(before, int) and isinstance(delta, int) and isinstance(after, int):
+            return before, delta, after
+        # A log from before events said bytes; what it calls pages are those of the system.
+        unit = PAGE if self._wasm else PLAN9_PAGE
+        return grow.pages_before * unit, grow.delta_pages * unit, grow.pages_after * unit
 
     def _note_growth(
         self,
@@ -552,7 +563,7 @@ class MemoryUse(Accumulator):
         )  # fmt: skip
 
     def _on_arena(self, event: ArenaReserve) -> None:
-        if event.via != "hint":
+        if event.via != "hint" or not event.addr:  # Go takes nil at a hint of 0 for a hit
             return
         self.hint_hits += 1
         self._hints.pop(event.addr, None)
@@ -714,11 +725,10 @@ class MemoryUse(Accumulator):
 
         The run itself is taken as it was: with less memory Go might collect garbage more often.
         """
-        limit = pages * WASM_PAGE
-        needed = -(-self.peak_top // WASM_PAGE)
+        limit = pages * PAGE
+        needed = pages_of(self.peak_top)
         exact = self.growths_seen <= len(self.growths)
-        first_top = self._initial if self._wasm else self._static
-        if first_top > limit:
+        if self._first_top > limit:
             return Budget(pages, False, needed, None, "start", exact)
         for growth in self.growths:
             if not growth.ok or growth.after > limit:
@@ -726,6 +736,14 @@ class MemoryUse(Accumulator):
         return Budget(pages, self.peak_top <= limit, needed, None, "", exact)
 
 
+def start_of_break(event: RunStart) -> int:
+    """bloc and bloc_max before the first call."""
+    page = max(1, event.phys_page_size)
+    if event.wrong_order is True and event.initial_pages == 0:
+        return 0  # initBloc rounded by a page size that was not known yet
+    return -(-event.data_end // page) * page
+
+
 def whole_pages(low: int, high: int) -> int:
     """Pages of 64 KiB that lie in [low, high) as a whole."""
-    return max(0, high // WASM_PAGE - -(-low // WASM_PAGE))
+    return max(0, high // PAGE - pages_of(low))

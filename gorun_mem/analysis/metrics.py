@@ -58,8 +58,9 @@ LOCK_METRICS: Final[dict[str, str]] = {
     "convoys": "times that the first M came to wait",
     "convoy_longest_ns": "virtual ns of the longest, until nobody waited",
     "convoy_longest_acquisitions": "acquisitions in it",
-    "fairness": "Jain's index over the Ms' acquisitions: 1 all alike, 1/n one had all",
-    "fairness_waits": "Jain's index over the Ms' waits",
+    "fairness": "Jain's index over the Ms' acquisitions: 1 all alike, 1/n one had all; of no use "
+    "where each M does as many rounds as the others",
+    "fairness_waits": "Jain's index over what each M waited in all: 1/n one did all the waiting",
 }
 """Behind `lock.NAME.`."""
 

@@ -19,8 +19,9 @@ from gorun_mem.analysis.memory import Layout
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn
+from gorun_mem.runtime.pages import PAGE
+from gorun_mem.runtime.purposes import ARENAS, in_reports
 
-PAGE: Final = 64 * 1024
 PATTERN_MIN: Final = 3
 """Arenas in a row with metadata between them that count as the pattern."""
 PARTS: Final = (
@@ -64,7 +65,7 @@ class ArenaPattern(Accumulator):
         self._missed_hint = True
 
     def _on_return(self, event: Any) -> None:
-        if event.fn == "sysAllocOS" and event.path == "sbrk":
+        if event.path == "sbrk" and in_reports(event.purpose, event.align != 0) != ARENAS:
             self._metadata_since_arena = True
 
     def _on_arena(self, event: Any) -> None:
@@ -118,8 +119,8 @@ class OnRelease:
             refused=found.memory.refused,
             parts=_parts(end),
             hole_bytes=end.hole_bytes,
-            hint_hits=found.memory.hint_hits,
-            hint_misses=found.memory.hint_misses_seen,
+            hint_hits=found.summary.hint_hits,
+            hint_misses=found.summary.hint_misses,
             pattern=arenas.longest if arenas.longest >= PATTERN_MIN else 0,
         )
 

@@ -37,6 +37,7 @@ from gorun_mem.events.types import (
     RunStart,
 )
 from gorun_mem.runtime.mutex.statistics import Distribution, jain
+from gorun_mem.runtime.pages import pages_of
 
 SLOWEST: Final = 5
 """Waits that are named."""
@@ -45,7 +46,6 @@ ERRORS_MAX: Final = 20
 """Error events that are kept; the others are counted."""
 
 MEMLOCK: Final = "memlock"
-WASM_PAGE: Final = 64 * 1024
 _M_DISTINCT_MAX: Final = 1 << 12
 """Distinct waits counted of one M: there may be thousands of Ms."""
 
@@ -395,7 +395,7 @@ class Summary:
         last = self.sums.last
         if last is None:
             return 0
-        return last.pages or -(-last.bloc_max // WASM_PAGE)
+        return last.pages or pages_of(last.bloc_max)
 
     @property
     def results(self) -> dict[str, Option]:

@@ -18,17 +18,21 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from gorun_mem.analysis.contention import Contention
-from gorun_mem.analysis.fragmentation import WASM_PAGE
-from gorun_mem.analysis.memory import ARENAS, MemoryUse
+from gorun_mem.analysis.memory import MemoryUse, start_of_break
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, MemReturn, RunStart
+from gorun_mem.runtime.pages import PAGE, top_of
+from gorun_mem.runtime.purposes import ARENAS
 
 ROWS: Final = 192
 COLUMNS: Final = 320
 LANE_COLUMNS: Final = 480
 MS_MAX: Final = 64
+LOCKS_MAX: Final = 64
 OTHER_MS: Final = -1
 """Stands for all Ms beyond the first `MS_MAX`."""
+OTHER_LOCKS: Final = "(others)"
+"""Stands for all locks beyond the first `LOCKS_MAX`."""
 
 HANDOFFS_MAX: Final = 1 << 14
 
@@ -91,7 +95,7 @@ class AddressMap(Accumulator):
 
     def __init__(self, memory: MemoryUse) -> None:
         memory.keep_ranges_in(_Ranges(self))
-        self.row_bytes = WASM_PAGE
+        self.row_bytes = PAGE
         self.width_ns = 1
         self.static = 0
         self._frees: dict[int, dict[int, int]] = {}  # column -> row -> frees that began there
@@ -111,15 +115,16 @@ class AddressMap(Accumulator):
     def _start(self, event: RunStart) -> None:
         page = max(1, event.phys_page_size)
         self._wasm = not event.platform.startswith("plan9")
-        self.static = self._bloc = self._bloc_max = -(-event.data_end // page) * page
-        self._top = max(0, event.initial_pages) * WASM_PAGE if self._wasm else self.static
+        self.static = -(-event.data_end // page) * page
+        self._bloc = self._bloc_max = start_of_break(event)
+        self._top = top_of(max(0, event.initial_pages), self._bloc_max, self._wasm)
         self._reach(max(self.static, self._top))
 
     def _return(self, event: MemReturn) -> None:
         if event.t_ns >= self._until:
             self._turn(event.t_ns)
         self._bloc, self._bloc_max = event.bloc, event.bloc_max
-        self._top = top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
+        self._top = top = top_of(event.pages, event.bloc_max, self._wasm)
         if top > ROWS * self.row_bytes:
             self._reach(top)
         v = event.v
@@ -232,7 +237,7 @@ class Lane(NamedTuple):
 
 
 class Lanes(Accumulator):
-    """Who waited and who held when, and who got locks from whom.
+    """Who waited and who held when, for which lock, and who got locks from whom.
 
     Args:
         contention: knows what is under way at the end; must come before this.
@@ -240,7 +245,10 @@ class Lanes(Accumulator):
     Attributes:
         width_ns: time in a column.
         lanes: by M; `OTHER_MS` for those beyond the first `MS_MAX`.
-        handoffs: (column, from M, to M) -> contended acquisitions that came after that M's release.
+        queues: lock -> column -> ns that Ms waited for it, each M counted; `OTHER_LOCKS` for those
+            beyond the first `LOCKS_MAX`.
+        handoffs: (column, from M, to M) -> contended acquisitions that came after the release of
+            that other M; one that takes its own lock again is handed nothing.
         pairs: (from M, to M) -> the same over the whole run.
         handoffs_left_out: those that `handoffs` had no room for.
     """
@@ -248,6 +256,7 @@ class Lanes(Accumulator):
     def __init__(self, contention: Contention) -> None:
         self.width_ns = 1
         self.lanes: dict[int, Lane] = {}
+        self.queues: dict[str, list[int]] = {}
         self.handoffs: dict[tuple[int, int, int], int] = {}
         self.pairs: dict[tuple[int, int], int] = {}
         self.handoffs_left_out = 0
@@ -280,11 +289,19 @@ class Lanes(Accumulator):
         else:
             self._add(lane.holds, acquired, now)
         if event.contended:
-            self._add(lane.waits, acquired - event.wait_ns, acquired)
+            self._waits(lane, event.lock, acquired - event.wait_ns, acquired)
             giver = self._gave.get(event.lock)
             if giver is not None:
                 self._hand(acquired, giver, m)
         self._gave[event.lock] = m
+
+    def _waits(self, lane: Lane, lock: str, start: int, end: int) -> None:
+        self._add(lane.waits, start, end)
+        queue = self.queues.get(lock)
+        if queue is None:
+            name = lock if len(self.queues) < LOCKS_MAX else OTHER_LOCKS
+            queue = self.queues.setdefault(name, [0] * LANE_COLUMNS)
+        self._add(queue, start, end)
 
     def _new_lane(self, m: int) -> Lane:
         if len(self.lanes) >= MS_MAX:
@@ -292,6 +309,8 @@ class Lanes(Accumulator):
         return self.lanes.setdefault(m, Lane([0] * LANE_COLUMNS, [0] * LANE_COLUMNS))
 
     def _hand(self, t_ns: int, giver: int, taker: int) -> None:
+        if giver == taker:
+            return
         giver = giver if giver in self.lanes else OTHER_MS
         taker = taker if taker in self.lanes else OTHER_MS
         pair = (giver, taker)
@@ -324,6 +343,8 @@ class Lanes(Accumulator):
             self._limit *= 2
             for m, lane in self.lanes.items():
                 self.lanes[m] = Lane(_halved(lane.waits), _halved(lane.holds))
+            for name, queue in self.queues.items():
+                self.queues[name] = _halved(queue)
             joined: dict[tuple[int, int, int], int] = {}
             for (column, giver, taker), times in self.handoffs.items():
                 key = (column // 2, giver, taker)
@@ -336,13 +357,13 @@ class Lanes(Accumulator):
         self._widen(end)
         for lock in self._contention.locks.values():
             for m, since in lock.waiting.items():
-                self._add((self.lanes.get(m) or self._new_lane(m)).waits, since, end)
+                self._waits(self.lanes.get(m) or self._new_lane(m), lock.name, since, end)
             if lock.holding is not None:
                 who, since = lock.holding
                 lane = self.lanes.get(who.m) or self._new_lane(who.m)
                 self._add(lane.holds, since, end)
                 waited = self._waited.get(lock.name)
                 if waited is not None and (waited.m, waited.t_ns) == (who.m, since):
-                    self._add(lane.waits, since - waited.wait_ns, since)
+                    self._waits(lane, lock.name, since - waited.wait_ns, since)
                     if lock.name in self._gave:
                         self._hand(since, self._gave[lock.name], who.m)

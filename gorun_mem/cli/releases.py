@@ -146,8 +146,9 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
 
 
 def _text(runs: list[OnRelease]) -> str:
-    from gorun_mem.analysis.releases import PAGE, changes
+    from gorun_mem.analysis.releases import changes
     from gorun_mem.report.plot import plot, table
+    from gorun_mem.runtime.pages import PAGE
 
     def pages(size: int | None) -> str:
         return "-" if size is None else f"{size / PAGE:,.1f}"

@@ -325,9 +325,10 @@ class _Progress:
 
 def _progress_line(world: World, seconds: float) -> str:
     from gorun_mem.report.units import ns
+    from gorun_mem.runtime.pages import pages_of
 
     engine, os_layer = world.engine, world.runtime.os
-    pages = os_layer.pages or -(-os_layer.bloc_max // 65536)
+    pages = pages_of(os_layer.top)
     return (
         f"{engine.steps:,} steps ({engine.steps / max(seconds, 0.001):,.0f}/s), "
         f"{max(engine.alive - 1, 0)} Ms alive, {ns(engine.now_ns)} virtual, {pages:,} pages"

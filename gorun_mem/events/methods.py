@@ -6,8 +6,8 @@ log's level leaves it out: one that keeps the books only, or does nothing. A new
 type, and a method of that name in `gorun_mem.runtime.sink.Sink`; with one of the two missing, or
 with fields in another order, this module cannot be imported.
 
-Six events have a few lines of their own here, because they open or close a sys* call or because
-their site is the lock's caller and not the call's: `_HAND_MADE`.
+Seven events have a few lines of their own here, because they open or close a sys* call, because
+their site is the lock's caller and not the call's, or because they count in pages: `_HAND_MADE`.
 
 The functions are closures: what a call needs is then in the closure, and a level is a choice of
 functions instead of a test in each of them. Every event costs its construction and nothing else.
@@ -33,10 +33,12 @@ from gorun_mem.events.types import (
     LockThrow,
     LockWait,
     MemCall,
+    MemGrow,
     MemReturn,
     RunEnd,
     RunStart,
 )
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def method(kind: type[Event], level: LogLevel, recorder: Recorder, emit: Emit) -
     write = _HAND_MADE.get(kind, _maker(kind))(kind, recorder, emit)
     if written == kind.levels:
         return write
-    at = own_fields(kind).index("ok") if kind is not MemReturn else _OK_OF_RETURN
+    at = _OK_AT.get(kind) or own_fields(kind).index("ok")
     books = _unwritten(kind, recorder)
 
     def write_failures(*fields: Any) -> None:
@@ -268,8 +270,8 @@ def _open_call(recorder: Recorder) -> Method:
     return count
 
 
-_OK_OF_RETURN: Final = 7
-"""Where `ok` is among what `mem_return` is given."""
+_OK_AT: Final[dict[type[Event], int]] = {MemReturn: 7, MemGrow: 3}
+"""Where `ok` is among what a method is given that is made by hand."""
 
 
 def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method:
@@ -300,9 +302,32 @@ def _close_call(recorder: Recorder) -> Method:
     close_call = recorder.close_call
 
     def close(fn: str, v: int, n: int, *more: Any) -> None:
-        close_call(fn, n, more[_OK_OF_RETURN - 3], 0)
+        close_call(fn, n, more[_OK_AT[MemReturn] - 3], 0)
 
     return close
+
+
+def _mem_grow(kind: type[MemGrow], recorder: Recorder, emit: Emit) -> Method:
+    """A size that is no whole number of pages takes one more."""
+    good, bad = kind.levels
+    call_of = recorder.calls.get
+    make: Any = kind
+
+    def write(asked: int, before: int, after: int, ok: bool, limit: int, ordinal: int) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        recorder.grows += 1
+        m = recorder.m
+        op, site, _, _ = call_of(m, NO_CALL)
+        pages = pages_of(before)
+        emit(
+            make(
+                good if ok else bad, seq, recorder.now(), m, pages_of(before + asked) - pages,
+                pages, pages_of(after), ok, pages_of(limit), ordinal, asked, before, after, op,
+                site,
+            )
+        )  # fmt: skip
+
+    return write
 
 
 def _lock_wait(kind: type[LockWait], recorder: Recorder, emit: Emit) -> Method:
@@ -407,6 +432,7 @@ def _lock_throw(kind: type[LockThrow], recorder: Recorder, emit: Emit) -> Method
 _HAND_MADE: Final[dict[type[Event], Maker]] = {
     MemCall: _mem_call,
     MemReturn: _mem_return,
+    MemGrow: _mem_grow,
     LockWait: _lock_wait,
     LockAcquire: _lock_acquire,
     LockRelease: _lock_release,
@@ -433,8 +459,8 @@ def check_sink(sink: type, kinds: tuple[type[Event], ...]) -> None:
         code = found.__code__
         takes = code.co_varnames[1 : code.co_argcount]
         wanted = _arguments(kind)
-        # One that is made by hand computes some fields, and has them in an order of its own.
-        if takes != wanted and not (kind in _HAND_MADE and {*takes} <= {*wanted}):
+        # One that is made by hand computes fields, and may be given others to do so.
+        if takes != wanted and kind not in _HAND_MADE:
             raise TypeError(f"{sink.__name__}.{found.__name__} takes {takes}, not {wanted}")
     if methods:
         raise TypeError(f"{sink.__name__}.{', '.join(methods)}: no event has that name")

@@ -166,13 +166,13 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     phys_page_size: Annotated[int, doc("Go's physPageSize in bytes")]
     heap_arena_bytes: Annotated[int, doc("Go's heapArenaBytes")]
     data_end: Annotated[int, address("end of the program's data, where the break starts")]
-    initial_pages: Annotated[int, doc("pages of 64 KiB at the start, 0 on Plan 9")]
+    initial_pages: Annotated[int, doc("pages of 64 KiB at the start")]
     max_pages: Annotated[int, doc("pages of 64 KiB that the memory may have")]
     ms: Annotated[int, doc("number of Ms")]
     cpus: Annotated[int, doc("Ms that run at once")]
     strategy: Annotated[str, doc("who goes next")]
     granularity: Annotated[str, doc("sync or access: where Ms can be switched")]
-    seed: Annotated[int, doc("seed of the run's one random generator")]
+    seed: Annotated[int, doc("seed of all that the run draws")]
     scenario: Annotated[str, doc("name or path")]
     options: Annotated[dict[str, Option], doc("the scenario's options by name")]
     scenario_sha256: Annotated[str | UnsetType, doc("of the scenario's source")] = UNSET
@@ -349,7 +349,7 @@ class MemReturn(Event, frozen=True, gc=False, tag="mem.return"):
     dur_ns: Annotated[int, doc("virtual ns from call to return, waiting included")]
     search_steps: Annotated[int, doc("free-list headers looked at")]
     cleared_bytes: Annotated[int, doc("bytes set to zero")]
-    pages: Annotated[int, doc("pages of 64 KiB, 0 on Plan 9")]
+    pages: Annotated[int, doc("pages of 64 KiB up to the top of memory")]
     bloc: Annotated[int, address("the break; reserveEnd on wasm up to 1.20")]
     bloc_max: Annotated[int, address("end of what the break may reach without growing")]
     free_bytes: Annotated[int, doc("bytes on the free list")]
@@ -408,12 +408,15 @@ class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
     levels = ("info", "error")
     adds_to = "grows"
 
-    delta_pages: Annotated[int, doc("pages asked for")]
-    pages_before: Annotated[int, doc("pages before")]
-    pages_after: Annotated[int, doc("pages after")]
+    delta_pages: Annotated[int, doc("pages of 64 KiB asked for")]
+    pages_before: Annotated[int, doc("pages of 64 KiB before")]
+    pages_after: Annotated[int, doc("pages of 64 KiB after")]
     ok: bool
-    max_pages: Annotated[int, doc("pages that the memory may have")]
+    max_pages: Annotated[int, doc("pages of 64 KiB that the memory may have")]
     ordinal: Annotated[int, doc("which growth of the run this is, from 1")]
+    delta_bytes: Annotated[int | UnsetType, doc("bytes asked for")] = UNSET
+    bytes_before: Annotated[int | UnsetType, doc("bytes before")] = UNSET
+    bytes_after: Annotated[int | UnsetType, doc("bytes after")] = UNSET
 
 
 @event

@@ -26,7 +26,7 @@ from gorun_mem.explore.target import Target
 from gorun_mem.sched.engine import Strategy
 from gorun_mem.sched.schedule import Schedule, Step
 from gorun_mem.sched.strategies.replay import Order
-from gorun_mem.sched.strategies.searching import SPINS
+from gorun_mem.sched.strategies.searching import WAITS
 
 TRIES_MAX: Final = 2_000
 SECONDS_MAX: Final = 20.0
@@ -230,7 +230,7 @@ def _spins(steps: Sequence[Step]) -> Iterator[tuple[int, list[int]]]:
         if step.m != spinner:
             spinner = -1
         if len(step.enabled) > 1:
-            if step.kind in SPINS and step.m != spinner:
+            if step.kind in WAITS and step.m != spinner:
                 spinner = step.m
                 yield place, [m for m in step.enabled if m != step.m]
             place += 1

@@ -2,7 +2,8 @@
 
 One track an M, with nested slices: the call of the OS layer, in it the wait for the lock, then the
 hold. A call's slice ends when it gives its lock back, which is after its mem.return. Arrows go from
-a release to the acquisition that it made possible, where somebody was waiting. Counter tracks show
+a release to the acquisition that it made possible, where somebody was waiting and another M got the
+lock: one that takes its own lock again hands nothing over. Counter tracks show
 each lock's queue, the break, bloc_max, the memory's top and the free bytes; growths, hint misses,
 throws and deadlocks are marks.
 
@@ -14,7 +15,9 @@ Times are in microseconds with three digits, so every ns is kept. A time that go
 damaged log has, is taken for the one before.
 
 Begin and end events are written in the order of the log; "complete" events with a duration were
-rejected, for then the order of slices that begin together is left to the viewer.
+rejected, for then the order of slices that begin together is left to the viewer. An arrow's start
+must stand at the release, before it is known whether there is an arrow: its place in what is not
+yet written is kept free until the next acquisition, for at most `HELD_MAX` trace events.
 
 Source: the Trace Event Format of the Chromium project.
 """
@@ -22,7 +25,7 @@ Source: the Trace Event Format of the Chromium project.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
@@ -47,9 +50,10 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
+from gorun_mem.runtime.pages import top_of
 
-WASM_PAGE: Final = 65536
 FLUSH_AT: Final = 4096
+HELD_MAX: Final = 1 << 16
 TRACKS_MAX: Final = 1 << 16
 PID: Final = 1
 
@@ -64,6 +68,20 @@ class _Slice:
         self.name = name
         self.args = args
         self.returned: dict[str, Any] | None = None
+
+
+class _Passing(NamedTuple):
+    """A lock that was given back while Ms waited.
+
+    Args:
+        m: by whom.
+        ts: when.
+        place: kept free for the start of an arrow, among all pieces of the file.
+    """
+
+    m: int
+    ts: float
+    place: int
 
 
 class ChromeTrace(Accumulator):
@@ -81,10 +99,12 @@ class ChromeTrace(Accumulator):
         self._write = write
         self._encode = msgspec.json.Encoder().encode
         self._out: list[bytes] = []
+        self._flushed = 0
+        self._flush_at = FLUSH_AT
         self._now = 0
         self._tracks: dict[int, list[_Slice]] = {}
         self._waiting: dict[str, int] = {}
-        self._passing: dict[str, tuple[int, int]] = {}
+        self._passing: dict[str, _Passing] = {}
         self._flows = 0
         self._counters: dict[str, int] = {}
         self._wasm = True
@@ -122,12 +142,21 @@ class ChromeTrace(Accumulator):
             out.append(b",\n")
         out.append(self._encode(event))
         self.written += 1
-        if len(out) >= FLUSH_AT:
+        if len(out) >= self._flush_at:
             self._flush()
+            self._flush_at = len(out) + FLUSH_AT
 
     def _flush(self) -> None:
-        self._write(b"".join(self._out))
-        self._out.clear()
+        """Write what has no place that is kept free behind it."""
+        out = self._out
+        free = min([one.place for one in self._passing.values()], default=self._flushed + len(out))
+        ready = free - self._flushed
+        if len(out) - ready > HELD_MAX:  # nobody took the lock: those arrows are given up
+            self._passing.clear()
+            ready = len(out)
+        self._write(b"".join(out[:ready]))
+        del out[:ready]
+        self._flushed += ready
 
     def _at(self, event: Event) -> float:
         """The event's time in microseconds; never before the one before."""
@@ -241,7 +270,7 @@ class ChromeTrace(Accumulator):
             for slice_ in track:
                 if slice_.key == key:
                     slice_.returned = result
-        top = event.pages * WASM_PAGE if self._wasm else event.bloc_max
+        top = top_of(event.pages, event.bloc_max, self._wasm)
         self._counter(ts, "memory top", top)
         self._counter(ts, "bloc", event.bloc)
         self._counter(ts, "bloc_max", event.bloc_max)
@@ -266,28 +295,31 @@ class ChromeTrace(Accumulator):
         site = event.site if isinstance(event.site, str) else ""
         args = {"site": site, "contended": event.contended, "seq": event.seq}
         self._begin(m, ts, "hold", _Slice(("hold", lock), f"hold {lock}", args))
-        flow = self._passing.pop(lock, None)
-        if flow is not None:
-            self._arrow("f", flow[0], m, ts)
+        passing = self._passing.pop(lock, None)
+        if passing is not None and passing.m != m:
+            self._flows += 1
+            start = self._arrow("s", self._flows, passing.m, passing.ts)
+            self._out[passing.place - self._flushed] = b",\n" + self._encode(start)
+            self.written += 1
+            self._emit(self._arrow("f", self._flows, m, ts))
 
     def _release(self, event: LockRelease) -> None:
         ts = self._at(event)
         lock, m = event.lock, event.m
         if self._waiting.get(lock) and any(s.key == ("hold", lock) for s in self._track(m)):
-            self._flows += 1
-            self._passing[lock] = (self._flows, m)
-            self._arrow("s", self._flows, m, ts)
+            self._passing[lock] = _Passing(m, ts, self._flushed + len(self._out))
+            self._out.append(b"")
         done = {"hold_ns": event.hold_ns, "waiters": len(event.waiters)}
         self._finish_slice(m, ts, ("hold", lock), done)
 
-    def _arrow(self, phase: str, number: int, m: int, ts: float) -> None:
-        event = {
+    def _arrow(self, phase: str, number: int, m: int, ts: float) -> dict[str, Any]:
+        event: dict[str, Any] = {
             "ph": phase, "pid": PID, "tid": m, "ts": ts, "cat": "handoff", "name": "handoff",
             "id": number,
         }  # fmt: skip
         if phase == "f":
             event["bp"] = "e"  # to the slice around it, not to the next one
-        self._emit(event)
+        return event
 
     def _check(self, event: MemCheck) -> None:
         if not event.ok:
@@ -315,8 +347,7 @@ class ChromeTrace(Accumulator):
     def finish(self) -> None:
         """Close what is open at the end, and the file."""
         ts = self._us()
-        for number, m in self._passing.values():
-            self._arrow("f", number, m, ts)  # nobody had it any more: the arrow ends where it began
+        self._passing.clear()  # nobody had these any more
         for m, track in self._tracks.items():
             while track:
                 self._close(m, ts, {"unfinished": True})

@@ -51,7 +51,7 @@ VIEWS: Final[dict[str, str]] = {
         FROM events WHERE event = 'mem.return'""",
     "grows": """
         SELECT seq, t_ns, m, op, site, delta_pages, pages_before, pages_after, ok, max_pages,
-            ordinal
+            ordinal, delta_bytes, bytes_before, bytes_after
         FROM events WHERE event = 'mem.grow'""",
     "freelist": """
         SELECT seq, t_ns, m, op, event, addr, size, block_addr, block_size, exact, "index",

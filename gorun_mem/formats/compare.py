@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
+from gorun_mem.runtime.purposes import of_recorded
 
 if TYPE_CHECKING:
     from gorun_mem.formats.recording import Event
@@ -291,24 +292,25 @@ async def issue(event: Event, layer: OSLayer, comparison: Comparison) -> None:
         EmulatedFailure: the call did not return.
     """
     ev = event.ev
+    purpose = of_recorded(ev, event.by)
     n: int = event.n  # type: ignore[assignment]  # the reader checks what each kind needs
     v: int = event.v  # type: ignore[assignment]
     if ev == "sysAllocOS":
-        p = await layer.sys_alloc_os(n)
+        p = await layer.sys_alloc_os(n, purpose)
         if layer.freelist is None:
             # Up to 1.20 sysAllocOS is a sysReserveOS, which Go recorded too.
             comparison.saw("sysReserveOS", ("v", 0), ("n", n), ("p", p))
         comparison.saw(ev, ("n", n), ("p", p))
     elif ev == "sysFreeOS":
-        await layer.sys_free_os(v, n)
+        await layer.sys_free_os(v, n, purpose)
         comparison.saw(ev, ("v", v), ("n", n))
     elif ev == "sysReserveOS":
-        p = await layer.sys_reserve_os(v, n)
+        p = await layer.sys_reserve_os(v, n, purpose)
         comparison.saw(ev, ("v", v), ("n", n), ("p", p))
     elif ev == "sysReserveAlignedSbrk":
         size: int = event.size  # type: ignore[assignment]
         align: int = event.align  # type: ignore[assignment]
-        p, got = await layer.sys_reserve_aligned_sbrk(size, align)
+        p, got = await layer.sys_reserve_aligned_sbrk(size, align, purpose)
         comparison.saw(ev, ("size", size), ("align", align), ("p", p), ("rsize", got))
 
 

@@ -65,9 +65,11 @@ class M(Task):
         """sysReserveOS: `n` bytes, at `addr` unless that is 0; 0 when they cannot be had."""
         return await self.world.runtime.os.sys_reserve_os(addr, n, purpose)
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk, from go1.24: (address, size), or (0, 0)."""
-        return await self.world.runtime.os.sys_reserve_aligned_sbrk(size, align)
+        return await self.world.runtime.os.sys_reserve_aligned_sbrk(size, align, purpose)
 
     # mem.go.
 
@@ -208,7 +210,7 @@ class M(Task):
         await Sleep(ns)
 
     async def choose(self, *values: T) -> T:
-        """One of `values`, drawn from the run's seed as a step of its own and recorded.
+        """One of `values`, drawn as `choice` does, as a step of its own.
 
         Raises:
             IllegalUse: there are none.
@@ -219,24 +221,24 @@ class M(Task):
         return values[index]
 
     def choice(self, *values: T) -> T:
-        """One of `values`, drawn from the run's seed and recorded with the schedule.
+        """One of `values`, from this M's own stream of the run's seed; in a search, the schedule's.
 
         Raises:
             IllegalUse: there are none.
         """
         if not values:
             self._refuse("choose among", 0, 1)
-        return values[self.sched.choice(self, len(values), "choice")]
+        return values[self.sched.data(self, len(values), "choice")]
 
     def randrange(self, n: int) -> int:
-        """A number from 0 to n-1, drawn from the run's seed and recorded with the schedule.
+        """A number from 0 to n-1, drawn as `choice` does.
 
         Raises:
             IllegalUse: there are none.
         """
         if n < 1:
             self._refuse("choose among", n, 1)
-        return self.sched.choice(self, n, "randrange")
+        return self.sched.data(self, n, "randrange")
 
     def _refuse(self, what: str, value: int, least: int) -> NoReturn:
         raise IllegalUse(f"M{self.id} is to {what} {value}: must be at least {least}")

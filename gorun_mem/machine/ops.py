@@ -103,7 +103,7 @@ class Choice(Op):
 
     def step(self, m: MLike) -> object:
         """The number drawn."""
-        return m.sched.choice(m, self._n, self.obj)
+        return m.sched.data(m, self._n, self.obj)
 
 
 class Access(Op):

@@ -38,9 +38,11 @@ from msgspec import UNSET
 from gorun_mem.formats.compare import Comparison, Tally, describe, issue
 from gorun_mem.formats.recording import Event, Recording, RecordingError
 from gorun_mem.machine.config import Config
+from gorun_mem.machine.recorded_heap import RecordedHeap
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.runtime.purposes import of_recorded
 from gorun_mem.runtime.rangemap import RangeMap
 
 if TYPE_CHECKING:
@@ -152,7 +154,8 @@ class RecordedOrder:
         self._tally = Tally()
         layer = world.runtime.os
         self._comparison = Comparison(layer, self._tally)
-        self._events = _outside_calls(trace, self._begin)
+        self._heap = RecordedHeap(layer)
+        self._events = _outside_calls(trace, self._begin, self._heap.tell)
         self._number = -1
         self._waiting: dict[int, MLike] = {}
         self.call: Call | None = None
@@ -181,6 +184,7 @@ class RecordedOrder:
         if call is None:
             return False
         comparison = self._comparison
+        self._heap.calls(call.events[-1])
         comparison.begin(call.events, call.line)
         await issue(call.events[-1], m.world.runtime.os, comparison)
         comparison.end()
@@ -253,14 +257,24 @@ class _Turn(Op):
         return self._order.call
 
 
-def _outside_calls(trace: str, on_osinit: Callable[[Event, int], None]) -> Iterator[Call]:
-    """Each call that entered the OS layer from outside, with what is nested in it."""
+def _outside_calls(
+    trace: str, on_osinit: Callable[[Event, int], None], on_heap: Callable[[Event], None]
+) -> Iterator[Call]:
+    """Each call that entered the OS layer from outside, with what is nested in it.
+
+    Args:
+        trace: the recording.
+        on_osinit: told of osinit, and its line.
+        on_heap: told of what is no call of the OS layer, after the calls before it.
+    """
     with Recording(trace) as recording:
         group: list[Event] = []
         for event in recording:
             if event.ev == "osinit":
                 on_osinit(event, recording.line)
-            if event.ev not in _NOT_OS:
+            if event.ev in _NOT_OS:
+                on_heap(event)
+            else:
                 group.append(event)
             if event.top == 1:
                 yield Call(group, recording.line - (event.seq - group[0].seq))
@@ -373,16 +387,17 @@ class FreeOrder:
 
     async def _allocate(self, m: M, event: Event) -> tuple[int, int, int]:
         """(address, bytes, what the address must be a multiple of)."""
-        n = event.n
+        n, purpose = event.n, of_recorded(event.ev, event.by)
         if event.ev == "sysReserveAlignedSbrk":
             assert event.size is not UNSET
             assert event.align is not UNSET
-            return (*await m.sys_reserve_aligned_sbrk(event.size, event.align), event.align)
+            got = await m.sys_reserve_aligned_sbrk(event.size, event.align, purpose)
+            return (*got, event.align)
         assert n is not UNSET
         if event.ev == "sysAllocOS":
-            return await m.sys_alloc_os(n, event.by), self._round(n), self._page
+            return await m.sys_alloc_os(n, purpose), self._round(n), self._page
         if event.ev == "sysReserveOS":
-            return await m.sys_reserve_os(0, n, event.by), self._round(n), self._page
+            return await m.sys_reserve_os(0, n, purpose), self._round(n), self._page
         if not self._as_built and event.user != 1:
             return await self._grow(m, n)
         addr, size = await m.mheap_sys_alloc(n, user=event.user == 1)

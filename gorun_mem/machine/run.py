@@ -29,6 +29,7 @@ from gorun_mem.machine.statistics import WorldStatistics
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
 from gorun_mem.machine.world import Result, World
 from gorun_mem.runtime.errors import Deadlock, EmulatedFailure, Fault, Hang, Throw
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.sched.engine import STEPS_MAX
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Execution:
             phys_page_size=runtime.phys_page_size,
             heap_arena_bytes=settings.release.heap_sizes(settings.platform).arena,
             data_end=config.data_end,
-            initial_pages=runtime.os.pages,
+            initial_pages=pages_of(runtime.os.top),
             max_pages=config.max_pages,
             ms=config.ms,
             cpus=config.cpus,

@@ -22,9 +22,10 @@ from gorun_mem.runtime.boot import Runtime, boot
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
-from gorun_mem.runtime.releases import WASM_PAGE
+from gorun_mem.runtime.pages import PAGE, pages_of
+from gorun_mem.sched import streams
 from gorun_mem.sched.engine import Engine
-from gorun_mem.sched.strategies import make_strategy
+from gorun_mem.sched.strategies import REPLAY, make_strategy
 from gorun_mem.sched.task import State, Task
 from gorun_mem.sched.timing import TimingEngine
 
@@ -251,9 +252,8 @@ class World:
         os = self.runtime.os
         ledger = os.ledger
         live = ledger.live_ranges() if ledger is not None else []
-        pages = os.pages if os.platform.is_wasm else -(-os.bloc_max // WASM_PAGE)
         return MemorySnapshot(
-            pages=pages,
+            pages=pages_of(os.top),
             bloc=os.bloc,
             bloc_max=os.bloc_max,
             free=tuple(os.freelist.blocks()) if os.freelist is not None else (),
@@ -295,7 +295,8 @@ class World:
         if self.stopped:
             raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
         if self.main.state is State.DONE:
-            self.main = self._new_m(0, self.main.name)
+            before, self.main = self.main, self._new_m(0, self.main.name)
+            streams.succeed(before, self.main)
         self._hosted = True
         self.engine.start(self.main)
         return self.main
@@ -320,7 +321,9 @@ class World:
         m.program = program
         m.args = args
         m.join = join
-        m.starter = self._current_m()
+        parent = self._parent()
+        m.starter = parent.id
+        streams.start(parent, m)
         self.engine.add(m)
         self.engine.submit(m, START)
         return m
@@ -454,6 +457,11 @@ class World:
     def _now(self) -> int:
         return self.engine.now_ns
 
+    def _parent(self) -> Task:
+        """Who starts an M now: where nobody drives, the scenario."""
+        current = self.engine.current
+        return current if current is not None and self._hosted else self.main
+
     def _current_m(self) -> int:
         current = self.engine.current
         return current.id if current is not None else 0
@@ -479,7 +487,7 @@ class World:
             end=config.data_end,
             initial_pages=config.initial_pages,
             max_pages=config.max_pages,
-            brk_max=config.max_pages * WASM_PAGE,
+            brk_max=config.max_pages * PAGE,
             mem_debug=config.mem_debug,
             faithful=config.faithful,
             sink=self.recorder,
@@ -516,6 +524,7 @@ def _holders(mutex: Mutex) -> tuple[Holder, ...]:
 
 def _make_engine(config: Config) -> Engine:
     strategy = make_strategy(config.strategy, config.seed, config.schedule)
+    drawn = streams.Streams(config.seed) if config.strategy != REPLAY else None
     if config.strategy == "timing":
         return TimingEngine(
             strategy,
@@ -523,5 +532,8 @@ def _make_engine(config: Config) -> Engine:
             costs=config.costs,
             cpus=config.cpus,
             steps_max=config.steps_max,
+            streams=drawn,
         )
-    return Engine(strategy, costs=config.costs, cpus=config.cpus, steps_max=config.steps_max)
+    return Engine(
+        strategy, costs=config.costs, cpus=config.cpus, steps_max=config.steps_max, streams=drawn
+    )

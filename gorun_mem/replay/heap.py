@@ -115,9 +115,11 @@ class WatchedLayer(OSLayer):
         self._saw("sysReserveOS", ("v", v), ("n", n), ("p", p))
         return p
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk."""
-        p, got = await self._inner.sys_reserve_aligned_sbrk(size, align)
+        p, got = await self._inner.sys_reserve_aligned_sbrk(size, align, purpose)
         self._saw(
             "sysReserveAlignedSbrk", ("size", size), ("align", align), ("p", p), ("rsize", got)
         )

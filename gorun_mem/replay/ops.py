@@ -196,7 +196,7 @@ class Onlooker:
 
     def _dump_full(self) -> str:
         view = self._view()
-        top = self._os.pages * WASM_PAGE if self.platform.is_wasm else self._os.bloc_max
+        top = self._os.top
         count, fnv = 0, FNV_OFFSET
         for addr, word in self._memory.nonzero_words(WASM_PAGE, top):
             count += 1

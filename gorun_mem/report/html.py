@@ -32,6 +32,7 @@ from gorun_mem.analysis.stream import Progress, analyse
 from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.reader import Source
+from gorun_mem.report import charts
 from gorun_mem.report.sections import SECTIONS, Section, sections
 from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text
 from gorun_mem.report.units import count, ns, size
@@ -39,7 +40,6 @@ from gorun_mem.report.units import count, ns, size
 MARKS_MAX: Final = 400
 FREES_MAX: Final = 6000
 ARROWS_MAX: Final = 600
-QUEUES_MAX: Final = 6
 LEVELS: Final = 5
 """Shades of each kind in the map: a cell is one of LEVELS x LEVELS characters."""
 
@@ -227,22 +227,10 @@ def _data(view: View) -> dict[str, Any]:
         "end": end,
         "map": _map(view),
         "lanes": _lanes(view.lanes),
-        "queues": [
-            {"name": lock.name, "rows": lock.queue.rows()}
-            for lock in _busiest(found)
-            if lock.queue.max
-        ],
-        "use": [[t_ns, *row] for t_ns, row in found.memory.over_time],
-        "fragmentation": [
-            [t_ns, round(p.external, 4), None if p.sawicki is None else round(p.sawicki, 4)]
-            for t_ns, p in found.fragmentation.points()
-        ],
+        "queues": charts.queues(found, view.lanes),
+        "memory": charts.memory(found),
+        "fragmentation": charts.fragmentation(found),
     }
-
-
-def _busiest(found: LogAnalysis) -> list[Any]:
-    locks = found.contention.locks.values()
-    return sorted(locks, key=lambda lock: (-lock.wait_ns.total, lock.name))[:QUEUES_MAX]
 
 
 def _map(view: View) -> dict[str, Any]:
@@ -320,5 +308,6 @@ def _lanes(lanes: Lanes) -> dict[str, Any]:
 
 def _arrows(lanes: Lanes) -> list[tuple[int, int, int, int]]:
     """(column, from M, to M, how many), the most numerous, in order of time."""
-    most = sorted(lanes.handoffs.items(), key=lambda item: (-item[1], item[0]))[:ARROWS_MAX]
+    between = [item for item in lanes.handoffs.items() if item[0][1] != item[0][2]]
+    most = sorted(between, key=lambda item: (-item[1], item[0]))[:ARROWS_MAX]
     return sorted((*key, times) for key, times in most)

@@ -437,7 +437,8 @@ def _growth_row(one: Growth) -> tuple[Cell, ...]:
 def _hints(found: LogAnalysis) -> Section:
     use = found.memory
     section = Section("hints", "Arena hints")
-    section.facts = [("hit", f"{use.hint_hits:,}"), ("missed", f"{use.hint_misses_seen:,}")]
+    said = found.summary  # a log without the heap's events has these, too
+    section.facts = [("hit", f"{said.hint_hits:,}"), ("missed", f"{said.hint_misses:,}")]
     rows = [
         (
             _ns(m.t_ns), _addr(m.hint_addr), _addr(m.bloc), _size(m.gap_bytes), _text(m.why),

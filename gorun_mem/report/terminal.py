@@ -226,7 +226,8 @@ def _lock(lock: LockSummary) -> Iterator[str]:
         )
         yield (
             f"  up to {queue.queue_depth_max:,} waiting, one M bypassed "
-            f"{count(queue.bypasses_max, 'time')}; fairness {figures['fairness']:.2f}"
+            f"{count(queue.bypasses_max, 'time')}; fairness "
+            f"{figures['fairness']:.2f} of acquisitions, {figures['fairness_waits']:.2f} of waits"
         )
         yield from _shares(lock)
 

@@ -334,9 +334,11 @@ class _LayerPoints(SbrkLayer):
         """sysReserveOS."""
         return await _in_section(super().sys_reserve_os(v, n, purpose))
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk."""
-        return await _in_section(super().sys_reserve_aligned_sbrk(size, align))
+        return await _in_section(super().sys_reserve_aligned_sbrk(size, align, purpose))
 
     def _settle(self, *args: Any, **more: Any) -> None:
         with _Quiet():

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.releases import PLAN9_PAGE, Platform, Release, WasmBreak
 from gorun_mem.runtime.sink import Sink
 
@@ -171,8 +172,9 @@ class WasmBlocMaxBreak(Break):
             self.grown_pages += memory.pages - before
         if self.sink is not None:
             self.sink.mem_grow(
-                pages & _INT32, before, memory.pages, result >= 0, memory.max_pages, memory.grows
-            )
+                (pages & _INT32) * PAGE, before * PAGE, memory.size, result >= 0,
+                memory.max_pages * PAGE, memory.grows,
+            )  # fmt: skip
         return result
 
 
@@ -210,13 +212,9 @@ class Plan9Break(Break):
         ok = segment.brk(top) == 0
         self.grown_pages += (segment.size - before) // PLAN9_PAGE
         if self.sink is not None:
+            was = self.bloc_max
             self.sink.mem_grow(
-                (top - before) // PLAN9_PAGE,
-                before // PLAN9_PAGE,
-                segment.size // PLAN9_PAGE,
-                ok,
-                segment.brk_max // PLAN9_PAGE,
-                segment.grows,
+                top - was, was, top if ok else was, ok, segment.brk_max, segment.grows
             )
         return ok
 

@@ -23,6 +23,7 @@ from typing import Final
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.persistent import FIX_ALLOC_CHUNK
+from gorun_mem.runtime.purposes import HEAP_RESERVATION
 from gorun_mem.runtime.releases import HeapSizes, KiB, MiB, Platform
 
 PHYS_PAGE_MIN: Final = 4096
@@ -132,7 +133,7 @@ async def init_hints(heap: MHeap, end: int) -> None:
 async def _init_386(heap: MHeap, end: int) -> None:
     mem = heap.mem
     metadata = heap.arena_count_max * heap.arena_metadata_bytes
-    base = await mem.sys_reserve(0, metadata, "heap reservation")
+    base = await mem.sys_reserve(0, metadata, "arena metadata")
     if base:
         heap.heap_arena_alloc.init(base, metadata, True)
     sbrk0 = 0
@@ -141,7 +142,7 @@ async def _init_386(heap: MHeap, end: int) -> None:
         p = heap.heap_arena_alloc.end
     p = _page_up(p + 256 * KiB, heap.arena_bytes) & mem.os.platform.word_mask
     for n in _ARENA_SIZES_386:
-        v, size = await mem.sys_reserve_aligned(p, n, heap.arena_bytes, "heap reservation")
+        v, size = await mem.sys_reserve_aligned(p, n, heap.arena_bytes, HEAP_RESERVATION)
         if v:
             heap.arena.init(v, size, False)
             p = heap.arena.end

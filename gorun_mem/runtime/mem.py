@@ -307,7 +307,7 @@ class Mem:
             if v:
                 raise Throw("unexpected heap arena hint on sbrk platform", v=v)
             before = self.os.bloc
-            p, size = await self.os.sys_reserve_aligned_sbrk(size, align)
+            p, size = await self.os.sys_reserve_aligned_sbrk(size, align, purpose)
             self._begin(p, size, _RESERVED, "sysReserveAligned")
             return p, size, max(p - before, 0)
         mask = self._mask

@@ -13,6 +13,7 @@ from __future__ import annotations
 from gorun_mem.runtime.brk import align_up
 from gorun_mem.runtime.memory import WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.releases import WASM_PAGE, Platform, Release
 
 _INT32_SIGN = 1 << 31
@@ -123,7 +124,9 @@ class ReserveEndLayer(OSLayer):
             if self._charge is not None:
                 self._charge("grow", pages)
         if self._sink is not None:
-            self._sink.mem_grow(pages, before, memory.pages, ok, memory.max_pages, memory.grows)
+            self._sink.mem_grow(
+                pages * PAGE, before * PAGE, memory.size, ok, memory.max_pages * PAGE, memory.grows
+            )
         return ok
 
     def _round(self, n: int) -> int:

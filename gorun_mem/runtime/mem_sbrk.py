@@ -13,6 +13,7 @@ from gorun_mem.runtime.brk import Break, align_up
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.releases import Platform, Release
 from gorun_mem.runtime.sink import Sink
 
@@ -191,7 +192,9 @@ class SbrkLayer(OSLayer):
         await self.memlock.unlock("runtime.sysReserveOS")
         return p
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk: `size` bytes at a multiple of `align`.
 
         From the free list where a block of size+align is free, both ends going back to it;
@@ -200,15 +203,16 @@ class SbrkLayer(OSLayer):
         Args:
             size: bytes.
             align: a power of two.
+            purpose: what they are for, for the log.
 
         Returns:
             (address, size), or (0, 0) where memory could not grow.
         """
         behaviour = self.release.behaviour
         if not behaviour.is_sbrk_platform:
-            return await super().sys_reserve_aligned_sbrk(size, align)
+            return await super().sys_reserve_aligned_sbrk(size, align, purpose)
         if self._sink is not None:
-            self._sink.mem_call("sysReserveAlignedSbrk", 0, size, align, "")
+            self._sink.mem_call("sysReserveAlignedSbrk", 0, size, align, purpose)
         await self.memlock.lock("runtime.sysReserveAlignedSbrk")
         mask = self._mask
         leaked = False
@@ -220,8 +224,9 @@ class SbrkLayer(OSLayer):
         else:
             p, got = self._sbrk_aligned(size, align)
         self._settle(
-            "sysReserveAlignedSbrk", 0, size, align, "", p, got, p != 0, handed=got, exact=True
-        )
+            "sysReserveAlignedSbrk", 0, size, align, purpose, p, got, p != 0,
+            handed=got, exact=True,
+        )  # fmt: skip
         if not leaked:
             await self.memlock.unlock("runtime.sysReserveAlignedSbrk")
         return p, got
@@ -320,7 +325,7 @@ class SbrkLayer(OSLayer):
         if self._sink is not None:
             self._sink.mem_return(
                 fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,
-                self.brk.pages, self.brk.bloc, self.brk.bloc_max, *self._free_figures(),
+                pages_of(self.top), self.brk.bloc, self.brk.bloc_max, *self._free_figures(),
             )  # fmt: skip
             freelist.search_steps = 0
 

@@ -30,6 +30,7 @@ from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.oslayer import Lock
 from gorun_mem.runtime.persistent import FixAlloc, LinearAlloc, PersistentAlloc
+from gorun_mem.runtime.purposes import HEAP, HEAP_RESERVATION
 
 
 class HeapProbe(Protocol):
@@ -242,13 +243,13 @@ class MHeap:
             hint = hints[-1]
             p = (hint.addr - n) & mask if hint.down else hint.addr
             asked = (p + n) & mask >= p and self.arena_index(p + n - 1) < self.arena_count_max
-            v = await self.mem.sys_reserve(p, n, "heap reservation") if asked else 0
+            v = await self.mem.sys_reserve(p, n, HEAP_RESERVATION) if asked else 0
             if p == v:
                 hint.addr = p if hint.down else (p + n) & mask
                 self._note_hit(hint, p, n, user)
                 return v, n
             if v:
-                await self.mem.sys_unreserve(v, n, "heap reservation")
+                await self.mem.sys_unreserve(v, n, HEAP_RESERVATION)
             hints.pop()
             self.hint_alloc.free()
             self._note_drop(hint, p, n, v, asked, user)
@@ -288,7 +289,7 @@ class MHeap:
 
     async def _reserve_anywhere(self, n: int, p: int) -> tuple[int, int]:
         """Any aligned address, with new hints on both sides of it."""
-        v, size, skipped = await self.mem.reserve_aligned_skipping(0, n, self._sizes.arena, "heap")
+        v, size, skipped = await self.mem.reserve_aligned_skipping(0, n, self._sizes.arena, HEAP)
         if v == 0:
             return 0, 0
         self._skipped += skipped

@@ -88,6 +88,10 @@ class Scheduler:
         """
         raise NotImplementedError
 
+    def data(self, m: MLike, n: int, label: str) -> int:
+        """One of 0 to n-1 for the program of `m`, whose own it is: no lock's lot changes it."""
+        return self.choice(m, n, label)
+
     def sleep_until(self, m: MLike, t_ns: int) -> None:
         """Unpark `m` at virtual time `t_ns` unless somebody has before.
 

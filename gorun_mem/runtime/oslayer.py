@@ -15,6 +15,7 @@ from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.memory import LinearMemory
 from gorun_mem.runtime.op import Op
+from gorun_mem.runtime.pages import top_of
 from gorun_mem.runtime.releases import Platform, Release
 from gorun_mem.runtime.sink import Sink
 
@@ -104,6 +105,11 @@ class OSLayer:
         raise NotImplementedError
 
     @property
+    def top(self) -> int:
+        """Where the memory ends, in bytes."""
+        return top_of(self.pages, self.bloc_max, self.platform.is_wasm)
+
+    @property
     def freelist(self) -> FreeList | None:
         """The free list, where the release has one."""
         return None
@@ -120,7 +126,9 @@ class OSLayer:
         """sysReserveOS: `n` bytes, at `v` unless that is nil; 0 when they cannot be had."""
         raise NotImplementedError
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         """sysReserveAlignedSbrk, from 1.24: (address, size), or (0, 0)."""
         raise NotImplementedError(f"{self.release.name} has no sysReserveAlignedSbrk")
 

@@ -71,15 +71,15 @@ class Sink:
 
     def mem_grow(
         self,
-        delta_pages: int,
-        pages_before: int,
-        pages_after: int,
+        asked: int,
+        before: int,
+        after: int,
         ok: bool,
-        max_pages: int,
+        limit: int,
         ordinal: int,
         /,
     ) -> None:
-        """The memory was asked to grow."""
+        """The memory was asked to grow by `asked` bytes; sizes are in bytes."""
 
     def mem_check(self, ok: bool, violation: str, addr: int, /) -> None:
         """The free list was checked."""

@@ -24,6 +24,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, Scheduler
 from gorun_mem.sched.costs import CostTable
+from gorun_mem.sched.streams import Streams
 from gorun_mem.sched.task import State, Task
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Strategy(Protocol):
         """
 
     def choice(self, n: int) -> int:
-        """A data choice: a number from 0 to n-1."""
+        """A data choice or a lot: a number from 0 to n-1; not asked in a run that has streams."""
 
 
 class Follower(Protocol):
@@ -87,13 +88,13 @@ class Engine(Scheduler):
         cpus: how many Ms run at once; Go's ncpu.
         steps_max: steps after which `advance` raises StepsExceeded.
         table: `costs.table()`, where many engines share one.
+        streams: what data and lots are drawn from; the strategy decides them if None.
 
     Attributes:
         current: who made the last step.
         running: the M whose coroutine the host is running, None between.
         follower: told who runs, so that what happens in a step is logged under that M.
         steps: accesses made so far.
-        choices: the data choices made so far.
     """
 
     def __init__(
@@ -104,9 +105,11 @@ class Engine(Scheduler):
         cpus: int = 4,
         steps_max: int = STEPS_MAX,
         table: dict[str, float] | None = None,
+        streams: Streams | None = None,
     ) -> None:
         super().__init__(cpus)
         self.strategy = strategy
+        self.streams = streams
         self.costs = (costs or CostTable()).table() if table is None else table
         self.steps_max = steps_max
         self.tasks: list[Task] = []
@@ -116,7 +119,6 @@ class Engine(Scheduler):
         self.current: Task | None = None
         self.running: Task | None = None
         self.follower: Follower | None = None
-        self.choices: list[int] = []
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
@@ -150,10 +152,17 @@ class Engine(Scheduler):
         self.clock_ns += self._price(kind, units)
 
     def choice(self, m: MLike, n: int, label: str) -> int:
-        """A recorded choice of the strategy's, from 0 to n-1."""
-        value = self.strategy.choice(n)
-        self.choices.append(value)
-        return value
+        """A lot of a lock's or the machine's: a number from 0 to n-1."""
+        streams = self.streams
+        return self.strategy.choice(n) if streams is None else streams.lot(n, label)
+
+    def data(self, m: MLike, n: int, label: str) -> int:
+        """A choice of data of the M's: a number from 0 to n-1."""
+        streams = self.streams
+        if streams is None:
+            return self.choice(m, n, label)
+        assert isinstance(m, Task)
+        return streams.data(m, n)
 
     def sleep_until(self, m: MLike, t_ns: int) -> None:
         """Unpark `m` at `t_ns`, unless somebody does before."""

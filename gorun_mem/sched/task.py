@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mypy_extensions import mypyc_attr
@@ -50,21 +51,27 @@ class Task(MLike):
         keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
         starter: id of the M that started it; 0 for the scenario itself.
         since: since when it has been parked or runnable, in ns as the clock has it.
+        origin: where it comes from, whatever the schedule (`gorun_mem.sched.streams`).
+        started: how many Ms it has started.
+        draws: what it draws its data from, once it has.
     """
 
     __slots__ = (
         "clock_ns",
         "cpu",
+        "draws",
         "has_line",
         "keeps",
         "keeps_until_ns",
         "name",
         "op",
+        "origin",
         "priority",
         "result",
         "since",
         "slice_end_ns",
         "slot",
+        "started",
         "starter",
         "state",
         "steps",
@@ -89,6 +96,9 @@ class Task(MLike):
         self.priority = 0.0
         self.steps = 0
         self.timer = 0
+        self.origin = str(id)
+        self.started = 0
+        self.draws: Random | None = None
 
     @property
     def since_ns(self) -> int:

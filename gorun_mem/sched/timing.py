@@ -37,13 +37,13 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush, heappushpop
-from random import Random
 from typing import Final
 
 from gorun_mem.runtime.kinds import named
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Resume, Strategy
+from gorun_mem.sched.streams import Streams, schedule_stream, stream
 from gorun_mem.sched.task import State, Task
 
 READS: Final = named(lambda kind: kind.line == "copy")
@@ -97,10 +97,11 @@ class TimingEngine(Engine):
 
     Args:
         strategy: draws data choices.
-        seed: of the order of Ms whose clocks are equal.
+        seed: of the order of Ms whose clocks are equal, and of how far apart CPUs are.
         costs: what a step costs.
         cpus: how many Ms run at once.
         steps_max: steps after which `advance` raises StepsExceeded.
+        streams: as `Engine` has it.
     """
 
     def __init__(
@@ -111,14 +112,15 @@ class TimingEngine(Engine):
         costs: CostTable | None = None,
         cpus: int = 4,
         steps_max: int = STEPS_MAX,
+        streams: Streams | None = None,
     ) -> None:
-        super().__init__(strategy, costs=costs, cpus=cpus, steps_max=steps_max)
+        super().__init__(strategy, costs=costs, cpus=cpus, steps_max=steps_max, streams=streams)
         self._slice_ns = (costs or CostTable()).time_slice_ns
         self._running: list[tuple[float, float, int, Task]] = []
         self._ready: deque[Task] = deque()
         self._idle_since = [(0.0, cpu) for cpu in range(cpus)]
-        self._ties = Random(seed).random
-        self._distance = Random(f"distance {seed}").random
+        self._ties = schedule_stream(seed).random
+        self._distance = stream(seed, "distance").random
         self._lines: dict[str, Line] = {}
         table = self.costs
         self._fetch_ns = table["line.fetch"]

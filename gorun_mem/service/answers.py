@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.machine.ops import Access
 from gorun_mem.replay.ops import Onlooker, Options, reserve_aligned_generic
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, IllegalUse
-from gorun_mem.runtime.releases import WASM_PAGE
+from gorun_mem.runtime.pages import PAGE, pages_of
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
@@ -55,7 +55,7 @@ class Answers:
                 end=config.data_end,
                 init_pages=config.initial_pages,
                 max_pages=config.max_pages,
-                brk_max=config.max_pages * WASM_PAGE,
+                brk_max=config.max_pages * PAGE,
                 memdebug=config.mem_debug,
                 strict=self._strict,
             ),
@@ -179,7 +179,7 @@ class Answers:
             "steps": world.engine.steps,
             "time_ns": world.engine.now_ns,
             "calls": self.calls,
-            "pages": os.pages if os.platform.is_wasm else -(-os.bloc_max // WASM_PAGE),
+            "pages": pages_of(os.top),
             "bloc": os.bloc,
             "blocMax": os.bloc_max,
             "live_bytes": ledger.live_bytes if ledger is not None else None,

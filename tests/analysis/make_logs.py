@@ -175,7 +175,8 @@ class Toy:
             self.grows += 1
             ok = self.r.random() < 0.8
             self.rec.mem_grow(
-                more, self.pages, self.pages + more * ok, ok, 65536, self.grows
+                more * PAGE, self.pages * PAGE, (self.pages + more * ok) * PAGE, ok,
+                65536 * PAGE, self.grows,
             )  # fmt: skip
             if not ok:
                 self.ret("sysAllocOS", 0, n, 0, "fail", len(self.blocks))
@@ -222,6 +223,26 @@ def toy_log(seed: int, level: LogLevel = "debug", **options: int) -> bytes:
     sink = MemorySink()
     Toy(seed, recorder=Recorder(json_logger(sink), level=level), **options).drive()
     return sink.data
+
+
+@scenario(ms=2)
+async def one_wait(world: World) -> None:
+    """Two Ms meet once at the start; then one is alone for a millisecond."""
+    lock = world.mutex("shared")
+
+    async def worker(m: M, turns: int) -> None:
+        await m.lock(lock)
+        await m.compute(1000)
+        await m.unlock(lock)
+        for _ in range(turns):
+            await m.compute(10_000)
+            await m.lock(lock)
+            await m.compute(100)
+            await m.unlock(lock)
+
+    async with world.open_ms() as ms:
+        for i in range(2):
+            ms.start_soon(worker, 100 * i)
 
 
 @scenario(ms=4)

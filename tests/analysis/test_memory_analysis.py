@@ -247,10 +247,10 @@ def test_budget_says_what_was_missing() -> None:
         # Three pages free in pieces when three in one are needed.
         give(rec, 0, PAGE, pages=4, free=3 * PAGE, blocks=3, largest=PAGE)
         rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
-        rec.mem_grow(3, 4, 7, True, 65536, 1)
+        rec.mem_grow(3 * PAGE, 4 * PAGE, 7 * PAGE, True, 65536 * PAGE, 1)
         returned(rec, "sysAllocOS", 0, 3 * PAGE, 4 * PAGE, "sbrk", 7)
         rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
-        rec.mem_grow(3, 7, 10, True, 65536, 2)
+        rec.mem_grow(3 * PAGE, 7 * PAGE, 10 * PAGE, True, 65536 * PAGE, 2)
         returned(rec, "sysAllocOS", 0, 3 * PAGE, 7 * PAGE, "sbrk", 10)
     memory, _, _ = analysed(events)
     assert memory.budget(10).fits

@@ -67,7 +67,7 @@ class Story:
     def refuse(self, m: int) -> None:
         self.recorder.m = m
         self.recorder.mem_call("sysReserveOS", 0x400000, 4 << 20, 0, "")
-        self.recorder.mem_grow(64, 37, 37, False, 38, 1)
+        self.recorder.mem_grow(64 << 16, 37 << 16, 37 << 16, False, 38 << 16, 1)
         self.recorder.mem_return(
             "sysReserveOS", 0x400000, 4 << 20, 0, "", 0, 0, False, "hint_miss", 3, 0, 37, 0x170000,
             0x250000, 98304, 2, 65536,
@@ -116,7 +116,7 @@ lock memlock  3 acquisitions, 2 contended (66.7 %)
   wait 3.902 ms in all, p50 2.100 us, p90 3.900 ms, p99 3.900 ms, max 3.900 ms
   hold 3.570 us in all, p50 1.500 us, p90 2.000 us, p99 2.000 us, max 2.000 us
   1 convoy, the longest 4.004 ms with 2 acquisitions
-  up to 2 waiting, one M bypassed 1 time; fairness 1.00
+  up to 2 waiting, one M bypassed 1 time; fairness 1.00 of acquisitions, 0.33 of waits
      M  acquired  contended  wait p50       p99       max    in all  bypassed
     M1         1          0         0         0         0         0         0
     M2         1          1  3.900 ms  3.900 ms  3.900 ms  3.900 ms         1

@@ -34,7 +34,7 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.m = 1
     recorder.freelist_take(1 << 21, 65536, 1 << 21, 131072, False, 0)
     recorder.brk_move(1 << 20, 1 << 21, 1 << 22, "sbrk")
-    recorder.mem_grow(1, 32, 33, True, 65536, 1)
+    recorder.mem_grow(65536, 32 << 16, 33 << 16, True, 65536 << 16, 1)
     recorder.mem_check(True, "", 0)
     recorder.mem_return(
         "sysAllocOS", 0, 65536, 0, "heap arena", 1 << 21, 65536, True, "freelist", 1, 16, 33,
@@ -51,7 +51,7 @@ def emit_everything(recorder: Recorder) -> None:
         1 << 22, 69632, 1, 69632,
     )  # fmt: skip
     recorder.lock_release("memlock", "runtime.sysFreeOS", 30, 40, True, 4, 1, 0, (), 0)
-    recorder.mem_grow(9, 33, 33, False, 33, 2)
+    recorder.mem_grow(9 << 16, 33 << 16, 33 << 16, False, 33 << 16, 2)
     recorder.mem_call("sysReserveOS", 1 << 30, 4 << 20, 0, "")
     recorder.mem_return(
         "sysReserveOS", 1 << 30, 4 << 20, 0, "", 0, 0, False, "hint_miss", 0, 0, 33, 1 << 21,

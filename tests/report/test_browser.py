@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, run_log, storm, toy_log
+from make_logs import heap, one_wait, run_log, storm, toy_log
 
 from gorun_mem.report.html import page as page_of
 from gorun_mem.report.html import read
@@ -36,6 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("pages")
     logs = {"storm": run_log(storm)[1], "heap": run_log(heap)[1], "info": toy_log(1, "info")}
+    logs["one wait"] = run_log(one_wait)[1]
     logs["cut"] = logs["storm"][: len(logs["storm"]) // 3]
     for name, log in logs.items():
         (folder / f"{name}.html").write_text(page_of(read(io.BytesIO(log))), "utf-8")
@@ -236,3 +237,16 @@ def test_nothing_runs_over_the_edge(open_page: Any, width: int) -> None:
     """Tables scroll within themselves; the page itself is never wider than the window."""
     one = open_page(viewport={"width": width, "height": 800})
     assert one.page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_ms_waiting_falls_where_nobody_waits(browser: Any, files: Path) -> None:
+    """At the one moment of waiting the chart says how much of it, and at the end that there is
+    none."""
+    opened = Opened(browser, files / "one wait.html")
+    said = opened.page.locator("#charts figure").first.locator(".legend")
+    opened.settle()
+    assert said.inner_text().split() == ["shared", "(at", "most", "1", "at", "once)", "0.00"]
+    opened.page.locator("#rewind").click()
+    opened.settle()
+    assert 0.2 < float(said.inner_text().split()[-1]) < 1
+    opened.context.close()

@@ -138,9 +138,10 @@ def test_what_is_drawn_is_what_the_analysis_found() -> None:
     waits = sum(lane["wait_ns"] for lane in data["lanes"]["ms"])
     assert waits == sum(lock.wait_ns.total for lock in contention.locks.values()) > 0
     memlock = next(one for one in data["queues"] if one["name"] == "memlock")
-    assert max(row[1] for row in memlock["rows"]) == contention.locks["memlock"].queue.max
+    assert memlock["most"] == contention.locks["memlock"].queue.max
+    assert sum(memlock["waits"]) == contention.locks["memlock"].wait_ns.total
     assert sum(one[3] for one in data["lanes"]["handoffs"]) == sum(view.lanes.pairs.values())
-    assert data["use"][-1][1] == end.top
+    assert data["memory"]["top"][-1][1] == end.top
     assert data["end"] == contention.end_ns
 
 

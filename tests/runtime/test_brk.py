@@ -165,7 +165,7 @@ def test_growth_from_nothing_succeeds() -> None:
     answer is a refusal."""
     brk = wasm("go1.27", pages=0, end=0)
     assert told_by(brk, lambda b: b.sbrk(2 * PAGE)) == [
-        ("grow", 2, 0, 2, True, 20, 1),
+        ("grow", 2 * PAGE, 0, 2 * PAGE, True, 20 * PAGE, 1),
         ("brk", 0, 2 * PAGE, 2 * PAGE, "sbrk"),
     ]
     assert (brk.bloc, brk.grown_pages, brk.memory.data_view_resets) == (2 * PAGE, 2, 1)
@@ -237,7 +237,7 @@ def told_by(brk: Any, calls: Callable[[Any], None]) -> list[tuple[Any, ...]]:
 
 
 def test_what_the_log_is_told() -> None:
-    """Growth is told in pages with the size before and after, refused or not, and its ordinal;
+    """Growth is told in bytes with the size before and after, refused or not, and its ordinal;
     then the move of the break with its cause. A break that stays is not told to move."""
 
     def calls(brk: Any) -> None:
@@ -247,10 +247,10 @@ def test_what_the_log_is_told() -> None:
         brk.sbrk(50 * unit)
 
     assert told_by(wasm("go1.27", pages=2, max_pages=9), calls) == [
-        ("grow", 3, 2, 5, True, 9, 1),
+        ("grow", 3 * PAGE, 2 * PAGE, 5 * PAGE, True, 9 * PAGE, 1),
         ("brk", 2 * PAGE, 5 * PAGE, 5 * PAGE, "sbrk"),
         ("brk", 5 * PAGE, 4 * PAGE, 5 * PAGE, "free"),
-        ("grow", 49, 5, 5, False, 9, 2),
+        ("grow", 49 * PAGE, 5 * PAGE, 5 * PAGE, False, 9 * PAGE, 2),
     ]
     segment = plan9()
     segment.memory.brk_max = 9 * P9 + 100
@@ -258,15 +258,15 @@ def test_what_the_log_is_told() -> None:
     assert all(isinstance(field, int | str) for entry in told for field in entry)
     assert isinstance(segment.grown_pages, int)
     assert told == [
-        ("grow", 3, 2, 5, True, 9, 1),
+        ("grow", 3 * P9, 2 * P9, 5 * P9, True, 9 * P9 + 100, 1),
         ("brk", 2 * P9, 5 * P9, 5 * P9, "sbrk"),
         ("brk", 5 * P9, 4 * P9, 5 * P9, "free"),
-        ("grow", 49, 5, 5, False, 9, 2),
+        ("grow", 49 * P9, 5 * P9, 5 * P9, False, 9 * P9 + 100, 2),
     ]
     brk = wasm("go1.22", pages=2, max_pages=9)
     assert told_by(brk, lambda b: (b.sbrk(3 * PAGE), b.sbrk(1 << 46))) == [
-        ("grow", 3, 2, 5, True, 9, 1),
-        ("grow", 1 << 30, 5, 5, False, 9, 2),
+        ("grow", 3 * PAGE, 2 * PAGE, 5 * PAGE, True, 9 * PAGE, 1),
+        ("grow", (1 << 30) * PAGE, 5 * PAGE, 5 * PAGE, False, 9 * PAGE, 2),
     ]
 
 

@@ -341,8 +341,10 @@ def test_every_call_is_told_with_its_path(start: Any) -> None:
     ]
     last = told.of("mem_return")[-1]
     free = calls.os.freelist
-    assert last[11:] == (0, calls.os.bloc, calls.os.bloc_max, free.total_bytes, free.count,
-                         free.largest)  # fmt: skip
+    assert last[11:] == (
+        2, calls.os.bloc, calls.os.bloc_max, free.total_bytes, free.count, free.largest
+    )  # fmt: skip
+    assert PAGE < calls.os.bloc_max <= 2 * PAGE
     assert len(told.of("mem_call")) == len(got)
 
 
@@ -450,7 +452,10 @@ def test_reserve_end_is_told(start: Any) -> None:
         ("sysReserveOS", 0, False, "hint_miss"),
         ("sysAllocOS", 0, False, "fail"),
     ]
-    assert told.of("mem_grow") == [(2, 4, 6, True, 20, 1), (90, 6, 6, False, 20, 2)]
+    assert told.of("mem_grow") == [
+        (2 * PAGE, 4 * PAGE, 6 * PAGE, True, 20 * PAGE, 1),
+        (90 * PAGE, 6 * PAGE, 6 * PAGE, False, 20 * PAGE, 2),
+    ]
     assert [a[:2] for a in told.of("brk_move")] == [(PAGE, 6 * PAGE), (6 * PAGE, 96 * PAGE)]
 
 

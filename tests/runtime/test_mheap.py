@@ -82,7 +82,9 @@ class Scripted(OSLayer):
         self.asked.append(("reserve", v, n))
         return self.answers.pop(0)
 
-    async def sys_reserve_aligned_sbrk(self, size: int, align: int) -> tuple[int, int]:
+    async def sys_reserve_aligned_sbrk(
+        self, size: int, align: int, purpose: str = ""
+    ) -> tuple[int, int]:
         self.asked.append(("reserve_aligned", size, align))
         p = self.answers.pop(0)
         return p, size if p else 0

@@ -24,7 +24,6 @@ function bytes(value) {
   }
   return `${value} B`;
 }
-const plain = (value) => (Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(2));
 
 // Colours: those of the style sheet, in whichever theme is on.
 
@@ -322,7 +321,7 @@ function drawArrows(g, index, width) {
   const best = new Map();
   for (const one of lanes.handoffs) {
     const x = xOf((one[0] + 0.5) * lanes.width, width);
-    if (x < LEFT || x > width - RIGHT || one[1] === one[2] || !index.has(one[1]) || !index.has(one[2])) continue;
+    if (x < LEFT || x > width - RIGHT || !index.has(one[1]) || !index.has(one[2])) continue;
     const place = Math.floor(x / room);
     if (!best.has(place) || best.get(place)[1][3] < one[3]) best.set(place, [x, one]);
   }
@@ -347,18 +346,22 @@ function drawArrows(g, index, width) {
 
 // Charts of figures over time.
 
-const pick = (rows, at) => rows.map((row) => [row[0], row[at]]).filter((row) => row[1] !== null);
-const memoryColumns = columns.map((c) => [c[0], c[1], c[2], c[3]]);
+// Rows are [time, value]: a value lasts until the next row.
+
+const queueRows = (q) => q.waits.map((waited, i) => {
+  const from = i * q.width; // the last stretch ends with the run
+  return [from, waited / Math.max(1, Math.min(from + q.width, end) - from)];
+}).filter((row, i, rows) => row[0] < end && (i === 0 || row[1] !== rows[i - 1][1]));
 const charts = [
-  { title: "Ms waiting (the most in each stretch)", text: plain, whole: true,
-    lines: data.queues.map((q) => [q.name, q.rows]) },
+  { title: "Ms waiting (mean in each stretch)", text: (v) => v.toFixed(2),
+    lines: data.queues.map((q) => [q.most ? `${q.name} (at most ${q.most} at once)` : q.name, queueRows(q)]) },
   { title: "Memory and break", text: bytes,
-    lines: [["memory (pages)", pick(memoryColumns, 3)], ["highest break", pick(memoryColumns, 2)], ["break", pick(memoryColumns, 1)]] },
+    lines: [["memory (pages)", data.memory.top], ["highest break", data.memory.bloc_max], ["break", data.memory.bloc]] },
   { title: "Live and free bytes", text: bytes,
-    lines: [["live", pick(data.use, 4)], ["free list", pick(data.use, 3)]] },
+    lines: [["live", data.memory.live], ["free list", data.memory.free]] },
   { title: "Fragmentation", text: (v) => v.toFixed(2), most: 1,
-    lines: [["external", pick(data.fragmentation, 1)], ["Sawicki", pick(data.fragmentation, 2)]] },
-].filter((chart) => chart.lines.some(([, rows]) => rows.length));
+    lines: [["external", data.fragmentation.external], ["Sawicki", data.fragmentation.sawicki]] },
+].filter((chart) => chart.lines.some(([, rows]) => rows.some((row) => chart.most || row[1] > 0)));
 
 function lastBefore(rows, t) {
   let low = -1;
@@ -403,9 +406,9 @@ function drawChart(chart) {
   g.fillStyle = colours.faint;
   g.textAlign = "right";
   g.textBaseline = "middle";
-  const ticks = chart.whole && most < 4 ? most : chart.whole ? 2 : 4;
+  const ticks = 4;
   for (let i = 0; i <= ticks; i += 1) {
-    const value = chart.whole ? Math.round((most * i) / ticks) : (most * i) / ticks;
+    const value = (most * i) / ticks;
     g.fillText(chart.text(value), LEFT - 6, y(value));
     g.beginPath(); g.moveTo(LEFT, y(value)); g.lineTo(width - RIGHT, y(value)); g.stroke();
   }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
+from gorun_mem.sched.strategies.seeded import Seeded
 from gorun_mem.sched.task import Task
 
 
-class RoundRobin:
+class RoundRobin(Seeded):
     """The M with the next higher id, and after the highest the lowest.
 
     Args:
@@ -16,9 +16,6 @@ class RoundRobin:
     """
 
     name = "round_robin"
-
-    def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """The next in turn."""
@@ -30,7 +27,3 @@ class RoundRobin:
             if task.id > last and (task.id < after.id or after.id <= last):
                 after = task
         return after if after.id > last else lowest
-
-    def choice(self, n: int) -> int:
-        """Any number below `n`, each as likely."""
-        return self._random.randrange(n)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
+from gorun_mem.sched.strategies.seeded import Seeded
 from gorun_mem.sched.task import State, Task
 
 
-class RunToBlock:
+class RunToBlock(Seeded):
     """Goes on with who made the last step, else with the lowest id.
 
     Args:
@@ -17,15 +17,8 @@ class RunToBlock:
 
     name = "run_to_block"
 
-    def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
-
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """The last again, if it is enabled."""
         if current is not None and current.state is State.RUNNABLE:
             return current
         return min(runnable, key=lambda task: task.id)
-
-    def choice(self, n: int) -> int:
-        """Any number below `n`, each as likely."""
-        return self._random.randrange(n)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
+from gorun_mem.sched.strategies.seeded import Seeded
 from gorun_mem.sched.task import Task
 
 
-class Timing:
+class Timing(Seeded):
     """Names the strategy and draws its data choices.
 
     Args:
@@ -17,13 +17,6 @@ class Timing:
 
     name = "timing"
 
-    def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
-
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """The one that is furthest behind."""
         return min(runnable, key=lambda task: (task.clock_ns, task.id))
-
-    def choice(self, n: int) -> int:
-        """Any number below `n`, each as likely."""
-        return self._random.randrange(n)
