@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.machine.coroutine import ENDED, ForeignAwait, resume, unwind, where
+from gorun_mem.machine.forgotten import Listener, noting_origins
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
@@ -180,7 +181,11 @@ def run_once(
         on_world(world)
     for detector in detectors:
         detector.begin(world)
-    execute(world, target.start(world), breathe, detectors)
+    if transcribe:
+        with noting_origins():
+            execute(world, target.start(world), breathe, detectors)
+    else:
+        execute(world, target.start(world), breathe, detectors)
     findings: tuple[Finding, ...] = ()
     for detector in detectors:
         findings += tuple(detector.end(world))
@@ -246,16 +251,17 @@ def execute(
         Redundant, NonDeterminism, OutOfSteps: the strategy, or the bound, broke the run off.
     """
     coros: dict[int, Any] = {0: main}
-    try:
-        _loop(world, coros, breathe, detectors)
-    except Diverged as error:
-        world.failed(world.main, error)
-    finally:
-        world.engine.running = None
-        if coros:
-            world.stop()
-            for coro in coros.values():
-                unwind(coro)
+    with Listener(world, lambda m: coros.get(m.id)):
+        try:
+            _loop(world, coros, breathe, detectors)
+        except Diverged as error:
+            world.failed(world.main, error)
+        finally:
+            world.engine.running = None
+            if coros:
+                world.stop()
+                for coro in coros.values():
+                    unwind(coro)
 
 
 def _loop(
@@ -298,6 +304,8 @@ def _loop(
             coros.pop(task.id, None)
             task.op = None
             world.failed(task, error)
+            return
+        if world.stopped:  # it has forgotten to await what it made
             return
         if awaited is ENDED:
             del coros[task.id]

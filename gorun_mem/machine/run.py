@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.outcome import (
     DeadlockFound,
     NoProgress,
@@ -226,7 +227,8 @@ def run_on_trampoline(
     execution = Execution(scenario, config, options or {}, recorder)
     world = execution.world
     cut: Verdict | None = None
-    with _interrupts(world) as interrupted, Watchdog(world, watch_s) as watchdog:
+    watching = Watchdog(world, watch_s)
+    with noting_origins(), _interrupts(world) as interrupted, watching as watchdog:
 
         def breathe() -> None:
             if interrupted.is_set():
@@ -275,7 +277,7 @@ async def _in_trio(
 
     world = execution.world
     cut: BaseException | None = None
-    with Watchdog(world, watch_s) as watchdog:
+    with noting_origins(), Watchdog(world, watch_s) as watchdog:
         host = TrioHost(world, lambda: _tick(execution, on_breath))
         try:
             await host.run(execution.start())
@@ -307,7 +309,7 @@ async def drive_in_trio(world: World, program: Coroutine[Any, Any, Any]) -> None
     """
     from gorun_mem.machine.trio_host import TrioHost
 
-    with Watchdog(world, LIMIT_S) as watchdog:
+    with noting_origins(), Watchdog(world, LIMIT_S) as watchdog:
         await TrioHost(world, None).run(program)
         _name_the_loop(world, watchdog)
     if world.failure is not None:
