@@ -108,10 +108,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Put the search in the place of a test that is marked so."""
     if item.get_closest_marker("explore") is None or not isinstance(item, pytest.Function):
-        try:
-            return (yield)
-        finally:
-            _fail_if_forgotten(item)  # what comes of it says less
+        result = yield
+        _fail_if_forgotten(item)
+        return result
     from gorun_mem.pytest_explore import runner
 
     config, function = item.config, item.obj

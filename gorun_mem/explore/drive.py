@@ -207,6 +207,7 @@ def replay(
     on_divergence: OnDivergence = "stop",
     seed: int = 0,
     steps_max: int = STEPS_MAX,
+    on_world: Callable[[World], None] | None = None,
 ) -> Execution:
     """Run a program by a schedule.
 
@@ -217,10 +218,14 @@ def replay(
         on_divergence: what to do where the program does not do what the schedule says.
         seed: of what comes after a divergence.
         steps_max: bound of steps.
+        on_world: called with the World before it runs.
     """
     strategy = Replay(schedule, on_divergence=on_divergence, seed=seed)
     # A schedule that reached the bound was found in a run of twice as many steps.
-    done = run_once(target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max)
+    done = run_once(
+        target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max,
+        on_world=on_world,
+    )  # fmt: skip
     return Execution(
         done.world,
         done.signature,

@@ -80,7 +80,12 @@ class Listener:
             return False
         if world.stopped:  # it is being unwound
             return True
-        what = repr(thing) if isinstance(thing, Op) else f"{thing.__qualname__}()"
+        if not isinstance(thing, Op):
+            what = f"{thing.__qualname__}()"
+        elif hasattr(thing, "kind") and hasattr(thing, "obj"):
+            what = f"<{thing.kind} {thing.obj}>"
+        else:
+            return True  # its __init__ has failed, which is what counts
         place = _place(sys._getframe(1), coro)
         made = f"at {place}"
         origin = getattr(thing, "cr_origin", None)

@@ -70,8 +70,8 @@ class Run:
 
 
 def schedule_token(config: Config) -> str:
-    """A name for the schedule that `config` leads to: the strategy and its seed."""
-    return f"{config.strategy}:{config.seed}"
+    """A name for the schedule that `config` leads to: its token, or the strategy and its seed."""
+    return config.schedule or f"{config.strategy}:{config.seed}"
 
 
 class Execution:
@@ -140,6 +140,7 @@ class Execution:
             faithful=config.faithful,
             wrong_order=config.wrong_order,
             steps_max=config.steps_max if config.steps_max != STEPS_MAX else 0,
+            schedule=config.schedule,
         )
 
     def end(self, cut: Verdict | None = None) -> Run:
