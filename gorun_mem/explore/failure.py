@@ -174,7 +174,7 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
     if isinstance(error, NoProgress | Hang):
         return Signature("no_progress", getattr(error, "function", ""))
     if isinstance(error, NeverAwaited):
-        return Signature("never_awaited", without_numbers(error.what), base_name(error.place))
+        return Signature("never_awaited", without_numbers(error.what), error.place)
     if isinstance(error, Throw):
         return Signature("throw", error.message, str(error.context.get("site", "")))
     current: Any = world.engine.current
@@ -212,13 +212,9 @@ def place_of(error: BaseException) -> str:
     for frame, line in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] not in _NOT_THE_PROGRAM or module.startswith(_KERNELS):
-            found = base_name(f"{frame.f_code.co_filename}:{line}")
+            name = frame.f_code.co_filename.replace("\\", "/")
+            found = f"{name.rpartition('/')[2]}:{line}"
     return found
-
-
-def base_name(place: str) -> str:
-    """ "file:line" without the folder."""
-    return place.replace("\\", "/").rpartition("/")[2]
 
 
 def words_of(world: World, findings: Sequence[Finding]) -> str:

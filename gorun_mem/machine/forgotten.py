@@ -16,6 +16,7 @@ Not found: what lies in a cycle of references, which goes when the collector com
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import warnings
@@ -91,7 +92,7 @@ class Listener:
         origin = getattr(thing, "cr_origin", None)
         if origin:
             file, line, _ = origin[0]
-            made = f"at {file}:{line}"
+            made = f"at {_line(file, line)}"
         elif not place:
             place = _beginning(coro)
             made = f"somewhere in {m.name}, which begins at {place}" if place else f"in {m.name}"
@@ -181,7 +182,7 @@ def _place(frame: FrameType | None, coro: Any) -> str:
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if not found and (not module.startswith("gorun_mem.") or module.startswith(_KERNELS)):
-            found = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            found = _line(frame.f_code.co_filename, frame.f_lineno)
         if frame is outermost or (found and coro is None):
             return found
         frame = frame.f_back
@@ -190,4 +191,9 @@ def _place(frame: FrameType | None, coro: Any) -> str:
 
 def _beginning(coro: Any) -> str:
     code = getattr(coro, "cr_code", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    return _line(code.co_filename, code.co_firstlineno) if code is not None else ""
+
+
+def _line(file: str, number: int) -> str:
+    """ "file:line" without the folder: a log is the same wherever the program lies."""
+    return f"{os.path.basename(file)}:{number}"

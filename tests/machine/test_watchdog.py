@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
+from machine_workloads import HOSTS, logged
 
 from gorun_mem import scenario
-from machine_workloads import HOSTS, logged
 
 LIMIT_S = 0.2
 

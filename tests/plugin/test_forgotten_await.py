@@ -44,9 +44,10 @@ def test_each_fails_with_its_line(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_them=PROGRAM)
     result = pytester.runpytest("-p", "no:cacheprovider")
     result.assert_outcomes(failed=4, passed=1)
-    result.stdout.fnmatch_lines(
-        ["*M.sys_alloc() was made at *test_them.py:7 and never awaited*"]
-        + ["*FAILED: never_awaited: M.sys_alloc() at test_them.py:7"]
-        + ["<atomic.add x> was made at *test_them.py:19 and never awaited*"]
-        + ["*<atomic.add x> was made at *test_them.py:22 and never awaited*"]
+    lines = (
+        "*M.sys_alloc() was made at *test_them.py:7 and never awaited*",
+        "*FAILED: never_awaited: M.sys_alloc() at test_them.py:7",
+        "<atomic.add x> was made at *test_them.py:19 and never awaited*",
+        "*<atomic.add x> was made at *test_them.py:22 and never awaited*",
     )
+    result.stdout.fnmatch_lines(lines)
