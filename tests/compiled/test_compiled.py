@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import ROOT, python
+from environments import ROOT, python
 
 RUN_AGAIN = (
     "mutex", "sched", "machine", "contention", "kernels", "explore", "cli_explore", "scenarios",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment_of, python
+from environments import ROOT, environment_of, python
 
 WRITE = Path(__file__).with_name("write_logs.py")
 HERE = sys.version_info[:2]
@@ -62,6 +62,7 @@ def test_compiled(logs: Logs, installed: Path, tmp_path: Path) -> None:
     assert logs_in(tmp_path / "O", "-O", path=installed, seed="7") == logs
 
 
+@pytest.mark.installs
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v != HERE])
 def test_other_versions_of_python(version: tuple[int, int], logs: Logs, tmp_path: Path) -> None:
     """Each Python that the package is for; one that is not here is named and left out."""
