@@ -108,7 +108,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Put the search in the place of a test that is marked so."""
     if item.get_closest_marker("explore") is None or not isinstance(item, pytest.Function):
-        return (yield)
+        result = yield
+        _fail_if_forgotten(item)
+        return result
     from gorun_mem.pytest_explore import runner
 
     config, function = item.config, item.obj
@@ -119,13 +121,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         item.obj = function
 
 
+def _fail_if_forgotten(item: pytest.Item) -> None:
+    """Fail a test that has made operations on its World and never awaited them."""
+    for watched in item.stash.get(_worlds, []):
+        failure = watched.world.failure if watched.world is not None else None
+        if getattr(failure, "error_type", "") == "never_awaited" and not watched.scenario:
+            pytest.fail(str(failure), pytrace=False)
+
+
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> World:
+def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
     """A World to run scenarios or Ms of your own in, from an async test under pytest-trio.
 
     The marker `world` gives its settings; where several are given, the nearest counts.
     """
     from gorun_mem import Config, World
+    from gorun_mem.machine.forgotten import Listener
 
     settings: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("world"))):
@@ -137,10 +148,12 @@ def world(request: pytest.FixtureRequest) -> World:
     except TypeError as error:
         raise pytest.UsageError(f"@pytest.mark.world: {error}") from None
     if request.node.get_closest_marker("explore") is not None:
-        return World(config, name=request.node.name)  # its runs have Worlds of their own
+        yield World(config, name=request.node.name)  # its runs have Worlds of their own
+        return
     watched = _watch(request.node)
     watched.world = World(config, recorder=watched.recorder, name=request.node.name)
-    return watched.world
+    with Listener(watched.world):
+        yield watched.world
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ async def memlock_storm(
             await give_back(m, addr, size)
 
     async def give_back(m: M, addr: int, size: int) -> None:
-        assert await m.load(addr) == m.id, "another M has written into this block"
+        found = await m.load(addr)
+        assert found == m.id, "another M has written into this block"
         await m.sys_free(addr, size)
 
     async with world.open_ms() as ms:

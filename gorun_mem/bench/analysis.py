@@ -195,7 +195,7 @@ def _import_html() -> Any:
 
 def _write_page(path: str) -> None:
     html = _import_html()
-    assert html.write(html.read(path), Path(path).with_suffix(".html"))
+    html.write(html.read(path), Path(path).with_suffix(".html"))
 
 
 def _count_by_json(path: str) -> None:
@@ -220,7 +220,7 @@ def _group_by(path: str) -> None:
     )
     connection = _import_duckdb().connect()
     connection.execute("SET enable_progress_bar = false")  # it goes to stdout
-    assert connection.execute(sql, {"path": path}).fetchall()
+    connection.execute(sql, {"path": path}).fetchall()
 
 
 CANDIDATES: Final[dict[str, tuple[Any, Any]]] = {

@@ -164,6 +164,25 @@ def platform_option(default: str | None = None) -> Callable[[F], F]:
     )
 
 
+def watchdog_option() -> Callable[[F], F]:
+    """`--watchdog`: how long an M may run without an await, in seconds."""
+
+    def usual() -> float:
+        from gorun_mem.machine.watchdog import LIMIT_S
+
+        return LIMIT_S
+
+    return click.option(
+        "--watchdog",
+        "watch_s",
+        type=click.FloatRange(0),
+        default=usual,
+        metavar="SECONDS",
+        show_default="5",
+        help="How long an M may run without awaiting anything; 0 for ever.",
+    )
+
+
 def host_option(default: str, help: str) -> Callable[[F], F]:
     """`--host`: what drives the Ms; `help` says of which run."""
     return click.option(

@@ -170,8 +170,10 @@ def _debugging(args: Sequence[str]) -> bool:
 
 def internal_fault(error: BaseException, prog: str, args: Sequence[str]) -> str:
     """The sentence about a fault of ours, whose traceback is saved, or shown when asked for."""
+    from gorun_mem.machine.outcome import said
+
     name = type(error).__name__
-    first = next(iter(str(error).splitlines()), "")
+    first = next(iter(said(error).splitlines()), "")
     fault = f"internal fault, {name}: {first}" if first else f"internal fault, {name}"
     if _debugging(args):
         import traceback

@@ -20,6 +20,7 @@ from gorun_mem.cli._common import (
     json_option,
     log_level_option,
     progress,
+    watchdog_option,
     write_json,
 )  # fmt: skip
 from gorun_mem.cli.run import (
@@ -95,6 +96,7 @@ def _search_run_options(function: Any) -> Any:
 @click.option("--log", metavar="FILE", help="Write the event log of the failing schedule.")
 @log_level_option("How much of it.")
 @assert_option
+@watchdog_option()
 @_search_run_options
 @json_option()
 def command(
@@ -113,6 +115,7 @@ def command(
     log: str | None,
     log_level: LogLevel,
     asserts: tuple[str, ...],
+    watch_s: float,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -162,11 +165,12 @@ def command(
                     bound=bound,
                     failures_max=failures_max,
                     shrink=not no_shrink,
+                    watch_s=watch_s,
                     detectors=_detectors(target, no_detectors, expressions),
                     progress=advance,
                 )
             kept = _keep(found, wants_save)
-            logged = _run_again(found, target, host, log, log_level)
+            logged = _run_again(found, target, host, log, log_level, watch_s)
         except (ConfigError, ScheduleError) as error:
             raise BadInput(str(error)) from None
         except ExpressionError as error:
@@ -233,7 +237,7 @@ def _keep(found: Exploration, save: Path | None) -> str | None:
 
 
 def _run_again(
-    found: Exploration, target: Target, host: str, log: str | None, level: LogLevel
+    found: Exploration, target: Target, host: str, log: str | None, level: LogLevel, watch_s: float
 ) -> str | None:
     """Run the first failure's schedule on `host` and with a log, if asked for; the log's name.
 
@@ -246,7 +250,7 @@ def _run_again(
     failure = found.failure
     if failure is None or not failure.steps or (host == "trampoline" and log is None):
         return None
-    done = run_schedule(target, failure.schedule, host, log, level)
+    done = run_schedule(target, failure.schedule, host, log, level, watch_s=watch_s)
     ended = signature_of(done.world, ())
     if ended != failure.signature and not (ended is None and failure.findings):
         raise RuntimeError(

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gorun_mem.cli._common import BadInput, ExitCode, Number, host_option, json_option, write_json
+from gorun_mem.cli._common import (
+    BadInput,
+    ExitCode,
+    Number,
+    host_option,
+    json_option,
+    watchdog_option,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
@@ -42,6 +50,7 @@ _STEPS_SHOWN = 200
 @host_option("trampoline", "What drives the Ms; the schedule is the same.")
 @click.option("--log", metavar="FILE", help="Write the event log of the run (scenarios only).")
 @click.option("--no-detectors", is_flag=True, help="Look only at how the run ends.")
+@watchdog_option()
 @json_option()
 def command(
     schedule: str,
@@ -50,6 +59,7 @@ def command(
     host: str,
     log: str | None,
     no_detectors: bool,
+    watch_s: float,
     as_json: bool,
 ) -> int:
     """Run the schedule of a file or token again; `last` is the newest that explore kept.
@@ -70,9 +80,13 @@ def command(
         if step is not None:
             code, document = _look(target, loaded, step, on_divergence, as_json)
         elif host == "trio" or log is not None:
-            code, document = _run_again(target, loaded, host, log, as_json)
+            code, document = _run_again(target, loaded, host, log, watch_s, as_json)
         else:
-            code, document = _replay(target, loaded, on_divergence, no_detectors, as_json)
+            done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
+            failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
+            code, document = ExitCode(int(failed)), _document(target, done)
+            if not as_json:
+                _show(target, done)
     if as_json:
         write_json({**document, "exit": code})
     return code
@@ -109,24 +123,28 @@ def _replay(
     schedule: Schedule,
     on_divergence: OnDivergence,
     no_detectors: bool,
-    as_json: bool,
-) -> tuple[int, dict[str, Any]]:
+    watch_s: float,
+) -> Execution:
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
     from gorun_mem.explore.drive import replay
     from gorun_mem.explore.search import steps_bound
+    from gorun_mem.explore.worker import Watched
+    from gorun_mem.machine.outcome import NoProgress
+    from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
 
-    factories = () if no_detectors else DEFAULT_DETECTORS
-    done = replay(
-        target,
-        schedule,
-        detectors=[make() for make in factories],
-        on_divergence=on_divergence,
-        steps_max=steps_bound(target),
-    )
-    failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
-    if not as_json:
-        _show(target, done)
-    return ExitCode.FAILED if failed else ExitCode.CLEAN, _document(target, done)
+    watched: Any = Watched()
+    with Watchdog(watched, watch_s) as watchdog:
+        done = replay(
+            target,
+            schedule,
+            detectors=[make() for make in (() if no_detectors else DEFAULT_DETECTORS)],
+            on_divergence=on_divergence,
+            steps_max=steps_bound(target),
+            on_world=watched.watch,
+        )
+    if isinstance(done.world.failure, LoopWithoutAwait):
+        done.world.failure = NoProgress(watchdog.finding)
+    return done
 
 
 def _document(target: Target, done: Execution) -> dict[str, Any]:
@@ -208,7 +226,7 @@ def _show_view(view: View) -> None:
 
 
 def _run_again(
-    target: Target, schedule: Schedule, host: str, log: str | None, as_json: bool
+    target: Target, schedule: Schedule, host: str, log: str | None, watch_s: float, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
     """The schedule as `run` would run it: with a log, on either host."""
     from gorun_mem.explore.verdict import count
@@ -216,7 +234,7 @@ def _run_again(
 
     if "scenario" not in target.about:
         raise BadInput("--host trio and --log are for scenarios; this schedule is of a function")
-    outcome = run_schedule(target, schedule, host, log).outcome
+    outcome = run_schedule(target, schedule, host, log, watch_s=watch_s).outcome
     text = in_words(outcome.error) if outcome.error is not None else "ended well"
     if not as_json:
         steps = count(outcome.steps, "step")
@@ -233,7 +251,13 @@ def _run_again(
 
 
 def run_schedule(
-    target: Target, schedule: Schedule, host: str, log: str | None, level: LogLevel = "debug"
+    target: Target,
+    schedule: Schedule,
+    host: str,
+    log: str | None,
+    level: LogLevel = "debug",
+    *,
+    watch_s: float,
 ) -> Run:
     """Run a scenario by a schedule, as `run` would.
 
@@ -243,6 +267,7 @@ def run_schedule(
         host: "trio" or "trampoline".
         log: file of the event log; None for none.
         level: how much goes to the log.
+        watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
 
     Raises:
         LogError: the log cannot be written.
@@ -250,12 +275,11 @@ def run_schedule(
     from gorun_mem.events.log import open_log
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.machine.library import find
-    from gorun_mem.machine.watchdog import LIMIT_S
 
     recorder = Recorder(open_log(log), level=level) if log is not None else None
     try:
         scenario = find(target.about["scenario"])
-        return follow(scenario, target, schedule, host, recorder, watch_s=LIMIT_S)
+        return follow(scenario, target, schedule, host, recorder, watch_s=watch_s)
     finally:
         if recorder is not None:
             recorder.close()

@@ -162,7 +162,7 @@ def _again(summary: Summary) -> str:
         return ""
     table = summary.start.cost_table_sha256
     words = again(summary.start)
-    if table is UNSET or table == CostTable().sha256:
+    if table is UNSET or table == CostTable().sha256 or summary.start.schedule is not UNSET:
         return words
     return f"{words} --costs FILE  # the cost table whose SHA-256 is {table}"
 

@@ -22,6 +22,7 @@ from gorun_mem.cli._common import (
     log_level_option,
     platform_option,
     release_option,
+    watchdog_option,
     worst,
     write_json,
 )
@@ -102,12 +103,14 @@ assert_option = click.option(
 )
 @log_level_option("canonical is enough for reports.")
 @assert_option
+@watchdog_option()
 @json_option()
 def command(
     scenario: str,
     log: str | None,
     log_level: LogLevel,
     asserts: tuple[str, ...],
+    watch_s: float,
     host: Host,
     as_json: bool,
     **given: Any,
@@ -129,7 +132,7 @@ def command(
         expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
         path = _log_path(log, prepared)
-        done, summary = _run(prepared, host, path, log_level)
+        done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
         command_again = shlex.join(_again(scenario, prepared))
     if as_json:
@@ -249,7 +252,9 @@ def same_file(path: str, other: object) -> bool:
 # The run.
 
 
-def _run(prepared: Prepared, host: Host, path: str, level: LogLevel) -> tuple[Run, Summary]:
+def _run(
+    prepared: Prepared, host: Host, path: str, level: LogLevel, watch_s: float
+) -> tuple[Run, Summary]:
     """Run it and sum up its events.
 
     Raises:
@@ -273,6 +278,7 @@ def _run(prepared: Prepared, host: Host, path: str, level: LogLevel) -> tuple[Ru
                 prepared.options,
                 host=host,
                 recorder=recorder,
+                watch_s=watch_s,
                 on_breath=progress.show if progress.wanted else None,
             )
     finally:

@@ -184,7 +184,8 @@ def console_logger(
     out = stream if stream is not None else sys.stderr
     if colors is None:
         colors = out.isatty() and not os.environ.get("NO_COLOR")
-    render = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=17)
+    # The first argument, the width of the event's name, has had two names.
+    render = structlog.dev.ConsoleRenderer(17, colors=colors, sort_keys=False)
     steps: list[Any] = [stamp_wall_clock] if wall_clock else []
     return _wrap(structlog.PrintLogger(out), [*steps, as_event_dict, ForPeople(), render])
 

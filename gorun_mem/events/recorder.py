@@ -232,6 +232,7 @@ class Recorder(Sink):
         faithful: bool = False,
         wrong_order: bool = False,
         steps_max: int = 0,
+        schedule: str = "",
     ) -> None:
         """The run begins: must be the first event."""
         self.seq = seq = self.seq + 1
@@ -242,7 +243,7 @@ class Recorder(Sink):
             {_text(name): _option(value) for name, value in sorted((options or {}).items())},
             scenario_sha256 or UNSET, cost_table_sha256 or UNSET, trace_sha256 or UNSET,
             mem_debug or UNSET, faithful or UNSET, wrong_order or UNSET, steps_max or UNSET,
-            "info" if self.level == "info" else UNSET,
+            schedule or UNSET, "info" if self.level == "info" else UNSET,
         )  # fmt: skip
         self._emit(msgspec.structs.replace(start, run_id=run_id(start)))
 

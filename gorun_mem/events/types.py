@@ -182,6 +182,9 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     faithful: Annotated[bool | UnsetType, doc("illegal frees are done, not refused")] = UNSET
     wrong_order: Annotated[bool | UnsetType, doc("osinit had initBloc first")] = UNSET
     steps_max: Annotated[int | UnsetType, doc("bound on steps, said where it is not usual")] = UNSET
+    schedule: Annotated[
+        str | UnsetType, doc("token of the schedule that strategy replay follows")
+    ] = UNSET
     log_level: Annotated[
         Literal["info"] | UnsetType, doc("said where calls and releases are left out")
     ] = UNSET

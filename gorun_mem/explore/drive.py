@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.machine.coroutine import ENDED, ForeignAwait, resume, unwind, where
+from gorun_mem.machine.forgotten import Listener, noting_origins
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
@@ -180,7 +181,11 @@ def run_once(
         on_world(world)
     for detector in detectors:
         detector.begin(world)
-    execute(world, target.start(world), breathe, detectors)
+    if transcribe:
+        with noting_origins():
+            execute(world, target.start(world), breathe, detectors)
+    else:
+        execute(world, target.start(world), breathe, detectors)
     findings: tuple[Finding, ...] = ()
     for detector in detectors:
         findings += tuple(detector.end(world))
@@ -202,6 +207,7 @@ def replay(
     on_divergence: OnDivergence = "stop",
     seed: int = 0,
     steps_max: int = STEPS_MAX,
+    on_world: Callable[[World], None] | None = None,
 ) -> Execution:
     """Run a program by a schedule.
 
@@ -212,10 +218,14 @@ def replay(
         on_divergence: what to do where the program does not do what the schedule says.
         seed: of what comes after a divergence.
         steps_max: bound of steps.
+        on_world: called with the World before it runs.
     """
     strategy = Replay(schedule, on_divergence=on_divergence, seed=seed)
     # A schedule that reached the bound was found in a run of twice as many steps.
-    done = run_once(target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max)
+    done = run_once(
+        target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max,
+        on_world=on_world,
+    )  # fmt: skip
     return Execution(
         done.world,
         done.signature,
@@ -246,16 +256,17 @@ def execute(
         Redundant, NonDeterminism, OutOfSteps: the strategy, or the bound, broke the run off.
     """
     coros: dict[int, Any] = {0: main}
-    try:
-        _loop(world, coros, breathe, detectors)
-    except Diverged as error:
-        world.failed(world.main, error)
-    finally:
-        world.engine.running = None
-        if coros:
-            world.stop()
-            for coro in coros.values():
-                unwind(coro)
+    with Listener(world, lambda m: coros.get(m.id)):
+        try:
+            _loop(world, coros, breathe, detectors)
+        except Diverged as error:
+            world.failed(world.main, error)
+        finally:
+            world.engine.running = None
+            if coros:
+                world.stop()
+                for coro in coros.values():
+                    unwind(coro)
 
 
 def _loop(
@@ -298,6 +309,8 @@ def _loop(
             coros.pop(task.id, None)
             task.op = None
             world.failed(task, error)
+            return
+        if world.stopped:  # it has forgotten to await what it made
             return
         if awaited is ENDED:
             del coros[task.id]

@@ -11,7 +11,14 @@ from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Stuck, in_words
+from gorun_mem.machine.outcome import (
+    DeadlockFound,
+    NeverAwaited,
+    NoProgress,
+    Stuck,
+    in_words,
+    said,
+)
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
 from gorun_mem.sched.schedule import Schedule, Step
 
@@ -166,6 +173,8 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
         return _deadlock(world)
     if isinstance(error, NoProgress | Hang):
         return Signature("no_progress", getattr(error, "function", ""))
+    if isinstance(error, NeverAwaited):
+        return Signature("never_awaited", without_numbers(error.what), error.place)
     if isinstance(error, Throw):
         return Signature("throw", error.message, str(error.context.get("site", "")))
     current: Any = world.engine.current
@@ -175,7 +184,7 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
         return Signature("fault", without_numbers(error.detail), site)
     place = place_of(error) or site or without_numbers(getattr(current, "name", ""))
     if isinstance(error, IllegalUse):
-        return Signature("illegal_use", without_numbers(str(error)).split(":")[0], place)
+        return Signature("illegal_use", without_numbers(said(error)).split(":")[0], place)
     return Signature(type(error).__name__, "", place)
 
 

@@ -122,6 +122,7 @@ class Pool:
         profile: Profile,
         deadline: float | None,
         failures_max: int,
+        watch_s: float,
     ) -> None:
         if not target.importable:
             raise ConfigError(
@@ -134,6 +135,7 @@ class Pool:
             "profile": profile,
             "deadline": deadline,
             "failures_max": failures_max,
+            "watch_s": watch_s,
         }
         context = multiprocessing.get_context("spawn")
         self.jobs = jobs

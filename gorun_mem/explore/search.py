@@ -35,7 +35,7 @@ from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import CHUNK, Batch, Found, Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.outcome import NoProgress
-from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
+from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
 from gorun_mem.sched.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.sched.schedule import Schedule
 from gorun_mem.sched.strategies import SEARCHING, TREES
@@ -77,6 +77,7 @@ def explore(
     failures_max: int = 1,
     shrink: bool = True,
     canary: bool = True,
+    watch_s: float = LIMIT_S,
     progress: Callable[[int], None] | None = None,
 ) -> Exploration:
     """Search the schedules of a program for one that breaks it.
@@ -96,6 +97,7 @@ def explore(
         failures_max: failures of different signatures to find before stopping.
         shrink: make the failing schedules small.
         canary: look for the planted bug first.
+        watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
         progress: called with the number of schedules run since the last call.
 
     Raises:
@@ -109,6 +111,7 @@ def explore(
         budget = BUDGET
     search = _Search(target, strategy, seed, detectors, budget, time_s, steps_max, failures_max)
     search.jobs, search.bound, search.wants_canary = jobs, bound, canary
+    search.watch_s = watch_s
     if progress is not None:
         search.progress = progress
     return search.run(shrink)
@@ -171,6 +174,7 @@ class _Search:
         self.jobs = 1
         self.bound: int | None = None
         self.wants_canary = True
+        self.watch_s = LIMIT_S
         self.progress: Callable[[int], None] = lambda runs: None
         self._factories = tuple(detectors)
         self._start = time.time()
@@ -201,6 +205,7 @@ class _Search:
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
         self._worker.progress = self.progress
+        self._worker.watch_s = self.watch_s
         watchdog = self._worker.watchdog()
         failures: tuple[Failure, ...] = ()
         with watchdog:
@@ -258,6 +263,7 @@ class _Search:
             profile=self._worker.profile,
             deadline=self._deadline,
             failures_max=self.failures_max,
+            watch_s=self.watch_s,
         ) as pool:
             pool.interrupted = self._worker.interrupted
             self._main(pool)

@@ -17,7 +17,7 @@ from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
-from gorun_mem.machine.watchdog import Watchdog
+from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.sched.strategies import searching_class
 from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.sched.strategies.exhaustive import Exhaustive
@@ -147,6 +147,7 @@ class Worker:
         deadline: float | None = None,
         spend: Callable[[], bool] = lambda: True,
         failures_max: int = 1,
+        watch_s: float = LIMIT_S,
     ) -> None:
         self.target = target
         self.detectors = [make() for make in detectors]
@@ -154,6 +155,7 @@ class Worker:
         self.steps_max = steps_max
         self.profile = profile or Profile()
         self.deadline = deadline
+        self.watch_s = watch_s
         self.watched = Watched()
         self.progress: Callable[[int], None] = lambda runs: None
         self.interrupted: Callable[[], bool] = lambda: False
@@ -165,7 +167,7 @@ class Worker:
     def watchdog(self) -> Watchdog:
         """To be entered around runs: stops a program that loops without awaiting anything."""
         watched: Any = self.watched
-        return Watchdog(watched)
+        return Watchdog(watched, self.watch_s)
 
     def run(self, strategy: Any, *, transcribe: bool = False) -> Execution:
         """One run.

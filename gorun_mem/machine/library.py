@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from gorun_mem.machine.outcome import said
 from gorun_mem.machine.scenario import Scenario, ScenarioError
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
@@ -144,7 +145,8 @@ def _run(path: Path, source: bytes) -> ModuleType:
     module = ModuleType(f"_gorun_mem_script_{path.stem}_{digest}")
     module.__file__ = str(path)
     try:
-        code = compile(source, str(path), "exec", dont_inherit=True)
+        # What a scenario asserts is what it is run for: `python -O` is no reason to leave that out.
+        code = compile(source, str(path), "exec", dont_inherit=True, optimize=0)
         with _importing_beside(path, module):
             exec(code, module.__dict__)
     except SyntaxError as error:
@@ -179,7 +181,7 @@ def _importing_beside(path: Path, module: ModuleType) -> Iterator[None]:
 
 
 def _failed(path: Path, error: BaseException, line: int) -> str:
-    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    what = error.msg if isinstance(error, SyntaxError) else said(error)
     at = f", line {line}" if line else ""
     text = f"{type(error).__name__}: {what}" if what else type(error).__name__
     return f"scenario script {path} does not run: {' '.join(text.split())}{at}"

@@ -143,6 +143,7 @@ class Join(Op):
 
     def __init__(self) -> None:
         self.left = 0
+        self.awaited = True  # by its nursery, unless an error ends that before
         self.abandonable = True
         self._waiter: MLike | None = None
 

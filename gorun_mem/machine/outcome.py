@@ -39,6 +39,23 @@ class NoProgress(Exception):
     """The run reached a bound without ending: too many steps, or a loop without an await."""
 
 
+class NeverAwaited(Exception):
+    """The program made an operation, or called a method that is one, and never awaited it.
+
+    Args:
+        text: for people: who made what where.
+        what: what was made, without its addresses and numbers.
+        place: where, as "file:line"; "" where that is not known.
+    """
+
+    error_type = "never_awaited"
+
+    def __init__(self, text: str, what: str, place: str) -> None:
+        super().__init__(text)
+        self.what = what
+        self.place = place
+
+
 @dataclass(frozen=True, slots=True)
 class Stuck:
     """An M that could not go on when the run ended.
@@ -131,12 +148,21 @@ def in_words(error: BaseException, source: str = "") -> str:
             f"hang in {error.function}: its walk came back to the header at {error.address:#x}, "
             "so Go would loop for ever"
         ]
-    elif isinstance(error, DeadlockFound | NoProgress):
+    elif isinstance(error, DeadlockFound | NoProgress | NeverAwaited):
         return str(error)
     else:
-        lines = [f"{type(error).__name__}: {error}" if str(error) else type(error).__name__]
+        name, text = type(error).__name__, said(error)
+        lines = [f"{name}: {text}" if text else name]
     place = _place_in(error, source)
     return "\n".join([*lines, f"at {place}"] if place else lines)
+
+
+def said(error: BaseException) -> str:
+    """`str(error)`, of a class of the user's whose `__str__` may itself fail."""
+    try:
+        return str(error)
+    except Exception as failed:
+        return f"(its __str__ raised {type(failed).__name__})"
 
 
 def _context(context: dict[str, int | str]) -> str:

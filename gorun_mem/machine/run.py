@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.outcome import (
     DeadlockFound,
     NoProgress,
@@ -70,8 +71,8 @@ class Run:
 
 
 def schedule_token(config: Config) -> str:
-    """A name for the schedule that `config` leads to: the strategy and its seed."""
-    return f"{config.strategy}:{config.seed}"
+    """A name for the schedule that `config` leads to: its token, or the strategy and its seed."""
+    return config.schedule or f"{config.strategy}:{config.seed}"
 
 
 class Execution:
@@ -140,6 +141,7 @@ class Execution:
             faithful=config.faithful,
             wrong_order=config.wrong_order,
             steps_max=config.steps_max if config.steps_max != STEPS_MAX else 0,
+            schedule=config.schedule,
         )
 
     def end(self, cut: Verdict | None = None) -> Run:
@@ -227,7 +229,8 @@ def run_on_trampoline(
     execution = Execution(scenario, config, options or {}, recorder)
     world = execution.world
     cut: Verdict | None = None
-    with _interrupts(world) as interrupted, Watchdog(world, watch_s) as watchdog:
+    watching = Watchdog(world, watch_s)
+    with noting_origins(), _interrupts(world) as interrupted, watching as watchdog:
 
         def breathe() -> None:
             if interrupted.is_set():
@@ -276,7 +279,7 @@ async def _in_trio(
 
     world = execution.world
     cut: BaseException | None = None
-    with Watchdog(world, watch_s) as watchdog:
+    with noting_origins(), Watchdog(world, watch_s) as watchdog:
         host = TrioHost(world, lambda: _tick(execution, on_breath))
         try:
             await host.run(execution.start())
@@ -308,7 +311,7 @@ async def drive_in_trio(world: World, program: Coroutine[Any, Any, Any]) -> None
     """
     from gorun_mem.machine.trio_host import TrioHost
 
-    with Watchdog(world, LIMIT_S) as watchdog:
+    with noting_origins(), Watchdog(world, LIMIT_S) as watchdog:
         await TrioHost(world, None).run(program)
         _name_the_loop(world, watchdog)
     if world.failure is not None:

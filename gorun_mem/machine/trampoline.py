@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
+from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
@@ -33,6 +34,16 @@ def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -
     """
     coros: dict[int, Coro] = {0: main}
     resume = _resumer(world, coros)
+    with Listener(world, lambda m: coros.get(m.id)):
+        _drive(world, coros, resume, breathe)
+
+
+def _drive(
+    world: World,
+    coros: dict[int, Coro],
+    resume: Callable[[Any], Op | None],
+    breathe: Callable[[], None] | None,
+) -> None:
     try:
         op = resume(world.start())
         if op is not None:
@@ -61,14 +72,17 @@ def _resumer(world: World, coros: dict[int, Coro]) -> Callable[[Any], Op | None]
                 coro = coros[task.id] = world.begin(cast("M", task))
             op = coro.send(task.result)
         except StopIteration:
-            del coros[task.id]
-            world.ended(cast("M", task))
+            if not world.stopped:
+                del coros[task.id]
+                world.ended(cast("M", task))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             coros.pop(task.id, None)
             world.failed(task, error)
         else:
+            if world.stopped:  # it has forgotten to await what it made
+                return None
             if isinstance(op, Op):
                 return op
             world.failed(task, ForeignAwait(_foreign(task, coro)))

@@ -33,6 +33,7 @@ import trio
 from trio.lowlevel import Abort, checkpoint_if_cancelled, reschedule, wait_task_rescheduled
 
 from gorun_mem.machine.coroutine import unwind, where
+from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.outcome import NoProgress, RunStopped
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
@@ -110,6 +111,7 @@ class TrioHost:
         self.engine = world.engine
         self._breathe = breathe
         self._seats: dict[int, _Seat] = {}
+        self._running: Coro | None = None
         self._nursery: trio.Nursery
         self.stopping = False
         self._cut = False
@@ -123,6 +125,10 @@ class TrioHost:
         What failed is in `world.failure`. Cancelled and KeyboardInterrupt go through, after every M
         was unwound.
         """
+        with Listener(self._world, lambda m: self._running):
+            await self._run(main)
+
+    async def _run(self, main: Coro) -> None:
         world = self._world
         interrupt: KeyboardInterrupt | None = None
         try:
@@ -204,7 +210,8 @@ class TrioHost:
                     self._fail(m, error)
             finally:
                 del self._seats[m.id]
-        if self.stopping:
+        if self._world.stopped:
+            self.stop()
             return
         self._world.ended(m)
         if m.id == 0:
@@ -218,10 +225,15 @@ class TrioHost:
         error: BaseException | None = None
         refusals = 0
         while True:
+            self._running = coro
             try:
                 trap = coro.send(value) if error is None else coro.throw(error)
             except StopIteration:
                 return
+            finally:
+                self._running = None
+            if self._world.stopped and not self.stopping:  # it has forgotten to await what it made
+                self.stop()
             value = error = None
             try:
                 if isinstance(trap, Op):

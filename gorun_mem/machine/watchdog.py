@@ -3,6 +3,9 @@
 Neither host can take the CPU back from Python code that loops. A thread looks now and then whether
 the same M is still in the same stretch of code; after `limit_s` it notes the M and the line and
 raises `LoopWithoutAwait` in the thread that runs it.
+
+What counts is an M's own time: while it has another World run aside, that World's Ms are watched,
+and its own clock stands.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import ctypes
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,11 +35,48 @@ _HOSTS: Final = (
 """What resumes Ms, or calls what does: a compiled host has no frame of its own."""
 
 
+_watching: Final[dict[int, list[Watchdog]]] = {}
+"""By thread, who watches it."""
+
+
 class LoopWithoutAwait(BaseException):
     """An M kept running without awaiting anything; no Exception, which its loop may catch.
 
     Raised by the watchdog with no arguments; `Watchdog.finding` has the words.
     """
+
+
+class _Stretch:
+    """The code that an M of one World runs between two awaits, on a clock of its own."""
+
+    __slots__ = ("_aside_s", "_away_since", "_seen", "_since", "engine")
+
+    def __init__(self, world: World) -> None:
+        self.engine = world.engine
+        self._aside_s = 0.0
+        self._away_since = 0.0
+        self._seen: tuple[object, int] = (None, -1)
+        self._since = 0.0
+
+    def leave(self) -> None:
+        """Another World begins to run aside."""
+        self._away_since = time.monotonic()
+
+    def come_back(self) -> None:
+        """It has ended."""
+        self._aside_s += time.monotonic() - self._away_since
+
+    def own_s(self) -> float:
+        """How long the M has been in the same stretch, in seconds without what ran aside."""
+        now = time.monotonic() - self._aside_s
+        seen = (self.engine.running, self.engine.steps)
+        if self.engine.running is None or seen != self._seen:
+            self._seen, self._since = seen, now
+        return now - self._since
+
+    def begin_again(self) -> None:
+        """What was raised in it may have been caught: count from here."""
+        self._seen = (None, -1)
 
 
 class Watchdog:
@@ -49,7 +91,7 @@ class Watchdog:
     """
 
     def __init__(self, world: World, limit_s: float = LIMIT_S) -> None:
-        self._world = world
+        self._stretches = [_Stretch(world)]
         self._limit_s = limit_s
         self._thread_id = threading.get_ident()
         self._end = threading.Event()
@@ -60,6 +102,7 @@ class Watchdog:
         if self._limit_s > 0:
             self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
             self._thread.start()
+            _watching.setdefault(self._thread_id, []).append(self)
         return self
 
     def __exit__(
@@ -70,19 +113,27 @@ class Watchdog:
     ) -> None:
         self._end.set()
         if self._thread is not None:
+            _watching[self._thread_id].remove(self)
+            if not _watching[self._thread_id]:
+                del _watching[self._thread_id]
             self._thread.join()
 
+    def aside_begins(self, world: World) -> None:
+        """The M that runs has `world` run aside."""
+        self._stretches[-1].leave()
+        self._stretches.append(_Stretch(world))
+
+    def aside_ends(self) -> None:
+        """That World has ended, and the M goes on."""
+        self._stretches.pop()
+        self._stretches[-1].come_back()
+
     def _watch(self) -> None:
-        engine = self._world.engine
-        seen: tuple[object, int] = (None, -1)
-        since = time.monotonic()
         while not self._end.wait(self._limit_s / _LOOKS):
-            now = (engine.running, engine.steps)
-            if engine.running is None or now != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since >= self._limit_s:
-                self._report(engine.current)
-                seen = (None, -1)  # it may catch what is raised: look again
+            stretch = self._stretches[-1]
+            if stretch.own_s() >= self._limit_s:
+                self._report(stretch.engine.current)
+                stretch.begin_again()
 
     def _report(self, m: Any) -> None:
         place = _place(sys._current_frames().get(self._thread_id))
@@ -90,11 +141,25 @@ class Watchdog:
             return
         self.finding = (
             f"M{m.id} ({m.name}) has run for {self._limit_s:g} s without awaiting anything, at "
-            f"{place}; await an operation in the loop, such as m.pause()"
+            f"{place}; await an operation in the loop, such as m.pause(), or let it take longer "
+            "with --watchdog SECONDS"
         )
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(self._thread_id), ctypes.py_object(LoopWithoutAwait)
         )
+
+
+@contextmanager
+def aside(world: World) -> Iterator[None]:
+    """While `world` runs aside, its Ms are watched, and nothing of it counts for who waits."""
+    dogs = tuple(_watching.get(threading.get_ident(), ()))
+    for dog in dogs:
+        dog.aside_begins(world)
+    try:
+        yield
+    finally:
+        for dog in dogs:
+            dog.aside_ends()
 
 
 def _place(frame: FrameType | None) -> str | None:

@@ -16,7 +16,7 @@ from gorun_mem.machine.m import AccessM, M
 from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, Join
-from gorun_mem.machine.outcome import DeadlockFound, Stuck
+from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
 from gorun_mem.runtime.boot import Runtime, boot
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
@@ -148,6 +148,9 @@ class World:
     @property
     def runtime(self) -> Runtime:
         """Memory, OS layer, mem.go and the heap."""
+        return self._booted()
+
+    def _booted(self) -> Runtime:
         runtime = self._runtime
         if runtime is None:
             runtime = self._runtime = self._boot()
@@ -163,7 +166,7 @@ class World:
     @property
     def mutexes(self) -> dict[str, Mutex]:
         """Every lock by name, the runtime's own first."""
-        assert self.runtime is not None  # boots it, which makes its locks
+        self._booted()  # which makes its locks
         return self._mutexes
 
     def open_ms(self) -> Nursery:
@@ -201,9 +204,11 @@ class World:
             Exception: what ended the program.
         """
         from gorun_mem.machine.trampoline import drive
+        from gorun_mem.machine.watchdog import aside
 
         other = World(self.config.but(**changes), name=getattr(program, "__name__", "aside"))
-        drive(other, program(other))
+        with aside(other):
+            drive(other, program(other))
         self.engine.breathe_soon()  # it took real time: let Ctrl-C and timeouts through
         if other.failure is not None:
             raise other.failure
@@ -291,7 +296,10 @@ class World:
 
         Raises:
             IllegalUse: the World has been stopped.
+            NeverAwaited: by that, before a host began to drive.
         """
+        if isinstance(self.failure, NeverAwaited):
+            raise self.failure
         if self.stopped:
             raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
         if self.main.state is State.DONE:

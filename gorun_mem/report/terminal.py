@@ -61,6 +61,8 @@ def again(start: RunStart, costs: str = "") -> str:
         start: of the run.
         costs: the cost table's file, "" for the usual table.
     """
+    if start.schedule is not UNSET:  # what it names besides is in the token
+        return shlex.join(["gorun-mem", "replay-schedule", start.schedule])
     settings = {
         "release": start.release,
         "platform": start.platform,
@@ -70,6 +72,7 @@ def again(start: RunStart, costs: str = "") -> str:
         "strategy": start.strategy,
         "seed": start.seed,
         "max-pages": start.max_pages,
+        "granularity": start.granularity if start.granularity != "sync" else None,
         "steps-max": start.steps_max if start.steps_max is not UNSET else None,
         "costs": costs or None,
     }

@@ -105,6 +105,7 @@ class _Section(greenlet):
     def leave(self, op: Op) -> Any:
         """Let the M await `op`; its result."""
         assert self.parent is not None
+        op.awaited = True
         return self.parent.switch(op)
 
 

@@ -21,7 +21,7 @@ one call and no coroutine switch.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from enum import Enum
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -31,6 +31,9 @@ from gorun_mem.runtime.errors import Deadlock, IllegalUse
 from gorun_mem.runtime.m import MState
 
 T = TypeVar("T")
+
+FORGOTTEN: Final[list[Callable[[object], object]]] = []
+"""Who is told of an operation that is dropped though nobody has awaited it; empty: nobody."""
 
 
 class Mark(Enum):
@@ -130,8 +133,11 @@ class Op:
     two such accesses to the same object commute.
     """
 
-    __slots__ = ("kind", "obj")
+    __slots__ = ("awaited", "kind", "obj")
 
+    awaited: bool
+    """Somebody has taken charge of it; not set before. Who yields an operation without `await`, or
+    makes the steps of one inside another, sets it there."""
     kind: str
     obj: str
     reads_only: bool = False
@@ -158,6 +164,7 @@ class Op:
         raise NotImplementedError
 
     def __await__(self) -> Generator[Op, Any, Any]:
+        self.awaited = True
         try:
             return (yield self)
         except (TypeError, RuntimeError) as refusal:  # of an event loop that knows no operations
@@ -166,6 +173,15 @@ class Op:
                 "world.open_ms() and await what they do in their own coroutine, outside of any "
                 "nursery of trio's"
             ) from refusal
+
+    def __del__(self) -> None:
+        try:
+            if self.awaited:
+                return
+        except AttributeError:
+            pass
+        for tell in FORGOTTEN:
+            tell(self)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.obj}>"

@@ -22,7 +22,7 @@ import trio
 
 from gorun_mem._version import VERSION
 from gorun_mem.events.errors import LogError
-from gorun_mem.machine.outcome import DeadlockFound
+from gorun_mem.machine.outcome import DeadlockFound, said
 from gorun_mem.machine.run import Execution, Run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.replay.ops import ending
@@ -427,4 +427,4 @@ async def _refuse(stream: Stream, why: str) -> None:
 
 
 def _fault_line(error: BaseException) -> str:
-    return f"internal fault, {type(error).__name__}: {error}"
+    return f"internal fault, {type(error).__name__}: {said(error)}"

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
-import pytest
+from environments import ROOT, python
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN_AGAIN = (
     "mutex", "sched", "machine", "contention", "kernels", "explore", "cli_explore", "scenarios",
     "analysis",
@@ -23,37 +17,6 @@ TOO_DYNAMIC = (
     "mutex/test_exhaustive.py",
 )  # fmt: skip
 """They take attributes away, or put functions in the place of methods: pure Python lets them."""
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("cc") is None and shutil.which("gcc") is None, reason="no C compiler"
-)
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that a wheel of this tree unpacks to."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("*.whl")
-    assert "none-any" not in wheel.name, "not compiled: " + done.stderr
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
-
-
-def python(*arguments: str | Path, path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_wheel_answers_as_the_source(installed: Path, tmp_path: Path) -> None:

@@ -233,12 +233,7 @@ class Explorer:
         *words, _, owner = state[0]
         mutex = self.mutex
         mutex.owner = self.ms[owner - 1] if owner else None  # type: ignore[operator]
-        mutex.key = words[0]  # type: ignore[assignment]
-        queue = [self.ms[i - 1] for i in words[1:]]  # type: ignore[operator]
-        if hasattr(mutex, "word"):
-            mutex.word.sleepers[:] = queue
-        elif hasattr(mutex, "queue"):
-            mutex.queue[:] = queue
+        mutex.restore(tuple(words))
         for m, snapshot in zip(self.ms, state[1:], strict=True):
             m.restore(snapshot)
 

@@ -171,3 +171,93 @@ def test_a_compiled_class_is_inherited_from_only_where_it_allows_that() -> None:
                 if of is not None and of[0] in compiled and of not in allowed:
                     wrong.append(f"{path.relative_to(ROOT)}: {ast.unparse(base)} of {of[0]}")
     assert wrong == []
+
+
+PURE = {
+    "all", "any", "callable", "hasattr", "hash", "isinstance", "issubclass", "len", "max", "min",
+    "set", "sorted", "sum", "type",
+}  # fmt: skip
+"""Functions that an assert may call."""
+
+
+def lazy_properties() -> set[str]:
+    """The names of properties that make something when they are first asked for."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef) or not any(
+                "property" in ast.unparse(mark) for mark in node.decorator_list
+            ):
+                continue
+            writes = any(
+                isinstance(inner, ast.Attribute | ast.Subscript)
+                and isinstance(inner.ctx, ast.Store | ast.Del)
+                for inner in ast.walk(node)
+            )
+            calls_itself = any(
+                isinstance(inner, ast.Call) and ast.unparse(inner.func).startswith("self._")
+                for inner in ast.walk(node)
+            )
+            if writes or calls_itself:
+                found.add(node.name)
+    return found
+
+
+def effects_of(tree: ast.AST, lazy: set[str]) -> list[tuple[int, str]]:
+    """Line and text of each assert that does more than look."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assert):
+            continue
+        for inner in ast.walk(node):
+            called = isinstance(inner, ast.Call) and ast.unparse(inner.func) not in PURE
+            does = isinstance(inner, ast.Await | ast.NamedExpr | ast.Yield | ast.YieldFrom)
+            if called or does or (isinstance(inner, ast.Attribute) and inner.attr in lazy):
+                found.append((node.lineno, ast.unparse(node)))
+                break
+    return found
+
+
+def test_an_assert_has_no_effect() -> None:
+    """Under -O it is not there: nothing may follow from its having been."""
+    lazy = lazy_properties()
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for folder in (PACKAGE, ROOT / "scenarios")
+        for path in sorted(folder.rglob("*.py"))
+        for line, text in effects_of(ast.parse(path.read_text()), lazy)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("assert await m.load(a) == m.id", True),
+        ("assert (n := f) is not None", True),
+        ("assert self.runtime is not None", True),
+        ("assert html.write(page)", True),
+        ("assert x, f'{file.read()} is empty'", True),
+        ("assert isinstance(m, Task) and len(a) == 2", False),
+        ("assert self._task is not None, f'M{m.id}'", False),
+    ],
+)
+def test_an_effect_is_seen(text: str, has: bool) -> None:
+    """In the condition and in the message; a look at what is there is none."""
+    assert bool(effects_of(ast.parse(f"async def f():\n {text}"), lazy_properties())) is has
+
+
+def test_what_the_package_is_run_for_does_not_hang_on_asserts() -> None:
+    """Kernels and the planted bug raise what they find: `python -O` finds the same."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in [*sorted((PACKAGE / "explore" / "kernels").glob("*.py")), CANARY]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assert)
+        and "isinstance" not in ast.unparse(node.test)
+        and "is not None" not in ast.unparse(node.test)
+    ]
+    assert found == []
+
+
+CANARY = PACKAGE / "explore" / "canary.py"

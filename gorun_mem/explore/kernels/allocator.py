@@ -38,7 +38,8 @@ async def _sbrk_twice(world: World, fixed: bool) -> None:
     async with world.open_ms() as ms:
         ms.start_soon(sbrk)
         ms.start_soon(sbrk)
-    assert bloc.value == 2 * PAGE, "an update of bloc was lost"
+    if bloc.value != 2 * PAGE:
+        raise AssertionError("an update of bloc was lost")
 
 
 async def lost_update(world: World) -> None:
@@ -69,7 +70,8 @@ async def _grow_twice(world: World, fixed: bool) -> None:
     async with world.open_ms() as ms:
         ms.start_soon(sbrk)
         ms.start_soon(sbrk)
-    assert memory.value == bloc_max.value == 2, "memory and blocMax have come apart"
+    if not memory.value == bloc_max.value == 2:
+        raise AssertionError("memory and blocMax have come apart")
 
 
 async def check_then_grow(world: World) -> None:
@@ -107,7 +109,8 @@ async def _find_and_unlink(world: World, fixed: bool) -> None:
     async with world.open_ms() as ms:
         ms.start_soon(alloc)
         ms.start_soon(alloc)
-    assert len(set(got)) == 2, "one block was handed out twice"
+    if len(set(got)) != 2:
+        raise AssertionError("one block was handed out twice")
 
 
 async def double_allocation(world: World) -> None:
@@ -149,7 +152,8 @@ async def _split_and_coalesce(world: World, fixed: bool) -> None:
         ms.start_soon(split)
         ms.start_soon(coalesce)
     free = sum(size for _, size in os.freelist.blocks())
-    assert free == 2 * PAGE, "the free list has lost or gained a page"
+    if free != 2 * PAGE:
+        raise AssertionError("the free list has lost or gained a page")
     world.check()
 
 
@@ -179,7 +183,8 @@ async def _pop_and_push(world: World, tagged: bool) -> None:
                 return ""
             behind = await next_of[top].load()
             if await head.compare_and_swap((top, version), (behind, version + tagged)):
-                assert top not in owned, f"M{m.id} took a block that M{owned[top]} has"
+                if top in owned:
+                    raise AssertionError(f"M{m.id} took a block that M{owned[top]} has")
                 owned[top] = m.id
                 return str(top)
 

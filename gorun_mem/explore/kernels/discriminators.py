@@ -31,7 +31,8 @@ async def _set_both(world: World, fixed: bool) -> None:
     async def checker(m: M) -> None:
         async with holding(lock, fixed):
             seen = (await a.load(), await b.load())
-        assert seen in ((0, 0), (1, -1)), f"a and b were seen as {seen}"
+        if seen not in ((0, 0), (1, -1)):
+            raise AssertionError(f"a and b were seen as {seen}")
 
     async with world.open_ms() as ms:
         for _ in range(SETTERS):
@@ -59,7 +60,8 @@ async def _use_after_the_way(world: World, fixed: bool) -> None:
             await way.add(1)
         if fixed:
             await ready.wait()
-        assert await pointer.load() is not None, "used before it was set"
+        if await pointer.load() is None:
+            raise AssertionError("used before it was set")
 
     async def setter(m: M) -> None:
         await pointer.store(1)

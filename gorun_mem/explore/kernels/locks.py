@@ -228,7 +228,8 @@ async def _readers_and_writer(world: World, fixed: bool) -> None:
     async def reader(m: M) -> None:
         for _ in range(3):
             await lock.read()
-            assert lock.passes < PASSES_MAX, "the writer starves: readers keep going in past it"
+            if lock.passes >= PASSES_MAX:
+                raise AssertionError("the writer starves: readers keep going in past it")
             await lock.leave()
 
     async def writer(m: M) -> None:
@@ -284,7 +285,8 @@ async def _count_under(world: World, names: tuple[str, str]) -> None:
     async with world.open_ms() as ms:
         for name in names:
             ms.start_soon(add, locks[name])
-    assert in_use.value == 2, "an addition was lost"
+    if in_use.value != 2:
+        raise AssertionError("an addition was lost")
 
 
 async def wrong_lock(world: World) -> None:
@@ -317,7 +319,8 @@ async def _two_stages(world: World, fixed: bool) -> None:
                 seen = await a.load()
             async with holding(second):
                 then = await b.load()
-        assert not seen or then == seen + 1, "a was set and b, which goes with it, was not"
+        if seen and then != seen + 1:
+            raise AssertionError("a was set and b, which goes with it, was not")
 
     async with world.open_ms() as ms:
         ms.start_soon(write)

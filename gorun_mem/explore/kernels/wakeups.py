@@ -193,7 +193,8 @@ async def _enter_if_permitted(world: World, fixed: bool) -> None:
         else:
             await permits.store(n - 1)
         now = await inside.add(1)
-        assert now <= 1, "more Ms inside than permits"
+        if now > 1:
+            raise AssertionError("more Ms inside than permits")
         await inside.add(-1)
         await permits.add(1)
 

@@ -213,6 +213,7 @@ class Mutex:
         """
         pool = self._lock_ops
         op = pool.pop() if pool else self.lock_op(self)
+        op.awaited = False
         op.site = site
         return op
 
@@ -220,6 +221,7 @@ class Mutex:
         """The operation of giving it back; Go's `unlock`."""
         pool = self._unlock_ops
         op = pool.pop() if pool else self._new_unlock(self)
+        op.awaited = False
         op.site = site
         return op
 

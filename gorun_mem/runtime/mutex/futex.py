@@ -182,5 +182,9 @@ class FutexMutex(Mutex):
         self.word.spurious = spurious
 
     def snapshot(self) -> tuple[object, ...]:
-        """The word and who sleeps on it."""
-        return (self.key, *[m.id for m in self.word.sleepers])
+        """The word and the Ms that sleep on it."""
+        return (self.key, *self.word.sleepers)
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        """Go back to what `snapshot` returned."""
+        self.key, *self.word.sleepers = snapshot  # type: ignore[assignment]

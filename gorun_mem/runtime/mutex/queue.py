@@ -108,5 +108,9 @@ class QueueMutex(Mutex):
         self.queue: list[MLike] = []
 
     def snapshot(self) -> tuple[object, ...]:
-        """The owner and the queue."""
-        return (self.key, *[m.id for m in self.queue])
+        """The owner and the Ms in the queue."""
+        return (self.key, *self.queue)
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        """Go back to what `snapshot` returned."""
+        self.key, *self.queue = snapshot  # type: ignore[assignment]
