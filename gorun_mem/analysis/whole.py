@@ -44,7 +44,9 @@ class SummaryOf(Accumulator):
 
     def finish(self) -> None:
         """Take over what was counted already."""
-        self.summary.take_locks(self._contention.summaries, self._contention.slowest)
+        contention = self._contention
+        self.summary.last_ns = contention.end_ns
+        self.summary.take_locks(contention.summaries, contention.slowest)
 
 
 class LogAnalysis:

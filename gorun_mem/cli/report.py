@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SECTION_NAMES: Final = (
-    "contention", "convoys", "blame", "path", "order", "memory", "growths", "hints",
+    "contention", "convoys", "blame", "holds", "path", "order", "memory", "growths", "hints",
     "fragmentation", "budget",
 )  # fmt: skip
 """Those of `gorun_mem.report.sections`, which is not imported to show the help."""

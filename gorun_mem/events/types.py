@@ -162,7 +162,7 @@ class MStart(Event, frozen=True, gc=False, tag="m.start"):
 
 
 class MPark(Event, frozen=True, gc=False, tag="m.park"):
-    """An M sleeps until another wakes it."""
+    """An M sleeps until another wakes it; or one that holds locks has to wait for a CPU."""
 
     reason: Annotated[str | UnsetType, doc("what it waits for")] = UNSET
     by_m: Annotated[int | UnsetType, doc("M that holds what it waits for")] = UNSET

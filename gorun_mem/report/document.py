@@ -38,6 +38,7 @@ def document(summary: Summary) -> dict[str, Any]:
         "uncontrolled": _uncontrolled(end),
         "exact": summary.is_exact,
         "metrics": summary.metrics(),
+        "at_least": summary.at_least(),
         "slowest_waits": [
             {name: getattr(wait, name) for name in wait.__dataclass_fields__}
             for wait in summary.slowest

@@ -173,7 +173,9 @@ def _waits(found: LogAnalysis) -> str:
     locks = found.contention.locks.values()
     waited = ns(sum(lock.wait_ns.total for lock in locks))
     unfinished = sum(lock.unfinished_wait_ns for lock in locks)
-    return f"{waited}, and {ns(unfinished)} without end" if unfinished else waited
+    if not unfinished:
+        return waited
+    return f"at least {waited}, {ns(unfinished)} of it in waits that have not ended"
 
 
 def _stuck(view: View) -> list[str]:
