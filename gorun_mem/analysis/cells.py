@@ -179,8 +179,8 @@ class Lock:
 
     __slots__ = (
         "blocked_ns", "busy", "cells", "chain", "chains", "convoys", "elsewhere", "handoffs",
-        "hold_blocked_ns", "hold_off_cpu_ns", "holder", "kept", "last_ns", "line", "name",
-        "overlapped", "previous", "queue", "released", "releases", "stalled", "taken", "throws",
+        "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "kept", "last_ns", "line", "name",
+        "overlapped", "previous", "queue", "released", "releases", "taken", "throws",
         "woken",
     )  # fmt: skip
 
@@ -191,6 +191,7 @@ class Lock:
         self.line = WaitQueue()
         self.releases = ReleaseQueue()
         self.holder: Cell | None = None
+        self.holder_m = 0
         self.taken: LockAcquire | None = None  # the last acquisition; that of `holder` if there is
         self.overlapped: dict[int, tuple[Cell, LockAcquire]] = {}
         self.previous = Cell(name, (0, ""))
@@ -205,7 +206,7 @@ class Lock:
         self.convoys: Kept = []
         self.queue = Peaks()
         self.throws: dict[str, int] = {}
-        self.stalled = False  # in the hold under way its M could not always go on:
+        # Of the hold under way, its M could not go on:
         self.hold_blocked_ns = self.hold_off_cpu_ns = 0
 
     @property
@@ -227,7 +228,6 @@ class Lock:
 
     def stall(self, blocked: bool, ns: int) -> None:
         """In the hold under way its M could not go on for `ns`."""
-        self.stalled = True
         if blocked:
             self.hold_blocked_ns += ns
         else:
@@ -238,7 +238,6 @@ class Lock:
         cell.blocked_ns += self.hold_blocked_ns
         cell.idle_ns += self.hold_off_cpu_ns
         self.hold_blocked_ns = self.hold_off_cpu_ns = 0
-        self.stalled = False
 
     def end_chain(self) -> None:
         """An acquisition that is no handoff ends a row of them."""

@@ -100,6 +100,7 @@ class Contention(Accumulator):
         self._ms = self._paths.ms
         self._waits_on: dict[int, Lock] = {}
         self._stalls: dict[int, _Stall] = {}
+        self._chained = False  # whether there ever was a stall
         self._cells = self._charges = 0
 
     def handlers(self) -> Mapping[type[Event], Handler]:
@@ -155,8 +156,8 @@ class Contention(Accumulator):
             if self._stalls:
                 self._before_it_changes(lock, m, now)
             lock.line.acquire(event)
-        elif self._stalls and m in self._stalls:
-            self._go_on(m, now)
+        elif self._stalls:
+            self._before_it_changes(lock, m, now)
         if event.contended:
             cell.add_bypasses(event.bypassed)
             if lock.woken == m:
@@ -181,6 +182,7 @@ class Contention(Accumulator):
         if lock.holder is not None:
             lock.overlap()
         lock.holder = cell
+        lock.holder_m = m
         lock.taken = event
         held = state.locks
         if held:
@@ -199,10 +201,9 @@ class Contention(Accumulator):
             self._charge(lock, busy, now)
             if busy.formed_ns < 0:
                 busy.formed_ns = now
-        if self._stalls:
+        if self._chained:
             self._before_it_changes(lock, m, now)
-        taken = lock.taken
-        if cell is None or taken is None or taken.m != m:
+        if cell is None or lock.holder_m != m:
             cell = self._release_only(lock, event)
         else:
             lock.holder = None
@@ -222,7 +223,7 @@ class Contention(Accumulator):
             lock.blocked_ns += event.blocked_ns
         if event.hold_ns > self.holds.least_ns:
             self._note_hold(lock, cell, event)
-        if lock.stalled:
+        if self._chained:
             lock.split_hold(cell)
         lock.previous = cell
         state = self._ms.get(m) or self._paths.state(m)
@@ -382,6 +383,7 @@ class Contention(Accumulator):
         for name in state.locks:
             self._charge_all(self._locks.get(name), now)
         self._stalls[m] = _Stall(lock, now)
+        self._chained = True
 
     def _go_on(self, m: int, now: int) -> None:
         """`m` can go on."""
