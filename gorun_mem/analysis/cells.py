@@ -179,9 +179,9 @@ class Lock:
 
     __slots__ = (
         "blocked_ns", "busy", "cells", "chain", "chains", "convoys", "elsewhere", "handoffs",
-        "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "kept", "last_ns", "line", "name",
-        "overlapped", "previous", "queue", "released", "releases", "taken", "throws",
-        "woken",
+        "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "kept", "last_ns", "line",
+        "name", "nobody", "overlapped", "previous", "queue", "released", "releases", "taken",
+        "throws", "woken",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -194,7 +194,7 @@ class Lock:
         self.holder_m = 0
         self.taken: LockAcquire | None = None  # the last acquisition; that of `holder` if there is
         self.overlapped: dict[int, tuple[Cell, LockAcquire]] = {}
-        self.previous = Cell(name, (0, ""))
+        self.nobody = self.previous = Cell(name, (0, ""))
         self.blocked_ns = 0
         self.last_ns = 0
         self.released: Mark | None = None

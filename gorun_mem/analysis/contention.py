@@ -46,6 +46,7 @@ from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits
 from gorun_mem.analysis.path import CriticalPath, MState, PathFinder
 from gorun_mem.analysis.stream import Accumulator, Handler
+from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import (
     Event,
     LockAcquire,
@@ -86,16 +87,20 @@ class Contention(Accumulator):
         holds: the longest holds.
         order: which locks are taken while which are held.
         end_ns: the last time in the log.
+
+    Args:
+        window: what of the run's time is looked at; None for all of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window | None = None) -> None:
         self.locks: dict[str, LockReport] = {}
         self.summaries: dict[str, LockSummary] = {}
         self.slowest = SlowestWaits()
         self.holds = LongestHolds()
         self.end_ns = 0
         self.order = LockOrder()
-        self._paths = PathFinder()
+        self._window = window or Window()
+        self._paths = PathFinder(self._window.from_ns)
         self._locks: dict[str, Lock] = {}
         self._ms = self._paths.ms
         self._waits_on: dict[int, Lock] = {}
@@ -428,13 +433,16 @@ class Contention(Accumulator):
             if lock.holder is not None and lock.taken is not None:
                 self._paths.see(lock.taken.m, lock.taken.t_ns)
         last = max((lock.last_ns for lock in self._locks.values()), default=0)
-        self.end_ns = end = max(self.end_ns, self.last_ns, last, self._paths.last_ns)
+        end = max(self.end_ns, self.last_ns, last, self._paths.last_ns)
+        if self._window.to_ns is not None:
+            end = min(end, self._window.to_ns)
+        self.end_ns = end
         for lock in self._locks.values():
             if lock.busy is not None:
                 self._charge(lock, lock.busy, end)
         for m in list(self._stalls):
             self._go_on(m, end)
-        reporter = Reporter(end, self.holds, self._new_cell)
+        reporter = Reporter(self._window.from_ns, end, self.holds, self._new_cell)
         for name, lock in self._locks.items():
             self.summaries[name], self.locks[name] = reporter.report(lock)
 

@@ -36,14 +36,20 @@ class Reporter:
     """Makes reports.
 
     Args:
-        end_ns: the log's end.
+        begin_ns: where what is looked at begins.
+        end_ns: where it ends.
         holds: takes holds that have not ended.
         cell_of: the cell of an M and a site, made where there is none.
     """
 
     def __init__(
-        self, end_ns: int, holds: LongestHolds, cell_of: Callable[[Lock, tuple[int, Any]], Cell]
+        self,
+        begin_ns: int,
+        end_ns: int,
+        holds: LongestHolds,
+        cell_of: Callable[[Lock, tuple[int, Any]], Cell],
     ) -> None:
+        self._begin_ns = begin_ns
         self._end_ns = end_ns
         self._holds = holds
         self._cell_of = cell_of
@@ -58,7 +64,7 @@ class Reporter:
         if lock.busy is not None:
             lock.end_busy(lock.busy, self._end_ns, False)
         ns_at = lock.queue.ns_at
-        ns_at[0] = max(0, self._end_ns - sum(ns_at.values()))
+        ns_at[0] = max(0, self._end_ns - self._begin_ns - sum(ns_at.values()))
         cells = lock.cells.values()
         contended = merged(cell.waits for cell in cells)
         waits = with_zeros(contended, sum(cell.uncontended for cell in cells))
@@ -92,9 +98,7 @@ class Reporter:
 
     def _whole(self, lock: Lock, times: _Times, open_: Unended) -> LockReport:
         cells = lock.cells.values()
-        charges: list[Charge] = [*cells, *lock.elsewhere.values()]
-        if lock.previous.key not in lock.cells:
-            charges.append(lock.previous)
+        charges: list[Charge] = [*cells, *lock.elsewhere.values(), lock.nobody]
         queue = lock.line.figures(self._end_ns)
         bypasses = merged(cell.bypasses for cell in cells)
         return LockReport(

@@ -177,21 +177,25 @@ class MState:
 class PathFinder:
     """Learns from acquisitions, releases and starts.
 
+    Args:
+        begin_ns: where the path begins.
+
     Attributes:
         ms: the Ms; who reads lock events keeps their holds (see `Contention`).
         last_ns: the latest start or end of an M, or hold that did not end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begin_ns: int = 0) -> None:
         self.ms: dict[int, MState] = {}
         self.last_ns = 0
+        self._begin_ns = begin_ns
         self._truncated = False
 
     def state(self, m: int) -> MState:
         """M `m`; one whose start is not in the log is there from the run's begin."""
         state = self.ms.get(m)
         if state is None:
-            state = MState(Node(m))
+            state = MState(Node(m, self._begin_ns))
             if len(self.ms) < _MS_MAX:
                 self.ms[m] = state
         return state

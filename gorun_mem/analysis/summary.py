@@ -24,6 +24,7 @@ from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
 from gorun_mem.analysis.stream import Handler
 from gorun_mem.analysis.values import percentiles
 from gorun_mem.analysis.waiting import site_of
+from gorun_mem.analysis.window import Clip, Window
 from gorun_mem.events.types import (
     DeadlockFound,
     Event,
@@ -59,6 +60,8 @@ class Summary:
         sums: over the calls of the OS layer.
         slowest_waits: the longest waits that have ended.
         last_ns: time of the last event.
+        grows_seen: growths that were asked for.
+        window: what of the run's time the figures are of; None for all of it.
         errors: error events, at most `ERRORS_MAX`.
         errors_seen: how many there were.
         grows_refused: growths that were refused.
@@ -74,7 +77,8 @@ class Summary:
         self.last_ns = 0
         self.errors: list[Event] = []
         self.errors_seen = 0
-        self.grows_refused = 0
+        self.grows_refused = self.grows_seen = 0
+        self.window: Window | None = None
         self.runs = 0
         self.events = 0
         self._whole = whole
@@ -101,13 +105,30 @@ class Summary:
         }
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Summary:
-        """The summary of a log's events."""
+    def of(cls, events: Iterable[Event], window: Window | None = None) -> Summary:
+        """The summary of a log's events, or of a window of its time."""
         summary = cls()
+        if window is None:
+            for event in events:
+                summary.events += 1
+                summary.feed(event)
+            return summary
+        summary.window = window
+        clip = Clip(window)
         for event in events:
             summary.events += 1
-            summary.feed(event)
+            for cut in clip.take(event):
+                summary.feed(cut)
+            if isinstance(event, MemReturn) and event.t_ns < window.from_ns:
+                summary.note_past(event)
+        for cut in clip.begin():
+            summary.feed(cut)
+        summary.last_ns = clip.end_ns
         return summary
+
+    def note_past(self, event: MemReturn) -> None:
+        """Take the state from a call before the window, which counts no more."""
+        self.sums.last = event
 
     def feed(self, event: Event) -> None:
         """Take in one event."""
@@ -147,6 +168,7 @@ class Summary:
         return lock
 
     def _on_grow(self, event: MemGrow) -> None:
+        self.grows_seen += 1
         if not event.ok:
             self.grows_refused += 1
 
@@ -174,13 +196,16 @@ class Summary:
     @property
     def locks(self) -> dict[str, LockSummary]:
         """By name, with what has not ended; of a log of several runs, the first's."""
-        now = max(self.t_ns, self.last_ns)
+        now = self.t_ns if self.window is not None else max(self.t_ns, self.last_ns)
         return {name: lock.as_of(now) for name, lock in self._locks.items()}
 
     @property
     def t_ns(self) -> int:
-        """Virtual time at the end; in a cut log that of the last event."""
-        return self.end.t_ns if self.end is not None else self.last_ns
+        """Virtual time at the end of the run or the window; in a cut log that of the last event."""
+        now = self.end.t_ns if self.end is not None else self.last_ns
+        if self.window is None or self.window.to_ns is None:
+            return now
+        return min(now, self.window.to_ns)
 
     @property
     def calls(self) -> Mapping[str, Calls]:
@@ -209,17 +234,23 @@ class Summary:
 
     @property
     def hint_misses(self) -> int:
-        """Arena hints dropped; in a cut log, reservations that missed."""
-        return self.end.hint_misses if self.end is not None else self.sums.took("hint_miss")
+        """Arena hints dropped; in a cut log or a window, reservations that missed."""
+        end = self.whole_end
+        return end.hint_misses if end is not None else self.sums.took("hint_miss")
+
+    @property
+    def whole_end(self) -> RunEnd | None:
+        """The last line where its sums are those of all that is looked at: not in a window."""
+        return self.end if self.window is None else None
 
     @property
     def final_pages(self) -> int:
         """Pages of 64 KiB at the end."""
-        if self.end is not None:
-            return self.end.final_pages
-        last = self.sums.last
+        end, last = self.whole_end, self.sums.last
+        if end is not None:
+            return end.final_pages
         if last is None:
-            return 0
+            return self.start.initial_pages if self.start is not None else 0
         return last.pages or -(-last.bloc_max // WASM_PAGE)
 
     @property
@@ -231,10 +262,12 @@ class Summary:
 
     def metrics(self) -> Metrics:
         """Every metric that the events tell, by name; what they do not tell is left out."""
-        end = self.end
+        end = self.whole_end
         found: Metrics = {"final_pages": self.final_pages}
         if end is not None:
             found |= {"peak_live_bytes": end.peak_live_bytes, "grows": end.grows}
+        elif self.window is not None and not self.is_thin:
+            found["grows"] = self.grows_seen
         found |= {"grows_refused": self.grows_refused, "time_ns": self.t_ns}
         if end is not None:
             found |= {"steps": end.steps, "hint_misses": end.hint_misses}
@@ -271,8 +304,8 @@ class Summary:
     def _lock_metrics(self) -> Metrics:
         locks = self.locks.values()
         total = sum(lock.waits.total for lock in locks)
-        if self.end is not None:  # it knows more where the log has releases only
-            total = max(total, self.end.lock_wait_ns)
+        if self.whole_end is not None:  # it knows more where the log has releases only
+            total = max(total, self.whole_end.lock_wait_ns)
         found: Metrics = {"lock_wait_ns": total}
         waits = Counter[int]()
         for lock in locks:

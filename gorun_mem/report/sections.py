@@ -18,6 +18,7 @@ import click
 from gorun_mem.analysis.locks import Blame, BusyPeriod, LockReport, Part
 from gorun_mem.analysis.memory import Budget, Growth, Layout
 from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.report.terminal import window_text
 from gorun_mem.report.units import count, ns, share, size
 
 ROWS_MAX: Final = 100
@@ -91,7 +92,28 @@ def sections(found: LogAnalysis, names: Iterable[str], pages: int | None = None)
     Raises:
         KeyError: there is no section of that name.
     """
-    return [_budget(found, pages) if n == "budget" else SECTIONS[n](found) for n in names]
+    made = [_budget(found, pages) if n == "budget" else SECTIONS[n](found) for n in names]
+    if found.window is not None:
+        for section in made:
+            what = _IN_WINDOW.get(section.name, "all of it is of the window")
+            section.remarks.insert(0, f"window {window_text(found.window)}: {what}")
+    return made
+
+
+_PAST: Final = "what it is at the window's end, and counts from the run's beginning"
+_IN_WINDOW: Final = {
+    "memory": _PAST,
+    "growths": f"rows are the window's; the rest is {_PAST}",
+    "hints": f"rows are the window's; the rest is {_PAST}",
+    "fragmentation": f"failures are the window's; the rest is {_PAST}",
+    "budget": "from the run's beginning to the window's end",
+}
+"""Sections of what has no state without the past."""
+
+
+def _is_in(found: LogAnalysis, t_ns: int) -> bool:
+    """Whether it is in the window; what is behind it was never seen."""
+    return found.window is None or t_ns >= found.window.from_ns
 
 
 def render(all_sections: Iterable[Section]) -> str:
@@ -338,7 +360,7 @@ def _blame(found: LogAnalysis) -> Section:
     for lock in _locks(found):
         rows = [
             (
-                _m(one.m), _text(one.site), _text(one.lock), _ns(one.held_ns),
+                _m(one.m), _site(one), _text(one.lock), _ns(one.held_ns),
                 _ns(one.off_cpu_ns), _ns(one.circle_ns), _ns(one.handoff_ns), _ns(one.total_ns),
                 _int(one.holds),
             )
@@ -349,7 +371,7 @@ def _blame(found: LogAnalysis) -> Section:
         if any(one.lock != lock.name for one in lock.blame):
             direct = [
                 (
-                    _m(one.m), _text(one.site), _ns(one.held_ns), _ns(one.handoff_ns),
+                    _m(one.m), _site(one), _ns(one.held_ns), _ns(one.handoff_ns),
                     _ns(one.total_ns), _int(one.holds),
                 )
                 for one in lock.direct
@@ -359,6 +381,10 @@ def _blame(found: LogAnalysis) -> Section:
     if not any(table.rows for table in section.tables):
         section.remarks.append("nobody waited for a lock")
     return section
+
+
+def _site(one: Blame) -> Cell:
+    return _text(one.site if one.m else one.site or "nobody known")
 
 
 def _holds(found: LogAnalysis) -> Section:
@@ -506,7 +532,7 @@ def _growths(found: LogAnalysis) -> Section:
         _table(
             "growths",
             "at|from|to|granted|for|needed|was free|largest|slack|why|event",
-            [_growth_row(one) for one in use.growths],
+            [_growth_row(one) for one in use.growths if _is_in(found, one.t_ns)],
         ),
     ]
     return section
@@ -530,6 +556,7 @@ def _hints(found: LogAnalysis) -> Section:
             _int(m.seq),
         )
         for m in use.hint_misses
+        if _is_in(found, m.t_ns)
     ]  # fmt: skip
     section.tables = [_table("missed", "at|hint|break|apart|why|event", rows)]
     return section
@@ -571,6 +598,7 @@ def _fragmentation(found: LogAnalysis) -> Section:
             _ratio(f.index if f.index is not None else -1), _text(f.verdict), _int(f.seq),
         )
         for f in frag.failures
+        if _is_in(found, f.t_ns)
     ]  # fmt: skip
     columns = (
         "at|M|function|purpose|needed|free|largest|blocks|slack|unusable|index|for want of|event"

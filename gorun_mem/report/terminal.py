@@ -17,6 +17,7 @@ from msgspec import UNSET
 from gorun_mem.analysis.locksummary import LockSummary, Share
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.waiting import Unended
+from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import DeadlockFound, LockThrow, MemCheck, RaceFound, RunEnd, RunStart
 from gorun_mem.report.units import count, ns, share, size
 
@@ -102,8 +103,16 @@ def _headline(summary: Summary) -> Iterator[str]:
         f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}, strategy {start.strategy}, "
         f"seed {start.seed}"
     )
+    if summary.window is not None:
+        yield click.style(f"window {window_text(summary.window)}", fg="yellow")
     if start.options:
         yield "options " + " ".join(f"{name}={value}" for name, value in start.options.items())
+
+
+def window_text(window: Window) -> str:
+    """What of the run's time is looked at."""
+    end = "the end" if window.to_ns is None else ns(window.to_ns)
+    return f"from {ns(window.from_ns)} to {end}"
 
 
 def _outcome(summary: Summary, end: RunEnd | None) -> str:
@@ -114,10 +123,10 @@ def _outcome(summary: Summary, end: RunEnd | None) -> str:
 
 
 def _how_long(summary: Summary) -> str:
-    time = f"{ns(summary.t_ns)} of virtual time" if summary.t_ns else "no virtual time"
-    if summary.end is None:
-        return time
-    return f"{count(summary.end.steps, 'step')}, {time}"
+    end = summary.end
+    now = end.t_ns if end is not None else summary.t_ns
+    time = f"{ns(now)} of virtual time" if now else "no virtual time"
+    return time if end is None else f"{count(end.steps, 'step')}, {time}"
 
 
 def _failure(summary: Summary) -> Iterator[str]:
@@ -173,7 +182,7 @@ def value_text(value: object) -> str:
 
 def _memory(summary: Summary) -> Iterator[str]:
     yield click.style("memory", bold=True)
-    end, sums = summary.end, summary.sums
+    end, sums = summary.whole_end, summary.sums
     last = sums.last
     pages = f"{count(summary.final_pages, 'page')} of 64 KiB at the end"
     grows = ""
@@ -181,8 +190,9 @@ def _memory(summary: Summary) -> Iterator[str]:
         refused = f" ({summary.grows_refused:,} refused)" if summary.grows_refused else ""
         grows = f", {count(end.grows, 'growth')}{refused}"
         grows += f", at most {size(end.peak_live_bytes)} live"
-    elif summary.grows_refused:
-        grows = f", {count(summary.grows_refused, 'growth')} refused"
+    elif summary.grows_seen:
+        refused = f" ({summary.grows_refused:,} refused)" if summary.grows_refused else ""
+        grows = f", {count(summary.grows_seen, 'growth')}{refused}"
     yield f"  {pages}{grows}"
     if last is not None:
         yield f"  break {last.bloc:#x}, grown up to {last.bloc_max:#x}"

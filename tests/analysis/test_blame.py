@@ -92,10 +92,13 @@ def tangle(seed: int) -> list[Any]:
     return list(events)
 
 
-def by_the_ns(events: list[Any]) -> tuple[dict[str, Counter[Any]], dict[Any, list[int]]]:
+def by_the_ns(
+    events: list[Any], low: int = 0
+) -> tuple[dict[str, Counter[Any]], dict[Any, list[int]]]:
     """The reference: lock -> (kind, lock held, m) -> ns; hold (lock, seq) -> [blocked, off] ns.
 
-    Nothing is carried over but who holds, who held last, who waits and who sleeps.
+    Nothing is carried over but who holds, who held last, who waits and who sleeps. What was before
+    `low` is not charged.
     """
     holder: dict[str, Any] = {}
     last: dict[str, int] = {}
@@ -121,6 +124,8 @@ def by_the_ns(events: list[Any]) -> tuple[dict[str, Counter[Any]], dict[Any, lis
                 asleep.add(e.m)
             elif e.name == "m.unpark":
                 asleep.discard(e.m)
+        if now < low:
+            continue
         for lock, e in holder.items():
             holds[lock, e.seq][0] += e.m in wants
             holds[lock, e.seq][1] += e.m in asleep
