@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from gorun_mem.analysis.contention import LockReport
 from gorun_mem.analysis.exact import share
+from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.memory import Call
 from gorun_mem.analysis.metrics import (
     Expression,
@@ -44,6 +44,8 @@ class Row:
         a: the first run's, None where its log does not say.
         b: the second run's.
         unit: "bytes", "ns", "pages", "ratio", "" for plain numbers and words.
+        at_least: whether the first run's, and the second's, is a lower bound: waits or holds have
+            not ended.
     """
 
     section: str
@@ -51,6 +53,7 @@ class Row:
     a: Value
     b: Value
     unit: str = ""
+    at_least: tuple[bool, bool] = (False, False)
 
     @property
     def same(self) -> bool:
@@ -303,8 +306,12 @@ def _wait_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
     one, two = a.contention.locks, b.contention.locks
     for lock in sorted(one.keys() | two.keys()):
         figures = [_lock_figures(locks.get(lock)) for locks in (one, two)]
+        bounds = [_lower_bounds(locks.get(lock)) for locks in (one, two)]
         for name, unit in _LOCK_FIGURES:
-            yield Row("waits", f"{lock}: {name}", figures[0].get(name), figures[1].get(name), unit)
+            yield Row(
+                "waits", f"{lock}: {name}", figures[0].get(name), figures[1].get(name), unit,
+                (name in bounds[0], name in bounds[1]),
+            )  # fmt: skip
     yield Row(
         "waits", "critical path", a.contention.path.length_ns, b.contention.path.length_ns, "ns"
     )
@@ -320,10 +327,24 @@ def _wait_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
 _LOCK_FIGURES: Final = (
     ("acquisitions", ""), ("contended", ""), ("wait", "ns"), ("wait p50", "ns"),
     ("wait p99", "ns"), ("wait max", "ns"), ("hold p50", "ns"), ("hold p99", "ns"),
-    ("bypasses max", ""), ("queue max", ""), ("convoys", ""), ("longest convoy", "ns"),
+    ("waiting at the end", ""), ("bypasses max", ""), ("queue max", ""), ("convoys", ""),
+    ("longest convoy", "ns"), ("busy periods", ""), ("longest busy period", "ns"),
     ("handoffs", ""), ("fairness of acquisitions", "ratio"), ("fairness of waits", "ratio"),
     ("starvation", "ratio"),
 )  # fmt: skip
+
+
+def _lower_bounds(lock: LockReport | None) -> set[str]:
+    """The figures of a lock that what has not ended makes lower bounds of."""
+    found: set[str] = set()
+    if lock is None:
+        return found
+    if lock.open.waits:
+        found |= {"wait", "wait p50", "wait p99", "wait max"}
+        found |= {"longest convoy", "longest busy period"}
+    if lock.open.hold is not None:
+        found |= {"hold p50", "hold p99"}
+    return found
 
 
 def _lock_figures(lock: LockReport | None) -> dict[str, Value]:
@@ -338,17 +359,20 @@ def _lock_figures(lock: LockReport | None) -> dict[str, Value]:
         "wait max": lock.wait_ns.max,
         "hold p50": lock.hold_ns.p50,
         "hold p99": lock.hold_ns.p99,
+        "waiting at the end": len(lock.open.waits),
         "fairness of acquisitions": round(lock.fairness_acquisitions, 6),
         "fairness of waits": round(lock.fairness_waits, 6),
         "starvation": lock.starvation,
     }
     if lock.detail == "full":
-        convoys = lock.convoys_longest
+        convoys, busy = lock.convoys_longest, lock.busy_longest
         found |= {
             "bypasses max": lock.bypasses_max,
             "queue max": lock.queue.max,
             "convoys": lock.convoys,
             "longest convoy": convoys[0].length_ns if convoys else 0,
+            "busy periods": lock.busy_periods,
+            "longest busy period": busy[0].length_ns if busy else 0,
             "handoffs": lock.handoffs,
         }
     return found
@@ -380,7 +404,11 @@ def as_document(diff: LogDiff) -> dict[str, Any]:
     """For JSON."""
 
     def of(found: LogAnalysis) -> dict[str, Any]:
-        return {"condition": found.condition.as_dict(), "metrics": found.metrics}
+        return {
+            "condition": found.condition.as_dict(),
+            "metrics": found.metrics,
+            "at_least": found.summary.at_least(),
+        }
 
     def point(one: Divergence | None) -> dict[str, Any] | None:
         if one is None:
@@ -405,6 +433,7 @@ def as_document(diff: LogDiff) -> dict[str, Any]:
                 "b": _finite(row.b),
                 "change": row.change,
                 "unit": row.unit,
+                "at_least": {"a": row.at_least[0], "b": row.at_least[1]},
             }
             for row in diff.rows
         ],

@@ -5,6 +5,9 @@ the canonical events of the log, so a report of any log that has those says what
 Percentiles are nearest-rank over all values counted, an acquisition that did not wait counting 0.
 Only who waits (bypasses, queue, convoys) is told by lock.wait and lock.acquire; from a log without
 these it is as of the releases, and may be less.
+
+A wait or a hold that has not ended counts as long as it has lasted: then the times of that lock are
+lower bounds, and `at_least` in the JSON beside `metrics` names them.
 """
 
 from __future__ import annotations
@@ -46,8 +49,8 @@ METRICS: Final[dict[str, str]] = {
 """Those without a lock's name."""
 
 LOCK_METRICS: Final[dict[str, str]] = {
-    "acquisitions": "holds that ended",
-    "contended": "those that began with a wait",
+    "acquisitions": "times that an M got it; one that holds it still among them",
+    "contended": "times that an M had to wait for it; those that wait still among them",
     "wait_ns": "virtual ns from asking to having, summed; .p50, .p90, .p99, .max of one",
     "hold_ns": "virtual ns from having to giving back, summed; .p50, .p90, .p99, .max of one",
     "blocked_ns": "virtual ns that other Ms waited while it was held, summed",
@@ -55,9 +58,14 @@ LOCK_METRICS: Final[dict[str, str]] = {
     "sleeps": "times that an M slept for it",
     "bypasses_max": "most acquisitions by later comers that one M had to wait through",
     "queue_depth_max": "most Ms waiting at a time",
-    "convoys": "times that the first M came to wait",
+    "convoys": "queues that outlasted the hold that formed them: Ms came to wait after its end",
     "convoy_longest_ns": "virtual ns of the longest, until nobody waited",
     "convoy_longest_acquisitions": "acquisitions in it",
+    "busy_periods": "times that the first M came to wait, convoys among them",
+    "busy_longest_ns": "virtual ns of the longest, until nobody waited",
+    "busy_longest_acquisitions": "acquisitions in it",
+    "waiting": "Ms that wait at the end",
+    "held": "1 where it is held at the end, or else 0",
     "fairness": "Jain's index over the Ms' acquisitions: 1 all alike, 1/n one had all; of no use "
     "where each M does as many rounds as the others",
     "fairness_waits": "Jain's index over what each M waited in all: 1/n one did all the waiting",

@@ -43,7 +43,8 @@ class Segment(NamedTuple):
         end_ns: when it ends.
         held_ns: of it with a runtime lock held; 0 in a handoff.
         lock: in a handoff the lock; in a run the one whose release ends it, "" for none.
-        site: in a handoff the Go function that waited.
+        site: in a handoff the Go function that waited; in a run the one that took that lock, or
+            what the M is for.
     """
 
     kind: str
@@ -141,9 +142,9 @@ class Node:
         self.depth = depth
 
 
-Mark: TypeAlias = tuple[int, Node, int]
-"""A moment in the life of an M that others may come to depend on: when, its node then, and how long
-it had held locks by then."""
+Mark: TypeAlias = tuple[int, Node, int, str]
+"""A moment in the life of an M that others may come to depend on: when, its node then, how long it
+had held locks by then, and the site of the hold that ended."""
 
 
 class MState:
@@ -155,9 +156,10 @@ class MState:
         since_ns: since when it holds the first of these.
         last_ns: when it last did something.
         locks: the locks that it holds, in the order taken.
+        name: what it is for.
     """
 
-    __slots__ = ("held_ns", "last_ns", "locks", "node", "since_ns")
+    __slots__ = ("held_ns", "last_ns", "locks", "name", "node", "since_ns")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -165,6 +167,7 @@ class MState:
         self.since_ns = 0
         self.last_ns = node.start_ns
         self.locks: list[str] = []
+        self.name = f"M{node.m}" if node.m else "scenario"
 
     def held_at(self, now: int) -> int:
         """For how long it held locks up to `now`."""
@@ -174,21 +177,25 @@ class MState:
 class PathFinder:
     """Learns from acquisitions, releases and starts.
 
+    Args:
+        begin_ns: where the path begins.
+
     Attributes:
         ms: the Ms; who reads lock events keeps their holds (see `Contention`).
         last_ns: the latest start or end of an M, or hold that did not end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begin_ns: int = 0) -> None:
         self.ms: dict[int, MState] = {}
         self.last_ns = 0
+        self._begin_ns = begin_ns
         self._truncated = False
 
     def state(self, m: int) -> MState:
         """M `m`; one whose start is not in the log is there from the run's begin."""
         state = self.ms.get(m)
         if state is None:
-            state = MState(Node(m))
+            state = MState(Node(m, self._begin_ns))
             if len(self.ms) < _MS_MAX:
                 self.ms[m] = state
         return state
@@ -197,10 +204,16 @@ class PathFinder:
         """m.start."""
         m, now = event.m, event.t_ns
         parent = self.state(event.by_m)  # the scenario too: it is there from the begin
-        mark = (now, parent.node, parent.held_at(now))
+        mark = (now, parent.node, parent.held_at(now), parent.name)
         if m != event.by_m and len(self.ms) < _MS_MAX:
             self.ms[m] = MState(Node(m, now, before=mark, depth=parent.node.depth + 1))
+            if isinstance(event.reason, str):
+                self.ms[m].name = event.reason
         self.see(m, now)
+
+    def name(self, m: int) -> str:
+        """What `m` is for, in the words of its m.start; "" for no M."""
+        return self.state(m).name if m else ""
 
     def exit(self, event: Any) -> None:
         """m.exit."""
@@ -239,15 +252,15 @@ class PathFinder:
         if not self.ms:
             return CriticalPath()
         last = max(self.ms.items(), key=lambda item: (item[1].last_ns, -item[0]))[1]
-        mark: Mark | None = (last.last_ns, last.node, last.held_at(last.last_ns))
+        mark: Mark | None = (last.last_ns, last.node, last.held_at(last.last_ns), last.name)
         segments = []
         lock = ""
         while mark is not None:
-            t_ns, node, held = mark
+            t_ns, node, held, site = mark
             m, start_ns = node.m, node.start_ns
             if t_ns != start_ns:
                 held = max(0, held - node.held_ns)
-                segments.append(Segment("run", m, start_ns, t_ns, held, lock))
+                segments.append(Segment("run", m, start_ns, t_ns, held, lock, site))
             lock, mark = node.lock, node.before
             if mark is not None and lock:
                 segments.append(Segment("handoff", m, mark[0], start_ns, 0, lock, node.site))
@@ -267,7 +280,7 @@ class PathFinder:
         fresh = Node(node.m, node.start_ns, node.held_ns, node.lock, node.site)
         for node in reversed(kept):
             assert node.before is not None
-            mark = (node.before[0], fresh, node.before[2])
+            mark = (node.before[0], fresh, node.before[2], node.before[3])
             fresh = Node(
                 node.m, node.start_ns, node.held_ns, node.lock, node.site, mark, fresh.depth + 1
             )

@@ -44,7 +44,12 @@ class Accumulator:
 
     A subclass says in `handlers` which events it wants, and offers what it learnt as attributes or
     by a method once `finish` was called.
+
+    Attributes:
+        last_ns: time of the log's last event, wanted or not; set before `finish` is called.
     """
+
+    last_ns: int = 0
 
     def handlers(self) -> Mapping[type[Event], Handler]:
         """What to call with each event of a type; events of other types are not wanted."""
@@ -166,6 +171,16 @@ class Skimmed(msgspec.Struct, gc=False, frozen=True):
     """An event of a type that nobody wants: it has its `seq`, and its other fields are not read."""
 
 
+class _Timed(msgspec.Struct, gc=False, frozen=True):
+    """An event of which only number and time are looked at."""
+
+    seq: int
+    t_ns: int
+
+
+_TIMES: Final = msgspec.json.Decoder(_Timed)
+
+
 class BatchReader(EventReader):
     """A log as lists of typed events, some thousand each, and what condition it is in.
 
@@ -184,6 +199,8 @@ class BatchReader(EventReader):
         self.runs = 0
         self.headless = True
         self._last_seq = 0
+        self._tail = b""
+        self._last: Event | None = None
 
     def batches(self) -> Iterator[list[Event]]:
         """The events of the log; to be iterated over once.
@@ -195,7 +212,22 @@ class BatchReader(EventReader):
             batch = self._events(block)
             if batch:
                 self._look_over(batch)
+                self._tail, self._last = block, batch[-1]
                 yield batch
+
+    @property
+    def last_ns(self) -> int:
+        """Time of the last event, one that nobody wanted too; 0 where there is none."""
+        if self._last is None or not isinstance(self._last, Skimmed):
+            return self._last.t_ns if self._last is not None else 0
+        for line in reversed(self._tail.splitlines()):
+            try:
+                found = _TIMES.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if found.seq == self._last.seq:
+                return found.t_ns
+        return 0
 
     def begin(self, event: RunStart) -> None:
         """Count a run; for whoever iterates over the batches to call."""
@@ -276,6 +308,7 @@ def analyse(
                 lines = reader.lines
         refuse_if_empty(reader)
         for accumulator in accumulators:
+            accumulator.last_ns = reader.last_ns
             accumulator.finish()
     return reader.condition()
 
@@ -283,10 +316,13 @@ def analyse(
 def feed(events: Iterable[Event], accumulators: Sequence[Accumulator]) -> None:
     """The same for events that are in memory already."""
     table = dispatch_table(accumulators)
+    last_ns = 0
     for event in events:
         for handle in table[type(event)]:
             handle(event)
+        last_ns = event.t_ns
     for accumulator in accumulators:
+        accumulator.last_ns = last_ns
         accumulator.finish()
 
 

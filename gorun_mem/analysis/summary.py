@@ -5,22 +5,26 @@ are the same. run.start, run.end, mem.return, lock.release and the errors are en
 every level but `info` have a summary. Only who waits for a lock is better known from lock.wait and
 lock.acquire where the log has them (see `gorun_mem.analysis.waiting`). Its memory does not grow
 with the log.
+
+Waits and holds that have not ended count as long as they have lasted, at least; `at_least` names
+the metrics that they make lower bounds of.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from msgspec import UNSET
 
 from gorun_mem.analysis.calls import Calls, CallSums
+from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits, Wait
 from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
 from gorun_mem.analysis.stream import Handler
-from gorun_mem.analysis.values import Values, percentiles
-from gorun_mem.analysis.waiting import QueueFigures, ReleaseQueue, WaitQueue
+from gorun_mem.analysis.values import percentiles
+from gorun_mem.analysis.waiting import site_of
+from gorun_mem.analysis.window import Clip, Window
 from gorun_mem.events.types import (
     DeadlockFound,
     Event,
@@ -36,195 +40,12 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
-from gorun_mem.runtime.mutex.statistics import Distribution, jain
 from gorun_mem.runtime.pages import pages_of
-
-SLOWEST: Final = 5
-"""Waits that are named."""
 
 ERRORS_MAX: Final = 20
 """Error events that are kept; the others are counted."""
 
 MEMLOCK: Final = "memlock"
-_M_DISTINCT_MAX: Final = 1 << 12
-"""Distinct waits counted of one M: there may be thousands of Ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """One wait for a lock.
-
-    Args:
-        wait_ns: how long it was.
-        since_ns: when it began.
-        m: who waited.
-        lock: for what.
-        site: the Go function that gave the lock back; it had asked for it too.
-        seq: the line of the log that says so.
-    """
-
-    wait_ns: int
-    since_ns: int
-    m: int
-    lock: str
-    site: str
-    seq: int
-
-
-class SlowestWaits:
-    """The longest waits for locks.
-
-    Attributes:
-        waits: longest first, the earlier of equal ones first; at most `SLOWEST`.
-        least_ns: a wait that is not longer is none of them.
-    """
-
-    def __init__(self) -> None:
-        self.waits: list[Wait] = []
-        self.least_ns = 0
-
-    def note(self, event: LockRelease) -> None:
-        """Keep the wait that `event` tells of, which was longer than `least_ns`."""
-        since_ns = event.t_ns - event.hold_ns - event.wait_ns
-        site = event.site if event.site is not UNSET else ""
-        waits = self.waits
-        waits.append(Wait(event.wait_ns, since_ns, event.m, event.lock, site, event.seq))
-        waits.sort(key=lambda wait: (-wait.wait_ns, wait.since_ns, wait.seq))
-        del waits[SLOWEST:]
-        if len(waits) == SLOWEST:
-            self.least_ns = waits[-1].wait_ns
-
-
-class Share:
-    """What one M had of a lock.
-
-    Args:
-        waits: of all its acquisitions.
-        contended: acquisitions that began with a wait.
-        hold_ns: how long it held, summed.
-    """
-
-    __slots__ = ("contended", "hold_ns", "waits")
-
-    def __init__(self, waits: Values | None = None, contended: int = 0, hold_ns: int = 0) -> None:
-        self.waits = Values(_M_DISTINCT_MAX) if waits is None else waits
-        self.contended = contended
-        self.hold_ns = hold_ns
-
-    @classmethod
-    def of(cls, waits: Distribution, contended: int, hold_ns: int) -> Share:
-        """The same, counted by somebody else."""
-        return cls(Values.of(waits, _M_DISTINCT_MAX), contended, hold_ns)
-
-    @property
-    def acquisitions(self) -> int:
-        """Holds that ended."""
-        return self.waits.count
-
-
-class LockSummary:
-    """What the log says of one lock, short.
-
-    Attributes:
-        name: the lock's.
-        waits: of all acquisitions; one that did not wait counts 0.
-        holds: how long it was held.
-        contended, spins, sleeps, blocked_ns: sums.
-        shares: by M.
-        line: who waits; None where the log has neither waits nor acquisitions.
-        releases: the same as far as the releases tell; looked at only then.
-    """
-
-    __slots__ = (
-        "blocked_ns", "contended", "holds", "line", "name", "releases", "shares", "sleeps", "spins",
-        "waits",
-    )  # fmt: skip
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.waits = Values()
-        self.holds = Values()
-        self.contended = self.spins = self.sleeps = self.blocked_ns = 0
-        self.shares: dict[int, Share] = {}
-        self.line: WaitQueue | None = None
-        self.releases = ReleaseQueue()
-
-    @property
-    def acquisitions(self) -> int:
-        """Holds that ended."""
-        return self.waits.count
-
-    def wait(self, event: LockWait) -> None:
-        """Take in that an M begins to wait."""
-        line = self.line
-        if line is None:
-            line = self.line = WaitQueue()
-        line.wait(event.m, event.t_ns)
-
-    def acquire(self, event: LockAcquire) -> None:
-        """Take in what an acquisition says of the queue; the rest is told by its release."""
-        line = self.line
-        if line is None:
-            line = self.line = WaitQueue()
-        if line.waiting:
-            line.acquire(event)
-
-    def release(self, event: LockRelease) -> None:
-        """Take in one release, and the acquisition before it."""
-        m, wait_ns, hold_ns = event.m, event.wait_ns, event.hold_ns
-        self.waits.add(wait_ns)
-        self.holds.add(hold_ns)
-        share = self.shares.get(m)
-        if share is None:
-            share = self.shares[m] = Share()
-        share.waits.add(wait_ns)
-        share.hold_ns += hold_ns
-        if event.contended:
-            self.contended += 1
-            self.spins += event.spins
-            self.sleeps += event.sleeps
-            share.contended += 1
-        if event.waiters:
-            self.blocked_ns += event.blocked_ns
-        if self.line is None and (event.contended or event.waiters or self.releases.waiting):
-            self.releases.release(event)
-
-    @property
-    def queue(self) -> QueueFigures:
-        """Who waited: how many, how long without a break, passed by how often."""
-        return self.line.figures() if self.line is not None else self.releases.figures()
-
-    def bypasses_max(self, m: int) -> int:
-        """Most acquisitions by later comers during one wait of `m` that has ended."""
-        return (self.line or self.releases).bypasses_of.get(m, 0)
-
-    @property
-    def fairness(self) -> float:
-        """Jain's index over the Ms' acquisitions."""
-        return jain(share.acquisitions for share in self.shares.values())
-
-    @property
-    def fairness_waits(self) -> float:
-        """Jain's index over the Ms' waits."""
-        return jain(share.waits.total for share in self.shares.values())
-
-    def metrics(self) -> Metrics:
-        """By name without the lock's."""
-        found: Metrics = {
-            "acquisitions": self.acquisitions,
-            "contended": self.contended,
-            "wait_ns": self.waits.total,
-            "hold_ns": self.holds.total,
-            "blocked_ns": self.blocked_ns,
-            "spins": self.spins,
-            "sleeps": self.sleeps,
-            **self.queue._asdict(),
-            "fairness": round(self.fairness, 6),
-            "fairness_waits": round(self.fairness_waits, 6),
-        }
-        found |= {f"wait_ns.{name}": value for name, value in self.waits.figures().items()}
-        found |= {f"hold_ns.{name}": value for name, value in self.holds.figures().items()}
-        return found
 
 
 class Summary:
@@ -237,8 +58,10 @@ class Summary:
         start: the first line, None where it is missing.
         end: the last line, None where the log was cut or the run goes on.
         sums: over the calls of the OS layer.
-        locks: by name.
-        slowest_waits: the longest waits.
+        slowest_waits: the longest waits that have ended.
+        last_ns: time of the last event.
+        grows_seen: growths that were asked for.
+        window: what of the run's time the figures are of; None for all of it.
         errors: error events, at most `ERRORS_MAX`.
         errors_seen: how many there were.
         grows_refused: growths that were refused.
@@ -249,15 +72,16 @@ class Summary:
         self.start: RunStart | None = None
         self.end: RunEnd | None = None
         self.sums = CallSums()
-        self.locks: dict[str, LockSummary] = {}
+        self._locks: dict[str, LockSummary] = {}
         self.slowest_waits = SlowestWaits()
+        self.last_ns = 0
         self.errors: list[Event] = []
         self.errors_seen = 0
-        self.grows_refused = 0
+        self.grows_refused = self.grows_seen = 0
+        self.window: Window | None = None
         self.runs = 0
         self.events = 0
         self._whole = whole
-        self._released_ns = 0
         self._take = {**self.handlers(), **self._lock_handlers()}
 
     def handlers(self) -> dict[type[Event], Handler]:
@@ -281,19 +105,38 @@ class Summary:
         }
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Summary:
-        """The summary of a log's events."""
+    def of(cls, events: Iterable[Event], window: Window | None = None) -> Summary:
+        """The summary of a log's events, or of a window of its time."""
         summary = cls()
+        if window is None:
+            for event in events:
+                summary.events += 1
+                summary.feed(event)
+            return summary
+        summary.window = window
+        clip = Clip(window)
         for event in events:
             summary.events += 1
-            summary.feed(event)
+            for cut in clip.take(event):
+                summary.feed(cut)
+            if isinstance(event, MemReturn) and event.t_ns < window.from_ns:
+                summary.note_past(event)
+        for cut in clip.begin():
+            summary.feed(cut)
+        summary.last_ns = clip.end_ns
         return summary
+
+    def note_past(self, event: MemReturn) -> None:
+        """Take the state from a call before the window, which counts no more."""
+        self.sums.last = event
 
     def feed(self, event: Event) -> None:
         """Take in one event."""
         take = self._take.get(type(event))
         if take is not None:
             take(event)
+        if self.runs < 2 and event.t_ns > self.last_ns:
+            self.last_ns = event.t_ns
 
     # What comes.
 
@@ -301,7 +144,7 @@ class Summary:
         self.runs += 1
         if self.runs == 1 and self.start is None:
             self.start = event
-            self.locks[MEMLOCK] = LockSummary(MEMLOCK)  # so that its metrics are always there
+            self._locks[MEMLOCK] = LockSummary(MEMLOCK)  # so that its metrics are always there
         else:
             self._take = {RunStart: self._on_start}  # another run's log behind the first
 
@@ -309,22 +152,23 @@ class Summary:
         self.end = event
 
     def _on_wait(self, event: LockWait) -> None:
-        (self.locks.get(event.lock) or self._new_lock(event.lock)).wait(event)
+        (self._locks.get(event.lock) or self._new_lock(event.lock)).wait(event)
 
     def _on_acquire(self, event: LockAcquire) -> None:
-        (self.locks.get(event.lock) or self._new_lock(event.lock)).acquire(event)
+        (self._locks.get(event.lock) or self._new_lock(event.lock)).acquire(event)
 
     def _on_release(self, event: LockRelease) -> None:
-        self._released_ns = event.t_ns
-        (self.locks.get(event.lock) or self._new_lock(event.lock)).release(event)
+        lock = self._locks.get(event.lock) or self._new_lock(event.lock)
         if event.wait_ns > self.slowest_waits.least_ns:
-            self.slowest_waits.note(event)
+            self.slowest_waits.note(event, site_of(lock.taken or event))
+        lock.release(event)
 
     def _new_lock(self, name: str) -> LockSummary:
-        lock = self.locks[name] = LockSummary(name)
+        lock = self._locks[name] = LockSummary(name)
         return lock
 
     def _on_grow(self, event: MemGrow) -> None:
+        self.grows_seen += 1
         if not event.ok:
             self.grows_refused += 1
 
@@ -344,18 +188,24 @@ class Summary:
             locks: by name.
             slowest: the longest waits.
         """
-        self.locks |= locks
+        self._locks |= locks
         self.slowest_waits = slowest
 
     # What it comes to.
 
     @property
+    def locks(self) -> dict[str, LockSummary]:
+        """By name, with what has not ended; of a log of several runs, the first's."""
+        now = self.t_ns if self.window is not None else max(self.t_ns, self.last_ns)
+        return {name: lock.as_of(now) for name, lock in self._locks.items()}
+
+    @property
     def t_ns(self) -> int:
-        """Virtual time at the end; in a cut log that of the last return or release."""
-        if self.end is not None:
-            return self.end.t_ns
-        last = self.sums.last
-        return max(self._released_ns, last.t_ns if last is not None else 0)
+        """Virtual time at the end of the run or the window; in a cut log that of the last event."""
+        now = self.end.t_ns if self.end is not None else self.last_ns
+        if self.window is None or self.window.to_ns is None:
+            return now
+        return min(now, self.window.to_ns)
 
     @property
     def calls(self) -> Mapping[str, Calls]:
@@ -364,8 +214,8 @@ class Summary:
 
     @property
     def slowest(self) -> Sequence[Wait]:
-        """The longest waits, longest first."""
-        return self.slowest_waits.waits
+        """The longest waits, longest first; some may not have ended."""
+        return self.slowest_waits.with_open(self.locks.values())
 
     @property
     def is_thin(self) -> bool:
@@ -384,17 +234,23 @@ class Summary:
 
     @property
     def hint_misses(self) -> int:
-        """Arena hints dropped; in a cut log, reservations that missed."""
-        return self.end.hint_misses if self.end is not None else self.sums.took("hint_miss")
+        """Arena hints dropped; in a cut log or a window, reservations that missed."""
+        end = self.whole_end
+        return end.hint_misses if end is not None else self.sums.took("hint_miss")
+
+    @property
+    def whole_end(self) -> RunEnd | None:
+        """The last line where its sums are those of all that is looked at: not in a window."""
+        return self.end if self.window is None else None
 
     @property
     def final_pages(self) -> int:
         """Pages of 64 KiB at the end."""
-        if self.end is not None:
-            return self.end.final_pages
-        last = self.sums.last
+        end, last = self.whole_end, self.sums.last
+        if end is not None:
+            return end.final_pages
         if last is None:
-            return 0
+            return self.start.initial_pages if self.start is not None else 0
         return last.pages or pages_of(last.bloc_max)
 
     @property
@@ -406,10 +262,12 @@ class Summary:
 
     def metrics(self) -> Metrics:
         """Every metric that the events tell, by name; what they do not tell is left out."""
-        end = self.end
+        end = self.whole_end
         found: Metrics = {"final_pages": self.final_pages}
         if end is not None:
             found |= {"peak_live_bytes": end.peak_live_bytes, "grows": end.grows}
+        elif self.window is not None and not self.is_thin:
+            found["grows"] = self.grows_seen
         found |= {"grows_refused": self.grows_refused, "time_ns": self.t_ns}
         if end is not None:
             found |= {"steps": end.steps, "hint_misses": end.hint_misses}
@@ -444,16 +302,30 @@ class Summary:
         return found
 
     def _lock_metrics(self) -> Metrics:
-        found: Metrics = {}
-        if self.end is None:
-            found["lock_wait_ns"] = sum(lock.waits.total for lock in self.locks.values())
+        locks = self.locks.values()
+        total = sum(lock.waits.total for lock in locks)
+        if self.whole_end is not None:  # it knows more where the log has releases only
+            total = max(total, self.whole_end.lock_wait_ns)
+        found: Metrics = {"lock_wait_ns": total}
         waits = Counter[int]()
-        for lock in self.locks.values():
+        for lock in locks:
             waits.update(lock.waits.counts)
         of_all = percentiles(waits, (50, 90, 99))
-        longest = max((lock.waits.max for lock in self.locks.values()), default=0)
+        longest = max((lock.waits.max for lock in locks), default=0)
         for name, value in zip(PERCENTILES, (*of_all, longest), strict=True):
             found[f"lock_wait_ns.{name}"] = value
-        for lock in self.locks.values():
+        for lock in locks:
             found |= {f"lock.{lock.name}.{name}": value for name, value in lock.metrics().items()}
+        return found
+
+    def at_least(self) -> list[str]:
+        """Names of metrics that are lower bounds, because waits or holds have not ended."""
+        if self.is_thin:
+            return []
+        found: list[str] = []
+        locks = self.locks.values()
+        if any(lock.open.waits for lock in locks):
+            found += ["lock_wait_ns", *(f"lock_wait_ns.{name}" for name in PERCENTILES)]
+        for lock in locks:
+            found += [f"lock.{lock.name}.{name}" for name in lock.at_least()]
         return found

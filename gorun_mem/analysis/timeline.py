@@ -356,8 +356,9 @@ class Lanes(Accumulator):
         end = max(self._end_ns, self._contention.end_ns)
         self._widen(end)
         for lock in self._contention.locks.values():
-            for m, since in lock.waiting.items():
-                self._waits(self.lanes.get(m) or self._new_lane(m), lock.name, since, end)
+            for one in lock.open.waits:
+                lane = self.lanes.get(one.m) or self._new_lane(one.m)
+                self._waits(lane, lock.name, one.since_ns, one.since_ns + one.ns)
             if lock.holding is not None:
                 who, since = lock.holding
                 lane = self.lanes.get(who.m) or self._new_lane(who.m)

@@ -80,6 +80,14 @@ class Values:
             value = _rounded(value)
         counts[value] = counts.get(value, 0) + 1
 
+    def copy(self) -> Values:
+        """The same values, to add others to."""
+        found = Values(self._distinct_max)
+        found.counts = dict(self.counts)
+        found.count, found.total, found.max = self.count, self.total, self.max
+        found.exact = self.exact
+        return found
+
     def distribution(self) -> Distribution:
         """The values as they were counted."""
         return ascending(self.counts)

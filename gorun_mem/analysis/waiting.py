@@ -1,18 +1,98 @@
-"""Who waits for a lock: how many, passed by how often, and for how long without a break.
+"""Who waits for a lock and who has it: how many, passed by how often, and what has not ended.
 
 One definition for every reader of a log, and it is the mutexes' own (runtime/mutex/base.py): an M
-waits from its lock.wait to its lock.acquire; a convoy lasts from the first M that comes to wait
-until nobody waits; an acquisition by an M that came later is a bypass. `WaitQueue` is fed these
-events and is exact. `ReleaseQueue` is for logs at level canonical, which have lock.release only: an
-M that begins to wait between a release and the next acquisition, which Go's sema mutex allows, is
-seen one release later, so what it finds may be less.
+waits from its lock.wait to its lock.acquire; an acquisition by an M that came later is a bypass.
+
+    busy period   from the first M that comes to wait until nobody waits
+    convoy        a busy period in which an M comes to wait after the hold that formed the queue has
+                  ended: the queue outlasts what made it
+
+So of Ms that wait for one long hold and then go one after another, the queue is a busy period and
+no convoy; where they come back to its end before it is through, it feeds itself and is one.
+
+What is open where the log ends, or now, is `Unended`: waits and a hold that last so long at least.
+Everybody who counts waits and holds adds it from here.
+
+`WaitQueue` is fed these events and is exact. `ReleaseQueue` is for logs at level canonical, which
+have lock.release only: an M that begins to wait between a release and the next acquisition, which
+Go's sema mutex allows, is seen one release later, so what it finds may be less.
+
+Source: M. Blasgen, J. Gray, M. Mitoma, T. Price, "The Convoy Phenomenon", Operating Systems Review
+13(2), 1979.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from gorun_mem.events.types import LockAcquire, LockRelease
+from gorun_mem.events.types import LockAcquire, LockRelease, LockWait
+
+
+class OpenWait(NamedTuple):
+    """A wait that has not ended.
+
+    Args:
+        m: who waits.
+        site: the Go function that wants the lock, "" where the log does not say.
+        since_ns: since when.
+        ns: how long at least.
+        seq: the event that said so.
+    """
+
+    m: int
+    site: str
+    since_ns: int
+    ns: int
+    seq: int
+
+
+class OpenHold(NamedTuple):
+    """A hold that has not ended.
+
+    Args:
+        m: who holds.
+        site: the Go function that took the lock, "" where the log does not say.
+        since_ns: since when.
+        ns: how long at least.
+        taken: the acquisition.
+    """
+
+    m: int
+    site: str
+    since_ns: int
+    ns: int
+    taken: LockAcquire
+
+
+@dataclass(frozen=True, slots=True)
+class Unended:
+    """What of a lock has not ended.
+
+    Args:
+        waits: in the order they began.
+        hold: None where nobody holds it, or nobody known.
+    """
+
+    waits: tuple[OpenWait, ...] = ()
+    hold: OpenHold | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.waits) or self.hold is not None
+
+    @property
+    def wait_ns(self) -> int:
+        """All waits, summed."""
+        return sum(one.ns for one in self.waits)
+
+    @property
+    def blocked_ns(self) -> int:
+        """What was waited while the hold lasted so far."""
+        hold = self.hold
+        return 0 if hold is None else sum(min(one.ns, hold.ns) for one in self.waits)
+
+
+NOTHING = Unended()
 
 
 class QueueFigures(NamedTuple):
@@ -23,39 +103,55 @@ class QueueFigures(NamedTuple):
     convoys: int = 0
     convoy_longest_ns: int = 0
     convoy_longest_acquisitions: int = 0
+    busy_periods: int = 0
+    busy_longest_ns: int = 0
+    busy_longest_acquisitions: int = 0
+
+
+def site_of(event: LockWait | LockAcquire | LockRelease) -> str:
+    """The Go function that an event names, "" for none."""
+    site = event.site
+    return site if isinstance(site, str) else ""
 
 
 class WaitQueue:
     """The Ms that wait for a lock, in the order they came.
 
     Attributes:
-        waiting: M -> when it came, how many were there before it, acquisitions before.
+        waiting: M -> its lock.wait, how many were there before it, acquisitions before.
         acquired: acquisitions while somebody waited.
         depth_max: most Ms waiting at once.
-        convoys: how often the first came.
+        busy_periods: how often the first came.
+        convoys: busy periods that were convoys.
+        is_convoy: whether the latest busy period is one.
         bypasses_max: most bypasses of an M that got the lock.
         bypasses_of: the same by M, where there were some.
     """
 
     __slots__ = (
-        "_longest", "_since", "acquired", "bypasses_max", "bypasses_of", "convoys", "depth_max",
-        "waiting",
+        "_longest", "_longest_convoy", "_since", "acquired", "busy_periods", "bypasses_max",
+        "bypasses_of", "convoys", "depth_max", "is_convoy", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.waiting: dict[int, tuple[int, int, int]] = {}
-        self.acquired = self.depth_max = self.convoys = self.bypasses_max = 0
+        self.waiting: dict[int, tuple[LockWait, int, int]] = {}
+        self.acquired = self.depth_max = self.busy_periods = self.convoys = self.bypasses_max = 0
         self.bypasses_of: dict[int, int] = {}
-        self._longest = (0, 0)
+        self.is_convoy = False
+        self._longest = self._longest_convoy = (0, 0)
         self._since = (0, 0)
 
-    def wait(self, m: int, now: int) -> None:
-        """`m` begins to wait."""
+    def wait(self, event: LockWait) -> None:
+        """An M begins to wait."""
         waiting = self.waiting
         if not waiting:
+            self.busy_periods += 1
+            self._since = (event.t_ns, self.acquired)
+            self.is_convoy = False
+        elif not self.is_convoy and (self.acquired > self._since[1] or not event.owner_m):
+            self.is_convoy = True  # the hold that the first ran into has ended
             self.convoys += 1
-            self._since = (now, self.acquired)
-        waiting[m] = (now, len(waiting), self.acquired)
+        waiting[event.m] = (event, len(waiting), self.acquired)
         if len(waiting) > self.depth_max:
             self.depth_max = len(waiting)
 
@@ -69,13 +165,42 @@ class WaitQueue:
             self.bypasses_max = max(self.bypasses_max, bypassed)
             self.bypasses_of[m] = max(self.bypasses_of.get(m, 0), bypassed)
         if self.waiting.pop(m, None) is not None and not self.waiting:
-            since_ns, before = self._since
-            self._longest = max(self._longest, (event.t_ns - since_ns, self.acquired - before))
+            self._longest, self._longest_convoy = self._longest_at(event.t_ns)
 
-    def figures(self) -> QueueFigures:
-        """As of now; the longest convoy is one that has ended."""
+    def _longest_at(self, now: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The longest busy period and convoy, with the one that ends now."""
+        since_ns, before = self._since
+        found = (now - since_ns, self.acquired - before)
+        longest = max(self._longest, found)
+        return longest, max(self._longest_convoy, found) if self.is_convoy else self._longest_convoy
+
+    def figures(self, now: int) -> QueueFigures:
+        """As of `now`; what has not ended lasts until then."""
         bypasses = max([self.bypasses_max, *self._bypasses_of_waiting()])
-        return QueueFigures(bypasses, self.depth_max, self.convoys, *self._longest)
+        longest, convoy = self._longest, self._longest_convoy
+        if self.waiting:
+            longest, convoy = self._longest_at(now)
+        return QueueFigures(
+            bypasses, self.depth_max, self.convoys, *convoy, self.busy_periods, *longest
+        )
+
+    def unended(self, now: int, taken: LockAcquire | None) -> Unended:
+        """What has not ended by `now`.
+
+        Args:
+            now: in ns.
+            taken: the acquisition of whoever holds the lock, None for nobody.
+        """
+        if not self.waiting and taken is None:
+            return NOTHING
+        waits = tuple(
+            OpenWait(m, site_of(event), event.t_ns, max(0, now - event.t_ns), event.seq)
+            for m, (event, _, _) in self.waiting.items()
+        )
+        if taken is None:
+            return Unended(waits)
+        ns = max(0, now - taken.t_ns)
+        return Unended(waits, OpenHold(taken.m, site_of(taken), taken.t_ns, ns, taken))
 
     def _bypasses_of_waiting(self) -> list[int]:
         """How often those who wait still were passed by.
@@ -98,25 +223,39 @@ class ReleaseQueue:
     """
 
     __slots__ = (
-        "_acquisitions", "_bypassed", "_convoys", "_depth_max", "_longest", "_since_ns",
-        "bypasses_of", "waiting",
+        "_acquisitions", "_busy_periods", "_bypassed", "_convoys", "_depth_max", "_is_convoy",
+        "_last", "_longest", "_longest_convoy", "_seen", "_since_ns", "bypasses_of", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.waiting: tuple[int, ...] = ()
         self.bypasses_of: dict[int, int] = {}
         self._bypassed: dict[int, int] = {}
+        self._seen: dict[int, LockRelease] = {}  # who waits -> the first release that says so
+        self._last: LockRelease | None = None
         self._since_ns = -1  # -1: nobody waits
-        self._acquisitions = self._convoys = self._depth_max = 0
-        self._longest = (0, 0)
+        self._is_convoy = False
+        self._acquisitions = self._busy_periods = self._convoys = self._depth_max = 0
+        self._longest = self._longest_convoy = (0, 0)
 
     def release(self, event: LockRelease) -> None:
         """Take in a release, and the acquisition before it, where somebody waited or waits."""
         if event.contended or self.waiting:
             self._acquired(event)
+        if self._acquisitions and not self._is_convoy and self._came(event):
+            self._is_convoy = True  # it came after the first release of these
+            self._convoys += 1
         self.waiting = waiting = event.waiters
+        self._last = event
+        for m in waiting:
+            self._seen.setdefault(m, event)
         if len(waiting) > self._depth_max:
             self._depth_max = len(waiting)
+
+    def _came(self, event: LockRelease) -> bool:
+        """Whether somebody waits who did not at the release before."""
+        before = self.waiting
+        return bool(before) and any(m not in before for m in event.waiters)
 
     def _acquired(self, event: LockRelease) -> None:
         m, waiting, bypassed = event.m, self.waiting, self._bypassed
@@ -126,6 +265,7 @@ class ReleaseQueue:
                 break
             bypassed[other] = bypassed.get(other, 0) + 1
         if event.contended:
+            self._seen.pop(m, None)
             bypasses = bypassed.pop(m, 0)
             if bypasses:
                 self.bypasses_of[m] = max(self.bypasses_of.get(m, 0), bypasses)
@@ -134,14 +274,37 @@ class ReleaseQueue:
                 self._since_ns = since_ns
         self._acquisitions += 1
         if len(waiting) == (m in waiting):
-            self._convoys += 1
+            self._busy_periods += 1
             found = (acquired_ns - self._since_ns, self._acquisitions)
             self._longest = max(self._longest, found)
+            if self._is_convoy:
+                self._longest_convoy = max(self._longest_convoy, found)
             self._since_ns = -1
             self._acquisitions = 0
+            self._is_convoy = False
 
     def figures(self) -> QueueFigures:
-        """As of the last release; a convoy that has not ended counts as one."""
+        """As of the last release; a busy period that has not ended lasts until then."""
         bypasses = max([0, *self.bypasses_of.values(), *self._bypassed.values()])
-        convoys = self._convoys + bool(self.waiting)
-        return QueueFigures(bypasses, self._depth_max, convoys, *self._longest)
+        longest, convoy, periods = self._longest, self._longest_convoy, self._busy_periods
+        if self.waiting and self._last is not None:
+            periods += 1
+            since_ns = min(self._seen[m].t_ns for m in self.waiting)
+            if self._since_ns >= 0:
+                since_ns = min(since_ns, self._since_ns)
+            found = (self._last.t_ns - since_ns, self._acquisitions)
+            longest = max(longest, found)
+            if self._is_convoy:
+                convoy = max(convoy, found)
+        return QueueFigures(bypasses, self._depth_max, self._convoys, *convoy, periods, *longest)
+
+    def unended(self) -> Unended:
+        """Waits of those that waited at the last release, up to it: one may have the lock now."""
+        last = self._last
+        if last is None or not self.waiting:
+            return NOTHING
+        waits = []
+        for m in self.waiting:
+            seen = self._seen[m]
+            waits.append(OpenWait(m, "", seen.t_ns, last.t_ns - seen.t_ns, seen.seq))
+        return Unended(tuple(waits))

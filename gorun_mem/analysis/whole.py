@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.contention import Contention
@@ -18,6 +18,7 @@ from gorun_mem.analysis.stream import (
     feed,
 )
 from gorun_mem.analysis.summary import Summary
+from gorun_mem.analysis.window import Window, Windowed
 from gorun_mem.events.reader import Source
 from gorun_mem.events.types import Event, RunEnd, RunStart
 
@@ -44,13 +45,19 @@ class SummaryOf(Accumulator):
 
     def finish(self) -> None:
         """Take over what was counted already."""
-        self.summary.take_locks(self._contention.summaries, self._contention.slowest)
+        contention = self._contention
+        self.summary.last_ns = contention.end_ns
+        self.summary.take_locks(contention.summaries, contention.slowest)
 
 
 class LogAnalysis:
     """What one log says.
 
+    Args:
+        window: what of its time to look at; None for all of it.
+
     Attributes:
+        window: likewise.
         condition: what state the log is in.
         contention: locks, their order, the critical path.
         memory: where every page is, growths, hints.
@@ -59,39 +66,58 @@ class LogAnalysis:
         summary: the figures that `run` and `report` print.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window | None = None) -> None:
+        self.window = window
         self.condition = LogCondition("")
         self.free = FreeBlocks()
-        self.contention = Contention()
+        self.contention = Contention(window)
         self.memory = MemoryUse(self.free)
         self.fragmentation = Fragmentation(self.free)
         self._summary = SummaryOf(self.contention)
+        self._summary.summary.window = window
 
     @classmethod
-    def read(cls, source: Source, progress: Progress | None = None) -> LogAnalysis:
+    def read(
+        cls, source: Source, progress: Progress | None = None, window: Window | None = None
+    ) -> LogAnalysis:
         """Analyse a log.
 
         Args:
             source: a file's name, or a binary file object.
             progress: called some times a second with how many lines were read since.
+            window: what of its time to look at; None for all of it.
 
         Raises:
             LogError: the file cannot be read, or holds no event.
         """
-        found = cls()
+        found = cls(window)
         found.condition = analyse(source, found.accumulators(), progress)
         return found
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> LogAnalysis:
+    def of(cls, events: Iterable[Event], window: Window | None = None) -> LogAnalysis:
         """Analyse events that are in memory."""
-        found = cls()
+        found = cls(window)
         feed(events, found.accumulators())
         return found
 
-    def accumulators(self) -> list[Accumulator]:
-        """In the order in which they must be fed."""
-        return [self.free, self.contention, self.memory, self.fragmentation, self._summary]
+    def accumulators(
+        self, before: Sequence[Accumulator] = (), after: Sequence[Accumulator] = ()
+    ) -> list[Accumulator]:
+        """In the order in which they must be fed.
+
+        Args:
+            before: others that must come before these; they see the past of a window too.
+            after: others that must come after these.
+        """
+        past = [*before, self.free, self.memory, self.fragmentation]
+        parts = [
+            *before, self.free, self.contention, self.memory, self.fragmentation, self._summary,
+            *after,
+        ]  # fmt: skip
+        if self.window is None:
+            return parts
+        return [Windowed(self.window, parts, past, self.summary.note_past)]
 
     @property
     def summary(self) -> Summary:
@@ -106,7 +132,7 @@ class LogAnalysis:
     @property
     def end(self) -> RunEnd | None:
         """The last line, None where the log was cut."""
-        return self.memory.ended
+        return self.summary.end
 
     @property
     def metrics(self) -> Metrics:

@@ -74,7 +74,11 @@ def _show(diff: LogDiff, show_all: bool) -> None:
             section = row.section
             table.add_row(Text(section, style="bold"))
         table.add_row(
-            Text("  " + row.name), Text(_text(row.a, row.unit)), Text(_text(row.b, row.unit)),
+            Text("  " + row.name),
+            *(
+                Text((">= " if bound else "") + _text(value, row.unit))
+                for value, bound in zip((row.a, row.b), row.at_least, strict=True)
+            ),
             Text(_change(row)),
         )  # fmt: skip
     console = Console(file=sys.stdout, highlight=False)

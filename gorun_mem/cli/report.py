@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +21,12 @@ from gorun_mem.cli._common import (
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
+    from gorun_mem.analysis.window import Window
     from gorun_mem.events.reader import EventReader
 
 
 SECTION_NAMES: Final = (
-    "contention", "convoys", "blame", "path", "order", "memory", "growths", "hints",
+    "contention", "convoys", "blame", "holds", "path", "order", "memory", "growths", "hints",
     "fragmentation", "budget",
 )  # fmt: skip
 """Those of `gorun_mem.report.sections`, which is not imported to show the help."""
@@ -31,6 +34,31 @@ SECTION_NAMES: Final = (
 
 SERVICE: Final = "serve"
 """What the log of `gorun-mem serve` calls its scenario: its clients decide what happens."""
+
+
+if TYPE_CHECKING:
+    _TimeType = click.ParamType[int]
+else:
+    _TimeType = click.ParamType
+
+_TIME: Final = re.compile(r"([0-9_]*\.?[0-9]+)\s*(ns|us|ms|s)?")
+_NS: Final = {None: 1, "ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000}
+
+
+class Time(_TimeType):
+    """Virtual time: a number with ns, us, ms or s; ns if none is said."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Nanoseconds."""
+        match = _TIME.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no time: write it as in 1500, 10us or 2.5ms", param, ctx)
+        number, unit = Decimal(match[1]), _NS[match[2]]
+        return int(number * unit)
 
 
 @click.command("report")
@@ -54,20 +82,45 @@ SERVICE: Final = "serve"
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the whole report into one file for a browser; it needs no network.",
 )
+@click.option(
+    "--from",
+    "from_ns",
+    metavar="TIME",
+    type=Time(),
+    help="Report from this virtual time on: a number of ns, or with us, ms or s behind it.",
+)
+@click.option(
+    "--to",
+    "to_ns",
+    metavar="TIME",
+    type=Time(),
+    help="Report up to this virtual time, which belongs to what follows it.",
+)
 @json_option()
 def command(
-    log: str, names: tuple[str, ...], budget: int | None, html: Path | None, as_json: bool
+    log: str,
+    names: tuple[str, ...],
+    budget: int | None,
+    html: Path | None,
+    from_ns: int | None,
+    to_ns: int | None,
+    as_json: bool,
 ) -> int:
     """Say what LOG says: outcome, pages, calls, the free list, waits for locks.
 
     LOG is a file that `gorun-mem run` wrote, compressed or not, or `last` for the newest of those
-    that were given no name. A log that was cut or damaged is reported as far as it goes.
+    that were given no name. A log that was cut or damaged is reported as far as it goes; a wait or
+    a hold that it does not end counts as long as it lasted, and the times it is in are marked as
+    lower bounds.
+
+    With --from and --to, waits and holds that reach out of the window are cut to it.
 
     \b
     Examples:
       gorun-mem report last
       gorun-mem report run.jsonl.zst --json
       gorun-mem report last --section convoys --section blame
+      gorun-mem report last --from 10us --to 1ms --section holds
       gorun-mem report last --budget 700
       gorun-mem report last --html report.html
 
@@ -81,15 +134,17 @@ def command(
         raise click.UsageError(
             "--json prints the summary: leave out --section, --budget and --html"
         )
+    window = _window(from_ns, to_ns)
     if html is not None:
-        return _write_html(path, html, budget)
+        return _write_html(path, html, budget, window)
     if names or budget is not None:
-        return _show_sections(path, names, budget)
+        return _show_sections(path, names, budget, window)
     reader = read_events(path)
-    summary = Summary.of(reader)
+    summary = Summary.of(reader, window)
     if not summary.events:
         seen = f"none of its {reader.lines} lines is an event" if reader.lines else "it is empty"
         raise BadInput(f"{click.format_filename(path)} is no event log: {seen}")
+    _check_window(window, summary.last_ns)
     name = click.format_filename(path)
     if as_json:
         write_json(_document(summary, reader, name))
@@ -98,12 +153,40 @@ def command(
     return ExitCode.CLEAN
 
 
-def _show_sections(path: Path, names: tuple[str, ...], budget: int | None) -> int:
+def _window(from_ns: int | None, to_ns: int | None) -> Window | None:
+    """The window that is asked for, None for the whole log."""
+    from gorun_mem.analysis.window import Window
+
+    if from_ns is None and to_ns is None:
+        return None
+    if to_ns is not None and to_ns <= (from_ns or 0):
+        raise click.UsageError(
+            f"--to {to_ns} ns is not after --from {from_ns or 0} ns: nothing lies between"
+        )
+    return Window(from_ns or 0, to_ns)
+
+
+def _check_window(window: Window | None, end_ns: int) -> None:
+    """Refuse a window that lies behind the log.
+
+    Raises:
+        BadInput: it does.
+    """
+    from gorun_mem.report.units import ns
+
+    if window is not None and window.from_ns > end_ns:
+        raise BadInput(f"the log ends at {ns(end_ns)}: --from {ns(window.from_ns)} is after it")
+
+
+def _show_sections(
+    path: Path, names: tuple[str, ...], budget: int | None, window: Window | None
+) -> int:
     from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.report.sections import render, sections
 
     with progress("reading") as advance:
-        found = LogAnalysis.read(path, advance)
+        found = LogAnalysis.read(path, advance, window)
+    _check_window(window, found.contention.end_ns)
     wanted = [name for name in names if name != "budget"]
     if budget is not None or "budget" in names:
         wanted.append("budget")
@@ -113,11 +196,12 @@ def _show_sections(path: Path, names: tuple[str, ...], budget: int | None) -> in
     return ExitCode.CLEAN
 
 
-def _write_html(path: Path, target: Path, budget: int | None) -> int:
+def _write_html(path: Path, target: Path, budget: int | None, window: Window | None) -> int:
     from gorun_mem.report.html import read, write
 
     with progress("reading") as advance:
-        view = read(path, advance)
+        view = read(path, advance, window)
+    _check_window(window, view.found.contention.end_ns)
     try:
         written = write(view, target, budget, again=_again(view.found.summary))
     except OSError as error:

@@ -399,11 +399,12 @@ def _show(
 
     click.echo(render(summary))
     click.echo("")
-    metrics = summary.metrics()
+    metrics, bounds = summary.metrics(), summary.at_least()
     for expression in expressions:
         verdict = "does not hold" if expression in failed else "holds"
+        sign = ">=" if expression.name in bounds else "="
         click.echo(
-            f"assert  {expression.name} = {metrics[expression.name]:,} "
+            f"assert  {expression.name} {sign} {metrics[expression.name]:,} "
             f"{expression.op} {expression.bound:,}: {verdict}"
         )
     if path == CONSOLE:

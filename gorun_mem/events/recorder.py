@@ -261,13 +261,19 @@ class Recorder(Sink):
         failed_m: int = 0,
         uncontrolled_at: tuple[str, ...] = (),
         results: Mapping[str, Option] | None = None,
+        open_wait_ns: int = 0,
     ) -> None:
-        """The run is over: must be the last event."""
+        """The run is over: must be the last event.
+
+        Args (of those that are no field of the event):
+            open_wait_ns: waited for locks of which no release has told.
+        """
         self.seq = seq = self.seq + 1
+        waited_ns = self.lock_wait_ns + open_wait_ns
         self._emit(
             RunEnd(
                 "info" if outcome == "ok" else "error", seq, self.now(), self.m, outcome,
-                final_pages, self.peak_live_bytes, self.grows, self.hint_misses, self.lock_wait_ns,
+                final_pages, self.peak_live_bytes, self.grows, self.hint_misses, waited_ns,
                 steps, seq, uncontrolled, error_type or UNSET, token or UNSET, stuck or UNSET,
                 _text(error) or UNSET, failed_m or UNSET,
                 tuple(_text(place) for place in uncontrolled_at) or UNSET,

@@ -233,7 +233,7 @@ class MStart(Event, frozen=True, gc=False, tag="m.start"):
 
 @event
 class MPark(Event, frozen=True, gc=False, tag="m.park"):
-    """An M sleeps until another wakes it."""
+    """An M sleeps until another wakes it; or one that holds locks has to wait for a CPU."""
 
     of_an_m = True
 

@@ -2,10 +2,12 @@
 
 Two profiles, as Go has two:
 
-    mutex   who made others wait: each hold is charged what was waited because of it, as Go's mutex
-            profile charges unlocks (mprof.go, mutexevent). Nothing is sampled here, and the parts
-            sum to the total wait.
-    block   who waited: each acquisition that had to wait, by the place that wanted the lock.
+    mutex   who made others wait: each hold at the end of a chain of waits is charged what was
+            waited because of it, as Go's mutex profile charges unlocks (mprof.go, mutexevent).
+            Nothing is sampled here, and the parts sum to the total wait.
+    block   who waited: each wait by the place that wanted the lock.
+
+Waits that the log does not end are in both, as long as they lasted.
 
 A stack is the lock's function, then the Go function that took the lock; labels `lock` and `m` tell
 which lock and which M. Values are contentions/count and delay/nanoseconds; for mutex a contention
@@ -26,6 +28,7 @@ from typing import IO, Final, Literal
 
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.stream import Accumulator, Handler, LogCondition, Progress, analyse
+from gorun_mem.analysis.waiting import site_of
 from gorun_mem.events.reader import Source
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, RunStart
 
@@ -59,9 +62,13 @@ class WaitSites(Accumulator):
     """Waits by lock, M and the place that wanted the lock.
 
     An acquisition says it all; where a log has only releases, these repeat it.
+
+    Args:
+        contention: knows which waits have not ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, contention: Contention) -> None:
+        self._contention = contention
         self._acquired: dict[tuple[str, int, str], list[int]] = {}
         self._released: dict[tuple[str, int, str], list[int]] = {}
 
@@ -71,32 +78,37 @@ class WaitSites(Accumulator):
 
     def _acquire(self, event: LockAcquire) -> None:
         if event.contended:
-            _count(self._acquired, event)
+            _count(self._acquired, event.lock, event.m, site_of(event), event.wait_ns)
 
     def _release(self, event: LockRelease) -> None:
         if event.contended:
-            _count(self._released, event)
+            _count(self._released, event.lock, event.m, site_of(event), event.wait_ns)
 
     def samples(self) -> list[Sample]:
         """One for each lock, M and place."""
-        found = self._acquired or self._released
+        found = {key: list(sums) for key, sums in (self._acquired or self._released).items()}
+        for lock in self._contention.locks.values():
+            for one in lock.open.waits:
+                _count(found, lock.name, one.m, one.site, one.ns)
         return [
             Sample(("runtime.lock", site or UNKNOWN), lock, m, count, ns)
             for (lock, m, site), (count, ns) in sorted(found.items())
         ]
 
 
-def _count(sums: dict[tuple[str, int, str], list[int]], event: LockAcquire | LockRelease) -> None:
-    key = (event.lock, event.m, event.site if isinstance(event.site, str) else "")
+def _count(
+    sums: dict[tuple[str, int, str], list[int]], lock: str, m: int, site: str, wait_ns: int
+) -> None:
+    key = (lock, m, site)
     if key not in sums and len(sums) >= KEYS_MAX:
         key = (OTHERS, 0, OTHERS)
     entry = sums.setdefault(key, [0, 0])
     entry[0] += 1
-    entry[1] += event.wait_ns
+    entry[1] += wait_ns
 
 
 def blame_samples(contention: Contention) -> list[Sample]:
-    """One for each lock and hold's M and place that made others wait."""
+    """One for each lock and each M and place whose holds made others wait for it."""
     return [
         Sample(
             ("runtime.unlock", blame.site or UNKNOWN), lock.name, blame.m, blame.holds,
@@ -137,7 +149,8 @@ def write_profile(
     Raises:
         LogError: the log cannot be read.
     """
-    contention, sites, start = Contention(), WaitSites(), _Start()
+    contention, start = Contention(), _Start()
+    sites = WaitSites(contention)
     condition = analyse(source, [contention, sites, start], progress)
     samples = blame_samples(contention) if kind == "mutex" else sites.samples()
     comments = [f"gorun_mem {kind} profile in virtual time, nothing sampled"]

@@ -178,12 +178,24 @@ class M(Task):
     # Locks, time and chance.
 
     async def lock(self, mutex: Mutex, site: str = "") -> None:
-        """Take a runtime mutex of the World's (see `World.mutex`)."""
+        """Take a runtime mutex of the World's (see `World.mutex`).
+
+        Args:
+            mutex: which.
+            site: who takes it, as reports are to call the place; what this M is for if "".
+        """
         await mutex.lock(site or self.name)
 
     async def unlock(self, mutex: Mutex, site: str = "") -> None:
-        """Give a runtime mutex back."""
-        await mutex.unlock(site or self.name)
+        """Give a runtime mutex back.
+
+        Args:
+            mutex: which.
+            site: who gives it back; who took it if "".
+        """
+        if not site:
+            site = mutex.owner_site if mutex.owner is self else self.name
+        await mutex.unlock(site)
 
     async def pause(self) -> None:
         """Let others go first; osyield."""

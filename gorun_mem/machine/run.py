@@ -198,6 +198,9 @@ class Execution:
             failed_m=outcome.failed_m,
             uncontrolled_at=outcome.uncontrolled,
             results=world.results,
+            open_wait_ns=sum(
+                mutex.unlogged_wait_ns(outcome.time_ns) for mutex in world.mutexes.values()
+            ),
         )
         recorder.flush()
 

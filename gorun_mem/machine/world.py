@@ -31,7 +31,7 @@ from gorun_mem.sched.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import Holder, Mutex, Waiter
+    from gorun_mem.runtime.mutex import Holder, LockStatistics, Mutex, Waiter
 
 Program = Callable[..., Coroutine[Any, Any, Any]]
 """What an M does: an async function whose first argument is the M."""
@@ -277,12 +277,17 @@ class World:
     def statistics(self) -> WorldStatistics:
         """What was counted so far."""
         return WorldStatistics(
-            locks={name: mutex.statistics() for name, mutex in self.mutexes.items()},
+            locks=self.lock_statistics(),
             steps=self.engine.steps,
             time_ns=self.engine.now_ns,
             ms=self._ids,
             memory=self.snapshot(),
         )
+
+    def lock_statistics(self) -> dict[str, LockStatistics]:
+        """What was counted of each lock, by name; what has not ended, up to now."""
+        now = self.engine.now_ns
+        return {name: mutex.statistics(now) for name, mutex in self.mutexes.items()}
 
     # What hosts use.
 

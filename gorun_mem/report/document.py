@@ -33,11 +33,13 @@ def document(summary: Summary) -> dict[str, Any]:
         "options": start.options if start is not None else {},
         "config": _config(start),
         "results": summary.results,
+        "window": summary.window._asdict() if summary.window is not None else None,
         "run_id": start.run_id if start is not None else None,
         "token": _or_none(end.token) if end is not None else None,
         "uncontrolled": _uncontrolled(end),
         "exact": summary.is_exact,
         "metrics": summary.metrics(),
+        "at_least": summary.at_least(),
         "slowest_waits": [
             {name: getattr(wait, name) for name in wait.__dataclass_fields__}
             for wait in summary.slowest

@@ -31,10 +31,11 @@ from gorun_mem.analysis.exact import share as ratio
 from gorun_mem.analysis.stream import Progress, analyse
 from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.analysis.window import Window
 from gorun_mem.events.reader import Source
 from gorun_mem.report import charts
 from gorun_mem.report.sections import SECTIONS, Section, sections
-from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text
+from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text, window_text
 from gorun_mem.report.units import count, ns, size
 
 MARKS_MAX: Final = 400
@@ -63,19 +64,20 @@ class View:
     lanes: Lanes
 
 
-def read(source: Source, progress: Progress | None = None) -> View:
+def read(source: Source, progress: Progress | None = None, window: Window | None = None) -> View:
     """Read a log in one pass.
 
     Args:
         source: a file's name, or a binary file object.
         progress: called some times a second with how many lines were read since.
+        window: what of its time to look at; None for all of it.
 
     Raises:
         LogError: the file cannot be read, or holds no event.
     """
-    found = LogAnalysis()
+    found = LogAnalysis(window)
     view = View(found, AddressMap(found.memory), Lanes(found.contention))
-    parts = [view.drawn, *found.accumulators(), view.lanes]
+    parts = found.accumulators(before=[view.drawn], after=[view.lanes])
     found.condition = analyse(source, parts, progress)
     return view
 
@@ -149,6 +151,8 @@ def _head(view: View) -> list[tuple[str, str]]:
     start, end = found.start, found.end
     outcome = IN_WORDS[end.outcome] if end is not None else "has no end in this log"
     head = [("outcome", outcome), ("time", ns(found.summary.t_ns))]
+    if found.window is not None:
+        head.append(("window", window_text(found.window)))
     if start is not None:
         what_if = " (what-if: no Go release runs so)" if start.what_if else ""
         head += [
@@ -173,7 +177,9 @@ def _waits(found: LogAnalysis) -> str:
     locks = found.contention.locks.values()
     waited = ns(sum(lock.wait_ns.total for lock in locks))
     unfinished = sum(lock.unfinished_wait_ns for lock in locks)
-    return f"{waited}, and {ns(unfinished)} without end" if unfinished else waited
+    if not unfinished:
+        return waited
+    return f"at least {waited}, {ns(unfinished)} of it in waits that have not ended"
 
 
 def _stuck(view: View) -> list[str]:

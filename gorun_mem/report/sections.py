@@ -15,9 +15,10 @@ from typing import Final, NamedTuple
 
 import click
 
-from gorun_mem.analysis.contention import Blame, LockReport, Part
+from gorun_mem.analysis.locks import Blame, BusyPeriod, LockReport, Part
 from gorun_mem.analysis.memory import Budget, Growth, Layout
 from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.report.terminal import window_text
 from gorun_mem.report.units import count, ns, share, size
 
 ROWS_MAX: Final = 100
@@ -91,7 +92,28 @@ def sections(found: LogAnalysis, names: Iterable[str], pages: int | None = None)
     Raises:
         KeyError: there is no section of that name.
     """
-    return [_budget(found, pages) if n == "budget" else SECTIONS[n](found) for n in names]
+    made = [_budget(found, pages) if n == "budget" else SECTIONS[n](found) for n in names]
+    if found.window is not None:
+        for section in made:
+            what = _IN_WINDOW.get(section.name, "all of it is of the window")
+            section.remarks.insert(0, f"window {window_text(found.window)}: {what}")
+    return made
+
+
+_PAST: Final = "what it is at the window's end, and counts from the run's beginning"
+_IN_WINDOW: Final = {
+    "memory": _PAST,
+    "growths": f"rows are the window's; the rest is {_PAST}",
+    "hints": f"rows are the window's; the rest is {_PAST}",
+    "fragmentation": f"failures are the window's; the rest is {_PAST}",
+    "budget": "from the run's beginning to the window's end",
+}
+"""Sections of what has no state without the past."""
+
+
+def _is_in(found: LogAnalysis, t_ns: int) -> bool:
+    """Whether it is in the window; what is behind it was never seen."""
+    return found.window is None or t_ns >= found.window.from_ns
 
 
 def render(all_sections: Iterable[Section]) -> str:
@@ -136,6 +158,11 @@ def _int(value: int) -> Cell:
 
 def _ns(value: int | float) -> Cell:
     return Cell(ns(value), value)
+
+
+def _ns_or_more(value: int, exact: bool) -> Cell:
+    """A time, or a lower bound of one: where what it is of has not ended."""
+    return _ns(value) if exact or not value else Cell(f">= {ns(value)}", value)
 
 
 def _size(value: int) -> Cell:
@@ -189,22 +216,42 @@ def _contention(found: LogAnalysis) -> Section:
             _by(lock, "M", ((_m(m), part) for m, part in lock.by_m.items())),
             _by(lock, "site", ((_text(site), part) for site, part in lock.by_site.items())),
         ]
-        for m, since in lock.waiting.items():
-            section.remarks.append(f"M{m} waits for {lock.name} since {ns(since)}, to the end")
-        if lock.holding is not None:
-            who, since = lock.holding
-            at = f" in {who.site}" if who.site else ""
-            section.remarks.append(f"M{who.m} holds {lock.name}{at} since {ns(since)}, to the end")
+        section.remarks += _open_remarks(lock)
     if any(lock.detail != "full" for lock in shown):
         section.remarks.append(
             "the log has no beginnings of waits: queues, bypasses and handoffs are not known"
         )
     slowest = [
-        (_ns(w.wait_ns), _m(w.m), _text(w.lock), _text(w.site), _ns(w.since_ns), _int(w.seq))
+        (
+            _ns_or_more(w.wait_ns, w.ended),
+            _m(w.m),
+            _text(w.lock),
+            _text(w.site),
+            _ns(w.since_ns),
+            _int(w.seq),
+        )
         for w in found.summary.slowest
     ]
     section.tables.append(_table("slowest waits", "wait|M|lock|site|since|event", slowest))
     return section
+
+
+def _open_remarks(lock: LockReport) -> Iterator[str]:
+    """What has not ended; all times of the lock count it as long as it lasted."""
+    open_ = lock.open
+    for one in open_.waits:
+        site = f" in {one.site}" if one.site else ""
+        yield (
+            f"M{one.m} waits for {lock.name}{site} since {ns(one.since_ns)}, to the end: "
+            f"at least {ns(one.ns)}"
+        )
+    if open_.hold is not None:
+        hold = open_.hold
+        site = f" in {hold.site}" if hold.site else ""
+        yield (
+            f"M{hold.m} holds {lock.name}{site} since {ns(hold.since_ns)}, to the end: "
+            f"at least {ns(hold.ns)}"
+        )
 
 
 def _locks(found: LogAnalysis) -> list[LockReport]:
@@ -214,11 +261,13 @@ def _locks(found: LogAnalysis) -> list[LockReport]:
 
 def _lock_row(lock: LockReport) -> tuple[Cell, ...]:
     wait, hold = lock.wait_ns, lock.hold_ns
-    rate = Cell(share(lock.contended, lock.acquisitions), lock.contended / (lock.acquisitions or 1))
+    of = lock.acquisitions + len(lock.open.waits)
+    rate = Cell(share(lock.contended, of), lock.contended / (of or 1))
+    waited, held = not lock.open.waits, lock.open.hold is None
     return (
         _text(lock.name), _int(lock.acquisitions), _int(lock.contended), rate,
-        *map(_ns, (wait.p50, wait.p90, wait.p99, wait.max, wait.total)),
-        *map(_ns, (hold.p50, hold.p99, hold.max, hold.total)),
+        *(_ns_or_more(n, waited) for n in (wait.p50, wait.p90, wait.p99, wait.max, wait.total)),
+        *(_ns_or_more(n, held) for n in (hold.p50, hold.p99, hold.max, hold.total)),
     )  # fmt: skip
 
 
@@ -270,19 +319,30 @@ def _convoys(found: LogAnalysis) -> Section:
     if any(lock.detail != "full" for lock in _locks(found)):
         section.remarks.append("the log has no beginnings of waits: convoys are not known")
     for lock in _locks(found):
-        section.facts.append((lock.name, count(lock.convoys, "convoy")))
-        rows = [
-            (
-                _ns(one.length_ns), _ns(one.start_ns), _int(one.acquisitions), _int(one.depth_max),
-                _ns(one.wait_ns), _text(_who(one.began_with.m, one.began_with.site)),
-                _text(_first_cause(one.causes)), _text("yes" if one.ended else "no"),
-                _int(one.start_seq),
+        busy = count(lock.busy_periods, "busy period")
+        section.facts.append((lock.name, f"{count(lock.convoys, 'convoy')} in {busy}"))
+        for what, periods in (
+            ("convoys", lock.convoys_longest), ("busy periods", lock.busy_longest),
+        ):  # fmt: skip
+            rows = [_busy_row(one) for one in periods]
+            columns = (
+                "length|outlasted|began|acquired|waiting|waited|formed by|most to blame|ended|event"
             )
-            for one in lock.convoys_longest
-        ]  # fmt: skip
-        columns = "length|began|acquired|waiting|waited|began with|most to blame|ended|event"
-        section.tables.append(_table(f"longest convoys of {lock.name}", columns, rows))
+            section.tables.append(_table(f"longest {what} of {lock.name}", columns, rows))
+    section.remarks.append(
+        "busy: somebody waits; a convoy: Ms come to wait after the end of the hold that formed "
+        "the queue"
+    )
     return section
+
+
+def _busy_row(one: BusyPeriod) -> tuple[Cell, ...]:
+    return (
+        _ns_or_more(one.length_ns, one.ended), _ns_or_more(one.outlasted_ns, one.ended),
+        _ns(one.start_ns), _int(one.acquisitions), _int(one.depth_max),
+        _ns_or_more(one.wait_ns, one.ended), _text(_who(one.began_with.m, one.began_with.site)),
+        _text(_first_cause(one.causes)), _text("yes" if one.ended else "no"), _int(one.start_seq),
+    )  # fmt: skip
 
 
 def _who(m: int, site: str) -> str:
@@ -300,15 +360,67 @@ def _blame(found: LogAnalysis) -> Section:
     for lock in _locks(found):
         rows = [
             (
-                _m(one.m), _text(one.site), _ns(one.held_ns), _ns(one.handoff_ns),
-                _ns(one.total_ns), _int(one.holds),
+                _m(one.m), _site(one), _text(one.lock), _ns(one.held_ns),
+                _ns(one.off_cpu_ns), _ns(one.circle_ns), _ns(one.handoff_ns), _ns(one.total_ns),
+                _int(one.holds),
             )
             for one in lock.blame
         ]  # fmt: skip
-        columns = "M|site|while it held|on the way|in all|holds"
+        columns = "M|site|held|while it ran|off CPU|in a circle|on the way|in all|holds"
         section.tables.append(_table(f"waits for {lock.name} by culprit", columns, rows))
+        if any(one.lock != lock.name for one in lock.blame):
+            direct = [
+                (
+                    _m(one.m), _site(one), _ns(one.held_ns), _ns(one.handoff_ns),
+                    _ns(one.total_ns), _int(one.holds),
+                )
+                for one in lock.direct
+            ]  # fmt: skip
+            columns = "M|site|while it held|on the way|in all|holds"
+            section.tables.append(_table(f"the same by who held {lock.name}", columns, direct))
     if not any(table.rows for table in section.tables):
         section.remarks.append("nobody waited for a lock")
+    return section
+
+
+def _site(one: Blame) -> Cell:
+    return _text(one.site if one.m else one.site or "nobody known")
+
+
+def _holds(found: LogAnalysis) -> Section:
+    section = Section("holds", "Longest holds")
+    longest = found.contention.holds.found()
+    rows = [
+        (
+            _ns_or_more(one.hold_ns, one.ended), _text(one.lock), _m(one.m), _text(one.site),
+            _ns(one.since_ns),
+            *(
+                _ns(part) if one.split else Cell("-", -1)
+                for part in (one.running_ns, one.blocked_ns, one.off_cpu_ns)
+            ),
+            _ns_or_more(one.waited_ns, one.ended), _text("yes" if one.ended else "no"),
+            _int(one.seq),
+        )
+        for one in longest
+    ]  # fmt: skip
+    columns = "hold|lock|M|site|since|ran|blocked|off CPU|others waited|ended|event"
+    section.tables = [_table("longest holds", columns, rows)]
+    for lock in _locks(found):
+        parts = [
+            (
+                _m(m), *map(_ns, (part.share.hold_ns, part.running_ns)), _ns(part.blocked_ns),
+                _ns(part.off_cpu_ns),
+            )
+            for m, part in lock.by_m.items()
+            if part.share.hold_ns
+        ]  # fmt: skip
+        if lock.detail == "full":
+            title = f"what Ms did while they held {lock.name}"
+            section.tables.append(_table(title, "M|held|ran|blocked|off CPU", parts))
+    if not longest:
+        section.remarks.append("no lock was held")
+    elif any(not one.split for one in longest):
+        section.remarks.append("the log has releases only: what holders did is not known")
     return section
 
 
@@ -327,7 +439,7 @@ def _path(found: LogAnalysis) -> Section:
     parts = [
         (
             _ns(one.length_ns), _text(one.kind), _m(one.m), _ns(one.start_ns), _ns(one.held_ns),
-            _text(one.lock), _text(one.site),
+            _text(one.lock or "(none)"), _text(one.site),
         )
         for one in longest[:ROWS_MAX]
     ]  # fmt: skip
@@ -420,7 +532,7 @@ def _growths(found: LogAnalysis) -> Section:
         _table(
             "growths",
             "at|from|to|granted|for|needed|was free|largest|slack|why|event",
-            [_growth_row(one) for one in use.growths],
+            [_growth_row(one) for one in use.growths if _is_in(found, one.t_ns)],
         ),
     ]
     return section
@@ -445,6 +557,7 @@ def _hints(found: LogAnalysis) -> Section:
             _int(m.seq),
         )
         for m in use.hint_misses
+        if _is_in(found, m.t_ns)
     ]  # fmt: skip
     section.tables = [_table("missed", "at|hint|break|apart|why|event", rows)]
     return section
@@ -486,6 +599,7 @@ def _fragmentation(found: LogAnalysis) -> Section:
             _ratio(f.index if f.index is not None else -1), _text(f.verdict), _int(f.seq),
         )
         for f in frag.failures
+        if _is_in(found, f.t_ns)
     ]  # fmt: skip
     columns = (
         "at|M|function|purpose|needed|free|largest|blocks|slack|unusable|index|for want of|event"
@@ -545,6 +659,7 @@ SECTIONS: Final[dict[str, Callable[[LogAnalysis], Section]]] = {
     "contention": _contention,
     "convoys": _convoys,
     "blame": _blame,
+    "holds": _holds,
     "path": _path,
     "order": _order,
     "memory": _memory,

@@ -14,7 +14,10 @@ from typing import Final
 import click
 from msgspec import UNSET
 
-from gorun_mem.analysis.summary import LockSummary, Share, Summary
+from gorun_mem.analysis.locksummary import LockSummary, Share
+from gorun_mem.analysis.summary import Summary
+from gorun_mem.analysis.waiting import Unended
+from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import DeadlockFound, LockThrow, MemCheck, RaceFound, RunEnd, RunStart
 from gorun_mem.report.units import count, ns, share, size
 
@@ -47,7 +50,7 @@ def render(summary: Summary) -> str:
         list(_results(summary)),
         list(_memory(summary)),
         list(_calls(summary)),
-        *(list(_lock(lock)) for lock in summary.locks.values() if lock.acquisitions),
+        *(list(_lock(lock)) for lock in summary.locks.values() if lock.waits.count),
         list(_slowest(summary)),
         list(_remarks(summary)),
     ]
@@ -103,8 +106,16 @@ def _headline(summary: Summary) -> Iterator[str]:
         f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}, strategy {start.strategy}, "
         f"seed {start.seed}"
     )
+    if summary.window is not None:
+        yield click.style(f"window {window_text(summary.window)}", fg="yellow")
     if start.options:
         yield "options " + " ".join(f"{name}={value}" for name, value in start.options.items())
+
+
+def window_text(window: Window) -> str:
+    """What of the run's time is looked at."""
+    end = "the end" if window.to_ns is None else ns(window.to_ns)
+    return f"from {ns(window.from_ns)} to {end}"
 
 
 def _outcome(summary: Summary, end: RunEnd | None) -> str:
@@ -115,10 +126,10 @@ def _outcome(summary: Summary, end: RunEnd | None) -> str:
 
 
 def _how_long(summary: Summary) -> str:
-    time = f"{ns(summary.t_ns)} of virtual time" if summary.t_ns else "no virtual time"
-    if summary.end is None:
-        return time
-    return f"{count(summary.end.steps, 'step')}, {time}"
+    end = summary.end
+    now = end.t_ns if end is not None else summary.t_ns
+    time = f"{ns(now)} of virtual time" if now else "no virtual time"
+    return time if end is None else f"{count(end.steps, 'step')}, {time}"
 
 
 def _failure(summary: Summary) -> Iterator[str]:
@@ -174,7 +185,7 @@ def value_text(value: object) -> str:
 
 def _memory(summary: Summary) -> Iterator[str]:
     yield click.style("memory", bold=True)
-    end, sums = summary.end, summary.sums
+    end, sums = summary.whole_end, summary.sums
     last = sums.last
     pages = f"{count(summary.final_pages, 'page')} of 64 KiB at the end"
     grows = ""
@@ -182,8 +193,9 @@ def _memory(summary: Summary) -> Iterator[str]:
         refused = f" ({summary.grows_refused:,} refused)" if summary.grows_refused else ""
         grows = f", {count(end.grows, 'growth')}{refused}"
         grows += f", at most {size(end.peak_live_bytes)} live"
-    elif summary.grows_refused:
-        grows = f", {count(summary.grows_refused, 'growth')} refused"
+    elif summary.grows_seen:
+        refused = f" ({summary.grows_refused:,} refused)" if summary.grows_refused else ""
+        grows = f", {count(summary.grows_seen, 'growth')}{refused}"
     yield f"  {pages}{grows}"
     if last is not None:
         yield f"  break {last.bloc:#x}, grown up to {last.bloc_max:#x}"
@@ -208,31 +220,63 @@ def _calls(summary: Summary) -> Iterator[str]:
 
 def _lock(lock: LockSummary) -> Iterator[str]:
     figures = lock.metrics()
-    contended = f"{lock.contended:,} contended ({share(lock.contended, lock.acquisitions)})"
+    open_ = lock.open
+    contended = f"{lock.contended:,} contended ({share(lock.contended, lock.waits.count)})"
     yield (
         click.style(f"lock {lock.name}", bold=True)
         + f"  {count(lock.acquisitions, 'acquisition')}, {contended}"
     )
-    for what in ("wait", "hold"):
-        yield f"  {what} " + ", ".join(
-            [f"{ns(figures[f'{what}_ns'])} in all"]
-            + [
-                f"{name} {ns(figures[f'{what}_ns.{name}'])}"
-                for name in ("p50", "p90", "p99", "max")
-            ]
-        )
-    if lock.contended:
-        queue = lock.queue
+    for what, at_least in (("wait", bool(open_.waits)), ("hold", open_.hold is not None)):
         yield (
-            f"  {count(queue.convoys, 'convoy')}, the longest {ns(queue.convoy_longest_ns)} with "
+            f"  {what} "
+            + ("at least " if at_least else "")
+            + ", ".join(
+                [f"{ns(figures[f'{what}_ns'])} in all"]
+                + [
+                    f"{name} {ns(figures[f'{what}_ns.{name}'])}"
+                    for name in ("p50", "p90", "p99", "max")
+                ]
+            )
+        )
+    yield from _open(open_)
+    if lock.contended:
+        yield from _queue(lock)
+        yield from _shares(lock)
+
+
+def _open(open_: Unended) -> Iterator[str]:
+    """What has not ended, and is counted as long as it lasted."""
+    hold = open_.hold
+    if hold is not None:
+        site = f" in {hold.site}" if hold.site else ""
+        yield f"  M{hold.m} holds it{site} since {ns(hold.since_ns)}, for at least {ns(hold.ns)}"
+    for one in open_.waits[:STUCK_SHOWN]:
+        site = f" in {one.site}" if one.site else ""
+        yield f"  M{one.m} waits{site} since {ns(one.since_ns)}, for at least {ns(one.ns)}"
+    if len(open_.waits) > STUCK_SHOWN:
+        yield f"  and {count(len(open_.waits) - STUCK_SHOWN, 'M')} more"
+
+
+def _queue(lock: LockSummary) -> Iterator[str]:
+    queue = lock.queue
+    at_least = "at least " if lock.open.waits else ""
+    yield (
+        f"  {count(queue.busy_periods, 'busy period')}, the longest {at_least}"
+        f"{ns(queue.busy_longest_ns)} with "
+        f"{count(queue.busy_longest_acquisitions, 'acquisition')}"
+    )
+    convoys = count(queue.convoys, "convoy") if queue.convoys else "no convoy"
+    if queue.convoys:
+        convoys += (
+            f", the longest {at_least}{ns(queue.convoy_longest_ns)} with "
             f"{count(queue.convoy_longest_acquisitions, 'acquisition')}"
         )
-        yield (
-            f"  up to {queue.queue_depth_max:,} waiting, one M bypassed "
-            f"{count(queue.bypasses_max, 'time')}; fairness "
-            f"{figures['fairness']:.2f} of acquisitions, {figures['fairness_waits']:.2f} of waits"
-        )
-        yield from _shares(lock)
+    yield f"  {convoys}"
+    yield (
+        f"  up to {queue.queue_depth_max:,} waiting, one M bypassed "
+        f"{count(queue.bypasses_max, 'time')}; fairness "
+        f"{lock.fairness:.2f} of acquisitions, {lock.fairness_waits:.2f} of waits"
+    )
 
 
 def _shares(lock: LockSummary) -> Iterator[str]:
@@ -261,7 +305,12 @@ def _slowest(summary: Summary) -> Iterator[str]:
         return
     yield click.style("slowest waits", bold=True)
     rows = [
-        (ns(w.wait_ns), f"M{w.m}", f"for {w.lock} in {w.site or '?'}", f"from {w.since_ns:,} ns")
+        (
+            ns(w.wait_ns) if w.ended else f">= {ns(w.wait_ns)}",
+            f"M{w.m}",
+            f"for {w.lock} in {w.site or '?'}",
+            f"from {w.since_ns:,} ns",
+        )
         for w in summary.slowest
     ]
     yield from _table(rows, "><<<")

@@ -114,9 +114,9 @@ _kind("wake", None, "wakes", order="both")
 _kind("stack.walk", 60.0, order="both")
 
 # An M's own.
-_kind("start", 0.0, "local", order="parent")
+_kind("start", 0.0, "reads", "local", order="parent")
 _kind("join", 0.0, "reads", "local", order="parent")
-_kind("choice", 0.0, "local", order="none")
+_kind("choice", 0.0, "reads", "local", order="none")
 _kind("compute", 1.0, "reads", "local", order="none")
 _kind("sleep", 1500.0, "reads", "local", order="none")
 

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 FORGOTTEN: Final[list[Callable[[object], object]]] = []
 """Who is told of an operation that is dropped though nobody has awaited it; empty: nobody."""
+OFF_CPU: Final = "off CPU"
+"""Why the log parks, and unparks, an M that holds locks and has to wait for a CPU."""
 
 
 class Mark(Enum):
@@ -110,16 +112,18 @@ class MLike:
     Args:
         id: number from 1; 0 is the scenario itself.
         sched: who drives it.
+        name: what it is for; the site of locks that are taken without one.
 
     Attributes:
         locks: runtime locks held, as Go counts them in `gp.m.locks`.
         go: what else Go's `m` holds for the mutexes: `nextwaitm`, the semaphore, locks held.
     """
 
-    __slots__ = ("go", "id", "locks", "sched")
+    __slots__ = ("go", "id", "locks", "name", "sched")
 
-    def __init__(self, id: int, sched: Scheduler) -> None:
+    def __init__(self, id: int, sched: Scheduler, name: str = "") -> None:
         self.id = id
+        self.name = name or f"M{id}"
         self.locks = 0
         self.go = MState()
         self.sched = sched

@@ -63,7 +63,6 @@ class Task(MLike):
         "has_line",
         "keeps",
         "keeps_until_ns",
-        "name",
         "op",
         "origin",
         "priority",
@@ -79,8 +78,7 @@ class Task(MLike):
     )
 
     def __init__(self, engine: Engine, id: int, name: str) -> None:
-        super().__init__(id, engine)
-        self.name = name
+        super().__init__(id, engine, name)
         self.op: Any = None
         self.result: object = None
         self.state = State.RUNNING

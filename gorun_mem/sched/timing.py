@@ -40,7 +40,7 @@ from heapq import heappop, heappush, heappushpop
 from typing import Final
 
 from gorun_mem.runtime.kinds import named
-from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
+from gorun_mem.runtime.op import MORE, OFF_CPU, PARKED, MLike, Op
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import STEPS_MAX, TIMER, Engine, Resume, Strategy
 from gorun_mem.sched.streams import Streams, schedule_stream, stream
@@ -286,8 +286,14 @@ class TimingEngine(Engine):
             free_ns, cpu = POP(self._idle_since)
             self._run_on(task, free_ns, cpu)
         else:
-            task.slot = 0
-            self._ready.append(task)
+            self._queue(task)
+
+    def _queue(self, task: Task) -> None:
+        """`task` has to wait for a CPU; the log says so of one that holds locks meanwhile."""
+        task.slot = 0
+        self._ready.append(task)
+        if self.follower is not None and task.go.held:
+            self.follower.m_park(task.id, OFF_CPU)
 
     def _run_on(self, task: Task, free_ns: float, cpu: int) -> None:
         """Give `task` the CPU `cpu`, which is free since `free_ns`."""
@@ -307,7 +313,10 @@ class TimingEngine(Engine):
         if task.id == 0:
             return
         if self._ready:
-            self._run_on(self._ready.popleft(), task.clock_ns + self._switch_ns, task.cpu)
+            following = self._ready.popleft()
+            self._run_on(following, task.clock_ns + self._switch_ns, task.cpu)
+            if following.go.held:
+                self._note_unpark(following, 0, OFF_CPU)
         else:
             PUSH(self._idle_since, (task.clock_ns, task.cpu))
 
@@ -328,7 +337,7 @@ class TimingEngine(Engine):
 
     def _give_way(self, task: Task) -> None:
         self._release_cpu(task)
-        self._ready.append(task)
+        self._queue(task)
 
     def _remove(self, task: Task) -> None:
         """Take a runnable task out; rare, so the heap is searched and ordered anew."""

@@ -187,7 +187,10 @@ class Answers:
             "free_blocks": freelist.count if freelist is not None else 0,
             "grows": os.memory.grows,
             "fails": os.memory.fails,
-            "locks": {name: _lock(lock.statistics()) for name, lock in world.mutexes.items()},
+            "locks": {
+                name: _lock(lock.statistics(world.engine.now_ns))
+                for name, lock in world.mutexes.items()
+            },
         }
 
 

@@ -35,7 +35,8 @@ def test_books_balance(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert found.free.mismatches == memory.unknown_frees == 0
     for lock in found.contention.locks.values():
         charged = sum(one.total_ns for one in lock.blame)
-        assert charged == lock.wait_ns.total + lock.unfinished_wait_ns
+        assert charged == lock.wait_ns.total
+    assert sum(lock.wait_ns.total for lock in found.contention.locks.values()) == end.lock_wait_ns
     out = io.BytesIO()
     write_chrome(log, out)
     assert out.tell() > 0

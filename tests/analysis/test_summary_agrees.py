@@ -28,6 +28,9 @@ def test_the_analysis_says_the_same(seed: int, level: LogLevel) -> None:
             queue = summary.locks[name].queue
             assert lock.queue.max == queue.queue_depth_max
             assert (lock.bypasses_max, lock.convoys) == (queue.bypasses_max, queue.convoys)
-            ended = [c for c in lock.convoys_longest if c.ended]
-            if ended:
-                assert (ended[0].length_ns, ended[0].acquisitions) == queue[3:]
+            assert lock.busy_periods == queue.busy_periods
+            for longest, figures in (
+                (lock.convoys_longest, queue[3:5]), (lock.busy_longest, queue[6:]),
+            ):  # fmt: skip
+                found_longest = [(one.length_ns, one.acquisitions) for one in longest[:1]]
+                assert found_longest == [figures] * (figures != (0, 0))

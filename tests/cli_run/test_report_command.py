@@ -115,7 +115,8 @@ calls           count  failed    bytes  by
 lock memlock  3 acquisitions, 2 contended (66.7 %)
   wait 3.902 ms in all, p50 2.100 us, p90 3.900 ms, p99 3.900 ms, max 3.900 ms
   hold 3.570 us in all, p50 1.500 us, p90 2.000 us, p99 2.000 us, max 2.000 us
-  1 convoy, the longest 4.004 ms with 2 acquisitions
+  1 busy period, the longest 4.004 ms with 2 acquisitions
+  no convoy
   up to 2 waiting, one M bypassed 1 time; fairness 1.00 of acquisitions, 0.33 of waits
      M  acquired  contended  wait p50       p99       max    in all  bypassed
     M1         1          0         0         0         0         0         0

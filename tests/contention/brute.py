@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gorun_mem.events.types import LockAcquire, LockRelease, LockWait, MPark
+from gorun_mem.events.types import LockAcquire, LockRelease, LockWait, MPark, RunEnd
 
 
 @dataclass
@@ -34,11 +34,11 @@ class Book:
     sleeps: int = 0
     bypasses: list[int] = field(default_factory=list)
     depths: list[tuple[int, int]] = field(default_factory=list)  # (time, Ms waiting), from 0 on
-    convoys: list[tuple[int, int]] = field(default_factory=list)  # (ns, acquisitions), ended ones
-    convoys_begun: int = 0
+    busy: list[tuple[int, int, bool]] = field(default_factory=list)  # (ns, acquisitions, convoy)
     handoffs: int = 0
     holding: tuple[int, str, int] | None = None  # (m, site, since)
-    waiting: list[list[Any]] = field(default_factory=list)  # [m, since, sleeps, bypassed], by age
+    waiting: list[list[Any]] = field(default_factory=list)  # [m, since, sleeps, bypassed, site]
+    formed_by: tuple[int, str, int] | None = None  # the hold that the first waiter ran into
 
     def waiter(self, m: int) -> list[Any] | None:
         return next((w for w in self.waiting if w[0] == m), None)
@@ -47,10 +47,12 @@ class Book:
 def books(trace: Iterable[Any]) -> dict[str, Book]:
     """Every lock's book; `trace` holds events and Woken in the order in which they happened."""
     found: dict[str, Book] = {}
-    begun: dict[str, tuple[int, int]] = {}  # convoy under way: (since, acquisitions)
+    begun: dict[str, tuple[int, int, bool]] = {}  # busy period under way
     released: dict[str, tuple[int, int]] = {}  # (releasing M, woken M), until the next acquisition
     for event in trace:
         if isinstance(event, MPark):
+            if event.reason == "off CPU":
+                continue  # it does not sleep
             for book in found.values():
                 if waiter := book.waiter(event.m):
                     waiter[2] += 1
@@ -65,9 +67,11 @@ def books(trace: Iterable[Any]) -> dict[str, Book]:
             assert event.waiters == tuple(w[0] for w in book.waiting)
             assert event.owner_m == (book.holding[0] if book.holding else 0)
             if not book.waiting:
-                book.convoys_begun += 1
-                begun[event.lock] = (event.t_ns, 0)
-            book.waiting.append([event.m, event.t_ns, 0, 0])
+                begun[event.lock] = (event.t_ns, 0, False)
+                book.formed_by = book.holding
+            elif book.holding is None or book.holding != book.formed_by:
+                begun[event.lock] = (*begun[event.lock][:2], True)
+            book.waiting.append([event.m, event.t_ns, 0, 0, event.site])
             book.depths.append((event.t_ns, len(book.waiting)))
         elif isinstance(event, LockAcquire):
             book = found.setdefault(event.lock, Book(depths=[(0, 0)]))
@@ -84,14 +88,30 @@ def books(trace: Iterable[Any]) -> dict[str, Book]:
             book.holds.append((m, site, event.hold_ns))
             book.holding = None
             released[event.lock] = (m, event.next_m)
+        elif isinstance(event, RunEnd):
+            for name, book in found.items():
+                _end(book, event.t_ns, begun.get(name, (0, 0, False)))
     return found
 
 
-def _acquire(book: Book, event: LockAcquire, woken: int, begun: dict[str, tuple[int, int]]) -> None:
+def _end(book: Book, end: int, begun: tuple[int, int, bool]) -> None:
+    """What has not ended lasts up to the end of the run."""
+    for m, since, _, _, site in book.waiting:
+        book.contended.append((m, site, end - since))
+    if book.holding is not None:
+        m, site, since = book.holding
+        book.holds.append((m, site, end - since))
+    if book.waiting:
+        book.busy.append((end - begun[0], begun[1], begun[2]))
+
+
+def _acquire(
+    book: Book, event: LockAcquire, woken: int, begun: dict[str, tuple[int, int, bool]]
+) -> None:
     mine = book.waiter(event.m)
     wait_ns = sleeps = bypassed = 0
     if mine is not None:
-        _, since, sleeps, bypassed = mine
+        _, since, sleeps, bypassed, _ = mine
         wait_ns = event.t_ns - since
         book.handoffs += woken == event.m
     assert (event.contended, event.wait_ns) == (mine is not None, wait_ns)
@@ -100,7 +120,7 @@ def _acquire(book: Book, event: LockAcquire, woken: int, begun: dict[str, tuple[
         if other is mine:
             break
         other[3] += 1
-    in_convoy = bool(book.waiting)
+    is_busy = bool(book.waiting)
     if mine is not None:
         book.waiting.remove(mine)
         book.contended.append((event.m, event.site, wait_ns))
@@ -109,11 +129,11 @@ def _acquire(book: Book, event: LockAcquire, woken: int, begun: dict[str, tuple[
         book.sleeps += sleeps
         book.depths.append((event.t_ns, len(book.waiting)))
     assert event.queue_depth == len(book.waiting)
-    if in_convoy:
-        since, acquisitions = begun[event.lock]
-        begun[event.lock] = (since, acquisitions + 1)
+    if is_busy:
+        since, acquisitions, convoy = begun[event.lock]
+        begun[event.lock] = (since, acquisitions + 1, convoy)
         if not book.waiting:
-            book.convoys.append((event.t_ns - since, acquisitions + 1))
+            book.busy.append((event.t_ns - since, acquisitions + 1, convoy))
     book.waits.append((event.m, event.site, wait_ns))
     book.holding = (event.m, event.site, event.t_ns)
 
@@ -148,10 +168,10 @@ def shares(book: Book, by: int) -> dict[Any, tuple[int, int, int, int]]:
         key: (
             sum(w[by] == key for w in book.waits),
             sum(w[by] == key for w in book.contended),
-            sum(w[2] for w in book.waits if w[by] == key),
+            sum(w[2] for w in book.contended if w[by] == key),
             sum(h[2] for h in book.holds if h[by] == key),
         )
-        for key in sorted({w[by] for w in book.waits})
+        for key in sorted({w[by] for w in [*book.waits, *book.contended]})
     }
 
 
@@ -159,20 +179,24 @@ def statistics(book: Book) -> dict[str, Any]:
     """Everything that `LockStatistics` has, under the same names, of one lock."""
     by_m = shares(book, 0)
     contended = [ns for _, _, ns in book.contended]
+    convoys = [(ns, n) for ns, n, convoy in book.busy if convoy]
+    open_waits = contended[len(contended) - len(book.waiting) :]
     median = percentile(contended, 50)
     longest = max(contended, default=0)
     return {
         "acquisitions": len(book.waits),
         "contended": len(book.contended),
-        "wait_ns": figures([ns for _, _, ns in book.waits]),
+        "wait_ns": figures([ns for _, _, ns in book.waits] + open_waits),
         "contended_wait_ns": figures(contended),
         "hold_ns": figures([ns for _, _, ns in book.holds]),
         "spins": book.spins,
         "sleeps": book.sleeps,
         "bypasses_max": max([*book.bypasses, *(w[3] for w in book.waiting)], default=0),
         "queue_depth_max": max(depth for _, depth in book.depths),
-        "convoys": book.convoys_begun,
-        "convoy_longest": max(book.convoys, default=(0, 0)),
+        "busy_periods": len(book.busy),
+        "busy_longest": max([(ns, n) for ns, n, _ in book.busy], default=(0, 0)),
+        "convoys": len(convoys),
+        "convoy_longest": max(convoys, default=(0, 0)),
         "handoffs": book.handoffs,
         "waiting": len(book.waiting),
         "by_m": by_m,

@@ -96,8 +96,8 @@ def plain(statistics: LockStatistics) -> dict[str, Any]:
         name: getattr(statistics, name)
         for name in (
             "acquisitions", "contended", "spins", "sleeps", "bypasses_max", "queue_depth_max",
-            "convoys", "handoffs", "waiting", "fairness_acquisitions", "fairness_waits",
-            "starvation",
+            "busy_periods", "convoys", "handoffs", "waiting", "fairness_acquisitions",
+            "fairness_waits", "starvation",
         )
     }  # fmt: skip
     for name in ("wait_ns", "contended_wait_ns", "hold_ns"):
@@ -106,8 +106,9 @@ def plain(statistics: LockStatistics) -> dict[str, Any]:
             key: getattr(values, key)
             for key in ("count", "total", "min", "max", "p50", "p90", "p99")
         }
-    longest = statistics.convoy_longest
-    figures["convoy_longest"] = (longest.length_ns, longest.acquisitions)
+    for name in ("busy_longest", "convoy_longest"):
+        longest = getattr(statistics, name)
+        figures[name] = (longest.length_ns, longest.acquisitions)
     for name in ("by_m", "by_site"):
         figures[name] = {
             key: (share.acquisitions, share.contended, share.wait_ns, share.hold_ns)
@@ -129,7 +130,7 @@ def compare(done: Run, trace: Any) -> dict[str, brute.Book]:
 def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
     """Waits, holds, shares, bypasses, depths, convoys, handoffs and fairness of random runs are
     what the events come to, for 1 to 8 Ms on 1 to 4 CPUs."""
-    seen = {"contended": 0, "handoffs": 0, "convoys": 0, "bypassed": 0, "deep": 0}
+    seen = {"contended": 0, "handoffs": 0, "busy": 0, "convoys": 0, "bypassed": 0, "deep": 0}
     for seed, (ms, cpus) in enumerate(itertools.product((1, 2, 3, 5, 8), (1, 2, 4))):
         release = ("go1.24", "go1.26")[seed % 2]
         config = Config(
@@ -142,11 +143,13 @@ def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
             assert book.holding is None
             seen["contended"] += len(book.contended)
             seen["handoffs"] += book.handoffs
-            seen["convoys"] += len(book.convoys)
+            seen["convoys"] += sum(convoy for _, _, convoy in book.busy)
+            seen["busy"] += len(book.busy)
             seen["bypassed"] += sum(book.bypasses)
             seen["deep"] = max([seen["deep"], *(depth for _, depth in book.depths)])
     # What is compared has happened; the queue alone lets nobody pass.
-    assert min(seen["contended"], seen["convoys"]) > 100
+    assert min(seen["contended"], seen["busy"]) > 100
+    assert seen["busy"] - 20 > seen["convoys"] > 20
     assert seen["handoffs"] > 10
     assert seen["deep"] >= 5
     assert (seen["bypassed"] == 0) == (mutex == "queue")
@@ -154,12 +157,13 @@ def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
 
 @pytest.mark.parametrize("mutex", MUTEXES)
 def test_a_run_that_is_cut_off_is_counted_so_far(mutex, monkeypatch):
-    """Where an M ends the run, holds and waits under way count as the events say."""
+    """Where an M ends the run, holds and waits under way count up to its end."""
     held = waiting = 0
     for seed in range(12):
         config = Config(mutex=mutex, seed=seed, ms=6, cpus=1 + seed % 4)
         done, trace = traced(monkeypatch, config, stop_at=10 + 9 * seed)
         assert done.outcome.verdict == "failed"
+        assert any(lock.at_least for lock in done.statistics.locks.values())
         for book in compare(done, trace).values():
             held += book.holding is not None
             waiting += len(book.waiting)

@@ -105,29 +105,33 @@ def profile(log: bytes, kind: Any) -> tuple[list[tuple[str, str]], list[dict[str
 @pytest.mark.parametrize("kind", ["mutex", "block"])
 @pytest.mark.parametrize("seed", range(4))
 def test_profiles_sum_to_the_waits(kind: str, seed: int) -> None:
-    """Either profile's delays sum to what was waited; unfinished waits have a culprit only."""
+    """Either profile's delays sum to what was waited, by those who wait still too."""
     events = toy_events(seed)
     types, samples = profile(toy_log(seed), kind)
     assert types == [("contentions", "count"), ("delay", "nanoseconds")]
     waits = [e for e in events if e.name == "lock.acquire" and e.contended]
-    open_: dict[int, int] = {}
+    open_: dict[int, Any] = {}
     for e in events:
         if e.name == "lock.wait":
-            open_[e.m] = e.t_ns
+            open_[e.m] = e
         elif e.name == "lock.acquire":
             open_.pop(e.m, None)
-    unfinished = sum(events[-1].t_ns - since for since in open_.values())
+    unfinished = sum(events[-1].t_ns - e.t_ns for e in open_.values())
     total = sum(sample["values"][1] for sample in samples)
-    assert total == sum(e.wait_ns for e in waits) + (unfinished if kind == "mutex" else 0)
+    assert total == sum(e.wait_ns for e in waits) + unfinished
     if kind == "block":
-        assert sum(sample["values"][0] for sample in samples) == len(waits)
+        assert sum(sample["values"][0] for sample in samples) == len(waits) + len(open_)
         got = {
             (s["labels"]["lock"], s["labels"]["m"], s["stack"][1]): tuple(s["values"])
             for s in samples
         }
         for (lock, m, site), values in got.items():
-            mine = [e for e in waits if (e.lock, f"M{e.m}", e.site) == (lock, m, site)]
-            assert values == (len(mine), sum(e.wait_ns for e in mine))
+            mine = [
+                e.wait_ns if e.name == "lock.acquire" else events[-1].t_ns - e.t_ns
+                for e in [*waits, *open_.values()]
+                if (e.lock, f"M{e.m}", e.site) == (lock, m, site)
+            ]
+            assert values == (len(mine), sum(mine))
     assert {s["stack"][0] for s in samples} == {
         "runtime.unlock" if kind == "mutex" else "runtime.lock"
     }

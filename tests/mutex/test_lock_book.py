@@ -10,7 +10,7 @@ from hand_driven import Hand, HandM, Notes
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex import Mutex, Share, make
 from gorun_mem.runtime.mutex.choice import ChoiceMutex
-from gorun_mem.runtime.mutex.statistics import Convoy, Distribution, jain
+from gorun_mem.runtime.mutex.statistics import BusyPeriod, Distribution, jain
 
 CONTENDED = ["queue", "sema", "futex", "spinbit"]
 
@@ -82,7 +82,7 @@ def test_held_locks_of_a_waiter() -> None:
 
 
 def test_bypasses_convoy_and_handoffs() -> None:
-    """M2 waits while M3, M1 and M3 get the lock before it: three bypasses in one convoy.
+    """M2 waits while M3, M1 and M3 get the lock before it: three bypasses in one busy period.
 
     M2 spins between its looks; the others each find the lock free at their first swap.
     """
@@ -101,7 +101,8 @@ def test_bypasses_convoy_and_handoffs() -> None:
     second.run(mutex.unlock())
     stats = mutex.statistics()
     assert (stats.bypasses_max, stats.queue_depth_max, stats.handoffs) == (3, 1, 0)
-    assert (stats.convoys, stats.convoy_longest) == (1, Convoy(30, 4))
+    assert (stats.busy_periods, stats.busy_longest) == (1, BusyPeriod(30, 4))
+    assert (stats.convoys, stats.convoy_longest) == (0, BusyPeriod())  # nobody came later
     assert stats.by_m == {1: Share(2, 0, 0, 20), 2: Share(1, 1, 30, 0), 3: Share(2, 0, 0, 20)}
     assert stats.by_site["c"] == Share(3, 0, 0, 25)
     assert (stats.wait_ns.count, stats.wait_ns.p50, stats.wait_ns.max) == (5, 0, 30)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp, Waiter
 from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
-from gorun_mem.runtime.mutex.statistics import Convoy, Distribution, LockStatistics, Share
+from gorun_mem.runtime.mutex.statistics import BusyPeriod, Distribution, LockStatistics, Share
 from gorun_mem.runtime.releases import Release
 from gorun_mem.runtime.releases import release as find_release
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAF",
     "MUTEXES",
-    "Convoy",
+    "BusyPeriod",
     "Distribution",
     "Holder",
     "LockOp",

@@ -17,7 +17,14 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex.machine import MutexOp
-from gorun_mem.runtime.mutex.statistics import FOLD_AT, Convoy, LockStatistics, Tally
+from gorun_mem.runtime.mutex.statistics import (
+    FOLD_AT,
+    BusyPeriod,
+    LockStatistics,
+    Open,
+    Tally,
+    with_open,
+)
 from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:
@@ -128,13 +135,16 @@ class Mutex:
 
     __slots__ = (
         "_barged",
-        "_convoy_acquisitions",
+        "_busy_acquisitions",
+        "_busy_longest",
+        "_busy_periods",
+        "_busy_since_ns",
         "_convoy_longest",
-        "_convoy_since_ns",
         "_convoys",
         "_fresh_holds",
         "_handoffs",
         "_hold",
+        "_is_convoy",
         "_lock_ops",
         "_new_unlock",
         "_queue_depth_max",
@@ -195,10 +205,13 @@ class Mutex:
         self._barged = 0  # how often one got the lock that never waited: past all who did
         self._queue_depth_max = 0
         self._handoffs = 0
+        self._busy_periods = 0
+        self._busy_since_ns = 0
+        self._busy_acquisitions = 0
+        self._busy_longest = BusyPeriod()
+        self._is_convoy = False  # an M came to wait after the hold that formed the queue
         self._convoys = 0
-        self._convoy_since_ns = 0
-        self._convoy_acquisitions = 0
-        self._convoy_longest = Convoy()
+        self._convoy_longest = BusyPeriod()
 
     def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
         """Take the behaviour of Go 1.`minor`; see `gorun_mem.runtime.mutex.make`."""
@@ -241,31 +254,62 @@ class Mutex:
             for m, op in self._waiting.items()
         )
 
-    def statistics(self) -> LockStatistics:
-        """What was counted so far; costs a pass over the distinct records."""
+    def statistics(self, now_ns: int = -1) -> LockStatistics:
+        """What was counted so far; costs a pass over the distinct records.
+
+        Args:
+            now_ns: up to when waits and holds count that have not ended; -1 is the time of whoever
+                holds the lock, or that of the last event of the lock.
+        """
+        now = self._now(now_ns)
         tally = self._tally
         running = self._running()
-        waits, contended, holds, by_m, by_site = tally.summary(running)
+        waits, contended, held, by_m, by_site = with_open(
+            tally.summary(running), self._open_holds(now), self.open_waits(now)
+        )
         spins, sleeps, bypasses = tally.totals()
+        busy_longest, convoy_longest = self._busy_longest, self._convoy_longest
+        if self._waiting:
+            busy_longest, convoy_longest = self._longest_at(now)
         return LockStatistics(
             name=self.name,
             mutex=self.algorithm,
-            acquisitions=holds.count + len(running),
+            acquisitions=held.count,
             contended=contended.count,
             wait_ns=waits,
             contended_wait_ns=contended,
-            hold_ns=holds,
+            hold_ns=held,
             spins=spins,
             sleeps=sleeps,
             bypasses_max=max([bypasses, *map(self._bypassed, self._waiting.values())]),
             queue_depth_max=self._queue_depth_max,
+            busy_periods=self._busy_periods,
+            busy_longest=busy_longest,
             convoys=self._convoys,
-            convoy_longest=self._convoy_longest,
+            convoy_longest=convoy_longest,
             handoffs=self._handoffs,
             waiting=len(self._waiting),
+            held=bool(running),
             by_m=by_m,
             by_site=by_site,
         )
+
+    def open_waits(self, now_ns: int) -> list[Open]:
+        """(m, site, how long in ns so far) of those who wait."""
+        return [(m, op.site, max(0, now_ns - op.wait_since_ns)) for m, op in self._waiting.items()]
+
+    def unlogged_wait_ns(self, now_ns: int) -> int:
+        """What was waited of which no release has told: by who waits, and before a hold of now."""
+        hold = self._hold
+        before = self.since_ns - hold.wait_since_ns if hold is not None else 0
+        return before + sum([ns for _, _, ns in self.open_waits(now_ns)])
+
+    def _now(self, now_ns: int) -> int:
+        if now_ns >= 0:
+            return now_ns
+        if self.owner is not None:
+            return self.owner.sched.now_ns
+        return max([self.since_ns, *(op.wait_since_ns for op in self._waiting.values())])
 
     def count_with(self, tally: Tally) -> None:
         """Count with `tally` from here on, for example one of bounded size."""
@@ -297,6 +341,7 @@ class Mutex:
         """`m` found the lock taken and begins to wait."""
         now = m.sched.now_ns
         op.m_id = m.id
+        op.site = op.site or m.name
         op.wait_since_ns = now
         op.spins = op.sleeps = 0
         op.bypassed = -self._barged
@@ -313,9 +358,13 @@ class Mutex:
                 tuple([lock.name for lock in m.go.held]),
             )
         if not waiting:
+            self._busy_periods += 1
+            self._busy_since_ns = now
+            self._busy_acquisitions = 0
+            self._is_convoy = False
+        elif not self._is_convoy and (self._busy_acquisitions or self.owner is None):
+            self._is_convoy = True  # the hold that the first ran into has ended
             self._convoys += 1
-            self._convoy_since_ns = now
-            self._convoy_acquisitions = 0
         waiting[m.id] = op
         if len(waiting) > self._queue_depth_max:
             self._queue_depth_max = len(waiting)
@@ -323,7 +372,7 @@ class Mutex:
     def _acquired(self, m: MLike, op: LockOp) -> None:
         """`m` has the lock from this access on."""
         self.owner = m
-        self.owner_site = op.site
+        self.owner_site = op.site = op.site or m.name
         self.since_ns = m.sched.now_ns
         m.go.held.append(self)
         waiting = self._waiting
@@ -334,7 +383,7 @@ class Mutex:
             self._barged += 1
             self._woken = 0
             self._releaser = None
-            self._convoy_acquisitions += 1
+            self._busy_acquisitions += 1
 
     def _acquired_among_others(self, m: MLike, op: LockOp, contended: bool) -> None:
         """The rest of `_acquired` for one that has waited, or where somebody listens."""
@@ -353,9 +402,9 @@ class Mutex:
         self._woken = 0
         self._releaser = None
         if waiting or contended:
-            self._convoy_acquisitions += 1
+            self._busy_acquisitions += 1
             if not waiting:
-                self._end_convoy()
+                self._busy_longest, self._convoy_longest = self._longest_at(self.since_ns)
         if self.sink is not None:
             self.sink.lock_acquire(
                 self.name,
@@ -380,11 +429,16 @@ class Mutex:
                 return
             op.bypassed += 1
 
-    def _end_convoy(self) -> None:
-        length_ns = self.since_ns - self._convoy_since_ns
-        longest = self._convoy_longest
-        if (length_ns, self._convoy_acquisitions) > (longest.length_ns, longest.acquisitions):
-            self._convoy_longest = Convoy(length_ns, self._convoy_acquisitions)
+    def _longest_at(self, now_ns: int) -> tuple[BusyPeriod, BusyPeriod]:
+        """The longest busy period and convoy, with the one that ends now."""
+        longest, convoy = self._busy_longest, self._convoy_longest
+        ns, acquisitions = now_ns - self._busy_since_ns, self._busy_acquisitions
+        found = BusyPeriod(ns, acquisitions)
+        if (ns, acquisitions) > (longest.length_ns, longest.acquisitions):
+            longest = found
+        if self._is_convoy and (ns, acquisitions) > (convoy.length_ns, convoy.acquisitions):
+            convoy = found
+        return longest, convoy
 
     def _released(self, m: MLike, op: UnlockOp, next_m: int = 0) -> None:
         """`m` gave the lock back with this access.
@@ -424,7 +478,7 @@ class Mutex:
         assert self.sink is not None
         self.sink.lock_release(
             self.name,
-            op.site,
+            op.site or self.owner_site,
             hold_ns,
             since - hold.wait_since_ns if hold else 0,
             hold is not None,
@@ -443,6 +497,10 @@ class Mutex:
     def _running(self) -> list[tuple[int, str]]:
         """(m, site) of holds that have not ended."""
         return [] if self.owner is None else [(self.owner.id, self.owner_site)]
+
+    def _open_holds(self, now_ns: int) -> list[Open]:
+        """The same, with how long they last so far."""
+        return [(m, site, max(0, now_ns - self.since_ns)) for m, site in self._running()]
 
     def _throw(
         self, m: MLike, op: MutexOp, text: str, *printed: str, error_type: str = ""

@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import state
+from gorun_mem.runtime.mutex.statistics import Open
 from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class NoMutex(Mutex):
         return tuple(sorted(inside, key=lambda h: (h.since_ns, h.m)))
 
     def _entered(self, m: MLike, site: str) -> None:
+        site = site or m.name
         m.locks += self.locks_delta
         self._inside.setdefault(m.id, []).append(Holder(m.id, site, m.sched.now_ns))
         if self.sink is not None:
@@ -97,6 +99,7 @@ class NoMutex(Mutex):
             if not entries:
                 del self._inside[m.id]
             hold_ns = m.sched.now_ns - holder.since_ns
+            site = site or holder.site
             self._tally.fresh_holds.append((m.id, holder.site, hold_ns))
         self.prev_owner_m = m.id
         if self.sink is not None:
@@ -104,3 +107,6 @@ class NoMutex(Mutex):
 
     def _running(self) -> list[tuple[int, str]]:
         return [(holder.m, holder.site) for holder in self.holders]
+
+    def _open_holds(self, now_ns: int) -> list[Open]:
+        return [(one.m, one.site, max(0, now_ns - one.since_ns)) for one in self.holders]

@@ -101,12 +101,18 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Convoy:
+class BusyPeriod:
     """A maximal time in which at least one M waited.
+
+    It is a convoy where an M came to wait after the hold had ended that formed the queue: the queue
+    outlasts what made it.
 
     Args:
         length_ns: how long it lasted.
         acquisitions: how often the lock was got in it.
+
+    Source: M. Blasgen, J. Gray, M. Mitoma, T. Price, "The Convoy Phenomenon", Operating Systems
+    Review 13(2), 1979.
     """
 
     length_ns: int = 0
@@ -117,22 +123,28 @@ class Convoy:
 class LockStatistics:
     """What `Mutex.statistics()` returns.
 
+    A wait or a hold that has not ended counts as long as it has lasted; then `at_least` is true,
+    and the times are lower bounds.
+
     Args:
         name: the lock's name.
         mutex: the algorithm.
         acquisitions: how often it was got, a hold that has not ended included.
-        contended: how many of these had to wait.
-        wait_ns: waits over all acquisitions, an uncontended one counting as 0.
-        contended_wait_ns: waits over contended acquisitions only.
-        hold_ns: finished holds.
-        spins: procyields and osyields made by Ms that waited.
-        sleeps: how often an M that waited went to sleep.
+        contended: how often an M had to wait, one that waits now among them.
+        wait_ns: waits over all acquisitions, an uncontended one counting as 0, and those of now.
+        contended_wait_ns: waits that were some.
+        hold_ns: holds.
+        spins: procyields and osyields made by Ms that waited and have the lock.
+        sleeps: how often an M that waited went to sleep before it had the lock.
         bypasses_max: the most Ms that, coming later, got the lock before one M.
         queue_depth_max: the most Ms waiting at once.
-        convoys: how many times the lock went from no M waiting to one.
-        convoy_longest: the longest of these.
+        busy_periods: how many times the lock went from no M waiting to one.
+        busy_longest: the longest of these.
+        convoys: how many of them were convoys.
+        convoy_longest: the longest convoy.
         handoffs: acquisitions by the very M that the release before had woken.
         waiting: Ms that wait now.
+        held: whether an M holds it now.
         by_m: shares by M.
         by_site: shares by the Go function that took the lock.
     """
@@ -148,12 +160,20 @@ class LockStatistics:
     sleeps: int
     bypasses_max: int
     queue_depth_max: int
+    busy_periods: int
+    busy_longest: BusyPeriod
     convoys: int
-    convoy_longest: Convoy
+    convoy_longest: BusyPeriod
     handoffs: int
     waiting: int
+    held: bool
     by_m: Mapping[int, Share] = field(default_factory=dict)
     by_site: Mapping[str, Share] = field(default_factory=dict)
+
+    @property
+    def at_least(self) -> bool:
+        """Whether times are lower bounds, for some wait or hold has not ended."""
+        return self.held or self.waiting > 0
 
     @property
     def fairness_acquisitions(self) -> float:
@@ -192,6 +212,9 @@ FOLD_AT: Final = 4096
 """How many fresh records to keep before they are folded."""
 
 K = TypeVar("K", int, str)
+
+Open = tuple[int, str, int]
+"""A wait or a hold that has not ended: (m, site, how long in ns so far)."""
 
 
 class Tally:
@@ -261,6 +284,45 @@ class Tally:
             sleeps += slept * n
             bypassed_max = max(bypassed_max, bypassed)
         return spins, sleeps, bypassed_max
+
+
+Summed = tuple[Distribution, Distribution, Distribution, dict[int, Share], dict[str, Share]]
+"""Waits over all acquisitions, waits that were some, holds, shares by M and by site."""
+
+
+def with_open(ended: Summed, holds: Iterable[Open], waits: Iterable[Open]) -> Summed:
+    """What was counted, and what has not ended as long as it has lasted.
+
+    Args:
+        ended: by `Tally.summary`, which has the acquisitions of `holds` already.
+        holds: who holds the lock.
+        waits: who waits for it.
+    """
+    all_waits, contended, all_holds, by_m, by_site = ended
+    for m, site, ns in holds:
+        all_holds = _and(all_holds, ns)
+        _add_to(by_m, m, 0, 0, ns)
+        _add_to(by_site, site, 0, 0, ns)
+    for m, site, ns in waits:
+        all_waits, contended = _and(all_waits, ns), _and(contended, ns)
+        _add_to(by_m, m, 1, ns, 0)
+        _add_to(by_site, site, 1, ns, 0)
+    return (
+        all_waits, contended, all_holds, dict(sorted(by_m.items())), dict(sorted(by_site.items())),
+    )  # fmt: skip
+
+
+def _and(values: Distribution, one: int) -> Distribution:
+    counts = Counter(dict(values.values))
+    counts[one] += 1
+    return Distribution.of(counts)
+
+
+def _add_to(shares: dict[K, Share], key: K, contended: int, wait_ns: int, hold_ns: int) -> None:
+    had = shares.get(key, Share())
+    shares[key] = Share(
+        had.acquisitions, had.contended + contended, had.wait_ns + wait_ns, had.hold_ns + hold_ns
+    )
 
 
 def _share(shares: dict[K, list[int]], key: K, *amounts: int) -> None:

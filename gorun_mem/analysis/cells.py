@@ -1,0 +1,270 @@
+"""The books of one lock while a log is read: what was done, and what is charged to whom."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+
+from gorun_mem.analysis.exact import ExactValues, Peaks
+from gorun_mem.analysis.path import Mark
+from gorun_mem.analysis.waiting import ReleaseQueue, WaitQueue
+from gorun_mem.events.types import LockAcquire
+
+BUSY_KEPT: Final = 10
+CELLS_MAX: Final = 1 << 16
+OTHERS: Final = "(others)"
+"""Stands for locks and sites beyond `CELLS_MAX`, which no real run has."""
+
+Key: TypeAlias = tuple[int, str]
+"""An M and the Go function that took the lock."""
+Sums: TypeAlias = tuple[int, int, int, int, int, int]
+
+
+class Charge:
+    """What the holds of one M at one site made others wait.
+
+    What is charged within a busy period is the difference to `base`, which is taken when it is
+    first charged in it.
+
+    Attributes:
+        lock: what it held.
+        key: M and site.
+        held_ns: while it held the lock; the three that follow are part of it.
+        off_cpu_ns: while it slept or had lost its CPU.
+        circle_ns: while it stood in a circle of waits.
+        elsewhere_ns: while it waited itself, so that somebody else is to blame.
+        handoff_ns: after it gave the lock back.
+        waited_holds: holds in which somebody waited.
+        taken: the hold that was last charged by way of another lock.
+        busy: the busy period that `base` is of.
+    """
+
+    __slots__ = (
+        "base", "busy", "circle_ns", "elsewhere_ns", "handoff_ns", "held_ns", "key", "lock",
+        "off_cpu_ns", "taken", "waited_holds",
+    )  # fmt: skip
+
+    def __init__(self, lock: str, key: Key) -> None:
+        self.lock = lock
+        self.key = key
+        self.held_ns = self.handoff_ns = self.waited_holds = 0
+        self.off_cpu_ns = self.circle_ns = self.elsewhere_ns = 0
+        self.taken: LockAcquire | None = None
+        self.busy: Busy | None = None
+        self.base: Sums = (0, 0, 0, 0, 0, 0)
+
+    def join(self, busy: Busy) -> None:
+        """From now on charges belong to `busy`."""
+        self.busy = busy
+        self.base = self.sums()
+        busy.charges.append(self)
+
+    def sums(self) -> Sums:
+        """All that is charged to it."""
+        return (
+            self.held_ns, self.handoff_ns, self.waited_holds, self.off_cpu_ns, self.circle_ns,
+            self.elsewhere_ns,
+        )  # fmt: skip
+
+
+class Cell(Charge):
+    """What one M did with one lock from one site, and what it made others wait."""
+
+    __slots__ = (
+        "add_bypasses", "add_hold", "add_spins", "add_wait", "blocked_ns", "bypasses", "holds",
+        "idle_ns", "sleeps", "spins", "unreleased", "waiting", "waits",
+    )  # fmt: skip
+
+    def __init__(self, lock: str, key: Key) -> None:
+        super().__init__(lock, key)
+        self.unreleased = 0
+        self.waiting = 0
+        self.holds = ExactValues()
+        self.waits = ExactValues()  # contended ones
+        self.spins = ExactValues()
+        self.bypasses = ExactValues()
+        self.add_hold = self.holds.fresh.append
+        self.add_wait = self.waits.fresh.append
+        self.add_spins = self.spins.fresh.append
+        self.add_bypasses = self.bypasses.fresh.append
+        self.sleeps = 0
+        self.blocked_ns = 0  # of its holds, waiting for another lock
+        self.idle_ns = 0  # of its holds, off its CPU
+
+    @property
+    def acquisitions(self) -> int:
+        """Holds, and acquisitions that no release followed."""
+        return self.holds.count + self.unreleased
+
+    @property
+    def uncontended(self) -> int:
+        """Acquisitions without a wait."""
+        return self.acquisitions - (self.waits.count - self.waiting)
+
+    def take(self, event: LockAcquire) -> None:
+        """Count what the acquisition cost of which no release tells."""
+        if event.contended:
+            self.add_wait(event.wait_ns)
+            self.add_spins(event.spins)
+            self.sleeps += event.sleeps
+
+    def fold(self, at: int) -> None:
+        """Count what is fresh."""
+        self.holds.fold(at)
+        if self.waits.fresh:
+            for values in (self.waits, self.spins, self.bypasses):
+                values.fold(at)
+
+
+class Busy:
+    """A busy period under way.
+
+    Attributes:
+        formed_ns: when the hold ended that the first ran into, -1 where it has not.
+    """
+
+    __slots__ = (
+        "acquired_before", "began_with", "charges", "depth", "formed_ns", "seq", "start_ns",
+    )  # fmt: skip
+
+    def __init__(self, event: Any, began_with: Key, acquired_before: int, held: bool) -> None:
+        self.start_ns = event.t_ns
+        self.formed_ns = -1 if held else event.t_ns
+        self.seq = event.seq
+        self.began_with = began_with
+        self.acquired_before = acquired_before
+        self.depth = 0
+        self.charges: list[Charge] = []
+
+
+class EndedBusy:
+    """A busy period that has ended, or that the log ends within.
+
+    Args:
+        busy: it.
+        end_ns: when.
+        ended: False where the log ends within it.
+        convoy: whether it is one.
+        acquisitions: in it.
+    """
+
+    __slots__ = ("acquisitions", "busy", "charged", "convoy", "end_ns", "ended")
+
+    def __init__(self, busy: Busy, end_ns: int, ended: bool, convoy: bool, acquired: int) -> None:
+        self.busy = busy
+        self.end_ns = end_ns
+        self.ended = ended
+        self.convoy = convoy
+        self.acquisitions = acquired
+        self.charged: list[tuple[Charge, Sums]] = []
+
+    def keep_charges(self) -> None:
+        """What is charged within it, before it goes on elsewhere."""
+        for charge in self.busy.charges:
+            pairs = zip(charge.sums(), charge.base, strict=True)
+            a, b, c, d, e, f = (now - before for now, before in pairs)
+            self.charged.append((charge, (a, b, c, d, e, f)))
+
+
+Kept: TypeAlias = list[tuple[int, int, int, EndedBusy]]
+"""A heap of the longest: ns, acquisitions, -seq."""
+
+
+class Lock:
+    """One lock while the log is read.
+
+    Invariant: `busy` is not None iff somebody waits.
+    """
+
+    __slots__ = (
+        "blocked_ns", "busy", "cells", "chain", "chains", "convoys", "elsewhere", "handoffs",
+        "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "kept", "last_ns", "line",
+        "name", "nobody", "overlapped", "previous", "queue", "released", "releases", "taken",
+        "throws", "woken",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.cells: dict[Key, Cell] = {}
+        self.elsewhere: dict[tuple[str, int, str], Charge] = {}
+        self.line = WaitQueue()
+        self.releases = ReleaseQueue()
+        self.holder: Cell | None = None
+        self.holder_m = 0
+        self.taken: LockAcquire | None = None  # the last acquisition; that of `holder` if there is
+        self.overlapped: dict[int, tuple[Cell, LockAcquire]] = {}
+        self.nobody = self.previous = Cell(name, (0, ""))
+        self.blocked_ns = 0
+        self.last_ns = 0
+        self.released: Mark | None = None
+        self.woken = 0
+        self.handoffs = self.chain = 0
+        self.chains: dict[int, int] = {}
+        self.busy: Busy | None = None
+        self.kept: Kept = []
+        self.convoys: Kept = []
+        self.queue = Peaks()
+        self.throws: dict[str, int] = {}
+        # Of the hold under way, its M could not go on:
+        self.hold_blocked_ns = self.hold_off_cpu_ns = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the log has more of it than releases."""
+        return self.taken is not None or self.line.busy_periods > 0
+
+    def overlap(self) -> None:
+        """Another M has the lock too: a release is missing, or nobody is kept out."""
+        if self.holder is not None and self.taken is not None:
+            self.overlapped[self.taken.m] = (self.holder, self.taken)
+            self.split_hold(self.holder)
+
+    def take_overlapped(self) -> None:
+        """Count the acquisitions that no release followed."""
+        for cell, taken in self.overlapped.values():
+            cell.take(taken)
+            cell.unreleased += 1
+
+    def stall(self, blocked: bool, ns: int) -> None:
+        """In the hold under way its M could not go on for `ns`."""
+        if blocked:
+            self.hold_blocked_ns += ns
+        else:
+            self.hold_off_cpu_ns += ns
+
+    def split_hold(self, cell: Cell) -> None:
+        """The hold is over: its parts belong to `cell`."""
+        cell.blocked_ns += self.hold_blocked_ns
+        cell.idle_ns += self.hold_off_cpu_ns
+        self.hold_blocked_ns = self.hold_off_cpu_ns = 0
+
+    def end_chain(self) -> None:
+        """An acquisition that is no handoff ends a row of them."""
+        self.chains[self.chain] = self.chains.get(self.chain, 0) + 1
+        self.chain = 0
+
+    def end_busy(self, busy: Busy, now: int, ended: bool) -> None:
+        """Nobody waits any more, or the log ends."""
+        self.busy = None
+        convoy = self.line.is_convoy
+        acquired = self.line.acquired - busy.acquired_before
+        rank = (now - busy.start_ns, acquired, -busy.seq)
+        found = None
+        for kept in (self.kept, self.convoys) if convoy else (self.kept,):
+            if len(kept) >= BUSY_KEPT and rank <= kept[0][:3]:
+                continue
+            if found is None:
+                found = EndedBusy(busy, now, ended, convoy, acquired)
+                found.keep_charges()
+            if len(kept) < BUSY_KEPT:
+                heapq.heappush(kept, (*rank, found))
+            else:
+                heapq.heapreplace(kept, (*rank, found))
+
+
+def tidy(cells: Iterable[Cell], at: int) -> None:
+    """Count what has collected in cells that have much."""
+    for cell in cells:
+        if len(cell.holds.fresh) >= at or len(cell.waits.fresh) >= at:
+            cell.fold(at)
