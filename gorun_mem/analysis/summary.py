@@ -22,6 +22,7 @@ from gorun_mem.analysis.stream import Handler
 from gorun_mem.analysis.values import Values, percentiles
 from gorun_mem.analysis.waiting import QueueFigures, ReleaseQueue, WaitQueue
 from gorun_mem.events.types import (
+    HOST_SITE,
     DeadlockFound,
     Event,
     LockAcquire,
@@ -325,7 +326,7 @@ class Summary:
         return lock
 
     def _on_grow(self, event: MemGrow) -> None:
-        if not event.ok:
+        if not event.ok and event.site != HOST_SITE:
             self.grows_refused += 1
 
     def _on_check(self, event: MemCheck) -> None:

@@ -19,6 +19,7 @@ from gorun_mem.cli._common import (
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
+    from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.events.reader import EventReader
 
 
@@ -46,7 +47,7 @@ SERVICE: Final = "serve"
     "--budget",
     metavar="PAGES",
     type=Number(least=1),
-    help="Say whether the run fits into so many pages of 64 KiB.",
+    help="Say whether the run fits into so many pages of 64 KiB; exit 1 where it does not.",
 )
 @click.option(
     "--html",
@@ -71,7 +72,8 @@ def command(
       gorun-mem report last --budget 700
       gorun-mem report last --html report.html
 
-    Exit codes: 0 there was something to report; 2 no log, or no event in it.
+    Exit codes: 0 there was something to report; 1 --budget is too small; 2 no log, no event in it,
+    or --budget is less than the memory starts with.
     """
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events import read_events, resolve_log
@@ -110,7 +112,17 @@ def _show_sections(path: Path, names: tuple[str, ...], budget: int | None) -> in
     click.echo(render(sections(found, dict.fromkeys(wanted), budget)))
     for remark in found.condition.remarks():
         click.echo(remark, err=True)
-    return ExitCode.CLEAN
+    return _exit_of(found, budget)
+
+
+def _exit_of(found: LogAnalysis, pages: int | None) -> int:
+    """Whether the run fits into the budget that was asked for, as `run --max-pages` would say."""
+    if pages is None:
+        return ExitCode.CLEAN
+    answer = found.memory.budget(pages)
+    if answer.verdict == "start":
+        return ExitCode.USAGE
+    return ExitCode.CLEAN if answer.fits else ExitCode.FAILED
 
 
 def _write_html(path: Path, target: Path, budget: int | None) -> int:
@@ -127,7 +139,7 @@ def _write_html(path: Path, target: Path, budget: int | None) -> int:
     click.echo(f"html    {click.format_filename(target)}, {written:,} bytes")
     for remark in view.found.condition.remarks():
         click.echo(remark, err=True)
-    return ExitCode.CLEAN
+    return _exit_of(view.found, budget)
 
 
 def _show(summary: Summary, reader: EventReader, name: str) -> None:

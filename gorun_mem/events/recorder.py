@@ -25,6 +25,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gorun_mem.events.types import (
+    HOST_SITE,
     SCHEMA,
     ArenaHintMiss,
     ArenaHintNew,
@@ -55,6 +56,7 @@ from gorun_mem.events.types import (
     SnapshotReason,
     run_id,
 )
+from gorun_mem.runtime.releases import WASM_PAGE
 
 LogLevel: TypeAlias = Literal["debug", "info", "canonical"]
 LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "canonical")
@@ -385,7 +387,7 @@ class Recorder:
         """The same call returned, still under memlock."""
         self.seq = seq = self.seq + 1
         now = self.now()
-        op, site, t_ns = self._returned(fn, n, ok, now)
+        op, site, t_ns = self._returned(fn, n, ok and n <= (pages * WASM_PAGE or bloc_max), now)
         self._emit(
             MemReturn(
                 "debug" if ok else "warning", seq, now, self.m, fn, v, n, align, p, size, ok,
@@ -396,9 +398,12 @@ class Recorder:
         )  # fmt: skip
 
     def _returned(
-        self, fn: str, n: int, ok: bool, now: int
+        self, fn: str, n: int, counts: bool, now: int
     ) -> tuple[int | UnsetType, str | UnsetType, int]:
-        """Close the M's innermost call of `fn`: its op, its site and when it began."""
+        """Close the M's innermost call of `fn`: its op, its site and when it began.
+
+        `counts` says whether its bytes do: it had what it asked for, and there is so much memory.
+        """
         m = self.m
         site = "runtime." + fn
         call = self._open.pop(m, None)
@@ -410,7 +415,7 @@ class Recorder:
         self._closed[m] = (op, site)
         if outer is not None:
             self._open[m] = outer
-        elif ok:
+        elif counts:
             # Only outermost calls hand out: a nested one's bytes are part of its caller's.
             live = self._live_bytes + (-n if fn == "sysFreeOS" else n)
             self._live_bytes = live
@@ -498,6 +503,18 @@ class Recorder:
             MemGrow(
                 "info" if ok else "error", seq, self.now(), m, delta_pages, pages_before,
                 pages_after, ok, max_pages, ordinal, op=op, site=site,
+            )
+        )  # fmt: skip
+
+    def host_grow(
+        self, delta_pages: int, pages_before: int, pages_after: int, ok: bool, max_pages: int
+    ) -> None:
+        """The host grew the memory for itself: a mem.grow whose site is the host."""
+        self.seq = seq = self.seq + 1
+        self._emit(
+            MemGrow(
+                "info", seq, self.now(), self.m, delta_pages, pages_before, pages_after, ok,
+                max_pages, 0, site=HOST_SITE,
             )
         )  # fmt: skip
 
@@ -672,7 +689,7 @@ _NOT_IN_INFO: Final = (
     "m_start", "m_park", "m_unpark", "m_exit", "freelist_take", "freelist_put",
     "freelist_snapshot", "brk_move", "arena_hint_new", "lock_wait", "lock_acquire",
 )  # fmt: skip
-_NOT_IN_CANONICAL: Final = (*_NOT_IN_INFO, "arena_reserve")
+_NOT_IN_CANONICAL: Final = (*_NOT_IN_INFO, "arena_reserve", "host_grow")
 
 
 def _mem_call_unwritten(self: Recorder, fn: str, v: int, n: int, align: int, purpose: str) -> None:
@@ -690,7 +707,7 @@ def _mem_return_if_failed(
 ) -> None:  # fmt: skip
     """Write a failure; otherwise only close the call."""
     if ok:
-        self._returned(fn, n, ok, 0)
+        self._returned(fn, n, n <= (pages * WASM_PAGE or bloc_max), 0)
     else:
         self._base.mem_return(
             self, fn, v, n, align, purpose, p, size, ok, path, search_steps, cleared_bytes, pages,

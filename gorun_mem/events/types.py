@@ -31,6 +31,7 @@ Outcome: TypeAlias = Literal[
     "failed",
     "throw",
     "fault",
+    "out_of_memory",
     "deadlock",
     "no_progress",
     "cancelled",
@@ -305,8 +306,15 @@ class BrkMove(Event, frozen=True, gc=False, tag="brk.move"):
     cause: Annotated[str, doc("what moved it")]
 
 
+HOST_SITE: Final = "host"
+"""In place of a Go function: the host."""
+
+
 class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
-    """The memory was asked to grow; an error where that was refused."""
+    """The memory was asked to grow; an error where that was refused.
+
+    Its site is `host` where the host grew it for itself, without any Go code.
+    """
 
     levels = ("info", "error")
 
@@ -315,7 +323,7 @@ class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
     pages_after: Annotated[int, doc("pages after")]
     ok: bool
     max_pages: Annotated[int, doc("pages that the memory may have")]
-    ordinal: Annotated[int, doc("which growth of the run this is, from 1")]
+    ordinal: Annotated[int, doc("which growth of the run this is, from 1; 0 for the host's")]
 
 
 class MemCheck(Event, frozen=True, gc=False, tag="mem.check"):

@@ -119,8 +119,16 @@ class M(Task):
     # The heap.
 
     async def mheap_sys_alloc(self, n: int, *, user: bool = False) -> tuple[int, int]:
-        """mheap.sysAlloc: heap arenas for `n` bytes, (address, size), or (0, 0)."""
-        return await self.world.runtime.mheap.sys_alloc(n, user=user, p=self.id)
+        """mheap.sysAlloc: heap arenas for `n` bytes, as (address, size).
+
+        Raises:
+            OutOfMemory: there are none, which whoever calls it in Go dies of.
+        """
+        mheap = self.world.runtime.mheap
+        addr, size = await mheap.sys_alloc(n, user=user, p=self.id)
+        if not addr:
+            raise mheap.out_of_memory(n)
+        return addr, size
 
     async def mallocinit(self) -> None:
         """mallocinit: what boot reserves before the heap grows, and the first arena hints.

@@ -126,6 +126,26 @@ class Access(Op):
         return self._effect()
 
 
+class HostGrow(Op):
+    """The host grows wasm memory for itself, between two of the program's steps.
+
+    Args:
+        lock: the name of the lock around the memory, whose holders see the memory before or after.
+        effect: makes it; its value is the operation's result.
+    """
+
+    __slots__ = ("_effect",)
+    kind = "host.grow"
+
+    def __init__(self, lock: str, effect: Callable[[], object]) -> None:
+        self.obj = lock
+        self._effect = effect
+
+    def step(self, m: MLike) -> object:
+        """Grow."""
+        return self._effect()
+
+
 class Join(Op):
     """Wait until every M of a nursery has ended.
 

@@ -29,12 +29,16 @@ IN_WORDS: Final = {
     "failed": "failed",
     "throw": "ended in a throw",
     "fault": "ended in a memory fault",
+    "out_of_memory": "ran out of memory",
     "deadlock": "ended in a deadlock: no M can go on",
     "no_progress": "made no progress",
     "cancelled": "was cancelled",
     "interrupted": "was interrupted",
     "internal": "met a fault of this program",
 }
+
+OUR_WORDS: Final = "gorun_mem: "
+"""What is found beside Go's own checks begins so."""
 
 Row = Sequence[str]
 
@@ -70,6 +74,8 @@ def again(start: RunStart, costs: str = "") -> str:
         "strategy": start.strategy,
         "seed": start.seed,
         "max-pages": start.max_pages,
+        "init-pages": start.initial_pages if start.platform.endswith("wasm") else None,
+        "end": start.data_end,
         "steps-max": start.steps_max if start.steps_max is not UNSET else None,
         "costs": costs or None,
     }
@@ -128,13 +134,18 @@ def _failure(summary: Summary) -> Iterator[str]:
         first, *rest = end.error.splitlines() or [""]
         yield by + click.style(first, fg="red")
         yield from (f"  {line}" for line in rest)
+    said = end.error if end is not None and end.error is not UNSET else ""
     for event in summary.errors:
         if isinstance(event, LockThrow):
             owner = f", held by M{event.owner_m}" if event.owner_m else ""
             at = f" in {event.site}" if event.site is not UNSET else ""
             yield f"  lock {event.lock}: {event.error_type} by M{event.m}{at}{owner}"
         elif isinstance(event, MemCheck) and event.violation is not UNSET:
-            yield f"  memCheck found: {event.violation}"
+            found = event.violation.removeprefix(OUR_WORDS)
+            if found != event.violation and found.partition(": ")[2] in said:
+                continue
+            who = "memCheck found" if found == event.violation else "found"
+            yield f"  {who}: {found}"
         elif isinstance(event, DeadlockFound) and (end is None or end.stuck is UNSET):
             yield from (f"  {who}" for who in event.who[:STUCK_SHOWN])
         elif isinstance(event, RaceFound):

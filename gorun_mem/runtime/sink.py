@@ -72,6 +72,11 @@ class Sink(Protocol):
     ) -> None:
         """The memory was asked to grow."""
 
+    def host_grow(
+        self, delta_pages: int, pages_before: int, pages_after: int, ok: bool, max_pages: int
+    ) -> None:
+        """The host grew wasm memory for itself; no Go code ran."""
+
     def mem_check(self, ok: bool, violation: str, addr: int) -> None:
         """The free list was checked."""
 
