@@ -300,6 +300,7 @@ class Budget:
             be instantiated, "host" where the host's growth does not fit, "" if it fits.
         unknown: the first growth that the run was refused and these pages allow: what a run in
             which it is granted does after it, no log knows. None where there is none.
+        start_pages: what the memory starts with.
         exact: False where growths were too many to keep, and the first failure is one among the
             first kept.
     """
@@ -311,6 +312,7 @@ class Budget:
     verdict: str = ""
     exact: bool = True
     unknown: Growth | None = None
+    start_pages: int = 0
 
 
 class MemoryUse(Accumulator):
@@ -765,7 +767,8 @@ class MemoryUse(Accumulator):
         exact = self.growths_seen <= len(self.growths)
         first_top = self._initial if self._wasm else self._static
         if first_top > limit:
-            return Budget(pages, False, needed, None, "start", exact)
+            start_pages = -(-first_top // WASM_PAGE)
+            return Budget(pages, False, needed, None, "start", exact, None, start_pages)
         for growth in asked:
             if growth.after > limit:
                 return Budget(pages, False, needed, growth, growth.verdict, exact)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.events.reader import EventReader
+    from gorun_mem.events.types import RunStart
 
 
 SECTION_NAMES: Final = (
@@ -173,10 +174,26 @@ def _again(summary: Summary) -> str:
     if summary.start is None or summary.start.scenario == SERVICE:
         return ""
     table = summary.start.cost_table_sha256
-    words = again(summary.start)
+    words = again(summary.start, memory=_memory_at_start(summary.start))
     if table is UNSET or table == CostTable().sha256:
         return words
     return f"{words} --costs FILE  # the cost table whose SHA-256 is {table}"
+
+
+def _memory_at_start(start: RunStart) -> dict[str, int | None]:
+    """What --init-pages and --end have to say; None where the default says the same."""
+    from gorun_mem.runtime.boot import DATA_END, initial_wasm_pages
+    from gorun_mem.runtime.releases import UnknownRelease, release
+
+    pages: int | None = start.initial_pages
+    try:
+        if not start.platform.endswith("wasm") or pages == initial_wasm_pages(
+            release(start.release), start.data_end
+        ):
+            pages = None
+    except UnknownRelease:  # a log of a later version's
+        pass
+    return {"init-pages": pages, "end": None if start.data_end == DATA_END else start.data_end}
 
 
 def _document(summary: Summary, reader: EventReader, name: str) -> dict[str, Any]:

@@ -387,7 +387,7 @@ class Recorder:
         """The same call returned, still under memlock."""
         self.seq = seq = self.seq + 1
         now = self.now()
-        op, site, t_ns = self._returned(fn, n, ok and n <= (pages * WASM_PAGE or bloc_max), now)
+        op, site, t_ns = self._returned(fn, n, ok and _is_there(n, pages, bloc_max), now)
         self._emit(
             MemReturn(
                 "debug" if ok else "warning", seq, now, self.m, fn, v, n, align, p, size, ok,
@@ -671,6 +671,12 @@ def _tee(write: Subscriber, subscribers: tuple[Subscriber, ...]) -> Subscriber:
     return tee
 
 
+def _is_there(n: int, pages: int, bloc_max: int) -> bool:
+    """Whether the memory has `n` bytes at all; a size that wrapped on its way is larger."""
+    top = pages * WASM_PAGE or bloc_max
+    return n <= top or not top
+
+
 def _text(value: str) -> str:
     """Text that JSON can carry: bytes of a file name that are not UTF-8 are spelled out."""
     return value.encode("utf-8", "backslashreplace").decode()
@@ -707,7 +713,7 @@ def _mem_return_if_failed(
 ) -> None:  # fmt: skip
     """Write a failure; otherwise only close the call."""
     if ok:
-        self._returned(fn, n, n <= (pages * WASM_PAGE or bloc_max), 0)
+        self._returned(fn, n, _is_there(n, pages, bloc_max), 0)
     else:
         self._base.mem_return(
             self, fn, v, n, align, purpose, p, size, ok, path, search_steps, cleared_bytes, pages,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.ledger import HOST
 from gorun_mem.runtime.memory import FRAME
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
@@ -179,7 +180,7 @@ class M(Task):
         if refusal is None:
             return
         tenure = ledger.tenure(addr)
-        if tenure is not None and not tenure.live:
+        if tenure is not None and not tenure.live and tenure.m != HOST:
             raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: use after free; it was {tenure}")
         raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: a stray access; {refusal}")
 

@@ -45,7 +45,7 @@ from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
 from gorun_mem.runtime.errors import OutOfMemory
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
-from gorun_mem.runtime.nil_answers import OUT_OF_MEMORY, last_words
+from gorun_mem.runtime.nil_answers import HINTING, OUT_OF_MEMORY, last_words, plain_name
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.runtime.rangemap import RangeMap
 
@@ -189,7 +189,8 @@ class RecordedOrder:
         self.call: Call | None = None
         self.whose = 0
         self._advance()
-        layer.memory.probe = self._comparison
+        if layer.platform.is_wasm:
+            layer.memory.probe = self._comparison  # Plan 9 has brk_, which is not recorded
         if isinstance(layer, SbrkLayer):
             layer.brk.probe = self._comparison
 
@@ -238,7 +239,7 @@ class RecordedOrder:
         wanted = event.n if event.n is not UNSET else 0
         wanted = event.size if event.size is not UNSET else wanted
         words = last_words(event.by, hinted=bool(event.v))
-        if not words and event.by == _HINTED and await self._finds_none(layer, wanted):
+        if not words and plain_name(event.by) == HINTING and await self._finds_none(layer, wanted):
             words = OUT_OF_MEMORY
         if words:
             raise layer.out_of_memory(words, wanted)
@@ -309,9 +310,6 @@ class RecordedOrder:
 def _was_refused(events: list[Event]) -> bool:
     """Whether Go was refused too: in a growth, or, where those are not recorded, by the answer."""
     return events[-1].p == 0 or any(e.ev == "growMemory" and e.r == -1 for e in events)
-
-
-_HINTED: Final = "runtime.(*mheap).sysAlloc"
 
 
 class _Turn(Op):

@@ -541,7 +541,9 @@ def budget_text(answer: Budget) -> str:
     if answer.verdict == "host":
         return "no: the host's growth does not fit"
     if answer.failure is None:
-        return "no: it cannot be instantiated, for the memory is larger to begin with"
+        return (
+            f"no: it cannot be instantiated, for it starts with {count(answer.start_pages, 'page')}"
+        )
     cause = f": {answer.failure.cause}" if answer.failure.cause else ""
     want = f", for want of {answer.verdict}" if answer.verdict else ""
     return f"no, at {ns(answer.failure.t_ns)}{want}{cause}"

@@ -8,7 +8,7 @@ import and wrap by the width of the terminal.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import click
@@ -58,12 +58,13 @@ def render(summary: Summary) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
-def again(start: RunStart, costs: str = "") -> str:
+def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | None = None) -> str:
     """The command that runs exactly this once more, every setting spelt out.
 
     Args:
         start: of the run.
         costs: the cost table's file, "" for the usual table.
+        memory: options of the memory at the start, None for what is usual.
     """
     settings = {
         "release": start.release,
@@ -74,8 +75,7 @@ def again(start: RunStart, costs: str = "") -> str:
         "strategy": start.strategy,
         "seed": start.seed,
         "max-pages": start.max_pages,
-        "init-pages": start.initial_pages if start.platform.endswith("wasm") else None,
-        "end": start.data_end,
+        **(memory or {}),
         "steps-max": start.steps_max if start.steps_max is not UNSET else None,
         "costs": costs or None,
     }

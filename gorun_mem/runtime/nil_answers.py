@@ -39,7 +39,15 @@ _DIES: Final = {
 }
 """Go function -> its throw."""
 _LIVES: Final = frozenset({"mallocinit", "printDebugLog", "printDebugLogImpl"})
-_CLOSURE: Final = re.compile(r"(\.func\d+)+$")
+_MORE: Final = re.compile(r"^runtime\.|(?<=\.)ora_|(\.func\d+)+$")
+"""What a name may have around it: a closure's number, and what a recorder puts before the name."""
+HINTING: Final = "(*mheap).sysAlloc"
+"""The function that asks for an address and lives without it."""
+
+
+def plain_name(by: str) -> str:
+    """The Go function behind a name in a recording: "(*mheap).sysAlloc"."""
+    return _MORE.sub("", by)
 
 
 def last_words(by: str, *, hinted: bool = False) -> str:
@@ -50,7 +58,7 @@ def last_words(by: str, *, hinted: bool = False) -> str:
             that is not recorded.
         hinted: an address was asked for.
     """
-    name = _CLOSURE.sub("", by.removeprefix("runtime."))
+    name = plain_name(by)
     if not name or hinted or name in _LIVES:
         return ""
     return _DIES.get(name, OUT_OF_MEMORY)
