@@ -130,15 +130,15 @@ class HostGrow(Op):
     """The host grows wasm memory for itself, between two of the program's steps.
 
     Args:
-        lock: the name of the lock around the memory, whose holders see the memory before or after.
+        obj: what the growth is ordered with: the lock around the memory, or the memory.
         effect: makes it; its value is the operation's result.
     """
 
     __slots__ = ("_effect",)
     kind = "host.grow"
 
-    def __init__(self, lock: str, effect: Callable[[], object]) -> None:
-        self.obj = lock
+    def __init__(self, obj: str, effect: Callable[[], object]) -> None:
+        self.obj = obj
         self._effect = effect
 
     def step(self, m: MLike) -> object:

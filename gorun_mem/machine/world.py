@@ -226,7 +226,9 @@ class World:
         if pages < 0:
             raise IllegalUse(f"the host is to grow memory by {pages} pages: must be at least 0")
         os = self.runtime.os
-        before: int = await HostGrow(MEMLOCK, lambda: os.host_grow(pages))
+        # What it is ordered with: calls of the layer, or, where those are taken apart, growths.
+        obj = "memory" if self.config.granularity == "access" else MEMLOCK
+        before: int = await HostGrow(obj, lambda: os.host_grow(pages))
         return before
 
     def finding(self) -> Throw | None:

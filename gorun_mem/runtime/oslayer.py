@@ -177,9 +177,11 @@ class OSLayer:
             raise IllegalUse(
                 f"the host cannot grow memory on {self.platform.name}: only wasm memory has a host"
             )
+        self._see_size()
         before = memory.pages
         result = memory.host_grow(pages)
-        self._see_size()
+        if result >= 0:
+            self._give_host(before * WASM_PAGE)
         if self._sink is not None:
             self._sink.host_grow(pages, before, memory.pages, result >= 0, memory.limit_pages)
         return result
@@ -200,10 +202,14 @@ class OSLayer:
 
     def _see_size(self) -> None:
         """What memory has grown by since the last call, nobody here asked for: it is the host's."""
-        size, memory = self._size_seen, self.memory
-        if memory.size > size and self.ledger is not None and isinstance(memory, WasmMemory):
-            self.ledger.host_took(size, memory.size - size, HOST_GROW)
-            self._size_seen = memory.size
+        if self.memory.size > self._size_seen and self.ledger is not None:
+            self._give_host(self._size_seen)
+
+    def _give_host(self, start: int) -> None:
+        """Book the memory from `start` on as the host's."""
+        size = self._size_seen = self.memory.size
+        if self.ledger is not None and size > start:
+            self.ledger.host_took(start, size - start, HOST_GROW)
             self.checks_zero = True
 
     def _hand_out(self, fn: str, p: int, asked: int, rounded: int) -> None:

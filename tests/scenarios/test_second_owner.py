@@ -110,6 +110,21 @@ def test_what_the_host_gets_is_bounded() -> None:
     assert "only wasm memory has a host" in str(done.run.outcome.error)
 
 
+def test_where_calls_are_taken_apart_the_host_is_known_too() -> None:
+    """With every access a step, a page of the host's is found in the same way."""
+    pytest.importorskip("greenlet")
+
+    @scenario(ms=1, platform="js/wasm", mutex="none", granularity="access")
+    async def apart(world: World, *, size: int = 64 * KiB) -> None:
+        await world.main.sys_alloc_os(64 * KiB)
+        await world.host_grow(2)
+        await world.main.sys_alloc_os(size)
+
+    assert logged(apart).exit_code == 0
+    error = failure(logged(apart, size=4096 * KiB))
+    assert "is the host's since call 2" in error.printed[0]
+
+
 def test_writing_the_hosts_page_is_a_finding() -> None:
     """A store names the owner and the call that made it so; beside it, none of this is said."""
 
