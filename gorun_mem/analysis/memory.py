@@ -762,7 +762,7 @@ class MemoryUse(Accumulator):
         """
         limit = pages * WASM_PAGE
         asked = [growth for growth in self.growths if growth.may_be_granted]
-        top = max([self.peak_top, *(growth.after for growth in asked)])
+        top = max([self.peak_top, *[growth.after for growth in asked]])
         needed = -(-top // WASM_PAGE)
         exact = self.growths_seen <= len(self.growths)
         first_top = self._initial if self._wasm else self._static
