@@ -278,7 +278,7 @@ class Fragmentation(Accumulator):
             self._see_pieces(now, free, largest, squares)
         if event.fn != "sysFreeOS":
             self._steps.fresh.append(steps)
-            if event.ok:
+            if event.ok and event.n <= self._top_of(event):
                 n = event.n
                 if n > 0 and event.p < self._static:  # see MemoryUse
                     self._static = event.p
@@ -289,9 +289,9 @@ class Fragmentation(Accumulator):
                     self.rounding_bytes += self._page - rest
             elif event.path == "fail":
                 self._fail(event)
-        elif event.ok:
+        elif event.ok and event.n <= self._top_of(event):
             self._live -= event.n
-        heap = top_of(event.pages, event.bloc_max, self._wasm) - self._static
+        heap = self._top_of(event) - self._static
         live = self._live
         if live > self._live_max:
             self._live_max = live
@@ -305,6 +305,9 @@ class Fragmentation(Accumulator):
             except OverflowError:
                 pass  # numbers of a damaged log
             self._points += 1
+
+    def _top_of(self, event: MemReturn) -> int:
+        return top_of(event.pages, event.bloc_max, self._wasm)
 
     def _see_pieces(self, now: int, free: int, largest: int, squares: int) -> None:
         found = external(free, largest)

@@ -7,14 +7,15 @@ The memory up to its top (pages x 64 KiB; on Plan 9 bloc_max) is divided without
     free        the free list; `hole_bytes` of it are left from aligning something
     slack       between bloc and bloc_max: the break came down, or was never up there
     never_used  initial pages that sbrk of 1.21 to 1.23 passes over: it always grows
+    host        what the host has grown the memory by and Go has not handed out
     lost        nothing can use it again: frees up to 1.20, which do nothing; remainders
 
 Sizes are as Go rounds them, so a purpose's bytes are what it takes and not what it asked for.
 "Live bytes" are those asked for, as run.end has them.
 
 From a log at level canonical all of this is exact but for holes, the causes of growths that a call
-made several of, hints, and what discarding could give back: those need debug's events, and are None
-or empty. A log at level info has none of it.
+made several of, hints, the host's pages, which count as lost, and what discarding could give back:
+those need debug's events, and are None or empty. A log at level info has none of it.
 
 Bounds: an entry for each range that is handed out; `GROWTHS_KEPT` growths, `HINTS_KEPT` hint
 misses, series of 1024 points.
@@ -32,6 +33,7 @@ from gorun_mem.analysis.exact import Series
 from gorun_mem.analysis.fragmentation import verdict
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import (
+    HOST_SITE,
     ArenaHintMiss,
     ArenaHintNew,
     ArenaReserve,
@@ -49,6 +51,8 @@ GROWTHS_KEPT: Final = 1 << 16
 HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
+TOP_MAX: Final = 1 << 32
+"""No memory is larger, in bytes, and no budget lets through what asks for more."""
 _UNASKED_MIN: Final = 64
 
 
@@ -108,6 +112,7 @@ class Growth:
         largest: the largest free block then.
         slack: bytes between bloc and bloc_max before.
         live: live bytes before the call.
+        limited: it was refused for want of pages, and not by somebody who makes growths fail.
     """
 
     seq: int
@@ -121,6 +126,12 @@ class Growth:
     largest: int = 0
     slack: int = 0
     live: int = 0
+    limited: bool = False
+
+    @property
+    def may_be_granted(self) -> bool:
+        """Whether there is a number of pages at which it is granted."""
+        return self.ok or (self.limited and self.after <= TOP_MAX)
 
     @property
     def verdict(self) -> str:
@@ -188,6 +199,7 @@ class Layout:
         hole_bytes: of the free ones, left by aligning; None where the log does not say.
         slack: between bloc and bloc_max.
         never_used: initial pages never handed out.
+        host: the host's, and not handed out.
         live: bytes asked for and not given back.
     """
 
@@ -202,6 +214,7 @@ class Layout:
     hole_bytes: int | None = None
     slack: int = 0
     never_used: int = 0
+    host: int = 0
     live: int = 0
 
     @property
@@ -223,7 +236,7 @@ class Layout:
     def lost(self) -> int:
         """What is none of all this."""
         parts = self.static + self.held_bytes + self.free + self.slack + self.never_used
-        return self.top - parts
+        return self.top - parts - self.host
 
     @property
     def rounding(self) -> int:
@@ -277,11 +290,15 @@ class Budget:
 
     Args:
         pages: of 64 KiB.
-        fits: whether it never had more, and no growth within it was refused.
-        needed: pages that it had at most.
-        failure: the first growth that the pages do not allow, or that was refused; None if it fits.
+        fits: whether they allow what it had and each growth that it asked for.
+        needed: the least pages that do.
+        failure: the first growth that the pages do not allow; None if it fits.
         verdict: "fragmentation" where as much was free in pieces then, "memory" where it was not,
-            "start" where the pages do not even hold what the memory starts with, "" if it fits.
+            "start" where the pages do not even hold what the memory starts with, so that it cannot
+            be instantiated, "host" where the host's growth does not fit, "" if it fits.
+        unknown: the first growth that the run was refused and these pages allow: what a run in
+            which it is granted does after it, no log knows. None where there is none.
+        start_pages: what the memory starts with.
         exact: False where growths were too many to keep, and the first failure is one among the
             first kept.
     """
@@ -292,6 +309,8 @@ class Budget:
     failure: Growth | None = None
     verdict: str = ""
     exact: bool = True
+    unknown: Growth | None = None
+    start_pages: int = 0
 
 
 class MemoryUse(Accumulator):
@@ -351,6 +370,8 @@ class MemoryUse(Accumulator):
         self._static = self._initial = self._top = self._first_top = 0
         self._bloc = self._bloc_max = 0
         self._rising = False
+        self._hosts: list[tuple[int, int]] = []  # the host's, as far as it is not handed out
+        self._host_top = 0
         self._pending: list[MemGrow] = []
         self._causes: dict[tuple[str, str], list[int]] = {}
         self._hints: dict[int, Call | None] = {}
@@ -399,7 +420,7 @@ class MemoryUse(Accumulator):
         bloc = event.bloc
         if bloc != self._bloc:
             self._bloc_mover = Call.of(event)
-        if event.ok:
+        if event.ok and event.n <= max(top, 1):  # a size that wrapped is nothing that there is
             if event.fn == "sysFreeOS":
                 self._freed(event)
             else:
@@ -434,6 +455,13 @@ class MemoryUse(Accumulator):
             self._hints[p] = Call.of(event)
 
     def _hold(self, p: int, size: int, purpose: str) -> None:
+        if self._hosts:
+            self._hosts = [
+                part
+                for low, high in self._hosts
+                for part in ((low, min(high, p)), (max(low, p + size), high))
+                if part[0] < part[1]
+            ]
         old = self._live.get(p)
         if old is not None:  # handed out twice: the free is missing from the log
             self._held[old[1]] -= old[0]
@@ -503,9 +531,19 @@ class MemoryUse(Accumulator):
             del order[bisect_left(order, p)]
 
     def _on_grow(self, event: MemGrow) -> None:
+        if event.site == HOST_SITE:
+            self._on_host(event)
+            return
         self._pending.append(event)
         if len(self._pending) > 1000:  # returns are missing: nobody claims these
             self._settle_growths(None)
+
+    def _on_host(self, event: MemGrow) -> None:
+        """The host grew the memory, which no call of Go's asked for."""
+        if event.ok and event.pages_after > event.pages_before:
+            self._top = self._host_top = event.pages_after * PAGE
+            self.peak_top = max(self.peak_top, self._top)
+            self._hosts.append((event.pages_before * PAGE, self._top))
 
     def _grew(self, event: MemReturn, top: int) -> None:
         if self._pending:
@@ -516,9 +554,9 @@ class MemoryUse(Accumulator):
     def _settle_growths(self, event: MemReturn | None) -> None:
         for grow in self._pending:
             before, delta, after = self._grown(grow)
-            self._note_growth(
-                grow.seq, before, after if grow.ok else before + delta, grow.ok, event, grow.t_ns
-            )
+            after = after if grow.ok else before + delta
+            limited = not grow.ok and after > grow.max_pages * PAGE
+            self._note_growth(grow.seq, before, after, grow.ok, event, grow.t_ns, limited)
         self._pending.clear()
 
     def _grown(self, grow: MemGrow) -> tuple[int, int, int]:
@@ -538,6 +576,7 @@ class MemoryUse(Accumulator):
         ok: bool,
         event: MemReturn | None,
         t_ns: int | None = None,
+        limited: bool = False,
     ) -> None:
         self.growths_seen += 1
         self.refused += not ok
@@ -550,7 +589,7 @@ class MemoryUse(Accumulator):
         if len(self.growths) >= GROWTHS_KEPT:
             return
         if event is None:
-            self.growths.append(Growth(seq, t_ns or 0, before, after, ok, None))
+            self.growths.append(Growth(seq, t_ns or 0, before, after, ok, None, limited=limited))
             return
         need = -(-event.n // self._page) * self._page + event.align
         last = self._last  # the call before: this one may have put what it skipped on the list
@@ -558,7 +597,7 @@ class MemoryUse(Accumulator):
         self.growths.append(
             Growth(
                 seq, event.t_ns if t_ns is None else t_ns, before, after, ok, call, need, free,
-                largest, max(0, self._bloc_max - self._bloc), self._asked,
+                largest, self._slack(), self._asked, limited,
             )
         )  # fmt: skip
 
@@ -633,10 +672,16 @@ class MemoryUse(Accumulator):
             free_blocks=last.free_blocks if last is not None else 0,
             free_largest=last.free_largest if last is not None else 0,
             hole_bytes=self._hole_bytes(last),
-            slack=max(0, self._bloc_max - self._bloc),
+            slack=self._slack(),
             never_used=never,
+            host=sum(high - low for low, high in self._hosts),
             live=self._asked,
         )
+
+    def _slack(self) -> int:
+        """Between bloc and bloc_max, of what is there: a size that wrapped takes both anywhere."""
+        top = max(self._top, self._static)
+        return max(0, min(self._bloc_max, top) - self._bloc)
 
     def _hole_bytes(self, last: MemReturn | None) -> int | None:
         if not self.free.known and last is not None and last.free_blocks:
@@ -726,14 +771,20 @@ class MemoryUse(Accumulator):
         The run itself is taken as it was: with less memory Go might collect garbage more often.
         """
         limit = pages * PAGE
-        needed = pages_of(self.peak_top)
+        asked = [growth for growth in self.growths if growth.may_be_granted]
+        top = max([self.peak_top, *[growth.after for growth in asked]])
+        needed = pages_of(top)
         exact = self.growths_seen <= len(self.growths)
         if self._first_top > limit:
-            return Budget(pages, False, needed, None, "start", exact)
-        for growth in self.growths:
-            if not growth.ok or growth.after > limit:
+            start_pages = pages_of(self._first_top)
+            return Budget(pages, False, needed, None, "start", exact, None, start_pages)
+        for growth in asked:
+            if growth.after > limit:
                 return Budget(pages, False, needed, growth, growth.verdict, exact)
-        return Budget(pages, self.peak_top <= limit, needed, None, "", exact)
+        if self._host_top > limit:
+            return Budget(pages, False, needed, None, "host", exact)
+        unknown = next((growth for growth in asked if not growth.ok), None)
+        return Budget(pages, self.peak_top <= limit, needed, None, "", exact, unknown)
 
 
 def start_of_break(event: RunStart) -> int:

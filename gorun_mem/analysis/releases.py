@@ -22,6 +22,9 @@ from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn
 from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.purposes import ARENAS, in_reports
 
+NOT_INSTANTIABLE: Final = "not_instantiable"
+"""The outcome of a run that could not begin: more pages at the start than there may be."""
+OUT_OF_MEMORY: Final = "out_of_memory"
 PATTERN_MIN: Final = 3
 """Arenas in a row with metadata between them that count as the pattern."""
 PARTS: Final = (
@@ -31,6 +34,7 @@ PARTS: Final = (
     ("free", "the free list"),
     ("slack", "slack between bloc and blocMax"),
     ("never_used", "initial pages that sbrk passes over"),
+    ("host", "the host's pages"),
     ("lost", "what nothing can use again"),
 )
 """Layout's parts, with words for them."""
@@ -85,7 +89,7 @@ class OnRelease:
 
     Args:
         release: its name.
-        outcome: how the run ended.
+        outcome: how the run ended; NOT_INSTANTIABLE where it could not begin.
         final_pages: pages of 64 KiB at the end.
         grows: growths asked for.
         refused: growths refused.
@@ -94,6 +98,9 @@ class OnRelease:
         hint_hits: arenas that got the address hinted at.
         hint_misses: hints tried in vain.
         pattern: arenas in the longest row of A|B|A|B, 0 where there is none.
+        why: what ended it, or kept it from beginning; "" where nothing did.
+        needs_pages: the least limit at which it lives; None where the limit is not what ended it,
+            or no limit would do.
     """
 
     release: str
@@ -106,9 +113,24 @@ class OnRelease:
     hint_hits: int
     hint_misses: int
     pattern: int
+    why: str = ""
+    needs_pages: int | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether the memory was enough for it."""
+        return self.outcome not in (NOT_INSTANTIABLE, OUT_OF_MEMORY)
 
     @classmethod
-    def of(cls, release: str, outcome: str, found: LogAnalysis, arenas: ArenaPattern) -> OnRelease:
+    def not_run(cls, release: str, why: str) -> OnRelease:
+        """Of a program that cannot be instantiated."""
+        parts = dict.fromkeys((name for name, _ in PARTS), 0)
+        return cls(release, NOT_INSTANTIABLE, 0, 0, 0, parts, None, 0, 0, 0, why)
+
+    @classmethod
+    def of(
+        cls, release: str, outcome: str, found: LogAnalysis, arenas: ArenaPattern, why: str = ""
+    ) -> OnRelease:
         """From a run's analysis."""
         end = found.memory.end
         return cls(
@@ -122,6 +144,7 @@ class OnRelease:
             hint_hits=found.summary.hint_hits,
             hint_misses=found.summary.hint_misses,
             pattern=arenas.longest if arenas.longest >= PATTERN_MIN else 0,
+            why=why,
         )
 
 
@@ -147,9 +170,11 @@ class Change:
 
 
 def changes(runs: Sequence[OnRelease]) -> list[Change]:
-    """What changed between neighbours, where anything did."""
+    """What changed between neighbours, where anything did and the memory was enough for both."""
     found = []
     for before, after in pairwise(runs):
+        if not (before.lives and after.lives):
+            continue
         moved = {
             words: after.parts[name] - before.parts[name]
             for name, words in PARTS

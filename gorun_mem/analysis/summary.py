@@ -26,6 +26,7 @@ from gorun_mem.analysis.values import percentiles
 from gorun_mem.analysis.waiting import site_of
 from gorun_mem.analysis.window import Clip, Window
 from gorun_mem.events.types import (
+    HOST_SITE,
     DeadlockFound,
     Event,
     LockAcquire,
@@ -168,6 +169,8 @@ class Summary:
         return lock
 
     def _on_grow(self, event: MemGrow) -> None:
+        if event.site == HOST_SITE:
+            return
         self.grows_seen += 1
         if not event.ok:
             self.grows_refused += 1

@@ -34,6 +34,7 @@ __all__ = [
     "ExitCode",
     "Number",
     "json_option",
+    "memory_options",
     "platform_option",
     "progress",
     "release_option",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_INT63: Final = (1 << 63) - 1
 
 _UNITS: Final = {
     "": 1,
@@ -181,6 +184,43 @@ def watchdog_option() -> Callable[[F], F]:
         show_default="5",
         help="How long an M may run without awaiting anything; 0 for ever.",
     )
+
+
+def apply(options: list[Callable[[Any], Any]]) -> Callable[[F], F]:
+    """A decorator that gives a command several options, shown by --help in this order."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def memory_options() -> list[Callable[[Any], Any]]:
+    """`--max-pages`, `--init-pages` and `--end`, named as in `machine.config.Config`."""
+    return [
+        click.option(
+            "--max-pages",
+            type=Number(most=_INT63),
+            metavar="N",
+            help="Pages of 64 KiB that the machine has.",
+        ),
+        click.option(
+            "--init-pages",
+            "initial_pages",
+            type=Number(-1, _INT63),
+            metavar="N",
+            help="Pages that wasm memory starts with; -1: as the linker would ask for.",
+        ),
+        click.option(
+            "--end",
+            "data_end",
+            type=Number(most=_INT63, sizes=True),
+            metavar="BYTES",
+            help="Where the program's data ends.",
+        ),
+    ]
 
 
 def host_option(default: str, help: str) -> Callable[[F], F]:

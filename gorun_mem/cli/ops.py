@@ -70,7 +70,7 @@ _ANSWER_SHOWN: Final = 100
     help="How far Plan 9's break may go.",
 )
 @click.option("--memdebug", is_flag=True, help="Go's memDebug: check the free list as it changes.")
-@click.option("--strict", is_flag=True, help="Refuse illegal frees in place of doing as Go does.")
+@click.option("--strict", is_flag=True, help="Refuse what Go would not live with.")
 @click.option("--echo", is_flag=True, help="Print OP => RESULT in place of the result alone.")
 @click.option("--check", is_flag=True, help="Compare with the answers that the FILEs record.")
 @json_option()
@@ -87,9 +87,14 @@ def command(
     """Answer operation scripts as the real Go code does, misuse included.
 
     A script has one operation a line: info, alloc N, free V N, reserve V N, reserve_aligned SIZE
-    ALIGN, fill V N BYTE, word V, iszero V N, limit N, failnext N, state, dump, dump full. Numbers
-    are decimal or 0x. Scripts may be gzip. Without a FILE, or with -, stdin is read line by line
-    and each line answered at once. Every FILE is a program of its own.
+    ALIGN, fill V N BYTE, word V, iszero V N, hostgrow N, limit N, failnext N, state, dump, dump
+    full. Numbers are decimal or 0x. Scripts may be gzip. Without a FILE, or with -, stdin is read
+    line by line and each line answered at once. Every FILE is a program of its own.
+
+    With hostgrow the host, and not Go, makes wasm memory N pages larger, for itself. With --strict
+    an illegal free is refused, and so is an answer of Go's that no caller can live with: memory
+    that is the host's, that is not zero, or that is less than was asked for. A limit below what the
+    memory starts with is one under which the program never runs.
 
     With --check each FILE runs under the options of its header, a first line "# {JSON}"; what the
     header does not say comes from the command line.
@@ -155,7 +160,7 @@ def _answer(run: _Run, emit: Callable[[Operation, str], object]) -> None:
     machine = OpMachine(run.options)
     try:
         with _open(run.file) as script:
-            script.word_mask = machine.platform.word_mask
+            machine.read_for(script)
             for operation in script:
                 answer = machine.answer(operation)
                 emit(operation, answer)

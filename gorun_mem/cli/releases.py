@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gorun_mem.cli._common import (
-    NUMBER,
     PLATFORM,
     BadInput,
     ExitCode,
+    apply,
     json_option,
+    memory_options,
     progress,
     write_json,
 )
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--platform", type=PLATFORM, help="Where the scenario does not decide: js/wasm.")
 @click.option("--ms", type=int, help="Ms; 1 by default, as wasm has.")
-@click.option("--max-pages", type=NUMBER, help="Pages of 64 KiB that the memory may have.")
+@apply(memory_options())
 @click.option("--seed", type=int, help="Seed of the runs.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A scenario's option.")
 @json_option()
@@ -43,10 +45,10 @@ def command(
     wanted: str | None,
     platform: str | None,
     ms: int | None,
-    max_pages: int | None,
     seed: int | None,
     settings: tuple[str, ...],
     as_json: bool,
+    **memory: int | None,
 ) -> int:
     """Run TARGET on many releases: pages, growths, slack, holes; what changed and why.
 
@@ -54,10 +56,16 @@ def command(
     issued in free order, so that each release may answer as it does; data and initial pages of
     other releases than the recorded one are estimated by the linker's rule.
 
+    With --max-pages the outcome of a release may be not_instantiable, where it starts with more, or
+    out_of_memory, where a call got nil that Go dies of; "needs" is the least limit that would do.
+
     \b
     Examples:
       gorun-mem releases checkerboard
       gorun-mem releases maps.jsonl.gz --of go1.23,go1.25,go1.26
+      gorun-mem releases maps.jsonl.gz --max-pages 400
+
+    Exit codes: 0 it lives on every release; 1 on one it does not; 2 usage.
     """
     from gorun_mem.analysis.releases import as_document
     from gorun_mem.machine.config import ConfigError
@@ -69,9 +77,9 @@ def command(
         names = _names(wanted, platform)
         changes = {
             "platform": platform,
-            "max_pages": max_pages,
             "seed": seed,
             "ms": 1 if ms is None else ms,
+            **memory,
         }
         runs = []
         with progress("releases", total=len(names)) as advance:
@@ -84,7 +92,7 @@ def command(
         write_json({"target": target, **as_document(runs)})
     else:
         click.echo(_text(runs))
-    return ExitCode.CLEAN
+    return ExitCode.CLEAN if all(run.outcome == "ok" for run in runs) else ExitCode.FAILED
 
 
 def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str, Any]]:
@@ -126,6 +134,9 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
     from gorun_mem.analysis.stream import dispatch_table
     from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.events.recorder import Recorder
+    from gorun_mem.machine.config import DoesNotFit
+    from gorun_mem.machine.limits import smallest_limit
+    from gorun_mem.machine.outcome import in_words
     from gorun_mem.machine.run import run
 
     config: Config = scenario.config(**changes)
@@ -139,10 +150,20 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
             handler(event)
 
     recorder.subscribe(take)
-    ended = run(scenario, config, options, recorder=recorder)
-    for accumulator in accumulators:
-        accumulator.finish()
-    return OnRelease.of(changes["release"], ended.outcome.verdict, analysis, arenas)
+    release: str = changes["release"]
+    try:
+        ended = run(scenario, config, options, recorder=recorder)
+    except DoesNotFit as error:
+        row = OnRelease.not_run(release, str(error))
+    else:
+        for accumulator in accumulators:
+            accumulator.finish()
+        outcome = ended.outcome
+        why = in_words(outcome.error) if outcome.error is not None else ""
+        row = OnRelease.of(release, outcome.verdict, analysis, arenas, why)
+    if row.lives:
+        return row
+    return replace(row, needs_pages=smallest_limit(scenario, config, options))
 
 
 def _text(runs: list[OnRelease]) -> str:
@@ -153,11 +174,12 @@ def _text(runs: list[OnRelease]) -> str:
     def pages(size: int | None) -> str:
         return "-" if size is None else f"{size / PAGE:,.1f}"
 
-    head = ("release", "outcome", "pages", "grows", "arenas", "metadata", "free", "holes", "slack",
-            "unused", "lost", "hits", "misses")  # fmt: skip
+    head = ("release", "outcome", "pages", "needs", "grows", "arenas", "metadata", "free", "holes",
+            "slack", "unused", "lost", "hits", "misses")  # fmt: skip
     rows = [
         (
-            run.release, run.outcome, f"{run.final_pages:,}", f"{run.grows:,}",
+            run.release, run.outcome, f"{run.final_pages:,}",
+            "-" if run.needs_pages is None else f"{run.needs_pages:,}", f"{run.grows:,}",
             pages(run.parts["arena_bytes"]), pages(run.parts["metadata_bytes"]),
             pages(run.parts["free"]), pages(run.hole_bytes), pages(run.parts["slack"]),
             pages(run.parts["never_used"]), pages(run.parts["lost"]), f"{run.hint_hits:,}",
@@ -170,6 +192,7 @@ def _text(runs: list[OnRelease]) -> str:
         "",
         "all but outcome, grows, hits and misses in pages of 64 KiB",
         "",
+        *(f"{run.release}: {' '.join(run.why.split())}\n" for run in runs if run.why),
     ]
     lines.append(
         plot(
@@ -182,5 +205,10 @@ def _text(runs: list[OnRelease]) -> str:
     found = changes(runs)
     lines += ["", *(f"{c.before} to {c.after}: {c.pages:+,} pages: {c.text}" for c in found)]
     if not found:
-        lines.append("nothing changed between these releases")
+        compared = sum(run.lives for run in runs) > 1
+        lines.append(
+            "nothing changed between these releases"
+            if compared
+            else "nothing to compare: no two of them live under this limit"
+        )
     return "\n".join(lines)

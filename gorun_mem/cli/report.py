@@ -21,8 +21,10 @@ from gorun_mem.cli._common import (
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
+    from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.analysis.window import Window
     from gorun_mem.events.reader import EventReader
+    from gorun_mem.events.types import RunStart
 
 
 SECTION_NAMES: Final = (
@@ -74,7 +76,7 @@ class Time(_TimeType):
     "--budget",
     metavar="PAGES",
     type=Number(least=1),
-    help="Say whether the run fits into so many pages of 64 KiB.",
+    help="Say whether the run fits into so many pages of 64 KiB; exit 1 where it does not.",
 )
 @click.option(
     "--html",
@@ -124,7 +126,8 @@ def command(
       gorun-mem report last --budget 700
       gorun-mem report last --html report.html
 
-    Exit codes: 0 there was something to report; 2 no log, or no event in it.
+    Exit codes: 0 there was something to report; 1 --budget is too small; 2 no log, no event in it,
+    or --budget is less than the memory starts with.
     """
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events import read_events, resolve_log
@@ -193,7 +196,17 @@ def _show_sections(
     click.echo(render(sections(found, dict.fromkeys(wanted), budget)))
     for remark in found.condition.remarks():
         click.echo(remark, err=True)
-    return ExitCode.CLEAN
+    return _exit_of(found, budget)
+
+
+def _exit_of(found: LogAnalysis, pages: int | None) -> int:
+    """Whether the run fits into the budget that was asked for, as `run --max-pages` would say."""
+    if pages is None:
+        return ExitCode.CLEAN
+    answer = found.memory.budget(pages)
+    if answer.verdict == "start":
+        return ExitCode.USAGE
+    return ExitCode.CLEAN if answer.fits else ExitCode.FAILED
 
 
 def _write_html(path: Path, target: Path, budget: int | None, window: Window | None) -> int:
@@ -211,7 +224,7 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
     click.echo(f"html    {click.format_filename(target)}, {written:,} bytes")
     for remark in view.found.condition.remarks():
         click.echo(remark, err=True)
-    return ExitCode.CLEAN
+    return _exit_of(view.found, budget)
 
 
 def _show(summary: Summary, reader: EventReader, name: str) -> None:
@@ -245,10 +258,26 @@ def _again(summary: Summary) -> str:
     if summary.start is None or summary.start.scenario == SERVICE:
         return ""
     table = summary.start.cost_table_sha256
-    words = again(summary.start)
+    words = again(summary.start, memory=_memory_at_start(summary.start))
     if table is UNSET or table == CostTable().sha256 or summary.start.schedule is not UNSET:
         return words
     return f"{words} --costs FILE  # the cost table whose SHA-256 is {table}"
+
+
+def _memory_at_start(start: RunStart) -> dict[str, int | None]:
+    """What --init-pages and --end have to say; None where the default says the same."""
+    from gorun_mem.runtime.boot import DATA_END, initial_wasm_pages
+    from gorun_mem.runtime.releases import UnknownRelease, release
+
+    pages: int | None = start.initial_pages
+    try:
+        if not start.platform.endswith("wasm") or pages == initial_wasm_pages(
+            release(start.release), start.data_end
+        ):
+            pages = None
+    except UnknownRelease:  # a log of a later version's
+        pass
+    return {"init-pages": pages, "end": None if start.data_end == DATA_END else start.data_end}
 
 
 def _document(summary: Summary, reader: EventReader, name: str) -> dict[str, Any]:

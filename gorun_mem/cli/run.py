@@ -17,9 +17,11 @@ from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
     Number,
+    apply,
     host_option,
     json_option,
     log_level_option,
+    memory_options,
     platform_option,
     release_option,
     watchdog_option,
@@ -58,7 +60,7 @@ def _options() -> list[Callable[[Any], Any]]:
         platform_option(),
         click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, none."),
         click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance."),
-        click.option("--max-pages", type=Number(most=_INT63), metavar="N", help="Of 64 KiB."),
+        *memory_options(),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A scenario's option."
         ),
@@ -82,9 +84,7 @@ def _options() -> list[Callable[[Any], Any]]:
 
 def run_options(function: Any) -> Any:
     """Decorate a command with the options that describe a run."""
-    for option in reversed(_options()):
-        function = option(function)
-    return function
+    return apply(_options())(function)
 
 
 assert_option = click.option(
@@ -125,8 +125,9 @@ def command(
       gorun-mem run my_scenario.py --set rounds=200 --log run.jsonl.zst
       gorun-mem run memlock_storm --assert 'lock.memlock.wait_ns.p99 <= 100000'
 
-    Exit codes: 0 clean; 1 a throw, a fault, another failure or an assertion that does not hold;
-    2 usage; 3 deadlock or no progress; 4 internal fault; 130 interrupted.
+    Exit codes: 0 clean; 1 a throw, a fault, out of memory, another failure or an assertion that
+    does not hold; 2 usage, or more pages at the start than --max-pages; 3 deadlock or no progress;
+    4 internal fault; 130 interrupted.
     """
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
@@ -135,10 +136,14 @@ def command(
         done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
         command_again = shlex.join(_again(scenario, prepared))
+        least = _least_limit(done, prepared)
     if as_json:
-        write_json(_document(done, summary, path, expressions, failed, command_again))
+        document = _document(done, summary, path, expressions, failed, command_again)
+        write_json({**document, "smallest_limit": least})
     else:
         _show(summary, path, log, expressions, failed, command_again)
+        if least is not None:
+            click.echo(f"limit   {least:,} pages of 64 KiB are the least with which it lives")
     if done.outcome.verdict == "internal" and done.outcome.error is not None:
         say(internal_fault(done.outcome.error, "gorun-mem", ["run", scenario]))
     return worst([done.outcome.exit_code, *(ExitCode.FAILED for _ in failed)])
@@ -385,6 +390,15 @@ _NOT_OF_THE_RUN: Final = frozenset({"scenario", "log", "log_level", "asserts", "
 
 def _was_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _least_limit(done: Run, prepared: Prepared) -> int | None:
+    """The least --max-pages that would do, found by running it again; None where it did."""
+    if done.outcome.verdict != "out_of_memory":
+        return None
+    from gorun_mem.machine.limits import smallest_limit
+
+    return smallest_limit(prepared.scenario, prepared.config, prepared.options)
 
 
 def _show(

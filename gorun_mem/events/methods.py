@@ -27,6 +27,7 @@ from msgspec import UNSET, UnsetType
 from gorun_mem.events.types import (
     ENVELOPE,
     EVENT_TYPES,
+    HOST_SITE,
     Event,
     LockAcquire,
     LockRelease,
@@ -38,7 +39,7 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
-from gorun_mem.runtime.pages import pages_of
+from gorun_mem.runtime.pages import PAGE, pages_of
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method
     ) -> None:  # fmt: skip
         recorder.seq = seq = recorder.seq + 1
         now = recorder.now()
-        op, site, t_ns = close_call(fn, n, ok, now)
+        op, site, t_ns = close_call(fn, n, ok and _is_there(n, pages, bloc_max), now)
         emit(
             make(
                 good if ok else bad, seq, now, recorder.m, fn, v, n, align, p, size, ok, path,
@@ -301,10 +302,20 @@ def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method
 def _close_call(recorder: Recorder) -> Method:
     close_call = recorder.close_call
 
-    def close(fn: str, v: int, n: int, *more: Any) -> None:
-        close_call(fn, n, more[_OK_AT[MemReturn] - 3], 0)
+    def close(
+        fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool, path: str,
+        search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
+        free_bytes: int, free_blocks: int, free_largest: int,
+    ) -> None:  # fmt: skip
+        close_call(fn, n, ok and _is_there(n, pages, bloc_max), 0)
 
     return close
+
+
+def _is_there(n: int, pages: int, bloc_max: int) -> bool:
+    """Whether the memory has `n` bytes at all; a size that wrapped on its way is larger."""
+    top = pages * PAGE or bloc_max
+    return n <= top or not top
 
 
 def _mem_grow(kind: type[MemGrow], recorder: Recorder, emit: Emit) -> Method:
@@ -328,6 +339,23 @@ def _mem_grow(kind: type[MemGrow], recorder: Recorder, emit: Emit) -> Method:
         )  # fmt: skip
 
     return write
+
+
+def host_grow(level: LogLevel, recorder: Recorder, emit: Emit) -> Method:
+    """A second way to tell of a mem.grow: the host's, which is in no call and no sum."""
+    make: Any = MemGrow
+
+    def write(asked: int, before: int, after: int, ok: bool, limit: int) -> None:
+        recorder.seq = seq = recorder.seq + 1
+        pages = pages_of(before)
+        emit(
+            make(
+                "info", seq, recorder.now(), recorder.m, pages_of(before + asked) - pages, pages,
+                pages_of(after), ok, pages_of(limit), 0, asked, before, after, UNSET, HOST_SITE,
+            )
+        )  # fmt: skip
+
+    return _NOTHING[5] if level == "canonical" else write
 
 
 def _lock_wait(kind: type[LockWait], recorder: Recorder, emit: Emit) -> Method:
@@ -452,6 +480,7 @@ def check_sink(sink: type, kinds: tuple[type[Event], ...]) -> None:
         TypeError: a type has no method, a method no type, or the two do not fit.
     """
     methods = {name: value for name, value in vars(sink).items() if name[0] != "_"}
+    del methods[host_grow.__name__]
     for kind in kinds:
         found = methods.pop(method_name(kind), None)
         if found is None:

@@ -29,6 +29,7 @@ from gorun_mem.events.methods import (
     REPORTED,
     LogLevel,
     OpenCall,
+    host_grow,
     method,
     method_name,
     passes,
@@ -95,6 +96,7 @@ class Recorder(Sink):
         "closed",
         "grows",
         "hint_misses",
+        "host_grow",
         "level",
         "lock_wait_ns",
         "m",
@@ -162,6 +164,7 @@ class Recorder(Sink):
             self._emit = _tee(write, tuple(taker for taker, _ in self._subscribers))
         for name, kind in METHODS.items():
             setattr(self, name, method(kind, common, self, self._emit))
+        setattr(self, host_grow.__name__, host_grow(common, self, self._emit))
 
     def _tee_by_level(self, event: Event) -> None:
         """Hand an event to those whose level has it."""
@@ -289,9 +292,12 @@ class Recorder(Sink):
     # The books of sys* calls.
 
     def close_call(
-        self, fn: str, n: int, ok: bool, now: int
+        self, fn: str, n: int, counts: bool, now: int
     ) -> tuple[int | UnsetType, str | UnsetType, int]:
-        """The running M's innermost call of `fn` returns: its op, its site and when it began."""
+        """The running M's innermost call of `fn` returns: its op, its site and when it began.
+
+        `counts` says whether its bytes do: it had what it asked for, and there is so much memory.
+        """
         m = self.m
         site = "runtime." + fn
         call = self.calls.pop(m, None)
@@ -303,7 +309,7 @@ class Recorder(Sink):
         self.closed[m] = (op, site)
         if outer is not None:
             self.calls[m] = outer
-        elif ok:
+        elif counts:
             # Only outermost calls hand out: a nested one's bytes are part of its caller's.
             live = self._live_bytes + (-n if fn == "sysFreeOS" else n)
             self._live_bytes = live

@@ -35,6 +35,7 @@ Outcome: TypeAlias = Literal[
     "failed",
     "throw",
     "fault",
+    "out_of_memory",
     "deadlock",
     "no_progress",
     "cancelled",
@@ -404,9 +405,16 @@ class BrkMove(Event, frozen=True, gc=False, tag="brk.move"):
     cause: Annotated[str, doc("what moved it")]
 
 
+HOST_SITE: Final = "host"
+"""In place of a Go function: the host."""
+
+
 @event
 class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
-    """The memory was asked to grow; an error where that was refused."""
+    """The memory was asked to grow; an error where that was refused.
+
+    Its site is `host` where the host grew it for itself, without any Go code.
+    """
 
     levels = ("info", "error")
     adds_to = "grows"
@@ -416,7 +424,7 @@ class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
     pages_after: Annotated[int, doc("pages of 64 KiB after")]
     ok: bool
     max_pages: Annotated[int, doc("pages of 64 KiB that the memory may have")]
-    ordinal: Annotated[int, doc("which growth of the run this is, from 1")]
+    ordinal: Annotated[int, doc("which growth of the run this is, from 1; 0 for the host's")]
     delta_bytes: Annotated[int | UnsetType, doc("bytes asked for")] = UNSET
     bytes_before: Annotated[int | UnsetType, doc("bytes before")] = UNSET
     bytes_after: Annotated[int | UnsetType, doc("bytes after")] = UNSET

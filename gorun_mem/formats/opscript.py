@@ -32,6 +32,7 @@ OPERANDS: Final[dict[str, tuple[str, ...]]] = {
     "fill": ("V", "N", "BYTE"),
     "word": ("V",),
     "iszero": ("V", "N"),
+    "hostgrow": ("N",),
     "limit": ("N",),
     "failnext": ("N",),
     "state": (),
@@ -39,6 +40,9 @@ OPERANDS: Final[dict[str, tuple[str, ...]]] = {
     "dump full": (),
 }
 """Operation -> the names of its operands, all of them numbers."""
+
+OF_THE_HOST: Final = frozenset({"hostgrow"})
+"""Operations that there are on wasm only."""
 
 LINE_BYTES_MAX: Final = 64 << 20
 """Longer lines are refused; the longest real ones, dumps of long free lists, have some 2 MB."""
@@ -105,7 +109,12 @@ class Operation:
 
 
 def parse_operation(
-    text: str, *, source: str = "<line>", line: int = 1, word_mask: int = (1 << 64) - 1
+    text: str,
+    *,
+    source: str = "<line>",
+    line: int = 1,
+    word_mask: int = (1 << 64) - 1,
+    has_host: bool = True,
 ) -> Operation | None:
     """The operation that a line writes, None for a line that is blank or a comment.
 
@@ -114,6 +123,7 @@ def parse_operation(
         source: the script's name, for errors.
         line: the line's number, for errors.
         word_mask: the greatest word of the platform; no operand may be larger.
+        has_host: whether the platform is wasm, where the host may grow the memory too.
 
     Raises:
         ScriptError: the line is not an operation.
@@ -133,6 +143,8 @@ def parse_operation(
         return Operation("dump full", (), line, recorded)
     if _COUNTS.get(name) != len(words) - 1:
         raise ScriptError(source, line, _misshapen(words))
+    if name in OF_THE_HOST and not has_host:
+        raise ScriptError(source, line, f"{name} on Plan 9: only wasm memory has a host")
     operands = []
     for word in words[1:]:
         if word.isdigit() and word.isascii() and len(word) < 20:  # the common case, in one call
@@ -204,11 +216,13 @@ class Script:
 
     Attributes:
         word_mask: the greatest operand; set it before iterating when the platform is known.
+        has_host: whether the platform is wasm; likewise.
     """
 
     def __init__(self, stream: BinaryIO, source: str, *, close: bool = True) -> None:
         self.source = source
         self.word_mask = (1 << 64) - 1
+        self.has_host = True
         self._close = stream.close if close else None
         self._raw = stream
         self._stream: BinaryIO | gzip.GzipFile = stream
@@ -287,7 +301,11 @@ class Script:
         """
         while (text := self._next_line()) is not None:
             operation = parse_operation(
-                text, source=self.source, line=self._line, word_mask=self.word_mask
+                text,
+                source=self.source,
+                line=self._line,
+                word_mask=self.word_mask,
+                has_host=self.has_host,
             )
             if operation is not None:
                 yield operation

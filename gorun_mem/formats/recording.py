@@ -22,6 +22,8 @@ from typing import IO, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from gorun_mem.runtime.boot import BRK_MAX, check_start
+from gorun_mem.runtime.errors import NotInstantiable
 from gorun_mem.runtime.releases import Platform, Release, UnknownRelease, release
 
 FORMAT: Final = 1
@@ -279,6 +281,19 @@ class Recording:
         for name, (value, least, most) in bounds.items():
             if not least <= value <= most:
                 raise self.error(f"{name} {value} must lie between {least} and {most}")
+        try:
+            check_start(
+                self.release,
+                self.platform,
+                end=header.end,
+                initial_pages=header.initial_pages,
+                max_pages=header.max_pages,
+                brk_max=BRK_MAX,
+            )
+        except NotInstantiable as error:
+            raise self.error(f"{error} (wasmMemoryMax)") from None
+        except ValueError as error:
+            raise self.error(str(error)) from None
 
     def _check(self, event: Event) -> None:
         needs = NEEDS.get(event.ev)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
-from gorun_mem.runtime.releases import NEWEST, Platform, Release, WasmBreak, release
+from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, check_start
+from gorun_mem.runtime.errors import NotInstantiable
+from gorun_mem.runtime.releases import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
 from gorun_mem.sched.costs import CostTable
 from gorun_mem.sched.engine import STEPS_MAX
 
@@ -27,6 +28,19 @@ class ConfigError(ValueError):
     """A setting out of range or one that does not go with another; the message says which."""
 
 
+class DoesNotFit(ConfigError):
+    """The program's memory is larger at the start than `max_pages`: it never runs.
+
+    Args:
+        error: both figures.
+    """
+
+    def __init__(self, error: NotInstantiable) -> None:
+        super().__init__(f"{error} (--max-pages)")
+        self.needed = error.needed
+        self.limit = error.limit
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The settings of one run; None where the default depends on others.
@@ -41,7 +55,8 @@ class Config:
         strategy: who goes next.
         granularity: "sync": Ms meet at lock and unlock; "access": at every access of the allocator,
             for which there must be no mutex.
-        max_pages: pages of 64 KiB that the memory may have, or the break may reach.
+        max_pages: pages of 64 KiB that the memory may have, or the break may reach: the machine's
+            limit. A program that starts with more is none that can run.
         data_end: end of the program's data in bytes.
         initial_pages: pages the wasm memory starts with; -1 as the linker would have it.
         mem_debug: Go's memDebug.
@@ -116,6 +131,7 @@ def resolve(config: Config) -> Resolved:
 
     Raises:
         ConfigError: a setting is out of range, or two do not go together.
+        DoesNotFit: the program starts with more memory than there may be.
         UnknownRelease: no such release, or no such platform in it.
         UnknownMutex: no such mutex.
     """
@@ -148,8 +164,26 @@ def resolve(config: Config) -> Resolved:
         )
     if config.granularity == "access":
         _check_access(known, platform, mutex)
+    _check_memory(config, known, platform)
     what_if = (platform.is_wasm and config.ms > 1) or mutex != usual
     return Resolved(config, known, platform, mutex, what_if)
+
+
+def _check_memory(config: Config, known: Release, platform: Platform) -> None:
+    """Whether a program can start with that memory."""
+    try:
+        check_start(
+            known,
+            platform,
+            end=config.data_end,
+            initial_pages=config.initial_pages,
+            max_pages=config.max_pages,
+            brk_max=config.max_pages * WASM_PAGE,
+        )
+    except NotInstantiable as error:
+        raise DoesNotFit(error) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _check_access(known: Release, platform: Platform, mutex: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.ledger import HOST
 from gorun_mem.runtime.memory import FRAME
 from gorun_mem.runtime.op import Op
 from gorun_mem.sched.task import Task
@@ -119,8 +120,16 @@ class M(Task):
     # The heap.
 
     async def mheap_sys_alloc(self, n: int, *, user: bool = False) -> tuple[int, int]:
-        """mheap.sysAlloc: heap arenas for `n` bytes, (address, size), or (0, 0)."""
-        return await self.world.runtime.mheap.sys_alloc(n, user=user, p=self.id)
+        """mheap.sysAlloc: heap arenas for `n` bytes, as (address, size).
+
+        Raises:
+            OutOfMemory: there are none, which whoever calls it in Go dies of.
+        """
+        mheap = self.world.runtime.mheap
+        addr, size = await mheap.sys_alloc(n, user=user, p=self.id)
+        if not addr:
+            raise mheap.out_of_memory(n)
+        return addr, size
 
     async def mallocinit(self) -> None:
         """mallocinit: what boot reserves before the heap grows, and the first arena hints.
@@ -171,7 +180,7 @@ class M(Task):
         if refusal is None:
             return
         tenure = ledger.tenure(addr)
-        if tenure is not None and not tenure.live:
+        if tenure is not None and not tenure.live and tenure.m != HOST:
             raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: use after free; it was {tenure}")
         raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: a stray access; {refusal}")
 

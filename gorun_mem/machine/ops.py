@@ -128,6 +128,26 @@ class Access(Op):
         return self._effect()
 
 
+class HostGrow(Op):
+    """The host grows wasm memory for itself, between two of the program's steps.
+
+    Args:
+        obj: what the growth is ordered with: the lock around the memory, or the memory.
+        effect: makes it; its value is the operation's result.
+    """
+
+    __slots__ = ("_effect",)
+    kind = "host.grow"
+
+    def __init__(self, obj: str, effect: Callable[[], object]) -> None:
+        self.obj = obj
+        self._effect = effect
+
+    def step(self, m: MLike) -> object:
+        """Grow."""
+        return self._effect()
+
+
 class Join(Op):
     """Wait until every M of a nursery has ended.
 

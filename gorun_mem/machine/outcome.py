@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from gorun_mem.runtime.errors import Fault, Hang, Throw
+from gorun_mem.runtime.errors import Fault, Hang, OutOfMemory, Throw
 
 Verdict = Literal[
-    "ok", "failed", "throw", "fault", "deadlock", "no_progress", "cancelled", "interrupted",
-    "internal",
+    "ok", "failed", "throw", "fault", "out_of_memory", "deadlock", "no_progress", "cancelled",
+    "interrupted", "internal",
 ]  # fmt: skip
 
 EXIT_CODES: Final[dict[str, int]] = {
@@ -19,6 +19,7 @@ EXIT_CODES: Final[dict[str, int]] = {
     "failed": 1,
     "throw": 1,
     "fault": 1,
+    "out_of_memory": 1,
     "deadlock": 3,
     "no_progress": 3,
     "cancelled": 130,
@@ -136,7 +137,9 @@ def in_words(error: BaseException, source: str = "") -> str:
         error: what ended it.
         source: the scenario's file; the line of it that failed is named where there is one.
     """
-    if isinstance(error, Throw):
+    if isinstance(error, OutOfMemory):
+        lines = [f"fatal error: {error.message}", error.account]
+    elif isinstance(error, Throw):
         lines = [*error.printed, f"fatal error: {error.message}"]
         if error.context:
             lines.append(f"({_context(error.context)})")

@@ -12,7 +12,9 @@ World, either in turn or by the Go function that called, and issued in one of tw
                     freed there, and the same part of it. An M that is to free what another has not
                     allocated yet waits for it. Every answer is checked for soundness.
 
-The World has the release, the platform and the memory of the recording's header.
+The World has the release, the platform and the memory of the recording's header. A smaller limit is
+one that the program did not have: where a call gets nil that Go dies of, the run ends as
+`OutOfMemory`. In recorded order it cannot go on either where Go would live and go another way.
 
 On another release than the recorded one, in free order only, a program that grew by small arenas
 fills a larger one before it asks again, as mheap.grow does with curArena. One that grew by large
@@ -29,18 +31,22 @@ its length does not matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 from zlib import crc32
 
 from msgspec import UNSET
 
 from gorun_mem.formats.compare import Comparison, Tally, describe, issue
-from gorun_mem.formats.recording import Event, Recording, RecordingError
+from gorun_mem.formats.recording import Event, Header, Recording, RecordingError
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.recorded_heap import RecordedHeap
 from gorun_mem.machine.scenario import ScenarioError
+from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
+from gorun_mem.runtime.errors import OutOfMemory
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
+from gorun_mem.runtime.nil_answers import HINTING, OUT_OF_MEMORY, last_words, plain_name
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.runtime.purposes import of_recorded
 from gorun_mem.runtime.rangemap import RangeMap
@@ -48,6 +54,7 @@ from gorun_mem.runtime.rangemap import RangeMap
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
+    from gorun_mem.runtime.oslayer import OSLayer
 
 Deal = Literal["round_robin", "caller"]
 
@@ -58,6 +65,10 @@ class AnswersDiffer(Exception):
     """In recorded order an answer, or the state after a call, was not Go's."""
 
 
+class AnotherWay(Exception):
+    """In recorded order a limit refused what Go had, and what Go would do then is not recorded."""
+
+
 class Unsound(Exception):
     """In free order an answer was one that no allocator may give; the message says which."""
 
@@ -65,9 +76,10 @@ class Unsound(Exception):
 def as_recorded(config: Config, options: Mapping[str, Any]) -> Config:
     """The settings under which the recording called `options["trace"]` was made.
 
-    A smaller `max_pages` of the user's stays: what if the program had had less memory? So does
-    another release in free order: what if it had been built with that one? The initial pages are
-    then the linker's rule applied to the recorded program's end.
+    A smaller `max_pages` of the user's stays: what if the machine had had less memory? A larger one
+    is refused, for a program's own maximum holds on every machine. Another release stays too, in
+    free order: what if it had been built with that one? The initial pages are then the linker's
+    rule applied to the recorded program's end.
 
     Args:
         config: what the user asks for.
@@ -97,6 +109,7 @@ def as_recorded(config: Config, options: Mapping[str, Any]) -> Config:
             "order = free: boot on plan9/386 reserves heap memory that a recording does not tell "
             "apart; take --set order=recorded"
         )
+    _check_limits(config, header)
     return config.but(
         release=config.release or header.go,
         platform=header.platform_name,
@@ -104,6 +117,24 @@ def as_recorded(config: Config, options: Mapping[str, Any]) -> Config:
         initial_pages=-1 if other_release else header.initial_pages,
         max_pages=min(config.max_pages, header.max_pages),
     )
+
+
+def _check_limits(config: Config, header: Header) -> None:
+    """Refuse what the user says of the memory and the recording says otherwise."""
+    if header.max_pages < config.max_pages < MAX_PAGES:
+        raise ScenarioError(
+            f"max_pages {config.max_pages}: the recorded program itself allows no more than "
+            f"{header.max_pages}, so a limit above that changes nothing; give a lower one, or "
+            "leave --max-pages out"
+        )
+    for option, asked, usual, recorded in (
+        ("init-pages", config.initial_pages, -1, header.initial_pages),
+        ("end", config.data_end, DATA_END, header.end),
+    ):
+        if asked not in (usual, recorded):
+            raise ScenarioError(
+                f"--{option} {asked}: the recording has {recorded}; leave --{option} out"
+            )
 
 
 def _read_through(path: Path) -> Recording:
@@ -161,7 +192,8 @@ class RecordedOrder:
         self.call: Call | None = None
         self.whose = 0
         self._advance()
-        layer.memory.probe = self._comparison
+        if layer.platform.is_wasm:
+            layer.memory.probe = self._comparison  # Plan 9 has brk_, which is not recorded
         if isinstance(layer, SbrkLayer):
             layer.brk.probe = self._comparison
 
@@ -183,13 +215,50 @@ class RecordedOrder:
         call: Call | None = await _Turn(self, i)
         if call is None:
             return False
-        comparison = self._comparison
+        comparison, layer = self._comparison, m.world.runtime.os
         self._heap.calls(call.events[-1])
+        agreed, fails = replace(self._tally), layer.memory.fails
+        layer.forget_refusal()
         comparison.begin(call.events, call.line)
-        await issue(call.events[-1], m.world.runtime.os, comparison)
+        await issue(call.events[-1], layer, comparison)
+        if layer.memory.fails > fails and not _was_refused(call.events):
+            self._tally = agreed  # what follows the refusal is no difference
+            await self._end_at_limit(layer, call)
         comparison.end()
         self._advance()
         return True
+
+    async def _end_at_limit(self, layer: OSLayer, call: Call) -> NoReturn:
+        """A growth was refused that Go was granted: end as Go would have ended.
+
+        Raises:
+            OutOfMemory: Go would have died of it.
+            AnotherWay: it would not.
+        """
+        event = call.events[-1]
+        layer.memory.probe = None
+        if isinstance(layer, SbrkLayer):
+            layer.brk.probe = None
+        self._tell()
+        wanted = event.n if event.n is not UNSET else 0
+        wanted = event.size if event.size is not UNSET else wanted
+        words = last_words(event.by, hinted=bool(event.v))
+        if not words and plain_name(event.by) == HINTING and await self._finds_none(layer, wanted):
+            words = OUT_OF_MEMORY
+        if words:
+            raise layer.out_of_memory(words, wanted)
+        raise AnotherWay(
+            f"line {call.line}, {describe(event)}: a limit of {layer.memory.limit_pages} pages "
+            "refuses what Go was granted, and what Go does then is not recorded; "
+            "--set order=free goes on"
+        )
+
+    async def _finds_none(self, layer: OSLayer, n: int) -> bool:
+        """What mheap.sysAlloc does when the hint has missed: whether no aligned address is left."""
+        align = layer.release.heap_sizes(layer.platform).arena
+        if layer.release.behaviour.is_sbrk_platform:
+            return (await layer.sys_reserve_aligned_sbrk(n, align))[0] == 0
+        return await layer.sys_reserve_os(0, n + align) == 0
 
     def finish(self) -> None:
         """Say how many calls were compared.
@@ -197,17 +266,22 @@ class RecordedOrder:
         Raises:
             AnswersDiffer: not all answers were Go's; the message has the first that was not.
         """
-        world, tally = self._world, self._tally
-        world.result("calls compared", tally.calls)
-        world.result("events compared", tally.events)
-        world.result("answers that differ from Go's", tally.differences)
-        world.result("pages", world.snapshot().pages)
+        tally = self._tell()
         first = tally.first
         if first is not None:
             raise AnswersDiffer(
                 f"line {first.line}, {first.call}: {first.field} is {first.go} in Go and "
                 f"{first.ours} here; {tally.differences} events differ"
             )
+
+    def _tell(self) -> Tally:
+        """Say how far the comparison came."""
+        world, tally = self._world, self._tally
+        world.result("calls compared", tally.calls)
+        world.result("events compared", tally.events)
+        world.result("answers that differ from Go's", tally.differences)
+        world.result("pages", world.snapshot().pages)
+        return tally
 
     def waits(self, i: int, m: MLike) -> bool:
         """Whether `m`, the Ms' number `i`, has to wait; if so it is woken when it is its turn."""
@@ -235,6 +309,11 @@ class RecordedOrder:
             m = self._waiting.pop(i, None)
             if m is not None:
                 m.sched.unpark(m)
+
+
+def _was_refused(events: list[Event]) -> bool:
+    """Whether Go was refused too: in a growth, or, where those are not recorded, by the answer."""
+    return events[-1].p == 0 or any(e.ev == "growMemory" and e.r == -1 for e in events)
 
 
 class _Turn(Op):
@@ -354,6 +433,7 @@ class FreeOrder:
 
         Raises:
             Unsound: no allocator may give that answer.
+            OutOfMemory: there was none, and Go dies of that.
         """
         wish = next(self._hands[i], None)
         if wish is None:
@@ -366,8 +446,19 @@ class FreeOrder:
 
     async def _ask(self, m: M, wish: Wish) -> None:
         event = wish.event
-        addr, size, align = await self._allocate(m, event)
-        self._issued += 1
+        m.world.runtime.os.forget_refusal()
+        try:
+            addr, size, align = await self._allocate(m, event)
+            self._issued += 1
+            words = "" if addr else last_words(event.by)
+            if words:
+                wanted = event.size if event.size is not UNSET else event.n
+                assert wanted is not UNSET
+                raise m.world.runtime.os.out_of_memory(words, wanted)
+        except OutOfMemory:
+            self._nil += 1
+            self.finish()  # what was done so far
+            raise
         if addr:
             self._check(event, addr, size, align)
             self._live.assign(addr, addr + size, wish.number)

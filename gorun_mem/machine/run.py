@@ -29,7 +29,14 @@ from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.statistics import WorldStatistics
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
 from gorun_mem.machine.world import Result, World
-from gorun_mem.runtime.errors import Deadlock, EmulatedFailure, Fault, Hang, Throw
+from gorun_mem.runtime.errors import (
+    Deadlock,
+    EmulatedFailure,
+    Fault,
+    Hang,
+    OutOfMemory,
+    Throw,
+)
 from gorun_mem.runtime.pages import pages_of
 from gorun_mem.sched.engine import STEPS_MAX
 
@@ -357,6 +364,8 @@ def run(
 def _verdict(error: BaseException | None) -> Verdict:
     if error is None:
         return "ok"
+    if isinstance(error, OutOfMemory):
+        return "out_of_memory"
     if isinstance(error, Throw):
         return "throw"
     if isinstance(error, Fault):

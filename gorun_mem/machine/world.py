@@ -15,7 +15,7 @@ from gorun_mem.machine.config import MS_MAX, Config, ConfigError, Resolved, reso
 from gorun_mem.machine.m import AccessM, M
 from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.observer import Observer
-from gorun_mem.machine.ops import START, Join
+from gorun_mem.machine.ops import START, HostGrow, Join
 from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
 from gorun_mem.runtime.boot import Runtime, boot
@@ -214,14 +214,52 @@ class World:
             raise other.failure
         return other
 
+    async def host_grow(self, pages: int) -> int:
+        """The host grows wasm memory by `pages` of 64 KiB and owns them; no Go code runs.
+
+        Whoever awaits it stands for the host. To go1.23 Go leaves the host's pages alone; from
+        go1.24 it hands them out and takes them for zero, which `check` and the run's end find.
+
+        Args:
+            pages: how many, from 0.
+
+        Returns:
+            The size before in pages, or -1 where the limit does not allow it.
+
+        Raises:
+            IllegalUse: `pages` is negative, or there is no host, as on Plan 9.
+        """
+        if pages < 0:
+            raise IllegalUse(f"the host is to grow memory by {pages} pages: must be at least 0")
+        os = self.runtime.os
+        # What it is ordered with: calls of the layer, or, where those are taken apart, growths.
+        obj = "memory" if self.config.granularity == "access" else MEMLOCK
+        before: int = await HostGrow(obj, lambda: os.host_grow(pages))
+        return before
+
+    def finding(self) -> Throw | None:
+        """What was wrong with an answer of Go's that a program cannot live with, if anything.
+
+        There it handed out the host's memory, or memory that is not zero, or less than was asked.
+        """
+        ledger = self._runtime.os.ledger if self._runtime is not None else None
+        if ledger is None or not ledger.findings:
+            return None
+        first = ledger.findings[0]
+        texts = [found.text for found in ledger.findings]
+        return Throw(first.what, *texts, addr=first.addr, size=first.size)
+
     def check(self) -> None:
         """Check the free list as memCheck does, and who has which memory.
 
         Raises:
-            Throw: what memCheck would throw, "gorun_mem: free block is handed out", or
-                "gorun_mem: program data is handed out".
+            Throw: what memCheck would throw, "gorun_mem: free block is handed out",
+                "gorun_mem: program data is handed out", or the first `finding`.
         """
         os = self.runtime.os
+        found = self.finding()
+        if found is not None:
+            raise found
         if os.freelist is not None:
             os.freelist.check()
         if os.ledger is None:
@@ -368,6 +406,9 @@ class World:
         self.engine.exit(m)
         if m.id == 0:
             self._hosted = False
+            found = self.finding()
+            if found is not None:
+                self.failed(m, found)
             return
         if self.recorder is not None:
             self.recorder.m_exit(m.id, reason)

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from gorun_mem.formats.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime import mutex
-from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, Runtime, boot
+from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, Runtime, boot, check_start
 from gorun_mem.runtime.errors import (
     Deadlock,
     EmulatedFailure,
@@ -55,7 +55,9 @@ class Options:
         max_pages: bound of wasm memory in pages of 64 KiB.
         brk_max: bound of Plan 9's break in bytes.
         memdebug: Go's memDebug: check the list after each change.
-        strict: refuse a free that no correct program makes, in place of doing what Go does.
+        strict: refuse a free that no correct program makes, in place of doing what Go does, and an
+            answer of Go's that no program can live with: memory that is the host's or not zero, or
+            less than was asked for.
     """
 
     release: str = NEWEST
@@ -92,17 +94,17 @@ class Options:
         """
         release = find_release(self.release)
         platform = release.platform(self.platform)
-        page = platform.page_size
-        if not 0 < self.end <= platform.word_mask - page:
-            raise BadOptions(
-                f"end {self.end} does not lie in the {8 * platform.word_size}-bit address space"
+        try:
+            check_start(
+                release,
+                platform,
+                end=self.end,
+                initial_pages=self.init_pages,
+                max_pages=self.max_pages,
+                brk_max=self.brk_max,
             )
-        if not -1 <= self.init_pages <= MAX_PAGES:
-            raise BadOptions(f"init_pages {self.init_pages} is not -1 or 0 to {MAX_PAGES}")
-        if not 0 <= self.max_pages <= MAX_PAGES:
-            raise BadOptions(f"max_pages {self.max_pages} is not 0 to {MAX_PAGES}")
-        if self.brk_max < 0:
-            raise BadOptions(f"brk_max {self.brk_max} is negative")
+        except ValueError as error:
+            raise BadOptions(str(error)) from None
         return release, platform
 
 
@@ -130,6 +132,7 @@ class Onlooker:
             "fill": self._fill,
             "word": self._word,
             "iszero": self._iszero,
+            "hostgrow": self._hostgrow,
             "limit": self._limit,
             "failnext": self._failnext,
             "state": self._state,
@@ -160,6 +163,9 @@ class Onlooker:
         return str(self._memory.count_nonzero(v, n))
 
     # The system.
+
+    def _hostgrow(self, pages: int) -> str:
+        return str(self._os.host_grow(pages))
 
     def _limit(self, pages: int) -> str:
         self._memory.limit(pages)
@@ -254,6 +260,7 @@ class OpMachine(Onlooker):
             faithful=not options.strict,
         )
         super().__init__(runtime, options)
+        runtime.os.checks_zero = options.strict  # fill writes past the ledger
         self._m = SoloM()
         aligned = (
             self._reserve_aligned_sbrk
@@ -271,6 +278,11 @@ class OpMachine(Onlooker):
     def __repr__(self) -> str:
         return f"<OpMachine {self.release.name} {self.platform.name}>"
 
+    def read_for(self, script: Script) -> None:
+        """Let `script` be read as one for this program's platform."""
+        script.word_mask = self.platform.word_mask
+        script.has_host = self.platform.is_wasm
+
     def answer(self, operation: Operation) -> str:
         """What the operation answers, or how it ends the program: "throw ...", "fault ...".
 
@@ -280,13 +292,22 @@ class OpMachine(Onlooker):
         if self.failure is not None:
             raise RuntimeError(f"the program has ended: {self.failure}")
         try:
-            return self._answers[operation.name](*operation.operands)
+            answer = self._answers[operation.name](*operation.operands)
+            self._refuse_what_was_found()
+            return answer
         except EmulatedFailure as failure:
             if isinstance(failure, Deadlock):
                 # lock2's loop around the semaphore is where a real M would stay.
                 failure = Hang("lock2", 0)
             self.failure = failure
             return ending(failure)
+
+    def _refuse_what_was_found(self) -> None:
+        """Where it is strict, an answer of Go's that no caller can live with is not given."""
+        ledger = self._os.ledger
+        if ledger is not None and ledger.findings:
+            found = ledger.findings[0]
+            raise IllegalUse(f"{found.what.removeprefix('gorun_mem: ')}: {found.text}")
 
     # Calls.
 
@@ -315,6 +336,8 @@ async def reserve_aligned_generic(os: OSLayer, size: int, align: int) -> tuple[i
     p = await os.sys_reserve_os(0, (size + align) & mask)
     if p == 0:
         return 0, 0
+    if (size + align) & mask < size:
+        os.found_short("sysReserveAligned", p, size, (size + align) & mask)
     if not p & (align - 1) & mask:
         return p, (size + align) & mask
     aligned = (p + align - 1) & ~(align - 1) & mask
@@ -409,7 +432,7 @@ def _machine_for(script: Script, options: Options) -> OpMachine:
     except (BadOptions, UnknownRelease) as error:
         line = 0 if header is None else script.line
         raise ScriptError(script.source, line, str(error)) from None
-    script.word_mask = machine.platform.word_mask
+    machine.read_for(script)
     return machine
 
 

@@ -514,6 +514,7 @@ def _parts(peak: Layout, end: Layout) -> list[tuple[str, int, int]]:
         ("free list", peak.free, end.free),
         ("slack below the highest break", peak.slack, end.slack),
         ("never used", peak.never_used, end.never_used),
+        *([("the host's", peak.host, end.host)] if peak.host or end.host else []),
         ("lost", peak.lost, end.lost),
         ("in all", peak.top, end.top),
     ]
@@ -621,15 +622,16 @@ def _budget(found: LogAnalysis, pages: int | None = None) -> Section:
     rows = []
     for each in _budgets(found, answer.needed):
         one = use.budget(each)
-        failure = one.failure
+        failure = one.failure or one.unknown
+        fits = "as far as known" if one.unknown else "yes" if one.fits else "no"
         rows.append(
             (
-                _int(each), _text("yes" if one.fits else "no"),
+                _int(each), _text(fits),
                 _text(one.verdict), _text(str(failure.cause) if failure and failure.cause else ""),
                 _ns(failure.t_ns) if failure else Cell("-", -1),
             )
         )  # fmt: skip
-    columns = "pages|fits|for want of|the first that fails|at"
+    columns = "pages|fits|for want of|the first that fails, or was refused in this run|at"
     section.tables = [_table("other budgets", columns, rows)]
     if not answer.exact:
         section.remarks.append("growths are too many to keep: the first failure is among the first")
@@ -638,7 +640,7 @@ def _budget(found: LogAnalysis, pages: int | None = None) -> Section:
 
 def _budgets(found: LogAnalysis, needed: int) -> list[int]:
     """Budgets that tell something: those at which the first growth that fails is another one."""
-    tops = sorted({-(-one.after // 65536) for one in found.memory.growths if one.ok})
+    tops = sorted({-(-one.after // 65536) for one in found.memory.growths if one.may_be_granted})
     step = max(1, len(tops) // 20)
     chosen = {needed, *tops[::step]}
     return sorted({max(1, needed - 1), *chosen})
@@ -646,10 +648,17 @@ def _budgets(found: LogAnalysis, needed: int) -> list[int]:
 
 def budget_text(answer: Budget) -> str:
     """Whether it fits, in a sentence."""
+    if answer.unknown is not None:
+        at = ns(answer.unknown.t_ns)
+        return f"yes up to {at}, where a growth was refused that these pages allow; then unknown"
     if answer.fits:
         return "yes"
+    if answer.verdict == "host":
+        return "no: the host's growth does not fit"
     if answer.failure is None:
-        return "no: the memory is larger to begin with"
+        return (
+            f"no: it cannot be instantiated, for it starts with {count(answer.start_pages, 'page')}"
+        )
     cause = f": {answer.failure.cause}" if answer.failure.cause else ""
     want = f", for want of {answer.verdict}" if answer.verdict else ""
     return f"no, at {ns(answer.failure.t_ns)}{want}{cause}"

@@ -8,7 +8,7 @@ import and wrap by the width of the terminal.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import click
@@ -32,12 +32,16 @@ IN_WORDS: Final = {
     "failed": "failed",
     "throw": "ended in a throw",
     "fault": "ended in a memory fault",
+    "out_of_memory": "ran out of memory",
     "deadlock": "ended in a deadlock: no M can go on",
     "no_progress": "made no progress",
     "cancelled": "was cancelled",
     "interrupted": "was interrupted",
     "internal": "met a fault of this program",
 }
+
+OUR_WORDS: Final = "gorun_mem: "
+"""What is found beside Go's own checks begins so."""
 
 Row = Sequence[str]
 
@@ -57,12 +61,13 @@ def render(summary: Summary) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
-def again(start: RunStart, costs: str = "") -> str:
+def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | None = None) -> str:
     """The command that runs exactly this once more, every setting spelt out.
 
     Args:
         start: of the run.
         costs: the cost table's file, "" for the usual table.
+        memory: options of the memory at the start, None for what is usual.
     """
     if start.schedule is not UNSET:  # what it names besides is in the token
         return shlex.join(["gorun-mem", "replay-schedule", start.schedule])
@@ -76,6 +81,7 @@ def again(start: RunStart, costs: str = "") -> str:
         "seed": start.seed,
         "max-pages": start.max_pages,
         "granularity": start.granularity if start.granularity != "sync" else None,
+        **(memory or {}),
         "steps-max": start.steps_max if start.steps_max is not UNSET else None,
         "costs": costs or None,
     }
@@ -142,13 +148,18 @@ def _failure(summary: Summary) -> Iterator[str]:
         first, *rest = end.error.splitlines() or [""]
         yield by + click.style(first, fg="red")
         yield from (f"  {line}" for line in rest)
+    said = end.error if end is not None and end.error is not UNSET else ""
     for event in summary.errors:
         if isinstance(event, LockThrow):
             owner = f", held by M{event.owner_m}" if event.owner_m else ""
             at = f" in {event.site}" if event.site is not UNSET else ""
             yield f"  lock {event.lock}: {event.error_type} by M{event.m}{at}{owner}"
         elif isinstance(event, MemCheck) and event.violation is not UNSET:
-            yield f"  memCheck found: {event.violation}"
+            found = event.violation.removeprefix(OUR_WORDS)
+            if found != event.violation and found.partition(": ")[2] in said:
+                continue
+            who = "memCheck found" if found == event.violation else "found"
+            yield f"  {who}: {found}"
         elif isinstance(event, DeadlockFound) and (end is None or end.stuck is UNSET):
             yield from (f"  {who}" for who in event.who[:STUCK_SHOWN])
         elif isinstance(event, RaceFound):

@@ -345,6 +345,13 @@ class _LayerPoints(SbrkLayer):
         with _Quiet():
             super()._settle(*args, **more)
 
+    def _see_size(self) -> None:
+        """Nothing: the memory may have grown in a call of another M that is under way."""
+
+    def _note_refusal(self, call: int, fn: str, n: int) -> None:
+        with _Quiet():
+            super()._note_refusal(call, fn, n)
+
 
 class _Quiet:
     """What is read in here is read for the log or the ledger."""

@@ -121,6 +121,49 @@ def initial_wasm_pages(release: Release, end: int) -> int:
     return (end + room) // WASM_PAGE
 
 
+def check_start(
+    release: Release,
+    platform: Platform,
+    *,
+    end: int,
+    initial_pages: int,
+    max_pages: int,
+    brk_max: int,
+) -> None:
+    """Whether a program can start so; arguments as in `boot`.
+
+    Raises:
+        ValueError: an argument is out of range; the message names it as it is named here.
+        NotInstantiable: the program starts with more memory than there may be.
+    """
+    if not 0 < end <= platform.word_mask - platform.page_size:
+        raise ValueError(
+            f"end {end} does not lie in the {8 * platform.word_size}-bit address space"
+        )
+    if not -1 <= initial_pages <= MAX_PAGES:
+        raise ValueError(f"init_pages {initial_pages} is not -1 or 0 to {MAX_PAGES}")
+    if not 0 <= max_pages <= MAX_PAGES:
+        raise ValueError(f"max_pages {max_pages} is not 0 to {MAX_PAGES}")
+    if brk_max < 0:
+        raise ValueError(f"brk_max {brk_max} is negative")
+    _make_memory(release, platform, end, initial_pages, max_pages, brk_max)
+
+
+def _make_memory(
+    release: Release,
+    platform: Platform,
+    end: int,
+    initial_pages: int,
+    max_pages: int,
+    brk_max: int,
+) -> WasmMemory | Plan9Segment:
+    """The memory that a program starts with."""
+    if not platform.is_wasm:
+        return Plan9Segment(end, brk_max, platform.word_size)
+    pages = initial_wasm_pages(release, end) if initial_pages < 0 else initial_pages
+    return WasmMemory(pages, max_pages)
+
+
 def assemble(
     release: Release,
     platform: Platform,
@@ -137,11 +180,7 @@ def assemble(
 ) -> Runtime:
     """A runtime before osinit; see `boot`."""
     os: OSLayer
-    if platform.is_wasm:
-        pages = initial_wasm_pages(release, end) if initial_pages < 0 else initial_pages
-        memory: WasmMemory | Plan9Segment = WasmMemory(pages, max_pages)
-    else:
-        memory = Plan9Segment(end, brk_max, platform.word_size)
+    memory = _make_memory(release, platform, end, initial_pages, max_pages, brk_max)
     if isinstance(memory, WasmMemory) and release.behaviour.wasm_break is WasmBreak.RESERVE_END:
         os = ReserveEndLayer(release, platform, memory, end, memlock, faithful=faithful)
     else:
@@ -190,6 +229,9 @@ def boot(
         use_index: False makes the free list walk its headers as Go does.
         sink: who is told what happens.
         wrong_order: run osinit with initBloc before physPageSize is known.
+
+    Raises:
+        NotInstantiable: the program starts with more memory than there may be.
     """
     runtime = assemble(
         release,

@@ -6,14 +6,23 @@ changed, what no correct program does.
 
 Memory is owned byte by byte, as Go's own callers have it: a part of an allocation may be freed, and
 so may several that lie side by side.
+
+Linear memory has a second owner: the host may grow it for itself. Go's answers know nothing of that
+and are not changed here, nor are those to sizes that wrap when they are rounded; what is wrong with
+such an answer is kept as a `Finding`, for whoever checks.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.rangemap import RangeMap
+
+HOST: Final = -1
+"""In place of an M's id: the host."""
+FINDINGS_MAX: Final = 100
+"""Findings that are kept; who has made so many wants the first."""
 
 
 class Tenure(NamedTuple):
@@ -23,7 +32,7 @@ class Tenure(NamedTuple):
         live: whether it is handed out; False once it was freed.
         call: the number of the call that made it so, from 1.
         function: that call's Go function.
-        m: id of the M that made it.
+        m: id of the M that made it, or HOST.
     """
 
     live: bool
@@ -32,8 +41,26 @@ class Tenure(NamedTuple):
     m: int
 
     def __str__(self) -> str:
+        if self.m == HOST:
+            return f"the host's since call {self.call} ({self.function})"
         verb = "owned by" if self.live else "freed by"
         return f"{verb} M{self.m} since call {self.call} ({self.function})"
+
+
+class Finding(NamedTuple):
+    """An answer of Go's that a program cannot live with.
+
+    Args:
+        what: a constant text, as of a throw.
+        text: owner, call and ranges.
+        addr: start of the range that it is about.
+        size: its bytes.
+    """
+
+    what: str
+    text: str
+    addr: int
+    size: int
 
 
 class Ledger:
@@ -41,13 +68,17 @@ class Ledger:
 
     Attributes:
         calls: calls that changed something so far; the number of the last one.
+        findings: answers that are wrong for their callers, the first `FINDINGS_MAX`.
+        has_host: whether the host has memory of its own.
     """
 
-    __slots__ = ("_ranges", "calls", "live_bytes", "live_bytes_max")
+    __slots__ = ("_ranges", "calls", "findings", "has_host", "live_bytes", "live_bytes_max")
 
     def __init__(self) -> None:
         self._ranges: RangeMap[Tenure] = RangeMap()
         self.calls = 0
+        self.findings: list[Finding] = []
+        self.has_host = False
         self.live_bytes = 0
         self.live_bytes_max = 0
 
@@ -70,6 +101,27 @@ class Ledger:
             return
         self._ranges.assign(addr, addr + n, Tenure(False, self.calls, function, m))
         self.live_bytes -= n
+
+    def host_took(self, addr: int, n: int, function: str) -> None:
+        """Note that the host grew the memory by [addr, addr+n) for itself."""
+        self.calls += 1
+        if n > 0:
+            self._ranges.assign(addr, addr + n, Tenure(False, self.calls, function, HOST))
+            self.has_host = True
+
+    def host_range(self, addr: int, end: int) -> tuple[int, int, Tenure] | None:
+        """The first part of [addr, end) that is the host's, None where none is."""
+        for low, high, tenure in self._ranges.overlapping(addr, end):
+            if tenure.m == HOST:
+                return max(low, addr), min(high, end), tenure
+        return None
+
+    def find(self, what: str, text: str, addr: int, size: int) -> bool:
+        """Keep a finding; False where there are too many."""
+        if len(self.findings) >= FINDINGS_MAX:
+            return False
+        self.findings.append(Finding(what, text, addr, size))
+        return True
 
     def tenure(self, addr: int) -> Tenure | None:
         """What is known of the byte at `addr`."""
@@ -97,6 +149,8 @@ class Ledger:
         for low, high, tenure in self._ranges.overlapping(addr, addr + n):
             if low > at:
                 break
+            if tenure.m == HOST:
+                break
             if not tenure.live:
                 start = max(low, addr)
                 return IllegalUse(
@@ -106,6 +160,12 @@ class Ledger:
             at = high
         if at >= addr + n:
             return None
+        host = self.host_range(max(at, addr), addr + n)
+        if host is not None and host[0] == max(at, addr):
+            return IllegalUse(
+                f"{what} refused: [{host[0]:#x}, {host[1]:#x}) is {host[2]}; "
+                "free and write what an allocation returned"
+            )
         owner = self.tenure(addr)
         rest = f"; the part before is {owner}" if owner is not None and at > addr else ""
         return IllegalUse(

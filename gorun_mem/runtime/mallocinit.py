@@ -101,9 +101,10 @@ async def init_pages(heap: MHeap) -> None:
     await heap.persistent.alloc(ranges, os.platform.word_size, mem.stats.gc_misc_sys)
     summaries = page_summary_sizes(sizes, os.platform)
     for n in summaries:
+        mem.os.forget_refusal()
         p = await mem.sys_reserve(0, n, "page summary")
         if p == 0:
-            raise Throw("failed to reserve page summary memory", n=n)
+            raise mem.os.out_of_memory("failed to reserve page summary memory", n)
         if len(summaries) == 1:
             mem.sys_map(p, n, mem.stats.gc_misc_sys)
             mem.sys_used(p, n, n)

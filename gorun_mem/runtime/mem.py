@@ -315,6 +315,8 @@ class Mem:
         p = await self.sys_reserve(v, whole, purpose)
         if p == 0:
             return 0, 0, 0
+        if whole < size:
+            self.os.found_short("sysReserveAligned", p, size, whole)
         if not p & (align - 1):
             return p, whole, 0
         return await self._trim(p, size, align)
@@ -448,9 +450,10 @@ class Mem:
             self._origins[p] = n
 
     def _begin(self, p: int, n: int, state: RegionState, call: str) -> None:
-        """Note what the OS handed out; `p` 0 means it had none."""
+        """Note what the OS handed out, as far as there is memory; `p` 0 means it had none."""
         if self.regions is not None and p and n:
-            self._origins[p] = n
+            n = max(0, min(n, self.os.memory.size - p))
+            self._note_origin(p, n)
             self._become(p, n, state, call)
 
     def _become(self, v: int, n: int, state: RegionState, call: str) -> None:

@@ -78,6 +78,7 @@ class ReserveEndLayer(OSLayer):
         Raises:
             IllegalUse: not faithful, and the range is not the caller's to free.
         """
+        self.calls += 1
         if self._sink is not None:
             self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
         await self.memlock.lock("runtime.sysFreeOS")
@@ -93,13 +94,17 @@ class ReserveEndLayer(OSLayer):
             raise refusal
 
     async def _reserve(self, fn: str, v: int, n: int, purpose: str) -> int:
+        self.calls = call = self.calls + 1
         if self._sink is not None:
             self._sink.mem_call(fn, v, n, 0, purpose)
         site = f"runtime.{fn}"
         await self.memlock.lock(site)
+        self._see_size()
         p = 0 if v else self._raise_reserve_end(n)
+        if not p and not v:
+            self._note_refusal(call, fn, n)
         if self.ledger is not None and p:
-            self.ledger.handed_out(p, self._round(n), fn, self.whoami())
+            self._hand_out(fn, p, n, self._round(n))
         path = "hint_miss" if v else "sbrk" if p else "fail"
         self._report(fn, v, n, purpose, p, p != 0, path)
         await self.memlock.unlock(site)
@@ -134,8 +139,11 @@ class ReserveEndLayer(OSLayer):
 
     def _report(self, fn: str, v: int, n: int, purpose: str, p: int, ok: bool, path: str) -> None:
         if self._sink is not None:
+            size = n
+            if p and p + n > self.memory.size:
+                ok, size = False, self._got(p, n, self._round(n))
             self._sink.mem_return(
-                fn, v, n, 0, purpose, p, n, ok, path, 0, 0,
+                fn, v, n, 0, purpose, p, size, ok, path, 0, 0,
                 self.wasm.pages, self.reserve_end, self.memory.size, 0, 0, 0,
             )  # fmt: skip
 

@@ -110,11 +110,15 @@ class SbrkLayer(OSLayer):
         Returns:
             The address, or 0 where memory could not grow.
         """
+        self.calls = call = self.calls + 1
         if self._sink is not None:
             self._sink.mem_call("sysAllocOS", 0, n, 0, purpose)
         await self.memlock.lock("runtime.sysAllocOS")
+        self._see_size()
         p = self._mem_alloc(n)
         self._freelist.mem_check()
+        if not p:
+            self._note_refusal(call, "sysAllocOS", n)
         if self._watched:
             self._settle("sysAllocOS", 0, n, 0, purpose, p, n, p != 0, handed=n)
         await self.memlock.unlock("runtime.sysAllocOS")
@@ -134,6 +138,7 @@ class SbrkLayer(OSLayer):
         Raises:
             IllegalUse: not faithful, and the range is not the caller's to free; nothing changed.
         """
+        self.calls += 1
         if self._sink is not None:
             self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
         if v == 0 and self.release.behaviour.nil_free_is_noop:
@@ -176,9 +181,11 @@ class SbrkLayer(OSLayer):
         Returns:
             The address, or 0. On wasm from 1.21 to 1.23 a hint at the break gives another address.
         """
+        self.calls = call = self.calls + 1
         if self._sink is not None:
             self._sink.mem_call("sysReserveOS", v, n, 0, purpose)
         await self.memlock.lock("runtime.sysReserveOS")
+        self._see_size()
         p = 0
         self._path = "hint_miss"
         if v == self.brk.bloc:
@@ -187,6 +194,8 @@ class SbrkLayer(OSLayer):
         if p == 0 and v == 0:
             p = self._mem_alloc(n)
             self._freelist.mem_check()
+        if not p and self._path == "fail":
+            self._note_refusal(call, "sysReserveOS", n)
         if self._watched:
             self._settle("sysReserveOS", v, n, 0, purpose, p, n, p != 0, handed=n)
         await self.memlock.unlock("runtime.sysReserveOS")
@@ -211,9 +220,11 @@ class SbrkLayer(OSLayer):
         behaviour = self.release.behaviour
         if not behaviour.is_sbrk_platform:
             return await super().sys_reserve_aligned_sbrk(size, align, purpose)
+        self.calls = call = self.calls + 1
         if self._sink is not None:
             self._sink.mem_call("sysReserveAlignedSbrk", 0, size, align, purpose)
         await self.memlock.lock("runtime.sysReserveAlignedSbrk")
+        self._see_size()
         mask = self._mask
         leaked = False
         base = self._freelist.mem_alloc_no_grow((size + align) & mask)
@@ -223,6 +234,8 @@ class SbrkLayer(OSLayer):
             leaked = behaviour.leaks_memlock
         else:
             p, got = self._sbrk_aligned(size, align)
+        if not p:
+            self._note_refusal(call, "sysReserveAlignedSbrk", size)
         self._settle(
             "sysReserveAlignedSbrk", 0, size, align, purpose, p, got, p != 0,
             handed=got, exact=True,
@@ -265,6 +278,8 @@ class SbrkLayer(OSLayer):
             self._path = "fail"
             return 0, 0
         if p != got:
+            if self.ledger is not None and self.ledger.has_host:
+                self._look_for_host("sysReserveAlignedSbrk", got, (p - got) & mask)
             self._freelist.mem_free(got, (p - got) & mask, "align_skip")
             self._freelist.mem_check()
         return p, size
@@ -308,8 +323,7 @@ class SbrkLayer(OSLayer):
     ) -> None:
         """What every call does before it gives memlock back: book, charge and report."""
         if self.ledger is not None and handed and p:
-            got = handed if exact else self.brk.mem_round(handed)
-            self.ledger.handed_out(p, got, fn, self.whoami())
+            self._hand_out(fn, p, handed, handed if exact else self.brk.mem_round(handed))
         if self._charge is None and self._sink is None:
             return
         freelist = self._freelist
@@ -323,6 +337,8 @@ class SbrkLayer(OSLayer):
             if grown:
                 self._charge("grow", grown)
         if self._sink is not None:
+            if p and p + size > self.memory.size:
+                ok, size = False, self._got(p, size, size if exact else self.brk.mem_round(size))
             self._sink.mem_return(
                 fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,
                 pages_of(self.top), self.brk.bloc, self.brk.bloc_max, *self._free_figures(),

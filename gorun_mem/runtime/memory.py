@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final, Protocol
 
-from gorun_mem.runtime.errors import Fault
+from gorun_mem.runtime.errors import Fault, NotInstantiable
 from gorun_mem.runtime.releases import PLAN9_PAGE, WASM_PAGE
 
 FRAME: Final = 4096
@@ -49,6 +49,7 @@ class LinearMemory:
         size: accessible bytes now.
         grows: growths asked for.
         fails: growths refused.
+        needed: the limit, in pages of 64 KiB, that the growth refused last would have needed.
         guard: called as `guard(addr, n)` before a write that is not the free list's own.
         probe: sees each growth.
         refuse: asked before each growth whether it is to fail.
@@ -63,6 +64,7 @@ class LinearMemory:
         "fails",
         "grows",
         "guard",
+        "needed",
         "probe",
         "refuse",
         "size",
@@ -74,6 +76,7 @@ class LinearMemory:
         self.word_size = word_size
         self.grows = 0
         self.fails = 0
+        self.needed = 0
         self.guard: Callable[[int, int], None] | None = None
         self.probe: GrowProbe | None = None
         self.refuse: Callable[[], bool] | None = None
@@ -102,6 +105,11 @@ class LinearMemory:
 
     def limit(self, pages: int) -> None:
         """Refuse, from now on, growth beyond `pages` of 64 KiB."""
+        raise NotImplementedError
+
+    @property
+    def limit_pages(self) -> int:
+        """Pages of 64 KiB beyond which there is no growth."""
         raise NotImplementedError
 
     def _injected_failure(self) -> bool:
@@ -380,11 +388,16 @@ class WasmMemory(LinearMemory):
         pages: currentMemory.
         data_view_resets: how often resetMemoryDataView was called, as JavaScript must be told that
             the memory's buffer was replaced.
+
+    Raises:
+        NotInstantiable: it starts with more pages than its maximum.
     """
 
     __slots__ = ("data_view_resets", "max_pages", "pages")
 
     def __init__(self, initial_pages: int, max_pages: int = _WASM_PAGES_MAX) -> None:
+        if initial_pages > max_pages:
+            raise NotInstantiable(initial_pages, max_pages)
         super().__init__(initial_pages * WASM_PAGE)
         self.pages = initial_pages
         self.max_pages = max_pages
@@ -393,6 +406,27 @@ class WasmMemory(LinearMemory):
     def limit(self, pages: int) -> None:
         """Refuse, from now on, growth beyond `pages` of 64 KiB."""
         self.max_pages = pages
+
+    @property
+    def limit_pages(self) -> int:
+        """Pages of 64 KiB beyond which there is no growth."""
+        return min(self.max_pages, _WASM_PAGES_MAX)
+
+    def host_grow(self, pages: int) -> int:
+        """memory.grow by the host: Go's code has no part in it, nor have its figures.
+
+        Args:
+            pages: how many to add, from 0.
+
+        Returns:
+            The size before in pages, or -1 where the limit does not allow it.
+        """
+        before = self.pages
+        if pages and before + pages > self.limit_pages:
+            return -1
+        self.pages = before + pages
+        self.size = self.pages * WASM_PAGE
+        return before
 
     def grow(self, pages: int) -> int:
         """growMemory of sys_wasm.s: memory.grow.
@@ -407,9 +441,10 @@ class WasmMemory(LinearMemory):
         before = self.pages
         delta = pages & 0xFFFF_FFFF
         self.grows += 1
-        room = before + delta <= min(self.max_pages, _WASM_PAGES_MAX) or delta == 0
+        room = before + delta <= self.limit_pages or delta == 0
         if self._injected_failure() or not room:
             self.fails += 1
+            self.needed = before + delta
             result = -1
         else:
             self.pages = before + delta
@@ -435,11 +470,16 @@ class Plan9Segment(LinearMemory):
         end: end of the program's data; the break starts at the page above.
         brk_max: the highest break that the kernel grants, in bytes.
         word_size: 8, or 4 on 386.
+
+    Raises:
+        NotInstantiable: the data does not lie below `brk_max`.
     """
 
     __slots__ = ("brk_max",)
 
     def __init__(self, end: int, brk_max: int, word_size: int = 8) -> None:
+        if end > brk_max:
+            raise NotInstantiable(-(-end // WASM_PAGE), brk_max // WASM_PAGE)
         super().__init__(_page_up(end), word_size)
         self.brk_max = brk_max
 
@@ -447,12 +487,18 @@ class Plan9Segment(LinearMemory):
         """Refuse, from now on, a break above `pages` x 64 KiB."""
         self.brk_max = pages * WASM_PAGE
 
+    @property
+    def limit_pages(self) -> int:
+        """Pages of 64 KiB that lie below the highest break."""
+        return self.brk_max // WASM_PAGE
+
     def brk(self, addr: int) -> int:
         """brk_ of sys_plan9_*.s: 0, or -1 where the break was refused."""
         before = self.size // PLAN9_PAGE
         self.grows += 1
         if self._injected_failure() or addr > self.brk_max:
             self.fails += 1
+            self.needed = -(-addr // WASM_PAGE)
             result = -1
         else:
             self.size = max(self.size, _page_up(addr))

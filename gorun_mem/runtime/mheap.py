@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gorun_mem.runtime.errors import IllegalUse, Throw
+from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Throw
 from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.oslayer import Lock
 from gorun_mem.runtime.persistent import FixAlloc, LinearAlloc, PersistentAlloc
@@ -209,10 +209,25 @@ class MHeap:
         site = "runtime.(*mheap).allocUserArenaChunk" if user else "runtime.(*mheap).allocSpan"
         if self.heap_lock is not None:
             await self.heap_lock.lock(site)
+        self.mem.os.forget_refusal()
         answer = await self._sys_alloc(n, user, p)
+        if answer[0] and answer[1] < n:
+            self.mem.os.found_short("mheap.sysAlloc", answer[0], n, answer[1])
         if self.heap_lock is not None:
             await self.heap_lock.unlock(site)
         return answer
+
+    def out_of_memory(self, n: int) -> OutOfMemory:
+        """What Go dies of when mheap.sysAlloc answers nil.
+
+        Both that call it, mheap.grow and mheap.allocUserArenaChunk, hand the nil on, and whoever
+        wanted the span or the chunk throws this: mcache.refill, allocLarge, the stack pool,
+        workbufs, newUserArena. An address of nil with a size is nil to them too.
+
+        Args:
+            n: bytes that the heap was to grow by.
+        """
+        return self.mem.os.out_of_memory("out of memory", n)
 
     async def _sys_alloc(self, n: int, user: bool, p: int) -> tuple[int, int]:
         arena_bytes = self._sizes.arena
@@ -338,7 +353,7 @@ class MHeap:
         n = self.arena_count_max * self._word
         l2 = await self.mem.sys_alloc_os(n, "heap index")
         if l2 == 0:
-            raise Throw("out of memory allocating heap arena map", n=n)
+            raise self.mem.os.out_of_memory("out of memory allocating heap arena map", n)
         if self._behaviour.has_huge_page_hooks:
             if self.arenas_huge_pages:
                 self.mem.sys_huge_page(l2, n)
@@ -353,7 +368,7 @@ class MHeap:
         if metadata == 0:
             metadata = await self.persistent.alloc(n, self._word, stat, p)
         if metadata == 0:
-            raise Throw("out of memory allocating heap arena metadata", n=n)
+            raise self.mem.os.out_of_memory("out of memory allocating heap arena metadata", n)
         return metadata
 
     async def _register(self, index: int, user: bool, p: int) -> None:
@@ -365,7 +380,7 @@ class MHeap:
             size = 2 * arenas.capacity * self._word or self.phys_page_size
             array = await self.persistent.alloc(size, self._word, self.mem.stats.gc_misc_sys, p)
             if array == 0:
-                raise Throw("out of memory allocating allArenas", n=size)
+                raise self.mem.os.out_of_memory("out of memory allocating allArenas", size)
             arenas.array = array
             arenas.capacity = size // self._word
         arenas.indexes.append(index)

@@ -101,7 +101,7 @@ class PersistentAlloc:
         if lock is not None:
             await lock.unlock("runtime.persistentalloc1")
         if addr == 0:
-            raise Throw("runtime: cannot allocate memory", n=PERSISTENT_CHUNK)
+            raise self._mem.os.out_of_memory("runtime: cannot allocate memory", PERSISTENT_CHUNK)
         return addr
 
     async def _small(self, size: int, align: int, p: int) -> int:
@@ -120,6 +120,7 @@ class PersistentAlloc:
     async def _chunk(self) -> int:
         """Another chunk, whose first word links it to the one before; 0 when there is none."""
         mem = self._mem
+        mem.os.forget_refusal()
         base = await mem.sys_alloc(PERSISTENT_CHUNK, mem.stats.other_sys, "immortal metadata")
         if base:
             mem.os.memory.store_word(base, self.chunks[-1] if self.chunks else 0)

@@ -81,6 +81,9 @@ class Sink:
     ) -> None:
         """The memory was asked to grow by `asked` bytes; sizes are in bytes."""
 
+    def host_grow(self, asked: int, before: int, after: int, ok: bool, limit: int, /) -> None:
+        """The host grew wasm memory for itself, a mem.grow too; no Go code ran."""
+
     def mem_check(self, ok: bool, violation: str, addr: int, /) -> None:
         """The free list was checked."""
 

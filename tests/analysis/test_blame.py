@@ -13,7 +13,7 @@ from gorun_mem import M, World, scenario
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.stream import feed
-from gorun_mem.events.recorder import capture_events
+from gorun_mem.events.capture import capture_events
 
 LOCKS = ("a", "b", "c")
 

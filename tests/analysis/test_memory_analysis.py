@@ -264,6 +264,36 @@ def test_budget_says_what_was_missing() -> None:
     assert memory.budget(3).verdict == "start"
 
 
+def test_a_budget_of_a_run_that_was_refused() -> None:
+    """What its limit refused is granted by more pages, and from there on the log knows nothing.
+
+    Not so a growth that was made to fail, nor one that asks for more than a memory can have: no
+    budget lets those through, and the run had lived with it.
+    """
+    with capture_events() as events:
+        rec = events.recorder
+        start(rec, pages=4)
+        rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
+        rec.mem_grow(3, 4, 4, False, 65536, 1)
+        rec.mem_grow((1 << 32) - 1, 4, 4, False, 6, 2)
+        rec.mem_grow(3, 4, 4, False, 6, 3)
+        returned(rec, "sysAllocOS", 0, 3 * PAGE, 0, "fail", 4)
+        rec.mem_call("sysAllocOS", 0, PAGE, 0, "")
+        rec.mem_grow(1, 4, 5, True, 6, 4)
+        returned(rec, "sysAllocOS", 0, PAGE, 4 * PAGE, "sbrk", 5)
+    memory, _, _ = analysed(events)
+    assert memory.budget(1).needed == 7
+    seven = memory.budget(7)
+    assert (seven.fits, seven.failure) == (True, None)
+    assert seven.unknown is not None
+    assert (seven.unknown.after, seven.unknown.limited) == (7 * PAGE, True)
+    six = memory.budget(6)
+    assert not six.fits
+    assert six.failure is seven.unknown
+    three = memory.budget(3)
+    assert (three.verdict, three.start_pages) == ("start", 4)
+
+
 def test_budget_against_runs_with_that_limit() -> None:
     """A run that is given exactly the pages needed ends well; with one less it does not."""
     _, events = run_events(heap, heap.config(release="go1.24"))

@@ -12,7 +12,7 @@ import pytest
 from gorun_mem import Config, KiB, M, World, scenario
 from gorun_mem.analysis.memory import Layout
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.events.recorder import capture_events
+from gorun_mem.events.capture import capture_events
 from gorun_mem.machine import library
 from gorun_mem.machine.run import run
 from gorun_mem.report.sections import SECTIONS

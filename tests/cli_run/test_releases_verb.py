@@ -65,6 +65,42 @@ def test_the_table_and_the_plot(capsys):
     assert "go1.20 to go1.23:" in out
 
 
+def test_under_a_limit_each_release_says_whether_it_lives(capsys):
+    """200 pages: each row's outcome, the least limit that would do, and exit 1.
+
+    That limit is the truth: with it the row lives, with one page less it does not.
+    """
+    trace = str(TRACES / "go1.27.3-js-maps.jsonl.gz")
+    assert main(["releases", trace, "--max-pages", "200", "--json"]) == 1
+    rows = {run["release"]: run for run in json.loads(capsys.readouterr().out)["releases"]}
+    outcomes = {name: run["outcome"] for name, run in rows.items()}
+    old = ("go1.19", "go1.20", "dac514ea", "go1.21", "go1.22", "go1.23")
+    assert outcomes == {
+        name: "not_instantiable" if name in old else "out_of_memory" for name in rows
+    }
+    assert "278 x 64 KiB at the start and the limit is 200" in rows["go1.19"]["why"]
+    assert "524,288 bytes were wanted: call " in rows["go1.27"]["why"]
+    for name in ("go1.21", "go1.24", "go1.26"):
+        needs = rows[name]["needs_pages"]
+        for pages, code in ((needs, 0), (needs - 1, 1)):
+            assert main(["releases", trace, "--of", name, "--max-pages", str(pages)]) == code
+    out = capsys.readouterr().out
+    assert "needs" in out.splitlines()[0]
+
+
+def test_a_scenario_that_fits_some_releases_only(capsys):
+    """Initial pages are the release's: 100 are too few to 1.23 and enough from 1.24 on."""
+    assert main(["releases", "end_of_memory", "--platform", "js/wasm", "--max-pages", "100"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("not_instantiable") == 6
+    assert main(["releases", "end_of_memory", "--of", "go1.24,go1.27", "--max-pages", "100"]) == 0
+    capsys.readouterr()
+    with_pages = document(capsys, "end_of_memory", "--of", "go1.27", "--init-pages", "90")
+    assert with_pages["releases"][0]["final_pages"] == 90
+    with_end = document(capsys, "end_of_memory", "--of", "go1.27", "--end", "3MiB")
+    assert with_end["releases"][0]["parts"]["static"] == 3 << 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

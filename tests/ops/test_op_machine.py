@@ -405,8 +405,8 @@ SHAPES = {
     "release": ("go1.19", "go1.20", "dac514ea", "go1.23", "go1.24.3", "go1.26", "go1.27"),
     "platform": ("js/wasm", "plan9/amd64", "plan9/386"),
     "end": (1, 65536, 1441448),
-    "max_pages": (0, 300, 700),
-    "brk_max": (0, 1 << 22, 1 << 25),
+    "max_pages": (290, 300, 700),
+    "brk_max": (1441448, 1 << 22, 1 << 25),
     "memdebug": (False, False, True),
     "strict": (False, True),
 }

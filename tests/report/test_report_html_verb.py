@@ -27,12 +27,29 @@ def test_a_section_is_printed_alone(log: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_budget_is_a_section(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--budget alone answers for that many pages."""
-    assert cli.main(["report", str(log), "--budget", "2"]) == 0
+    """--budget alone answers for that many pages; two are fewer than the memory starts with."""
+    assert cli.main(["report", str(log), "--budget", "2"]) == 2
     out = capsys.readouterr().out
     assert out.startswith("Budget\n")
     assert "fits into 2 pages" in out
     assert "no" in out.split("fits into 2 pages")[1].splitlines()[0]
+
+
+def test_a_budget_says_what_run_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that its limit ended: a row that fits as far as is known; exit 0, 1 and 2."""
+    path = str(tmp_path / "run.jsonl")
+    run = ["run", "arena_at_break", "--ms", "1", "--max-pages", "100", "--log", path]
+    assert cli.main(run) == 1
+    assert "pages of 64 KiB are the least with which it lives" in capsys.readouterr().out
+    needed = 0
+    for pages, code in (("36", 2), ("60", 1), ("100", 1), ("104", 0)):
+        assert cli.main(["report", path, "--budget", pages]) == code
+        out = capsys.readouterr().out
+        assert "as far as known" in out
+        needed = int(out.split("pages needed")[1].split()[0])
+    assert needed == 104
+    assert cli.main(["report", path, "--budget", "36"]) == 2
+    assert "cannot be instantiated, for it starts with 37 pages" in capsys.readouterr().out
 
 
 def test_html_is_written_and_its_size_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:

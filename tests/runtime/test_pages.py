@@ -6,7 +6,7 @@ import pytest
 
 from gorun_mem import Config, KiB, M, World, scenario
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.events.recorder import capture_events
+from gorun_mem.events.capture import capture_events
 from gorun_mem.machine.run import run
 from gorun_mem.runtime.pages import PAGE, pages_of, top_of
 

@@ -37,7 +37,7 @@ GENERATIONS = [
 
 def layer(name: str, platform: str, **options: Any) -> Any:
     known = release(name)
-    options = {"mem_debug": True, "max_pages": 200, **options}
+    options = {"mem_debug": True, "initial_pages": 30, "max_pages": 200, **options}
     return boot(known, known.platform(platform), memlock=make("sema", known), **options).os
 
 
