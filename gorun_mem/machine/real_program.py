@@ -40,6 +40,7 @@ from gorun_mem.formats.recording import Event, Recording, RecordingError
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
+from gorun_mem.runtime.memory import Plan9Segment
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.runtime.rangemap import RangeMap
 
@@ -152,6 +153,8 @@ class RecordedOrder:
         self._tally = Tally()
         layer = world.runtime.os
         self._comparison = Comparison(layer, self._tally)
+        with Recording(trace) as recording:
+            self._comparison.bound_break(recording.header)
         self._events = _outside_calls(trace, self._begin)
         self._number = -1
         self._waiting: dict[int, MLike] = {}
@@ -319,6 +322,8 @@ class FreeOrder:
         with Recording(trace) as recording:
             wishes, self._skipped = _wishes(recording)
             self._as_built = recording.header.go == world.settings.release.name
+            if isinstance(world.runtime.memory, Plan9Segment):
+                world.runtime.memory.bound(recording.header.brk_limit)
         self._cur_arena = (0, 0)  # start and end of what mheap.grow has and has not used
         hands: list[list[Wish]] = [[] for _ in range(world.ms)]
         for wish in wishes:

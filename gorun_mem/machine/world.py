@@ -18,7 +18,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, Join
 from gorun_mem.machine.outcome import DeadlockFound, Stuck
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
-from gorun_mem.runtime.boot import Runtime, boot
+from gorun_mem.runtime.boot import Runtime, boot, brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
@@ -479,7 +479,7 @@ class World:
             end=config.data_end,
             initial_pages=config.initial_pages,
             max_pages=config.max_pages,
-            brk_max=config.max_pages * WASM_PAGE,
+            brk_max=brk_limit(config.max_pages),
             mem_debug=config.mem_debug,
             faithful=config.faithful,
             sink=self.recorder,
