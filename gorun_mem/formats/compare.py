@@ -201,20 +201,25 @@ class Comparison:
         self._at = later + 1
         return expected[later]
 
-    # The limit.
+    # What is watched, and the limit.
 
-    def bound_break(self, header: Header) -> None:
-        """Let Plan 9's break go as far as it went for the recorded program, and no further.
+    def watch(self, header: Header) -> None:
+        """From now on be told of each sbrk and each growth, and bound Plan 9's break.
 
-        The limit is the machine's, not Go's, so a recording has to say it. One that does not name
-        it tells it by the first growth that was refused: from there on the break ends below what
-        that growth asked for, and a growth that was granted beyond is a difference.
+        The break goes as far as it went for the recorded program, and no further. That limit is the
+        machine's, not Go's, so a recording has to say it. One that does not name it tells it by the
+        first growth that was refused: from there on the break ends below what that growth asked
+        for, and a growth that was granted beyond is a difference.
 
         Args:
             header: the recording's.
         """
         segment = self.layer.memory
-        if isinstance(segment, Plan9Segment):
+        if isinstance(self.layer, SbrkLayer):
+            self.layer.brk.probe = self
+        if not isinstance(segment, Plan9Segment):
+            segment.probe = self  # Plan 9 has brk_, which is not recorded
+        else:
             segment.bound(header.brk_limit)
             if header.brk_max is UNSET and segment.refuse is None:
                 segment.refuse = self._learn_limit

@@ -39,7 +39,6 @@ from gorun_mem.formats.compare import Comparison, Tally, describe, issue
 from gorun_mem.formats.recording import Event, Recording, RecordingError
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import ScenarioError
-from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import Plan9Segment
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.runtime.rangemap import RangeMap
@@ -153,17 +152,14 @@ class RecordedOrder:
         self._tally = Tally()
         layer = world.runtime.os
         self._comparison = Comparison(layer, self._tally)
-        with Recording(trace) as recording:
-            self._comparison.bound_break(recording.header)
         self._events = _outside_calls(trace, self._begin)
         self._number = -1
         self._waiting: dict[int, MLike] = {}
         self.call: Call | None = None
         self.whose = 0
         self._advance()
-        layer.memory.probe = self._comparison
-        if isinstance(layer, SbrkLayer):
-            layer.brk.probe = self._comparison
+        with Recording(trace) as recording:
+            self._comparison.watch(recording.header)
 
     def __repr__(self) -> str:
         return f"<RecordedOrder call {self._number}, dealt to M index {self.whose}>"

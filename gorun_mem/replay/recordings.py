@@ -27,7 +27,6 @@ from gorun_mem.formats.compare import Comparison, Difference, Diverged, Tally, i
 from gorun_mem.formats.recording import Event, Recording, RecordingError
 from gorun_mem.runtime.boot import assemble
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.mutex import default_mutex, make
 from gorun_mem.runtime.op import SoloM, solo
 
@@ -138,11 +137,7 @@ class Replay:
         self.layer = self.runtime.os
         self.comparison = Comparison(self.layer, tally)
         self._boot_states = self._boot()
-        self.comparison.bound_break(recording.header)
-        if self.layer.platform.is_wasm:
-            self.layer.memory.probe = self.comparison  # Plan 9 has brk_, which is not recorded
-        if isinstance(self.layer, SbrkLayer):
-            self.layer.brk.probe = self.comparison
+        self.comparison.watch(recording.header)
         self._heap: HeapReplay | None = None
         if level is Level.HEAP:
             from gorun_mem.replay.heap import HeapReplay
