@@ -41,7 +41,8 @@ class Config:
         strategy: who goes next.
         granularity: "sync": Ms meet at lock and unlock; "access": at every access of the allocator,
             for which there must be no mutex.
-        max_pages: pages of 64 KiB that the memory may have, or the break may reach.
+        max_pages: pages of 64 KiB that the memory may have, or the break may reach; as many as a
+            linear memory can have are no limit to a break.
         data_end: end of the program's data in bytes.
         initial_pages: pages the wasm memory starts with; -1 as the linker would have it.
         mem_debug: Go's memDebug.
