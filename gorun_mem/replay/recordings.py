@@ -124,9 +124,6 @@ class Replay:
         recording: open, at its first event.
         level: how much is predicted.
         tally: where results go.
-
-    Raises:
-        RecordingError: the level cannot be had for that platform.
     """
 
     def __init__(self, recording: Recording, level: Level, tally: Tally) -> None:
