@@ -66,7 +66,7 @@ _ANSWER_SHOWN: Final = 100
     "--brk-max",
     type=BYTES,
     default=_DEFAULT.brk_max,
-    show_default=True,
+    show_default="no limit",
     help="How far Plan 9's break may go.",
 )
 @click.option("--memdebug", is_flag=True, help="Go's memDebug: check the free list as it changes.")

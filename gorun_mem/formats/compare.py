@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
+from gorun_mem.runtime.memory import Plan9Segment
 from gorun_mem.runtime.purposes import of_recorded
 
 if TYPE_CHECKING:
-    from gorun_mem.formats.recording import Event
+    from gorun_mem.formats.recording import Event, Header
     from gorun_mem.runtime.oslayer import OSLayer
 
 _ARGUMENTS: Final = ("v", "n", "size", "align", "pages", "addr", "down", "user")
@@ -200,6 +201,50 @@ class Comparison:
             self._differ(skipped, "call", "made", "not made")
         self._at = later + 1
         return expected[later]
+
+    # What is watched, and the limit.
+
+    def watch(self, header: Header) -> None:
+        """From now on be told of each sbrk and each growth, and bound Plan 9's break.
+
+        The break goes as far as it went for the recorded program, and no further. That limit is the
+        machine's, not Go's, so a recording has to say it. One that does not name it tells it by the
+        first growth that was refused: from there on the break ends below what that growth asked
+        for, and a growth that was granted beyond is a difference.
+
+        Args:
+            header: the recording's.
+        """
+        segment = self.layer.memory
+        if isinstance(self.layer, SbrkLayer):
+            self.layer.brk.probe = self
+        if not isinstance(segment, Plan9Segment):
+            segment.probe = self  # Plan 9 has brk_, which is not recorded
+        else:
+            segment.bound(header.brk_limit)
+            if header.brk_max is UNSET and segment.refuse is None:
+                segment.refuse = self._learn_limit
+
+    def watch_no_more(self) -> None:
+        """What happens from now on is compared with nothing."""
+        self.layer.memory.probe = None
+        if isinstance(self.layer, SbrkLayer):
+            self.layer.brk.probe = None
+
+    def _learn_limit(self) -> bool:
+        """Asked before the break rises: where Go's did not, the limit is below that.
+
+        Returns:
+            False: it is the limit that refuses, then and from then on.
+        """
+        event = next(self.peek(), None)
+        if event is not None and event.ev == "sbrk" and event.p == 0:
+            assert isinstance(self.layer, SbrkLayer)
+            assert isinstance(self.layer.memory, Plan9Segment)
+            brk, segment = self.layer.brk, self.layer.memory
+            assert event.n is not UNSET
+            segment.bound(brk.bloc + brk.mem_round(event.n) - 1)
+        return False
 
     # The state.
 

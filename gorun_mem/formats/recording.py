@@ -68,6 +68,8 @@ class Header(Struct, frozen=True, kw_only=True):
         initial_pages: pages of 64 KiB at the start; 0 on Plan 9.
         wasm_memory_min: the module's minimum in pages, None where there is none.
         wasm_memory_max: its maximum in pages, None for 65,536.
+        brk_max: the highest break that Plan 9 granted the program, in bytes, None for no limit;
+            UNSET where it was not recorded.
         exit: the program's exit code, None where it is not known.
         events: how many event lines follow, None where it is not known.
     """
@@ -83,6 +85,7 @@ class Header(Struct, frozen=True, kw_only=True):
     initial_pages: int = field(name="initialPages", default=-1)
     wasm_memory_min: int | None = field(name="wasmMemoryMin", default=None)
     wasm_memory_max: int | None = field(name="wasmMemoryMax", default=None)
+    brk_max: int | UnsetType | None = field(name="brkMax", default=UNSET)
     exit: int | None = None
     events: int | None = None
 
@@ -90,6 +93,11 @@ class Header(Struct, frozen=True, kw_only=True):
     def platform_name(self) -> str:
         """As in "js/wasm"."""
         return f"{self.goos}/{self.goarch}"
+
+    @property
+    def brk_limit(self) -> int:
+        """Bytes beyond which Plan 9's break does not go, as far as the header says."""
+        return self.brk_max if isinstance(self.brk_max, int) else BRK_MAX
 
     @property
     def max_pages(self) -> int:
@@ -278,6 +286,8 @@ class Recording:
             "initialPages": (header.initial_pages, -1, _PAGES_MAX),
             "wasmMemoryMax": (header.max_pages, 0, _PAGES_MAX),
         }
+        if isinstance(header.brk_max, int):
+            bounds["brkMax"] = (header.brk_max, 0, BRK_MAX)
         for name, (value, least, most) in bounds.items():
             if not least <= value <= most:
                 raise self.error(f"{name} {value} must lie between {least} and {most}")

@@ -56,7 +56,8 @@ class Config:
         granularity: "sync": Ms meet at lock and unlock; "access": at every access of the allocator,
             for which there must be no mutex.
         max_pages: pages of 64 KiB that the memory may have, or the break may reach: the machine's
-            limit. A program that starts with more is none that can run.
+            limit. A program that starts with more is none that can run. As many as a linear memory
+            can have are no limit to a break.
         data_end: end of the program's data in bytes.
         initial_pages: pages the wasm memory starts with; -1 as the linker would have it.
         mem_debug: Go's memDebug.

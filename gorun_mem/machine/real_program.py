@@ -45,7 +45,7 @@ from gorun_mem.machine.recorded_heap import RecordedHeap
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
 from gorun_mem.runtime.errors import OutOfMemory
-from gorun_mem.runtime.mem_sbrk import SbrkLayer
+from gorun_mem.runtime.memory import Plan9Segment
 from gorun_mem.runtime.nil_answers import HINTING, OUT_OF_MEMORY, last_words, plain_name
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.runtime.purposes import of_recorded
@@ -192,10 +192,8 @@ class RecordedOrder:
         self.call: Call | None = None
         self.whose = 0
         self._advance()
-        if layer.platform.is_wasm:
-            layer.memory.probe = self._comparison  # Plan 9 has brk_, which is not recorded
-        if isinstance(layer, SbrkLayer):
-            layer.brk.probe = self._comparison
+        with Recording(trace) as recording:
+            self._comparison.watch(recording.header)
 
     def __repr__(self) -> str:
         return f"<RecordedOrder call {self._number}, dealt to M index {self.whose}>"
@@ -236,9 +234,7 @@ class RecordedOrder:
             AnotherWay: it would not.
         """
         event = call.events[-1]
-        layer.memory.probe = None
-        if isinstance(layer, SbrkLayer):
-            layer.brk.probe = None
+        self._comparison.watch_no_more()
         self._tell()
         wanted = event.n if event.n is not UNSET else 0
         wanted = event.size if event.size is not UNSET else wanted
@@ -412,6 +408,8 @@ class FreeOrder:
         with Recording(trace) as recording:
             wishes, self._skipped = _wishes(recording)
             self._as_built = recording.header.go == world.settings.release.name
+            if isinstance(world.runtime.memory, Plan9Segment):
+                world.runtime.memory.bound(recording.header.brk_limit)
         self._cur_arena = (0, 0)  # start and end of what mheap.grow has and has not used
         hands: list[list[Wish]] = [[] for _ in range(world.ms)]
         for wish in wishes:

@@ -18,11 +18,11 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, HostGrow, Join
 from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
-from gorun_mem.runtime.boot import Runtime, boot
+from gorun_mem.runtime.boot import Runtime, boot, brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
-from gorun_mem.runtime.pages import PAGE, pages_of
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.sched import streams
 from gorun_mem.sched.engine import Engine
 from gorun_mem.sched.strategies import REPLAY, make_strategy
@@ -541,7 +541,7 @@ class World:
             end=config.data_end,
             initial_pages=config.initial_pages,
             max_pages=config.max_pages,
-            brk_max=config.max_pages * PAGE,
+            brk_max=brk_limit(config.max_pages),
             mem_debug=config.mem_debug,
             faithful=config.faithful,
             sink=self.recorder,

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from gorun_mem.formats.compare import Comparison
 from gorun_mem.formats.recording import Event, Recording
 from gorun_mem.runtime.errors import Throw
-from gorun_mem.runtime.mallocinit import init_hints
+from gorun_mem.runtime.mallocinit import init_hints, reserves_at_boot
 from gorun_mem.runtime.mem import Mem, SysMemStat
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.op import SoloM, solo
@@ -18,6 +18,9 @@ from gorun_mem.runtime.persistent import MAX_BLOCK, PersistentAlloc
 from gorun_mem.runtime.releases import PERSISTENT_CHUNK
 
 _CHUNK_CALLER: Final = "runtime.persistentalloc1"
+_BOOT: Final = "runtime.mallocinit"
+_BOOT_TRIES: Final = "runtime.sysReserveAligned"
+_RESERVES: Final = ("sysReserveOS", "sysFreeOS")
 
 
 class HeapReplay:
@@ -29,24 +32,54 @@ class HeapReplay:
         comparison: what the recording says.
         m: who calls.
 
-    Raises:
-        RecordingError: plan9/386, where boot reserves heap memory itself.
+    On plan9/386 up to 1.23 mallocinit makes no hints before it has reserved memory, so what it
+    reserves is predicted too, where the recording has it.
     """
 
     def __init__(
         self, recording: Recording, layer: OSLayer, comparison: Comparison, m: SoloM
     ) -> None:
-        if recording.platform.word_size == 4:
-            raise recording.error(
-                "no heap level for plan9/386, whose boot reserves heap memory that a recording "
-                "does not tell apart; use --level os"
-            )
         self._comparison = comparison
+        self._end = recording.header.end
         self._m = m
         mem = Mem(WatchedLayer(layer, comparison))
         self.heap = MHeap(mem, persistent=GivenChunks(mem, comparison))
-        solo(init_hints(self.heap, recording.header.end), m)
+        self._boot: list[Event] = []
+        self._boot_line = 0
+        self._reserves_at_boot = reserves_at_boot(layer.release, layer.platform)
+        if not self._reserves_at_boot:
+            solo(init_hints(self.heap, self._end), m)
         self.heap.probe = comparison
+
+    def is_boot(self, group: list[Event], line: int) -> bool:
+        """Whether `group` is one of mallocinit's reservations, which are kept until all are there.
+
+        The first group behind them has them predicted and compared.
+
+        Args:
+            group: an outermost call, last, after the events nested in it.
+            line: line of the first of them.
+
+        Raises:
+            EmulatedFailure: a call did not return.
+        """
+        if not self._reserves_at_boot:
+            return False
+        event = group[-1]
+        if event.by == (_BOOT_TRIES if self._boot else _BOOT) and event.ev in _RESERVES:
+            self._boot_line = self._boot_line or line
+            self._boot += group
+            return True
+        if self._boot:
+            self._reserves_at_boot = False
+            self._comparison.begin(self._boot, self._boot_line)
+            solo(init_hints(self.heap, self._end), self._m)
+            self._comparison.end()
+        return False
+
+    def unfinished_boot(self) -> tuple[list[Event], int]:
+        """mallocinit's reservations and their line, where the recording ends amid them."""
+        return (self._boot if self._reserves_at_boot else []), self._boot_line
 
     def sys_alloc(self, group: list[Event], line: int) -> None:
         """Issue one mheap.sysAlloc and compare all that it does.

@@ -53,7 +53,7 @@ class Options:
         end: end of the program's data in bytes.
         init_pages: pages of 64 KiB at the start, wasm only; -1 leaves it to the linker's rule.
         max_pages: bound of wasm memory in pages of 64 KiB.
-        brk_max: bound of Plan 9's break in bytes.
+        brk_max: bound of Plan 9's break in bytes; BRK_MAX for none.
         memdebug: Go's memDebug: check the list after each change.
         strict: refuse a free that no correct program makes, in place of doing what Go does, and an
             answer of Go's that no program can live with: memory that is the host's or not zero, or

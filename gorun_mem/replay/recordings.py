@@ -27,7 +27,6 @@ from gorun_mem.formats.compare import Comparison, Difference, Diverged, Tally, i
 from gorun_mem.formats.recording import Event, Recording, RecordingError
 from gorun_mem.runtime.boot import assemble
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.mutex import default_mutex, make
 from gorun_mem.runtime.op import SoloM, solo
 
@@ -125,9 +124,6 @@ class Replay:
         recording: open, at its first event.
         level: how much is predicted.
         tally: where results go.
-
-    Raises:
-        RecordingError: the level cannot be had for that platform.
     """
 
     def __init__(self, recording: Recording, level: Level, tally: Tally) -> None:
@@ -138,10 +134,7 @@ class Replay:
         self.layer = self.runtime.os
         self.comparison = Comparison(self.layer, tally)
         self._boot_states = self._boot()
-        if self.layer.platform.is_wasm:
-            self.layer.memory.probe = self.comparison  # Plan 9 has brk_, which is not recorded
-        if isinstance(self.layer, SbrkLayer):
-            self.layer.brk.probe = self.comparison
+        self.comparison.watch(recording.header)
         self._heap: HeapReplay | None = None
         if level is Level.HEAP:
             from gorun_mem.replay.heap import HeapReplay
@@ -157,29 +150,54 @@ class Replay:
         """
         try:
             for line, group in self._groups():
-                if self._heap is not None and group[-1].ev == "mheap.sysAlloc":
-                    self._heap.sys_alloc(group, line)
-                else:
+                if self._heap is None:
                     self._issue_tops(group, line)
+                else:
+                    self._predict(self._heap, group, line)
         except EmulatedFailure as failure:
             self.comparison.failed(failure)
+
+    def _predict(self, heap: HeapReplay, group: list[Event], line: int) -> None:
+        """Issue an outermost call at heap level; at the end of the recording, what is left of one.
+
+        What is not whole cannot be predicted: then each call from outside is issued by itself.
+        """
+        if not group or group[-1].parent is not UNSET:
+            self._issue_tops(*heap.unfinished_boot())
+            self._issue_tops(group, line)
+        elif not heap.is_boot(group, line):
+            if group[-1].ev == "mheap.sysAlloc":
+                heap.sys_alloc(group, line)
+            else:
+                self._issue_tops(group, line)
 
     def _groups(self) -> Iterator[tuple[int, list[Event]]]:
         """(line of the first, events) of what is issued together.
 
         At heap level that is an outermost call with all that is nested in it, at OS level a call
-        from outside with what is nested in that.
+        from outside with what is nested in that. The last is what is left where the recording
+        ends, which is nothing unless it was cut off.
         """
         recording = self.recording
         heap = self._heap is not None
         group: list[Event] = []
-        for event in recording:
-            group.append(event)
-            if event.parent is UNSET or (not heap and event.top == 1):
-                yield recording.line - len(group) + 1, group
-                group = []
-            elif len(group) > GROUP_MAX:
-                raise recording.error(f"more than {GROUP_MAX} events under one call")
+        line = 0
+        problem: RecordingError | None = None
+        try:
+            for event in recording:
+                if not group:
+                    line = recording.line
+                group.append(event)
+                if event.parent is UNSET or (not heap and event.top == 1):
+                    yield line, group
+                    group = []
+                elif len(group) > GROUP_MAX:
+                    raise recording.error(f"more than {GROUP_MAX} events under one call")
+        except RecordingError as error:
+            problem = error
+        yield line, group
+        if problem is not None:
+            raise problem
 
     def _issue_tops(self, group: list[Event], line: int) -> None:
         """Issue each call from outside, with the events nested in it."""
@@ -188,8 +206,8 @@ class Replay:
             if event.top == 1:
                 self._issue(group[start : i + 1], line + start)
                 start = i + 1
-        last = group[-1]
-        if last.ev in self._boot_states:
+        if group and group[-1].ev in self._boot_states:
+            last = group[-1]
             self.tally.events += 1
             self.comparison.begin([last], line + len(group) - 1)
             self.comparison.compare_state_with(last, self._boot_states[last.ev])

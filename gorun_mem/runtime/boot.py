@@ -17,7 +17,7 @@ from gorun_mem.runtime.mem_js import ReserveEndLayer
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
-from gorun_mem.runtime.releases import WASM_PAGE, GiB, MiB, Platform, Release, WasmBreak
+from gorun_mem.runtime.releases import WASM_PAGE, MiB, Platform, Release, WasmBreak
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:
@@ -28,8 +28,18 @@ DATA_END: Final = 1441448
 """Where the data of a small Go program ends, in bytes."""
 MAX_PAGES: Final = 65536
 """The most pages of 64 KiB that a 32-bit linear memory can have."""
-BRK_MAX: Final = 4 * GiB
-"""How far the break may go on Plan 9 unless a limit is given, in bytes."""
+BRK_MAX: Final = (1 << 64) - 1
+"""How far the break may go on Plan 9 unless a limit is given: through the whole address space."""
+
+
+def brk_limit(max_pages: int) -> int:
+    """How far the break may go on Plan 9 where a limit is given in pages, in bytes.
+
+    Args:
+        max_pages: pages of 64 KiB; MAX_PAGES, which a linear memory cannot have more of, is no
+            limit here.
+    """
+    return BRK_MAX if max_pages >= MAX_PAGES else max_pages * WASM_PAGE
 
 
 class Runtime:
@@ -223,7 +233,7 @@ def boot(
         initial_pages: pages of 64 KiB that the memory starts with; -1 asks
             `initial_wasm_pages`. Plan 9 has none.
         max_pages: pages of 64 KiB beyond which wasm memory does not grow.
-        brk_max: byte beyond which Plan 9's break does not go.
+        brk_max: byte beyond which Plan 9's break does not go; BRK_MAX for no limit.
         mem_debug: Go's memDebug.
         faithful: do what Go does with an illegal free, in place of refusing it.
         use_index: False makes the free list walk its headers as Go does.

@@ -12,8 +12,7 @@ first mcache is made; then come the first arena hints.
                         each list. From 1.24 none of this. sbrk0 is 0 outside Linux.
 
 Simplified: an mcache is taken to fill its piece of persistentalloc to the last byte. What else boot
-allocates from persistentalloc (profile buckets, spans) is not modelled. Only the wasm part was
-checked against recordings; plan9 was read off the source.
+allocates from persistentalloc (profile buckets, spans) is not modelled.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.persistent import FIX_ALLOC_CHUNK
 from gorun_mem.runtime.purposes import HEAP_RESERVATION
-from gorun_mem.runtime.releases import HeapSizes, KiB, MiB, Platform
+from gorun_mem.runtime.releases import HeapSizes, KiB, MiB, Platform, Release
 
 PHYS_PAGE_MIN: Final = 4096
 PHYS_PAGE_MAX: Final = 512 * KiB
@@ -112,6 +111,11 @@ async def init_pages(heap: MHeap) -> None:
         await mem.sys_reserve(0, sizes.scavenge_index, "scavenge index")
 
 
+def reserves_at_boot(release: Release, platform: Platform) -> bool:
+    """Whether mallocinit reserves memory for the heap: on 386, up to 1.23."""
+    return platform.word_size == 4 and not release.behaviour.is_sbrk_platform
+
+
 async def init_hints(heap: MHeap, end: int) -> None:
     """The first arena hints.
 
@@ -123,7 +127,7 @@ async def init_hints(heap: MHeap, end: int) -> None:
     behaviour = os.release.behaviour
     if behaviour.is_sbrk_platform:
         return
-    if os.platform.word_size == 4:
+    if reserves_at_boot(os.release, os.platform):
         await _init_386(heap, end)
         return
     for i in range(0x7F, -1, -1):

@@ -13,7 +13,7 @@ Go only documents the states, for the OS does not check them on these platforms.
 beside the memory and a transition that the documentation forbids is refused, unless the layer is
 faithful: then a wrong call does what Go's would.
 
-sysReserveAligned moved here from malloc.go with 1.26, and sysUnreserve came with it; before, the
+sysReserveAligned moved here from malloc.go with 1.26.3, and sysUnreserve came with it; before, the
 same place called sysFreeOS. What Go reports to sanitizers is left out, and so is Windows.
 
 Rejected: checking states inside the OS layer. Direct callers of sysAllocOS and sysFreeOS, which Go
@@ -177,7 +177,7 @@ class Mem:
         self.regions: RangeMap[Region] | None = None
         self._behaviour = os.release.behaviour
         self._mask = os.platform.word_mask
-        # Where each allocation or reservation began and its size: from 1.26 only a whole one may
+        # Where each allocation or reservation began and its size: from 1.26.3 only a whole one may
         # be given back.
         self._origins: dict[int, int] = {}
         if os.ledger is not None:
@@ -240,12 +240,12 @@ class Mem:
 
         Args:
             v: start of what an allocation or reservation returned.
-            n: its bytes; from 1.26 all of them.
+            n: its bytes; from 1.26.3 all of them.
             sys_stat: what they were accounted to.
             purpose: what they were for, for the log.
 
         Raises:
-            IllegalUse: the range is not in such a state, or from 1.26 is not a whole region.
+            IllegalUse: the range is not in such a state, or from 1.26.3 is not a whole region.
             Throw: the statistic fell below 0, or what sysFreeOS throws.
         """
         allowed = (_READY,) if self._behaviour.nil_free_is_noop else _OWNED
@@ -334,7 +334,7 @@ class Mem:
         return aligned, size, aligned - p + rest
 
     async def sys_unreserve(self, v: int, n: int, purpose: str = "") -> None:
-        """sysUnreserve, from 1.26: [v, v+n), a whole reservation, from Reserved to None.
+        """sysUnreserve, from 1.26.3: [v, v+n), a whole reservation, from Reserved to None.
 
         In earlier releases the same callers use sysFreeOS, and so does this.
 
@@ -510,7 +510,7 @@ class Mem:
             f"the region that begins there has {size} bytes" if size else "no region begins there"
         )
         raise IllegalUse(
-            f"{call}({v:#x}, {n}) refused: {known}, and from go1.26 only a whole region may be "
+            f"{call}({v:#x}, {n}) refused: {known}, and from go1.26.3 only a whole region may be "
             "given back; give the address and size that the allocation returned"
         )
 

@@ -252,7 +252,9 @@ class SbrkLayer(OSLayer):
         if p:
             self._path = "freelist"
             return p
-        p = self.brk.sbrk(n)
+        # One function to 1.23, which rounded its own n first; from 1.24 a callee rounds a copy.
+        in_one = not self.release.behaviour.is_sbrk_platform
+        p = self.brk.sbrk(self.brk.mem_round(n) if in_one else n)
         self._path = "sbrk" if p else "fail"
         return p
 

@@ -492,6 +492,10 @@ class Plan9Segment(LinearMemory):
         """Pages of 64 KiB that lie below the highest break."""
         return self.brk_max // WASM_PAGE
 
+    def bound(self, brk_max: int) -> None:
+        """Refuse a break above `brk_max` too, in bytes; a limit is never raised by this."""
+        self.brk_max = min(self.brk_max, brk_max)
+
     def brk(self, addr: int) -> int:
         """brk_ of sys_plan9_*.s: 0, or -1 where the break was refused."""
         before = self.size // PLAN9_PAGE

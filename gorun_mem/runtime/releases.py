@@ -5,7 +5,10 @@ says how each minor release stands to the one before, `_PATCHES` where a patch r
 its minor. Adding a release is a row here, and code only where Go's code changed.
 
 Each fact was either measured on recordings and operation scripts answered by the real code, or, for
-what no recording covers, read off the source; `source_only` names the latter.
+what no recording covers, read off the source; `source_only` names the latter. `_READ` lists every
+release whose source was read, and in what it differs from the one before; `tests/runtime/
+go_sources.py GOROOT` repeats the comparison. A patch release that is not in it is taken to do what
+its neighbours do.
 """
 
 from __future__ import annotations
@@ -128,7 +131,8 @@ class Behaviour:
         has_wasip1: the platform wasip1/wasm exists.
         has_user_arenas: hints above i = 0x3f go to the user arenas' list.
         registers_user_arenas: user arenas have an arena list of their own, as from 1.25.
-        has_sys_unreserve: a missed reservation is given back by sysUnreserve.
+        has_sys_unreserve: a missed reservation is given back by sysUnreserve, and what is given
+            back by that or by sysFree is a whole region, as from 1.26.3.
         has_huge_page_hooks: sysNoHugePageOS and sysHugePageCollapseOS exist.
         on_system_stack: the bodies run on the system stack.
         purpose_names: sysAllocOS and its like carry a name for the mapping.
@@ -163,12 +167,14 @@ class Release:
         version: (major, minor, patch); the seed commit sorts between 1.20 and 1.21.
         behaviour: what it does.
         source_only: what of it was read off the source and not checked against recordings.
+        source: how its memory and lock files stand to those of another release.
     """
 
     name: str
     version: tuple[int, int, int]
     behaviour: Behaviour
     source_only: tuple[str, ...]
+    source: str
 
     def platform(self, name: str) -> Platform:
         """The platform called `name`.
@@ -272,24 +278,62 @@ _GO126 = replace(
 )
 _GO127 = replace(_GO126, nil_free_is_noop=True)
 
-_PLAN9_HEAP: Final = "plan9: mheap.sysAlloc and its metadata"
+_AMD64_HEAP: Final = "plan9/amd64: mheap.sysAlloc and its metadata"
+_386_HEAP: Final = "plan9/386: mheap.sysAlloc and its metadata"
+_PLAN9_HEAP: Final = (_AMD64_HEAP, _386_HEAP)
+_HEAP: Final = ("mheap.sysAlloc and its metadata, and the locks: no toolchain to run",)
 
 # minor -> (behaviour, newest known patch, what was only read)
 _MINORS: Final[dict[int, tuple[Behaviour, int, tuple[str, ...]]]] = {
-    19: (_GO119, 13, (_PLAN9_HEAP,)),
-    20: (_GO120, 14, ("everything: no toolchain to run",)),
-    21: (_GO121, 13, (_PLAN9_HEAP,)),
-    22: (_GO122, 12, (_PLAN9_HEAP,)),
-    23: (_GO122, 12, (_PLAN9_HEAP,)),
-    24: (_GO124, 13, (_PLAN9_HEAP,)),
-    25: (_GO125, 12, (_PLAN9_HEAP,)),
-    26: (_GO126, 6, (_PLAN9_HEAP,)),
-    27: (_GO127, 3, (_PLAN9_HEAP,)),
+    19: (_GO119, 13, _PLAN9_HEAP),
+    20: (_GO120, 14, _HEAP),
+    21: (_GO121, 13, (_386_HEAP,)),
+    22: (_GO122, 12, _PLAN9_HEAP),
+    23: (_GO122, 12, (_AMD64_HEAP,)),
+    24: (_GO124, 13, _PLAN9_HEAP),
+    25: (_GO125, 12, ()),
+    26: (_GO126, 6, _PLAN9_HEAP),
+    27: (_GO127, 3, (_386_HEAP,)),
 }
 
 # (minor, first patch, last patch) -> behaviour
 _PATCHES: Final[dict[tuple[int, int, int], Behaviour]] = {
     (24, 0, 4): replace(_GO124, leaks_memlock=True),
+    (26, 0, 2): replace(_GO126, has_sys_unreserve=False),
+}
+
+# release whose source was read -> in what its memory and lock files differ from those of the
+# release above it; "" where all are the same text
+_READ: Final[dict[str, str]] = {
+    "go1.21.13": "the first that was read",
+    "go1.22.10": "no bitmap in heapArena; a lock rank more; waits for locks are timed",
+    "go1.23.1": "three lock ranks more, others moved",
+    "go1.23.2": "",
+    "go1.23.3": "",
+    "go1.23.4": "a lock rank more before sweep",
+    "go1.23.9": "",
+    "go1.24.3": "sbrk by blocMax, sysReserveAlignedSbrk, spinbit mutexes, notes of js without "
+    "maps, a lock rank more",
+    "go1.24.11": "sysReserveAlignedSbrk gives memlock back; limits of user-arena spans",
+    "go1.25.0": "lists of user arenas, marks in heapArena, names of mappings, a sampled spinbit "
+    "unlock trades for the stack lock, no tristate mutexes, four lock ranks more",
+    "go1.25.1": "",
+    "go1.25.2": "",
+    "go1.25.3": "",
+    "go1.25.4": "",
+    "go1.25.5": "",
+    "go1.26.0": "arenas of 512 KiB on wasm, bodies on the system stack, semasleep's time in int32, "
+    "two lock ranks more",
+    "go1.26.1": "",
+    "go1.26.2": "",
+    "go1.26.3": "sysUnreserve; sysReserveAligned in mem.go",
+    "go1.26.4": "",
+    "go1.26.5": "",
+    "go1.26.6": "",
+    "go1.27.0": "a nil sysFreeOS returns at once, locks are counted in 16s, a lock rank more",
+    "go1.27.1": "",
+    "go1.27.2": "",
+    "go1.27.3": "",
 }
 
 SEED_COMMIT: Final = "dac514ea"
@@ -314,7 +358,9 @@ def release(name: str) -> Release:
         UnknownRelease: there is no such release; the message lists the known and the nearest.
     """
     if name == SEED_COMMIT:
-        return Release(name, (1, 20, 999), _SEED, ("everything: no toolchain to run",))
+        return Release(
+            name, (1, 20, 999), _SEED, _HEAP, "equal to go1.21.13 but for two empty hooks"
+        )
     match = _NAME.fullmatch(name)
     if match is None:
         raise UnknownRelease(_unknown(name))
@@ -330,7 +376,21 @@ def release(name: str) -> Release:
     for (of_minor, first, last), patched in _PATCHES.items():
         if of_minor == minor and first <= patch <= last:
             behaviour = patched
-    return Release(name, (1, minor, patch), behaviour, source_only)
+    source = _source(f"go1.{minor}.{patch}")
+    return Release(name, (1, minor, patch), behaviour, source_only, source)
+
+
+def _source(name: str) -> str:
+    """How the memory and lock files of the patch release `name` stand to another's, in words."""
+    if name not in _READ:
+        return "not compared file by file"
+    read = list(_READ)
+    up_to_it = read[: read.index(name) + 1]
+    *_, changed = (other for other in up_to_it if _READ[other])
+    if changed != name:
+        return f"equal to {changed} in all memory and lock files"
+    beside = f", beside {up_to_it[-2]}" if len(up_to_it) > 1 else ""
+    return _READ[name] + beside
 
 
 def _unknown(name: str) -> str:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.machine.ops import Access
 from gorun_mem.replay.ops import Onlooker, Options, reserve_aligned_generic
+from gorun_mem.runtime.boot import brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, IllegalUse
-from gorun_mem.runtime.pages import PAGE, pages_of
+from gorun_mem.runtime.pages import pages_of
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
@@ -55,7 +56,7 @@ class Answers:
                 end=config.data_end,
                 init_pages=config.initial_pages,
                 max_pages=config.max_pages,
-                brk_max=config.max_pages * PAGE,
+                brk_max=brk_limit(config.max_pages),
                 memdebug=config.mem_debug,
                 strict=self._strict,
             ),

@@ -51,6 +51,19 @@ def test_use_after_free_names_the_history(host, verb):
     assert_ended(log.events, "failed")
 
 
+def test_the_break_has_the_limit_that_was_given():
+    """On Plan 9 a World goes beyond 4 GiB, unless fewer pages than that are allowed."""
+    answers = []
+
+    async def worker(m):
+        answers.append(await m.sys_alloc(5 << 30) != 0)
+        answers.append(await m.sys_alloc(64 * KiB) != 0)
+
+    one_m(worker)
+    one_m(worker, max_pages=65535)
+    assert answers == [True, True, False, True]
+
+
 @pytest.mark.parametrize("verb", ["load", "store"])
 def test_stray_accesses(verb):
     """What was never handed out may not be touched, to a word's last byte; nothing changes."""

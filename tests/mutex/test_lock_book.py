@@ -257,6 +257,17 @@ def test_unlock_of_unlocked() -> None:
     assert mutex.snapshot() == (0,)
 
 
+def test_sema_faults_once_it_has_read_the_word() -> None:
+    """The nil M is followed with the word just read, before the compare-and-swap: the unlock dies
+    in its first access, and the word and the M's count are as they were."""
+    _, mutex, (m,) = cast("sema", 1, "go1.23")
+    m.begin(mutex.unlock())
+    with pytest.raises(Fault):
+        m.step()
+    assert m.kinds == [("atomic.load", "memlock.key")]
+    assert (mutex.snapshot(), m.locks) == ((0,), 0)
+
+
 @pytest.mark.parametrize("name", CONTENDED)
 def test_bad_counts(name: str) -> None:
     """A negative `locks` throws on lock; one too many unlocks by an M throws on unlock."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hand_driven import Hand, HandM
 
-from gorun_mem.runtime.errors import Deadlock, Throw
+from gorun_mem.runtime.errors import Deadlock, Fault, Throw
 from gorun_mem.runtime.mutex.note import NOTES, Note, make_note
 from gorun_mem.runtime.mutex.semaphore import sema_timeout_ns
 from gorun_mem.runtime.op import Op, SoloM, solo
@@ -86,15 +86,28 @@ def test_lone_sleeper(flavour: str) -> None:
         solo(sleep(note, -1), m)
 
 
-@pytest.mark.parametrize("flavour", NOTES)
+async def wake(note: Note, clear: bool = False) -> None:
+    if clear:
+        await note.clear()
+    await note.wakeup()
+
+
+def test_early_wakeup_on_js_dies() -> None:
+    """On js notewakeup marks the note and makes ready the goroutine that sleeps on it, and nobody
+    can sleep there: a nil g, a fault, for each cleared note. A second wakeup throws before that."""
+    note, m = make_note("js"), SoloM()
+    for clear in (False, True):
+        with pytest.raises(Fault, match=r"^fault 0$") as died:
+            solo(wake(note, clear), m)
+        assert (note.key, "goready of a nil g" in died.value.detail) == (1, True)
+        with pytest.raises(Throw, match=r"^throw notewakeup - double wakeup$") as caught:
+            solo(wake(note), m)
+        assert caught.value.printed == ()
+
+
+@pytest.mark.parametrize("flavour", [name for name in NOTES if name != "js"])
 def test_double_wakeup_throws_until_cleared(flavour: str) -> None:
     """Waking twice throws Go's text; after noteclear it may be woken again."""
-
-    async def wake(note: Note, clear: bool = False) -> None:
-        if clear:
-            await note.clear()
-        await note.wakeup()
-
     note, m = make_note(flavour), SoloM()
     solo(wake(note), m)
     with pytest.raises(Throw, match=r"^throw notewakeup - double wakeup$") as caught:
@@ -124,8 +137,28 @@ def test_two_sleepers_are_out_of_sync(call: str) -> None:
     hand, note = Hand(), make_note("sema")
     HandM(1, hand).run(note.sleep())
     second = HandM(2, hand).begin(note.sleep() if call == "sleep" else note.tsleep(MS))
+    second.step()
     with pytest.raises(Throw, match=f"^throw note{call} - waitm out of sync$"):
         second.step()
+
+
+@pytest.mark.parametrize("call", ["sleep", "tsleep"])
+def test_sema_sleep_reads_the_key_twice(call: str) -> None:
+    """Whether it was the wakeup that made its compare-and-swap fail, notesleep finds out by reading
+    the key once more: by then the note may have been cleared, and the sleep throws."""
+    hand, note = Hand(), make_note("sema")
+    for clear in (False, True):
+        HandM(1, hand).run(note.wakeup())
+        late = HandM(2, hand).begin(note.sleep() if call == "sleep" else note.tsleep(MS)).step()
+        if clear:
+            HandM(3, hand).run(note.clear())
+            with pytest.raises(Throw, match=f"^throw note{call} - waitm out of sync$"):
+                late.step()
+        else:
+            late.step()
+            assert (late.op, late.result) == (None, None if call == "sleep" else True)
+            HandM(3, hand).run(note.clear())
+        assert late.kinds == [("atomic.cas", "note.key"), ("atomic.load", "note.key")]
 
 
 def test_semaphore_time_is_whole_ms() -> None:

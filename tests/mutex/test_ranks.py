@@ -101,17 +101,32 @@ def test_ten_locks_at_most() -> None:
 
 def test_numbers_and_pairs_by_release() -> None:
     """The numbers moved between releases; 1.19 allowed fewer pairs than the closure of 1.21."""
-    assert [RankChecks("throw", v).number("mheap") for v in (19, 20, 21, 23, 26, 27)] == [
-        38, 43, 43, 49, 56, 57,
+    versions = [(1, minor, 0) for minor in range(19, 28)]
+    checks_of = {version[1]: RankChecks("throw", version) for version in versions}
+    assert [checks_of[minor].number("mheap") for minor in (19, 20, 21, 23, 26, 27)] == [
+        38, 43, 43, 48, 56, 57,
     ]  # fmt: skip
-    assert RankChecks("throw", 27).allows("sched", "globalAlloc")
-    assert not RankChecks("throw", 19).allows("sched", "globalAlloc")
-    assert RankChecks("throw", 19).allows("mheap", "globalAlloc")
-    assert RankChecks("throw", 27).number(LEAF) == 1000
-    for release in (21, 22, 23, 24, 25, 26, 27):
-        checks = RankChecks("throw", release)
+    assert checks_of[27].allows("sched", "globalAlloc")
+    assert not checks_of[19].allows("sched", "globalAlloc")
+    assert checks_of[19].allows("mheap", "globalAlloc")
+    assert checks_of[27].number(LEAF) == 1000
+    for minor in range(20, 28):
+        checks = checks_of[minor]
         for rank, entry in RANKS.items():
             assert all(checks.number(below) < checks.number(rank) for below in entry.over)
+
+
+def test_1234_moved_the_numbers() -> None:
+    """1.23.4 put a rank before sweep: from there on all are one higher than in 1.23.0 to 1.23.3,
+    and what the throw prints has that release's number."""
+    before, after = RankChecks("throw", (1, 23, 3)), RankChecks("throw", (1, 23, 4))
+    assert {name: after.number(name) - before.number(name) for name in RANKS} == {
+        name: 0 if name in ("sysmon", "scavenge") else 1 for name in RANKS
+    }
+    for release, printed in (("go1.23.3", "0 : mheap 48 mheap0"), ("go1.23.4", "0 : mheap 49")):
+        with pytest.raises(Throw, match="lock ordering problem") as caught:
+            solo(take(locks("throw", "mheap", "sweep", release=release)), SoloM())
+        assert caught.value.printed[1].startswith(printed)
 
 
 def test_unknown_rank_names_the_nearest() -> None:

@@ -22,6 +22,7 @@ PACKED = {
 }
 PLAIN = {name: gzip.decompress(data) for name, data in PACKED.items()}
 HEADER = {"header": 1, "format": 1, "go": "go1.27", "goos": "js", "goarch": "wasm", "end": 99}
+PLAN9 = HEADER | {"goos": "plan9", "goarch": "amd64"}
 ALLOC = {"seq": 0, "ev": "sysAllocOS", "depth": 0, "top": 1, "n": 65536}
 
 
@@ -65,6 +66,8 @@ BAD: dict[str, tuple[bytes, int, str]] = {
     ),
     "end": (text(HEADER | {"end": -1}), 1, "end -1 must lie between"),
     "pages": (text(HEADER | {"initialPages": 70000}), 1, "initialPages 70000 must lie"),
+    "a break's limit": (text(PLAN9 | {"brkMax": -1}), 1, "brkMax -1 must lie between"),
+    "a break's limit in words": (text(PLAN9 | {"brkMax": "1G"}), 1, "no header"),
     "an event that is none": (text(HEADER, ALLOC | {"ev": "mmap"}), 2, "no event 'mmap'"),
     "no argument": (text(HEADER, {"seq": 0, "ev": "sysFreeOS", "v": 0}), 2, "sysFreeOS without n"),
     "a negative size": (text(HEADER, ALLOC | {"n": -1}), 2, "n -1 is no address or size"),

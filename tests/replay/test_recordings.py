@@ -45,12 +45,15 @@ def test_every_answer_of_real_go_is_ours(path: Path, level: Level) -> None:
 
 def test_the_set_has_every_generation() -> None:
     """The recordings kept here cover each generation of wasm, js and wasip1, and running out of
-    memory."""
+    memory; and the real Plan 9 runtime of three generations, amd64 and 386, driven and not."""
     names = {path.name.removesuffix(".jsonl.gz") for path in TRACES}
     for part in ("go1.19", "go1.21.13", "go1.24.11", "go1.26.6", "go1.27.3"):
         assert f"{part}-js-trees_oom" in names
         assert f"{part}-js-t_runtime" in names
     assert any("wasip1" in name for name in names)
+    for part in ("go1.21.13", "go1.25.0", "go1.27.3"):
+        assert f"{part}-plan9-oomer" in names
+    assert {"go1.23.1-plan9-386-driveuser", "go1.25.0-plan9-386-driveuser"} <= names
 
 
 def at(lines: list[Line], ev: str, which: int = 0, **fields: object) -> Line:
@@ -278,9 +281,98 @@ def test_plan9_recordings_replay_too(release: str, tmp_path: Path) -> None:
     assert replay(lines, tmp_path, Level.OS).differences == 1
 
 
-def test_386_has_no_heap_level(tmp_path: Path) -> None:
-    """Its boot reserves heap memory that a recording does not tell apart: said, not guessed."""
-    header = {"header": 1, "format": 1, "go": "go1.22", "goos": "plan9", "goarch": "386", "end": 9}
-    result = replay([header], tmp_path, Level.HEAP)
-    assert "use --level os" in result.problem
-    assert result.exit_code == 2
+PLAN9_DRIVEN = "go1.25.0-plan9-amd64-drive-brk"
+PLAN9_OOM = "go1.27.3-plan9-oomer"
+OLD_386 = "go1.23.1-plan9-386-drive"
+
+
+def named(name: str) -> list[Line]:
+    return lines_of(next(path for path in TRACES if path.name == f"{name}.jsonl.gz"))
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_the_break_ends_where_the_header_says(level: Level, tmp_path: Path) -> None:
+    """brkMax is the recorded machine's: with more, or with no limit, we get memory that Go did not;
+    with less we are refused what Go got."""
+    lines = named(PLAN9_OOM)
+    refused = at(lines, "sbrk", p=0)
+    top = refused["bloc"] + refused["n"]
+    assert lines[0]["brkMax"] < top
+    for brk_max, ours in ((top - 1, None), (top, refused["bloc"]), (None, refused["bloc"])):
+        lines[0]["brkMax"] = brk_max
+        first = replay(lines, tmp_path, level).first
+        assert (first and first.ours) == (ours and str(ours))
+    lines[0]["brkMax"] = refused["bloc"] - 1
+    first = replay(lines, tmp_path, level).first
+    assert first is not None
+    assert (first.go, first.ours) != ("0", "0")
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_break_whose_limit_was_not_recorded(level: Level, tmp_path: Path) -> None:
+    """Without brkMax a refused growth tells the limit, for good: a growth beyond it that the
+    recording has granted later is a difference."""
+    lines = named(PLAN9_DRIVEN)
+    assert "brkMax" not in lines[0]
+    assert replay(lines, tmp_path, level).differences == 0
+    lines[0]["brkMax"] = None
+    assert replay(lines, tmp_path, level).differences > 0
+    del lines[0]["brkMax"]
+    granted = [line for line in lines if line.get("ev") == "sbrk" and line["p"]]
+    late = granted[-1]
+    late["p"] = 0
+    assert replay(lines, tmp_path, level).differences > 0
+    first = named(PLAN9_DRIVEN)
+    at(first, "sbrk", which=1)["p"] = 0
+    assert replay(first, tmp_path, level).differences > 0
+
+
+def test_a_program_beyond_4_gib() -> None:
+    """4 GiB is nobody's limit on amd64: a real program's break went past it, and ours goes too."""
+    lines = named("go1.27.3-plan9-bigs_5200")
+    assert max(line.get("blocMax", 0) for line in lines) > 5 << 30
+
+
+def test_386_boot_is_predicted_up_to_1_23(tmp_path: Path) -> None:
+    """What mallocinit reserves on 386 is compared at heap level, each try of it; without it there
+    is no hint to drop; and from 1.24 on there is neither."""
+    assert replay(named(OLD_386), tmp_path, Level.HEAP).differences == 0
+    for edit in (
+        bend("sysReserveOS", "n", by="runtime.mallocinit"),
+        leave_out("sysReserveOS", 1, by="runtime.sysReserveAligned"),
+        leave_out("hintDrop"),
+    ):
+        lines = named(OLD_386)
+        edit(lines)
+        assert replay(lines, tmp_path, Level.HEAP).differences > 0
+    new = named("go1.25.0-plan9-386-drive")
+    assert not [line for line in new if line.get("by") == "runtime.mallocinit"]
+
+
+@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("name", [OLD_386, PLAN9_DRIVEN, "go1.23.1-wasip1-t_text_template"])
+def test_a_cut_recording_agrees_as_far_as_it_goes(name: str, level: Level, tmp_path: Path) -> None:
+    """Cut behind any event, amid a call too, every whole call is compared, nothing differs, and the
+    file is said to be cut."""
+    lines = named(name)
+    for length in range(1, len(lines)):
+        result = replay(lines[:length], tmp_path, level)
+        assert (result.differences, result.truncated, result.exit_code) == (0, True, 2)
+        whole = sum(line.get("top") == 1 for line in lines[:length])
+        assert result.calls >= whole
+
+
+def test_the_argument_of_sbrk_is_rounded_up_to_1_23(tmp_path: Path) -> None:
+    """memAlloc of 1.21 to 1.23 hands sbrk its own n, rounded to pages, as a real program shows; and
+    from 1.24, where a function of its own rounds, what it was asked for."""
+    lines = named("go1.23.1-wasip1-t_text_template")
+    caller = at(lines, "sysAllocOS", n=8192)
+    assert at(lines, "sbrk", parent=caller["seq"])["n"] == 65536
+    for name, n in (("go1.23", 4096), ("go1.24", 5)):
+        header = {"header": 1, "format": 1, "go": name, "goos": "plan9", "goarch": "386", "end": 9}
+        new: list[Line] = [
+            header,
+            {"seq": 0, "ev": "sbrk", "depth": 1, "n": n, "parent": 1},
+            {"seq": 1, "ev": "sysAllocOS", "top": 1, "n": 5, "p": 4096},
+        ]
+        assert replay(new, tmp_path, Level.OS).differences == 0

@@ -10,7 +10,7 @@ import pytest
 from test_naive import swarm
 from twins import KINDS, Twins
 
-from gorun_mem.runtime.boot import DATA_END, assemble, initial_wasm_pages
+from gorun_mem.runtime.boot import BRK_MAX, DATA_END, assemble, brk_limit, initial_wasm_pages
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.releases import KNOWN, release
 
@@ -69,10 +69,15 @@ def test_initial_pages() -> None:
 
 
 def test_defaults(start: Any) -> None:
-    """Without options: the usual end of data, the linker's pages, and 4 GiB to grow into."""
+    """Without options: the usual end of data, the linker's pages, and all that there can be to grow
+    into: 4 GiB of linear memory, and on Plan 9 the address space."""
     os = start("go1.27", "wasip1/wasm").os
     assert (os.pages, os.memory.max_pages, os.bloc) == (37, 65536, -(-DATA_END // PAGE) * PAGE)
-    assert start("go1.27", "plan9/386").os.memory.brk_max == 1 << 32
+    for platform, most in (("plan9/386", (1 << 32) - P9), ("plan9/amd64", 1 << 62)):
+        calls = start("go1.27", platform, end=P9)
+        assert calls.alloc(most - P9) == P9
+        assert calls.os.bloc == most
+    assert (brk_limit(65536), brk_limit(65535)) == (BRK_MAX, 65535 * PAGE)
 
 
 def test_after_init_bloc_is_called_in_between() -> None:

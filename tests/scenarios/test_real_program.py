@@ -18,6 +18,8 @@ from gorun_mem.replay.recordings import Level, replay_file
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 
 RECORDINGS = sorted(TRACES.glob("*.jsonl.gz"))
+# Driven to the edge, in an order that no program has; and 386 has no free order.
+PROGRAMS = [path for path in RECORDINGS if "-drive" not in path.name]
 MAPS = TRACES / "go1.27.3-js-maps.jsonl.gz"
 TRACER = TRACES / "go1.24.11-js-tracer.jsonl.gz"
 
@@ -56,7 +58,7 @@ def test_the_order_holds_under_any_schedule(host: Host, ms: int, strategy: str) 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("deal", ["round_robin", "caller"])
-@pytest.mark.parametrize("trace", RECORDINGS, ids=ids)
+@pytest.mark.parametrize("trace", PROGRAMS, ids=ids)
 def test_in_free_order_every_answer_is_sound(trace: Path, deal: str, seed: int) -> None:
     """Under contention no answer overlaps another, and the layer's own checks agree.
 
@@ -68,7 +70,7 @@ def test_in_free_order_every_answer_is_sound(trace: Path, deal: str, seed: int) 
     assert done.run.outcome.verdict == died, done.run.outcome.error
     assert done.results["calls issued"] > 0
     assert done.results["frees skipped"] == 0
-    assert bool(done.results["nil answers"]) == trace.name.endswith("trees_oom.jsonl.gz")
+    assert bool(done.results["nil answers"]) == ("oom" in trace.name)
 
 
 def test_in_free_order_the_ms_contend() -> None:

@@ -115,7 +115,7 @@ def make(
         raise UnknownMutex(f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}")
     known = find_release(release) if isinstance(release, str) else release
     check_rank_name(rank)
-    ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.version[1])
+    ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.version)
     module, factory = _FACTORIES[name]
     cls: type[Mutex] = getattr(import_module(f"{__name__}.{module}"), factory)
     mutex = cls(lock_name, rank, sink, locks_delta=_locks_delta(known), ranks=ranks)

@@ -5,9 +5,12 @@ makes the sleep return at once. Waking twice without a clear between is a throw.
 
 Four files have them. lock_sema.go (Plan 9, every release): the word is 0, the sleeping M, or 1 once
 woken. lock_futex.go: the word is 0 or 1 and the kernel knows the sleepers. lock_js.go and
-lock_wasip1.go: nobody may sleep on the system stack there, so sleeping throws.
+lock_wasip1.go: nobody may sleep on the system stack there, so sleeping throws. On js a wakeup makes
+the goroutine ready that sleeps on the note without a look whether there is one, and so one that
+comes first dies of a nil g.
 
-Left out: notetsleepg, which parks a goroutine, the tests for g0, and cgo_yield.
+Left out: notetsleepg, which parks a goroutine and is the one way to sleep on a note of js; the
+tests for g0, and cgo_yield.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.errors import Throw
+from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.futex_word import FutexWord
 from gorun_mem.runtime.mutex.machine import SEMA, WAKEE, MutexOp, state
@@ -107,13 +110,23 @@ class SemaNoteSleep(NoteOp):
         """Say who sleeps, unless the wakeup has come."""
         note: SemaNote = self.mutex
         if note.key != 0:
-            if note.key != WOKEN:
-                raise Throw(self.TEXT, note=note.name, m=m.id)
-            return self.woken()
+            return self.goto(m, "look_twice")
         note.key = m_address(m.id)
         note.ms[m.id] = m
         m.go.blocked = True
-        return self.goto(m, "sleep")
+        return self.goto(m, self.asleep())
+
+    def asleep(self) -> str:
+        """The state in which it sleeps."""
+        return "sleep"
+
+    @state("atomic.load")
+    def look_twice(self, m: MLike) -> object:
+        """Somebody was first: was it the wakeup?"""
+        note: SemaNote = self.mutex
+        if note.key != WOKEN:
+            raise Throw(self.TEXT, note=note.name, m=m.id)
+        return self.woken()
 
     def woken(self) -> object:
         """What the call returns once the wakeup is there."""
@@ -147,10 +160,11 @@ class SemaNoteTsleep(SemaNoteSleep):
     def register(self, m: MLike) -> object:
         """Say who sleeps, and until when."""
         self.deadline_ns = m.sched.now_ns + self.ns
-        result = super().register(m)
-        if self.ns < 0 or result is True:
-            return result
-        return self.goto(m, "sleep_for")
+        return super().register(m)
+
+    def asleep(self) -> str:
+        """The state in which it sleeps, which depends on whether there is a limit."""
+        return "sleep" if self.ns < 0 else "sleep_for"
 
     @state("semasleep", SEMA)
     def sleep_for(self, m: MLike) -> object:
@@ -301,6 +315,8 @@ class NoSleepWakeup(NoteOp):
             printed = [f"{DOUBLE_WAKEUP} ({note.key})"] if note.flavour == "wasip1" else []
             raise Throw(DOUBLE_WAKEUP, *printed, note=note.name, m=m.id)
         note.key = WOKEN
+        if note.flavour == "js":
+            raise Fault(0, f"goready of a nil g: nobody sleeps on note {note.name}")
         return None
 
 

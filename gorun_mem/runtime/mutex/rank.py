@@ -6,7 +6,8 @@ rank (no lockInit), so it is a leaf: it may be taken under any lock but another 
 it.
 
 Here are the ranks of the locks that stand around the memory layer; "LEAF" is every other. Between
-1.21 and 1.27 only the numbers moved, not what may be held over what. 1.19's table lists immediate
+1.21 and 1.27 only the numbers moved, not what may be held over what; they moved within 1.23 too,
+where 1.23.4 put strongFromWeakQueue before sweep. 1.19's table lists immediate
 pairs and not their transitive closure, and has no userArenaState. 1.20 is given 1.21's table (no
 source at hand).
 
@@ -44,65 +45,71 @@ class Rank:
     """A rank and what may be held when a lock of it is taken.
 
     Args:
-        numbers: its number in 1.19, 1.21, 1.22, 1.23, 1.24, 1.25, 1.26 and 1.27; 0: not there.
+        numbers: its number in each release of `_SINCE` and those after it; 0: not there.
         over: ranks of which one may have been taken last, by the closure of 1.21 on.
         over_119: the same in 1.19's table.
     """
 
-    numbers: tuple[int, int, int, int, int, int, int, int]
+    numbers: tuple[int, ...]
     over: frozenset[str]
     over_119: frozenset[str]
 
 
-_MINORS: Final = (19, 21, 22, 23, 24, 25, 26, 27)
+_SINCE: Final = (
+    (19, 0), (21, 0), (22, 0), (23, 0), (23, 4), (24, 0), (25, 0), (26, 0), (27, 0),
+)  # fmt: skip
+"""(minor, patch) of each release that has numbers of its own, oldest first."""
 
 
-def _rank(numbers: tuple[int, int, int, int, int, int, int, int], over: str, old: str) -> Rank:
+def _rank(numbers: tuple[int, ...], over: str, old: str) -> Rank:
     return Rank(numbers, frozenset(over.split()), frozenset(old.split()))
 
 
-_TOP: Final = "sysmon scavenge sweep sched userArenaState"
+_OLD_TOP: Final = "sysmon scavenge sweep sched"
+_TOP: Final = f"{_OLD_TOP} userArenaState"
 _HEAP: Final = f"{_TOP} spanSetSpine mspanSpecial gcBitsArenas stackpool stackLarge wbufSpans"
 
 RANKS: Final = {
-    "sysmon": _rank((1, 1, 1, 1, 1, 1, 1, 1), "", ""),
-    "scavenge": _rank((2, 2, 2, 2, 2, 2, 2, 2), "sysmon", "sysmon"),
-    "sweep": _rank((7, 7, 7, 8, 8, 11, 11, 11), "", ""),
+    "sysmon": _rank((1, 1, 1, 1, 1, 1, 1, 1, 1), "", ""),
+    "scavenge": _rank((2, 2, 2, 2, 2, 2, 2, 2, 2), "sysmon", "sysmon"),
+    "sweep": _rank((7, 7, 7, 7, 8, 8, 11, 11, 11), "", ""),
     "sched": _rank(
-        (9, 16, 17, 21, 21, 25, 25, 25), "sysmon scavenge sweep", "sysmon scavenge sweep"
+        (9, 16, 17, 20, 21, 21, 25, 25, 25), "sysmon scavenge sweep", "sysmon scavenge sweep"
     ),
-    "userArenaState": _rank((0, 27, 28, 32, 33, 37, 37, 38), "", ""),
-    "spanSetSpine": _rank((31, 31, 32, 36, 37, 41, 41, 42), _TOP, "sysmon scavenge sweep sched"),
-    "mspanSpecial": _rank((19, 32, 33, 37, 38, 42, 42, 43), _TOP, "sysmon scavenge sweep sched"),
+    "userArenaState": _rank((0, 27, 28, 31, 32, 33, 37, 37, 38), "", ""),
+    "spanSetSpine": _rank(
+        (31, 31, 32, 35, 36, 37, 41, 41, 42), _TOP, "sysmon scavenge sweep sched"
+    ),
+    "mspanSpecial": _rank(
+        (19, 32, 33, 36, 37, 38, 42, 42, 43), _TOP, "sysmon scavenge sweep sched"
+    ),
     "gcBitsArenas": _rank(
-        (24, 33, 34, 39, 40, 44, 44, 45), f"{_TOP} mspanSpecial", "sysmon scavenge sched"
+        (24, 33, 34, 38, 39, 40, 44, 44, 45), f"{_TOP} mspanSpecial", "sysmon scavenge sched"
     ),
     "stackpool": _rank(
-        (33, 39, 40, 45, 46, 50, 50, 51),
+        (33, 39, 40, 44, 45, 46, 50, 50, 51),
         f"{_TOP} spanSetSpine mspanSpecial gcBitsArenas",
         "sysmon scavenge sweep sched spanSetSpine gcBitsArenas",
     ),
     "stackLarge": _rank(
-        (34, 40, 41, 46, 47, 51, 51, 52),
+        (34, 40, 41, 45, 46, 47, 51, 51, 52),
         f"{_TOP} spanSetSpine mspanSpecial gcBitsArenas",
         "sysmon sched spanSetSpine gcBitsArenas",
     ),
     "wbufSpans": _rank(
-        (37, 42, 43, 48, 49, 53, 53, 54),
+        (37, 42, 43, 47, 48, 49, 53, 53, 54),
         f"{_TOP} spanSetSpine mspanSpecial gcBitsArenas",
         "sysmon scavenge sweep sched mspanSpecial",
     ),
     "mheap": _rank(
-        (38, 43, 44, 49, 50, 54, 56, 57),
+        (38, 43, 44, 48, 49, 50, 54, 56, 57),
         _HEAP,
         "sysmon scavenge sweep sched spanSetSpine mspanSpecial gcBitsArenas stackpool stackLarge "
         "wbufSpans",
     ),
-    "mheapSpecial": _rank(
-        (39, 44, 45, 50, 51, 55, 57, 58), f"{_HEAP} mheap", "sysmon scavenge sweep sched"
-    ),
+    "mheapSpecial": _rank((39, 44, 45, 49, 50, 51, 55, 57, 58), f"{_HEAP} mheap", _OLD_TOP),
     "globalAlloc": _rank(
-        (40, 45, 46, 51, 52, 56, 58, 59),
+        (40, 45, 46, 50, 51, 52, 56, 58, 59),
         f"{_HEAP} mheap mheapSpecial",
         "spanSetSpine mheap mheapSpecial",
     ),
@@ -127,16 +134,16 @@ class RankChecks:
 
     Args:
         mode: "report" logs `lock.throw` with error_type "rank", "throw" throws too.
-        minor: the Go release, 19 for 1.19; 1.20 has 1.21's table.
+        version: the Go release, (1, 19, 0) for 1.19.0; 1.20 has 1.21's table.
     """
 
     __slots__ = ("_column", "_minor", "mode")
 
-    def __init__(self, mode: RankMode, minor: int) -> None:
+    def __init__(self, mode: RankMode, version: tuple[int, int, int]) -> None:
         self.mode = mode
-        self._minor = minor
-        of = 21 if minor == 20 else max(minor, _MINORS[0])
-        self._column = max(i for i, known in enumerate(_MINORS) if known <= of)
+        self._minor = version[1]
+        of = (21, 0) if version[1] == 20 else max(version[1:], _SINCE[0])
+        self._column = max(i for i, since in enumerate(_SINCE) if since <= of)
 
     def number(self, rank: str) -> int:
         """The number that this release prints for `rank`."""

@@ -10,7 +10,8 @@ In 1.24 the same algorithm lived on in lock_sema_tristate.go, chosen by GOEXPERI
 with `mWaitList.next` for `nextwaitm`; since 1.25 it is gone. From 1.22 Go samples how long Ms
 waited (lockTimer); that touches no word of the lock and is left out.
 
-Unlocking an unlocked lock follows the nil address of an M: a fault, not a throw.
+Unlocking an unlocked lock follows the nil address of an M, a fault and not a throw, before anything
+is changed: `nextwaitm` is read once the word is.
 """
 
 from __future__ import annotations
@@ -134,14 +135,16 @@ class SemaLock(LockOp):
 class SemaUnlock(UnlockOp):
     """unlock2 of lock_sema.go."""
 
-    __slots__ = ("v", "wakem")
+    __slots__ = ("after", "v", "wakem")
     FIRST = "look"
-    REGISTERS = ("v", "wakem")
+    REGISTERS = ("v", "wakem", "after")
 
     v: int
     """The word as last read."""
     wakem: int
     """Address of the M to wake."""
+    after: int
+    """Address of the M behind it in the chain."""
 
     @state("atomic.load")
     def look(self, m: MLike) -> object:
@@ -166,21 +169,25 @@ class SemaUnlock(UnlockOp):
 
     @state("atomic.load")
     def look_once_more(self, m: MLike) -> object:
-        """Read the word: free it, or take somebody off the chain."""
-        self.v = v = self.mutex.key
-        self.wakem = v & ~LOCKED
-        return self.goto(m, "free" if v == LOCKED else "take_off")
+        """Read the word: free it, or follow the head of the chain to take it off."""
+        mutex: SemaMutex = self.mutex
+        self.v = v = mutex.key
+        self.wakem = wakem = v & ~LOCKED
+        self.after = 0
+        if v == LOCKED:
+            return self.goto(m, "free")
+        if not wakem:
+            raise mutex._fault(self, "nil M", 0, "unlock of an unlocked lock: no M to wake")
+        self.after = mutex.ms[m_number(wakem)].go.nextwaitm
+        return self.goto(m, "take_off")
 
     @state("atomic.cas")
     def take_off(self, m: MLike) -> object:
         """Take the head off the chain; the word loses the locked bit with it."""
         mutex: SemaMutex = self.mutex
-        if not self.wakem:
-            raise mutex._fault(self, "nil M", 0, "unlock of an unlocked lock: no M to wake")
-        after = mutex.ms[m_number(self.wakem)].go.nextwaitm
         if mutex.key != self.v:
             return self.goto(m, "look_once_more")
-        mutex.key = after
+        mutex.key = self.after
         mutex._released(m, self, m_number(self.wakem))
         return self.goto(m, "wake")
 
