@@ -19,6 +19,7 @@ from gorun_mem.machine.outcome import (
     in_words,
     said,
 )
+from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
 from gorun_mem.sched.schedule import Schedule, Step
 
@@ -171,7 +172,7 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
         return Signature(first.kind, first.obj, first.site)
     if isinstance(error, DeadlockFound | Deadlock):
         return _deadlock(world)
-    if isinstance(error, NoProgress | Hang):
+    if isinstance(error, NoProgress | Hang | LoopWithoutAwait):
         return Signature("no_progress", getattr(error, "function", ""))
     if isinstance(error, NeverAwaited):
         return Signature("never_awaited", without_numbers(error.what), error.place)

@@ -51,6 +51,17 @@ async def foreign(world):
     await trio.sleep(0)
 """
 
+LOOPS = """
+from gorun_mem import scenario
+
+
+@scenario()
+async def loops(world):
+    await world.main.pause()
+    while True:
+        pass
+"""
+
 
 class Line:
     """Runs command lines in a folder of its own."""
@@ -161,6 +172,30 @@ def test_the_failing_schedule_runs_once_more_with_a_log(line: Line, host: str) -
     sound = ["--set", "safe=1", "--mutex", "queue", "--log", "none.jsonl"]
     assert line.json("explore", "lost.py", *sound)[1]["log"] is None
     assert not Path("none.jsonl").exists()
+
+
+def test_the_log_says_the_command_that_runs_it_again(line: Line) -> None:
+    """Also where its end is cut off; the log that the command writes is the same bytes."""
+    options = ["--set", "rounds=2", "--mutex", "sema", "--no-detectors"]
+    assert line("explore", "lost.py", *options, "--log", "a.jsonl")[0] == 1
+    again = json.loads(line("report", "a.jsonl", "--json")[1])["again"]
+    assert again.startswith("gorun-mem replay-schedule ")
+    assert line(*again.split()[1:], "--log", "b.jsonl")[0] == 1
+    assert Path("a.jsonl").read_bytes() == Path("b.jsonl").read_bytes()
+    rows = Path("a.jsonl").read_text().splitlines(keepends=True)
+    Path("cut.jsonl").write_text("".join(rows[:-1]))
+    assert f"again   {again}\n" in line("report", "cut.jsonl")[1]
+    assert json.loads(rows[-1])["token"] == again.split()[-1]
+
+
+def test_a_replay_that_loops_is_found_to(line: Line) -> None:
+    """By the watchdog, as in the search that found it."""
+    Path("loops.py").write_text(LOOPS)
+    code, found = line.json("explore", "loops.py", "--watchdog", "0.3")
+    assert (code, found["failures"][0]["kind"]) == (1, "no_progress")
+    code, out, _ = line("replay-schedule", found["failures"][0]["token"], "--watchdog", "0.3")
+    assert code == 1
+    assert "M0 (loops) has run for 0.3 s" in out
 
 
 @pytest.mark.parametrize(

@@ -324,6 +324,26 @@ def test_snapshots_restore() -> None:
     assert (op.snapshot(), mutex.snapshot()) == after  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("name", CONTENDED)
+def test_every_mutex_restores_its_snapshot(name: str) -> None:
+    """Free, held and with Ms that wait: what the Ms share is as it was, hashable and complete."""
+    _, mutex, (first, second, third) = cast(name, 3)
+    seen = [mutex.snapshot()]
+    first.run(mutex.lock())
+    seen.append(mutex.snapshot())
+    for waiter in (second, third):
+        waiter.begin(mutex.lock())
+        for _ in range(20):
+            if waiter.op is None or waiter.parked:
+                break
+            waiter.step()
+        seen.append(mutex.snapshot())
+    assert len({hash(one) for one in seen}) >= 2
+    for one in [*seen, *reversed(seen)]:
+        mutex.restore(one)
+        assert mutex.snapshot() == one
+
+
 def test_percentiles_are_exact() -> None:
     """Nearest-rank percentiles over a histogram equal those over the sorted list."""
     histogram = {5: 3, 1: 4, 9: 1, 7: 92}
