@@ -120,6 +120,9 @@ _kind("choice", 0.0, "reads", "local", order="none")
 _kind("compute", 1.0, "reads", "local", order="none")
 _kind("sleep", 1500.0, "reads", "local", order="none")
 
+# The host.
+_kind("host.grow", None, order="both")
+
 # Plain memory, and the allocator taken apart.
 _kind("load", 5.0, "reads", order="plain")
 _kind("store", 5.0, order="plain")

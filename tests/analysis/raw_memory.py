@@ -117,6 +117,15 @@ class Raw:
     def peak_top(self) -> int:
         return max([self.first_top(), *(state[1] for state in self.states)])
 
+    def asked_tops(self) -> list[int]:
+        """Where the memory would have ended after each growth that a limit alone refused."""
+        return [
+            grow.bytes_before + grow.delta_bytes
+            for grow in self.grows
+            if not grow.ok
+            and grow.max_pages * PAGE < grow.bytes_before + grow.delta_bytes <= 1 << 32
+        ]
+
     def causes(self) -> dict[tuple[str, str], tuple[int, int, int]]:
         """(fn, purpose) -> growths granted, by how much, refused; by the number of the call."""
         found: dict[tuple[str, str], tuple[int, int, int]] = {}

@@ -138,10 +138,10 @@ def test_why_it_grew(events: list[Any]) -> None:
         assert ours.slack == (max(0, last.bloc_max - last.bloc) if last is not None else 0) or (
             last is None
         )
-    for pages in {-(-raw.peak_top() // PAGE) + more for more in (-1, 0, 1)}:
-        fits = raw.peak_top() <= pages * PAGE and not use.refused
-        assert use.budget(pages).fits == fits
-        assert use.budget(pages).needed == -(-raw.peak_top() // PAGE)
+    needed = -(-max([raw.peak_top(), *raw.asked_tops()]) // PAGE)
+    for pages in (needed - 1, needed, needed + 1):
+        assert use.budget(pages).fits == (needed <= pages)
+        assert use.budget(pages).needed == needed
 
 
 def test_how_fragmented_it_is(events: list[Any]) -> None:

@@ -274,12 +274,12 @@ def test_a_budget_of_a_run_that_was_refused() -> None:
         rec = events.recorder
         start(rec, pages=4)
         rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
-        rec.mem_grow(3, 4, 4, False, 65536, 1)
-        rec.mem_grow((1 << 32) - 1, 4, 4, False, 6, 2)
-        rec.mem_grow(3, 4, 4, False, 6, 3)
+        rec.mem_grow(3 * PAGE, 4 * PAGE, 4 * PAGE, False, 65536 * PAGE, 1)
+        rec.mem_grow(((1 << 32) - 1) * PAGE, 4 * PAGE, 4 * PAGE, False, 6 * PAGE, 2)
+        rec.mem_grow(3 * PAGE, 4 * PAGE, 4 * PAGE, False, 6 * PAGE, 3)
         returned(rec, "sysAllocOS", 0, 3 * PAGE, 0, "fail", 4)
         rec.mem_call("sysAllocOS", 0, PAGE, 0, "")
-        rec.mem_grow(1, 4, 5, True, 6, 4)
+        rec.mem_grow(PAGE, 4 * PAGE, 5 * PAGE, True, 6 * PAGE, 4)
         returned(rec, "sysAllocOS", 0, PAGE, 4 * PAGE, "sbrk", 5)
     memory, _, _ = analysed(events)
     assert memory.budget(1).needed == 7

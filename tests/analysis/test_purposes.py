@@ -21,10 +21,12 @@ from gorun_mem.runtime.purposes import ARENAS, HEAP, HEAP_RESERVATION, UNNAMED, 
 TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl.gz"))
 
 
-def layout_of(program: Any, config: Config, options: dict[str, Any] | None = None) -> Layout:
+def layout_of(
+    program: Any, config: Config, options: dict[str, Any] | None = None, ends: str = "ok"
+) -> Layout:
     with capture_events() as events:
         done = run(program, config, options or {}, recorder=events.recorder)
-    assert done.outcome.ok, done.outcome
+    assert done.outcome.verdict == ends, done.outcome
     return LogAnalysis.of(events).memory.end
 
 
@@ -37,9 +39,17 @@ def test_a_recordings_arenas_are_those_that_go_got(trace: Path, order: str) -> N
         events = [json.loads(line) for line in lines]
     go = sum(e["size"] for e in events if e.get("ev") == "mheap.sysAlloc" and e["v"])
     program = library.find("real_program")
-    end = layout_of(program, program.config(ms=1), {"trace": str(trace), "order": order})
-    if order == "free" and "oom" in trace.name:
-        assert 0.95 * go <= end.arena_bytes <= go  # other addresses: what fits is not the same
+    if order == "free" and "-drive" in trace.name:
+        pytest.skip("driven: neither its boot nor its limit is a whole program's")
+    dies = order == "free" and "oom" in trace.name
+    end = layout_of(
+        program,
+        program.config(ms=1),
+        {"trace": str(trace), "order": order},
+        "out_of_memory" if dies else "ok",
+    )
+    if dies:  # at the growth that Go lived on without: what comes after it is not there
+        assert 0 < end.arena_bytes <= go
     else:
         assert end.arena_bytes == go
     assert UNNAMED not in end.held
@@ -84,7 +94,7 @@ def test_a_recordings_hints_are_gos(trace: Path) -> None:
     hits = sum(e.get("ev") == "hintHit" and e["v"] != 0 for e in events)
     asked = {
         e["v"] for e in events
-        if e.get("ev") == "sysReserveOS" and e["by"] == "runtime.(*mheap).sysAlloc"
+        if e.get("ev") == "sysReserveOS" and e["by"].startswith("runtime.(*mheap).")
     }  # fmt: skip
     missed = sum(e.get("ev") == "hintDrop" and e["addr"] in asked for e in events)
     arenas = [(e["v"], e["size"]) for e in events if e.get("ev") == "mheap.sysAlloc" and e["v"]]
