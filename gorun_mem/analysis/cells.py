@@ -263,6 +263,26 @@ class Lock:
                 heapq.heapreplace(kept, (*rank, found))
 
 
+class Stall:
+    """An M that holds locks and cannot go on.
+
+    Attributes:
+        lock: what it waits for, None where it sleeps or has lost its CPU.
+        since_ns: since when.
+    """
+
+    __slots__ = ("lock", "since_ns")
+
+    def __init__(self, lock: Lock | None, since_ns: int) -> None:
+        self.lock = lock
+        self.since_ns = since_ns
+
+
+def holder_of(lock: Lock) -> tuple[int, str]:
+    """Who holds it, and its name."""
+    return (lock.taken.m if lock.taken is not None else 0), lock.name
+
+
 def tidy(cells: Iterable[Cell], at: int) -> None:
     """Count what has collected in cells that have much."""
     for cell in cells:

@@ -37,7 +37,17 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from gorun_mem.analysis.cells import CELLS_MAX, OTHERS, Busy, Cell, Charge, Lock, tidy
+from gorun_mem.analysis.cells import (
+    CELLS_MAX,
+    OTHERS,
+    Busy,
+    Cell,
+    Charge,
+    Lock,
+    Stall,
+    holder_of,
+    tidy,
+)
 from gorun_mem.analysis.exact import FOLD_AT
 from gorun_mem.analysis.holds import Hold, LongestHolds
 from gorun_mem.analysis.lockorder import Cycle, Edge, LockOrder
@@ -60,21 +70,6 @@ from gorun_mem.events.types import (
     RunEnd,
 )
 from gorun_mem.runtime.op import OFF_CPU
-
-
-class _Stall:
-    """An M that holds locks and cannot go on.
-
-    Attributes:
-        lock: what it waits for, None where it sleeps or has lost its CPU.
-        since_ns: since when.
-    """
-
-    __slots__ = ("lock", "since_ns")
-
-    def __init__(self, lock: Lock | None, since_ns: int) -> None:
-        self.lock = lock
-        self.since_ns = since_ns
 
 
 class Contention(Accumulator):
@@ -104,7 +99,7 @@ class Contention(Accumulator):
         self._locks: dict[str, Lock] = {}
         self._ms = self._paths.ms
         self._waits_on: dict[int, Lock] = {}
-        self._stalls: dict[int, _Stall] = {}
+        self._stalls: dict[int, Stall] = {}
         self._chained = False  # whether there ever was a stall
         self._cells = self._charges = 0
 
@@ -348,7 +343,7 @@ class Contention(Accumulator):
             at = stall.lock
             if at in seen:
                 circle = True
-                at = min(seen[seen.index(at) :], key=_holder_of)
+                at = min(seen[seen.index(at) :], key=holder_of)
                 break
             seen.append(at)
         root = at.holder
@@ -387,7 +382,7 @@ class Contention(Accumulator):
             self._go_on(m, now)
         for name in state.locks:
             self._charge_all(self._locks.get(name), now)
-        self._stalls[m] = _Stall(lock, now)
+        self._stalls[m] = Stall(lock, now)
         self._chained = True
 
     def _go_on(self, m: int, now: int) -> None:
@@ -458,8 +453,3 @@ class Contention(Accumulator):
     def edges(self) -> tuple[Edge, ...]:
         """Which locks are taken while which are held."""
         return self.order.edges()
-
-
-def _holder_of(lock: Lock) -> tuple[int, str]:
-    """Who holds it, and its name."""
-    return (lock.taken.m if lock.taken is not None else 0), lock.name
