@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 SETTINGS: Final = (
-    "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink"
+    "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s"
 )  # fmt: skip
 """What the marker takes; see `gorun_mem.explore.explore`."""
 
