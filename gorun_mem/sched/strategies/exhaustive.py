@@ -10,10 +10,9 @@ an order of a lock's that ends in a deadlock would never be seen.
 
 What was tried at a node sleeps for its later siblings, until a step that depends on its operation.
 So every class of schedules is run to its end exactly once: two Ms with S critical sections have
-C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with three exceptions: a data
-choice is tried with all its values, also where a value shows nothing new; an operation that waits
-and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where the tree
-is shared out, everything is tried at its top.
+C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with two exceptions: an operation
+that waits and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where
+the tree is shared out, everything is tried at its top.
 
         node        enabled {M1: acquire L, M2: acquire L}
           |         to be run {M2}               its acquire, which came later, raced with M1's
@@ -216,10 +215,9 @@ class Exhaustive(Searching):
         self._drawn = at + 1
         self._draws = True
         if at == len(node.values) and self._at > self._fresh:
-            node.values.append(0)
-            node.counts.append(n)
-        before = node.counts[at] if at < len(node.counts) else 0
-        if before != n:
+            node.draw(n)
+        before = node.counts.get(tuple(node.values[:at]))
+        if before != n or at == len(node.values):
             raise NonDeterminism(
                 f"after step {self._at - 1}: a choice of {n} values, and {before or 'none'} before"
             )

@@ -190,14 +190,16 @@ class Node:
         enabled: what may be done, by M.
         sleep: what need not be.
         wakeup: what is to be run after `branch`, which is under way.
-        values: data choices of the step under way; `counts` is of how many values each.
+        values: data choices of the step under way.
+        counts: of how many values a data choice is, by the values before it.
+        drawn: values that were run.
         open: all other values of these are to be run as well, and not only those in `branch`;
             before what else was seen to show something new there, `others`.
         whole: everything is to be run, for the tree is shared out below.
     """
 
     __slots__ = (
-        "branch", "chosen", "counts", "enabled", "open", "others", "sleep", "values",
+        "branch", "chosen", "counts", "drawn", "enabled", "open", "others", "sleep", "values",
         "wakeup", "whole",
     )  # fmt: skip
 
@@ -213,21 +215,44 @@ class Node:
         self.branch = branch
         self.chosen = branch.m
         self.values: list[int] = []
-        self.counts: list[int] = []
-        self.open = self.whole or not self.sleep
+        self.counts: dict[tuple[int, ...], int] = {}
+        self.drawn: set[tuple[int, ...]] = set()
         self.others: list[Event] = []
+        self.open = self.whole or all(
+            dependent(branch.obj, branch.reads, op[1], op[2]) for op in self.sleep.values()
+        )
+
+    def draw(self, n: int) -> None:
+        """Take a value for one more data choice of `n` of the step."""
+        before = tuple(self.values)
+        self.counts[before] = n
+        wanted = (value for value in range(n) if self._is_wanted((*before, value)))
+        self.values.append(next(wanted, 0))
 
     def next_values(self) -> bool:
-        """Go on to the next values of the step's data choices; False if there are none to run."""
-        values = self.values
-        for at in range(len(values) - 1, -1, -1):
-            for value in range(values[at] + 1, self.counts[at]):
-                wanted = [*values[:at], value]
-                if self.open or any(list(known[: at + 1]) == wanted for known in self.branch.after):
-                    self.values = wanted
-                    self.counts = self.counts[: at + 1]
-                    return True
-        return False
+        """Go on to other values of the step's data choices; False if there are none to run."""
+        self.drawn.add(tuple(self.values))
+        other = self._undrawn(())
+        if other is not None:
+            self.values = list(other)
+        return other is not None
+
+    def _undrawn(self, before: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The first values that begin with `before` and are still to be run."""
+        if before in self.drawn:
+            return None
+        if before not in self.counts:
+            return before if self._is_wanted(before) else None
+        for value in range(self.counts[before]):
+            found = self._undrawn((*before, value))
+            if found is not None:
+                return found
+        return None
+
+    def _is_wanted(self, values: tuple[int, ...]) -> bool:
+        """Whether the first of the step's data choices are to have these values."""
+        count = len(values)
+        return self.open or any(known[:count] == values for known in self.branch.after)
 
     def follow(self) -> list[Branch]:
         """What is to be run after the step under way."""

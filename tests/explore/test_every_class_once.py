@@ -1,0 +1,186 @@
+"""The exhaustive search against brute force: every class of interleavings, and none twice.
+
+GORUN_MEM_PROGRAMS=100000 holds so many random programs against it instead of 3,000, and larger
+ones among them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from brute_force import (
+    LARGE,
+    SHAPES,
+    Plan,
+    TooMany,
+    brute_force,
+    draw_program,
+    main_of,
+    search,
+)
+
+from gorun_mem.machine.m import M
+from gorun_mem.machine.world import World
+from gorun_mem.sched.strategies import exhaustive
+from gorun_mem.sched.strategies.exhaustive import Exhaustive
+from gorun_mem.sched.strategies.past import Past
+from gorun_mem.sched.strategies.wakeup import Event
+
+USUAL = 3_000
+PROGRAMS = int(os.environ.get("GORUN_MEM_PROGRAMS", USUAL))
+CHUNK = 500
+SEEDS_OF_CHUNK = 100_000
+MOST, MOST_OF_LARGE = 80, 1_000
+"""Interleavings of a program at most; the others are left out."""
+
+ADD, LOAD, STORE = ("add", 0, 1), ("load", 0), ("store", 0, 7)
+SEND: Plan = (("store", 0, 1), ("store", 1, 1))
+RECEIVE: Plan = (("load", 1), ("load", 0))
+
+
+@pytest.mark.parametrize(
+    ("plans", "interleavings", "classes"),
+    [
+        pytest.param([(ADD, ADD), (LOAD,), (LOAD,)], 12, 9, id="aa/l/l"),
+        pytest.param([(ADD,), (LOAD, LOAD), (LOAD, LOAD)], 30, 9, id="a/ll/ll"),
+        pytest.param([(ADD, ADD), (LOAD, LOAD), (LOAD,)], 30, 18, id="aa/ll/l"),
+        pytest.param([(LOAD, ADD), (LOAD, ADD), (LOAD,)], 30, 12, id="la/la/l"),
+        pytest.param([(LOAD, STORE), (LOAD, STORE), (LOAD,)], 30, 12, id="ls/ls/l"),
+        pytest.param([SEND, RECEIVE, RECEIVE], 90, 9, id="message passing, two readers"),
+        pytest.param([SEND[:1], SEND[1:], RECEIVE, tuple(reversed(RECEIVE))], 180, 15, id="IRIW"),
+    ],
+)
+def test_known_numbers_of_classes(plans: list[Plan], interleavings: int, classes: int) -> None:
+    """Three Ms and four: as many runs as brute force finds classes, each of another class."""
+    main = main_of(plans)
+    count, by_force, ends = brute_force(main)
+    batch, kept, kept_ends = search(main)
+    assert (count, len(by_force)) == (interleavings, classes)
+    assert (batch.complete, batch.schedules, batch.redundant) == (True, classes, 0)
+    assert set(kept) == set(by_force)
+    assert kept_ends == ends
+
+
+Forced = tuple[Counter[Any], set[Any]]
+
+
+def forced(seed: int, large: bool = False) -> Forced | None:
+    """What brute force makes of the program of a seed; None if it has too many interleavings."""
+    plans, own = draw_program(seed, LARGE if large else SHAPES)
+    eager = "yield" not in repr((plans, own))  # a beginning counts for whoever waits for others
+    most = MOST_OF_LARGE if large else MOST
+    try:
+        return brute_force(main_of(plans, own), most, eager)[1:]
+    except TooMany:
+        return None
+
+
+def compare(seed: int, found: Forced, large: bool = False) -> str:
+    """Hold the search against brute force; what is wrong, "" if nothing is."""
+    classes, ends = found
+    plans, own = draw_program(seed, LARGE if large else SHAPES)
+    batch, kept, kept_ends = search(main_of(plans, own))
+    lost, other = len(classes.keys() - kept.keys()), len(kept.keys() - classes.keys())
+    twice = sum(times - 1 for times in kept.values())
+    if batch.complete and kept_ends == ends and not lost + other + twice + batch.redundant:
+        return ""
+    return (
+        f"seed {seed}: of {len(classes)} classes {lost} lost, {twice} twice, {other} more, "
+        f"{batch.redundant} runs in vain, complete: {batch.complete}: {plans} {own}"
+    )
+
+
+@pytest.mark.parametrize("chunk", range(-(-PROGRAMS // CHUNK)))
+def test_random_programs_lose_no_class_and_run_none_twice(chunk: int) -> None:
+    """The same classes with the same ends as all interleavings, one run each, none in vain."""
+    compared = more = stuck = 0
+    wrong: list[str] = []
+    large = PROGRAMS > USUAL and chunk % 20 == 0
+    for seed in range(chunk * SEEDS_OF_CHUNK, (chunk + 1) * SEEDS_OF_CHUNK):
+        found = forced(seed, large)
+        if found is not None:
+            compared += 1
+            more += len(found[0]) > 1
+            stuck += any(end[1] == "DeadlockFound" for end in found[1])
+            wrong += filter(None, [compare(seed, found, large)])
+            if compared == CHUNK:
+                break
+    assert wrong == []
+    assert compared == CHUNK
+    assert more > CHUNK // 3
+    assert stuck > CHUNK // 20
+
+
+def _nothing(self: Any) -> None:
+    """In place of what a broken search leaves out."""
+
+
+def _the_last_only(races: Callable[..., list[int]]) -> Callable[..., list[int]]:
+    return lambda self, *args: races(self, *args)[:1]
+
+
+def _asleep_for_ever(self: Exhaustive, parent: Any) -> dict[int, Any]:
+    return dict(parent.sleep)
+
+
+def test_a_broken_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rule of the search is needed, and few random programs show it."""
+    programs = {seed: found for seed in range(250) if (found := forced(seed)) is not None}
+
+    def count_wrong() -> int:
+        return sum(bool(compare(seed, found)) for seed, found in programs.items())
+
+    assert count_wrong() == 0
+    broken: list[tuple[Any, str, Any]] = [
+        (Exhaustive, "_hold_pending", _nothing),
+        (Exhaustive, "_open_choices", _nothing),
+        (Exhaustive, "_inherited_sleep", _asleep_for_ever),
+        (Past, "_after", _the_last_only(Past._after)),
+        (Past, "_could", lambda self, event, number: True),
+        (Event, "__init__", _without_wakes),
+    ]
+    for where, name, instead in broken:
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, instead)
+            assert count_wrong(), name
+    with monkeypatch.context() as patched:
+        patched.setattr(exhaustive, "insert", lambda branches, sequence: None)
+        assert count_wrong() > 50
+
+
+_init = Event.__init__
+
+
+def _without_wakes(self: Event, *args: Any) -> None:
+    """The clock of a step that knows of its own M only."""
+    _init(self, *args)
+    self.before = {m: seq for m, seq in self.before.items() if m == self.m}
+
+
+def test_numbers_of_ms_do_not_matter() -> None:
+    """Two Ms that each start one: whichever is started first, it is its starter's."""
+
+    async def main(world: World) -> None:
+        seen: list[Any] = []
+        results: Any = world.results
+        results["end"] = seen
+
+        async def leaf(m: M, of: int) -> None:
+            seen.append((of, m.id))
+
+        async def starter(m: M, of: int) -> None:
+            await m.pause()
+            async with world.open_ms() as ms:
+                ms.start_soon(leaf, of)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(starter, 0)
+            ms.start_soon(starter, 1)
+
+    batch, kept, _ = search(main)
+    assert (batch.complete, batch.schedules, batch.redundant) == (True, 1, 0)
+    assert len(kept) == 1
