@@ -45,26 +45,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 from gorun_mem.sched.strategies.past import YIELDS_MAX, Past
 from gorun_mem.sched.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.sched.strategies.wakeup import (
-    MEMORY,
-    USER,
     Branch,
     Event,
     Node,
     Pending,
     dependent,
     insert,
+    object_of,
 )
 from gorun_mem.sched.task import State, Task
-
-LOCAL: Final = frozenset(
-    {"start", "choice", "yield", "compute", "join", "sleep", "procyield", "osyield"}
-)
-"""Kinds of operation that touch nothing which another M can see."""
 
 
 class Exhaustive(Searching):
@@ -351,7 +345,7 @@ class Exhaustive(Searching):
         self._made = number + 1
         if number < len(past.events):
             return
-        event = past.next_of(m, kind, self._object(kind, obj), reads)
+        event = past.next_of(m, kind, object_of(kind, obj, self._whole_calls), reads)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
         past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
@@ -365,13 +359,7 @@ class Exhaustive(Searching):
         op = task.op
         assert op is not None
         kind = op.kind
-        return (kind, self._object(kind, op.obj), op.reads_only)
-
-    def _object(self, kind: str, obj: str) -> str:
-        """What a step counts as touching, "" for nothing."""
-        if kind in LOCAL:
-            return ""
-        return USER + obj if self._whole_calls and obj.startswith(MEMORY) else obj
+        return (kind, object_of(kind, op.obj, self._whole_calls), op.reads_only)
 
     def _joined(self, join: Any) -> list[int]:
         """The Ms that it was waited for, all of whose steps come before."""

@@ -22,6 +22,10 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+LOCAL: Final = frozenset(
+    {"start", "choice", "yield", "compute", "join", "sleep", "procyield", "osyield"}
+)
+"""Kinds of operation that touch nothing which another M can see."""
 MEMORY: Final = "mem:"
 MEMLOCK: Final = "memlock.key"
 USER: Final = "user memory"
@@ -90,6 +94,18 @@ class Branch:
 
     def __repr__(self) -> str:
         return f"<Branch M{self.m} {self.obj}: {self.after}>"
+
+
+def object_of(kind: str, obj: str, whole_calls: bool) -> str:
+    """What a step counts as touching, "" for nothing.
+
+    Args:
+        kind: of the operation; `obj` what it names.
+        whole_calls: the allocator's calls are one step each, under memlock.
+    """
+    if kind in LOCAL:
+        return ""
+    return USER + obj if whole_calls and obj.startswith(MEMORY) else obj
 
 
 def dependent(obj: str, reads: bool, other_obj: str, other_reads: bool) -> bool:
