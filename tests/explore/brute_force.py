@@ -27,6 +27,9 @@ Main = Callable[[World], Coroutine[Any, Any, None]]
 Plan = tuple[Any, ...]
 """What an M does: operations, each a tuple of its name and what it is made with."""
 
+MOST, MOST_OF_LARGE = 80, 1_000
+"""Interleavings of a program by chance at most; the others are left out."""
+
 ALONE = frozenset({"start", "choice", "yield", "join", "compute", "sleep", "procyield", "osyield"})
 """Steps that no other M can see."""
 
@@ -51,15 +54,6 @@ class Notes:
         self._names: dict[int, Any] = {0: ()}
         self._children: Counter[Any] = Counter()
         self._world = world
-        engine: Any = world.engine
-        draw = engine.choice
-
-        def choice(m: Any, n: int, label: str) -> int:
-            value: int = draw(m, n, label)
-            self._of_m.setdefault(self._name(m), []).append(value)
-            return value
-
-        engine.choice = choice
 
     def _name(self, m: Any) -> Any:
         """An M's name: whose it is, and as which of his; numbers go by the order of starting."""
@@ -85,10 +79,11 @@ class Notes:
     def end(self, world: World) -> tuple[()]:
         of_m = sorted((name, tuple(steps)) for name, steps in self._of_m.items())
         on = sorted((obj, tuple(map(_settled, order))) for obj, order in self._on.items())
-        key = (tuple(of_m), tuple(on))
+        results: Any = world.results
+        key = (tuple(of_m), tuple(on), tuple(sorted(results.get("drawn", ()))))
         self.classes[key] += 1
-        results: Any = world.results.get("end", ())
-        self.ends.add((key, type(world.failure).__name__, tuple(sorted(results, key=repr))))
+        end = tuple(sorted(results.get("end", ()), key=repr))
+        self.ends.add((key, type(world.failure).__name__, end))
         return ()
 
 
@@ -213,6 +208,7 @@ class Shared:
         self.events = [Event("E"), Event("F")]
         self.waiters = WaitList("C")
         self.seen: list[Any] = []
+        self.drawn: list[Any] = []
 
 
 async def follow(world: World, m: M, name: tuple[int, ...], plan: Plan, shared: Shared) -> None:
@@ -233,7 +229,7 @@ async def follow(world: World, m: M, name: tuple[int, ...], plan: Plan, shared: 
         elif kind == "if":
             wanted, then, otherwise = args
             branch = then if last == wanted else otherwise
-            await follow(world, m, (*name, -number), branch, shared)
+            await follow(world, m, (*name, -1 - number), branch, shared)
         elif kind == "lock":
             await shared.locks[args[0]].acquire()
         elif kind == "unlock":
@@ -241,7 +237,7 @@ async def follow(world: World, m: M, name: tuple[int, ...], plan: Plan, shared: 
         elif kind == "try":
             last = int(await TryLock(shared.locks[args[0]]))
             if last:
-                await follow(world, m, (*name, -number), args[1], shared)
+                await follow(world, m, (*name, -1 - number), args[1], shared)
         elif kind == "set":
             await shared.events[args[0]].set()
         elif kind == "clear":
@@ -267,9 +263,11 @@ async def follow(world: World, m: M, name: tuple[int, ...], plan: Plan, shared: 
                     child_name = (*name, children)
                     ms.start_soon(_child, world, child_name, child, shared)
                     children += 1
-                await follow(world, m, (*name, -number), after, shared)
-        if kind in ("load", "add", "cas", "try", "choose", "draw"):
+                await follow(world, m, (*name, -1 - number), after, shared)
+        if kind in ("load", "add", "cas", "try"):
             shared.seen.append((name, number, last))
+        elif kind in ("choose", "draw"):
+            shared.drawn.append((name, number, last))
 
 
 async def _child(m: M, world: World, name: tuple[int, ...], plan: Plan, shared: Shared) -> None:
@@ -282,7 +280,7 @@ def main_of(plans: Sequence[Plan], own: Plan = ()) -> Main:
     async def main(world: World) -> None:
         shared = Shared()
         results: Any = world.results
-        results["end"] = shared.seen
+        results["end"], results["drawn"] = shared.seen, shared.drawn
         await follow(world, world.main, (), (("start", tuple(plans), own),), shared)
         shared.seen += [((), cell.name, cell.value) for cell in shared.cells]
 
@@ -356,3 +354,32 @@ def draw_program(seed: int, shapes: Sequence[tuple[int, ...]] = SHAPES) -> tuple
     plans = [draw_plan(random, size, words) for size in shape]
     own = draw_plan(random, 1, words, 1) if random.random() < 0.2 else ()
     return plans, own
+
+
+Forced = tuple[Counter[Any], set[Any]]
+
+
+def forced(seed: int, large: bool = False) -> Forced | None:
+    """What brute force makes of the program of a seed; None if it has too many interleavings."""
+    plans, own = draw_program(seed, LARGE if large else SHAPES)
+    eager = "yield" not in repr((plans, own))  # a beginning counts for whoever waits for others
+    most = MOST_OF_LARGE if large else MOST
+    try:
+        return brute_force(main_of(plans, own), most, eager)[1:]
+    except TooMany:
+        return None
+
+
+def compare(seed: int, found: Forced, large: bool = False) -> str:
+    """Hold the search against brute force; what is wrong, "" if nothing is."""
+    classes, ends = found
+    plans, own = draw_program(seed, LARGE if large else SHAPES)
+    batch, kept, kept_ends = search(main_of(plans, own))
+    lost, other = len(classes.keys() - kept.keys()), len(kept.keys() - classes.keys())
+    twice = sum(times - 1 for times in kept.values())
+    if batch.complete and kept_ends == ends and not lost + other + twice + batch.redundant:
+        return ""
+    return (
+        f"seed {seed}: of {len(classes)} classes {lost} lost, {twice} twice, {other} more, "
+        f"{batch.redundant} runs in vain, complete: {batch.complete}: {plans} {own}"
+    )

@@ -7,35 +7,18 @@ ones among them.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from brute_force import (
-    LARGE,
-    SHAPES,
-    Plan,
-    TooMany,
-    brute_force,
-    draw_program,
-    main_of,
-    search,
-)
+from brute_force import Plan, brute_force, compare, forced, main_of, search
 
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.sched.strategies import exhaustive
-from gorun_mem.sched.strategies.exhaustive import Exhaustive
-from gorun_mem.sched.strategies.past import Past
-from gorun_mem.sched.strategies.wakeup import Event
 
 USUAL = 3_000
 PROGRAMS = int(os.environ.get("GORUN_MEM_PROGRAMS", USUAL))
 CHUNK = 500
 SEEDS_OF_CHUNK = 100_000
-MOST, MOST_OF_LARGE = 80, 1_000
-"""Interleavings of a program at most; the others are left out."""
 
 ADD, LOAD, STORE = ("add", 0, 1), ("load", 0), ("store", 0, 7)
 SEND: Plan = (("store", 0, 1), ("store", 1, 1))
@@ -65,35 +48,6 @@ def test_known_numbers_of_classes(plans: list[Plan], interleavings: int, classes
     assert kept_ends == ends
 
 
-Forced = tuple[Counter[Any], set[Any]]
-
-
-def forced(seed: int, large: bool = False) -> Forced | None:
-    """What brute force makes of the program of a seed; None if it has too many interleavings."""
-    plans, own = draw_program(seed, LARGE if large else SHAPES)
-    eager = "yield" not in repr((plans, own))  # a beginning counts for whoever waits for others
-    most = MOST_OF_LARGE if large else MOST
-    try:
-        return brute_force(main_of(plans, own), most, eager)[1:]
-    except TooMany:
-        return None
-
-
-def compare(seed: int, found: Forced, large: bool = False) -> str:
-    """Hold the search against brute force; what is wrong, "" if nothing is."""
-    classes, ends = found
-    plans, own = draw_program(seed, LARGE if large else SHAPES)
-    batch, kept, kept_ends = search(main_of(plans, own))
-    lost, other = len(classes.keys() - kept.keys()), len(kept.keys() - classes.keys())
-    twice = sum(times - 1 for times in kept.values())
-    if batch.complete and kept_ends == ends and not lost + other + twice + batch.redundant:
-        return ""
-    return (
-        f"seed {seed}: of {len(classes)} classes {lost} lost, {twice} twice, {other} more, "
-        f"{batch.redundant} runs in vain, complete: {batch.complete}: {plans} {own}"
-    )
-
-
 @pytest.mark.parametrize("chunk", range(-(-PROGRAMS // CHUNK)))
 def test_random_programs_lose_no_class_and_run_none_twice(chunk: int) -> None:
     """The same classes with the same ends as all interleavings, one run each, none in vain."""
@@ -113,52 +67,6 @@ def test_random_programs_lose_no_class_and_run_none_twice(chunk: int) -> None:
     assert compared == CHUNK
     assert more > CHUNK // 3
     assert stuck > CHUNK // 20
-
-
-def _nothing(self: Any) -> None:
-    """In place of what a broken search leaves out."""
-
-
-def _the_last_only(races: Callable[..., list[int]]) -> Callable[..., list[int]]:
-    return lambda self, *args: races(self, *args)[:1]
-
-
-def _asleep_for_ever(self: Exhaustive, parent: Any) -> dict[int, Any]:
-    return dict(parent.sleep)
-
-
-def test_a_broken_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each rule of the search is needed, and few random programs show it."""
-    programs = {seed: found for seed in range(250) if (found := forced(seed)) is not None}
-
-    def count_wrong() -> int:
-        return sum(bool(compare(seed, found)) for seed, found in programs.items())
-
-    assert count_wrong() == 0
-    broken: list[tuple[Any, str, Any]] = [
-        (Exhaustive, "_hold_pending", _nothing),
-        (Exhaustive, "_open_choices", _nothing),
-        (Exhaustive, "_inherited_sleep", _asleep_for_ever),
-        (Past, "_after", _the_last_only(Past._after)),
-        (Past, "_could", lambda self, event, number: True),
-        (Event, "__init__", _without_wakes),
-    ]
-    for where, name, instead in broken:
-        with monkeypatch.context() as patched:
-            patched.setattr(where, name, instead)
-            assert count_wrong(), name
-    with monkeypatch.context() as patched:
-        patched.setattr(exhaustive, "insert", lambda branches, sequence: None)
-        assert count_wrong() > 50
-
-
-_init = Event.__init__
-
-
-def _without_wakes(self: Event, *args: Any) -> None:
-    """The clock of a step that knows of its own M only."""
-    _init(self, *args)
-    self.before = {m: seq for m, seq in self.before.items() if m == self.m}
 
 
 def test_numbers_of_ms_do_not_matter() -> None:
