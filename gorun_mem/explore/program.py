@@ -8,12 +8,16 @@ enabled, so waiting costs no step. Two Ms with S critical sections each have exa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import MLike, Op
+
+_ACQUIRE: Final = frozenset({"acquire"})
+_WAIT: Final = frozenset({"wait"})
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class _Load(Op):
@@ -90,13 +94,18 @@ class _CompareAndSwap(Op):
 class _Access(Op):
     """One access to a lock or an event."""
 
-    __slots__ = ("_effect", "reads_only")
+    __slots__ = ("_effect", "_owner")
 
-    def __init__(self, kind: str, obj: str, reads: bool, effect: Callable[[MLike], object]) -> None:
+    def __init__(self, kind: str, owner: Lock | Event, effect: Callable[[MLike], object]) -> None:
         self.kind = kind
-        self.obj = obj
-        self.reads_only = reads
+        self.obj = owner.name
+        self._owner: Any = owner
         self._effect = effect
+
+    def admits(self) -> frozenset[str]:
+        """What the owner lets go now."""
+        admits: frozenset[str] = self._owner.admits
+        return admits
 
     def step(self, m: MLike) -> object:
         """Make the access."""
@@ -149,6 +158,11 @@ class _Wait(Op):
         self.obj = owner.name
         self._owner: Any = owner
 
+    def admits(self) -> frozenset[str]:
+        """What the owner lets go now."""
+        admits: frozenset[str] = self._owner.admits
+        return admits
+
     def begin(self, m: MLike) -> bool:
         """Enabled iff the owner lets `m` go."""
         return bool(self._owner._asks(m))
@@ -175,6 +189,11 @@ class Lock:
     def __repr__(self) -> str:
         return f"<Lock {self.name} {f'held by M{self.owner.id}' if self.owner else 'free'}>"
 
+    @property
+    def admits(self) -> frozenset[str]:
+        """What may go now, of the operations that wait."""
+        return _NOTHING if self.owner else _ACQUIRE
+
     def acquire(self) -> Op:
         """Take it; enabled while it is free."""
         return _Wait("acquire", self)
@@ -185,7 +204,7 @@ class Lock:
         Raises:
             IllegalUse: the M that gives it back does not hold it.
         """
-        return _Access("release", self.name, False, self._release)
+        return _Access("release", self, self._release)
 
     def _asks(self, m: MLike) -> bool:
         self._wanted[m.id] = m
@@ -220,17 +239,22 @@ class Event:
         self.happened = False
         self._waiting: dict[int, MLike] = {}
 
+    @property
+    def admits(self) -> frozenset[str]:
+        """What may go now, of the operations that wait."""
+        return _WAIT if self.happened else _NOTHING
+
     def wait(self) -> Op:
         """Enabled once it has happened."""
         return _Wait("wait", self)
 
     def set(self) -> Op:
         """Let it happen: all who wait may go on."""
-        return _Access("set", self.name, False, self._set)
+        return _Access("set", self, self._set)
 
     def clear(self) -> Op:
         """Let it not have happened."""
-        return _Access("clear", self.name, False, self._clear)
+        return _Access("clear", self, self._clear)
 
     def _asks(self, m: MLike) -> bool:
         self._waiting[m.id] = m

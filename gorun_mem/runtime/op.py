@@ -163,6 +163,13 @@ class Op:
         """
         return True
 
+    def admits(self) -> frozenset[str] | None:
+        """Kinds of operation on `obj` that may go now, of those whose `begin` may answer False.
+
+        None: not said, at the cost of schedules that an exhaustive search begins in vain.
+        """
+        return None
+
     def step(self, m: MLike) -> object:
         """Make one access; return the operation's result, or a `Mark`."""
         raise NotImplementedError

@@ -302,6 +302,53 @@ def test_jobs_and_time(line: Line) -> None:
     assert time.monotonic() - start < 3
 
 
+LIAR = """
+from gorun_mem import Op, scenario
+from gorun_mem.explore.program import Cell
+
+
+class Peek(Op):
+    kind = "peek"
+    obj = "x"
+
+    def __init__(self, cell, reads):
+        self.cell = cell
+        self.reads_only = reads
+
+    def step(self, m):
+        self.cell.value += 1
+
+
+@scenario(ms=2)
+async def liar(world, *, honest: bool = False):
+    cell = Cell("x")
+
+    async def peek(m):
+        await Peek(cell, not honest)
+
+    async def load(m):
+        await cell.load()
+
+    async with world.open_ms() as ms:
+        ms.start_soon(peek)
+        ms.start_soon(load)
+"""
+
+
+def test_operations_are_checked_where_that_is_asked_for(line: Line) -> None:
+    """One that changes what it says it reads is named before the search; its twin is searched."""
+    Path("liar.py").write_text(LIAR)
+    args = ["explore", "liar.py", "--strategy", "exhaustive", "--check-operations"]
+    code, out, err = line(*args)
+    assert (code, out) == (2, "")
+    assert "Peek (peek x, which says it only reads) touches what it does not say" in err
+    assert "let obj name all that it touches" in err
+    code, out, err = line(*args, "--set", "honest=1")
+    assert code == 0
+    assert "exhausted: 2 schedules" in out
+    assert "operations touch what they say" in err
+
+
 ENDLESS = """
 from pathlib import Path
 from gorun_mem import scenario

@@ -19,7 +19,7 @@ from gorun_mem.sched.strategies import (
 )
 from gorun_mem.sched.strategies.searching import Searching
 
-SHARED = {"__init__", "searching", "transcribe", "replay"}
+SHARED = {"__init__", "searching", "transcribe", "replay", "past", "wakeup"}
 """Files of the folder that are no strategy with an entry of its own."""
 
 

@@ -126,6 +126,10 @@ class _Enter(Op):
     __slots__ = ("_lock", "_writes")
     abandonable = False
 
+    def admits(self) -> frozenset[str]:
+        """What the lock lets in now."""
+        return self._lock.admits
+
     def __init__(self, lock: SharedLock, writes: bool) -> None:
         self.kind = "lock" if writes else "rlock"
         self.obj = lock.name
@@ -152,6 +156,20 @@ class _Enter(Op):
         return None
 
 
+class _Change(_Step):
+    """What a `SharedLock` is changed by, but for going in."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, kind: str, lock: SharedLock, effect: Callable[[MLike], object]) -> None:
+        super().__init__(kind, lock.name, False, effect)
+        self._lock = lock
+
+    def admits(self) -> frozenset[str]:
+        """What the lock lets in now."""
+        return self._lock.admits
+
+
 class SharedLock:
     """A lock for one writer or several readers.
 
@@ -176,6 +194,12 @@ class SharedLock:
         self.passes = 0
         self.wanted: dict[int, tuple[MLike, bool]] = {}
 
+    @property
+    def admits(self) -> frozenset[str]:
+        """What may go in now."""
+        kinds = (("lock", True), ("rlock", False))
+        return frozenset([kind for kind, writes in kinds if self.lets_in(writes)])
+
     def read(self) -> Op:
         """Go in to read."""
         return _Enter(self, False)
@@ -187,7 +211,7 @@ class SharedLock:
             self.announced += 1
             self.refresh()
 
-        return _Step("announce", self.name, False, effect)
+        return _Change("announce", self, effect)
 
     def write(self) -> Op:
         """Go in to write; after `announce`."""
@@ -203,7 +227,7 @@ class SharedLock:
                 self.readers -= 1
             self.refresh()
 
-        return _Step("leave", self.name, False, effect)
+        return _Change("leave", self, effect)
 
     def lets_in(self, writes: bool) -> bool:
         """Whether a writer, or a reader, may go in now."""

@@ -8,7 +8,7 @@ of schedules is measured by. `queue` keeps an order of its own and so has other 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.mutex.rank import RankChecks
     from gorun_mem.runtime.sink import Sink
 
+ACQUIRE: Final = frozenset({"acquire"})
+NOTHING: Final[frozenset[str]] = frozenset()
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceLock(LockOp):
@@ -27,6 +30,10 @@ class ChoiceLock(LockOp):
 
     __slots__ = ()
     FIRST = "acquire"
+
+    def admits(self) -> frozenset[str]:
+        """Others that take the lock, while it is free."""
+        return NOTHING if self.mutex.key else ACQUIRE
 
     def begin(self, m: MLike) -> bool:
         """Enabled iff the lock is free."""
@@ -61,6 +68,10 @@ class ChoiceUnlock(UnlockOp):
 
     __slots__ = ()
     FIRST = "release"
+
+    def admits(self) -> frozenset[str]:
+        """Those that take the lock, while it is free."""
+        return NOTHING if self.mutex.key else ACQUIRE
 
     @state("release")
     def release(self, m: MLike) -> object:

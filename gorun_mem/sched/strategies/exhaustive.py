@@ -1,25 +1,29 @@
-"""Every schedule that is different, once: dynamic partial-order reduction with sleep sets.
+"""Every schedule that is different, once: optimal dynamic partial-order reduction.
 
 Two schedules are the same where they differ in the order of independent steps only: steps on
-different objects, or that both only read. A run is a depth-first path; while it goes, every pending
-operation is held against the steps made. Where one of M p is dependent on step e of another M, and
-e does not happen before p's operation by what else lies between, the two race: then p, or an M that
-leads to p's operation, is to be tried in place of e, later. Where none of these could go there, all
-that could are tried. Operations that are blocked count as pending, or a lock's other orders would
-never be seen.
+different objects, or that both only read. A run is a depth-first path. When it has ended, each step
+e' of it is held against every step e of another M that it depends on with no other such step
+between: the two race. Then, later, e' is to be made in e's place: all that does not happen after e,
+and e', is put into the tree of what is to be run from where e was made, unless what was run or is
+to be run there covers it. What is blocked when the run ends is held against the steps likewise, or
+an order of a lock's that ends in a deadlock would never be seen.
 
-What was tried at a node sleeps for its later siblings, until a step that depends on its operation;
-a run in which all that could go sleep shows nothing new and is broken off. So every class of
-schedules is run to its end exactly once: two Ms with S critical sections have C(2S, S) runs.
+What was tried at a node sleeps for its later siblings, until a step that depends on its operation.
+So every class of schedules is run to its end exactly once: two Ms with S critical sections have
+C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with two exceptions: an operation
+that waits and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where
+the tree is shared out, everything is tried at its top.
 
-        node        enabled  {M1: acquire L, M2: acquire L}
-          |         backtrack {M1} -> {M1, M2}   M2 was found to race with M1's step
+        node        enabled {M1: acquire L, M2: acquire L}
+          |         to be run {M2}               its acquire, which came later, raced with M1's
           |         sleep {M1: acquire L}        once M1's subtree is done
        M1 acquire L
           |
-        node        enabled {M1: release L}      M2's acquire is blocked, and checked all the same
+        node        enabled {M1: release L}      M2's acquire is blocked: it does not race with this
 
-Happens-before is by vector clocks: an M's own steps, dependent steps, waking and starting an M.
+Happens-before is by vector clocks: an M's own steps, dependent steps, waking, starting and joining
+an M. Ms are known by who started them and as which of his, for their numbers go by the order of
+that.
 
 A load or store of user memory depends on every change of memlock, for what is done under it frees
 that memory, clears it and hands it out, and on accesses to the same word; not on those to others.
@@ -27,93 +31,47 @@ Where every access of the allocator is a step (granularity "access") each page i
 own, and memlock is one more.
 
 Assumed: what a program does between two operations touches nothing that others touch, unless the
-operation before it says so, as taking a lock does. An M that yields twice running while others
-could go is not tried further before one of them has gone: a spin loop has no end otherwise.
+operation before it says so, as taking a lock does; `explore.checking` finds operations that do not
+say what they touch. An M that yields twice running while others could go is not tried further
+before one of them has gone: a spin loop has no end otherwise.
 
-Sources: C. Flanagan, P. Godefroid, "Dynamic Partial-Order Reduction for Model Checking Software",
-POPL 2005; P. Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996
-(sleep sets); P. Abdulla et al., "Source Sets", JACM 2017.
+Sources: P. Abdulla, S. Aronis, B. Jonsson, K. Sagonas, "Source Sets: A Foundation for Optimal
+Dynamic Partial Order Reduction", JACM 2017; C. Flanagan, P. Godefroid, "Dynamic Partial-Order
+Reduction for Model Checking Software", POPL 2005; P. Godefroid, "Partial-Order Methods for the
+Verification of Concurrent Systems", 1996 (sleep sets).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from heapq import merge
+from collections.abc import Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any
 
+from gorun_mem.sched.strategies.past import YIELDS_MAX, Past
 from gorun_mem.sched.strategies.searching import NonDeterminism, Profile, Redundant, Searching
-from gorun_mem.sched.task import State, Task
-
-LOCAL: Final = frozenset(
-    {"start", "choice", "yield", "compute", "join", "sleep", "procyield", "osyield"}
+from gorun_mem.sched.strategies.wakeup import (
+    Branch,
+    Event,
+    Node,
+    Pending,
+    dependent,
+    insert,
+    object_of,
 )
-"""Kinds of operation that touch nothing which another M can see."""
-MEMORY: Final = "mem:"
-MEMLOCK: Final = "memlock.key"
-USER: Final = "user memory"
-"""What a word's object begins with where it depends on memlock, and the object of all of them."""
-YIELDS_MAX: Final = 2
-"""How often an M yields running before another has to go."""
-
-Pending = tuple[str, str, bool]
-"""Kind, object ("" for a local one), whether it only reads."""
-
-
-class _Node:
-    """A state in which somebody goes.
-
-    Invariants:
-        1. `chosen` is in `backtrack` and not in `sleep`;
-        2. an M whose subtree is done is in `sleep`.
-    """
-
-    __slots__ = ("backtrack", "chosen", "enabled", "events", "resting", "sleep")
-
-    def __init__(self, enabled: dict[int, Pending], sleep: dict[int, Pending], events: int) -> None:
-        self.enabled = enabled
-        self.sleep = sleep
-        self.events = events
-        self.resting: frozenset[int] = frozenset()
-        self.backtrack: set[int] = set()
-        self.chosen = 0
-
-
-class _Draw:
-    """A data choice: every value is tried."""
-
-    __slots__ = ("events", "n", "value")
-
-    def __init__(self, n: int, events: int) -> None:
-        self.n = n
-        self.events = events
-        self.value = 0
-
-
-class _Event:
-    """A step of the run: whose, which of his, on what, after what."""
-
-    __slots__ = ("before", "clock", "m", "node", "obj", "reads", "seq", "woken")
-
-    def __init__(self, m: int, seq: int, obj: str, reads: bool, node: int) -> None:
-        self.m = m
-        self.seq = seq
-        self.obj = obj
-        self.reads = reads
-        self.node = node
-        self.clock: dict[int, int] = {}
-        self.before: dict[int, int] = {}
-        self.woken: list[tuple[int, dict[int, int] | None]] = []
+from gorun_mem.sched.task import State, Task
 
 
 class Exhaustive(Searching):
-    """Dynamic partial-order reduction.
+    """Optimal dynamic partial-order reduction.
 
     Args:
         split: the decisions at the top of the tree at which everything is tried; below each such
             start the search is independent of the others, so they can be shared out.
         share: (k, n): of these starts take those whose number is k modulo n.
+
+    Invariants:
+        1. node 0 is the program before its first step, a step of M 0 for what is drawn there;
+        2. event k was made at node k; only the last node may have none yet.
 
     Attributes:
         rested: an M that yielded was made to wait, so the result rests on that being fair.
@@ -129,21 +87,26 @@ class Exhaustive(Searching):
         super().__init__()
         self._split = split
         self._share = share
-        self._nodes: list[_Node | _Draw] = []
-        self._events: list[_Event] = []
-        self._by_m: dict[int, list[int]] = {}
-        self._by_obj: dict[str, list[int]] = {}
-        self._clocks: dict[int, dict[int, int]] = {}
+        self._nodes: list[Node] = []
+        self._past = Past()
+        self._names: dict[tuple[int, int], int] = {}
+        self._ms: dict[int, int] = {}
+        self._started: dict[int, int] = {}
+        self._stepped: dict[int, Any] = {}
         self._at = 0
         self._made = 0
-        self._parent: _Node | None = None
+        self._fresh = 0
+        self._drawn = 0
         self._decisions = 0
-        self._checked = 0
-        self._known: set[int] = set()
-        self._tasks: Sequence[Task] = ()
+        self._yielder = -1
+        self._yields = 0
+        self._yielded = False
+        self._admits: frozenset[str] | None = None
+        self._asks = False
+        self._draws = False
+        self._is_cut = False
         self._engine: Any = None
         self._whole_calls = True
-        self._yields: dict[int, int] = {}
         self._begun = False
         self.start = -1
         self.rested = False
@@ -155,49 +118,36 @@ class Exhaustive(Searching):
     def begin(self, random: Random, profile: Profile) -> bool:
         """Go back to the last node at which something is left to try."""
         self._random = random
-        if self._begun and not self._back():
+        if not self._begun:
+            self._begun = True
+            self._nodes.append(Node({0: ("begin", "", True)}, {}))
+        elif not self._back():
             return False
-        self._begun = True
-        self._at = self._made = self._decisions = 0
-        self._parent = None
-        self._yields = {}
-        self._tasks = ()
+        past = self._past
+        self._fresh = len(past.events)
+        if not past.events:
+            first = past.next_of(0, "begin", "", True)
+            first.values = self._nodes[0].values
+            past.make(first, False)
+        self._at = self._made = 1
+        self._drawn = self._decisions = 0
+        self._yielder, self._yields = -1, 0
+        self._is_cut = False
+        self._ms, self._started, self._stepped = {}, {}, {}
         return True
 
     def _back(self) -> bool:
         nodes = self._nodes
         while nodes:
             node = nodes[-1]
-            if isinstance(node, _Draw):
-                if node.value + 1 < node.n:
-                    node.value += 1
-                    self._forget(node.events)
-                    return True
-            else:
-                node.sleep[node.chosen] = node.enabled[node.chosen]
-                for m in sorted(node.backtrack):
-                    if m not in node.sleep and m not in node.resting:
-                        node.chosen = m
-                        self._forget(node.events)
-                        return True
+            self._past.forget(len(nodes) - 1)
+            if node.next_values():
+                return True
+            node.sleep[node.chosen] = node.enabled[node.chosen]
+            if node.next_branch():
+                return True
             nodes.pop()
         return False
-
-    def _forget(self, events: int) -> None:
-        """Undo all events from number `events` on."""
-        while len(self._events) > events:
-            event = self._events.pop()
-            self._by_m[event.m].pop()
-            if event.obj:
-                self._by_obj[event.obj].pop()
-                if event.obj.startswith(USER):
-                    self._by_obj[USER].pop()
-            for m, clock in reversed(event.woken):
-                if clock is None:
-                    del self._clocks[m]
-                else:
-                    self._clocks[m] = clock
-            self._clocks[event.m] = event.before
 
     # A run.
 
@@ -209,278 +159,234 @@ class Exhaustive(Searching):
             NonDeterminism: the program does not do what it did after the same steps.
         """
         at = self._at
-        if not self._tasks:
+        if self._engine is None:
             self._engine = runnable[0].sched
-            self._tasks = self._engine.tasks
             config = getattr(getattr(runnable[0], "world", None), "config", None)
             self._whole_calls = getattr(config, "granularity", "sync") == "sync"
+        self._name_new()
+        enabled = {self._ms[task.id]: self._pending(task) for task in runnable}
         if at < len(self._nodes):
             node = self._nodes[at]
-            self._compare(node, runnable, at)
+            self._compare(node, enabled)
             self._engine.woken.clear()
         else:
-            node = self._new_node(runnable, current)
+            self._follow_last()
+            try:
+                node = self._new_node(enabled, current)
+            except Redundant:
+                self._is_cut = True
+                raise
             self._nodes.append(node)
-        assert isinstance(node, _Node)
         self._at = at + 1
-        self._parent = node
-        if len(node.enabled) > 1:
+        self._drawn = 0
+        if len(enabled) > 1:
             self._decisions += 1
         chosen = node.chosen
-        return next(task for task in runnable if task.id == chosen)
+        ms = self._ms
+        task = next(task for task in runnable if ms[task.id] == chosen)
+        if at >= len(self._past.events):
+            self._admits = task.op.admits()
+            self._asks = self._is_asking(task)
+        return task
+
+    def _compare(self, node: Node, enabled: dict[int, Pending]) -> None:
+        """The program must do what it did when it came by here before."""
+        if enabled != node.enabled:
+            now, before = _offer(enabled), _offer(node.enabled)
+            raise NonDeterminism(
+                f"step {self._at}: after the same steps {now}, and before {before}"
+            )
+        drawn = len(self._nodes[self._at - 1].values)
+        if drawn != self._drawn:
+            raise NonDeterminism(
+                f"after step {self._at - 1}: {self._drawn} choices, and {drawn} before"
+            )
 
     def choice(self, n: int) -> int:
         """The value that the tree says."""
-        at = self._at
-        if at == len(self._nodes):
-            self._nodes.append(_Draw(n, len(self._events)))
-        node = self._nodes[at]
-        if not isinstance(node, _Draw) or node.n != n:
-            raise NonDeterminism(f"decision {at + 1} is a choice of {n} values, and was not before")
-        self._at = at + 1
-        return node.value
+        node = self._nodes[self._at - 1]
+        at = self._drawn
+        self._drawn = at + 1
+        self._draws = True
+        if at == len(node.values) and self._at > self._fresh:
+            node.draw(n)
+        before = node.counts.get(tuple(node.values[:at]))
+        if before != n or at == len(node.values):
+            raise NonDeterminism(
+                f"after step {self._at - 1}: a choice of {n} values, and {before or 'none'} before"
+            )
+        return node.values[at]
 
     def ended(self) -> None:
-        """Check what is still pending: in a deadlock, who waits for what."""
-        if self._engine is not None and self._made == len(self._events):
-            self._check_races()
+        """See what raced, and what is still pending: in a deadlock, who waits for what."""
+        events = self._past.events
+        if self._engine is not None and self._made == len(events):
+            if not self._is_cut:
+                self._name_new()
+                self._follow_last()
+            for number in range(max(self._fresh, 1), len(events)):
+                for raced in events[number].races:
+                    self._reverse(raced, events[number])
+            if not self._is_cut:
+                self._hold_pending()
+            if self._draws:
+                self._open_choices()
         self.counts = self._decisions >= self._split or self._share[0] == 0
-        self._tasks = ()
         self._engine = None
 
-    def _compare(self, node: _Node | _Draw, runnable: Sequence[Task], at: int) -> None:
-        """The program must offer what it offered when it came by here before."""
-        now = {task.id: self._pending(task) for task in runnable}
-        if isinstance(node, _Draw) or now != node.enabled:
-            before = {} if isinstance(node, _Draw) else node.enabled
-            raise NonDeterminism(
-                f"step {at + 1}: after the same steps {_offer(now)}, and before {_offer(before)}"
-            )
+    def _reverse(self, number: int, event: Event) -> None:
+        """See to it that `event` is made in the place of event `number`."""
+        node = self._nodes[number]
+        if node.whole:
+            return
+        sequence = self._past.instead(number, event)
+        if self._yielded and self._past.rests(number, sequence):
+            self.rested = True
+        elif not node.sleeps_on(sequence):
+            insert(node.wakeup, sequence)
 
-    def _new_node(self, runnable: Sequence[Task], current: Task | None) -> _Node:
-        self._check_races()
-        enabled = {task.id: self._pending(task) for task in runnable}
-        node = _Node(enabled, self._inherited_sleep(), len(self._events))
-        node.resting = self._resting(runnable)
-        able = [m for m in sorted(enabled) if m not in node.sleep and m not in node.resting]
+    def _hold_pending(self) -> None:
+        """Hold what the run has left pending against its steps."""
+        past = self._past
+        for task in self._engine.tasks:
+            if task.op is None or task.state is State.DONE:
+                continue
+            m = self._ms[task.id]
+            kind, obj, reads = self._pending(task)
+            if not obj or (task.state is State.PARKED and task.op is self._stepped.get(m)):
+                continue  # it sleeps: what wakes it is a step
+            event = past.next_of(m, kind, obj, reads)
+            for raced in past.races(event, self._is_asking(task)):
+                self._reverse(raced, event)
+
+    def _open_choices(self) -> None:
+        """See where other values of data choices show something new."""
+        for number, event in enumerate(self._past.events):
+            node = self._nodes[number]
+            if node.values and not node.open:
+                others = self._past.without(number)
+                if not node.sleeps_on([event, *others]):
+                    node.open = True
+                    node.others = others
+
+    # Nodes.
+
+    def _new_node(self, enabled: dict[int, Pending], current: Task | None) -> Node:
+        parent = self._nodes[-1]
+        node = Node(enabled, self._inherited_sleep(parent))
+        node.wakeup = parent.follow()
+        node.whole = self._decisions < self._split
+        if self._split and self._decisions == self._split:
+            self._count_start(parent)
+        if not node.next_branch():
+            self._choose(node, current)
+        return node
+
+    def _choose(self, node: Node, current: Task | None) -> None:
+        """Nothing is said of who is to go."""
+        enabled = node.enabled
+        resting = -1
+        if self._yields >= YIELDS_MAX and self._yielder in enabled and len(enabled) > 1:
+            resting = self._yielder
+            self.rested = True
+        able = [m for m in sorted(enabled) if m not in node.sleep and m != resting]
         if not able:
             raise Redundant
         eager = [m for m in able if enabled[m][0] != "yield"] or able
-        first = current.id if current is not None and current.id in eager else eager[0]
-        node.chosen = first
-        node.backtrack.add(first)
-        if self._decisions < self._split:
-            node.backtrack.update(able)
-        elif self._split and self._decisions == self._split:
-            self._count_start()
-        return node
+        first = self._ms[current.id] if current is not None else -1
+        if first not in eager:
+            first = eager[0]
+        branches = [Branch(m, enabled[m][1], enabled[m][2]) for m in able]
+        node.take(branches[able.index(first)])
+        if node.whole:
+            node.wakeup += [branch for branch in branches if branch.m != first]
 
-    def _count_start(self) -> None:
+    def _count_start(self, parent: Node) -> None:
         """One more start below the split: is it ours?"""
-        parent = self._parent
-        if parent is None or len(parent.enabled) < 2:
+        if len(parent.enabled) < 2:
             return  # the same start, some steps on
         self.start += 1
         k, n = self._share
         if self.start % n != k:
             raise Redundant
 
-    def _inherited_sleep(self) -> dict[int, Pending]:
-        parent = self._parent
-        if parent is None:
+    def _inherited_sleep(self, parent: Node) -> dict[int, Pending]:
+        if not parent.sleep:
             return {}
-        made = parent.enabled[parent.chosen]
-        return {m: op for m, op in parent.sleep.items() if not _dependent(made, op)}
+        _, obj, reads = parent.enabled[parent.chosen]
+        return {m: op for m, op in parent.sleep.items() if not dependent(obj, reads, op[1], op[2])}
 
-    def _resting(self, runnable: Sequence[Task]) -> frozenset[int]:
-        """Those that have yielded often enough, unless nobody else can go."""
-        resting = frozenset(m for m, times in self._yields.items() if times >= YIELDS_MAX)
-        if not resting or all(task.id in resting for task in runnable):
-            return frozenset()
-        self.rested = True
-        return resting
+    def _name_new(self) -> None:
+        """Name the Ms that have been started."""
+        tasks, ms = self._engine.tasks, self._ms
+        while len(ms) < len(tasks):
+            task = tasks[len(ms)]
+            if not task.id:
+                ms[0] = 0
+                continue
+            starter = ms[getattr(task, "starter", 0)]
+            which = self._started.get(starter, 0)
+            self._started[starter] = which + 1
+            ms[task.id] = self._names.setdefault((starter, which), len(self._names) + 1)
 
     # Events and races.
 
     def _executed(self, task: Task, kind: str, obj: str, reads: bool) -> None:
-        """A step was made: give it its place in happens-before."""
-        self._count_yields(task.id, kind)
-        number = self._made
+        """A step was made: give it its place in the run."""
+        m = self._ms[task.id]
+        if kind == "yield":
+            self._yielded = True
+            self._yields = self._yields + 1 if self._yielder == m else 1
+            self._yielder = m
+        elif self._yielder != m:
+            self._yielder, self._yields = -1, 0
+        self._stepped[m] = task.op
+        past, number = self._past, self._made
         self._made = number + 1
-        if number < len(self._events):
+        if number < len(past.events):
             return
-        m = task.id
-        own = self._by_m.setdefault(m, [])
-        obj = self._object(kind, obj)
-        event = _Event(m, len(own) + 1, obj, reads, self._at_node())
-        event.before = self._clocks[m]
-        clock = dict(event.before)
-        if obj:
-            self._join_dependent(clock, (kind, obj, reads))
-            self._put(obj, number)
-        clock[m] = event.seq
-        event.clock = self._clocks[m] = clock
-        own.append(number)
-        self._events.append(event)
+        event = past.next_of(m, kind, object_of(kind, obj, self._whole_calls), reads)
+        node = self._nodes[number]
+        event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
+        past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
+
+    def _is_asking(self, task: Task) -> bool:
+        """Whether the pending operation of `task` waits until it may be stepped at all."""
+        op = task.op
+        return op.asks_first and op is not self._stepped.get(self._ms[task.id])
 
     def _pending(self, task: Task) -> Pending:
         op = task.op
         assert op is not None
         kind = op.kind
-        return (kind, self._object(kind, op.obj), op.reads_only)
+        return (kind, object_of(kind, op.obj, self._whole_calls), op.reads_only)
 
-    def _object(self, kind: str, obj: str) -> str:
-        """What a step counts as touching, "" for nothing."""
-        if kind in LOCAL:
-            return ""
-        return USER + obj if self._whole_calls and obj.startswith(MEMORY) else obj
+    def _joined(self, join: Any) -> list[int]:
+        """The Ms that it was waited for, all of whose steps come before."""
+        return [
+            self._ms[task.id]
+            for task in self._engine.tasks
+            if task.state is State.DONE and getattr(task, "join", None) is join
+        ]
 
-    def _at_node(self) -> int:
-        """The number of the node that the step under way was chosen at."""
-        at = self._at - 1
-        while isinstance(self._nodes[at], _Draw):
-            at -= 1
-        return at
-
-    def _put(self, obj: str, number: int) -> None:
-        """Note that event `number` is on `obj`."""
-        self._by_obj.setdefault(obj, []).append(number)
-        if obj.startswith(USER):
-            self._by_obj.setdefault(USER, []).append(number)
-
-    def _numbers_on(self, op: Pending) -> Iterable[int]:
-        """Numbers of the events on what `op` is on, and on what depends on that though it is
-        another object; the latest first."""
-        by_obj = self._by_obj
-        numbers: Iterable[int] = reversed(by_obj.get(op[1], []))
-        other = _other(op)
-        if other and by_obj.get(other):
-            numbers = merge(numbers, reversed(by_obj[other]), reverse=True)
-        return numbers
-
-    def _join_dependent(self, clock: dict[int, int], op: Pending) -> None:
-        """Let `clock` be after every earlier step that `op` depends on."""
-        for number in self._numbers_on(op):
-            event = self._events[number]
-            if not _depends(op, event):
+    def _follow_last(self) -> None:
+        """Whoever was woken or started by the last step, or by what its M did after it, comes
+        after it."""
+        past, ms = self._past, self._ms
+        last = past.events[-1]
+        for task in self._engine.woken:
+            if task.op is None or ms[task.id] not in past.clocks:
                 continue
-            for m, seq in event.clock.items():
-                if clock.get(m, 0) < seq:
-                    clock[m] = seq
-            if _follows_all(event, op):
-                return
-
-    def _count_yields(self, m: int, kind: str) -> None:
-        yields = self._yields
-        if kind == "yield":
-            times = yields.get(m, 0)
-            yields.clear()
-            yields[m] = times + 1
-        elif yields and (len(yields) > 1 or m not in yields):
-            yields.clear()
-
-    def _check_races(self) -> None:
-        """Hold what is pending against the steps made: the last against all, the new against all
-        steps."""
-        if not self._events:
-            for task in self._tasks:
-                self._clocks.setdefault(task.id, {})
-            self._engine.woken.clear()
-            return
-        last = self._events[-1]
-        self._follow_wakes(last)
-        for task in self._tasks:
-            if task.op is None or task.state is State.DONE:
-                continue
-            m = task.id
-            if m not in self._clocks:  # started in what the last step led to
-                self._clocks[m] = dict(last.clock)
-                last.woken.append((m, None))
-            elif m != last.m:
-                self._race_with(last, m, self._pending(task))
-                continue
-            self._find_race(m, self._pending(task))
-
-    def _follow_wakes(self, last: _Event) -> None:
-        """Whoever was woken by the last step, or by what its M did after it, comes after it."""
-        for woken in self._engine.woken:
-            if woken.id in self._clocks:
-                before = self._clocks[woken.id]
-                last.woken.append((woken.id, before))
-                self._clocks[woken.id] = _joined(before, last.clock)
+            if self._is_asking(task):
+                _, obj, reads = self._pending(task)
+                if dependent(obj, reads, last.obj, last.reads):
+                    continue  # that its operation may go says what it is on
+            past.wake(ms[task.id])
         self._engine.woken.clear()
-
-    def _race_with(self, event: _Event, m: int, op: Pending) -> bool:
-        """Whether `op` of `m` races with `event`; if so, see to it that it is tried before."""
-        if not _depends(op, event):
-            return False
-        clock = self._clocks[m]
-        if clock.get(event.m, 0) >= event.seq:
-            return False
-        node = self._nodes[event.node]
-        assert isinstance(node, _Node)
-        leads = [q for q in node.enabled if q == m or self._leads(q, event, clock)]
-        if not leads:
-            node.backtrack.update(node.enabled)
-        elif not node.backtrack.intersection(leads):
-            node.backtrack.add(m if m in leads else leads[0])
-        return True
-
-    def _leads(self, q: int, event: _Event, clock: dict[int, int]) -> bool:
-        """Whether a step of `q` after `event` happens before what has `clock`."""
-        own = self._by_m.get(q, [])
-        number = self._events_before(event)
-        following = bisect_right(own, number)
-        return following < len(own) and clock.get(q, 0) >= following + 1
-
-    def _events_before(self, event: _Event) -> int:
-        return self._by_m[event.m][event.seq - 1]
-
-    def _find_race(self, m: int, op: Pending) -> None:
-        """The last step that the new operation `op` of `m` races with."""
-        if not op[1]:
-            return
-        clock = self._clocks[m]
-        for number in self._numbers_on(op):
-            event = self._events[number]
-            if event.m != m and self._race_with(event, m, op):
-                return
-            if clock.get(event.m, 0) >= event.seq and _follows_all(event, op):
-                return
-
-
-def _other(op: Pending) -> str:
-    """The object that `op` depends on though it is on another, "" if there is none."""
-    _, obj, reads = op
-    if obj.startswith(USER):
-        return MEMLOCK
-    return USER if obj == MEMLOCK and not reads else ""
-
-
-def _depends(op: Pending, event: _Event) -> bool:
-    return _dependent(op, ("", event.obj, event.reads))
-
-
-def _follows_all(event: _Event, op: Pending) -> bool:
-    """Whether `event`, on which `op` depends, is after all before it that `op` depends on."""
-    return not event.reads and (event.obj == op[1] or event.obj == MEMLOCK)
-
-
-def _dependent(a: Pending, b: Pending) -> bool:
-    """Whether the order of the two matters."""
-    if a[1] == b[1]:
-        return bool(a[1]) and not (a[2] and b[2])
-    if a[1] == MEMLOCK:
-        return not a[2] and b[1].startswith(USER)
-    return b[1] == MEMLOCK and not b[2] and a[1].startswith(USER)
-
-
-def _joined(a: dict[int, int], b: dict[int, int]) -> dict[int, int]:
-    joined = dict(a)
-    for m, seq in b.items():
-        if joined.get(m, 0) < seq:
-            joined[m] = seq
-    return joined
+        if len(past.clocks) < len(ms):
+            for m in ms.values():
+                if m not in past.clocks:
+                    past.wake(m)
 
 
 def _offer(enabled: dict[int, Pending]) -> str:

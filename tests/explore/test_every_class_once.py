@@ -1,0 +1,94 @@
+"""The exhaustive search against brute force: every class of interleavings, and none twice.
+
+GORUN_MEM_PROGRAMS=100000 holds so many random programs against it instead of 3,000, and larger
+ones among them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from brute_force import Plan, brute_force, compare, forced, main_of, search
+
+from gorun_mem.machine.m import M
+from gorun_mem.machine.world import World
+
+USUAL = 3_000
+PROGRAMS = int(os.environ.get("GORUN_MEM_PROGRAMS", USUAL))
+CHUNK = 500
+SEEDS_OF_CHUNK = 100_000
+
+ADD, LOAD, STORE = ("add", 0, 1), ("load", 0), ("store", 0, 7)
+SEND: Plan = (("store", 0, 1), ("store", 1, 1))
+RECEIVE: Plan = (("load", 1), ("load", 0))
+
+
+@pytest.mark.parametrize(
+    ("plans", "interleavings", "classes"),
+    [
+        pytest.param([(ADD, ADD), (LOAD,), (LOAD,)], 12, 9, id="aa/l/l"),
+        pytest.param([(ADD,), (LOAD, LOAD), (LOAD, LOAD)], 30, 9, id="a/ll/ll"),
+        pytest.param([(ADD, ADD), (LOAD, LOAD), (LOAD,)], 30, 18, id="aa/ll/l"),
+        pytest.param([(LOAD, ADD), (LOAD, ADD), (LOAD,)], 30, 12, id="la/la/l"),
+        pytest.param([(LOAD, STORE), (LOAD, STORE), (LOAD,)], 30, 12, id="ls/ls/l"),
+        pytest.param([SEND, RECEIVE, RECEIVE], 90, 9, id="message passing, two readers"),
+        pytest.param([SEND[:1], SEND[1:], RECEIVE, tuple(reversed(RECEIVE))], 180, 15, id="IRIW"),
+    ],
+)
+def test_known_numbers_of_classes(plans: list[Plan], interleavings: int, classes: int) -> None:
+    """Three Ms and four: as many runs as brute force finds classes, each of another class."""
+    main = main_of(plans)
+    count, by_force, ends = brute_force(main)
+    batch, kept, kept_ends = search(main)
+    assert (count, len(by_force)) == (interleavings, classes)
+    assert (batch.complete, batch.schedules, batch.redundant) == (True, classes, 0)
+    assert set(kept) == set(by_force)
+    assert kept_ends == ends
+
+
+@pytest.mark.parametrize("chunk", range(-(-PROGRAMS // CHUNK)))
+def test_random_programs_lose_no_class_and_run_none_twice(chunk: int) -> None:
+    """The same classes with the same ends as all interleavings, one run each, none in vain."""
+    compared = more = stuck = 0
+    wrong: list[str] = []
+    large = PROGRAMS > USUAL and chunk % 20 == 0
+    for seed in range(chunk * SEEDS_OF_CHUNK, (chunk + 1) * SEEDS_OF_CHUNK):
+        found = forced(seed, large)
+        if found is not None:
+            compared += 1
+            more += len(found[0]) > 1
+            stuck += any(end[1] == "DeadlockFound" for end in found[1])
+            wrong += filter(None, [compare(seed, found, large)])
+            if compared == CHUNK:
+                break
+    assert wrong == []
+    assert compared == CHUNK
+    assert more > CHUNK // 3
+    assert stuck > CHUNK // 20
+
+
+def test_numbers_of_ms_do_not_matter() -> None:
+    """Two Ms that each start one: whichever is started first, it is its starter's."""
+
+    async def main(world: World) -> None:
+        seen: list[Any] = []
+        results: Any = world.results
+        results["end"] = seen
+
+        async def leaf(m: M, of: int) -> None:
+            seen.append((of, m.id))
+
+        async def starter(m: M, of: int) -> None:
+            await m.pause()
+            async with world.open_ms() as ms:
+                ms.start_soon(leaf, of)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(starter, 0)
+            ms.start_soon(starter, 1)
+
+    batch, kept, _ = search(main)
+    assert (batch.complete, batch.schedules, batch.redundant) == (True, 1, 0)
+    assert len(kept) == 1
