@@ -13,47 +13,47 @@ if TYPE_CHECKING:
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
-    from gorun_mem.machine.real_program import FreeOrder, RecordedOrder, as_recorded
     from gorun_mem.machine.run import Run, run, run_on_trio
     from gorun_mem.machine.scenario import Range, Scenario, ScenarioError, scenario
     from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
     from gorun_mem.machine.world import World
+    from gorun_mem.replay.real_program import FreeOrder, RecordedOrder, as_recorded
     from gorun_mem.report.plot import plot, table
+    from gorun_mem.runtime.behaviour import GiB, KiB, MiB
     from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, IllegalUse, Throw
     from gorun_mem.runtime.mutex import LockStatistics
     from gorun_mem.runtime.op import Op
-    from gorun_mem.runtime.releases import GiB, KiB, MiB
-    from gorun_mem.sched.costs import CostTable
+    from gorun_mem.step.costs import CostTable
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "machine.config",
-    "CostTable": "sched.costs",
+    "CostTable": "step.costs",
     "DeadlockFound": "machine.outcome",
     "EmulatedFailure": "runtime.errors",
     "Fault": "runtime.errors",
-    "FreeOrder": "machine.real_program",
-    "GiB": "runtime.releases",
+    "FreeOrder": "replay.real_program",
+    "GiB": "runtime.behaviour",
     "Hang": "runtime.errors",
     "IllegalUse": "runtime.errors",
-    "KiB": "runtime.releases",
+    "KiB": "runtime.behaviour",
     "LockStatistics": "runtime.mutex",
     "M": "machine.m",
     "MemorySnapshot": "machine.statistics",
-    "MiB": "runtime.releases",
+    "MiB": "runtime.behaviour",
     "NoProgress": "machine.outcome",
     "Op": "runtime.op",
     "Outcome": "machine.outcome",
     "Range": "machine.scenario",
-    "RecordedOrder": "machine.real_program",
+    "RecordedOrder": "replay.real_program",
     "Run": "machine.run",
     "Scenario": "machine.scenario",
     "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
     "World": "machine.world",
     "WorldStatistics": "machine.statistics",
-    "as_recorded": "machine.real_program",
+    "as_recorded": "replay.real_program",
     "plot": "report.plot",
     "run": "machine.run",
     "run_on_trio": "machine.run",

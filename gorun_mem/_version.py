@@ -11,7 +11,7 @@ def is_compiled() -> bool:
     """Whether the hot modules are the compiled ones, which answer the same but faster."""
     from importlib.util import find_spec
 
-    spec = find_spec("gorun_mem.sched.engine")
+    spec = find_spec("gorun_mem.step.engine")
     return spec is not None and not str(spec.origin).endswith(".py")
 
 

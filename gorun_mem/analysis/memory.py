@@ -43,9 +43,9 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
+from gorun_mem.runtime.behaviour import PLAN9_PAGE
 from gorun_mem.runtime.pages import PAGE, pages_of, top_of
 from gorun_mem.runtime.purposes import ARENAS, in_reports
-from gorun_mem.runtime.releases import PLAN9_PAGE
 
 GROWTHS_KEPT: Final = 1 << 16
 HINTS_KEPT: Final = 1000

@@ -29,10 +29,10 @@ from gorun_mem.explore.kernels import KERNELS, Kernel
 from gorun_mem.explore.search import FIRST_RUNS, explore
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.worker import Worker
-from gorun_mem.sched.strategies import DRAWING, SEARCHING, TREES
-from gorun_mem.sched.strategies.pct import Pct
-from gorun_mem.sched.strategies.random_walk import SearchingWalk
-from gorun_mem.sched.strategies.searching import Profile
+from gorun_mem.step.strategies import DRAWING, SEARCHING, TREES
+from gorun_mem.step.strategies.pct import Pct
+from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.step.strategies.searching import Profile
 
 End = tuple[int, Signature]
 """The number of the first failing schedule, from 1, and its failure."""

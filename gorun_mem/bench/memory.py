@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gorun_mem.bench import Row
+from gorun_mem.runtime.behaviour import NEWEST, MiB, release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import NEWEST, MiB, release
 
 BLOCKS: Final = (4, 1_000, 30_000)
 PATTERNS: Final = ("head", "miss", "random")
@@ -255,7 +255,7 @@ _FRAGMENTED: Final = """
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import NEWEST, release
+from gorun_mem.runtime.behaviour import NEWEST, release
 known = release(NEWEST)
 os = boot(known, known.platform("js/wasm"), memlock=make("js", known)).os
 m = SoloM()

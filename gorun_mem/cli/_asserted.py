@@ -18,12 +18,12 @@ from gorun_mem.explore.failure import Finding
 from gorun_mem.explore.search import steps_bound
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.library import find
-from gorun_mem.sched.strategies.replay import Picks
+from gorun_mem.step.strategies.replay import Picks
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
     from gorun_mem.runtime.op import Op
-    from gorun_mem.sched.task import Task
+    from gorun_mem.step.task import Task
 
 
 class Asserted:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from gorun_mem.cli._exit import BadInput, ExitCode, worst
-from gorun_mem.formats.numbers import parse_number
+from gorun_mem.replay.numbers import parse_number
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -112,7 +112,7 @@ class ReleaseName(_StrType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name as given, once it is known to name a release."""
-        from gorun_mem.runtime.releases import UnknownRelease, release
+        from gorun_mem.runtime.behaviour import UnknownRelease, release
 
         try:
             release(value)
@@ -128,7 +128,7 @@ class PlatformName(_StrType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name as given, once it is known to name a platform."""
-        from gorun_mem.runtime.releases import NEWEST, UnknownRelease, release
+        from gorun_mem.runtime.behaviour import NEWEST, UnknownRelease, release
 
         try:
             release(NEWEST).platform(value)

@@ -132,8 +132,8 @@ def _from_os_error(error: OSError) -> tuple[ExitCode, str]:
 def _from_package(error: BaseException) -> tuple[ExitCode, str]:
     # Imported here: a clean start needs none of them.
     from gorun_mem.events.errors import LogError
+    from gorun_mem.runtime.behaviour import UnknownRelease
     from gorun_mem.runtime.errors import Deadlock, EmulatedFailure, Hang
-    from gorun_mem.runtime.releases import UnknownRelease
 
     if isinstance(error, (UnknownRelease, LogError)):
         return ExitCode.USAGE, str(error)

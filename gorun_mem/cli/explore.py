@@ -32,7 +32,7 @@ from gorun_mem.cli.run import (
     run_options,
     same_file,
 )  # fmt: skip
-from gorun_mem.sched.strategies import SEARCHING
+from gorun_mem.step.strategies import SEARCHING
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -148,7 +148,7 @@ def command(
     from gorun_mem.explore.search import BUDGET, explore
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
-    from gorun_mem.sched.schedule import ScheduleError
+    from gorun_mem.step.schedule import ScheduleError
 
     wants_save = Path(save) if save is not None else None
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
@@ -253,7 +253,7 @@ def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
 def _keep(found: Exploration, save: Path | None) -> str | None:
     """Keep the first failure's schedule; the file's name."""
     from gorun_mem.explore.kept import keep
-    from gorun_mem.sched.schedule import ScheduleError
+    from gorun_mem.step.schedule import ScheduleError
 
     if found.failure is None or not found.failure.steps:
         return None

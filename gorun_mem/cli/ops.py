@@ -27,8 +27,8 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._stdout import end_without_reader
-from gorun_mem.formats.opscript import Operation, Script, ScriptError
 from gorun_mem.replay.ops import BadOptions, Comparison, OpMachine, Options, compare
+from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
 
 STDIN: Final = "<stdin>"

@@ -21,7 +21,7 @@ from gorun_mem.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from gorun_mem.analysis.releases import OnRelease
+    from gorun_mem.analysis.by_release import OnRelease
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.scenario import Scenario
 
@@ -67,10 +67,10 @@ def command(
 
     Exit codes: 0 it lives on every release; 1 on one it does not; 2 usage.
     """
-    from gorun_mem.analysis.releases import as_document
+    from gorun_mem.analysis.by_release import as_document
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.scenario import ScenarioError
-    from gorun_mem.runtime.releases import UnknownRelease
+    from gorun_mem.runtime.behaviour import UnknownRelease
 
     try:
         scenario, options = _target(target, settings)
@@ -113,7 +113,7 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
 
 
 def _names(wanted: str | None, platform: str | None) -> list[str]:
-    from gorun_mem.runtime.releases import KNOWN, UnknownRelease, release
+    from gorun_mem.runtime.behaviour import KNOWN, UnknownRelease, release
 
     names = [name.strip() for name in wanted.split(",")] if wanted else list(KNOWN)
     kept = []
@@ -130,7 +130,7 @@ def _names(wanted: str | None, platform: str | None) -> list[str]:
 
 def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -> OnRelease:
     """One run, analysed while it goes on."""
-    from gorun_mem.analysis.releases import ArenaPattern, OnRelease
+    from gorun_mem.analysis.by_release import ArenaPattern, OnRelease
     from gorun_mem.analysis.stream import dispatch_table
     from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.events.recorder import Recorder
@@ -167,7 +167,7 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
 
 
 def _text(runs: list[OnRelease]) -> str:
-    from gorun_mem.analysis.releases import changes
+    from gorun_mem.analysis.by_release import changes
     from gorun_mem.report.plot import plot, table
     from gorun_mem.runtime.pages import PAGE
 

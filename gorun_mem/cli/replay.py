@@ -13,7 +13,7 @@ from gorun_mem.cli._common import ExitCode, json_option, progress, worst, write_
 from gorun_mem.cli._exit import save_fault
 
 if TYPE_CHECKING:
-    from gorun_mem.replay.recordings import FileResult
+    from gorun_mem.replay.os_level import FileResult
 
 _LEVELS: Final = {"os": ("os",), "heap": ("heap",), "both": ("os", "heap")}
 
@@ -80,7 +80,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _replay(path: Path, level: str) -> dict[str, Any]:
     """Replay one file; what goes wrong with it is said in the document."""
-    from gorun_mem.replay.recordings import Level, replay_file
+    from gorun_mem.replay.os_level import Level, replay_file
 
     try:
         return _document(replay_file(path, Level(level)))

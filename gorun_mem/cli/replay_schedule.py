@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.run import Run
     from gorun_mem.machine.scenario import Scenario
-    from gorun_mem.sched.schedule import Schedule, Step
-    from gorun_mem.sched.strategies.replay import OnDivergence
+    from gorun_mem.step.schedule import Schedule, Step
+    from gorun_mem.step.strategies.replay import OnDivergence
 
 _STEPS_SHOWN = 200
 
@@ -102,10 +102,10 @@ def _load(reference: str) -> tuple[Schedule, Target]:
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.runtime.behaviour import UnknownRelease
     from gorun_mem.runtime.mutex import UnknownMutex
-    from gorun_mem.runtime.releases import UnknownRelease
-    from gorun_mem.sched.costs import CostError
-    from gorun_mem.sched.schedule import ScheduleError
+    from gorun_mem.step.costs import CostError
+    from gorun_mem.step.schedule import ScheduleError
 
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a program that is named as module:function

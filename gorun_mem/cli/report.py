@@ -253,7 +253,7 @@ def _problems(reader: EventReader) -> list[str]:
 def _again(summary: Summary) -> str:
     """The command that runs it again, "" for a service; a cost table of its own is in no log."""
     from gorun_mem.report.terminal import again
-    from gorun_mem.sched.costs import CostTable
+    from gorun_mem.step.costs import CostTable
 
     if summary.start is None or summary.start.scenario == SERVICE:
         return ""
@@ -266,8 +266,8 @@ def _again(summary: Summary) -> str:
 
 def _memory_at_start(start: RunStart) -> dict[str, int | None]:
     """What --init-pages and --end have to say; None where the default says the same."""
+    from gorun_mem.runtime.behaviour import UnknownRelease, release
     from gorun_mem.runtime.boot import DATA_END, initial_wasm_pages
-    from gorun_mem.runtime.releases import UnknownRelease, release
 
     pages: int | None = start.initial_pages
     try:

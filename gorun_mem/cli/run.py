@@ -180,10 +180,10 @@ def prepare(reference: str, given: dict[str, Any]) -> Prepared:
     from gorun_mem.machine.config import ConfigError, resolve
     from gorun_mem.machine.library import find
     from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.runtime.behaviour import UnknownRelease
     from gorun_mem.runtime.mutex import UnknownMutex
-    from gorun_mem.runtime.releases import UnknownRelease
-    from gorun_mem.sched.costs import CostError, CostTable
-    from gorun_mem.sched.strategies import UnknownStrategy, make_strategy
+    from gorun_mem.step.costs import CostError, CostTable
+    from gorun_mem.step.strategies import UnknownStrategy, make_strategy
 
     settings = dict(given)
     if settings["strategy"] == "replay":

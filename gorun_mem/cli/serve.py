@@ -201,11 +201,11 @@ def read_token(file: str) -> bytes:
 def _config(settings: Settings, given: dict[str, Any]) -> Config:
     """The World's settings, checked."""
     from gorun_mem.machine.config import ConfigError, resolve
+    from gorun_mem.runtime.behaviour import UnknownRelease
     from gorun_mem.runtime.mutex import UnknownMutex
-    from gorun_mem.runtime.releases import UnknownRelease
-    from gorun_mem.sched.costs import CostError, CostTable
-    from gorun_mem.sched.strategies import UnknownStrategy, make_strategy
     from gorun_mem.service.server import serve
+    from gorun_mem.step.costs import CostError, CostTable
+    from gorun_mem.step.strategies import UnknownStrategy, make_strategy
 
     costs = given.pop("costs")
     try:

@@ -22,7 +22,7 @@ What others build on, and where it is:
                        report.py    the failure on one screen, as text.
     what_matters(failure, sights)
                        matters.py   the steps of a failure that matter, each in a sentence.
-    Step               sched/schedule.py: m, kind, obj, reads, enabled, choices, preempts.
+    Step               step/schedule.py: m, kind, obj, reads, enabled, choices, preempts.
     Signature          failure.py   (kind, obj, site): two failures are the same one iff equal.
     Detector, Finding  failure.py   `begin(world)`, `step(task, op, kind, obj, reads, result)`,
                                     `end(world) -> findings`. `explore(detectors=[Factory, ...])`
@@ -33,10 +33,10 @@ What others build on, and where it is:
     run_once(target, strategy, ...) drive.py    one run under a strategy -> `Execution`: world,
                                     signature, findings, transcript (tape and steps) if asked for.
     replay(target, schedule, ...)   drive.py    the same for a schedule.
-    Schedule           sched/schedule.py: tape, names, about; `.token()`, `Schedule.from_token`,
+    Schedule           step/schedule.py: tape, names, about; `.token()`, `Schedule.from_token`,
                                     `.write(path, steps)`, `load(file_or_token)`.
 
-A strategy (`sched/strategies/`) has `next_task(runnable, current)` and `choice(n)` as every other,
+A strategy (`step/strategies/`) has `next_task(runnable, current)` and `choice(n)` as every other,
 and where it searches (`Searching`) also `begin(random, profile) -> bool` before each run, False
 when nothing is left; `executed(task, kind, obj, reads)` after each step if it wants that;
 `every_step = True` to be asked where only one M can go, too.
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from gorun_mem.explore.search import explore
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
-    from gorun_mem.sched.schedule import Schedule, ScheduleError, Step
+    from gorun_mem.step.schedule import Schedule, ScheduleError, Step
 
 _HOMES = {
     "Detector": "gorun_mem.explore.failure",
@@ -69,10 +69,10 @@ _HOMES = {
     "Exploration": "gorun_mem.explore.verdict",
     "Failure": "gorun_mem.explore.failure",
     "Finding": "gorun_mem.explore.failure",
-    "Schedule": "gorun_mem.sched.schedule",
-    "ScheduleError": "gorun_mem.sched.schedule",
+    "Schedule": "gorun_mem.step.schedule",
+    "ScheduleError": "gorun_mem.step.schedule",
     "Signature": "gorun_mem.explore.failure",
-    "Step": "gorun_mem.sched.schedule",
+    "Step": "gorun_mem.step.schedule",
     "Target": "gorun_mem.explore.target",
     "explore": "gorun_mem.explore.search",
     "replay": "gorun_mem.explore.drive",

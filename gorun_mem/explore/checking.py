@@ -30,9 +30,9 @@ from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.strategies.searching import NonDeterminism
-from gorun_mem.sched.strategies.wakeup import dependent, object_of
-from gorun_mem.sched.task import Task
+from gorun_mem.step.strategies.searching import NonDeterminism
+from gorun_mem.step.strategies.wakeup import dependent, object_of
+from gorun_mem.step.task import Task
 
 RUNS: Final = 8
 """Runs whose steps are changed round."""

@@ -22,13 +22,13 @@ from gorun_mem.machine.forgotten import Listener, noting_origins
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
-from gorun_mem.sched.engine import BREATH, Engine, Strategy
-from gorun_mem.sched.schedule import Schedule, Step
-from gorun_mem.sched.strategies.random import RandomWalk
-from gorun_mem.sched.strategies.replay import Diverged, OnDivergence, Replay
-from gorun_mem.sched.strategies.searching import NonDeterminism, Redundant, Searching
-from gorun_mem.sched.strategies.transcribe import Transcriber
-from gorun_mem.sched.task import State, Task
+from gorun_mem.step.engine import BREATH, Engine, Strategy
+from gorun_mem.step.schedule import Schedule, Step
+from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.step.strategies.replay import Diverged, OnDivergence, Replay
+from gorun_mem.step.strategies.searching import NonDeterminism, Redundant, Searching
+from gorun_mem.step.strategies.transcribe import Transcriber
+from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target

@@ -21,12 +21,12 @@ from gorun_mem.machine.outcome import (
 )
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
-from gorun_mem.sched.schedule import Schedule, Step
+from gorun_mem.step.schedule import Schedule, Step
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
     from gorun_mem.runtime.op import Op
-    from gorun_mem.sched.task import Task
+    from gorun_mem.step.task import Task
 
 _NOT_THE_PROGRAM: Final = frozenset({"gorun_mem", "trio"}) | sys.stdlib_module_names
 """Packages through which an error may pass on its way to the program's own line."""

@@ -14,8 +14,8 @@ from typing import Final
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.home import LAST, runs_dir
 from gorun_mem.explore.failure import Failure
-from gorun_mem.sched.schedule import Schedule, ScheduleError
-from gorun_mem.sched.schedule import load as load_schedule
+from gorun_mem.step.schedule import Schedule, ScheduleError
+from gorun_mem.step.schedule import load as load_schedule
 
 KEEP: Final = 20
 SUFFIX: Final = ".schedule"

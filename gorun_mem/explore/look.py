@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
-from gorun_mem.sched.schedule import Schedule
-from gorun_mem.sched.strategies.replay import OnDivergence, Replay
-from gorun_mem.sched.task import State, Task
+from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.strategies.replay import OnDivergence, Replay
+from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -25,8 +25,8 @@ from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.waits import Edge, cycle_of, edges_of
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.op import MORE, PARKED
-from gorun_mem.sched.schedule import Step
-from gorun_mem.sched.task import State
+from gorun_mem.step.schedule import Step
+from gorun_mem.step.task import State
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -24,8 +24,8 @@ from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import CHUNK, Batch, Worker, bound_of
 from gorun_mem.machine.config import ConfigError
-from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
-from gorun_mem.sched.strategies.searching import Profile
+from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
+from gorun_mem.step.strategies.searching import Profile
 
 Ran = list[tuple[Batch, list[Left]]]
 """What came of branches, and what each left."""

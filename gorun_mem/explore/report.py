@@ -24,7 +24,7 @@ from gorun_mem.explore.matters import Sights, what_matters
 from gorun_mem.explore.verdict import count
 from gorun_mem.explore.waits import lines_of
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
-from gorun_mem.sched.schedule import Schedule, Step
+from gorun_mem.step.schedule import Schedule, Step
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target

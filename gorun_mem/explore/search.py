@@ -36,17 +36,17 @@ from gorun_mem.explore.worker import CHUNK, Batch, Found, Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
-from gorun_mem.sched.engine import STEPS_MAX as RUN_STEPS_MAX
-from gorun_mem.sched.schedule import Schedule
-from gorun_mem.sched.strategies import SEARCHING, TREES
-from gorun_mem.sched.strategies.random_walk import SearchingWalk
-from gorun_mem.sched.strategies.replay import Picks
-from gorun_mem.sched.strategies.searching import NonDeterminism
+from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
+from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.strategies import SEARCHING, TREES
+from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.step.strategies.replay import Picks
+from gorun_mem.step.strategies.searching import NonDeterminism
 
 if TYPE_CHECKING:
     from gorun_mem.explore.parallel import Pool
     from gorun_mem.machine.scenario import Scenario
-    from gorun_mem.sched.schedule import Step
+    from gorun_mem.step.schedule import Step
 
 BUDGET: Final = 2_000
 """Schedules, where neither budget nor time is given."""

@@ -23,10 +23,10 @@ from typing import Final
 from gorun_mem.explore.drive import Execution, replay, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.target import Target
-from gorun_mem.sched.engine import Strategy
-from gorun_mem.sched.schedule import Schedule, Step
-from gorun_mem.sched.strategies.replay import Order
-from gorun_mem.sched.strategies.searching import WAITS
+from gorun_mem.step.engine import Strategy
+from gorun_mem.step.schedule import Schedule, Step
+from gorun_mem.step.strategies.replay import Order
+from gorun_mem.step.strategies.searching import WAITS
 
 TRIES_MAX: Final = 2_000
 SECONDS_MAX: Final = 20.0

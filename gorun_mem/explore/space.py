@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import exp, fsum, log
 
-from gorun_mem.sched.schedule import Step
-from gorun_mem.sched.strategies.searching import Lineage, Path, Profile
+from gorun_mem.step.schedule import Step
+from gorun_mem.step.strategies.searching import Lineage, Path, Profile
 
 LOG_MAX = 700.0
 """exp of more is no float."""

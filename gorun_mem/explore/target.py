@@ -11,7 +11,7 @@ from typing import Any, Final
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
-from gorun_mem.sched.costs import CostTable
+from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
 """A program: an async function of a World."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from gorun_mem.explore.failure import Failure
 from gorun_mem.machine.outcome import Stuck
-from gorun_mem.sched.schedule import Step
+from gorun_mem.step.schedule import Step
 
 _HOLDER: Final = re.compile(r"M(\d+)(?: in (.*?))?(?: since .*)?$")
 _SHOWN_MAX: Final = 5

@@ -18,10 +18,10 @@ from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
-from gorun_mem.sched.strategies import searching_class
-from gorun_mem.sched.strategies.dfs import BoundedDfs, Branch, Left
-from gorun_mem.sched.strategies.exhaustive import Exhaustive
-from gorun_mem.sched.strategies.searching import (
+from gorun_mem.step.strategies import searching_class
+from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
+from gorun_mem.step.strategies.exhaustive import Exhaustive
+from gorun_mem.step.strategies.searching import (
     NonDeterminism,
     Profile,
     Redundant,

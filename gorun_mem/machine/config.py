@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
+from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, check_start
 from gorun_mem.runtime.errors import NotInstantiable
-from gorun_mem.runtime.releases import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
-from gorun_mem.sched.costs import CostTable
-from gorun_mem.sched.engine import STEPS_MAX
+from gorun_mem.step.costs import CostTable
+from gorun_mem.step.engine import STEPS_MAX
 
 Host = Literal["trio", "trampoline"]
 HOSTS: Final = ("trio", "trampoline")

@@ -30,7 +30,7 @@ from gorun_mem.runtime.op import FORGOTTEN, Op
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
-    from gorun_mem.sched.task import Task
+    from gorun_mem.step.task import Task
 
 _KERNELS: Final = "gorun_mem.explore.kernels"
 _HOOK: Final = "_warn_unawaited_coroutine"

@@ -2,7 +2,7 @@
 
 An M is what a scenario's coroutine is given. Its methods are operations of the emulated runtime on
 behalf of that M; each may have to wait for memlock, so each is awaited. It carries Go's `locks`
-count and what the runtime's mutexes keep per M (see `gorun_mem.sched.task`).
+count and what the runtime's mutexes keep per M (see `gorun_mem.step.task`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.ledger import HOST
 from gorun_mem.runtime.memory import FRAME
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

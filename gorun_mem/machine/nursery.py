@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from gorun_mem.machine.ops import Join
-from gorun_mem.sched.task import State
+from gorun_mem.step.task import State
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 
 class Start(Op):

@@ -38,7 +38,7 @@ from gorun_mem.runtime.errors import (
     Throw,
 )
 from gorun_mem.runtime.pages import pages_of
-from gorun_mem.sched.engine import STEPS_MAX
+from gorun_mem.step.engine import STEPS_MAX
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder

@@ -14,8 +14,8 @@ from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.engine import Breath, StepsExceeded
-from gorun_mem.sched.task import Task
+from gorun_mem.step.engine import Breath, StepsExceeded
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M

@@ -37,7 +37,7 @@ from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.outcome import NoProgress, RunStopped
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.engine import Breath, StepsExceeded
+from gorun_mem.step.engine import Breath, StepsExceeded
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M

@@ -23,11 +23,11 @@ from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.pages import pages_of
-from gorun_mem.sched import streams
-from gorun_mem.sched.engine import Engine
-from gorun_mem.sched.strategies import REPLAY, make_strategy
-from gorun_mem.sched.task import State, Task
-from gorun_mem.sched.timing import TimingEngine
+from gorun_mem.step import streams
+from gorun_mem.step.engine import Engine
+from gorun_mem.step.strategies import REPLAY, make_strategy
+from gorun_mem.step.task import State, Task
+from gorun_mem.step.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder

@@ -19,8 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from gorun_mem.formats.opscript import Operation, Script, ScriptError
+from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime import mutex
+from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, UnknownRelease
+from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, Runtime, boot, check_start
 from gorun_mem.runtime.errors import (
     Deadlock,
@@ -33,8 +35,6 @@ from gorun_mem.runtime.errors import (
 from gorun_mem.runtime.freeindex import FNV_OFFSET, fnv1a
 from gorun_mem.runtime.op import SoloM, solo
 from gorun_mem.runtime.oslayer import OSLayer
-from gorun_mem.runtime.releases import NEWEST, WASM_PAGE, Platform, Release, UnknownRelease
-from gorun_mem.runtime.releases import release as find_release
 
 NO_BLOCKS: Final = f"{FNV_OFFSET:016x}"
 

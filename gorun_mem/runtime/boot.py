@@ -12,12 +12,12 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from gorun_mem.runtime.behaviour import WASM_PAGE, MiB, Platform, Release, WasmBreak
 from gorun_mem.runtime.brk import make_break
 from gorun_mem.runtime.mem_js import ReserveEndLayer
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
-from gorun_mem.runtime.releases import WASM_PAGE, MiB, Platform, Release, WasmBreak
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from gorun_mem.runtime.behaviour import PLAN9_PAGE, Platform, Release, WasmBreak
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.pages import PAGE
-from gorun_mem.runtime.releases import PLAN9_PAGE, Platform, Release, WasmBreak
 from gorun_mem.runtime.sink import Sink
 
 _INT32: Final = 0xFFFF_FFFF

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from gorun_mem.runtime.behaviour import HeapSizes, KiB, MiB, Platform, Release
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.persistent import FIX_ALLOC_CHUNK
 from gorun_mem.runtime.purposes import HEAP_RESERVATION
-from gorun_mem.runtime.releases import HeapSizes, KiB, MiB, Platform, Release
 
 PHYS_PAGE_MIN: Final = 4096
 PHYS_PAGE_MAX: Final = 512 * KiB

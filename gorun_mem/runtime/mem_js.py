@@ -10,11 +10,11 @@ every later call fails too.
 
 from __future__ import annotations
 
+from gorun_mem.runtime.behaviour import WASM_PAGE, Platform, Release
 from gorun_mem.runtime.brk import align_up
 from gorun_mem.runtime.memory import WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
 from gorun_mem.runtime.pages import PAGE
-from gorun_mem.runtime.releases import WASM_PAGE, Platform, Release
 
 _INT32_SIGN = 1 << 31
 

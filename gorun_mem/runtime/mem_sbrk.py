@@ -9,12 +9,12 @@ sysReserveAlignedSbrk's free-list path with memlock held; from 1.27 sysFreeOS(ni
 
 from __future__ import annotations
 
+from gorun_mem.runtime.behaviour import Platform, Release
 from gorun_mem.runtime.brk import Break, align_up
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.oslayer import Lock, OSLayer
 from gorun_mem.runtime.pages import pages_of
-from gorun_mem.runtime.releases import Platform, Release
 from gorun_mem.runtime.sink import Sink
 
 

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final, Protocol
 
+from gorun_mem.runtime.behaviour import PLAN9_PAGE, WASM_PAGE
 from gorun_mem.runtime.errors import Fault, NotInstantiable
-from gorun_mem.runtime.releases import PLAN9_PAGE, WASM_PAGE
 
 FRAME: Final = 4096
 _SHIFT: Final = 12

@@ -2,7 +2,7 @@
 
 An M's program is a coroutine that awaits operations and nothing else of ours. An operation says
 what it is about to touch (`kind`, `obj`) before it touches it; whoever drives the coroutine (the
-engine in `sched/`, or `solo` below for a lone M) decides when `step` is called. This module knows
+engine in `step/`, or `solo` below for a lone M) decides when `step` is called. This module knows
 neither trio nor the engine: it is the seam between the emulated runtime and its drivers.
 
 An operation of several accesses, such as a mutex that spins and then sleeps, stays the pending

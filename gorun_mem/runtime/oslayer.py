@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gorun_mem.runtime.behaviour import WASM_PAGE, Platform, Release
 from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Refusal
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.memory import LinearMemory, WasmMemory
 from gorun_mem.runtime.op import Op
 from gorun_mem.runtime.pages import PAGE, top_of
-from gorun_mem.runtime.releases import WASM_PAGE, Platform, Release
 from gorun_mem.runtime.sink import Sink
 
 HOSTS_PAGES: Final = "gorun_mem: the host's memory is handed out"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gorun_mem.runtime.releases import WASM_PAGE
+from gorun_mem.runtime.behaviour import WASM_PAGE
 
 PAGE: Final = WASM_PAGE
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, KiB
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mem import Mem, SysMemStat
 from gorun_mem.runtime.oslayer import Lock
-from gorun_mem.runtime.releases import PERSISTENT_CHUNK, KiB
 
 MAX_BLOCK: Final = 64 * KiB
 """maxBlock of persistentalloc1: from here on sysAlloc is asked directly."""

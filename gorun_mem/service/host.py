@@ -34,7 +34,7 @@ from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
 from gorun_mem.machine.coroutine import unwind
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.runtime.op import MLike, Op
-from gorun_mem.sched.engine import Breath, StepsExceeded
+from gorun_mem.step.engine import Breath, StepsExceeded
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M

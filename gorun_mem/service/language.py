@@ -16,8 +16,8 @@ from __future__ import annotations
 import difflib
 from typing import Final, NamedTuple
 
-from gorun_mem.formats.numbers import parse_number
-from gorun_mem.formats.opscript import OPERANDS, ScriptError, parse_operation
+from gorun_mem.replay.numbers import parse_number
+from gorun_mem.replay.opscript import OPERANDS, ScriptError, parse_operation
 
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "load": ("V",),

@@ -15,10 +15,10 @@ from scenario_runs import logged
 from test_same_log import SMALL
 
 from gorun_mem import M, World, scenario
+from gorun_mem.analysis.by_release import PARTS, ArenaPattern, OnRelease
 from gorun_mem.analysis.diff import _rows
-from gorun_mem.analysis.releases import PARTS, ArenaPattern, OnRelease
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.strategies import KINDS, Call, play
+from gorun_mem.testing.strategies import KINDS, Call, play
 
 RELEASES = [
     ("go1.27.3", "plan9/amd64"), ("go1.22.10", "plan9/386"), ("go1.26.6", "js/wasm"),

@@ -18,8 +18,8 @@ from gorun_mem import cli
 from gorun_mem._version import VERSION, build
 from gorun_mem.cli import _exit
 from gorun_mem.cli._common import BYTES, NUMBER, PLATFORM, RELEASE, BadInput, progress, worst
+from gorun_mem.runtime.behaviour import UnknownRelease
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
-from gorun_mem.runtime.releases import UnknownRelease
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def python(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
 def test_help_imports_no_heavy_module() -> None:
     """`--help` pays for click and nothing else."""
     heavy = ["trio", "structlog", "rich", "msgspec", "jinja2", "duckdb", "zstandard"]
-    heavy += ["gorun_mem.runtime.releases", "gorun_mem.runtime.memory", "gorun_mem.replay"]
+    heavy += ["gorun_mem.runtime.behaviour", "gorun_mem.runtime.memory", "gorun_mem.replay"]
     code = (
         "import sys, contextlib, io\n"
         "from gorun_mem.cli import main\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gorun_mem.analysis.releases import PARTS, ArenaPattern
+from gorun_mem.analysis.by_release import PARTS, ArenaPattern
 from gorun_mem.analysis.stream import dispatch_table
 from gorun_mem.cli import main
 

@@ -7,11 +7,11 @@ import pytest
 from gorun_mem import M, World, scenario
 from gorun_mem import run as gorun_run
 from gorun_mem.runtime.op import MORE, Op
-from gorun_mem.sched.costs import CostTable
-from gorun_mem.sched.engine import Breath
-from gorun_mem.sched.strategies import make_strategy
-from gorun_mem.sched.task import Task
-from gorun_mem.sched.timing import TimingEngine
+from gorun_mem.step.costs import CostTable
+from gorun_mem.step.engine import Breath
+from gorun_mem.step.strategies import make_strategy
+from gorun_mem.step.task import Task
+from gorun_mem.step.timing import TimingEngine
 
 EXACT = {
     "atomic.load": 1, "atomic.xchg": 10, "line.fetch": 100, "line.spread": 0, "line.share": 30,

@@ -10,10 +10,10 @@ import pytest
 from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.schema import published_schema
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.mutex.single import JsMutex
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import release
 
 PLATFORMS = [
     ("go1.19", "js/wasm"),

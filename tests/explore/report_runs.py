@@ -7,7 +7,7 @@ from typing import Any
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.failure import Failure, words_of
 from gorun_mem.explore.target import Target
-from gorun_mem.sched.strategies.random import RandomWalk
+from gorun_mem.step.strategies.random import RandomWalk
 
 
 def plainest(target: Target, runs: int = 200, **changes: Any) -> Failure | None:

@@ -21,13 +21,13 @@ from gorun_mem.explore.report import render
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.runtime.access import Point
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import release
-from gorun_mem.sched.schedule import Schedule
-from gorun_mem.sched.strategies.pos import Pos
-from gorun_mem.sched.strategies.random import RandomWalk
-from gorun_mem.sched.strategies.searching import Profile
+from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.strategies.pos import Pos
+from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.step.strategies.searching import Profile
 
 SEED = "dac514ea"
 PLATFORMS = ("plan9/amd64", "js/wasm")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from brute_force import compare, forced
 
-from gorun_mem.sched.strategies import exhaustive
-from gorun_mem.sched.strategies.exhaustive import Exhaustive
-from gorun_mem.sched.strategies.past import Past
-from gorun_mem.sched.strategies.wakeup import Event
+from gorun_mem.step.strategies import exhaustive
+from gorun_mem.step.strategies.exhaustive import Exhaustive
+from gorun_mem.step.strategies.past import Past
+from gorun_mem.step.strategies.wakeup import Event
 
 
 def _nothing(self: Any) -> None:

@@ -18,7 +18,7 @@ from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.sched.strategies.wakeup import LOCAL
+from gorun_mem.step.strategies.wakeup import LOCAL
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
 

@@ -16,7 +16,7 @@ from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.sched.schedule import Schedule
+from gorun_mem.step.schedule import Schedule
 
 
 async def lost_update(world: World) -> None:

@@ -19,8 +19,8 @@ from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.sched.strategies import DRAWING, SEARCHING
-from gorun_mem.sched.strategies.random_walk import SearchingWalk
+from gorun_mem.step.strategies import DRAWING, SEARCHING
+from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 EVERY = SEARCHING
 
@@ -100,7 +100,7 @@ def test_a_search_without_its_canary_says_nothing(monkeypatch: pytest.MonkeyPatc
     def first(self: Any, runnable: Any, current: Any) -> Any:
         return min(runnable, key=lambda task: task.id)
 
-    monkeypatch.setattr("gorun_mem.sched.strategies.pos.Pos.next_task", first)
+    monkeypatch.setattr("gorun_mem.step.strategies.pos.Pos.next_task", first)
     found = explore(programs.kept_update, strategy="pos", budget=50)
     assert found.outcome == "inconclusive"
     assert "did not find the bug that is planted" in found.reason

@@ -17,9 +17,9 @@ from gorun_mem.explore.shrink import Shrinker
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.library import find
 from gorun_mem.machine.run import run
-from gorun_mem.sched.schedule import Schedule
-from gorun_mem.sched.strategies.random import RandomWalk
-from gorun_mem.sched.strategies.replay import Replay
+from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.step.strategies.replay import Replay
 
 SCENARIO = '''
 from gorun_mem import scenario

@@ -28,9 +28,9 @@ from gorun_mem.explore.program import Cell, Event, Lock
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
-from gorun_mem.sched.strategies.pos import Pos
-from gorun_mem.sched.strategies.run_to_block import RunToBlock
-from gorun_mem.sched.strategies.searching import Profile
+from gorun_mem.step.strategies.pos import Pos
+from gorun_mem.step.strategies.run_to_block import RunToBlock
+from gorun_mem.step.strategies.searching import Profile
 
 PAGE = 1 << 12
 

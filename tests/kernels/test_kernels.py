@@ -14,11 +14,11 @@ from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.sched.strategies.pct import Pct
-from gorun_mem.sched.strategies.pos import Pos
-from gorun_mem.sched.strategies.random import RandomWalk
-from gorun_mem.sched.strategies.run_to_block import RunToBlock
-from gorun_mem.sched.strategies.searching import Profile
+from gorun_mem.step.strategies.pct import Pct
+from gorun_mem.step.strategies.pos import Pos
+from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.step.strategies.run_to_block import RunToBlock
+from gorun_mem.step.strategies.searching import Profile
 
 NAMES = list(KERNELS)
 PROFILE = Profile(decisions=25)

@@ -14,7 +14,7 @@ from machine_workloads import MUTEXES
 
 from gorun_mem import Config, KiB, run, run_on_trio, scenario
 from gorun_mem.events import Recorder, capture_events
-from gorun_mem.sched import engine
+from gorun_mem.step import engine
 
 LOCKING = tuple(name for name in MUTEXES if name != "none")
 

@@ -14,9 +14,9 @@ from gorun_mem.machine.run import run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.mutex import MUTEXES
-from gorun_mem.sched.schedule import Schedule
-from gorun_mem.sched.strategies import STRATEGIES
-from gorun_mem.sched.streams import stream
+from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.strategies import STRATEGIES
+from gorun_mem.step.streams import stream
 
 SEVERAL_M = sorted(set(MUTEXES) - set(SINGLE_M))
 

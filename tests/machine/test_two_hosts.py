@@ -10,8 +10,8 @@ from machine_workloads import HOSTS, MUTEXES, assert_ended, config_for, logged, 
 from gorun_mem import Config, DeadlockFound, NoProgress, run, scenario
 from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.machine.coroutine import ForeignAwait
-from gorun_mem.sched.costs import CostTable
-from gorun_mem.sched.strategies import RUNNING
+from gorun_mem.step.costs import CostTable
+from gorun_mem.step.strategies import RUNNING
 
 BASIC = ("timing", "random", "round_robin", "run_to_block")
 

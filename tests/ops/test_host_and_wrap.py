@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
-from gorun_mem.formats.opscript import ScriptError, parse_operation
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options
+from gorun_mem.replay.opscript import ScriptError, parse_operation
 
 PAGE = 65536
 WRAPS = (

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gorun_mem.formats.opscript import OPERANDS, Operation, Script, parse_operation
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options, compare
+from gorun_mem.replay.opscript import OPERANDS, Operation, Script, parse_operation
+from gorun_mem.runtime.behaviour import UnknownRelease
 from gorun_mem.runtime.errors import Hang, IllegalUse, Throw
-from gorun_mem.runtime.releases import UnknownRelease
 
 RECORDED = sorted((Path(__file__).parents[1] / "data" / "ops").glob("*.txt.gz"))
 EMPTY = "cbf29ce484222325"

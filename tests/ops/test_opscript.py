@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gorun_mem.formats.opscript import (
+from gorun_mem.replay.opscript import (
     OPERANDS,
     Operation,
     Script,

@@ -9,7 +9,7 @@ import pytest
 
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import ConfigError
-from gorun_mem.sched.schedule import Schedule
+from gorun_mem.step.schedule import Schedule
 
 PROGRAM = """
 import pytest

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gorun_mem.formats.compare import Comparison, Tally
-from gorun_mem.formats.recording import Event, Recording
-from gorun_mem.replay.heap import WatchedLayer
+from gorun_mem.replay.compare import Comparison, Tally
+from gorun_mem.replay.heap_level import WatchedLayer
+from gorun_mem.replay.recording import Event, Recording
 from gorun_mem.runtime import mallocinit
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.mem import Mem

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gorun_mem.formats.recording import LINE_MAX, Recording, RecordingError
-from gorun_mem.replay.recordings import FileResult, Level, replay_file
+from gorun_mem.replay.os_level import FileResult, Level, replay_file
+from gorun_mem.replay.recording import LINE_MAX, Recording, RecordingError
 
 TRACES = Path(__file__).parent.parent / "data" / "traces"
 PACKED = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.replay.recordings import FileResult, Level, replay_file
-from gorun_mem.runtime import mem, mheap, releases
+from gorun_mem.replay.os_level import FileResult, Level, replay_file
+from gorun_mem.runtime import behaviour, mem, mheap
 
 TRACES = sorted((Path(__file__).parent.parent / "data" / "traces").glob("*.jsonl.gz"))
 TRACER = next(path for path in TRACES if path.name == "go1.27.3-wasip1-tracer.jsonl.gz")
@@ -181,11 +181,11 @@ def test_planted_bugs_in_the_table_are_found(
     """A wrong size in the release table differs at heap level; with the right one all agree."""
     path = next(path for path in TRACES if path.name == f"{trace}.jsonl.gz")
     assert replay_file(path, Level.HEAP).differences == 0
-    real = releases.Release.heap_sizes
+    real = behaviour.Release.heap_sizes
     monkeypatch.setattr(
-        releases.Release,
+        behaviour.Release,
         "heap_sizes",
-        lambda self, platform: releases.replace(real(self, platform), **plant),
+        lambda self, platform: behaviour.replace(real(self, platform), **plant),
     )
     assert replay_file(path, Level.HEAP).differences > 0
 

@@ -81,17 +81,17 @@ def test_an_internal_fault_is_4_and_outweighs_all(
 ) -> None:
     """A bug of ours in one file: no traceback on the screen, the traceback in a file, and the
     other files are still replayed."""
-    from gorun_mem.replay import recordings
+    from gorun_mem.replay import os_level
 
-    real = recordings.replay_file
+    real = os_level.replay_file
 
-    def broken(path: Path, level: recordings.Level) -> recordings.FileResult:
+    def broken(path: Path, level: os_level.Level) -> os_level.FileResult:
         if path == bent:
             raise RuntimeError("planted")
         return real(path, level)
 
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
-    monkeypatch.setattr(recordings, "replay_file", broken)
+    monkeypatch.setattr(os_level, "replay_file", broken)
     code, out, err = run(bent, MAPS)
     assert code == 4
     assert "internal fault, RuntimeError: planted; the traceback is in " in err

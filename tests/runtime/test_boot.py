@@ -10,9 +10,9 @@ import pytest
 from test_naive import swarm
 from twins import KINDS, Twins
 
+from gorun_mem.runtime.behaviour import KNOWN, release
 from gorun_mem.runtime.boot import BRK_MAX, DATA_END, assemble, brk_limit, initial_wasm_pages
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.releases import KNOWN, release
 
 PAGE = 65536
 P9 = 4096

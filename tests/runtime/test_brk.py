@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.brk import Break, align_up, make_break
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
-from gorun_mem.runtime.releases import release
 
 PAGE = 65536
 P9 = 4096

@@ -8,7 +8,7 @@ from gorun_mem.machine.library import find
 from gorun_mem.machine.run import run
 from gorun_mem.runtime.kinds import KINDS, OTHER, Kind, kind_of, named
 from gorun_mem.runtime.mutex.machine import state
-from gorun_mem.sched.costs import DEFAULT_NS
+from gorun_mem.step.costs import DEFAULT_NS
 
 
 def test_an_incomplete_kind_cannot_be_made():
@@ -42,7 +42,7 @@ def test_what_a_kind_says_goes_together(kind):
 def test_the_kinds_of_what_ms_do_are_known(monkeypatch):
     """Whatever the scenarios' Ms do, on every mutex, is in the table."""
     unknown = set()
-    from gorun_mem.sched.engine import Engine
+    from gorun_mem.step.engine import Engine
 
     submit = Engine.submit
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from gorun_mem.runtime.behaviour import KNOWN
 from gorun_mem.runtime.errors import Fault, IllegalUse, Throw
-from gorun_mem.runtime.releases import KNOWN
 
 PAGE = 65536
 P9 = 4096

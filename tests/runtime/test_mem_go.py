@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gorun_mem.runtime.behaviour import KiB, MiB, release
 from gorun_mem.runtime.boot import Runtime, boot
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mem import Mem, RegionState, SysMemStat
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import KiB, MiB, release
 
 PAGE = 64 * KiB
 READY, RESERVED = RegionState.READY, RegionState.RESERVED

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gorun_mem.runtime.behaviour import KiB, MiB, release
 from gorun_mem.runtime.boot import Runtime, boot
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mallocinit import (
@@ -21,7 +22,6 @@ from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import Op, SoloM, solo
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.persistent import FixAlloc, LinearAlloc, PersistentAlloc
-from gorun_mem.runtime.releases import KiB, MiB, release
 
 PAGE = 64 * KiB
 ARENA = 4 * MiB

@@ -12,9 +12,7 @@ import pytest
 from go_sources import Kept, Source, compare, keep
 from naive import facts as naive_facts
 
-from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.mutex.rank import RANKS, RankChecks
-from gorun_mem.runtime.releases import (
+from gorun_mem.runtime.behaviour import (
     KNOWN,
     NEWEST,
     PLATFORMS,
@@ -25,6 +23,8 @@ from gorun_mem.runtime.releases import (
     WasmBreak,
     release,
 )
+from gorun_mem.runtime.mutex import make
+from gorun_mem.runtime.mutex.rank import RANKS, RankChecks
 
 MINORS = [f"go1.{minor}" for minor in range(19, 28)]
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from naive import Dead, Naive
 
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.errors import Fault, Hang, Throw
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import release
 
 GENERATIONS = [
     ("go1.19", "js/wasm"),

@@ -11,7 +11,7 @@ from gorun_mem import KiB, MiB, World, scenario
 from gorun_mem.machine.config import Config, ConfigError, DoesNotFit, Host
 from gorun_mem.machine.limits import smallest_limit
 from gorun_mem.machine.outcome import in_words
-from gorun_mem.machine.real_program import AnotherWay
+from gorun_mem.replay.real_program import AnotherWay
 from gorun_mem.runtime.errors import OutOfMemory
 from gorun_mem.runtime.nil_answers import last_words
 

@@ -13,8 +13,8 @@ from scenario_runs import HOSTS, TRACES, logged
 
 from gorun_mem import ScenarioError
 from gorun_mem.machine.config import Host
-from gorun_mem.machine.real_program import AnswersDiffer, Unsound
-from gorun_mem.replay.recordings import Level, replay_file
+from gorun_mem.replay.os_level import Level, replay_file
+from gorun_mem.replay.real_program import AnswersDiffer, Unsound
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 
 RECORDINGS = sorted(TRACES.glob("*.jsonl.gz"))

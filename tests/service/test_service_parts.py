@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gorun_mem.formats.opscript import OPERANDS
+from gorun_mem.replay.opscript import OPERANDS
 from gorun_mem.runtime.mutex.statistics import Tally
 from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.language import WORDS, NotARequest, Request, parse_request

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import gorun_mem.sched.strategies as package
-from gorun_mem.sched.strategies import (
+import gorun_mem.step.strategies as package
+from gorun_mem.step.strategies import (
     DRAWING,
     RUNNING,
     SEARCHING,
@@ -17,7 +17,7 @@ from gorun_mem.sched.strategies import (
     make_strategy,
     searching_class,
 )
-from gorun_mem.sched.strategies.searching import Searching
+from gorun_mem.step.strategies.searching import Searching
 
 SHARED = {"__init__", "searching", "transcribe", "replay", "past", "wakeup"}
 """Files of the folder that are no strategy with an entry of its own."""

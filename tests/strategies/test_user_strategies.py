@@ -14,12 +14,12 @@ from gorun_mem import Config, IllegalUse, KiB, M, Range, ScenarioError, World, r
 from gorun_mem.machine.library import find as find_scenario
 from gorun_mem.machine.library import names
 from gorun_mem.machine.trampoline import drive
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.errors import Deadlock
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
-from gorun_mem.runtime.releases import release
-from gorun_mem.strategies import KINDS, Call, calls, configs, play, scenario_options
+from gorun_mem.testing.strategies import KINDS, Call, calls, configs, play, scenario_options
 
 SOME = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -217,9 +217,9 @@ def test_only_this_module_needs_hypothesis() -> None:
     """Without Hypothesis the package works, and the module says what to install."""
     code = (
         "import sys; sys.modules['hypothesis'] = None\n"
-        "import gorun_mem.machine.run, gorun_mem.explore.search, gorun_mem.pytest_plugin\n"
-        "try:\n    import gorun_mem.strategies\n"
+        "import gorun_mem.machine.run, gorun_mem.explore.search, gorun_mem.testing.plugin\n"
+        "try:\n    import gorun_mem.testing.strategies\n"
         "except ImportError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "gorun_mem.strategies needs Hypothesis: pip install hypothesis\n"
+    assert done.stdout == "gorun_mem.testing.strategies needs Hypothesis: pip install hypothesis\n"

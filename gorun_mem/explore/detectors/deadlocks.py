@@ -13,7 +13,7 @@ from gorun_mem.explore.detectors.watch import Hold, in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import State, Task
+from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

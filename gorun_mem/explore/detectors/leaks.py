@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import State, Task
+from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from gorun_mem.explore.detectors.watch import Place, in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -16,7 +16,7 @@ from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.mutex.base import LockOp, Mutex
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -9,7 +9,7 @@ from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
 from gorun_mem.runtime.mutex.base import UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

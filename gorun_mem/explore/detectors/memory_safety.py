@@ -16,7 +16,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -33,7 +33,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Access
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.op import Op
-from gorun_mem.sched.task import State, Task
+from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

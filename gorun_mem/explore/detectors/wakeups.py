@@ -20,7 +20,7 @@ from gorun_mem.runtime.kinds import says_wakeup
 from gorun_mem.runtime.mutex.base import LockOp
 from gorun_mem.runtime.mutex.note import WOKEN, Note
 from gorun_mem.runtime.op import MORE, Op
-from gorun_mem.sched.task import State, Task
+from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World

@@ -14,7 +14,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.base import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, Op
-from gorun_mem.sched.task import Task
+from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Place = tuple[CodeType, int] | str
 """A line of the program, not yet put into words."""
 
-_MACHINERY: Final = ("/gorun_mem/machine/", "/gorun_mem/runtime/", "/gorun_mem/sched/")
+_MACHINERY: Final = ("/gorun_mem/machine/", "/gorun_mem/runtime/", "/gorun_mem/step/")
 _PARTS: Final = ("/gorun_mem/explore/program.py", "/gorun_mem/explore/kernels/parts.py")
 _is_program: dict[CodeType, bool] = {}
 

@@ -12,12 +12,12 @@ import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from gorun_mem.runtime.behaviour import Release
+from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp, Waiter
 from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
 from gorun_mem.runtime.mutex.statistics import BusyPeriod, Distribution, LockStatistics, Share
-from gorun_mem.runtime.releases import Release
-from gorun_mem.runtime.releases import release as find_release
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.sink import Sink

@@ -1,1 +1,0 @@
-"""Readers of the text formats that people and recorders write."""

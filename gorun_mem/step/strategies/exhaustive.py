@@ -1,0 +1,395 @@
+"""Every schedule that is different, once: optimal dynamic partial-order reduction.
+
+Two schedules are the same where they differ in the order of independent steps only: steps on
+different objects, or that both only read. A run is a depth-first path. When it has ended, each step
+e' of it is held against every step e of another M that it depends on with no other such step
+between: the two race. Then, later, e' is to be made in e's place: all that does not happen after e,
+and e', is put into the tree of what is to be run from where e was made, unless what was run or is
+to be run there covers it. What is blocked when the run ends is held against the steps likewise, or
+an order of a lock's that ends in a deadlock would never be seen.
+
+What was tried at a node sleeps for its later siblings, until a step that depends on its operation.
+So every class of schedules is run to its end exactly once: two Ms with S critical sections have
+C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with two exceptions: an operation
+that waits and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where
+the tree is shared out, everything is tried at its top.
+
+        node        enabled {M1: acquire L, M2: acquire L}
+          |         to be run {M2}               its acquire, which came later, raced with M1's
+          |         sleep {M1: acquire L}        once M1's subtree is done
+       M1 acquire L
+          |
+        node        enabled {M1: release L}      M2's acquire is blocked: it does not race with this
+
+Happens-before is by vector clocks: an M's own steps, dependent steps, waking, starting and joining
+an M. Ms are known by who started them and as which of his, for their numbers go by the order of
+that.
+
+A load or store of user memory depends on every change of memlock, for what is done under it frees
+that memory, clears it and hands it out, and on accesses to the same word; not on those to others.
+Where every access of the allocator is a step (granularity "access") each page is an object of its
+own, and memlock is one more.
+
+Assumed: what a program does between two operations touches nothing that others touch, unless the
+operation before it says so, as taking a lock does; `explore.checking` finds operations that do not
+say what they touch. An M that yields twice running while others could go is not tried further
+before one of them has gone: a spin loop has no end otherwise.
+
+Sources: P. Abdulla, S. Aronis, B. Jonsson, K. Sagonas, "Source Sets: A Foundation for Optimal
+Dynamic Partial Order Reduction", JACM 2017; C. Flanagan, P. Godefroid, "Dynamic Partial-Order
+Reduction for Model Checking Software", POPL 2005; P. Godefroid, "Partial-Order Methods for the
+Verification of Concurrent Systems", 1996 (sleep sets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from gorun_mem.step.strategies.past import YIELDS_MAX, Past
+from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
+from gorun_mem.step.strategies.wakeup import (
+    Branch,
+    Event,
+    Node,
+    Pending,
+    dependent,
+    insert,
+    object_of,
+)
+from gorun_mem.step.task import State, Task
+
+
+class Exhaustive(Searching):
+    """Optimal dynamic partial-order reduction.
+
+    Args:
+        split: the decisions at the top of the tree at which everything is tried; below each such
+            start the search is independent of the others, so they can be shared out.
+        share: (k, n): of these starts take those whose number is k modulo n.
+
+    Invariants:
+        1. node 0 is the program before its first step, a step of M 0 for what is drawn there;
+        2. event k was made at node k; only the last node may have none yet.
+
+    Attributes:
+        rested: an M that yielded was made to wait, so the result rests on that being fair.
+        start: the number of the start under way.
+        counts: whether the run that has ended is one of ours.
+    """
+
+    name = "exhaustive"
+    every_step = True
+    exhaustive = True
+
+    def __init__(self, split: int = 0, share: tuple[int, int] = (0, 1)) -> None:
+        super().__init__()
+        self._split = split
+        self._share = share
+        self._nodes: list[Node] = []
+        self._past = Past()
+        self._names: dict[tuple[int, int], int] = {}
+        self._ms: dict[int, int] = {}
+        self._started: dict[int, int] = {}
+        self._stepped: dict[int, Any] = {}
+        self._at = 0
+        self._made = 0
+        self._fresh = 0
+        self._drawn = 0
+        self._decisions = 0
+        self._yielder = -1
+        self._yields = 0
+        self._yielded = False
+        self._admits: frozenset[str] | None = None
+        self._asks = False
+        self._draws = False
+        self._is_cut = False
+        self._engine: Any = None
+        self._whole_calls = True
+        self._begun = False
+        self.start = -1
+        self.rested = False
+        self.counts = True
+        self.executed = self._executed
+
+    # The tree, between runs.
+
+    def begin(self, random: Random, profile: Profile) -> bool:
+        """Go back to the last node at which something is left to try."""
+        self._random = random
+        if not self._begun:
+            self._begun = True
+            self._nodes.append(Node({0: ("begin", "", True)}, {}))
+        elif not self._back():
+            return False
+        past = self._past
+        self._fresh = len(past.events)
+        if not past.events:
+            first = past.next_of(0, "begin", "", True)
+            first.values = self._nodes[0].values
+            past.make(first, False)
+        self._at = self._made = 1
+        self._drawn = self._decisions = 0
+        self._yielder, self._yields = -1, 0
+        self._is_cut = False
+        self._ms, self._started, self._stepped = {}, {}, {}
+        return True
+
+    def _back(self) -> bool:
+        nodes = self._nodes
+        while nodes:
+            node = nodes[-1]
+            self._past.forget(len(nodes) - 1)
+            if node.next_values():
+                return True
+            node.sleep[node.chosen] = node.enabled[node.chosen]
+            if node.next_branch():
+                return True
+            nodes.pop()
+        return False
+
+    # A run.
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Whom the tree says.
+
+        Raises:
+            Redundant: all that can go were tried in this order before.
+            NonDeterminism: the program does not do what it did after the same steps.
+        """
+        at = self._at
+        if self._engine is None:
+            self._engine = runnable[0].sched
+            config = getattr(getattr(runnable[0], "world", None), "config", None)
+            self._whole_calls = getattr(config, "granularity", "sync") == "sync"
+        self._name_new()
+        enabled = {self._ms[task.id]: self._pending(task) for task in runnable}
+        if at < len(self._nodes):
+            node = self._nodes[at]
+            self._compare(node, enabled)
+            self._engine.woken.clear()
+        else:
+            self._follow_last()
+            try:
+                node = self._new_node(enabled, current)
+            except Redundant:
+                self._is_cut = True
+                raise
+            self._nodes.append(node)
+        self._at = at + 1
+        self._drawn = 0
+        if len(enabled) > 1:
+            self._decisions += 1
+        chosen = node.chosen
+        ms = self._ms
+        task = next(task for task in runnable if ms[task.id] == chosen)
+        if at >= len(self._past.events):
+            self._admits = task.op.admits()
+            self._asks = self._is_asking(task)
+        return task
+
+    def _compare(self, node: Node, enabled: dict[int, Pending]) -> None:
+        """The program must do what it did when it came by here before."""
+        if enabled != node.enabled:
+            now, before = _offer(enabled), _offer(node.enabled)
+            raise NonDeterminism(
+                f"step {self._at}: after the same steps {now}, and before {before}"
+            )
+        drawn = len(self._nodes[self._at - 1].values)
+        if drawn != self._drawn:
+            raise NonDeterminism(
+                f"after step {self._at - 1}: {self._drawn} choices, and {drawn} before"
+            )
+
+    def choice(self, n: int) -> int:
+        """The value that the tree says."""
+        node = self._nodes[self._at - 1]
+        at = self._drawn
+        self._drawn = at + 1
+        self._draws = True
+        if at == len(node.values) and self._at > self._fresh:
+            node.draw(n)
+        before = node.counts.get(tuple(node.values[:at]))
+        if before != n or at == len(node.values):
+            raise NonDeterminism(
+                f"after step {self._at - 1}: a choice of {n} values, and {before or 'none'} before"
+            )
+        return node.values[at]
+
+    def ended(self) -> None:
+        """See what raced, and what is still pending: in a deadlock, who waits for what."""
+        events = self._past.events
+        if self._engine is not None and self._made == len(events):
+            if not self._is_cut:
+                self._name_new()
+                self._follow_last()
+            for number in range(max(self._fresh, 1), len(events)):
+                for raced in events[number].races:
+                    self._reverse(raced, events[number])
+            if not self._is_cut:
+                self._hold_pending()
+            if self._draws:
+                self._open_choices()
+        self.counts = self._decisions >= self._split or self._share[0] == 0
+        self._engine = None
+
+    def _reverse(self, number: int, event: Event) -> None:
+        """See to it that `event` is made in the place of event `number`."""
+        node = self._nodes[number]
+        if node.whole:
+            return
+        sequence = self._past.instead(number, event)
+        if self._yielded and self._past.rests(number, sequence):
+            self.rested = True
+        elif not node.sleeps_on(sequence):
+            insert(node.wakeup, sequence)
+
+    def _hold_pending(self) -> None:
+        """Hold what the run has left pending against its steps."""
+        past = self._past
+        for task in self._engine.tasks:
+            if task.op is None or task.state is State.DONE:
+                continue
+            m = self._ms[task.id]
+            kind, obj, reads = self._pending(task)
+            if not obj or (task.state is State.PARKED and task.op is self._stepped.get(m)):
+                continue  # it sleeps: what wakes it is a step
+            event = past.next_of(m, kind, obj, reads)
+            for raced in past.races(event, self._is_asking(task)):
+                self._reverse(raced, event)
+
+    def _open_choices(self) -> None:
+        """See where other values of data choices show something new."""
+        for number, event in enumerate(self._past.events):
+            node = self._nodes[number]
+            if node.values and not node.open:
+                others = self._past.without(number)
+                if not node.sleeps_on([event, *others]):
+                    node.open = True
+                    node.others = others
+
+    # Nodes.
+
+    def _new_node(self, enabled: dict[int, Pending], current: Task | None) -> Node:
+        parent = self._nodes[-1]
+        node = Node(enabled, self._inherited_sleep(parent))
+        node.wakeup = parent.follow()
+        node.whole = self._decisions < self._split
+        if self._split and self._decisions == self._split:
+            self._count_start(parent)
+        if not node.next_branch():
+            self._choose(node, current)
+        return node
+
+    def _choose(self, node: Node, current: Task | None) -> None:
+        """Nothing is said of who is to go."""
+        enabled = node.enabled
+        resting = -1
+        if self._yields >= YIELDS_MAX and self._yielder in enabled and len(enabled) > 1:
+            resting = self._yielder
+            self.rested = True
+        able = [m for m in sorted(enabled) if m not in node.sleep and m != resting]
+        if not able:
+            raise Redundant
+        eager = [m for m in able if enabled[m][0] != "yield"] or able
+        first = self._ms[current.id] if current is not None else -1
+        if first not in eager:
+            first = eager[0]
+        branches = [Branch(m, enabled[m][1], enabled[m][2]) for m in able]
+        node.take(branches[able.index(first)])
+        if node.whole:
+            node.wakeup += [branch for branch in branches if branch.m != first]
+
+    def _count_start(self, parent: Node) -> None:
+        """One more start below the split: is it ours?"""
+        if len(parent.enabled) < 2:
+            return  # the same start, some steps on
+        self.start += 1
+        k, n = self._share
+        if self.start % n != k:
+            raise Redundant
+
+    def _inherited_sleep(self, parent: Node) -> dict[int, Pending]:
+        if not parent.sleep:
+            return {}
+        _, obj, reads = parent.enabled[parent.chosen]
+        return {m: op for m, op in parent.sleep.items() if not dependent(obj, reads, op[1], op[2])}
+
+    def _name_new(self) -> None:
+        """Name the Ms that have been started."""
+        tasks, ms = self._engine.tasks, self._ms
+        while len(ms) < len(tasks):
+            task = tasks[len(ms)]
+            if not task.id:
+                ms[0] = 0
+                continue
+            starter = ms[getattr(task, "starter", 0)]
+            which = self._started.get(starter, 0)
+            self._started[starter] = which + 1
+            ms[task.id] = self._names.setdefault((starter, which), len(self._names) + 1)
+
+    # Events and races.
+
+    def _executed(self, task: Task, kind: str, obj: str, reads: bool) -> None:
+        """A step was made: give it its place in the run."""
+        m = self._ms[task.id]
+        if kind == "yield":
+            self._yielded = True
+            self._yields = self._yields + 1 if self._yielder == m else 1
+            self._yielder = m
+        elif self._yielder != m:
+            self._yielder, self._yields = -1, 0
+        self._stepped[m] = task.op
+        past, number = self._past, self._made
+        self._made = number + 1
+        if number < len(past.events):
+            return
+        event = past.next_of(m, kind, object_of(kind, obj, self._whole_calls), reads)
+        node = self._nodes[number]
+        event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
+        past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
+
+    def _is_asking(self, task: Task) -> bool:
+        """Whether the pending operation of `task` waits until it may be stepped at all."""
+        op = task.op
+        return op.asks_first and op is not self._stepped.get(self._ms[task.id])
+
+    def _pending(self, task: Task) -> Pending:
+        op = task.op
+        assert op is not None
+        kind = op.kind
+        return (kind, object_of(kind, op.obj, self._whole_calls), op.reads_only)
+
+    def _joined(self, join: Any) -> list[int]:
+        """The Ms that it was waited for, all of whose steps come before."""
+        return [
+            self._ms[task.id]
+            for task in self._engine.tasks
+            if task.state is State.DONE and getattr(task, "join", None) is join
+        ]
+
+    def _follow_last(self) -> None:
+        """Whoever was woken or started by the last step, or by what its M did after it, comes
+        after it."""
+        past, ms = self._past, self._ms
+        last = past.events[-1]
+        for task in self._engine.woken:
+            if task.op is None or ms[task.id] not in past.clocks:
+                continue
+            if self._is_asking(task):
+                _, obj, reads = self._pending(task)
+                if dependent(obj, reads, last.obj, last.reads):
+                    continue  # that its operation may go says what it is on
+            past.wake(ms[task.id])
+        self._engine.woken.clear()
+        if len(past.clocks) < len(ms):
+            for m in ms.values():
+                if m not in past.clocks:
+                    past.wake(m)
+
+
+def _offer(enabled: dict[int, Pending]) -> str:
+    if not enabled:
+        return "nobody could go"
+    return ", ".join(f"M{m} may {op[0]} {op[1]}".rstrip() for m, op in sorted(enabled.items()))

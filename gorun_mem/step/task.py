@@ -1,0 +1,108 @@
+"""One M as the engine sees it: a pending operation and a clock."""
+
+from __future__ import annotations
+
+from enum import Enum
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.runtime.op import MLike
+
+if TYPE_CHECKING:
+    from gorun_mem.step.engine import Engine
+
+
+class State(Enum):
+    """Where an M stands.
+
+    An M is in the engine's list of runnable Ms iff it is RUNNABLE.
+    """
+
+    RUNNABLE = "runnable"
+    """Its pending operation may be stepped."""
+    PARKED = "parked"
+    """Its pending operation waits for another M or for a time."""
+    RUNNING = "running"
+    """Its coroutine runs, or is about to be resumed with `result`."""
+    AWAY = "away"
+    """It awaits something that is not ours."""
+    DONE = "done"
+    """It has ended."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Task(MLike):
+    """The engine's part of an M, which is also what operations and mutexes see of it.
+
+    Args:
+        engine: who schedules it.
+        id: number from 1; 0 is the scenario itself.
+        name: for people.
+
+    Attributes:
+        op: the pending operation, or None. Not typed as `Op`, for compiled code would then look for
+            `kind` and the like in the instance, where a class may have them for all its instances.
+        result: what the coroutine is to be resumed with.
+        clock_ns: its own virtual time, used by the timing strategy.
+        cpu: the CPU that it runs on or ran on last, likewise.
+        has_line: the cache line that its next access needs has come over, likewise.
+        keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
+        starter: id of the M that started it; 0 for the scenario itself.
+        since: since when it has been parked or runnable, in ns as the clock has it.
+        origin: where it comes from, whatever the schedule (`gorun_mem.step.streams`).
+        started: how many Ms it has started.
+        draws: what it draws its data from, once it has.
+    """
+
+    __slots__ = (
+        "clock_ns",
+        "cpu",
+        "draws",
+        "has_line",
+        "keeps",
+        "keeps_until_ns",
+        "op",
+        "origin",
+        "priority",
+        "result",
+        "since",
+        "slice_end_ns",
+        "slot",
+        "started",
+        "starter",
+        "state",
+        "steps",
+        "timer",
+    )
+
+    def __init__(self, engine: Engine, id: int, name: str) -> None:
+        super().__init__(id, engine, name)
+        self.op: Any = None
+        self.result: object = None
+        self.state = State.RUNNING
+        self.slot = -1
+        self.starter = 0
+        self.clock_ns = 0.0
+        self.cpu = 0
+        self.has_line = False
+        self.keeps = ""
+        self.keeps_until_ns = 0.0
+        self.since = 0.0
+        self.slice_end_ns = 0.0
+        self.priority = 0.0
+        self.steps = 0
+        self.timer = 0
+        self.origin = str(id)
+        self.started = 0
+        self.draws: Random | None = None
+
+    @property
+    def since_ns(self) -> int:
+        """Since when it has been parked or runnable."""
+        return int(self.since)
+
+    def __repr__(self) -> str:
+        doing = f" {self.op!r}" if self.op is not None else ""
+        return f"<M{self.id} {self.name} {self.state.value}{doing}>"

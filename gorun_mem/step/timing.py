@@ -1,0 +1,375 @@
+"""Virtual time on several CPUs: the next M is the one whose clock is least.
+
+Up to `cpus` Ms run at once, each with a clock of its own that its steps move on; the engine always
+steps the one that is furthest behind, so accesses happen in the order of their times. An M that
+spins goes on using its CPU. One that sleeps gives it up, and so does one whose time slice is over
+while others wait for a CPU: the Ms above `cpus` queue, first come first served. So a holder that is
+preempted holds its lock for as long as the others run.
+
+    clock      0        10        20        30
+    CPU 1      M1 ===lock==>M1 ==unlock==>M3 (switch) ==>
+    CPU 2      M2 ===spin=====>M2 ==sleep>            M2 (wake) ==>
+
+The scenario itself (M 0) is no M of Go's and takes no CPU. Ties go by a fixed order of the Ms that
+is drawn from the seed.
+
+An atomic access costs what the table says where the CPU has the word's cache line to itself. Where
+it has not, the line must come over first, as MESI has it: a line is held by one CPU that may write
+it, or copied by any number that read it. Lines go round in the order of the requests, one transfer
+at a time, and whoever has got one keeps it until the next request has come through to it. So Ms
+that look at a lock slow down whoever holds it, the more the more of them there are.
+
+    CPU 1   write write           ---ask---wait---> write
+    CPU 2     ask ------wait----> read                 (copy gone)
+    CPU 3       ask --------wait-------> read          (copy gone)
+
+Simplified: a line is an operation's `obj`, so two locks never share one; how far apart two CPUs are
+is drawn anew for each transfer; an M takes the CPU that has been idle for longest, not its last.
+Plain loads and stores of the emulated memory cost the same everywhere, for a block is one M's at a
+time.
+
+Rejected: making the access when it is asked for and charging the wait afterwards, which saves going
+round the queue of Ms twice. Requests that wait for one line would then see it as it was before the
+release that they wait for, and Ms fall into step with each other for ever.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush, heappushpop
+from typing import Final
+
+from gorun_mem.runtime.kinds import named
+from gorun_mem.runtime.op import MORE, OFF_CPU, PARKED, MLike, Op
+from gorun_mem.step.costs import CostTable
+from gorun_mem.step.engine import STEPS_MAX, TIMER, Engine, Resume, Strategy
+from gorun_mem.step.streams import Streams, schedule_stream, stream
+from gorun_mem.step.task import State, Task
+
+READS: Final = named(lambda kind: kind.line == "copy")
+"""Kinds of access to a shared word for which a copy of its cache line will do."""
+WRITES: Final = named(lambda kind: kind.line == "own")
+"""Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
+RUNNABLE: Final = State.RUNNABLE
+RUNNING: Final = State.RUNNING
+YIELDS: Final = named(lambda kind: kind.yields)
+"""Kinds of operation after which an M lets others have its CPU."""
+POP: Final = heappop
+PUSH: Final = heappush
+PUSH_POP: Final = heappushpop
+"""Named again, for compiled code holds a Final and looks up by name what is imported."""
+
+
+class Line:
+    """The cache line of a word that Ms share, as it is after all transfers that were asked for.
+
+    Invariants:
+        1. `sole` is -1, or the only CPU whose bit is set in `copies`, and `owner` ran on it;
+        2. if `sole` is -1, nobody has written the line since the first copy was made.
+
+    Attributes:
+        sole: the CPU that may write the line without asking; -1: none.
+        owner: the M that brought it there.
+        copies: bit mask of the CPUs that have it.
+        free_ns: when the last transfer ends; the next one cannot begin before.
+    """
+
+    __slots__ = ("copies", "free_ns", "owner", "sole")
+
+    def __init__(self) -> None:
+        self.sole = -1
+        self.owner: Task | None = None
+        self.copies = 0
+        self.free_ns = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Line of CPU {self.sole} copies {self.copies:b} free at {self.free_ns:.0f} ns>"
+
+
+class TimingEngine(Engine):
+    """An engine with a clock for each M and a number of CPUs.
+
+    Invariants:
+        1. a task is in `_running`, or is the one that `advance` has in hand, iff it is RUNNABLE and
+           has a CPU (slot 1);
+        2. it is in `_ready` iff it is RUNNABLE and has none (slot 0);
+        3. CPUs in use and entries of `_idle_since` make `cpus` together.
+
+    Args:
+        strategy: draws data choices.
+        seed: of the order of Ms whose clocks are equal, and of how far apart CPUs are.
+        costs: what a step costs.
+        cpus: how many Ms run at once.
+        steps_max: steps after which `advance` raises StepsExceeded.
+        streams: as `Engine` has it.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        seed: int,
+        *,
+        costs: CostTable | None = None,
+        cpus: int = 4,
+        steps_max: int = STEPS_MAX,
+        streams: Streams | None = None,
+    ) -> None:
+        super().__init__(strategy, costs=costs, cpus=cpus, steps_max=steps_max, streams=streams)
+        self._slice_ns = (costs or CostTable()).time_slice_ns
+        self._running: list[tuple[float, float, int, Task]] = []
+        self._ready: deque[Task] = deque()
+        self._idle_since = [(0.0, cpu) for cpu in range(cpus)]
+        self._ties = schedule_stream(seed).random
+        self._distance = stream(seed, "distance").random
+        self._lines: dict[str, Line] = {}
+        table = self.costs
+        self._fetch_ns = table["line.fetch"]
+        self._spread_ns = min(table["line.spread"], self._fetch_ns)
+        self._share_ns = table["line.share"]
+        self._invalidate_ns = table["line.invalidate"]
+        self._wake_ns = table["wake"]
+        self._switch_ns = table["switch"]
+        self._other: tuple[float, bool | None] = (table["other"], None)
+        self._prices: dict[str, tuple[float, bool | None]] = {
+            kind: (ns, True if kind in WRITES else False if kind in READS else None)
+            for kind, ns in table.items()
+        }
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nobody can ever go on though somebody has not ended."""
+        idle = not (self._running or self._ready or self._timers or self._away)
+        return idle and self.alive > 0
+
+    def add(self, task: Task) -> None:
+        """Take in a new M."""
+        super().add(task)
+        task.slot = 0
+        task.cpu = self.cpus  # the scenario's; an M gets one of its own before its first step
+        task.priority = self._ties()
+        task.clock_ns = self.clock_ns
+
+    def unpark(self, m: MLike) -> None:
+        """Make a parked M runnable once the latency of a wakeup has passed."""
+        assert isinstance(m, Task)
+        if m.state is State.PARKED:
+            m.timer = 0
+            if self.follower is not None:
+                self._note_unpark(m, self.current.id if self.current is not None else 0)
+            clock = self.clock_ns + self._wake_ns
+            if clock > m.clock_ns:
+                m.clock_ns = clock
+            self._enable(m)
+
+    def charge(self, kind: str, units: int) -> None:
+        """Let the running step take longer."""
+        assert self.current is not None
+        self.current.clock_ns += self._price(kind, units)
+
+    def come_back(self, task: Task) -> None:
+        """What `task` awaited has come."""
+        super().come_back(task)
+        task.clock_ns = max(task.clock_ns, self.clock_ns)
+
+    def advance(self, resume: Resume | None = None) -> Task | None:
+        """Make steps in the order of their times until an operation is through."""
+        running, ready, timers = self._running, self._ready, self._timers
+        prices, lines = self._prices, self._lines
+        task: Task | None = None
+        while True:
+            if task is None:
+                if timers:
+                    self._fire_timers()
+                if not running:
+                    return None
+                task = POP(running)[3]
+            clock = self.clock_ns = task.clock_ns
+            if self.steps >= self._breath_at:
+                self._push(task)
+                self._out_of_breath()
+            if clock >= task.slice_end_ns and self._preempted(task):
+                task = None
+                continue
+            named = task.op
+            op: Op = named
+            kind = named.kind
+            ns, writes = prices.get(kind, self._other)
+            wait_ns = 0.0
+            if task.has_line:
+                task.has_line = False
+            elif writes is not None:
+                line = lines.get(named.obj)
+                if line is None or line.sole != task.cpu:
+                    wait_ns = self._transfer(task, named.obj, line, writes)
+            if wait_ns:
+                clock = task.clock_ns = clock + wait_ns
+                task.has_line = True
+            else:
+                if task is not self.current:
+                    self.switch_to(task)
+                self.steps += 1
+                result = op.step(task)
+                clock = task.clock_ns = task.clock_ns + ns
+                if result is MORE:
+                    if ready and kind in YIELDS:
+                        self._give_way(task)
+                        task = None
+                        continue
+                elif result is PARKED:
+                    self._park(task)
+                    task = None
+                    continue
+                else:
+                    task.result = result
+                    task.op = None
+                    task.state = RUNNING
+                    self.running = task
+                    next_op = resume(task) if resume is not None else None
+                    if next_op is None:
+                        return task
+                    self.running = None
+                    task.op = next_op
+                    if next_op.asks_first and not next_op.begin(task):
+                        self._park(task)
+                        task = None
+                        continue
+                    task.state = RUNNABLE
+                    clock = task.since = task.clock_ns
+            if timers:
+                self._push(task)
+                task = None
+            elif running and running[0][0] <= clock:
+                task = PUSH_POP(running, (clock, task.priority, task.id, task))[3]
+
+    # Inside.
+
+    def _transfer(self, task: Task, obj: str, line: Line | None, writes: bool) -> float:
+        """Ask for the line of `obj` on behalf of `task`.
+
+        Returns:
+            ns until it is there; 0 where the CPU has it, or has a copy and wants no more.
+        """
+        if line is None:
+            line = self._lines[obj] = Line()
+        clock, bit, copies = task.clock_ns, 1 << task.cpu, line.copies
+        if (not writes and copies & bit) or (clock < task.keeps_until_ns and task.keeps == obj):
+            return 0.0
+        free_ns = line.free_ns
+        wait_ns = free_ns - clock if free_ns > clock else 0.0
+        if not writes and line.sole < 0:
+            line.copies = copies | bit
+            return wait_ns + self._share_ns if copies else wait_ns
+        others = copies & ~bit
+        if others:
+            fetch_ns = self._fetch_ns + (self._distance() * 2 - 1) * self._spread_ns
+            wait_ns += fetch_ns + self._invalidate_ns * (others.bit_count() - 1)
+            if line.owner is not None:  # the request takes half the way to get there
+                line.owner.keeps = obj
+                line.owner.keeps_until_ns = clock + wait_ns - fetch_ns / 2
+        if writes:
+            line.sole, line.owner, line.copies = task.cpu, task, bit
+        else:
+            line.sole, line.owner, line.copies = -1, None, copies | bit
+        line.free_ns = clock + wait_ns
+        return wait_ns
+
+    def _push(self, task: Task) -> None:
+        PUSH(self._running, (task.clock_ns, task.priority, task.id, task))
+
+    def _enable(self, task: Task) -> None:
+        task.state = State.RUNNABLE
+        task.since = task.clock_ns
+        if task.slot == 1 or task.id == 0:
+            task.slot = 1
+            self._push(task)
+        elif self._idle_since:
+            free_ns, cpu = POP(self._idle_since)
+            self._run_on(task, free_ns, cpu)
+        else:
+            self._queue(task)
+
+    def _queue(self, task: Task) -> None:
+        """`task` has to wait for a CPU; the log says so of one that holds locks meanwhile."""
+        task.slot = 0
+        self._ready.append(task)
+        if self.follower is not None and task.go.held:
+            self.follower.m_park(task.id, OFF_CPU)
+
+    def _run_on(self, task: Task, free_ns: float, cpu: int) -> None:
+        """Give `task` the CPU `cpu`, which is free since `free_ns`."""
+        task.slot = 1
+        task.cpu = cpu
+        clock = task.clock_ns
+        if free_ns > clock:
+            clock = task.clock_ns = free_ns
+        task.slice_end_ns = clock + self._slice_ns
+        PUSH(self._running, (clock, task.priority, task.id, task))
+
+    def _release_cpu(self, task: Task) -> None:
+        task.has_line = False
+        if task.slot != 1:
+            return
+        task.slot = 0
+        if task.id == 0:
+            return
+        if self._ready:
+            following = self._ready.popleft()
+            self._run_on(following, task.clock_ns + self._switch_ns, task.cpu)
+            if following.go.held:
+                self._note_unpark(following, 0, OFF_CPU)
+        else:
+            PUSH(self._idle_since, (task.clock_ns, task.cpu))
+
+    def _park(self, task: Task) -> None:
+        task.state = State.PARKED
+        task.since = task.clock_ns
+        if self.follower is not None:
+            self._note_park(self.follower, task)
+        self._release_cpu(task)
+
+    def _preempted(self, task: Task) -> bool:
+        """The slice of `task` is over: whether it loses its CPU."""
+        if not self._ready or task.id == 0:
+            task.slice_end_ns = task.clock_ns + self._slice_ns
+            return False
+        self._give_way(task)
+        return True
+
+    def _give_way(self, task: Task) -> None:
+        self._release_cpu(task)
+        self._queue(task)
+
+    def _remove(self, task: Task) -> None:
+        """Take a runnable task out; rare, so the heap is searched and ordered anew."""
+        if task.slot == 1:
+            entry = next(e for e in self._running if e[3] is task)
+            self._running.remove(entry)
+            self._running.sort()
+        else:
+            self._ready.remove(task)
+
+    def _drop(self, task: Task) -> None:
+        if task.state is State.RUNNABLE:
+            self._remove(task)
+        elif task.state is State.AWAY:
+            self._away -= 1
+        if self.running is task:
+            self.running = None
+        task.timer = 0
+        self._release_cpu(task)
+
+    def _fire_timers(self) -> None:
+        timers = self._timers
+        while timers:
+            t_ns, number, task = timers[0]
+            if task.timer != number:
+                POP(timers)
+            elif not self._running or t_ns <= self._running[0][0]:
+                POP(timers)
+                self.clock_ns = max(self.clock_ns, t_ns)
+                task.timer = 0
+                task.clock_ns = max(task.clock_ns, t_ns)
+                self._note_unpark(task, 0, TIMER)
+                self._enable(task)
+            else:
+                return

@@ -1,0 +1,1 @@
+"""What tests are written with: the pytest plugin, the explore mark, Hypothesis strategies."""

@@ -1,0 +1,191 @@
+"""What `@pytest.mark.explore` does: one test, every schedule that the search comes to.
+
+    @pytest.mark.explore(budget=2000, strategy="pos")
+    async def test_two_ms_in_any_order(world):
+        async with world.open_ms() as ms: ...
+
+The body is the program of a search: it runs on a new World each time, driven by the search itself
+and not by trio, so pytest-trio is not needed and not in the way. Its other fixtures are made once,
+so what they hold must not change from run to run. A failure is the search's: its report is the
+test's, and its command replays that one schedule with `--explore-token`.
+
+A search that gives no answer fails the test, for a pass would say what nobody knows. One that does
+says it in the properties of JUnit's report and, with -rP, on the terminal: "exhausted" or
+"survived", how many schedules, and in what world. The plugin imports this when the first such test
+runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import pytest
+
+from gorun_mem.explore import Schedule, Target, explore, replay
+from gorun_mem.explore.failure import Failure, words_of
+from gorun_mem.explore.report import render
+from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.step.schedule import load
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.verdict import Exploration
+    from gorun_mem.machine.world import World
+
+SETTINGS: Final = (
+    "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s"
+)  # fmt: skip
+"""What the marker takes; see `gorun_mem.explore.explore`."""
+
+
+def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
+    """The function that runs in place of an async test.
+
+    Args:
+        item: the test.
+        token: the schedule to follow, "" to search.
+        explored: how many tests of this run are marked so.
+    """
+    function = item.obj
+
+    def run(**arguments: Any) -> None:
+        __tracebackhide__ = True
+        settings = _settings(item)
+        test = _Test(item, function, arguments)
+        if token:
+            test.replay(load(token), alone=explored == 1)
+        else:
+            test.search(settings)
+
+    run._trio_test_runner_wrapped = True  # type: ignore[attr-defined]  # pytest-trio's own mark
+    return run
+
+
+class _Test:
+    """One test as the program of a search."""
+
+    def __init__(self, item: Any, function: Any, arguments: Mapping[str, Any]) -> None:
+        self._item = item
+        self._function = function
+        self._arguments = dict(arguments)
+        self._left: list[BaseException] = []
+        _check(function, arguments)
+        config: Config = arguments["world"].config
+        about = {"test": item.nodeid, "config": _changes(config)}
+        self._target = Target(self._program, config, about, item.name)
+
+    async def _program(self, world: World) -> None:
+        try:
+            await self._function(**{**self._arguments, "world": world})
+        except (pytest.skip.Exception, pytest.xfail.Exception) as left:
+            self._left.append(left)
+            raise
+
+    def search(self, settings: Mapping[str, Any]) -> None:
+        """Search; fail with the report of what is found, or without an answer."""
+        __tracebackhide__ = True
+        try:
+            found = explore(self._target, **settings)
+        except (ConfigError, TypeError) as error:
+            _fail(f"@pytest.mark.explore: {error}")
+        if self._left:
+            raise self._left[0]
+        if found.interrupted:
+            raise KeyboardInterrupt
+        self._item.user_properties += _properties(found)
+        if found.failure is not None:
+            _fail(f"{found.sentence}\n{render(found.failure, self._target)}")
+        if not found.ok:
+            _fail(f"{found.sentence}; give it more budget, or another strategy")
+        self._item.add_report_section("call", "explore", found.sentence)
+
+    def replay(self, schedule: Schedule, *, alone: bool) -> None:
+        """Follow one schedule; it may be of this test under another name if no other is there."""
+        __tracebackhide__ = True
+        of = schedule.about.get("test")
+        if of != self._item.nodeid and not alone:
+            pytest.skip(f"the schedule is one of {of or 'no test'}")
+        done = replay(self._target, schedule)
+        if self._left:
+            raise self._left[0]
+        if done.divergence:
+            _fail(f"the schedule does not fit this test any more: {done.divergence}")
+        if done.foreign:
+            _fail(f"an M awaits what no schedule controls, at {done.foreign}")
+        if done.signature is None:
+            return
+        assert done.transcriber is not None
+        failure = Failure(
+            done.signature,
+            words_of(done.world, done.findings),
+            done.transcriber.schedule(self._target.about),
+            done.named_steps,
+            stuck=done.world.stuck_at_end,
+            findings=done.findings,
+            ms={task.id: task.name for task in done.world.engine.tasks},
+        )
+        _fail(render(failure, self._target))
+
+
+_COUNTED: Final = ("verdict", "schedules", "distinct", "space", "strategy", "seed")
+
+
+def _properties(found: Exploration) -> list[tuple[str, str]]:
+    """What JUnit's report has of a search: the sentence, then its fields one by one."""
+    document = found.document()
+    facts = {name: document[name] for name in _COUNTED} | document["world"]
+    fields = [(f"explore.{name}", _plain(value)) for name, value in facts.items()]
+    return [("explore", found.sentence), *fields]
+
+
+def _plain(value: Any) -> str:
+    """A value of JSON as text: "" for none, words for a list."""
+    if isinstance(value, list):
+        return " ".join(value)
+    return "" if value is None else str(value)
+
+
+def _settings(item: Any) -> dict[str, Any]:
+    """What the nearest marker says, each setting from the nearest that has it."""
+    __tracebackhide__ = True
+    settings: dict[str, Any] = {}
+    for marker in reversed(list(item.iter_markers("explore"))):
+        if marker.args:
+            _fail("@pytest.mark.explore takes settings by name, as in budget=2000")
+        settings |= marker.kwargs
+    for name in settings:
+        if name not in SETTINGS:
+            _fail(f"@pytest.mark.explore has no setting {name!r}: it has {', '.join(SETTINGS)}")
+    return settings
+
+
+def _check(function: Any, arguments: Mapping[str, Any]) -> None:
+    """Whether the test can be explored."""
+    __tracebackhide__ = True
+    if hasattr(function, "hypothesis"):
+        _fail("@pytest.mark.explore and @given do not go together: explore draws the schedules")
+    if not inspect.iscoroutinefunction(function):
+        _fail("@pytest.mark.explore is for async tests: write `async def`")
+    if "world" not in arguments:
+        _fail("@pytest.mark.explore needs the fixture `world`: take it as an argument")
+    for name, value in arguments.items():
+        if type(value).__name__ == "TrioFixture" or inspect.iscoroutine(value):
+            _fail(f"fixture {name!r} is async: an explored test runs without trio; make it plain")
+
+
+def _changes(config: Config) -> dict[str, Any]:
+    """The World's settings, for whoever reads the token; the test itself has them."""
+    plain = Config()
+    return {
+        field.name: getattr(config, field.name)
+        for field in fields(Config)
+        if field.name not in ("costs", "schedule", "strategy")
+        and getattr(config, field.name) != getattr(plain, field.name)
+    }
+
+
+def _fail(text: str) -> NoReturn:
+    __tracebackhide__ = True
+    pytest.fail(text, pytrace=False)

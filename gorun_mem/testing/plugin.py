@@ -1,0 +1,221 @@
+"""The pytest plugin: fixtures `world` and `run_scenario`, and `@pytest.mark.explore`.
+
+    async def test_no_m_starves(world):                  # pytest-trio runs it
+        await memlock_storm(world, rounds=200)
+        assert world.statistics().lock("memlock").bypasses_max <= 8
+
+    @pytest.mark.world(ms=8, mutex="queue")              # settings of that World
+    async def test_fifo(world): ...
+
+    def test_the_tail(run_scenario):                     # no trio needed
+        run = run_scenario("memlock_storm", ms=8, mutex="sema", rounds=100)
+        assert run.statistics.lock("memlock").wait_ns.p99 < 1_000_000
+
+    @pytest.mark.explore(budget=2000)                    # in every order that the search comes to
+    async def test_two_ms_in_any_order(world): ...       # see mark.py
+
+When a test that used them fails, its report has the World's settings and the last events.
+
+It is loaded into every pytest run where the package is installed, so it imports nothing of the
+package before a test asks for a fixture, and needs no other plugin.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from gorun_mem import Run, Scenario, World
+    from gorun_mem.events.recorder import Recorder
+
+TAIL: Final = 20
+"""Events that the report of a failed test shows."""
+
+_explored: Final = pytest.StashKey[int]()
+_worlds: Final = pytest.StashKey["list[_Watched]"]()
+
+
+class _Watched:
+    """A World of a test, with what happened in it last."""
+
+    def __init__(self) -> None:
+        from gorun_mem.events.recorder import Recorder
+
+        self.recorder: Recorder = Recorder()
+        self.world: World | None = None
+        self.scenario = ""
+        self._tail: deque[Any] = deque(maxlen=TAIL)
+        self.recorder.subscribe(self._tail.append)
+
+    def __str__(self) -> str:
+        import msgspec
+
+        lines = [repr(self.world)]
+        if self.world is not None:
+            lines += _settings(self.world)
+        lines += [f"the last {len(self._tail)} of {self.recorder.seq} events:"]
+        lines += [msgspec.json.encode(event).decode() for event in self._tail]
+        if self.scenario and self.world is not None:
+            lines += [f"again: gorun-mem run {self.scenario} {_options(self.world)}"]
+        return "\n".join(lines)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; check the token.
+
+    Raises:
+        UsageError: it is none.
+    """
+    config.addinivalue_line(
+        "markers", "world(**settings): settings of gorun_mem.Config for the `world` fixture"
+    )
+    config.addinivalue_line(
+        "markers",
+        "explore(budget, strategy, seed, time_s, ...): run the async test under many schedules of "
+        "the Ms of its `world`; the settings are those of gorun_mem.explore.explore",
+    )
+    token = config.getoption("explore_token")
+    if token:
+        from gorun_mem.step.schedule import ScheduleError, load
+
+        try:
+            load(token)
+        except ScheduleError as error:
+            raise pytest.UsageError(f"--explore-token: {error}") from None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that replays one schedule."""
+    parser.getgroup("gorun_mem").addoption(
+        "--explore-token",
+        default="",
+        metavar="TOKEN",
+        help="Run the test marked explore under this schedule only, as its failure said.",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Count the tests that are explored: a token with no other to mean is for the only one."""
+    config.stash[_explored] = sum(1 for item in items if item.get_closest_marker("explore"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Put the search in the place of a test that is marked so."""
+    if item.get_closest_marker("explore") is None or not isinstance(item, pytest.Function):
+        result = yield
+        _fail_if_forgotten(item)
+        return result
+    from gorun_mem.testing.mark import runner
+
+    config, function = item.config, item.obj
+    item.obj = runner(item, config.getoption("explore_token"), config.stash.get(_explored, 1))
+    try:
+        return (yield)
+    finally:
+        item.obj = function
+
+
+def _fail_if_forgotten(item: pytest.Item) -> None:
+    """Fail a test that has made operations on its World and never awaited them."""
+    for watched in item.stash.get(_worlds, []):
+        failure = watched.world.failure if watched.world is not None else None
+        if getattr(failure, "error_type", "") == "never_awaited" and not watched.scenario:
+            pytest.fail(str(failure), pytrace=False)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
+    """A World to run scenarios or Ms of your own in, from an async test under pytest-trio.
+
+    The marker `world` gives its settings; where several are given, the nearest counts.
+    """
+    from gorun_mem import Config, World
+    from gorun_mem.machine.forgotten import Listener
+
+    settings: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("world"))):
+        if marker.args:
+            raise pytest.UsageError("@pytest.mark.world takes settings by name, as in ms=8")
+        settings |= marker.kwargs
+    try:
+        config = Config(**settings)
+    except TypeError as error:
+        raise pytest.UsageError(f"@pytest.mark.world: {error}") from None
+    if request.node.get_closest_marker("explore") is not None:
+        yield World(config, name=request.node.name)  # its runs have Worlds of their own
+        return
+    watched = _watch(request.node)
+    watched.world = World(config, recorder=watched.recorder, name=request.node.name)
+    with Listener(watched.world):
+        yield watched.world
+
+
+@pytest.fixture
+def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
+    """A function that runs a scenario and returns its Run.
+
+    `run_scenario(scenario, host="trampoline", **settings)`: `scenario` is a Scenario, or a name or
+    path as `gorun-mem run` takes it; settings are the scenario's options and fields of Config.
+    """
+
+    def run_it(scenario: Scenario | str, *, host: Any = "trampoline", **settings: Any) -> Run:
+        from gorun_mem import Config, run
+        from gorun_mem.machine.library import find
+        from gorun_mem.machine.scenario import Scenario, ScenarioError
+
+        found = scenario if isinstance(scenario, Scenario) else find(scenario)
+        options = {name: settings.pop(name) for name in found.options if name in settings}
+        unknown = [name for name in settings if name not in Config.__dataclass_fields__]
+        if unknown:
+            raise ScenarioError(
+                f"{found.name} has no option {unknown[0]!r}, and neither has a World: options are "
+                f"{', '.join(found.options) or 'none'}; see gorun_mem.Config for the settings"
+            )
+        watched = _watch(request.node)
+        watched.scenario = scenario if isinstance(scenario, str) else found.name
+        ended = run(found, found.config(**settings), options, host=host, recorder=watched.recorder)
+        watched.world = ended.world
+        return ended
+
+    return run_it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the Worlds of a failed test did last."""
+    report = yield
+    if report.failed and report.when == "call":
+        for watched in item.stash.get(_worlds, []):
+            report.sections.append(("gorun_mem world", str(watched)))
+    return report
+
+
+def _watch(item: pytest.Item) -> _Watched:
+    watched = _Watched()
+    item.stash.setdefault(_worlds, []).append(watched)
+    return watched
+
+
+def _settings(world: World) -> list[str]:
+    settings, config = world.settings, world.config
+    return [
+        f"{settings.release.name} {settings.platform.name} mutex {settings.mutex}, "
+        f"{config.ms} Ms on {config.cpus} CPUs, strategy {config.strategy}, seed {config.seed}"
+    ]
+
+
+def _options(world: World) -> str:
+    settings, config = world.settings, world.config
+    return (
+        f"--release {settings.release.name} --platform {settings.platform.name} "
+        f"--mutex {settings.mutex} --ms {config.ms} --cpus {config.cpus} "
+        f"--strategy {config.strategy} --seed {config.seed}"
+    )

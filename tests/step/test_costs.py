@@ -1,0 +1,83 @@
+"""The cost table and its file."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from gorun_mem.runtime.mutex import MUTEXES
+from gorun_mem.runtime.mutex.machine import MutexOp, states_of
+from gorun_mem.step.costs import DEFAULT_NS, TIME_SLICE_NS, CostError, CostTable
+
+
+def all_ops(base=MutexOp):
+    for cls in base.__subclasses__():
+        yield cls
+        yield from all_ops(cls)
+
+
+def test_every_access_of_every_mutex_has_a_cost():
+    """No kind of access falls back to `other` because the table forgot it."""
+    for name in (*MUTEXES[2:], "single", "note"):
+        importlib.import_module(f"gorun_mem.runtime.mutex.{name}")
+    kinds = {kind for cls in all_ops() for _, _, kind, *_ in states_of(cls).values()}
+    assert len(kinds) > 10
+    assert sorted(kinds - DEFAULT_NS.keys()) == []
+
+
+def test_a_file_replaces_single_entries(tmp_path):
+    """What the file names is replaced, the rest stays; the table has another name in the log."""
+    path = tmp_path / "costs.toml"
+    path.write_text('time_slice_ns = 5000\n[ns]\n"atomic.cas" = 55\nwake = 1.5\n')
+    table = CostTable.read(path)
+    assert table.time_slice_ns == 5000
+    assert table.table() == {**DEFAULT_NS, "atomic.cas": 55, "wake": 1.5}
+    assert table.sha256 != CostTable().sha256
+    path.write_text("")
+    assert CostTable.read(path) == CostTable()
+    assert CostTable.read(path).sha256 == CostTable().sha256
+    assert CostTable().time_slice_ns == TIME_SLICE_NS
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[ns]\natomic = 3", "no kind 'atomic': did you mean atomic"),
+        ('[ns]\n"atomic.cass" = 3', "did you mean atomic.cas?"),
+        ("[ns]\nwake = -1", "ns.wake = -1 is not a cost in ns"),
+        ("[ns]\nwake = nan", "ns.wake = nan is not a cost in ns"),
+        ("[ns]\nwake = inf", "ns.wake = inf is not a cost in ns"),
+        ("[ns]\nwake = true", "ns.wake = True is not a cost in ns"),
+        ('[ns]\nwake = "5"', "ns.wake = '5' is not a cost in ns"),
+        ("ns = 3", "ns must be a section"),
+        ("time_slice_ns = 0", "time_slice_ns = 0: must be a positive whole number"),
+        ("time_slice_ns = 1.5", "time_slice_ns = 1.5: must be a positive whole number"),
+        ("time_slice = 5", "no 'time_slice': there are time_slice_ns and the section [ns]"),
+        ("wake = 5", "no 'wake': there are"),
+        ("[ns", "Expected"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_reason(tmp_path, text, words):
+    """Each mistake names the file, the value and what is allowed."""
+    path = tmp_path / "costs.toml"
+    path.write_text(text)
+    with pytest.raises(CostError) as raised:
+        CostTable.read(path)
+    assert str(raised.value).startswith(f"cost table {path}: ")
+    assert words in str(raised.value)
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path):
+    """So is a file that is not there, and one that is no text."""
+    with pytest.raises(CostError, match="No such file"):
+        CostTable.read(tmp_path / "none.toml")
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(CostError, match="can't decode"):
+        CostTable.read(tmp_path / "b.toml")
+
+
+def test_a_table_made_in_code_is_checked_too():
+    """`CostTable(ns=...)` refuses what a file may not hold."""
+    with pytest.raises(CostError, match="no kind 'bogus'"):
+        CostTable({"bogus": 1})
