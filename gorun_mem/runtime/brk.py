@@ -112,8 +112,9 @@ class Break:
         bl = self.bloc
         n = self.mem_round(n)
         top = (bl + n) & self._mask
-        if top > self.bloc_max:
-            if not self._raise_system_break(top):
+        was = self.bloc_max
+        if top > was:
+            if not self._raise_system_break(top, was):
                 return 0
             self.bloc_max = top
         self.bloc = top
@@ -121,7 +122,8 @@ class Break:
             self._report(bl, top, "sbrk")
         return bl
 
-    def _raise_system_break(self, top: int) -> bool:
+    def _raise_system_break(self, top: int, was: int) -> bool:
+        """Get memory up to `top`; `was` is bloc_max as it was seen."""
         raise NotImplementedError
 
     def lower(self, n: int) -> None:
@@ -156,7 +158,8 @@ class WasmBlocMaxBreak(Break):
         """Size of the memory in pages of 64 KiB."""
         return self._memory.pages
 
-    def _raise_system_break(self, top: int) -> bool:
+    def _raise_system_break(self, top: int, was: int) -> bool:
+        # Go reads blocMax once more, which counts where accesses are steps.
         grow = ((top - self.bloc_max) & self._mask) // self.phys_page_size
         if self._grow(grow) < 0:
             return False
@@ -206,13 +209,12 @@ class Plan9Break(Break):
         """What the break lies in."""
         return self._segment
 
-    def _raise_system_break(self, top: int) -> bool:
+    def _raise_system_break(self, top: int, was: int) -> bool:
         segment = self._segment
         before = segment.size
         ok = segment.brk(top) == 0
         self.grown_pages += (segment.size - before) // PLAN9_PAGE
         if self.sink is not None:
-            was = self.bloc_max
             self.sink.mem_grow(
                 top - was, was, top if ok else was, ok, segment.brk_max, segment.grows
             )
