@@ -169,7 +169,6 @@ def test_lanes_and_arrows_add_up(log: bytes) -> None:
     """The lanes' waits and holds are those of all locks; an arrow leads from one M to another."""
     view = view_of(log)
     locks = view.found.contention.locks.values()
-    end = view.found.contention.end_ns
     assert sum(sum(lane.waits) for lane in view.lanes.lanes.values()) == sum(waited(view).values())
     held = sum(lock.hold_ns.total for lock in locks)
     assert sum(sum(lane.holds) for lane in view.lanes.lanes.values()) == held
