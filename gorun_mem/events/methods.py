@@ -39,7 +39,8 @@ from gorun_mem.events.types import (
     RunEnd,
     RunStart,
 )
-from gorun_mem.runtime.pages import PAGE, pages_of
+from gorun_mem.runtime.call import Call, LayerState
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:
@@ -101,8 +102,14 @@ def method(kind: type[Event], level: LogLevel, recorder: Recorder, emit: Emit) -
     write = _HAND_MADE.get(kind, _maker(kind))(kind, recorder, emit)
     if written == kind.levels:
         return write
-    at = _OK_AT.get(kind) or own_fields(kind).index("ok")
     books = _unwritten(kind, recorder)
+    if kind is MemReturn:
+
+        def write_failed_call(call: Call, state: LayerState) -> None:
+            (books if call.ok else write)(call, state)
+
+        return write_failed_call
+    at = _OK_AT.get(kind) or own_fields(kind).index("ok")
 
     def write_failures(*fields: Any) -> None:
         (books if fields[at] else write)(*fields)
@@ -248,14 +255,20 @@ def _mem_call(kind: type[MemCall], recorder: Recorder, emit: Emit) -> Method:
     (level,) = kind.levels
     make: Any = kind
 
-    def write(fn: str, v: int, n: int, align: int, purpose: str) -> None:
+    def write(call: Call) -> None:
         recorder.seq = seq = recorder.seq + 1
         recorder.op = op = recorder.op + 1
         m = recorder.m
         t_ns = recorder.now()
+        fn = call.fn
         site = "runtime." + fn
         calls[m] = (op, site, t_ns, calls.get(m))
-        emit(make(level, seq, t_ns, m, fn, v, n, align, purpose or UNSET, op, site))
+        emit(
+            make(
+                level, seq, t_ns, m, fn, call.v, call.n, call.align, call.purpose or UNSET, op,
+                site,
+            )
+        )  # fmt: skip
 
     return write
 
@@ -263,15 +276,15 @@ def _mem_call(kind: type[MemCall], recorder: Recorder, emit: Emit) -> Method:
 def _open_call(recorder: Recorder) -> Method:
     calls = recorder.calls
 
-    def count(fn: str, v: int, n: int, align: int, purpose: str) -> None:
+    def count(call: Call) -> None:
         recorder.op = op = recorder.op + 1
         m = recorder.m
-        calls[m] = (op, "runtime." + fn, recorder.now(), calls.get(m))
+        calls[m] = (op, "runtime." + call.fn, recorder.now(), calls.get(m))
 
     return count
 
 
-_OK_AT: Final[dict[type[Event], int]] = {MemReturn: 7, MemGrow: 3}
+_OK_AT: Final[dict[type[Event], int]] = {MemGrow: 3}
 """Where `ok` is among what a method is given that is made by hand."""
 
 
@@ -280,19 +293,17 @@ def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method
     good, bad = kind.levels
     make: Any = kind
 
-    def write(
-        fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool, path: str,
-        search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
-        free_bytes: int, free_blocks: int, free_largest: int,
-    ) -> None:  # fmt: skip
+    def write(call: Call, state: LayerState) -> None:
         recorder.seq = seq = recorder.seq + 1
         now = recorder.now()
-        op, site, t_ns = close_call(fn, n, ok and _is_there(n, pages, bloc_max), now)
+        op, site, t_ns = close_call(call, state, now)
+        ok = call.ok
         emit(
             make(
-                good if ok else bad, seq, now, recorder.m, fn, v, n, align, p, size, ok, path,
-                now - t_ns, search_steps, cleared_bytes, pages, bloc, bloc_max, free_bytes,
-                free_blocks, free_largest, purpose or UNSET, op, site,
+                good if ok else bad, seq, now, recorder.m, call.fn, call.v, call.n, call.align,
+                call.p, call.size, ok, call.path, now - t_ns, call.search_steps,
+                call.cleared_bytes, state.pages, state.bloc, state.bloc_max, state.free_bytes,
+                state.free_blocks, state.free_largest, call.purpose or UNSET, op, site,
             )
         )  # fmt: skip
 
@@ -302,20 +313,10 @@ def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method
 def _close_call(recorder: Recorder) -> Method:
     close_call = recorder.close_call
 
-    def close(
-        fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool, path: str,
-        search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
-        free_bytes: int, free_blocks: int, free_largest: int,
-    ) -> None:  # fmt: skip
-        close_call(fn, n, ok and _is_there(n, pages, bloc_max), 0)
+    def close(call: Call, state: LayerState) -> None:
+        close_call(call, state, 0)
 
     return close
-
-
-def _is_there(n: int, pages: int, bloc_max: int) -> bool:
-    """Whether the memory has `n` bytes at all; a size that wrapped on its way is larger."""
-    top = pages * PAGE or bloc_max
-    return n <= top or not top
 
 
 def _mem_grow(kind: type[MemGrow], recorder: Recorder, emit: Emit) -> Method:

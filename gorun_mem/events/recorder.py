@@ -35,6 +35,8 @@ from gorun_mem.events.methods import (
     passes,
 )
 from gorun_mem.events.types import SCHEMA, Event, Option, Outcome, RunEnd, RunStart, run_id
+from gorun_mem.runtime.call import Call, LayerState
+from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.sink import Sink
 
 Subscriber: TypeAlias = Callable[[Event], None]
@@ -292,26 +294,28 @@ class Recorder(Sink):
     # The books of sys* calls.
 
     def close_call(
-        self, fn: str, n: int, counts: bool, now: int
+        self, call: Call, state: LayerState, now: int
     ) -> tuple[int | UnsetType, str | UnsetType, int]:
-        """The running M's innermost call of `fn` returns: its op, its site and when it began.
-
-        `counts` says whether its bytes do: it had what it asked for, and there is so much memory.
-        """
+        """The running M's innermost call of that function returns: its op, site and beginning."""
         m = self.m
-        site = "runtime." + fn
-        call = self.calls.pop(m, None)
-        while call is not None and call[1] != site:
-            call = call[3]  # a call that a throw left open
-        if call is None:
+        site = "runtime." + call.fn
+        opened = self.calls.pop(m, None)
+        while opened is not None and opened[1] != site:
+            opened = opened[3]  # a call that a throw left open
+        if opened is None:
             return UNSET, site, now
-        op, _, t_ns, outer = call
+        op, _, t_ns, outer = opened
         self.closed[m] = (op, site)
         if outer is not None:
             self.calls[m] = outer
-        elif counts:
-            # Only outermost calls hand out: a nested one's bytes are part of its caller's.
-            live = self._live_bytes + (-n if fn == "sysFreeOS" else n)
+        elif call.ok:
+            # Only outermost calls hand out: a nested one's bytes are part of its caller's. A size
+            # that wrapped on its way is more than the memory has, and no bytes.
+            n = call.n
+            top = state.pages * PAGE or state.bloc_max
+            if n > top and top:
+                return op, site, t_ns
+            live = self._live_bytes + (-n if call.fn == "sysFreeOS" else n)
             self._live_bytes = live
             if live > self.peak_live_bytes:
                 self.peak_live_bytes = live

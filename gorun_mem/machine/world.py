@@ -18,7 +18,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, HostGrow, Join
 from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
-from gorun_mem.runtime.boot import Runtime, boot, brk_limit
+from gorun_mem.runtime.boot import PLAIN, BootOptions, Parts, Runtime, boot, brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
@@ -537,25 +537,24 @@ class World:
         runtime = boot(
             self.settings.release,
             self.settings.platform,
+            BootOptions(
+                end=config.data_end,
+                initial_pages=config.initial_pages,
+                max_pages=config.max_pages,
+                brk_max=brk_limit(config.max_pages),
+                mem_debug=config.mem_debug,
+                faithful=config.faithful,
+                wrong_order=config.wrong_order,
+            ),
             memlock=memlock,
-            end=config.data_end,
-            initial_pages=config.initial_pages,
-            max_pages=config.max_pages,
-            brk_max=brk_limit(config.max_pages),
-            mem_debug=config.mem_debug,
-            faithful=config.faithful,
             sink=self.recorder,
-            wrong_order=config.wrong_order,
+            parts=_parts(config.granularity),
         )
         runtime.os.whoami = self._current_m
         runtime.os.charge = self.engine.charge
         runtime.heap_lock = heap_lock
         if "grow" in config.faults:
             runtime.memory.refuse = self._refuses_growth
-        if config.granularity == "access":
-            from gorun_mem.runtime.access import interleave
-
-            interleave(runtime)
         return runtime
 
     def _refuses_growth(self) -> bool:
@@ -574,6 +573,15 @@ def _holders(mutex: Mutex) -> tuple[Holder, ...]:
     if several is not None:
         return several
     return (mutex.holder,) if mutex.holder is not None else ()
+
+
+def _parts(granularity: str) -> Parts:
+    """What the runtime is made of."""
+    if granularity == "sync":
+        return PLAIN
+    from gorun_mem.runtime import access  # it needs greenlet
+
+    return access.PARTS
 
 
 def _make_engine(config: Config) -> Engine:

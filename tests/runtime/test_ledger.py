@@ -33,7 +33,6 @@ def everything(calls: Any) -> Any:
     return (
         os.memory.read(1, os.memory.size - 1),
         os.freelist.blocks() if os.freelist is not None else None,
-        os.freelist.cleared_bytes if os.freelist is not None else None,
         (os.bloc, os.bloc_max, os.pages, os.memory.grows, os.memory.fails),
         os.ledger.live_ranges(),
         (os.ledger.calls, os.ledger.live_bytes, os.ledger.live_bytes_max),
@@ -200,8 +199,8 @@ def test_refusal_is_told_as_a_failed_return(start: Any) -> None:
     with pytest.raises(IllegalUse):
         calls.free(b, P9)
     assert [name for name, _ in told] == ["mem_call", "mem_return"]
-    args = told[-1][1]
-    assert (args[0], args[1], args[7], args[8]) == ("sysFreeOS", b, False, "fail")
+    call = told[-1][1][0]
+    assert (call.fn, call.v, call.ok, call.path) == ("sysFreeOS", b, False, "fail")
 
 
 def test_ledger_by_itself() -> None:
