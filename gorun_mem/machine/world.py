@@ -264,11 +264,11 @@ class World:
             os.freelist.check()
         if os.ledger is None:
             return
-        for low, high, tenure in os.ledger.overlapping(0, self.runtime.data_end):
-            if tenure.live:
+        for low, high, owner in os.ledger.overlapping(0, self.runtime.data_end):
+            if owner.live:
                 raise Throw(
                     "gorun_mem: program data is handed out",
-                    f"[{low:#x}, {high:#x}) is {tenure}, and the program's data ends at "
+                    f"[{low:#x}, {high:#x}) is {owner}, and the program's data ends at "
                     f"{self.runtime.data_end:#x}",
                     addr=low,
                     size=high - low,
@@ -280,12 +280,12 @@ class World:
         if os.freelist is None or os.ledger is None:
             return
         for addr, size in os.freelist.blocks():
-            for low, high, tenure in os.ledger.overlapping(addr, addr + size):
-                if tenure.live:
+            for low, high, owner in os.ledger.overlapping(addr, addr + size):
+                if owner.live:
                     raise Throw(
                         "gorun_mem: free block is handed out",
                         f"block [{addr:#x}, {addr + size:#x}) is free and "
-                        f"[{low:#x}, {high:#x}) is {tenure}",
+                        f"[{low:#x}, {high:#x}) is {owner}",
                         addr=addr,
                         size=size,
                     )
@@ -300,7 +300,7 @@ class World:
             bloc=os.bloc,
             bloc_max=os.bloc_max,
             free=tuple(os.freelist.blocks()) if os.freelist is not None else (),
-            live=tuple((low, high - low, str(tenure)) for low, high, tenure in live),
+            live=tuple((low, high - low, str(owner)) for low, high, owner in live),
             grows=self.runtime.memory.grows,
             grows_refused=self.runtime.memory.fails,
         )

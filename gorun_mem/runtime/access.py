@@ -312,11 +312,11 @@ class _WatchfulLedger(Ledger):
         Raises:
             Throw: a part of it belongs to somebody already.
         """
-        for low, high, tenure in self.overlapping(addr, addr + n):
-            if tenure.live:
+        for low, high, owner in self.overlapping(addr, addr + n):
+            if owner.live:
                 raise Throw(
                     HANDED_OUT_TWICE,
-                    f"[{low:#x}, {high:#x}) is {tenure}, and M{m} gets it from {function}",
+                    f"[{low:#x}, {high:#x}) is {owner}, and M{m} gets it from {function}",
                     addr=low,
                     size=high - low,
                 )

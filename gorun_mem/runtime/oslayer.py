@@ -280,11 +280,11 @@ class OSLayer:
             return
         found = ledger.host_range(p, p + n)
         if found is not None:
-            low, high, tenure = found
+            low, high, owner = found
             self._find(
                 HOSTS_PAGES,
                 f"{fn} took [{p:#x}, {p + n:#x}) for M{self.whoami()} in call {ledger.calls + 1}, "
-                f"and [{low:#x}, {high:#x}) is {tenure}",
+                f"and [{low:#x}, {high:#x}) is {owner}",
                 low, high - low,
             )  # fmt: skip
 
