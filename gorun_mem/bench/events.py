@@ -20,6 +20,7 @@ import msgspec
 
 from gorun_mem.bench import Row, best_of
 from gorun_mem.events import FileSink, Recorder
+from gorun_mem.runtime.call import Call, LayerState
 
 EMIT_US_MAX = 1.2
 RATIO_MIN = 4.0
@@ -189,27 +190,30 @@ def _stock_acquire(logger: Any) -> Callable[[int], None]:
 
 def _books(recorder: Recorder) -> Callable[[int], None]:
     def loop(count: int) -> None:
-        call = recorder.mem_call
+        enter = recorder.mem_call
+        call = Call("sysAllocOS", 0, 65536)
         for _ in range(count):
-            call("sysAllocOS", 0, 65536, 0, "")
+            enter(call)
         recorder.calls.clear()  # unreturned calls would nest without bound
 
     return loop
 
 
 def _call_by_recorder(recorder: Recorder) -> Callable[[int], None]:
-    """The six events of an allocation that waited for memlock."""
+    """The six events of an allocation that waited for memlock; the layer made the call."""
+    call = Call(
+        "sysAllocOS", 0, 65536, 0, "heap arena", p=2_097_152, size=65536, ok=True, path="freelist",
+        search_steps=4, cleared_bytes=16,
+    )  # fmt: skip
+    state = LayerState(33, 2_097_152, 4_194_304, 65536, 1, 65536)
 
     def loop(count: int) -> None:
         for _ in range(count // 6):
-            recorder.mem_call("sysAllocOS", 0, 65536, 0, "heap arena")
+            recorder.mem_call(call)
             recorder.lock_wait("memlock", "runtime.sysAllocOS", 1, 16, 1, (3,), ())
             recorder.lock_acquire("memlock", "runtime.sysAllocOS", True, 41_250, 4, 1, 0, 2, 3)
             recorder.freelist_take(2_097_152, 65536, 2_097_152, 131_072, False, 3)
-            recorder.mem_return(
-                "sysAllocOS", 0, 65536, 0, "heap arena", 2_097_152, 65536, True, "freelist", 4, 16,
-                33, 2_097_152, 4_194_304, 65536, 1, 65536,
-            )  # fmt: skip
+            recorder.mem_return(call, state)
             recorder.lock_release(
                 "memlock", "runtime.sysAllocOS", 900, 41_250, True, 4, 1, 80, (3,), 3
             )

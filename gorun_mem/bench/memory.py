@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from gorun_mem.bench import Row
 from gorun_mem.runtime.behaviour import NEWEST, MiB, release
-from gorun_mem.runtime.boot import boot
+from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
@@ -152,7 +152,10 @@ class _Subject:
         known = release(NEWEST)
         platform = known.platform(PLATFORMS[pages])
         runtime = boot(
-            known, platform, memlock=make("js", known), faithful=True, use_index=use_index
+            known,
+            platform,
+            BootOptions(faithful=True, use_index=use_index),
+            memlock=make("js", known),
         )
         assert isinstance(runtime.os, SbrkLayer)
         self.os = runtime.os

@@ -6,8 +6,7 @@ log's level leaves it out: one that keeps the books only, or does nothing. A new
 type, and a method of that name in `gorun_mem.runtime.sink.Sink`; with one of the two missing, or
 with fields in another order, this module cannot be imported.
 
-Seven events have a few lines of their own here, because they open or close a sys* call, because
-their site is the lock's caller and not the call's, or because they count in pages: `_HAND_MADE`.
+Seven events have a few lines of their own, in `gorun_mem.events.handmade`.
 
 The functions are closures: what a call needs is then in the closure, and a level is a choice of
 functions instead of a test in each of them. Every event costs its construction and nothing else.
@@ -19,42 +18,19 @@ when a subscriber joins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from gorun_mem.events.types import (
-    ENVELOPE,
-    EVENT_TYPES,
-    HOST_SITE,
-    Event,
-    LockAcquire,
-    LockRelease,
-    LockThrow,
-    LockWait,
-    MemCall,
-    MemGrow,
-    MemReturn,
-    RunEnd,
-    RunStart,
-)
-from gorun_mem.runtime.pages import PAGE, pages_of
+from gorun_mem.events.base import ENVELOPE, Event
+from gorun_mem.events.books import NO_CALL, Books, OpenCall
+from gorun_mem.events.handmade import BOOKS_ONLY, HAND_MADE, Emit, Maker, Method, host_grow
+from gorun_mem.events.types import EVENT_TYPES, MemGrow, MemReturn, RunEnd, RunStart
+from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.sink import Sink
-
-if TYPE_CHECKING:
-    from gorun_mem.events.recorder import Recorder
 
 LogLevel: TypeAlias = Literal["debug", "info", "canonical"]
 LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "canonical")
-Emit: TypeAlias = Callable[[Event], None]
-Method: TypeAlias = Callable[..., object]
-Maker: TypeAlias = "Callable[[Any, Recorder, Emit], Method]"
-"""Makes the method of an event type: given the type, whose recorder, and where the events go."""
-
-OpenCall: TypeAlias = "tuple[int | UnsetType, str | UnsetType, int, OpenCall | None]"
-"""A sys* call that has not returned: op, site, t_ns at its start, the call that it is nested in."""
-NO_CALL: Final[OpenCall] = (UNSET, UNSET, 0, None)
 
 
 def own_fields(kind: type[Event]) -> tuple[str, ...]:
@@ -86,7 +62,7 @@ def _levels_in(kind: type[Event], level: LogLevel) -> tuple[str, ...]:
     return tuple(one for one in kind.levels if one not in below)
 
 
-def method(kind: type[Event], level: LogLevel, recorder: Recorder, emit: Emit) -> Method:
+def method(kind: type[Event], level: LogLevel, recorder: Books, emit: Emit) -> Method:
     """The method of a recorder for one type of event.
 
     Args:
@@ -98,11 +74,17 @@ def method(kind: type[Event], level: LogLevel, recorder: Recorder, emit: Emit) -
     written = _levels_in(kind, level)
     if not written:
         return _unwritten(kind, recorder)
-    write = _HAND_MADE.get(kind, _maker(kind))(kind, recorder, emit)
+    write = HAND_MADE.get(kind, _maker(kind))(kind, recorder, emit)
     if written == kind.levels:
         return write
-    at = _OK_AT.get(kind) or own_fields(kind).index("ok")
     books = _unwritten(kind, recorder)
+    if kind is MemReturn:
+
+        def write_failed_call(call: Call, state: LayerState) -> None:
+            (books if call.ok else write)(call, state)
+
+        return write_failed_call
+    at = _OK_AT.get(kind) or own_fields(kind).index("ok")
 
     def write_failures(*fields: Any) -> None:
         (books if fields[at] else write)(*fields)
@@ -114,7 +96,7 @@ def _maker(kind: type[Event]) -> Maker:
     return _about_an_m if kind.of_an_m else _two_levels if len(kind.levels) > 1 else _simple
 
 
-def _simple(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
+def _simple(kind: type[Event], recorder: Books, emit: Emit) -> Method:
     """An event of one level, all of whose fields are always there."""
     (level,) = kind.levels
     call_of = recorder.calls.get if kind.in_a_call else _no_call
@@ -150,7 +132,7 @@ def _simple(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
     return by_count.get(len(own_fields(kind)), write)
 
 
-def _two_levels(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
+def _two_levels(kind: type[Event], recorder: Books, emit: Emit) -> Method:
     """An event whose level follows from its `ok`; fields that do not apply are 0 or ""."""
     good, bad = kind.levels
     names = own_fields(kind)
@@ -172,7 +154,7 @@ def _two_levels(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
     return write
 
 
-def _about_an_m(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
+def _about_an_m(kind: type[Event], recorder: Books, emit: Emit) -> Method:
     """An event about the M that is its first argument, with two fields: 0 or "" if not given."""
     (level,) = kind.levels
     of_nobody = 0 if _required(kind) else UNSET
@@ -189,15 +171,11 @@ def _about_an_m(kind: type[Event], recorder: Recorder, emit: Emit) -> Method:
     return write
 
 
-def _unwritten(kind: type[Event], recorder: Recorder) -> Method:
+def _unwritten(kind: type[Event], recorder: Books) -> Method:
     """What is left of an event's method where the event is not written: the books."""
     adds_to = kind.adds_to
-    if kind is MemCall:
-        return _open_call(recorder)
-    if kind is MemReturn:
-        return _close_call(recorder)
-    if kind is LockRelease:
-        return _sum_waits(recorder)
+    if kind in BOOKS_ONLY:
+        return BOOKS_ONLY[kind](recorder)
     if not adds_to:
         return _NOTHING[len(_arguments(kind))] if not kind.of_an_m else _nothing_of_an_m
 
@@ -240,232 +218,9 @@ def _required(kind: type[Event]) -> int:
 _HEAD: Final = 4
 """Fields of the envelope before an event's own: level, seq, t_ns, m."""
 
-# The events with lines of their own.
-
-
-def _mem_call(kind: type[MemCall], recorder: Recorder, emit: Emit) -> Method:
-    calls = recorder.calls
-    (level,) = kind.levels
-    make: Any = kind
-
-    def write(fn: str, v: int, n: int, align: int, purpose: str) -> None:
-        recorder.seq = seq = recorder.seq + 1
-        recorder.op = op = recorder.op + 1
-        m = recorder.m
-        t_ns = recorder.now()
-        site = "runtime." + fn
-        calls[m] = (op, site, t_ns, calls.get(m))
-        emit(make(level, seq, t_ns, m, fn, v, n, align, purpose or UNSET, op, site))
-
-    return write
-
-
-def _open_call(recorder: Recorder) -> Method:
-    calls = recorder.calls
-
-    def count(fn: str, v: int, n: int, align: int, purpose: str) -> None:
-        recorder.op = op = recorder.op + 1
-        m = recorder.m
-        calls[m] = (op, "runtime." + fn, recorder.now(), calls.get(m))
-
-    return count
-
-
-_OK_AT: Final[dict[type[Event], int]] = {MemReturn: 7, MemGrow: 3}
+_OK_AT: Final[dict[type[Event], int]] = {MemGrow: 3}
 """Where `ok` is among what a method is given that is made by hand."""
 
-
-def _mem_return(kind: type[MemReturn], recorder: Recorder, emit: Emit) -> Method:
-    close_call = recorder.close_call
-    good, bad = kind.levels
-    make: Any = kind
-
-    def write(
-        fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool, path: str,
-        search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
-        free_bytes: int, free_blocks: int, free_largest: int,
-    ) -> None:  # fmt: skip
-        recorder.seq = seq = recorder.seq + 1
-        now = recorder.now()
-        op, site, t_ns = close_call(fn, n, ok and _is_there(n, pages, bloc_max), now)
-        emit(
-            make(
-                good if ok else bad, seq, now, recorder.m, fn, v, n, align, p, size, ok, path,
-                now - t_ns, search_steps, cleared_bytes, pages, bloc, bloc_max, free_bytes,
-                free_blocks, free_largest, purpose or UNSET, op, site,
-            )
-        )  # fmt: skip
-
-    return write
-
-
-def _close_call(recorder: Recorder) -> Method:
-    close_call = recorder.close_call
-
-    def close(
-        fn: str, v: int, n: int, align: int, purpose: str, p: int, size: int, ok: bool, path: str,
-        search_steps: int, cleared_bytes: int, pages: int, bloc: int, bloc_max: int,
-        free_bytes: int, free_blocks: int, free_largest: int,
-    ) -> None:  # fmt: skip
-        close_call(fn, n, ok and _is_there(n, pages, bloc_max), 0)
-
-    return close
-
-
-def _is_there(n: int, pages: int, bloc_max: int) -> bool:
-    """Whether the memory has `n` bytes at all; a size that wrapped on its way is larger."""
-    top = pages * PAGE or bloc_max
-    return n <= top or not top
-
-
-def _mem_grow(kind: type[MemGrow], recorder: Recorder, emit: Emit) -> Method:
-    """A size that is no whole number of pages takes one more."""
-    good, bad = kind.levels
-    call_of = recorder.calls.get
-    make: Any = kind
-
-    def write(asked: int, before: int, after: int, ok: bool, limit: int, ordinal: int) -> None:
-        recorder.seq = seq = recorder.seq + 1
-        recorder.grows += 1
-        m = recorder.m
-        op, site, _, _ = call_of(m, NO_CALL)
-        pages = pages_of(before)
-        emit(
-            make(
-                good if ok else bad, seq, recorder.now(), m, pages_of(before + asked) - pages,
-                pages, pages_of(after), ok, pages_of(limit), ordinal, asked, before, after, op,
-                site,
-            )
-        )  # fmt: skip
-
-    return write
-
-
-def host_grow(level: LogLevel, recorder: Recorder, emit: Emit) -> Method:
-    """A second way to tell of a mem.grow: the host's, which is in no call and no sum."""
-    make: Any = MemGrow
-
-    def write(asked: int, before: int, after: int, ok: bool, limit: int) -> None:
-        recorder.seq = seq = recorder.seq + 1
-        pages = pages_of(before)
-        emit(
-            make(
-                "info", seq, recorder.now(), recorder.m, pages_of(before + asked) - pages, pages,
-                pages_of(after), ok, pages_of(limit), 0, asked, before, after, UNSET, HOST_SITE,
-            )
-        )  # fmt: skip
-
-    return _NOTHING[5] if level == "canonical" else write
-
-
-def _lock_wait(kind: type[LockWait], recorder: Recorder, emit: Emit) -> Method:
-    calls, closed = recorder.calls, recorder.closed
-    (level,) = kind.levels
-    make: Any = kind
-
-    def write(
-        lock: str,
-        site: str,
-        owner_m: int,
-        owner_op: int,
-        queue_depth: int,
-        waiters: tuple[int, ...],
-        held_locks: tuple[str, ...],
-    ) -> None:
-        recorder.seq = seq = recorder.seq + 1
-        m = recorder.m
-        owner = owner_op or calls.get(owner_m, NO_CALL)[0] or UNSET
-        if owner is UNSET and owner_m in closed:
-            owner = closed[owner_m][0]  # it has returned and is about to unlock
-        op = calls.get(m, NO_CALL)[0]
-        emit(
-            make(
-                level, seq, recorder.now(), m, lock, owner_m, queue_depth, waiters, held_locks,
-                owner, op, site or UNSET,
-            )
-        )  # fmt: skip
-
-    return write
-
-
-def _lock_acquire(kind: type[LockAcquire], recorder: Recorder, emit: Emit) -> Method:
-    call_of = recorder.calls.get
-    (level,) = kind.levels
-    make: Any = kind
-
-    def write(
-        lock: str, site: str, contended: bool, wait_ns: int, spins: int, sleeps: int,
-        bypassed: int, queue_depth: int, prev_owner_m: int,
-    ) -> None:  # fmt: skip
-        recorder.seq = seq = recorder.seq + 1
-        m = recorder.m
-        emit(
-            make(
-                level, seq, recorder.now(), m, lock, contended, wait_ns, spins, sleeps, bypassed,
-                queue_depth, prev_owner_m, call_of(m, NO_CALL)[0], site or UNSET,
-            )
-        )  # fmt: skip
-
-    return write
-
-
-def _lock_release(kind: type[LockRelease], recorder: Recorder, emit: Emit) -> Method:
-    op_of = recorder.op_of_release
-    (level,) = kind.levels
-    make: Any = kind
-
-    def write(
-        lock: str, site: str, hold_ns: int, wait_ns: int, contended: bool, spins: int,
-        sleeps: int, blocked_ns: int, waiters: tuple[int, ...], next_m: int,
-    ) -> None:  # fmt: skip
-        recorder.seq = seq = recorder.seq + 1
-        recorder.lock_wait_ns += wait_ns
-        m = recorder.m
-        emit(
-            make(
-                level, seq, recorder.now(), m, lock, hold_ns, wait_ns, contended, spins, sleeps,
-                blocked_ns, waiters, next_m, op_of(m, site), site or UNSET,
-            )
-        )  # fmt: skip
-
-    return write
-
-
-def _sum_waits(recorder: Recorder) -> Method:
-    def count(lock: str, site: str, hold_ns: int, wait_ns: int, *more: Any) -> None:
-        recorder.lock_wait_ns += wait_ns
-
-    return count
-
-
-def _lock_throw(kind: type[LockThrow], recorder: Recorder, emit: Emit) -> Method:
-    call_of = recorder.calls.get
-    (level,) = kind.levels
-    make: Any = kind
-
-    def write(lock: str, site: str, error_type: str, owner_m: int, owner_site: str) -> None:
-        recorder.seq = seq = recorder.seq + 1
-        m = recorder.m
-        op = call_of(m, NO_CALL)[0]
-        emit(
-            make(
-                level, seq, recorder.now(), m, lock, error_type, owner_m, owner_site or UNSET, op,
-                site or UNSET,
-            )
-        )  # fmt: skip
-
-    return write
-
-
-_HAND_MADE: Final[dict[type[Event], Maker]] = {
-    MemCall: _mem_call,
-    MemReturn: _mem_return,
-    MemGrow: _mem_grow,
-    LockWait: _lock_wait,
-    LockAcquire: _lock_acquire,
-    LockRelease: _lock_release,
-    LockThrow: _lock_throw,
-}
 
 REPORTED: Final[tuple[type[Event], ...]] = tuple(
     kind for kind in EVENT_TYPES if kind not in (RunStart, RunEnd)
@@ -489,7 +244,7 @@ def check_sink(sink: type, kinds: tuple[type[Event], ...]) -> None:
         takes = code.co_varnames[1 : code.co_argcount]
         wanted = _arguments(kind)
         # One that is made by hand computes fields, and may be given others to do so.
-        if takes != wanted and kind not in _HAND_MADE:
+        if takes != wanted and kind not in HAND_MADE:
             raise TypeError(f"{sink.__name__}.{found.__name__} takes {takes}, not {wanted}")
     if methods:
         raise TypeError(f"{sink.__name__}.{', '.join(methods)}: no event has that name")

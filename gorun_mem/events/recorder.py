@@ -17,24 +17,24 @@ Rejected: a test of the level in each method (every written event pays too).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias, Unpack
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from gorun_mem.events.methods import (
-    LOG_LEVELS,
-    NO_CALL,
-    REPORTED,
-    LogLevel,
-    OpenCall,
-    host_grow,
-    method,
-    method_name,
-    passes,
+from gorun_mem.events.base import SCHEMA, Event
+from gorun_mem.events.books import Books
+from gorun_mem.events.handmade import host_grow
+from gorun_mem.events.methods import LOG_LEVELS, REPORTED, LogLevel, method, method_name, passes
+from gorun_mem.events.run_events import (
+    EndFacts,
+    Outcome,
+    RunEnd,
+    RunFacts,
+    RunStart,
+    fields_of,
+    run_id,
 )
-from gorun_mem.events.types import SCHEMA, Event, Option, Outcome, RunEnd, RunStart, run_id
 from gorun_mem.runtime.sink import Sink
 
 Subscriber: TypeAlias = Callable[[Event], None]
@@ -62,11 +62,7 @@ def _nowhere(event: Event) -> None:
     """Where events go when nobody takes them."""
 
 
-def _standing_still() -> int:
-    return 0
-
-
-class Recorder(Sink):
+class Recorder(Books, Sink):
     """The event log of one run, as the runtime and the machine see it.
 
     It has the methods of `Sink`; what their arguments mean is in `gorun_mem.events.types`. An
@@ -76,49 +72,22 @@ class Recorder(Sink):
         logger: what writes the events (`json_logger`, `console_logger`, `open_log` of
             `gorun_mem.events.log`); None for nobody.
         level: which events are written.
-
-    Attributes:
-        m: id of the M that runs; 0 is the scenario. Set by the driver before each step.
-        now: called for the virtual time in ns of that M. Set by the driver.
-        seq: lines written so far.
-        op: id of the latest sys* call.
-        calls: the sys* call that each M is in.
-        closed: the one that each M returned from last, its op and site.
-        grows, hint_misses, lock_wait_ns, peak_live_bytes: the sums of `run.end`, at any level.
     """
 
     __slots__ = (
         "_emit",
-        "_live_bytes",
         "_logger",
         "_subscribers",
-        "calls",
-        "closed",
-        "grows",
-        "hint_misses",
         "host_grow",
         "level",
-        "lock_wait_ns",
-        "m",
-        "now",
-        "op",
-        "peak_live_bytes",
-        "seq",
         *METHODS,
     )
 
     def __init__(self, logger: Logger | None = None, *, level: LogLevel = "debug") -> None:
         if level not in LOG_LEVELS:
             raise ValueError(f"no log level {level!r}: one of {', '.join(LOG_LEVELS)}")
-        self.m = 0
-        self.now: Callable[[], int] = _standing_still
-        self.seq = 0
+        super().__init__()
         self.level: LogLevel = level
-        self.grows = self.hint_misses = self.lock_wait_ns = self.peak_live_bytes = 0
-        self._live_bytes = 0
-        self.op = 0
-        self.calls: dict[int, OpenCall] = {}
-        self.closed: dict[int, tuple[int | UnsetType, str | UnsetType]] = {}
         self._logger = logger
         self._subscribers: tuple[tuple[Subscriber, LogLevel], ...] = ()
         self._connect()
@@ -209,122 +178,46 @@ class Recorder(Sink):
 
     # The run.
 
-    def run_start(
-        self,
-        *,
-        release: str,
-        platform: str,
-        mutex: str,
-        what_if: bool,
-        phys_page_size: int,
-        heap_arena_bytes: int,
-        data_end: int,
-        initial_pages: int,
-        max_pages: int,
-        ms: int,
-        cpus: int,
-        strategy: str,
-        granularity: str,
-        seed: int,
-        scenario: str,
-        scenario_sha256: str = "",
-        options: Mapping[str, Option] | None = None,
-        cost_table_sha256: str = "",
-        trace_sha256: str = "",
-        mem_debug: bool = False,
-        faithful: bool = False,
-        wrong_order: bool = False,
-        steps_max: int = 0,
-        schedule: str = "",
-    ) -> None:
-        """The run begins: must be the first event."""
+    def run_start(self, **facts: Unpack[RunFacts]) -> None:
+        """The run begins: must be the first event.
+
+        Args:
+            facts: how it was set up, by name.
+        """
         self.seq = seq = self.seq + 1
-        start = RunStart(
-            "info", seq, self.now(), self.m, SCHEMA, "", release, platform, mutex, what_if,
-            phys_page_size, heap_arena_bytes, data_end, initial_pages, max_pages, ms, cpus,
-            strategy, granularity, seed, _text(scenario),
-            {_text(name): _option(value) for name, value in sorted((options or {}).items())},
-            scenario_sha256 or UNSET, cost_table_sha256 or UNSET, trace_sha256 or UNSET,
-            mem_debug or UNSET, faithful or UNSET, wrong_order or UNSET, steps_max or UNSET,
-            schedule or UNSET, "info" if self.level == "info" else UNSET,
-        )  # fmt: skip
+        fields = fields_of(RunStart, facts)
+        fields["options"] = dict(sorted(fields.get("options", {}).items()))
+        if self.level == "info":
+            fields["log_level"] = "info"
+        start = RunStart("info", seq, self.now(), self.m, SCHEMA, "", **fields)
         self._emit(msgspec.structs.replace(start, run_id=run_id(start)))
 
     def run_end(
-        self,
-        outcome: Outcome,
-        *,
-        final_pages: int,
-        steps: int,
-        error_type: str = "",
-        token: str = "",
-        uncontrolled: bool = False,
-        stuck: tuple[str, ...] = (),
-        error: str = "",
-        failed_m: int = 0,
-        uncontrolled_at: tuple[str, ...] = (),
-        results: Mapping[str, Option] | None = None,
-        open_wait_ns: int = 0,
+        self, outcome: Outcome, *, open_wait_ns: int = 0, **facts: Unpack[EndFacts]
     ) -> None:
         """The run is over: must be the last event.
 
-        Args (of those that are no field of the event):
+        Args:
+            outcome: how it ended.
             open_wait_ns: waited for locks of which no release has told.
+            facts: more of how it ended, by name.
         """
         self.seq = seq = self.seq + 1
-        waited_ns = self.lock_wait_ns + open_wait_ns
         self._emit(
             RunEnd(
-                "info" if outcome == "ok" else "error", seq, self.now(), self.m, outcome,
-                final_pages, self.peak_live_bytes, self.grows, self.hint_misses, waited_ns,
-                steps, seq, uncontrolled, error_type or UNSET, token or UNSET, stuck or UNSET,
-                _text(error) or UNSET, failed_m or UNSET,
-                tuple(_text(place) for place in uncontrolled_at) or UNSET,
-                {_text(name): _option(value) for name, value in (results or {}).items()} or UNSET,
+                "info" if outcome == "ok" else "error",
+                seq,
+                self.now(),
+                self.m,
+                outcome,
+                peak_live_bytes=self.peak_live_bytes,
+                grows=self.grows,
+                hint_misses=self.hint_misses,
+                lock_wait_ns=self.lock_wait_ns + open_wait_ns,
+                events=seq,
+                **{"uncontrolled": False, **fields_of(RunEnd, facts)},
             )
-        )  # fmt: skip
-
-    def forget(self, m: int) -> None:
-        """M `m` has ended and its number is not used again: drop what is known of its calls."""
-        self.calls.pop(m, None)
-        self.closed.pop(m, None)
-
-    # The books of sys* calls.
-
-    def close_call(
-        self, fn: str, n: int, counts: bool, now: int
-    ) -> tuple[int | UnsetType, str | UnsetType, int]:
-        """The running M's innermost call of `fn` returns: its op, its site and when it began.
-
-        `counts` says whether its bytes do: it had what it asked for, and there is so much memory.
-        """
-        m = self.m
-        site = "runtime." + fn
-        call = self.calls.pop(m, None)
-        while call is not None and call[1] != site:
-            call = call[3]  # a call that a throw left open
-        if call is None:
-            return UNSET, site, now
-        op, _, t_ns, outer = call
-        self.closed[m] = (op, site)
-        if outer is not None:
-            self.calls[m] = outer
-        elif counts:
-            # Only outermost calls hand out: a nested one's bytes are part of its caller's.
-            live = self._live_bytes + (-n if fn == "sysFreeOS" else n)
-            self._live_bytes = live
-            if live > self.peak_live_bytes:
-                self.peak_live_bytes = live
-        return op, site, t_ns
-
-    def op_of_release(self, m: int, site: str) -> int | UnsetType:
-        """The call that took the lock that M `m` gives back at `site`; it may have returned."""
-        call = self.calls.get(m, NO_CALL)
-        if call[1] != site:
-            op, closed_site = self.closed.get(m, (UNSET, UNSET))
-            if closed_site == site:
-                return op
-        return call[0]
+        )
 
 
 def _tee(write: Subscriber, subscribers: tuple[Subscriber, ...]) -> Subscriber:
@@ -338,15 +231,3 @@ def _tee(write: Subscriber, subscribers: tuple[Subscriber, ...]) -> Subscriber:
             subscriber(event)
 
     return tee
-
-
-def _text(value: str) -> str:
-    """Text that JSON can carry: bytes of a file name that are not UTF-8 are spelled out."""
-    return value.encode("utf-8", "backslashreplace").decode()
-
-
-def _option(value: object) -> Option:
-    """An option's value as JSON has it: a path is text."""
-    if value is None or isinstance(value, int | float):
-        return value
-    return _text(str(value))

@@ -4,14 +4,8 @@ Go has nothing like it: its runtime says what it does through `GODEBUG` lines an
 The names follow Go's functions where there is one (`mem.call` is a call of sysAllocOS and its
 like, `brk.move` is `bloc` moving in sbrk of mem_sbrk.go).
 
-Every line carries the envelope (`Event`): the event's dotted name, its level, its place in the
-order, the virtual time and the M. Fields that do not apply are left out of the line; they read as
-`UNSET`. Addresses and sizes are ints in bytes, 0 is nil, M 0 is the scenario itself or nobody.
-
-Rejected: leaving out every field that has its default (`omit_defaults`), because a reader of
-Parquet or jq could then not tell "no" from "not said"; a free `extra` mapping, because what is not
-in the table is not part of the format; the envelope's last fields by keyword, because a call that
-passes both a tuple and keywords costs twice one that passes a tuple.
+What all of them have is in `gorun_mem.events.base`, a run's first and last in
+`gorun_mem.events.run_events`.
 
 What a type says besides its fields decides all that is done with its events: their levels, whether
 a canonical log has them, which sum of `run.end` they add to. `gorun_mem.events.methods` makes the
@@ -20,28 +14,22 @@ recorder's methods of it, `gorun_mem.events.schema` the schema.
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Final, Literal, TypeAlias
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-SCHEMA: Final = "gorun_mem/1"
-"""The format's name and version, as `run.start` says it."""
+from gorun_mem.events.base import ENVELOPE as ENVELOPE
+from gorun_mem.events.base import SCHEMA as SCHEMA
+from gorun_mem.events.base import Event as Event
+from gorun_mem.events.base import Level as Level
+from gorun_mem.events.base import Option as Option
+from gorun_mem.events.base import address, doc
+from gorun_mem.events.base import event as event
+from gorun_mem.events.run_events import Outcome as Outcome
+from gorun_mem.events.run_events import RunEnd as RunEnd
+from gorun_mem.events.run_events import RunStart as RunStart
+from gorun_mem.events.run_events import run_id as run_id
 
-Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Outcome: TypeAlias = Literal[
-    "ok",
-    "failed",
-    "throw",
-    "fault",
-    "out_of_memory",
-    "deadlock",
-    "no_progress",
-    "cancelled",
-    "interrupted",
-    "internal",
-]
 MemPath: TypeAlias = Literal[
     "hint",
     "hint_miss",
@@ -57,168 +45,6 @@ MemPath: TypeAlias = Literal[
 PutCause: TypeAlias = Literal["mid_free", "align_head", "align_tail", "align_skip"]
 SnapshotReason: TypeAlias = Literal["keyframe", "failure", "end"]
 ReserveVia: TypeAlias = Literal["hint", "aligned"]
-Option: TypeAlias = str | int | float | bool | None
-
-
-def doc(text: str) -> Meta:
-    """What a field means, for the schema."""
-    return Meta(description=text)
-
-
-def address(text: str) -> Meta:
-    """What an address field means; consoles print such a field in hexadecimal."""
-    return Meta(description=text, extra_json_schema={"x-address": True})
-
-
-ENVELOPE_END: Final[dict[str, Any]] = {
-    "op": Annotated[int | UnsetType, doc("id of the sys* call that this happened in")],
-    "site": Annotated[str | UnsetType, doc("Go function, such as runtime.sysAllocOS")],
-    "g": Annotated[int | UnsetType, doc("goroutine id")],
-    "timestamp": Annotated[str | UnsetType, doc("wall clock, ISO 8601 in UTC")],
-}
-"""The part of the envelope that is written only where it applies."""
-
-
-class Event(Struct, frozen=True, gc=False, tag_field="event"):
-    """What every event says.
-
-    A subclass adds its own fields, those that may not apply last; `@event` puts `op`, `site`, `g`
-    and `timestamp` after them.
-    """
-
-    levels: ClassVar[tuple[Level, ...]] = ("debug",)
-    """The levels this event can have; of two, the second where its `ok` is False."""
-    canonical: ClassVar[bool] = False
-    """Whether a canonical log has it; it has every error."""
-    of_an_m: ClassVar[bool] = False
-    """Whether `m` is the M that it is about, and not the one that runs."""
-    in_a_call: ClassVar[bool] = True
-    """Whether it belongs to the sys* call that its M is in."""
-    site_given: ClassVar[bool] = False
-    """Whether its `site` is said by who reports it, and not the call's."""
-    adds_to: ClassVar[str] = ""
-    """The sum of `run.end` that counts it."""
-
-    level: Level
-    seq: Annotated[int, doc("place in the log from 1, without gaps: the linearisation order")]
-    t_ns: Annotated[int, doc("virtual time in ns")]
-    m: Annotated[int, doc("M that did it, 0 for none")]
-
-    if TYPE_CHECKING:
-
-        @property
-        def op(self) -> int | UnsetType: ...  # noqa: D102  ENVELOPE_END says it
-        @property
-        def site(self) -> str | UnsetType: ...  # noqa: D102
-        @property
-        def g(self) -> int | UnsetType: ...  # noqa: D102
-        @property
-        def timestamp(self) -> str | UnsetType: ...  # noqa: D102
-
-    @property
-    def name(self) -> str:
-        """The dotted name, such as `lock.acquire`."""
-        return str(self.__struct_config__.tag)
-
-
-_SAID: Final = {"__doc__", *Event.__annotations__} - {*Event.__struct_fields__}
-"""What a type says besides its fields."""
-
-E = TypeVar("E", bound=Event)
-
-
-def event(kind: type[E]) -> type[E]:
-    """End the fields of an event with those of the envelope that may not apply.
-
-    In a line they come last. A base class's fields would come first, or by keyword only; a
-    metaclass that adds them makes every event a third slower to build.
-    """
-    fields: list[Any] = []
-    for field in msgspec.structs.fields(kind):
-        if field.name not in Event.__struct_fields__:
-            default = () if field.required else (field.default,)
-            fields.append((field.name, kind.__annotations__[field.name], *default))
-    fields += [(name, type_, UNSET) for name, type_ in ENVELOPE_END.items()]
-    said = {name: value for name, value in vars(kind).items() if name in _SAID}
-    made = msgspec.defstruct(
-        kind.__name__, fields, bases=(Event,), module=kind.__module__, namespace=said, frozen=True,
-        gc=False, tag_field="event", tag=kind.__struct_config__.tag,
-    )  # fmt: skip
-    return cast(type[E], made)
-
-
-ENVELOPE: Final = frozenset({*Event.__struct_fields__, *ENVELOPE_END})
-"""The fields that every event has besides its own."""
-
-
-@event
-class RunStart(Event, frozen=True, gc=False, tag="run.start"):
-    """The first line: everything that decides how the run goes."""
-
-    levels = ("info",)
-    canonical = True
-
-    schema: Annotated[str, doc("gorun_mem/1")]
-    run_id: Annotated[str, doc("hash of the fields that follow")]
-    release: Annotated[str, doc("Go release")]
-    platform: Annotated[str, doc("js/wasm, wasip1/wasm, plan9/amd64 or plan9/386")]
-    mutex: Annotated[str, doc("which runtime mutex memlock is")]
-    what_if: Annotated[bool, doc("no Go release runs so: several Ms on wasm, another mutex")]
-    phys_page_size: Annotated[int, doc("Go's physPageSize in bytes")]
-    heap_arena_bytes: Annotated[int, doc("Go's heapArenaBytes")]
-    data_end: Annotated[int, address("end of the program's data, where the break starts")]
-    initial_pages: Annotated[int, doc("pages of 64 KiB at the start")]
-    max_pages: Annotated[int, doc("pages of 64 KiB that the memory may have")]
-    ms: Annotated[int, doc("number of Ms")]
-    cpus: Annotated[int, doc("Ms that run at once")]
-    strategy: Annotated[str, doc("who goes next")]
-    granularity: Annotated[str, doc("sync or access: where Ms can be switched")]
-    seed: Annotated[int, doc("seed of all that the run draws")]
-    scenario: Annotated[str, doc("name or path")]
-    options: Annotated[dict[str, Option], doc("the scenario's options by name")]
-    scenario_sha256: Annotated[str | UnsetType, doc("of the scenario's source")] = UNSET
-    cost_table_sha256: Annotated[str | UnsetType, doc("of the cost table")] = UNSET
-    trace_sha256: Annotated[str | UnsetType, doc("of the recording that was replayed")] = UNSET
-    mem_debug: Annotated[bool | UnsetType, doc("Go's memDebug, said where it is on")] = UNSET
-    faithful: Annotated[bool | UnsetType, doc("illegal frees are done, not refused")] = UNSET
-    wrong_order: Annotated[bool | UnsetType, doc("osinit had initBloc first")] = UNSET
-    steps_max: Annotated[int | UnsetType, doc("bound on steps, said where it is not usual")] = UNSET
-    schedule: Annotated[
-        str | UnsetType, doc("token of the schedule that strategy replay follows")
-    ] = UNSET
-    log_level: Annotated[
-        Literal["info"] | UnsetType, doc("said where calls and releases are left out")
-    ] = UNSET
-
-
-@event
-class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
-    """The last line: how it ended. A log without it was cut."""
-
-    levels = ("info", "error")
-    canonical = True
-
-    outcome: Outcome
-    final_pages: Annotated[int, doc("pages of 64 KiB at the end")]
-    peak_live_bytes: Annotated[int, doc("most bytes handed out and not given back at a time")]
-    grows: Annotated[int, doc("growths asked for")]
-    hint_misses: Annotated[int, doc("arena hints dropped after a try")]
-    lock_wait_ns: Annotated[int, doc("virtual ns waited for runtime locks, all Ms")]
-    steps: Annotated[int, doc("steps of the engine")]
-    events: Annotated[int, doc("lines of this log, this one included")]
-    uncontrolled: Annotated[bool, doc("an M awaited trio itself: not reproducible by token")]
-    error_type: Annotated[str | UnsetType, doc("what kind of failure")] = UNSET
-    token: Annotated[str | UnsetType, doc("names the schedule; replay-schedule takes it")] = UNSET
-    stuck: Annotated[
-        tuple[str, ...] | UnsetType,
-        doc("who held a lock or waited for one when it ended before its time"),
-    ] = UNSET
-    error: Annotated[str | UnsetType, doc("what ended it, in Go's words where Go has some")] = UNSET
-    failed_m: Annotated[int | UnsetType, doc("M whose step or program failed")] = UNSET
-    uncontrolled_at: Annotated[
-        tuple[str, ...] | UnsetType, doc("where an M awaited trio itself, as file:line")
-    ] = UNSET
-    results: Annotated[dict[str, Option] | UnsetType, doc("what the scenario found")] = UNSET
 
 
 @event
@@ -527,20 +353,3 @@ AnyEvent: TypeAlias = (
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = AnyEvent.__args__
 """The same, to loop over."""
-
-_OUTSIDE_RUN_ID: Final = (*ENVELOPE, "schema", "run_id", "log_level")
-
-
-def run_id(start: RunStart) -> str:
-    """The id of a run: 16 hex digits of the SHA-256 of what decides how it goes.
-
-    Args:
-        start: its envelope and its own `run_id` are not looked at.
-    """
-    fields = {
-        name: value
-        for name in start.__struct_fields__
-        if name not in _OUTSIDE_RUN_ID and (value := getattr(start, name)) is not UNSET
-    }
-    canonical = msgspec.json.encode(fields, order="sorted")
-    return hashlib.sha256(canonical).hexdigest()[:16]

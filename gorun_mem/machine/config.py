@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
-from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, check_start
+from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, BootOptions, check_start
 from gorun_mem.runtime.errors import NotInstantiable
 from gorun_mem.step.costs import CostTable
 from gorun_mem.step.engine import STEPS_MAX
@@ -176,10 +176,12 @@ def _check_memory(config: Config, known: Release, platform: Platform) -> None:
         check_start(
             known,
             platform,
-            end=config.data_end,
-            initial_pages=config.initial_pages,
-            max_pages=config.max_pages,
-            brk_max=config.max_pages * WASM_PAGE,
+            BootOptions(
+                end=config.data_end,
+                initial_pages=config.initial_pages,
+                max_pages=config.max_pages,
+                brk_max=config.max_pages * WASM_PAGE,
+            ),
         )
     except NotInstantiable as error:
         raise DoesNotFit(error) from None

@@ -179,9 +179,9 @@ class M(Task):
         refusal = ledger.refusal(addr, word, f"{verb} at {addr:#x} by M{self.id}")
         if refusal is None:
             return
-        tenure = ledger.tenure(addr)
-        if tenure is not None and not tenure.live and tenure.m != HOST:
-            raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: use after free; it was {tenure}")
+        owner = ledger.ownership(addr)
+        if owner is not None and not owner.live and owner.m != HOST:
+            raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: use after free; it was {owner}")
         raise IllegalUse(f"{verb} at {addr:#x} by M{self.id}: a stray access; {refusal}")
 
     # Locks, time and chance.

@@ -18,7 +18,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, HostGrow, Join
 from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
-from gorun_mem.runtime.boot import Runtime, boot, brk_limit
+from gorun_mem.runtime.boot import PLAIN, BootOptions, Parts, Runtime, boot, brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
 from gorun_mem.runtime.mutex.rank import LEAF
@@ -264,11 +264,11 @@ class World:
             os.freelist.check()
         if os.ledger is None:
             return
-        for low, high, tenure in os.ledger.overlapping(0, self.runtime.data_end):
-            if tenure.live:
+        for low, high, owner in os.ledger.overlapping(0, self.runtime.data_end):
+            if owner.live:
                 raise Throw(
                     "gorun_mem: program data is handed out",
-                    f"[{low:#x}, {high:#x}) is {tenure}, and the program's data ends at "
+                    f"[{low:#x}, {high:#x}) is {owner}, and the program's data ends at "
                     f"{self.runtime.data_end:#x}",
                     addr=low,
                     size=high - low,
@@ -280,12 +280,12 @@ class World:
         if os.freelist is None or os.ledger is None:
             return
         for addr, size in os.freelist.blocks():
-            for low, high, tenure in os.ledger.overlapping(addr, addr + size):
-                if tenure.live:
+            for low, high, owner in os.ledger.overlapping(addr, addr + size):
+                if owner.live:
                     raise Throw(
                         "gorun_mem: free block is handed out",
                         f"block [{addr:#x}, {addr + size:#x}) is free and "
-                        f"[{low:#x}, {high:#x}) is {tenure}",
+                        f"[{low:#x}, {high:#x}) is {owner}",
                         addr=addr,
                         size=size,
                     )
@@ -300,7 +300,7 @@ class World:
             bloc=os.bloc,
             bloc_max=os.bloc_max,
             free=tuple(os.freelist.blocks()) if os.freelist is not None else (),
-            live=tuple((low, high - low, str(tenure)) for low, high, tenure in live),
+            live=tuple((low, high - low, str(owner)) for low, high, owner in live),
             grows=self.runtime.memory.grows,
             grows_refused=self.runtime.memory.fails,
         )
@@ -537,25 +537,24 @@ class World:
         runtime = boot(
             self.settings.release,
             self.settings.platform,
+            BootOptions(
+                end=config.data_end,
+                initial_pages=config.initial_pages,
+                max_pages=config.max_pages,
+                brk_max=brk_limit(config.max_pages),
+                mem_debug=config.mem_debug,
+                faithful=config.faithful,
+                wrong_order=config.wrong_order,
+            ),
             memlock=memlock,
-            end=config.data_end,
-            initial_pages=config.initial_pages,
-            max_pages=config.max_pages,
-            brk_max=brk_limit(config.max_pages),
-            mem_debug=config.mem_debug,
-            faithful=config.faithful,
             sink=self.recorder,
-            wrong_order=config.wrong_order,
+            parts=_parts(config.granularity),
         )
         runtime.os.whoami = self._current_m
         runtime.os.charge = self.engine.charge
         runtime.heap_lock = heap_lock
         if "grow" in config.faults:
             runtime.memory.refuse = self._refuses_growth
-        if config.granularity == "access":
-            from gorun_mem.runtime.access import interleave
-
-            interleave(runtime)
         return runtime
 
     def _refuses_growth(self) -> bool:
@@ -574,6 +573,15 @@ def _holders(mutex: Mutex) -> tuple[Holder, ...]:
     if several is not None:
         return several
     return (mutex.holder,) if mutex.holder is not None else ()
+
+
+def _parts(granularity: str) -> Parts:
+    """What the runtime is made of."""
+    if granularity == "sync":
+        return PLAIN
+    from gorun_mem.runtime import access  # it needs greenlet
+
+    return access.PARTS
 
 
 def _make_engine(config: Config) -> Engine:

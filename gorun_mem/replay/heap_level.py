@@ -110,7 +110,7 @@ class WatchedLayer(OSLayer):
     """
 
     def __init__(self, inner: OSLayer, comparison: Comparison) -> None:
-        super().__init__(inner.release, inner.platform, inner.memory, inner.memlock, faithful=True)
+        super().__init__(inner.release, inner.platform, inner.memory, inner.memlock)
         self._inner = inner
         self._saw = comparison.saw
 

@@ -23,7 +23,15 @@ from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime import mutex
 from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, UnknownRelease
 from gorun_mem.runtime.behaviour import release as find_release
-from gorun_mem.runtime.boot import BRK_MAX, DATA_END, MAX_PAGES, Runtime, boot, check_start
+from gorun_mem.runtime.boot import (
+    BRK_MAX,
+    DATA_END,
+    MAX_PAGES,
+    BootOptions,
+    Runtime,
+    boot,
+    check_start,
+)
 from gorun_mem.runtime.errors import (
     Deadlock,
     EmulatedFailure,
@@ -98,10 +106,12 @@ class Options:
             check_start(
                 release,
                 platform,
-                end=self.end,
-                initial_pages=self.init_pages,
-                max_pages=self.max_pages,
-                brk_max=self.brk_max,
+                BootOptions(
+                    end=self.end,
+                    initial_pages=self.init_pages,
+                    max_pages=self.max_pages,
+                    brk_max=self.brk_max,
+                ),
             )
         except ValueError as error:
             raise BadOptions(str(error)) from None
@@ -251,13 +261,15 @@ class OpMachine(Onlooker):
         runtime = boot(
             release,
             platform,
+            BootOptions(
+                end=options.end,
+                initial_pages=options.init_pages,
+                max_pages=options.max_pages,
+                brk_max=options.brk_max,
+                mem_debug=options.memdebug,
+                faithful=not options.strict,
+            ),
             memlock=mutex.make(platform.goos if platform.is_wasm else "queue", release),
-            end=options.end,
-            initial_pages=options.init_pages,
-            max_pages=options.max_pages,
-            brk_max=options.brk_max,
-            mem_debug=options.memdebug,
-            faithful=not options.strict,
         )
         super().__init__(runtime, options)
         runtime.os.checks_zero = options.strict  # fill writes past the ledger

@@ -25,7 +25,7 @@ from msgspec import UNSET
 
 from gorun_mem.replay.compare import Comparison, Difference, Diverged, Tally, issue
 from gorun_mem.replay.recording import Event, Recording, RecordingError
-from gorun_mem.runtime.boot import assemble
+from gorun_mem.runtime.boot import BootOptions, assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import default_mutex, make
 from gorun_mem.runtime.op import SoloM, solo
@@ -241,9 +241,11 @@ def _assemble(recording: Recording) -> Runtime:
     return assemble(
         recording.release,
         recording.platform,
+        BootOptions(
+            end=header.end,
+            initial_pages=header.initial_pages,
+            max_pages=header.max_pages,
+            faithful=True,
+        ),
         memlock=make(mutex, recording.release),
-        end=header.end,
-        initial_pages=header.initial_pages,
-        max_pages=header.max_pages,
-        faithful=True,
     )

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from gorun_mem.runtime.behaviour import Platform, Release, UnknownRelease, release
-from gorun_mem.runtime.boot import BRK_MAX, check_start
+from gorun_mem.runtime.boot import BRK_MAX, BootOptions, check_start
 from gorun_mem.runtime.errors import NotInstantiable
 
 FORMAT: Final = 1
@@ -295,10 +295,11 @@ class Recording:
             check_start(
                 self.release,
                 self.platform,
-                end=header.end,
-                initial_pages=header.initial_pages,
-                max_pages=header.max_pages,
-                brk_max=BRK_MAX,
+                BootOptions(
+                    end=header.end,
+                    initial_pages=header.initial_pages,
+                    max_pages=header.max_pages,
+                ),
             )
         except NotInstantiable as error:
             raise self.error(f"{error} (wasmMemoryMax)") from None

@@ -1,8 +1,8 @@
 """The allocator taken apart: every access that it makes is a step at which another M may go.
 
 In Go the code between lock and unlock is plain code, and here too: `SbrkLayer`, `FreeList` and
-`Break` run it in one go. To see what memlock is there for, `interleave` turns a runtime into one
-whose Ms meet at every access to what they share: each header word of the free list and its `head`,
+`Break` run it in one go. To see what memlock is there for, the Ms of a runtime that was booted with
+`PARTS` meet at every access to what they share: each header word of the free list and its `head`,
 each page of a clear and of memCheck's reading, `bloc` and `bloc_max`, and the memory's growth.
 
 There is one copy of the allocator's source. An M's call runs in a greenlet of its own; an access
@@ -15,8 +15,8 @@ leaves it with an operation, which the M's coroutine then awaits as any other:
     its value --------------> ... search goes on
 
 So hosts, strategies, tapes and tokens know nothing of it. Nothing of this is in the ordinary path:
-only `interleave` replaces the classes of a runtime that was booted by those below, which have no
-state of their own. The free list then walks, for an index would hide its accesses.
+the classes below are subclasses of those that a runtime is made of otherwise, and `boot` takes the
+ones or the others. The free list walks here, for an index would hide its accesses.
 
 Simplified: a word is read and written at once, and every M sees memory in one order. Objects are
 pages, so that a clear and a header word in it count as the same: two Ms on different words of a
@@ -36,9 +36,16 @@ from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent, greenlet
 
-from gorun_mem.runtime.boot import Runtime
-from gorun_mem.runtime.brk import Break, Plan9Break, WasmBlocMaxBreak, WasmGrowAlwaysBreak
-from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
+from gorun_mem.runtime.boot import Parts
+from gorun_mem.runtime.brk import (
+    Break,
+    BreakClasses,
+    Plan9Break,
+    WasmBlocMaxBreak,
+    WasmGrowAlwaysBreak,
+)
+from gorun_mem.runtime.call import Call
+from gorun_mem.runtime.errors import EmulatedFailure, Throw
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
@@ -78,13 +85,11 @@ class _Section(greenlet):
 
     Attributes:
         quiet: accesses are made at once, for they serve the log and not the allocator.
-        kept: what the layer keeps of the call that is under way.
     """
 
     def __init__(self, coro: Coroutine[Op, Any, Any]) -> None:
         super().__init__(self._drive)
         self.quiet = False
-        self.kept: dict[str, Any] = {}
         self._coro = coro
 
     def _drive(self) -> Any:
@@ -142,42 +147,26 @@ def place(addr: int) -> str:
 class _Shared:
     """An attribute whose every load and store is an access.
 
+    Its value lies in its owner's slot of that name after "raw_".
+
     Args:
-        raw: the slot that holds it.
-        name: the object of the access.
+        obj: the object of the access.
     """
 
-    def __init__(self, raw: Any, name: str) -> None:
-        self._raw = raw
-        self._name = name
+    def __init__(self, obj: str) -> None:
+        self._obj = obj
+        self._raw = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._raw = f"raw_{name}"
 
     def __get__(self, owner: Any, cls: type | None = None) -> Any:
         if owner is None:
             return self
-        return _point("load", self._name, True, partial(self._raw.__get__, owner, type(owner)))
+        return _point("load", self._obj, True, partial(getattr, owner, self._raw))
 
     def __set__(self, owner: Any, value: Any) -> None:
-        _point("store", self._name, False, partial(self._raw.__set__, owner, value))
-
-
-class _Own:
-    """An attribute of which each call that is under way has its own."""
-
-    def __init__(self, name: str, default: Any) -> None:
-        self._name = name
-        self._default = default
-
-    def __get__(self, owner: Any, cls: type | None = None) -> Any:
-        if owner is None:
-            return self
-        section = getcurrent()
-        kept = section.kept if isinstance(section, _Section) else {}
-        return kept.get(self._name, self._default)
-
-    def __set__(self, owner: Any, value: Any) -> None:
-        section = getcurrent()
-        if isinstance(section, _Section):
-            section.kept[self._name] = value
+        _point("store", self._obj, False, partial(setattr, owner, self._raw, value))
 
 
 class _MemoryPoints(LinearMemory):
@@ -240,11 +229,27 @@ class _Plan9Points(_MemoryPoints, Plan9Segment):
 
 
 class _FreeListPoints(FreeList):
-    """The free list with its head in the open."""
+    """The free list with its head in the open; it walks always."""
 
-    __slots__ = ()
-    head = _Shared(FreeList.__dict__["head"], "memFreelist")
-    search_steps = _Own("search_steps", 0)
+    __slots__ = ("raw_head",)
+    head: Any = _Shared("memFreelist")
+
+    def __init__(
+        self,
+        memory: LinearMemory,
+        mem_round: Callable[[int], int],
+        *,
+        search_function: str = "memAllocNoGrow",
+        mem_debug: bool = False,
+        use_index: bool = False,
+    ) -> None:
+        super().__init__(
+            memory,
+            mem_round,
+            search_function=search_function,
+            mem_debug=mem_debug,
+            use_index=False,
+        )
 
     @property
     def count(self) -> int:
@@ -276,8 +281,8 @@ class _BreakPoints(Break):
     """The break with its two words in the open."""
 
     __slots__ = ()
-    bloc = _Shared(Break.__dict__["bloc"], "bloc")
-    bloc_max = _Shared(Break.__dict__["bloc_max"], "bloc_max")
+    bloc: Any = _Shared("bloc")
+    bloc_max: Any = _Shared("bloc_max")
 
     def _report(self, before: int, after: int, cause: str) -> None:
         with _Quiet():
@@ -285,15 +290,15 @@ class _BreakPoints(Break):
 
 
 class _Plan9BreakPoints(_BreakPoints, Plan9Break):
-    __slots__ = ()
+    __slots__ = ("raw_bloc", "raw_bloc_max")
 
 
 class _BlocMaxBreakPoints(_BreakPoints, WasmBlocMaxBreak):
-    __slots__ = ()
+    __slots__ = ("raw_bloc", "raw_bloc_max")
 
 
 class _GrowAlwaysBreakPoints(_BreakPoints, WasmGrowAlwaysBreak):
-    __slots__ = ()
+    __slots__ = ("raw_bloc", "raw_bloc_max")
 
 
 class _WatchfulLedger(Ledger):
@@ -307,11 +312,11 @@ class _WatchfulLedger(Ledger):
         Raises:
             Throw: a part of it belongs to somebody already.
         """
-        for low, high, tenure in self.overlapping(addr, addr + n):
-            if tenure.live:
+        for low, high, owner in self.overlapping(addr, addr + n):
+            if owner.live:
                 raise Throw(
                     HANDED_OUT_TWICE,
-                    f"[{low:#x}, {high:#x}) is {tenure}, and M{m} gets it from {function}",
+                    f"[{low:#x}, {high:#x}) is {owner}, and M{m} gets it from {function}",
                     addr=low,
                     size=high - low,
                 )
@@ -320,8 +325,6 @@ class _WatchfulLedger(Ledger):
 
 class _LayerPoints(SbrkLayer):
     """The layer's calls, each in a greenlet of its own."""
-
-    _path = _Own("path", "")
 
     async def sys_alloc_os(self, n: int, purpose: str = "") -> int:
         """sysAllocOS."""
@@ -341,16 +344,16 @@ class _LayerPoints(SbrkLayer):
         """sysReserveAlignedSbrk."""
         return await _in_section(super().sys_reserve_aligned_sbrk(size, align, purpose))
 
-    def _settle(self, *args: Any, **more: Any) -> None:
+    def _settle(self, call: Call, p: int, size: int, ok: bool, *, exact: bool = False) -> None:
         with _Quiet():
-            super()._settle(*args, **more)
+            super()._settle(call, p, size, ok, exact=exact)
 
     def _see_size(self) -> None:
         """Nothing: the memory may have grown in a call of another M that is under way."""
 
-    def _note_refusal(self, call: int, fn: str, n: int) -> None:
+    def _note_refusal(self, call: Call) -> None:
         with _Quiet():
-            super()._note_refusal(call, fn, n)
+            super()._note_refusal(call)
 
 
 class _Quiet:
@@ -366,40 +369,16 @@ class _Quiet:
             self._section.quiet = False
 
 
-_POINTS: Final[dict[type, type]] = {
-    WasmMemory: _WasmPoints,
-    Plan9Segment: _Plan9Points,
-    FreeList: _FreeListPoints,
-    WasmBlocMaxBreak: _BlocMaxBreakPoints,
-    WasmGrowAlwaysBreak: _GrowAlwaysBreakPoints,
-    Plan9Break: _Plan9BreakPoints,
-    Ledger: _WatchfulLedger,
-    SbrkLayer: _LayerPoints,
-}
-
-
-def interleave(runtime: Runtime) -> None:
-    """Let every access of the allocator of `runtime` be a step of the M that makes it.
-
-    Args:
-        runtime: one that has run osinit and has handed nothing out.
-
-    Raises:
-        IllegalUse: its release has no free list on this platform.
-    """
-    os = runtime.os
-    if not isinstance(os, SbrkLayer):
-        raise IllegalUse(
-            f"{runtime.release.name} on {runtime.platform.name} has no free list to interleave"
-        )
-    freelist = os.freelist
-    freelist._use_index = False
-    freelist._index = None
-    parts: list[Any] = [os.memory, freelist, os.brk, os]
-    if os.ledger is not None:
-        parts.append(os.ledger)
-    for part in parts:
-        part.__class__ = _POINTS[type(part)]
+PARTS: Final = Parts(
+    wasm_memory=_WasmPoints,
+    plan9_segment=_Plan9Points,
+    breaks=BreakClasses(_BlocMaxBreakPoints, _GrowAlwaysBreakPoints, _Plan9BreakPoints),
+    freelist=_FreeListPoints,
+    ledger=_WatchfulLedger,
+    sbrk_layer=_LayerPoints,
+    reserve_end_layer=None,
+)
+"""What `boot` makes a runtime of whose Ms meet at every access of the allocator."""
 
 
 def _pages(addr: int, n: int) -> list[tuple[int, int]]:

@@ -9,11 +9,15 @@ heap then lies over the program's own data. `wrong_order` starts a runtime that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gorun_mem.runtime.behaviour import WASM_PAGE, MiB, Platform, Release, WasmBreak
-from gorun_mem.runtime.brk import make_break
+from gorun_mem.runtime.brk import PLAIN_BREAKS, BreakClasses, make_break
+from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.freelist import FreeList
+from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.mem_js import ReserveEndLayer
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
@@ -40,6 +44,51 @@ def brk_limit(max_pages: int) -> int:
             limit here.
     """
     return BRK_MAX if max_pages >= MAX_PAGES else max_pages * WASM_PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class BootOptions:
+    """What a program starts with, and how its runtime behaves.
+
+    Args:
+        end: end of the program's data in bytes.
+        initial_pages: pages of 64 KiB that the memory starts with; -1 asks
+            `initial_wasm_pages`. Plan 9 has none.
+        max_pages: pages of 64 KiB beyond which wasm memory does not grow.
+        brk_max: byte beyond which Plan 9's break does not go; BRK_MAX for no limit.
+        mem_debug: Go's memDebug.
+        faithful: do what Go does with an illegal free, in place of refusing it.
+        use_index: False makes the free list walk its headers as Go does.
+        wrong_order: run osinit with initBloc before physPageSize is known.
+    """
+
+    end: int = DATA_END
+    initial_pages: int = -1
+    max_pages: int = MAX_PAGES
+    brk_max: int = BRK_MAX
+    mem_debug: bool = False
+    faithful: bool = False
+    use_index: bool = True
+    wrong_order: bool = False
+
+
+class Parts(NamedTuple):
+    """The classes that a runtime is made of; others may stand in for them, as `access` has them.
+
+    Args:
+        reserve_end_layer: the OS layer of wasm up to 1.20; None where nothing stands in for it.
+    """
+
+    wasm_memory: type[WasmMemory] = WasmMemory
+    plan9_segment: type[Plan9Segment] = Plan9Segment
+    breaks: BreakClasses = PLAIN_BREAKS
+    freelist: type[FreeList] = FreeList
+    ledger: type[Ledger] = Ledger
+    sbrk_layer: type[SbrkLayer] = SbrkLayer
+    reserve_end_layer: type[ReserveEndLayer] | None = ReserveEndLayer
+
+
+PLAIN: Final = Parts()
 
 
 class Runtime:
@@ -131,21 +180,14 @@ def initial_wasm_pages(release: Release, end: int) -> int:
     return (end + room) // WASM_PAGE
 
 
-def check_start(
-    release: Release,
-    platform: Platform,
-    *,
-    end: int,
-    initial_pages: int,
-    max_pages: int,
-    brk_max: int,
-) -> None:
-    """Whether a program can start so; arguments as in `boot`.
+def check_start(release: Release, platform: Platform, options: BootOptions) -> None:
+    """Whether a program can start so.
 
     Raises:
-        ValueError: an argument is out of range; the message names it as it is named here.
+        ValueError: an option is out of range; the message names it as it is named here.
         NotInstantiable: the program starts with more memory than there may be.
     """
+    end, initial_pages, max_pages = options.end, options.initial_pages, options.max_pages
     if not 0 < end <= platform.word_mask - platform.page_size:
         raise ValueError(
             f"end {end} does not lie in the {8 * platform.word_size}-bit address space"
@@ -154,107 +196,78 @@ def check_start(
         raise ValueError(f"init_pages {initial_pages} is not -1 or 0 to {MAX_PAGES}")
     if not 0 <= max_pages <= MAX_PAGES:
         raise ValueError(f"max_pages {max_pages} is not 0 to {MAX_PAGES}")
-    if brk_max < 0:
-        raise ValueError(f"brk_max {brk_max} is negative")
-    _make_memory(release, platform, end, initial_pages, max_pages, brk_max)
+    if options.brk_max < 0:
+        raise ValueError(f"brk_max {options.brk_max} is negative")
+    _make_memory(release, platform, options, PLAIN)
 
 
 def _make_memory(
-    release: Release,
-    platform: Platform,
-    end: int,
-    initial_pages: int,
-    max_pages: int,
-    brk_max: int,
+    release: Release, platform: Platform, options: BootOptions, parts: Parts
 ) -> WasmMemory | Plan9Segment:
     """The memory that a program starts with."""
     if not platform.is_wasm:
-        return Plan9Segment(end, brk_max, platform.word_size)
-    pages = initial_wasm_pages(release, end) if initial_pages < 0 else initial_pages
-    return WasmMemory(pages, max_pages)
+        return parts.plan9_segment(options.end, options.brk_max, platform.word_size)
+    pages = options.initial_pages
+    if pages < 0:
+        pages = initial_wasm_pages(release, options.end)
+    return parts.wasm_memory(pages, options.max_pages)
 
 
 def assemble(
     release: Release,
     platform: Platform,
+    options: BootOptions = BootOptions(),
     *,
     memlock: Lock,
-    end: int = DATA_END,
-    initial_pages: int = -1,
-    max_pages: int = MAX_PAGES,
-    brk_max: int = BRK_MAX,
-    mem_debug: bool = False,
-    faithful: bool = False,
-    use_index: bool = True,
     sink: Sink | None = None,
+    parts: Parts = PLAIN,
 ) -> Runtime:
     """A runtime before osinit; see `boot`."""
     os: OSLayer
-    memory = _make_memory(release, platform, end, initial_pages, max_pages, brk_max)
-    if isinstance(memory, WasmMemory) and release.behaviour.wasm_break is WasmBreak.RESERVE_END:
-        os = ReserveEndLayer(release, platform, memory, end, memlock, faithful=faithful)
+    behaviour = release.behaviour
+    memory = _make_memory(release, platform, options, parts)
+    ledger = None if options.faithful else parts.ledger()
+    if isinstance(memory, WasmMemory) and behaviour.wasm_break is WasmBreak.RESERVE_END:
+        if parts.reserve_end_layer is None:
+            raise IllegalUse(f"{release.name} on {platform.name} has no free list to interleave")
+        os = parts.reserve_end_layer(release, platform, memory, options.end, memlock, ledger)
     else:
-        brk = make_break(release, platform, memory)
-        os = SbrkLayer(
-            release,
-            platform,
-            brk,
-            memlock,
-            mem_debug=mem_debug,
-            faithful=faithful,
-            use_index=use_index,
+        brk = make_break(release, platform, memory, parts.breaks)
+        freelist = parts.freelist(
+            memory,
+            brk.mem_round,
+            search_function="memAllocNoGrow" if behaviour.is_sbrk_platform else "memAlloc",
+            mem_debug=options.mem_debug,
+            use_index=options.use_index,
         )
+        os = parts.sbrk_layer(release, platform, brk, freelist, memlock, ledger)
     os.sink = sink
-    return Runtime(release, platform, os, end)
+    return Runtime(release, platform, os, options.end)
 
 
 def boot(
     release: Release,
     platform: Platform,
+    options: BootOptions = BootOptions(),
     *,
     memlock: Lock,
-    end: int = DATA_END,
-    initial_pages: int = -1,
-    max_pages: int = MAX_PAGES,
-    brk_max: int = BRK_MAX,
-    mem_debug: bool = False,
-    faithful: bool = False,
-    use_index: bool = True,
     sink: Sink | None = None,
-    wrong_order: bool = False,
+    parts: Parts = PLAIN,
 ) -> Runtime:
     """A runtime that has run osinit.
 
     Args:
-        release: from `releases.release`.
+        release: from `behaviour.release`.
         platform: from `release.platform`.
+        options: what the program starts with, and how the runtime behaves.
         memlock: the mutex around the OS layer.
-        end: end of the program's data in bytes.
-        initial_pages: pages of 64 KiB that the memory starts with; -1 asks
-            `initial_wasm_pages`. Plan 9 has none.
-        max_pages: pages of 64 KiB beyond which wasm memory does not grow.
-        brk_max: byte beyond which Plan 9's break does not go; BRK_MAX for no limit.
-        mem_debug: Go's memDebug.
-        faithful: do what Go does with an illegal free, in place of refusing it.
-        use_index: False makes the free list walk its headers as Go does.
         sink: who is told what happens.
-        wrong_order: run osinit with initBloc before physPageSize is known.
+        parts: the classes that it is made of.
 
     Raises:
         NotInstantiable: the program starts with more memory than there may be.
+        IllegalUse: there is no such part for this release on this platform.
     """
-    runtime = assemble(
-        release,
-        platform,
-        memlock=memlock,
-        end=end,
-        initial_pages=initial_pages,
-        max_pages=max_pages,
-        brk_max=brk_max,
-        mem_debug=mem_debug,
-        faithful=faithful,
-        use_index=use_index,
-        sink=sink,
-    )
-    runtime.osinit(wrong_order=wrong_order)
+    runtime = assemble(release, platform, options, memlock=memlock, sink=sink, parts=parts)
+    runtime.osinit(wrong_order=options.wrong_order)
     return runtime

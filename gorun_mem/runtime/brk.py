@@ -14,9 +14,10 @@ All arithmetic is modulo the platform's word, as uintptr is in Go.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gorun_mem.runtime.behaviour import PLAN9_PAGE, Platform, Release, WasmBreak
+from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.sink import Sink
@@ -57,7 +58,6 @@ class Break:
         "_round_constant",
         "bloc",
         "bloc_max",
-        "grown_pages",
         "phys_page_size",
         "probe",
         "sink",
@@ -67,7 +67,6 @@ class Break:
         self.bloc = 0
         self.bloc_max = 0
         self.phys_page_size = 0
-        self.grown_pages = 0
         self.sink: Sink | None = None
         self.probe: SbrkProbe | None = None
         self._mask = platform.word_mask
@@ -95,26 +94,30 @@ class Break:
         """initBloc: the break starts at the page above the end of the program's data."""
         self.bloc = self.bloc_max = self.mem_round(end)
 
-    def sbrk(self, n: int) -> int:
+    def sbrk(self, n: int, call: Call | None = None) -> int:
         """Move the break up by `n` bytes, rounded to pages.
 
         memlock must be held.
 
+        Args:
+            n: bytes.
+            call: takes how many pages the memory grew by.
+
         Returns:
             The address of the new memory, or 0 where the system refused; then nothing changed.
         """
-        p = self._sbrk(n)
+        p = self._sbrk(n, call)
         if self.probe is not None:
             self.probe.sbrked(n, p)
         return p
 
-    def _sbrk(self, n: int) -> int:
+    def _sbrk(self, n: int, call: Call | None) -> int:
         bl = self.bloc
         n = self.mem_round(n)
         top = (bl + n) & self._mask
         was = self.bloc_max
         if top > was:
-            if not self._raise_system_break(top, was):
+            if not self._raise_system_break(top, was, call):
                 return 0
             self.bloc_max = top
         self.bloc = top
@@ -122,7 +125,7 @@ class Break:
             self._report(bl, top, "sbrk")
         return bl
 
-    def _raise_system_break(self, top: int, was: int) -> bool:
+    def _raise_system_break(self, top: int, was: int, call: Call | None) -> bool:
         """Get memory up to `top`; `was` is bloc_max as it was seen."""
         raise NotImplementedError
 
@@ -158,21 +161,21 @@ class WasmBlocMaxBreak(Break):
         """Size of the memory in pages of 64 KiB."""
         return self._memory.pages
 
-    def _raise_system_break(self, top: int, was: int) -> bool:
+    def _raise_system_break(self, top: int, was: int, call: Call | None) -> bool:
         # Go reads blocMax once more, which counts where accesses are steps.
         grow = ((top - self.bloc_max) & self._mask) // self.phys_page_size
-        if self._grow(grow) < 0:
+        if self._grow(grow, call) < 0:
             return False
         self._memory.reset_data_view()
         return True
 
-    def _grow(self, pages: int) -> int:
+    def _grow(self, pages: int, call: Call | None) -> int:
         """growMemory(int32(pages))."""
         memory = self._memory
         before = memory.pages
         result = memory.grow(_as_int32(pages))
-        if result >= 0:
-            self.grown_pages += memory.pages - before
+        if call is not None and result >= 0:
+            call.grown_pages += memory.pages - before
         if self.sink is not None:
             self.sink.mem_grow(
                 (pages & _INT32) * PAGE, before * PAGE, memory.size, result >= 0,
@@ -186,9 +189,9 @@ class WasmGrowAlwaysBreak(WasmBlocMaxBreak):
 
     __slots__ = ()
 
-    def _sbrk(self, n: int) -> int:
+    def _sbrk(self, n: int, call: Call | None) -> int:
         page = self.phys_page_size
-        size = self._grow(((n + page - 1) & self._mask) // page)
+        size = self._grow(((n + page - 1) & self._mask) // page, call)
         if size < 0:
             return 0
         self._memory.reset_data_view()
@@ -209,11 +212,12 @@ class Plan9Break(Break):
         """What the break lies in."""
         return self._segment
 
-    def _raise_system_break(self, top: int, was: int) -> bool:
+    def _raise_system_break(self, top: int, was: int, call: Call | None) -> bool:
         segment = self._segment
         before = segment.size
         ok = segment.brk(top) == 0
-        self.grown_pages += (segment.size - before) // PLAN9_PAGE
+        if call is not None:
+            call.grown_pages += (segment.size - before) // PLAN9_PAGE
         if self.sink is not None:
             self.sink.mem_grow(
                 top - was, was, top if ok else was, ok, segment.brk_max, segment.grows
@@ -221,20 +225,42 @@ class Plan9Break(Break):
         return ok
 
 
-def make_break(release: Release, platform: Platform, memory: LinearMemory) -> Break:
+class BreakClasses(NamedTuple):
+    """The class of each generation."""
+
+    bloc_max: type[WasmBlocMaxBreak] = WasmBlocMaxBreak
+    grow_always: type[WasmGrowAlwaysBreak] = WasmGrowAlwaysBreak
+    plan9: type[Plan9Break] = Plan9Break
+
+
+PLAIN_BREAKS: Final = BreakClasses()
+
+
+def make_break(
+    release: Release,
+    platform: Platform,
+    memory: LinearMemory,
+    classes: BreakClasses = PLAIN_BREAKS,
+) -> Break:
     """The break of `release` on `platform`.
+
+    Args:
+        release: gives the generation.
+        platform: one that the release has.
+        memory: what the break lies in.
+        classes: of which one is made.
 
     Raises:
         ValueError: wasm up to 1.20 has no sbrk (see `mem_js`).
     """
     behaviour = release.behaviour
     if isinstance(memory, Plan9Segment):
-        return Plan9Break(platform, memory, PLAN9_PAGE if behaviour.plan9_round_constant else 0)
+        return classes.plan9(platform, memory, PLAN9_PAGE if behaviour.plan9_round_constant else 0)
     assert isinstance(memory, WasmMemory)
     if behaviour.wasm_break is WasmBreak.BLOC_MAX:
-        return WasmBlocMaxBreak(platform, memory)
+        return classes.bloc_max(platform, memory)
     if behaviour.wasm_break is WasmBreak.GROW_ALWAYS:
-        return WasmGrowAlwaysBreak(platform, memory)
+        return classes.grow_always(platform, memory)
     raise ValueError(f"{release.name} on {platform.name} has no sbrk")
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import Fault, Hang, Throw
 from gorun_mem.runtime.freeindex import FNV_OFFSET, FreeIndex, fnv1a
 from gorun_mem.runtime.memory import LinearMemory
@@ -45,9 +46,6 @@ class FreeList:
 
     Attributes:
         head: address of the first block, 0 when the list is empty.
-        search_steps: headers that Go would have looked at in the last `mem_alloc_no_grow`; kept up
-            only while there is a sink.
-        cleared_bytes: bytes that mem_free has cleared so far.
         mem_debug: Go's memDebug; whether `mem_check` does anything.
     """
 
@@ -60,10 +58,8 @@ class FreeList:
         "_use_index",
         "_word_mask",
         "_word_size",
-        "cleared_bytes",
         "head",
         "mem_debug",
-        "search_steps",
         "sink",
     )
 
@@ -77,8 +73,6 @@ class FreeList:
         use_index: bool = True,
     ) -> None:
         self.head = 0
-        self.search_steps = 0
-        self.cleared_bytes = 0
         self.mem_debug = mem_debug
         self.sink: Sink | None = None
         self._memory = memory
@@ -149,13 +143,14 @@ class FreeList:
 
     # memAlloc.
 
-    def mem_alloc_no_grow(self, n: int) -> int:
+    def mem_alloc_no_grow(self, n: int, call: Call | None = None) -> int:
         """memAllocNoGrow: the lowest block of at least `n` bytes, or the tail of a larger one.
 
         memlock must be held.
 
         Args:
             n: bytes, not rounded.
+            call: takes how many headers Go would have looked at; not counted without a sink.
 
         Returns:
             The address of memory that is zero, or 0 when no block is large enough.
@@ -167,17 +162,19 @@ class FreeList:
         n = self._round(n)
         index = self._index
         if index is None or n < self._header_size:
-            return self._alloc_walking(n)
+            return self._alloc_walking(n, call)
         position = index.first_fit(n)
         if position is None:
-            self.search_steps = index.count
+            if call is not None:
+                call.search_steps = index.count
             return 0
         block, size = index.at(position)
         memory = self._memory
         rank = 0
         if self.sink is not None:
             rank = index.rank(position)
-            self.search_steps = rank + 1
+            if call is not None:
+                call.search_steps = rank + 1
         if size == n:
             before, behind = index.links(position)
             if before:
@@ -187,7 +184,7 @@ class FreeList:
             index.remove(position)
             p = block
         elif size - n < self._header_size:
-            return self._alloc_walking(n)  # what is cleared lies over the block's own header
+            return self._alloc_walking(n, call)  # what is cleared lies over the block's own header
         else:
             memory.put_word(block + self._word_size, size - n)
             index.resize(position, size - n)
@@ -197,11 +194,11 @@ class FreeList:
             self.sink.freelist_take(p, n, block, size, size == n, rank)
         return p
 
-    def _alloc_walking(self, n: int) -> int:
+    def _alloc_walking(self, n: int, call: Call | None) -> int:
         """Go's steps one by one, on whatever the headers say; the size is read first."""
         memory = self._memory
         passed: set[int] = set()
-        previous = 0
+        previous = size = 0
         p = self.head
         while p:
             if p in passed:
@@ -209,14 +206,16 @@ class FreeList:
             passed.add(p)
             size = memory.load_word((p + self._word_size) & self._word_mask)
             if size >= n:
-                self.search_steps = len(passed)
-                return self._take_walking(previous, p, size, n)
+                break
             previous, p = p, memory.load_word(p)
-        self.search_steps = len(passed)
+        if call is not None:
+            call.search_steps = len(passed)
+        if p:
+            return self._take_walking(previous, p, size, n, len(passed) - 1)
         self._reindex()
         return 0
 
-    def _take_walking(self, previous: int, block: int, size: int, n: int) -> int:
+    def _take_walking(self, previous: int, block: int, size: int, n: int, rank: int) -> int:
         self._index = None
         if size == n:
             self._link(previous, self._memory.load_word(block))
@@ -227,12 +226,12 @@ class FreeList:
         self._zero_header(p)
         self._reindex()
         if self.sink is not None:
-            self.sink.freelist_take(p, n, block, size, size == n, self.search_steps - 1)
+            self.sink.freelist_take(p, n, block, size, size == n, rank)
         return p
 
     # memFree.
 
-    def mem_free(self, ap: int, n: int, cause: str = "mid_free") -> None:
+    def mem_free(self, ap: int, n: int, cause: str = "mid_free", call: Call | None = None) -> None:
         """memFree: clear [ap, ap+n) and put it into the list, merged with its neighbours.
 
         memlock must be held.
@@ -241,6 +240,7 @@ class FreeList:
             ap: address.
             n: bytes, not rounded.
             cause: why, for the log: mid_free, align_head, align_tail or align_skip.
+            call: takes how many bytes were cleared.
 
         Raises:
             Hang: the search came back to a header it had passed.
@@ -250,7 +250,8 @@ class FreeList:
         memory = self._memory
         if ap + n > memory.size and n:
             memory.check_range(ap, n, "clear")
-        self.cleared_bytes += n
+        if call is not None:
+            call.cleared_bytes += n
         index = self._index
         least = self._header_size
         if index is None or n < least or not ap:

@@ -25,8 +25,8 @@ FINDINGS_MAX: Final = 100
 """Findings that are kept; who has made so many wants the first."""
 
 
-class Tenure(NamedTuple):
-    """What is known of a range.
+class Ownership(NamedTuple):
+    """Who has a range, or had it and gave it back.
 
     Args:
         live: whether it is handed out; False once it was freed.
@@ -41,10 +41,11 @@ class Tenure(NamedTuple):
     m: int
 
     def __str__(self) -> str:
-        if self.m == HOST:
-            return f"the host's since call {self.call} ({self.function})"
-        verb = "owned by" if self.live else "freed by"
-        return f"{verb} M{self.m} since call {self.call} ({self.function})"
+        call = f"call {self.call} ({self.function})"
+        if self.live or self.m == HOST:
+            who = "the host" if self.m == HOST else f"M{self.m}"
+            return f"owned by {who}, which got it in {call}"
+        return f"freed by M{self.m} in {call}"
 
 
 class Finding(NamedTuple):
@@ -75,7 +76,7 @@ class Ledger:
     __slots__ = ("_ranges", "calls", "findings", "has_host", "live_bytes", "live_bytes_max")
 
     def __init__(self) -> None:
-        self._ranges: RangeMap[Tenure] = RangeMap()
+        self._ranges: RangeMap[Ownership] = RangeMap()
         self.calls = 0
         self.findings: list[Finding] = []
         self.has_host = False
@@ -90,7 +91,7 @@ class Ledger:
         self.calls += 1
         if n <= 0:
             return
-        self._ranges.assign(addr, addr + n, Tenure(True, self.calls, function, m))
+        self._ranges.assign(addr, addr + n, Ownership(True, self.calls, function, m))
         self.live_bytes += n
         self.live_bytes_max = max(self.live_bytes_max, self.live_bytes)
 
@@ -99,21 +100,21 @@ class Ledger:
         self.calls += 1
         if n <= 0:
             return
-        self._ranges.assign(addr, addr + n, Tenure(False, self.calls, function, m))
+        self._ranges.assign(addr, addr + n, Ownership(False, self.calls, function, m))
         self.live_bytes -= n
 
     def host_took(self, addr: int, n: int, function: str) -> None:
         """Note that the host grew the memory by [addr, addr+n) for itself."""
         self.calls += 1
         if n > 0:
-            self._ranges.assign(addr, addr + n, Tenure(False, self.calls, function, HOST))
+            self._ranges.assign(addr, addr + n, Ownership(False, self.calls, function, HOST))
             self.has_host = True
 
-    def host_range(self, addr: int, end: int) -> tuple[int, int, Tenure] | None:
+    def host_range(self, addr: int, end: int) -> tuple[int, int, Ownership] | None:
         """The first part of [addr, end) that is the host's, None where none is."""
-        for low, high, tenure in self._ranges.overlapping(addr, end):
-            if tenure.m == HOST:
-                return max(low, addr), min(high, end), tenure
+        for low, high, owner in self._ranges.overlapping(addr, end):
+            if owner.m == HOST:
+                return max(low, addr), min(high, end), owner
         return None
 
     def find(self, what: str, text: str, addr: int, size: int) -> bool:
@@ -123,19 +124,19 @@ class Ledger:
         self.findings.append(Finding(what, text, addr, size))
         return True
 
-    def tenure(self, addr: int) -> Tenure | None:
+    def ownership(self, addr: int) -> Ownership | None:
         """What is known of the byte at `addr`."""
-        for _, _, tenure in self._ranges.overlapping(addr, addr + 1):
-            return tenure
+        for _, _, owner in self._ranges.overlapping(addr, addr + 1):
+            return owner
         return None
 
-    def live_ranges(self) -> list[tuple[int, int, Tenure]]:
-        """(start, end, tenure) of each range that is handed out, in address order."""
+    def live_ranges(self) -> list[tuple[int, int, Ownership]]:
+        """(start, end, owner) of each range that is handed out, in address order."""
         return [r for r in self._ranges.overlapping(0, 1 << 65) if r[2].live]
 
-    def overlapping(self, start: int, end: int) -> list[tuple[int, int, Tenure]]:
-        """(start, end, tenure) of each known range that shares a byte with [start, end)."""
-        return [(low, high, tenure) for low, high, tenure in self._ranges.overlapping(start, end)]
+    def overlapping(self, start: int, end: int) -> list[tuple[int, int, Ownership]]:
+        """(start, end, owner) of each known range that shares a byte with [start, end)."""
+        return [(low, high, owner) for low, high, owner in self._ranges.overlapping(start, end)]
 
     def refusal(self, addr: int, n: int, what: str) -> IllegalUse | None:
         """Why [addr, addr+n) must not be freed or touched, or None where it is all owned.
@@ -146,15 +147,15 @@ class Ledger:
             what: the call, for the message: "free of [0x10000, 0x20000)".
         """
         at = addr
-        for low, high, tenure in self._ranges.overlapping(addr, addr + n):
+        for low, high, owner in self._ranges.overlapping(addr, addr + n):
             if low > at:
                 break
-            if tenure.m == HOST:
+            if owner.m == HOST:
                 break
-            if not tenure.live:
+            if not owner.live:
                 start = max(low, addr)
                 return IllegalUse(
-                    f"{what} refused: [{start:#x}, {min(high, addr + n):#x}) was {tenure}; "
+                    f"{what} refused: [{start:#x}, {min(high, addr + n):#x}) was {owner}; "
                     "free each range once"
                 )
             at = high
@@ -166,8 +167,8 @@ class Ledger:
                 f"{what} refused: [{host[0]:#x}, {host[1]:#x}) is {host[2]}; "
                 "free and write what an allocation returned"
             )
-        owner = self.tenure(addr)
-        rest = f"; the part before is {owner}" if owner is not None and at > addr else ""
+        first = self.ownership(addr)
+        rest = f"; the part before is {first}" if first is not None and at > addr else ""
         return IllegalUse(
             f"{what} refused: [{max(at, addr):#x}, {self._gap_end(at, addr + n):#x}) "
             f"was never handed out{rest}; free what an allocation returned, or a part of it"

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from gorun_mem.runtime.behaviour import WASM_PAGE, Platform, Release
 from gorun_mem.runtime.brk import align_up
+from gorun_mem.runtime.call import Call
+from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.memory import WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
 from gorun_mem.runtime.pages import PAGE
@@ -28,7 +30,8 @@ class ReserveEndLayer(OSLayer):
         memory: the memory instance.
         end: end of the program's data in bytes, lastmoduledatap.end.
         memlock: no Go release has it here; pass a mutex of one M for the real thing.
-        faithful: True does what Go does with an illegal free, which is nothing.
+        ledger: who owns what, by which an illegal free is refused; None does what Go does with it,
+            which is nothing.
     """
 
     def __init__(
@@ -38,10 +41,9 @@ class ReserveEndLayer(OSLayer):
         memory: WasmMemory,
         end: int,
         memlock: Lock,
-        *,
-        faithful: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
-        super().__init__(release, platform, memory, memlock, faithful=faithful)
+        super().__init__(release, platform, memory, memlock, ledger)
         self.wasm = memory
         self.reserve_end = 0
         self._data_end = end
@@ -78,9 +80,7 @@ class ReserveEndLayer(OSLayer):
         Raises:
             IllegalUse: not faithful, and the range is not the caller's to free.
         """
-        self.calls += 1
-        if self._sink is not None:
-            self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
+        call = self._enter("sysFreeOS", v, n, 0, purpose)
         await self.memlock.lock("runtime.sysFreeOS")
         refusal = None
         if self.ledger is not None:
@@ -88,25 +88,24 @@ class ReserveEndLayer(OSLayer):
             refusal = self.ledger.refusal(v, rounded, f"free of [{v:#x}, {v + n:#x})")
             if refusal is None:
                 self.ledger.freed(v, rounded, "sysFreeOS", self.whoami())
-        self._report("sysFreeOS", v, n, purpose, 0, refusal is None, "memfree")
+        call.path = "memfree"
+        self._report(call, 0, refusal is None)
         await self.memlock.unlock("runtime.sysFreeOS")
         if refusal is not None:
             raise refusal
 
     async def _reserve(self, fn: str, v: int, n: int, purpose: str) -> int:
-        self.calls = call = self.calls + 1
-        if self._sink is not None:
-            self._sink.mem_call(fn, v, n, 0, purpose)
+        call = self._enter(fn, v, n, 0, purpose)
         site = f"runtime.{fn}"
         await self.memlock.lock(site)
         self._see_size()
         p = 0 if v else self._raise_reserve_end(n)
         if not p and not v:
-            self._note_refusal(call, fn, n)
+            self._note_refusal(call)
         if self.ledger is not None and p:
             self._hand_out(fn, p, n, self._round(n))
-        path = "hint_miss" if v else "sbrk" if p else "fail"
-        self._report(fn, v, n, purpose, p, p != 0, path)
+        call.path = "hint_miss" if v else "sbrk" if p else "fail"
+        self._report(call, p, p != 0)
         await self.memlock.unlock(site)
         return p
 
@@ -137,15 +136,12 @@ class ReserveEndLayer(OSLayer):
     def _round(self, n: int) -> int:
         return align_up(n, WASM_PAGE, self.platform.word_mask)
 
-    def _report(self, fn: str, v: int, n: int, purpose: str, p: int, ok: bool, path: str) -> None:
+    def _report(self, call: Call, p: int, ok: bool) -> None:
         if self._sink is not None:
-            size = n
-            if p and p + n > self.memory.size:
-                ok, size = False, self._got(p, n, self._round(n))
-            self._sink.mem_return(
-                fn, v, n, 0, purpose, p, size, ok, path, 0, 0,
-                self.wasm.pages, self.reserve_end, self.memory.size, 0, 0, 0,
-            )  # fmt: skip
+            call.p, call.size, call.ok = p, call.n, ok
+            if p and p + call.n > self.memory.size:
+                call.ok, call.size = False, self._got(p, call.n, self._round(call.n))
+            self._sink.mem_return(call, self.state())
 
 
 def _int32(n: int) -> int:

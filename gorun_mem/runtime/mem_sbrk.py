@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from gorun_mem.runtime.behaviour import Platform, Release
 from gorun_mem.runtime.brk import Break, align_up
+from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
+from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.oslayer import Lock, OSLayer
-from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.sink import Sink
 
 
@@ -25,10 +26,9 @@ class SbrkLayer(OSLayer):
         release: gives the behaviour.
         platform: gives word and page size.
         brk: the break, with the memory that it lies in.
+        freelist: the free list in the same memory.
         memlock: the mutex around everything.
-        mem_debug: Go's memDebug; memCheck runs after each change.
-        faithful: True does what Go does with an illegal free, False refuses it.
-        use_index: False makes the free list walk as Go does.
+        ledger: who owns what, by which an illegal free is refused; None does what Go does with it.
     """
 
     def __init__(
@@ -36,27 +36,16 @@ class SbrkLayer(OSLayer):
         release: Release,
         platform: Platform,
         brk: Break,
+        freelist: FreeList,
         memlock: Lock,
-        *,
-        mem_debug: bool = False,
-        faithful: bool = False,
-        use_index: bool = True,
+        ledger: Ledger | None = None,
     ) -> None:
-        super().__init__(release, platform, brk.memory, memlock, faithful=faithful)
+        super().__init__(release, platform, brk.memory, memlock, ledger)
         self.brk = brk
-        self._freelist = FreeList(
-            brk.memory,
-            brk.mem_round,
-            search_function=(
-                "memAllocNoGrow" if release.behaviour.is_sbrk_platform else "memAlloc"
-            ),
-            mem_debug=mem_debug,
-            use_index=use_index,
-        )
+        self._freelist = freelist
         self._mask = platform.word_mask
-        self._path = ""
-        self._cleared_before = 0
-        self._grown_before = 0
+        # memAlloc is one function to 1.23 and rounds its own n; from 1.24 a callee rounds a copy.
+        self._rounds_first = not release.behaviour.is_sbrk_platform
 
     def __repr__(self) -> str:
         return f"<SbrkLayer {self.release.name} {self.platform.name} {self.brk!r}>"
@@ -70,13 +59,6 @@ class SbrkLayer(OSLayer):
     def sink(self, sink: Sink | None) -> None:
         self._sink = self.brk.sink = self._freelist.sink = sink
         self._note_watchers()
-
-    def _note_watchers(self) -> None:
-        """What was done before anybody watched is not part of the next call's work."""
-        super()._note_watchers()
-        self._cleared_before = self._freelist.cleared_bytes
-        self._grown_before = self.brk.grown_pages
-        self._freelist.search_steps = 0
 
     @property
     def bloc(self) -> int:
@@ -110,17 +92,15 @@ class SbrkLayer(OSLayer):
         Returns:
             The address, or 0 where memory could not grow.
         """
-        self.calls = call = self.calls + 1
-        if self._sink is not None:
-            self._sink.mem_call("sysAllocOS", 0, n, 0, purpose)
+        call = self._enter("sysAllocOS", 0, n, 0, purpose)
         await self.memlock.lock("runtime.sysAllocOS")
         self._see_size()
-        p = self._mem_alloc(n)
+        p = self._mem_alloc(call)
         self._freelist.mem_check()
         if not p:
-            self._note_refusal(call, "sysAllocOS", n)
+            self._note_refusal(call)
         if self._watched:
-            self._settle("sysAllocOS", 0, n, 0, purpose, p, n, p != 0, handed=n)
+            self._settle(call, p, n, p != 0)
         await self.memlock.unlock("runtime.sysAllocOS")
         return p
 
@@ -138,33 +118,31 @@ class SbrkLayer(OSLayer):
         Raises:
             IllegalUse: not faithful, and the range is not the caller's to free; nothing changed.
         """
-        self.calls += 1
-        if self._sink is not None:
-            self._sink.mem_call("sysFreeOS", v, n, 0, purpose)
+        call = self._enter("sysFreeOS", v, n, 0, purpose)
         if v == 0 and self.release.behaviour.nil_free_is_noop:
-            self._path = "nil"
-            self._settle("sysFreeOS", v, n, 0, purpose, 0, n, True)
+            call.path = "nil"
+            self._settle(call, 0, n, True)
             return
         await self.memlock.lock("runtime.sysFreeOS")
         at_end = (v + n) & self._mask == self.brk.bloc
         if self.ledger is not None:
             refusal = self._free_refusal(v, n, n if at_end else self.brk.mem_round(n))
             if refusal is not None:
-                await self._refuse("sysFreeOS", v, n, purpose, refusal)
+                await self._refuse(call, refusal)
         if at_end:
-            self._path = "end_of_memory"
+            call.path = "end_of_memory"
             self.memory.clear(v, n)
-            self._freelist.cleared_bytes += n
+            call.cleared_bytes = n
             self.brk.lower(n)
         else:
-            self._path = "memfree"
-            self._freelist.mem_free(v, n)
+            call.path = "memfree"
+            self._freelist.mem_free(v, n, "mid_free", call)
             self._freelist.mem_check()
         if self.ledger is not None:
             given = n if at_end else self.brk.mem_round(n)
             self.ledger.freed(v, given, "sysFreeOS", self.whoami())
         if self._watched:
-            self._settle("sysFreeOS", v, n, 0, purpose, 0, n, True)
+            self._settle(call, 0, n, True)
         await self.memlock.unlock("runtime.sysFreeOS")
 
     async def sys_reserve_os(self, v: int, n: int, purpose: str = "") -> int:
@@ -181,23 +159,21 @@ class SbrkLayer(OSLayer):
         Returns:
             The address, or 0. On wasm from 1.21 to 1.23 a hint at the break gives another address.
         """
-        self.calls = call = self.calls + 1
-        if self._sink is not None:
-            self._sink.mem_call("sysReserveOS", v, n, 0, purpose)
+        call = self._enter("sysReserveOS", v, n, 0, purpose)
         await self.memlock.lock("runtime.sysReserveOS")
         self._see_size()
         p = 0
-        self._path = "hint_miss"
+        call.path = "hint_miss"
         if v == self.brk.bloc:
-            p = self.brk.sbrk(n)
-            self._path = "hint" if p else "fail"
+            p = self.brk.sbrk(n, call)
+            call.path = "hint" if p else "fail"
         if p == 0 and v == 0:
-            p = self._mem_alloc(n)
+            p = self._mem_alloc(call)
             self._freelist.mem_check()
-        if not p and self._path == "fail":
-            self._note_refusal(call, "sysReserveOS", n)
+        if not p and call.path == "fail":
+            self._note_refusal(call)
         if self._watched:
-            self._settle("sysReserveOS", v, n, 0, purpose, p, n, p != 0, handed=n)
+            self._settle(call, p, n, p != 0)
         await self.memlock.unlock("runtime.sysReserveOS")
         return p
 
@@ -220,71 +196,66 @@ class SbrkLayer(OSLayer):
         behaviour = self.release.behaviour
         if not behaviour.is_sbrk_platform:
             return await super().sys_reserve_aligned_sbrk(size, align, purpose)
-        self.calls = call = self.calls + 1
-        if self._sink is not None:
-            self._sink.mem_call("sysReserveAlignedSbrk", 0, size, align, purpose)
+        call = self._enter("sysReserveAlignedSbrk", 0, size, align, purpose)
         await self.memlock.lock("runtime.sysReserveAlignedSbrk")
         self._see_size()
-        mask = self._mask
         leaked = False
-        base = self._freelist.mem_alloc_no_grow((size + align) & mask)
+        base = self._freelist.mem_alloc_no_grow((size + align) & self._mask, call)
         if base:
-            p, got = self._trim(base, size, align), size
-            self._path = "aligned_freelist"
+            p = self._trim(base, call)
             leaked = behaviour.leaks_memlock
         else:
-            p, got = self._sbrk_aligned(size, align)
+            p = self._sbrk_aligned(call)
+        got = size if call.path != "fail" else 0
         if not p:
-            self._note_refusal(call, "sysReserveAlignedSbrk", size)
-        self._settle(
-            "sysReserveAlignedSbrk", 0, size, align, purpose, p, got, p != 0,
-            handed=got, exact=True,
-        )  # fmt: skip
+            self._note_refusal(call)
+        self._settle(call, p, got, p != 0, exact=True)
         if not leaked:
             await self.memlock.unlock("runtime.sysReserveAlignedSbrk")
         return p, got
 
     # Under memlock.
 
-    def _mem_alloc(self, n: int) -> int:
+    def _mem_alloc(self, call: Call) -> int:
         """memAlloc: from the free list, or else from the break."""
-        p = self._freelist.mem_alloc_no_grow(n)
+        n = call.n
+        p = self._freelist.mem_alloc_no_grow(n, call)
         if p:
-            self._path = "freelist"
+            call.path = "freelist"
             return p
-        # One function to 1.23, which rounded its own n first; from 1.24 a callee rounds a copy.
-        in_one = not self.release.behaviour.is_sbrk_platform
-        p = self.brk.sbrk(self.brk.mem_round(n) if in_one else n)
-        self._path = "sbrk" if p else "fail"
+        p = self.brk.sbrk(self.brk.mem_round(n) if self._rounds_first else n, call)
+        call.path = "sbrk" if p else "fail"
         return p
 
-    def _trim(self, base: int, size: int, align: int) -> int:
-        mask = self._mask
+    def _trim(self, base: int, call: Call) -> int:
+        """Give back both ends of the block at `base`, of size+align bytes."""
+        mask, size, align = self._mask, call.n, call.align
+        call.path = "aligned_freelist"
         start = align_up(base, align, mask)
         before = (start - base) & mask
         if before > 0:
-            self._freelist.mem_free(base, before, "align_head")
+            self._freelist.mem_free(base, before, "align_head", call)
         end = (start + size) & mask
         behind = (base + size + align - end) & mask
         if behind > 0:
-            self._freelist.mem_free(end, behind, "align_tail")
+            self._freelist.mem_free(end, behind, "align_tail", call)
         self._freelist.mem_check()
         return start
 
-    def _sbrk_aligned(self, size: int, align: int) -> tuple[int, int]:
+    def _sbrk_aligned(self, call: Call) -> int:
+        """From the break; 0 where memory could not grow."""
         mask = self._mask
-        p = align_up(self.brk.bloc, align, mask)
-        got = self.brk.sbrk((p + size - self.brk.bloc) & mask)
-        self._path = "aligned_sbrk"
+        p = align_up(self.brk.bloc, call.align, mask)
+        got = self.brk.sbrk((p + call.n - self.brk.bloc) & mask, call)
         if got == 0:
-            self._path = "fail"
-            return 0, 0
+            return 0
+        call.path = "aligned_sbrk"
         if p != got:
             if self.ledger is not None and self.ledger.has_host:
-                self._look_for_host("sysReserveAlignedSbrk", got, (p - got) & mask)
-            self._freelist.mem_free(got, (p - got) & mask, "align_skip")
+                self._look_for_host(call.fn, got, (p - got) & mask)
+            self._freelist.mem_free(got, (p - got) & mask, "align_skip", call)
             self._freelist.mem_check()
-        return p, size
+        return p
 
     # The ledger, the log and the clock.
 
@@ -303,52 +274,36 @@ class SbrkLayer(OSLayer):
             )
         return self.ledger.refusal(v, changed, what)
 
-    async def _refuse(self, fn: str, v: int, n: int, purpose: str, refusal: IllegalUse) -> None:
-        self._path = "fail"
-        self._settle(fn, v, n, 0, purpose, 0, n, False)
-        await self.memlock.unlock(f"runtime.{fn}")
+    async def _refuse(self, call: Call, refusal: IllegalUse) -> None:
+        self._settle(call, 0, call.n, False)
+        await self.memlock.unlock(f"runtime.{call.fn}")
         raise refusal
 
-    def _settle(
-        self,
-        fn: str,
-        v: int,
-        n: int,
-        align: int,
-        purpose: str,
-        p: int,
-        size: int,
-        ok: bool,
-        *,
-        handed: int = 0,
-        exact: bool = False,
-    ) -> None:
-        """What every call does before it gives memlock back: book, charge and report."""
-        if self.ledger is not None and handed and p:
-            self._hand_out(fn, p, handed, handed if exact else self.brk.mem_round(handed))
-        if self._charge is None and self._sink is None:
-            return
-        freelist = self._freelist
-        cleared = freelist.cleared_bytes - self._cleared_before
-        grown = self.brk.grown_pages - self._grown_before
-        self._cleared_before += cleared
-        self._grown_before += grown
+    def _settle(self, call: Call, p: int, size: int, ok: bool, *, exact: bool = False) -> None:
+        """What every call does before it gives memlock back: book, charge and report.
+
+        Args:
+            call: the call.
+            p: its answer.
+            size: bytes answered, which a free has asked for.
+            ok: whether the caller got what it asked for.
+            exact: no more than `size` was set apart for it.
+        """
+        if p and size and self.ledger is not None:
+            self._hand_out(call.fn, p, size, size if exact else self.brk.mem_round(size))
         if self._charge is not None:
-            if cleared:
-                self._charge("clear", cleared)
-            if grown:
-                self._charge("grow", grown)
+            if call.cleared_bytes:
+                self._charge("clear", call.cleared_bytes)
+            if call.grown_pages:
+                self._charge("grow", call.grown_pages)
         if self._sink is not None:
             if p and p + size > self.memory.size:
                 ok, size = False, self._got(p, size, size if exact else self.brk.mem_round(size))
-            self._sink.mem_return(
-                fn, v, n, align, purpose, p, size, ok, self._path, freelist.search_steps, cleared,
-                pages_of(self.top), self.brk.bloc, self.brk.bloc_max, *self._free_figures(),
-            )  # fmt: skip
-            freelist.search_steps = 0
+            call.p, call.size, call.ok = p, size, ok
+            self._sink.mem_return(call, self.state())
 
     def _free_figures(self) -> tuple[int, int, int]:
-        """Free bytes, blocks and the largest, for the log; zeros where the list has no end.
+        """Free bytes, blocks and the largest; zeros where the list has no end.
 
         Go does not walk the list here, so a list that hangs a walk must not hang the log.
         """

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gorun_mem.runtime.behaviour import WASM_PAGE, Platform, Release
+from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Refusal
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.memory import LinearMemory, WasmMemory
 from gorun_mem.runtime.op import Op
-from gorun_mem.runtime.pages import PAGE, top_of
+from gorun_mem.runtime.pages import PAGE, pages_of, top_of
 from gorun_mem.runtime.sink import Sink
 
 HOSTS_PAGES: Final = "gorun_mem: the host's memory is handed out"
@@ -43,10 +44,9 @@ class OSLayer:
         platform: gives word and page size.
         memory: the linear memory.
         memlock: the mutex around everything.
-        faithful: True does what Go does with an illegal call, False refuses it.
+        ledger: who owns what, by which an illegal call is refused; None does what Go does with it.
 
     Attributes:
-        ledger: who owns what; None when faithful.
         whoami: tells the id of the M that is calling.
         calls: calls of the layer so far; the number of the last one.
         checks_zero: look whether what is handed out is zero, as Go takes it to be. Nothing but a
@@ -60,14 +60,13 @@ class OSLayer:
         platform: Platform,
         memory: LinearMemory,
         memlock: Lock,
-        *,
-        faithful: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
         self.release = release
         self.platform = platform
         self.memory = memory
         self.memlock = memlock
-        self.ledger = None if faithful else Ledger()
+        self.ledger = ledger
         self.whoami: Callable[[], int] = _first_m
         self.calls = 0
         self.checks_zero = False
@@ -75,7 +74,7 @@ class OSLayer:
         self._size_seen = memory.size
         self._charge: Callable[[str, int], None] | None = None
         self._sink: Sink | None = None
-        self._watched = not faithful
+        self._watched = ledger is not None
 
     @property
     def sink(self) -> Sink | None:
@@ -127,25 +126,38 @@ class OSLayer:
         """The free list, where the release has one."""
         return None
 
+    def state(self) -> LayerState:
+        """The six figures that every call's return is logged with."""
+        return LayerState(pages_of(self.top), self.bloc, self.bloc_max, *self._free_figures())
+
+    def _free_figures(self) -> tuple[int, int, int]:
+        """Free bytes, free blocks and the largest; zeros where they cannot be told."""
+        return 0, 0, 0
+
+    def _enter(self, fn: str, v: int, n: int, align: int, purpose: str) -> Call:
+        """A call begins."""
+        call = Call(fn, v, n, align, purpose)
+        call.number = self.calls = self.calls + 1
+        if self._sink is not None:
+            self._sink.mem_call(call)
+        return call
+
     # The limit.
 
-    def _note_refusal(self, call: int, fn: str, n: int) -> None:
+    def _note_refusal(self, call: Call) -> None:
         """The memory could not serve the call: keep what its caller may die of.
 
         Of several refusals in a row the least limit counts: with that, the first had been served.
         """
         memory = self.memory
-        free, _, largest = self._free_figures()
+        state = self.state()
         before = self.refusals.get(self.whoami())
         needed = memory.needed if before is None else min(before.needed, memory.needed)
         self.refusals[self.whoami()] = Refusal(
-            call, fn, n, free, largest, max(0, min(self.bloc_max, memory.size) - self.bloc),
+            call.number, call.fn, call.n, state.free_bytes, state.free_largest,
+            max(0, min(state.bloc_max, memory.size) - state.bloc),
             -(-memory.size // WASM_PAGE), memory.limit_pages, needed,
         )  # fmt: skip
-
-    def _free_figures(self) -> tuple[int, int, int]:
-        """Free bytes, free blocks and the largest; zeros where they cannot be told."""
-        return 0, 0, 0
 
     def forget_refusal(self) -> None:
         """The M that is calling begins something that it may die of."""
@@ -272,11 +284,11 @@ class OSLayer:
             return
         found = ledger.host_range(p, p + n)
         if found is not None:
-            low, high, tenure = found
+            low, high, owner = found
             self._find(
                 HOSTS_PAGES,
                 f"{fn} took [{p:#x}, {p + n:#x}) for M{self.whoami()} in call {ledger.calls + 1}, "
-                f"and [{low:#x}, {high:#x}) is {tenure}",
+                f"and [{low:#x}, {high:#x}) is {owner}",
                 low, high - low,
             )  # fmt: skip
 

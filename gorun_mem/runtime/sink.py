@@ -11,42 +11,24 @@ schema (`gorun_mem.events.types`), whose names are these.
 
 from __future__ import annotations
 
+from gorun_mem.runtime.call import Call, LayerState
+
 
 class Sink:
     """One method an event, named as the event with an underscore for the dot; these do nothing.
 
     Its arguments are the event's fields, in their order, after the M for an event that is about
-    one; `gorun_mem.events.methods` holds the two against each other. A lock's site is its caller's
-    and comes second.
+    one; `gorun_mem.events.methods` holds the two against each other. A call of the OS layer is one
+    argument. A lock's site is its caller's and comes second.
     """
 
     __slots__ = ()
 
-    def mem_call(self, fn: str, v: int, n: int, align: int, purpose: str, /) -> None:
+    def mem_call(self, call: Call, /) -> None:
         """A call entered the OS layer."""
 
-    def mem_return(
-        self,
-        fn: str,
-        v: int,
-        n: int,
-        align: int,
-        purpose: str,
-        p: int,
-        size: int,
-        ok: bool,
-        path: str,
-        search_steps: int,
-        cleared_bytes: int,
-        pages: int,
-        bloc: int,
-        bloc_max: int,
-        free_bytes: int,
-        free_blocks: int,
-        free_largest: int,
-        /,
-    ) -> None:
-        """The same call returned, still under memlock."""
+    def mem_return(self, call: Call, state: LayerState, /) -> None:
+        """The same call returned, still under memlock; it leaves the layer in that state."""
 
     def freelist_take(
         self, addr: int, size: int, block_addr: int, block_size: int, exact: bool, index: int, /

@@ -284,7 +284,7 @@ class Server:
         ledger = self.world.runtime.os.ledger
         if ledger is None:
             return []
-        return [(low, high) for low, high, tenure in ledger.live_ranges() if tenure.m == m.id]
+        return [(low, high) for low, high, owner in ledger.live_ranges() if owner.m == m.id]
 
     async def _reclaim(self, owned: list[tuple[int, int]]) -> None:
         """Free ranges; one that another M frees meanwhile is no matter."""

@@ -12,6 +12,7 @@ from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LogLevel
 from gorun_mem.events.types import Event
 from gorun_mem.machine.run import Run, run
+from gorun_mem.runtime.call import Call, LayerState
 
 PAGE = 65536
 
@@ -149,14 +150,16 @@ class Toy:
     def ret(self, fn: str, v: int, n: int, p: int, path: str, steps: int) -> None:
         largest = max(self.blocks.values(), default=0)
         self.rec.mem_return(
-            fn, v, n, 0, self.purpose, p, n, p != 0 or fn == "sysFreeOS", path, steps, 0,
-            self.pages, self.bloc, self.bloc_max, sum(self.blocks.values()), len(self.blocks),
-            largest,
+            Call(fn, v, n, 0, self.purpose, p, n, p != 0 or fn == "sysFreeOS", path, steps, 0),
+            LayerState(
+                self.pages, self.bloc, self.bloc_max, sum(self.blocks.values()), len(self.blocks),
+                largest,
+            ),
         )  # fmt: skip
 
     def alloc(self, n: int) -> None:
         self.purpose = self.r.choice(["", "spans", "heap reservation"])
-        self.rec.mem_call("sysAllocOS", 0, n, 0, self.purpose)
+        self.rec.mem_call(Call("sysAllocOS", 0, n, 0, self.purpose))
         size = -(-n // PAGE) * PAGE
         for index, (addr, had) in enumerate(sorted(self.blocks.items())):
             if had >= size:
@@ -190,7 +193,7 @@ class Toy:
 
     def free(self, v: int, n: int) -> None:
         self.purpose = ""
-        self.rec.mem_call("sysFreeOS", v, n, 0, "")
+        self.rec.mem_call(Call("sysFreeOS", v, n))
         size = -(-n // PAGE) * PAGE
         if v + n == self.bloc:
             self.rec.brk_move(self.bloc, self.bloc - n, self.bloc_max, "free")

@@ -21,6 +21,7 @@ from gorun_mem.analysis.fragmentation import (
 from gorun_mem.analysis.memory import MemoryUse, whole_pages
 from gorun_mem.analysis.stream import analyse, feed
 from gorun_mem.events.capture import capture_events
+from gorun_mem.runtime.call import Call, LayerState
 
 PLATFORMS = [
     ("go1.19", "js/wasm"), ("go1.21", "js/wasm"), ("go1.23", "js/wasm"), ("go1.24", "js/wasm"),
@@ -220,21 +221,23 @@ def returned(
 ) -> None:
     rec.m = 1
     rec.mem_return(
-        fn, v, n, 0, state.get("purpose", ""), p, n, p >= 0, path, 0, 0, pages,
-        state.get("bloc", pages * PAGE), state.get("bloc_max", pages * PAGE),
-        state.get("free", 0), state.get("blocks", 0), state.get("largest", 0),
+        Call(fn, v, n, 0, state.get("purpose", ""), p, n, p >= 0, path, 0, 0),
+        LayerState(
+            pages, state.get("bloc", pages * PAGE), state.get("bloc_max", pages * PAGE),
+            state.get("free", 0), state.get("blocks", 0), state.get("largest", 0),
+        ),
     )  # fmt: skip
 
 
 def alloc(rec: Any, p: int, n: int, *, pages: int, **state: int) -> None:
     rec.m = 1
-    rec.mem_call("sysAllocOS", 0, n, 0, "")
+    rec.mem_call(Call("sysAllocOS", 0, n))
     returned(rec, "sysAllocOS", 0, n, p, "sbrk", pages, **state)
 
 
 def give(rec: Any, v: int, n: int, *, pages: int, **state: int) -> None:
     rec.m = 1
-    rec.mem_call("sysFreeOS", v, n, 0, "")
+    rec.mem_call(Call("sysFreeOS", v, n))
     returned(rec, "sysFreeOS", v, n, 0, "memfree", pages, **state)
 
 
@@ -246,10 +249,10 @@ def test_budget_says_what_was_missing() -> None:
         alloc(rec, 0, 4 * PAGE, pages=4)
         # Three pages free in pieces when three in one are needed.
         give(rec, 0, PAGE, pages=4, free=3 * PAGE, blocks=3, largest=PAGE)
-        rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
+        rec.mem_call(Call("sysAllocOS", 0, 3 * PAGE))
         rec.mem_grow(3 * PAGE, 4 * PAGE, 7 * PAGE, True, 65536 * PAGE, 1)
         returned(rec, "sysAllocOS", 0, 3 * PAGE, 4 * PAGE, "sbrk", 7)
-        rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
+        rec.mem_call(Call("sysAllocOS", 0, 3 * PAGE))
         rec.mem_grow(3 * PAGE, 7 * PAGE, 10 * PAGE, True, 65536 * PAGE, 2)
         returned(rec, "sysAllocOS", 0, 3 * PAGE, 7 * PAGE, "sbrk", 10)
     memory, _, _ = analysed(events)
@@ -273,12 +276,12 @@ def test_a_budget_of_a_run_that_was_refused() -> None:
     with capture_events() as events:
         rec = events.recorder
         start(rec, pages=4)
-        rec.mem_call("sysAllocOS", 0, 3 * PAGE, 0, "")
+        rec.mem_call(Call("sysAllocOS", 0, 3 * PAGE))
         rec.mem_grow(3 * PAGE, 4 * PAGE, 4 * PAGE, False, 65536 * PAGE, 1)
         rec.mem_grow(((1 << 32) - 1) * PAGE, 4 * PAGE, 4 * PAGE, False, 6 * PAGE, 2)
         rec.mem_grow(3 * PAGE, 4 * PAGE, 4 * PAGE, False, 6 * PAGE, 3)
         returned(rec, "sysAllocOS", 0, 3 * PAGE, 0, "fail", 4)
-        rec.mem_call("sysAllocOS", 0, PAGE, 0, "")
+        rec.mem_call(Call("sysAllocOS", 0, PAGE))
         rec.mem_grow(PAGE, 4 * PAGE, 5 * PAGE, True, 6 * PAGE, 4)
         returned(rec, "sysAllocOS", 0, PAGE, 4 * PAGE, "sbrk", 5)
     memory, _, _ = analysed(events)
@@ -333,7 +336,7 @@ def test_no_hint_miss_where_nothing_lies_between() -> None:
         rec.arena_reserve(0, 4 * MiB, "aligned", 0, 0)
         rec.arena_hint_new(4 * MiB, False)
         for index in range(1, 4):
-            rec.mem_call("sysReserveOS", 4 * MiB * index, 4 * MiB, 0, "heap reservation")
+            rec.mem_call(Call("sysReserveOS", 4 * MiB * index, 4 * MiB, 0, "heap reservation"))
             returned(rec, "sysReserveOS", 0, 4 * MiB, 4 * MiB * index, "hint", 64 * (index + 1))
             rec.arena_reserve(4 * MiB * index, 4 * MiB, "hint", 4 * MiB * index, 0)
     memory, _, _ = analysed(events)

@@ -10,6 +10,7 @@ import pytest
 from gorun_mem.analysis.by_release import PARTS, ArenaPattern
 from gorun_mem.analysis.stream import dispatch_table
 from gorun_mem.cli import main
+from gorun_mem.runtime.call import Call, LayerState
 
 TRACES = Path(__file__).parents[1] / "data" / "traces"
 
@@ -125,9 +126,10 @@ def test_the_pattern_counts_rows():
     with capture_events() as events:
         recorder = events.recorder
         for _ in range(3):
-            recorder.mem_call("sysAllocOS", 0, 65536, 0, "")
+            recorder.mem_call(Call("sysAllocOS", 0, 65536))
             recorder.mem_return(
-                "sysAllocOS", 0, 65536, 0, "", 1 << 20, 65536, True, "sbrk", 0, 0, 1, 1, 1, 0, 0, 0
+                Call("sysAllocOS", 0, 65536, 0, "", 1 << 20, 65536, True, "sbrk", 0, 0),
+                LayerState(1, 1, 1, 0, 0, 0),
             )
             recorder.arena_hint_miss(1 << 20, False, 2 << 20, 1 << 20)
             recorder.arena_reserve(4 << 20, 4 << 20, "aligned", 0, 0)

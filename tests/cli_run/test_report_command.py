@@ -13,6 +13,7 @@ from run_scripts import LONG_S, Command, environment
 from gorun_mem.events import Recorder
 from gorun_mem.events.log import open_log
 from gorun_mem.events.methods import LogLevel
+from gorun_mem.runtime.call import Call, LayerState
 
 
 class Story:
@@ -41,11 +42,11 @@ class Story:
 
     def alloc(self, m: int, *, wait_ns: int, hold_ns: int, waiters: tuple[int, ...]) -> None:
         self.recorder.m = m
-        self.recorder.mem_call("sysAllocOS", 0, 65536, 0, "")
+        self.recorder.mem_call(Call("sysAllocOS", 0, 65536))
         self.clock += hold_ns + 100
         self.recorder.mem_return(
-            "sysAllocOS", 0, 65536, 0, "", 0x160000, 65536, True, "sbrk", 1, 65536, 37, 0x170000,
-            0x250000, 0, 0, 0,
+            Call("sysAllocOS", 0, 65536, 0, "", 0x160000, 65536, True, "sbrk", 1, 65536),
+            LayerState(37, 0x170000, 0x250000, 0, 0, 0),
         )  # fmt: skip
         self.recorder.lock_release(
             "memlock", "runtime.sysAllocOS", hold_ns, wait_ns, wait_ns > 0, 4 * (wait_ns > 0), 0,
@@ -55,10 +56,10 @@ class Story:
     def free(self, m: int, *, wait_ns: int, hold_ns: int) -> None:
         self.recorder.m = m
         self.clock += 4_000_000
-        self.recorder.mem_call("sysFreeOS", 0x160000, 65536, 0, "")
+        self.recorder.mem_call(Call("sysFreeOS", 0x160000, 65536))
         self.recorder.mem_return(
-            "sysFreeOS", 0x160000, 65536, 0, "", 0, 65536, True, "memfree", 2, 0, 37, 0x170000,
-            0x250000, 98304, 2, 65536,
+            Call("sysFreeOS", 0x160000, 65536, 0, "", 0, 65536, True, "memfree", 2, 0),
+            LayerState(37, 0x170000, 0x250000, 98304, 2, 65536),
         )  # fmt: skip
         self.recorder.lock_release(
             "memlock", "runtime.sysFreeOS", hold_ns, wait_ns, True, 4, 1, 0, (), 0
@@ -66,11 +67,11 @@ class Story:
 
     def refuse(self, m: int) -> None:
         self.recorder.m = m
-        self.recorder.mem_call("sysReserveOS", 0x400000, 4 << 20, 0, "")
+        self.recorder.mem_call(Call("sysReserveOS", 0x400000, 4 << 20))
         self.recorder.mem_grow(64 << 16, 37 << 16, 37 << 16, False, 38 << 16, 1)
         self.recorder.mem_return(
-            "sysReserveOS", 0x400000, 4 << 20, 0, "", 0, 0, False, "hint_miss", 3, 0, 37, 0x170000,
-            0x250000, 98304, 2, 65536,
+            Call("sysReserveOS", 0x400000, 4 << 20, 0, "", 0, 0, False, "hint_miss", 3, 0),
+            LayerState(37, 0x170000, 0x250000, 98304, 2, 65536),
         )  # fmt: skip
         self.recorder.arena_hint_miss(0x400000, False, 0x170000, 5)
         self.recorder.mem_check(False, "mem: unordered list", 0x160000)

@@ -9,6 +9,7 @@ import pytest
 from gorun_mem.events import MemorySink, Recorder, capture_events
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LogLevel
+from gorun_mem.runtime.call import Call, LayerState
 
 
 def emit_everything(recorder: Recorder) -> None:
@@ -25,10 +26,10 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.m_start(1)
     recorder.m_start(2, 1, "worker")
     recorder.m = 1
-    recorder.mem_call("sysAllocOS", 0, 65536, 0, "heap arena")
+    recorder.mem_call(Call("sysAllocOS", 0, 65536, 0, "heap arena"))
     recorder.lock_acquire("memlock", "runtime.sysAllocOS", False, 0, 0, 0, 0, 0, 0)
     recorder.m = 2
-    recorder.mem_call("sysFreeOS", 1 << 21, 4096, 0, "")
+    recorder.mem_call(Call("sysFreeOS", 1 << 21, 4096))
     recorder.lock_wait("memlock", "runtime.sysFreeOS", 1, 0, 0, (), ("heap",))
     recorder.m_park(2, "memlock", 1)
     recorder.m = 1
@@ -37,8 +38,8 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.mem_grow(65536, 32 << 16, 33 << 16, True, 65536 << 16, 1)
     recorder.mem_check(True, "", 0)
     recorder.mem_return(
-        "sysAllocOS", 0, 65536, 0, "heap arena", 1 << 21, 65536, True, "freelist", 1, 16, 33,
-        1 << 21, 1 << 22, 65536, 1, 65536,
+        Call("sysAllocOS", 0, 65536, 0, "heap arena", 1 << 21, 65536, True, "freelist", 1, 16),
+        LayerState(33, 1 << 21, 1 << 22, 65536, 1, 65536),
     )  # fmt: skip
     recorder.lock_release("memlock", "runtime.sysAllocOS", 90, 0, False, 0, 0, 40, (2,), 2)
     recorder.m_unpark(2, 1, "memlock")
@@ -47,15 +48,15 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.freelist_put(1 << 21, 4096, True, False, 1 << 21, 69632, "mid_free")
     recorder.mem_check(False, "mem: unordered list", 4096)
     recorder.mem_return(
-        "sysFreeOS", 1 << 21, 4096, 0, "", 0, 4096, True, "memfree", 1, 4096, 33, 1 << 21,
-        1 << 22, 69632, 1, 69632,
+        Call("sysFreeOS", 1 << 21, 4096, 0, "", 0, 4096, True, "memfree", 1, 4096),
+        LayerState(33, 1 << 21, 1 << 22, 69632, 1, 69632),
     )  # fmt: skip
     recorder.lock_release("memlock", "runtime.sysFreeOS", 30, 40, True, 4, 1, 0, (), 0)
     recorder.mem_grow(9 << 16, 33 << 16, 33 << 16, False, 33 << 16, 2)
-    recorder.mem_call("sysReserveOS", 1 << 30, 4 << 20, 0, "")
+    recorder.mem_call(Call("sysReserveOS", 1 << 30, 4 << 20))
     recorder.mem_return(
-        "sysReserveOS", 1 << 30, 4 << 20, 0, "", 0, 0, False, "hint_miss", 0, 0, 33, 1 << 21,
-        1 << 22, 69632, 1, 69632,
+        Call("sysReserveOS", 1 << 30, 4 << 20, 0, "", 0, 0, False, "hint_miss", 0, 0),
+        LayerState(33, 1 << 21, 1 << 22, 69632, 1, 69632),
     )  # fmt: skip
     recorder.arena_hint_miss(1 << 30, False, 1 << 21, 5)
     recorder.arena_reserve(1 << 22, 4 << 20, "aligned", 0, 4096)

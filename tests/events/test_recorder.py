@@ -16,6 +16,7 @@ from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LOG_LEVELS, REPORTED, check_sink, method, passes
 from gorun_mem.events.schema import make_schema, published_schema, schema_text
 from gorun_mem.events.types import Event, event, run_id
+from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.sink import Sink
 
 
@@ -145,17 +146,17 @@ def test_duration_and_nesting():
     is closed with its caller."""
 
     def back(fn):
-        recorder.mem_return(fn, 0, 10, 0, "", 1, 10, True, "sbrk", *[0] * 8)
+        recorder.mem_return(Call(fn, 0, 10, ok=True, path="sbrk"), LayerState(0, 0, 0, 0, 0, 0))
 
     with capture_events() as events:
         recorder = events.recorder
         times = iter([100, 130, 170, 200, 300, 400])
         recorder.now = lambda: next(times)
-        recorder.mem_call("sysAllocOS", 0, 10, 0, "")
-        recorder.mem_call("sysReserveOS", 0, 10, 0, "")
+        recorder.mem_call(Call("sysAllocOS", 0, 10))
+        recorder.mem_call(Call("sysReserveOS", 0, 10))
         back("sysReserveOS")
         back("sysAllocOS")
-        recorder.mem_call("sysAllocOS", 0, 10, 0, "")
+        recorder.mem_call(Call("sysAllocOS", 0, 10))
         back("sysFreeOS")
     got = [(event.op, getattr(event, "dur_ns", None)) for event in events]
     assert got == [(1, None), (2, None), (2, 40), (1, 100), (3, None), (UNSET, 0)]

@@ -11,7 +11,7 @@ from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.schema import published_schema
 from gorun_mem.runtime.behaviour import release
-from gorun_mem.runtime.boot import boot
+from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mutex.single import JsMutex
 from gorun_mem.runtime.op import SoloM, solo
 
@@ -48,9 +48,8 @@ def run(go: str, platform: str, level: str = "debug") -> list[dict]:
     runtime = boot(
         of,
         of.platform(platform),
+        BootOptions(mem_debug=True, faithful=True),
         memlock=JsMutex("memlock", sink=recorder),
-        mem_debug=True,
-        faithful=True,
         sink=recorder,
     )
     solo(work(runtime.os, runtime.mheap), SoloM())

@@ -20,7 +20,7 @@ from gorun_mem.explore.drive import Execution, replay, run_once
 from gorun_mem.explore.report import render
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import ConfigError, resolve
-from gorun_mem.runtime.access import Point
+from gorun_mem.runtime.access import PARTS, Point
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.op import SoloM, solo
@@ -305,12 +305,11 @@ def test_a_call_that_is_cut_off_leaves_no_greenlet() -> None:
 
 def test_a_lone_m_can_drive_it() -> None:
     """`solo` drives a runtime that was taken apart as it drives any, an access a step."""
-    from gorun_mem.runtime.access import interleave
     from gorun_mem.runtime.mutex import make
 
     known = release("go1.24.3")
-    runtime = boot(known, known.platform("plan9/amd64"), memlock=make("none", known))
-    interleave(runtime)
+    where = known.platform("plan9/amd64")
+    runtime = boot(known, where, memlock=make("none", known), parts=PARTS)
     assert solo(runtime.os.sys_alloc_os(4096), SoloM()) == 0x160000
     ops = []
     coro = runtime.os.sys_alloc_os(4096)

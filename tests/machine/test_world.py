@@ -43,7 +43,7 @@ def test_use_after_free_names_the_history(host, verb):
     error = log.outcome.error
     assert isinstance(error, IllegalUse)
     assert re.fullmatch(
-        rf"{verb} at 0x[0-9a-f]+8 by M1: use after free; it was freed by M1 since call 3 "
+        rf"{verb} at 0x[0-9a-f]+8 by M1: use after free; it was freed by M1 in call 3 "
         r"\(sysFreeOS\)",
         str(error),
     )
@@ -125,7 +125,7 @@ def test_double_free_and_free_of_what_is_not_ours():
 
     error = one_m(twice).outcome.error
     assert isinstance(error, IllegalUse)
-    assert "was freed by M1 since call 3 (sysFreeOS); free each range once" in str(error)
+    assert "was freed by M1 in call 3 (sysFreeOS); free each range once" in str(error)
 
 
 def test_a_faithful_world_lets_ms_touch_what_they_like():
@@ -192,7 +192,7 @@ def test_the_check_finds_a_planted_double_allocation():
     error = one_m(broken).outcome.error
     assert isinstance(error, Throw)
     assert error.message == "gorun_mem: free block is handed out"
-    assert "owned by M7 since call 4 (planted)" in error.printed[0]
+    assert "owned by M7, which got it in call 4 (planted)" in error.printed[0]
 
 
 def test_snapshot():

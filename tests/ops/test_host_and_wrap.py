@@ -74,7 +74,8 @@ def test_from_1_24_go_hands_the_hosts_pages_out(release: str) -> None:
     strict = run(machine(release=release, init_pages=40, strict=True), *script)
     assert strict[:2] == faithful[:2]
     assert strict[2].startswith("illegal the host's memory is handed out: sysAllocOS took ")
-    assert "[0x280000, 0x2a0000) is the host's since call 2 (memory.grow by the host)" in strict[2]
+    owner = "is owned by the host, which got it in call 2 (memory.grow by the host)"
+    assert f"[0x280000, 0x2a0000) {owner}" in strict[2]
     assert "for M1 in call 3" in strict[2]
 
 
@@ -84,7 +85,7 @@ def test_pages_that_alignment_skips_are_the_hosts_too() -> None:
         machine(init_pages=40, strict=True), "hostgrow 2", "reserve_aligned 524288 4194304"
     )
     assert "sysReserveAlignedSbrk took " in answers[1]
-    assert "[0x280000, 0x2a0000) is the host's" in answers[1]
+    assert "[0x280000, 0x2a0000) is owned by the host" in answers[1]
 
 
 def test_beside_the_hosts_pages_nothing_is_found() -> None:
@@ -110,7 +111,7 @@ def test_a_page_that_is_not_zero_is_found() -> None:
 def test_the_hosts_pages_are_freed_by_nobody() -> None:
     """A free names their owner."""
     answers = run(machine(init_pages=40, strict=True), "hostgrow 2", "free 2621440 65536")
-    assert "is the host's since call 1" in answers[1]
+    assert "is owned by the host, which got it in call 1" in answers[1]
 
 
 @pytest.mark.parametrize("platform", ["js/wasm", "plan9/amd64"])

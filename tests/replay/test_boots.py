@@ -10,7 +10,7 @@ from gorun_mem.replay.compare import Comparison, Tally
 from gorun_mem.replay.heap_level import WatchedLayer
 from gorun_mem.replay.recording import Event, Recording
 from gorun_mem.runtime import mallocinit
-from gorun_mem.runtime.boot import boot
+from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.mutex import default_mutex, make
@@ -42,11 +42,13 @@ def boots(path: Path) -> tuple[Tally, int]:
     runtime = boot(
         known,
         recording.platform,
+        BootOptions(
+            end=header.end,
+            initial_pages=header.initial_pages,
+            max_pages=header.max_pages,
+            faithful=True,
+        ),
         memlock=make(default_mutex(known, header.platform_name), known),
-        end=header.end,
-        initial_pages=header.initial_pages,
-        max_pages=header.max_pages,
-        faithful=True,
     )
     tally = Tally()
     comparison = Comparison(runtime.os, tally)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gorun_mem.runtime.behaviour import release
-from gorun_mem.runtime.boot import Runtime, boot
+from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.mutex import make
@@ -101,6 +101,6 @@ def start() -> Callable[..., Calls]:
     def start(release_name: str, platform: str, **options: Any) -> Calls:
         known = release(release_name)
         memlock = make("js", known)
-        return Calls(boot(known, known.platform(platform), memlock=memlock, **options))
+        return Calls(boot(known, known.platform(platform), BootOptions(**options), memlock=memlock))
 
     return start

@@ -11,7 +11,14 @@ from test_naive import swarm
 from twins import KINDS, Twins
 
 from gorun_mem.runtime.behaviour import KNOWN, release
-from gorun_mem.runtime.boot import BRK_MAX, DATA_END, assemble, brk_limit, initial_wasm_pages
+from gorun_mem.runtime.boot import (
+    BRK_MAX,
+    DATA_END,
+    BootOptions,
+    assemble,
+    brk_limit,
+    initial_wasm_pages,
+)
 from gorun_mem.runtime.mutex import make
 
 PAGE = 65536
@@ -86,7 +93,7 @@ def test_after_init_bloc_is_called_in_between() -> None:
     for name, seen_wanted in (("go1.27", [(2 * PAGE, 2 * PAGE)]), ("go1.19", [])):
         known = release(name)
         runtime = assemble(
-            known, known.platform("js/wasm"), memlock=make("js", known), end=PAGE + 1
+            known, known.platform("js/wasm"), BootOptions(end=PAGE + 1), memlock=make("js", known)
         )
         seen: list[tuple[int, int]] = []
         runtime.after_init_bloc = lambda os=runtime.os, to=seen: to.append((os.bloc, os.bloc_max))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gorun_mem.runtime.behaviour import KNOWN
+from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.errors import Fault, IllegalUse, Throw
 
 PAGE = 65536
@@ -162,8 +163,8 @@ def test_nil_free_is_told(start: Any) -> None:
     calls.os.sink = told = Told()
     calls.free(0, 3 * P9)
     assert [name for name, _ in told.told] == ["mem_call", "mem_return"]
-    args = told.of("mem_return")[0]
-    assert args[:11] == ("sysFreeOS", 0, 3 * P9, 0, "", 0, 3 * P9, True, "nil", 0, 0)
+    wanted = Call("sysFreeOS", 0, 3 * P9, size=3 * P9, ok=True, path="nil", number=1)
+    assert told.of("mem_return") == [(wanted, calls.os.state())]
     assert charged == []
 
 
@@ -327,7 +328,8 @@ def test_every_call_is_told_with_its_path(start: Any) -> None:
     calls.aligned(P9, 16 * P9)
     calls.aligned(P9, 2 * P9)
     calls.alloc(90 * P9)
-    got = [(a[0], a[5], a[7], a[8], a[10]) for a in told.of("mem_return")]
+    returns = told.of("mem_return")
+    got = [(call.fn, call.p, call.ok, call.path, call.cleared_bytes) for call, _ in returns]
     assert got == [
         ("sysAllocOS", P9, True, "sbrk", 0),
         ("sysFreeOS", 0, True, "memfree", P9),
@@ -339,11 +341,10 @@ def test_every_call_is_told_with_its_path(start: Any) -> None:
         ("sysReserveAlignedSbrk", 14 * P9, True, "aligned_freelist", 2 * P9),
         ("sysAllocOS", 0, False, "fail", 0),
     ]
-    last = told.of("mem_return")[-1]
     free = calls.os.freelist
-    assert last[11:] == (
+    assert returns[-1][1] == LayerState(
         2, calls.os.bloc, calls.os.bloc_max, free.total_bytes, free.count, free.largest
-    )  # fmt: skip
+    )
     assert PAGE < calls.os.bloc_max <= 2 * PAGE
     assert len(told.of("mem_call")) == len(got)
 
@@ -365,7 +366,7 @@ def test_free_list_is_told(start: Any) -> None:
         calls.alloc(2 * P9)
         calls.aligned(P9, 16 * P9)
         stories.append(told.told)
-        steps = [a[9] for a in told.of("mem_return") if a[0] == "sysAllocOS"]
+        steps = [c.search_steps for c, _ in told.of("mem_return") if c.fn == "sysAllocOS"]
     assert stories[0] == stories[1]
     puts = [a for what, a in stories[0] if what == "freelist_put"]
     assert puts == [
@@ -395,7 +396,7 @@ def test_search_steps_count_headers(start: Any) -> None:
         calls.os.sink = told = Told()
         calls.alloc(2 * P9)
         calls.alloc(3 * P9)
-        assert [a[9] for a in told.of("mem_return")] == [4, 3]
+        assert [call.search_steps for call, _ in told.of("mem_return")] == [4, 3]
         assert told.of("freelist_take")[0][-1] == 3
 
 
@@ -435,7 +436,8 @@ def test_late_watchers_get_the_next_calls_work_only(start: Any, name: str) -> No
         calls.alloc(9 * PAGE)
         calls.os.sink = told = Told()
         calls.free(at[1], PAGE)
-        assert [(a[9], a[10]) for a in told.of("mem_return")] == [(0, PAGE)]
+        ((call, _),) = told.of("mem_return")
+        assert (call.search_steps, call.cleared_bytes) == (0, PAGE)
 
 
 def test_reserve_end_is_told(start: Any) -> None:
@@ -446,7 +448,7 @@ def test_reserve_end_is_told(start: Any) -> None:
     calls.free(p, PAGE)
     calls.reserve(PAGE, PAGE)
     calls.alloc(90 * PAGE)
-    assert [(a[0], a[5], a[7], a[8]) for a in told.of("mem_return")] == [
+    assert [(call.fn, call.p, call.ok, call.path) for call, _ in told.of("mem_return")] == [
         ("sysAllocOS", PAGE, True, "sbrk"),
         ("sysFreeOS", 0, True, "memfree"),
         ("sysReserveOS", 0, False, "hint_miss"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gorun_mem.runtime.behaviour import KiB, MiB, release
-from gorun_mem.runtime.boot import Runtime, boot
+from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mem import Mem, RegionState, SysMemStat
 from gorun_mem.runtime.mutex import make
@@ -23,7 +23,7 @@ PREPARED, NONE = RegionState.PREPARED, RegionState.NONE
 
 def start(name: str = "go1.27", platform: str = "js/wasm", **options: Any) -> Runtime:
     known = release(name)
-    return boot(known, known.platform(platform), memlock=make("js", known), **options)
+    return boot(known, known.platform(platform), BootOptions(**options), memlock=make("js", known))
 
 
 def do(coro: Coroutine[Any, Any, Any]) -> Any:

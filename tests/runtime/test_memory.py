@@ -314,7 +314,7 @@ from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
 from gorun_mem.runtime.behaviour import release
 r = release("go1.27")
-rt = boot(r, r.platform("js/wasm"), memlock=make("js", r), max_pages=65536)
+rt = boot(r, r.platform("js/wasm"), memlock=make("js", r))
 m, os = SoloM(), rt.os
 base = solo(os.sys_alloc_os(65000 * 65536), m)
 for i in range(30000):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gorun_mem.runtime.behaviour import KiB, MiB, release
-from gorun_mem.runtime.boot import Runtime, boot
+from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mallocinit import (
     check_phys_page_size,
@@ -29,7 +29,7 @@ ARENA = 4 * MiB
 
 def start(name: str, platform: str = "js/wasm", **options: Any) -> Runtime:
     known = release(name)
-    return boot(known, known.platform(platform), memlock=make("js", known), **options)
+    return boot(known, known.platform(platform), BootOptions(**options), memlock=make("js", known))
 
 
 def do(coro: Coroutine[Any, Any, Any]) -> Any:
@@ -47,7 +47,8 @@ class Notes:
             if name.startswith("arena_"):
                 self.events.append((name, *values))
             elif name == "mem_return":
-                self.events.append((values[0], values[1], values[2], values[5]))
+                call = values[0]
+                self.events.append((call.fn, call.v, call.n, call.p))
 
         return note
 
@@ -62,9 +63,7 @@ class Scripted(OSLayer):
     def __init__(self, name: str, platform: str, *answers: int) -> None:
         known = release(name)
         plain = start(name, platform).os
-        super().__init__(
-            known, known.platform(platform), plain.memory, plain.memlock, faithful=True
-        )
+        super().__init__(known, known.platform(platform), plain.memory, plain.memlock)
         self.answers = list(answers)
         self.asked: list[tuple[Any, ...]] = []
 

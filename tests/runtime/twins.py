@@ -13,7 +13,7 @@ from typing import Any
 from naive import Dead, Naive
 
 from gorun_mem.runtime.behaviour import release
-from gorun_mem.runtime.boot import boot
+from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.errors import Fault, Hang, Throw
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
@@ -76,10 +76,8 @@ class Twins:
             boot(
                 known,
                 known.platform(platform),
+                BootOptions(faithful=True, use_index=use_index, **options),
                 memlock=make("js", known),
-                faithful=True,
-                use_index=use_index,
-                **options,
             ).os
             for use_index in (True, False)
         ]

@@ -58,7 +58,9 @@ def test_handing_out_the_hosts_pages_fails_the_run(host: Host, check: bool, rele
     assert (done.exit_code, done.results["overlap"]) == (1, True)
     error = failure(done)
     assert error.message == "gorun_mem: the host's memory is handed out"
-    assert "is the host's since call 2 (memory.grow by the host)" in error.printed[0]
+    assert (
+        "is owned by the host, which got it in call 2 (memory.grow by the host)" in error.printed[0]
+    )
     assert "sysAllocOS took [0x" in error.printed[0]
     assert "for M0 in call 3" in error.printed[0]
     told = done.named("mem.check")[0]
@@ -71,7 +73,7 @@ def test_who_reaches_into_the_memory_is_the_host_too() -> None:
     """Pages that no call of Go's asked for are somebody else's."""
     assert logged(behind_its_back, config={"release": "go1.23"}).exit_code == 0
     error = failure(logged(behind_its_back))
-    assert "is the host's since call 2" in error.printed[0]
+    assert "is owned by the host, which got it in call 2" in error.printed[0]
 
 
 def test_a_faithful_world_answers_as_go_and_finds_nothing() -> None:
@@ -122,7 +124,7 @@ def test_where_calls_are_taken_apart_the_host_is_known_too() -> None:
 
     assert logged(apart).exit_code == 0
     error = failure(logged(apart, size=4096 * KiB))
-    assert "is the host's since call 2" in error.printed[0]
+    assert "is owned by the host, which got it in call 2" in error.printed[0]
 
 
 def test_writing_the_hosts_page_is_a_finding() -> None:
@@ -138,7 +140,9 @@ def test_writing_the_hosts_page_is_a_finding() -> None:
     done = logged(stray, own=False)
     assert done.exit_code == 1
     assert "store at 0x250000 by M0: a stray access" in str(done.run.outcome.error)
-    assert "is the host's since call 2 (memory.grow by the host)" in str(done.run.outcome.error)
+    assert "is owned by the host, which got it in call 2 (memory.grow by the host)" in str(
+        done.run.outcome.error
+    )
 
 
 def test_a_hosts_pattern_is_found_where_go_takes_it_for_zero() -> None:

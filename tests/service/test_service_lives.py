@@ -68,7 +68,7 @@ def test_illegal_requests_change_nothing() -> None:
             assert await talk.ask("free 1441792 4096", "free 1441792 4096") == [
                 "ok",
                 "illegal free of [0x160000, 0x161000) refused: [0x160000, 0x161000) was freed by "
-                "M1 since call 2 (sysFreeOS); free each range once",
+                "M1 in call 2 (sysFreeOS); free each range once",
             ]
         assert one.run is not None
         assert one.run.outcome.ok

@@ -15,7 +15,7 @@ from gorun_mem.machine.library import find as find_scenario
 from gorun_mem.machine.library import names
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.behaviour import release
-from gorun_mem.runtime.boot import boot
+from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.errors import Deadlock
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
@@ -38,7 +38,9 @@ GENERATIONS = [
 def layer(name: str, platform: str, **options: Any) -> Any:
     known = release(name)
     options = {"mem_debug": True, "initial_pages": 30, "max_pages": 200, **options}
-    return boot(known, known.platform(platform), memlock=make("sema", known), **options).os
+    return boot(
+        known, known.platform(platform), BootOptions(**options), memlock=make("sema", known)
+    ).os
 
 
 @pytest.mark.parametrize(("name", "platform"), GENERATIONS)

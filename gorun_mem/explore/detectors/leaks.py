@@ -69,8 +69,8 @@ class LeakedMemory:
         if ledger is None:
             return ()
         left: dict[tuple[int, str], int] = {}
-        for low, high, tenure in ledger.live_ranges():
-            owner = (tenure.m, tenure.function)
+        for low, high, owned in ledger.live_ranges():
+            owner = (owned.m, owned.function)
             left[owner] = left.get(owner, 0) + high - low
         return tuple(
             Finding(

@@ -38,11 +38,11 @@ class _WatchedLedger(Ledger):
 
     def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
         """Look who has the range before taking note."""
-        for low, high, tenure in self.overlapping(addr, addr + n):
-            if tenure.live:
+        for low, high, owner in self.overlapping(addr, addr + n):
+            if owner.live:
                 self.tell(
                     f"{function} handed [{addr:#x}, {addr + n:#x}) to M{m} while "
-                    f"[{max(low, addr):#x}, {min(high, addr + n):#x}) was {tenure}",
+                    f"[{max(low, addr):#x}, {min(high, addr + n):#x}) was {owner}",
                     m,
                 )
                 break

@@ -16,7 +16,7 @@ page. A program's own loads and stores say there which page they touch and not w
 are not judged.
 
 Memory that was freed and handed out anew has no past: what is known of a word counts as long as
-the word's tenure is the same.
+nobody gave the word back or got it.
 
 Sources: C. Flanagan, S. Freund, "FastTrack: Efficient and Precise Dynamic Race Detection", PLDI
 2009; E. Pozniansky, A. Schuster, "MultiRace", 2007 (DJIT+).
@@ -58,15 +58,18 @@ class _Past(NamedTuple):
 
 
 class _Shadow:
-    """What is known of an object: the last write, and the reads since that nothing orders."""
+    """What is known of an object: the last write, and the reads since that nothing orders.
 
-    __slots__ = ("read", "reads", "tenure", "write")
+    `call` is the one by which it changed hands; 0 for what nobody owns.
+    """
 
-    def __init__(self, tenure: int) -> None:
+    __slots__ = ("call", "read", "reads", "write")
+
+    def __init__(self, call: int) -> None:
         self.write: _Past | None = None
         self.read: _Past | None = None
         self.reads: dict[int, _Past] | None = None
-        self.tenure = tenure
+        self.call = call
 
 
 class Races:
@@ -159,15 +162,15 @@ class Races:
         word = runtime.platform.word_size
         ledger = runtime.os.ledger
         for at in range(addr - addr % word, addr + word, word):
-            tenure = ledger.tenure(at) if ledger is not None else None
-            self._access(m, at, "user memory", writes, None, tenure.call if tenure else 0)
+            owner = ledger.ownership(at) if ledger is not None else None
+            self._access(m, at, "user memory", writes, None, owner.call if owner else 0)
 
     def _access(
-        self, m: int, key: str | int, obj: str, writes: bool, place: Place | None, tenure: int
+        self, m: int, key: str | int, obj: str, writes: bool, place: Place | None, call: int
     ) -> None:
         shadow = self._shadows.get(key)
-        if shadow is None or shadow.tenure != tenure:
-            shadow = self._shadows[key] = _Shadow(tenure)
+        if shadow is None or shadow.call != call:
+            shadow = self._shadows[key] = _Shadow(call)
         clock = self._clocks[m]
         if place is None:
             place = self._watch.place(m)
