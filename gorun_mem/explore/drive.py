@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.machine.coroutine import ENDED, ForeignAwait, resume, unwind, where
 from gorun_mem.machine.forgotten import Listener, noting_origins
+from gorun_mem.machine.lifecycle import Lifecycle
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
@@ -256,27 +257,28 @@ def execute(
         Redundant, NonDeterminism, OutOfSteps: the strategy, or the bound, broke the run off.
     """
     coros: dict[int, Any] = {0: main}
-    with Listener(world, lambda m: coros.get(m.id)):
+    driver = world.driver
+    with Listener(driver, lambda m: coros.get(m.id)):
         try:
-            _loop(world, coros, breathe, detectors)
+            _loop(driver, coros, breathe, detectors)
         except Diverged as error:
-            world.failed(world.main, error)
+            driver.failed(driver.main, error)
         finally:
-            world.engine.running = None
+            driver.engine.running = None
             if coros:
-                world.stop()
+                driver.stop()
                 for coro in coros.values():
                     unwind(coro)
 
 
 def _loop(
-    world: World,
+    driver: Lifecycle,
     coros: dict[int, Any],
     breathe: Callable[[], None] | None,
     detectors: Sequence[Detector],
 ) -> None:
     """The loop of `execute`; long, for a call per step would cost a fifth of it."""
-    engine = world.engine
+    engine = driver.engine
     assert isinstance(engine, ExploringEngine)
     strategy: Any = engine.strategy
     next_task = strategy.next_task
@@ -290,31 +292,31 @@ def _loop(
     steps = 0
     limit = min(BREATH, engine.steps_max)
     result: Any = None
-    task: Task = world.start()
+    task: Task = driver.start()
     while True:
         # The coroutine of `task` runs to its next operation.
         engine.running = task
         coro = coros.get(task.id)
         try:
             if coro is None:
-                coro = coros[task.id] = world.begin(cast("M", task))
+                coro = coros[task.id] = driver.begin(cast("M", task))
             awaited = resume(coro, result)
             asks_first = awaited is not ENDED and awaited.asks_first
         except (KeyboardInterrupt, *OF_THE_SEARCH):
             raise
         except BaseException as error:
             if coro is not None and coro.cr_frame is not None:  # what it yielded is no operation
-                world.failed(task, _uncontrolled(task, coro))
+                driver.failed(task, _uncontrolled(task, coro))
                 return
             coros.pop(task.id, None)
             task.op = None
-            world.failed(task, error)
+            driver.failed(task, error)
             return
-        if world.stopped:  # it has forgotten to await what it made
+        if driver.stopped:  # it has forgotten to await what it made
             return
         if awaited is ENDED:
             del coros[task.id]
-            world.ended(cast("M", task))
+            driver.ended(cast("M", task))
             if not task.id:
                 return
         else:
@@ -334,7 +336,7 @@ def _loop(
             if steps >= limit and n:
                 limit = _at_limit(engine, breathe)
                 if not limit:
-                    world.failed(world.main, NoProgress(f"no end after {steps:,} steps"))
+                    driver.failed(driver.main, NoProgress(f"no end after {steps:,} steps"))
                     return
                 next_task = engine.strategy.next_task
             if n > 1:
@@ -343,7 +345,7 @@ def _loop(
             elif n:
                 task = next_task(runnable, engine.current) if every_step else runnable[0]
             else:
-                world.deadlocked()
+                driver.deadlocked()
                 return
             steps += 1
             engine.current = task
@@ -364,7 +366,7 @@ def _loop(
                 raise
             except Exception as error:
                 engine.steps = steps
-                world.step_failed(error)
+                driver.step_failed(error)
                 return
             engine.steps = steps
             task.steps += 1

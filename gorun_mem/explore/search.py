@@ -34,7 +34,6 @@ from gorun_mem.explore.target import Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import CHUNK, Batch, Found, Worker
 from gorun_mem.machine.config import Config, ConfigError
-from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.schedule import Schedule
@@ -485,7 +484,7 @@ class _Search:
                 Schedule(), (), found.strategy, found.run, settings=self._settings(),
             )  # fmt: skip
         if _loops(done):
-            done.world.failure = NoProgress(watchdog.finding)
+            watchdog.explain(done.world.driver)
         elif shrink:
             smaller = self._shrunk(done, found)
             if smaller is not None:
@@ -524,7 +523,7 @@ class _Search:
             done.named_steps,
             strategy=found.strategy,
             run=found.run,
-            stuck=done.world.stuck_at_end,
+            stuck=done.world.driver.stuck_at_end,
             findings=done.findings,
             shrunk_from=shrunk_from,
             ms={task.id: task.name for task in done.world.engine.tasks},

@@ -7,59 +7,57 @@ awaits trio cannot run here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
+from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
+from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.engine import Breath, StepsExceeded
 from gorun_mem.step.task import Task
 
-if TYPE_CHECKING:
-    from gorun_mem.machine.m import M
-    from gorun_mem.machine.world import World
 
-
-def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -> None:
+def drive(driver: Driver, main: Coro, breathe: Callable[[], None] | None = None) -> None:
     """Run `main` and every M that it starts until `main` ends or something fails.
 
-    What failed is in `world.failure`. KeyboardInterrupt and what `breathe` raises go through.
+    What failed is in `driver.failure`. KeyboardInterrupt and what `breathe` raises go through.
 
     Args:
-        world: whose Ms.
+        driver: whose Ms.
         main: the scenario's coroutine.
         breathe: called now and then.
     """
     coros: dict[int, Coro] = {0: main}
-    resume = _resumer(world, coros)
-    with Listener(world, lambda m: coros.get(m.id)):
-        _drive(world, coros, resume, breathe)
+    resume = _resumer(driver, coros)
+    with Listener(driver, lambda m: coros.get(m.id)):
+        _drive(driver, coros, resume, breathe)
 
 
 def _drive(
-    world: World,
+    driver: Driver,
     coros: dict[int, Coro],
     resume: Callable[[Any], Op | None],
     breathe: Callable[[], None] | None,
 ) -> None:
     try:
-        op = resume(world.start())
+        op = resume(driver.start())
         if op is not None:
-            world.engine.submit(world.main, op)
-        while world.failure is None and 0 in coros and _advance(world, resume, breathe):
+            driver.engine.submit(driver.main, op)
+        while driver.failure is None and 0 in coros and _advance(driver, resume, breathe):
             pass
     except LoopWithoutAwait as error:  # it had just come out of the loop
-        world.failed(world.main, error)
+        driver.failed(driver.main, error)
     finally:
         if coros:
-            world.stop()
+            driver.stop()
         for coro in coros.values():
             unwind(coro)
 
 
-def _resumer(world: World, coros: dict[int, Coro]) -> Callable[[Any], Op | None]:
+def _resumer(driver: Driver, coros: dict[int, Coro]) -> Callable[[Any], Op | None]:
     """What lets the coroutine of an M go on to its next operation, and returns that.
 
     None: it has ended or failed, or yielded something else, which the World knows.
@@ -69,37 +67,37 @@ def _resumer(world: World, coros: dict[int, Coro]) -> Callable[[Any], Op | None]
         try:
             coro = coros.get(task.id)
             if coro is None:
-                coro = coros[task.id] = world.begin(cast("M", task))
+                coro = coros[task.id] = driver.begin(cast(M, task))
             op = coro.send(task.result)
         except StopIteration:
-            if not world.stopped:
+            if not driver.stopped:
                 del coros[task.id]
-                world.ended(cast("M", task))
+                driver.ended(cast(M, task))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             coros.pop(task.id, None)
-            world.failed(task, error)
+            driver.failed(task, error)
         else:
-            if world.stopped:  # it has forgotten to await what it made
+            if driver.stopped:  # it has forgotten to await what it made
                 return None
             if isinstance(op, Op):
                 return op
-            world.failed(task, ForeignAwait(_foreign(task, coro)))
+            driver.failed(task, ForeignAwait(_foreign(task, coro)))
         return None
 
     return resume
 
 
 def _advance(
-    world: World, resume: Callable[[Any], Op | None], breathe: Callable[[], None] | None
+    driver: Driver, resume: Callable[[Any], Op | None], breathe: Callable[[], None] | None
 ) -> bool:
     """Run until an M ends, or something fails, which is noted.
 
     Returns:
         Whether the run may go on.
     """
-    engine = world.engine
+    engine = driver.engine
     while True:
         try:
             task = engine.advance(resume)
@@ -108,13 +106,13 @@ def _advance(
                 breathe()
             continue
         except StepsExceeded as error:
-            world.failed(world.main, NoProgress(str(error)))
+            driver.failed(driver.main, NoProgress(str(error)))
             return False
         except Exception as failure:
-            world.step_failed(failure)
+            driver.step_failed(failure)
             return False
         if task is None:
-            world.deadlocked()
+            driver.deadlocked()
         return task is not None
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.op import MLike
-
-if TYPE_CHECKING:
-    from gorun_mem.step.engine import Engine
+from gorun_mem.runtime.op import MLike, Scheduler
 
 
 class State(Enum):
@@ -37,7 +34,7 @@ class Task(MLike):
     """The engine's part of an M, which is also what operations and mutexes see of it.
 
     Args:
-        engine: who schedules it.
+        sched: who schedules it.
         id: number from 1; 0 is the scenario itself.
         name: for people.
 
@@ -77,8 +74,8 @@ class Task(MLike):
         "timer",
     )
 
-    def __init__(self, engine: Engine, id: int, name: str) -> None:
-        super().__init__(id, engine, name)
+    def __init__(self, sched: Scheduler, id: int, name: str) -> None:
+        super().__init__(id, sched, name)
         self.op: Any = None
         self.result: object = None
         self.state = State.RUNNING

@@ -118,7 +118,7 @@ def test_two_ms_may_play_at_once(data: st.DataObject) -> None:
                 ms.start_soon(play, sequence)
         world.check()
 
-    drive(world, main(world))
+    drive(world.driver, main(world))
     assert world.failure is None, world.failure
 
 
