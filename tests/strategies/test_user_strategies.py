@@ -18,7 +18,7 @@ from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.errors import Deadlock
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.testing.strategies import KINDS, Call, calls, configs, play, scenario_options
 
 SOME = settings(

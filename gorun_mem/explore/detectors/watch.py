@@ -79,7 +79,7 @@ class Watch(Observer):
     @property
     def step(self) -> int:
         """The number of the step that detectors are being told of, from 1."""
-        return int(self._engine.steps) + 1
+        return int(self._engine.steps)
 
     def place(self, m_id: int) -> Place:
         """The innermost line of the program that M `m_id` is at, or was at when the run ended."""
