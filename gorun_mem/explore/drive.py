@@ -139,7 +139,7 @@ class ExploringEngine(Engine):
                 self._out_of_breath()
             if n == 1 and not self._every_step:
                 return runnable[0]
-            task = self.strategy.next_task(runnable, self.current)
+            task = self._next_task(runnable, self.current)
         except Exception:
             self.undecided = True
             raise
@@ -190,7 +190,7 @@ class ExploringEngine(Engine):
         if isinstance(outer, Transcriber):
             outer.inner = fair
         else:
-            self.strategy = fair
+            self.follow(fair)
         self.unfair = True
         self.steps_max = 2 * self.steps_max
 
@@ -232,6 +232,11 @@ class Execution:
         self.foreign = foreign
         self.transcriber = transcriber
         self.divergence = divergence
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where each M comes from, by id."""
+        return tuple([task.origin for task in self.world.engine.tasks])
 
     @property
     def named_steps(self) -> tuple[Step, ...]:

@@ -290,7 +290,7 @@ class _Search:
         worker = self._worker
         random = Random(f"{self.seed}/first")
         walk = SearchingWalk()
-        runs: list[Sequence[Step]] = []
+        runs: list[Execution] = []
         count = FIRST_RUNS if self.budget is None else min(FIRST_RUNS, self.budget)
         try:
             for number in range(count):
@@ -298,7 +298,7 @@ class _Search:
                 walk.begin(random, worker.profile)
                 done = worker.run(walk, transcribe=True)
                 self._take_in(done, number)
-                runs.append(done.named_steps)
+                runs.append(done)
                 if self._is_enough():
                     break
                 if not number:
@@ -308,11 +308,13 @@ class _Search:
         finally:
             self._learn(runs)
 
-    def _learn(self, runs: Sequence[Sequence[Step]]) -> None:
+    def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""
         worker = self._worker
         worker.profile = profile_of(runs)
-        self._statistics.space = estimate([branches_log(run) for run in runs]) if runs else None
+        self._statistics.space = (
+            estimate([branches_log(run.named_steps) for run in runs]) if runs else None
+        )
         if self._walked is self._batch:
             self._spent += len(runs)
         else:
@@ -581,7 +583,7 @@ def _finds_canary(strategy: str, seed: int) -> bool:
     )
     walk = SearchingWalk()
     walk.begin(Random(f"{seed}/canary"), worker.profile)
-    worker.profile = profile_of([worker.run(walk, transcribe=True).named_steps])
+    worker.profile = profile_of([worker.run(walk, transcribe=True)])
     if strategy in TREES:
         found = worker.tree(strategy).found
     else:

@@ -35,7 +35,6 @@ class Driver(Protocol):
         failure: what ended the run badly; None so far.
         failed_m: id of the M whose doing it was.
         internal: it was none of the program's doing but this package's.
-        stopped: no M makes another step.
         stuck_at_end: who could not go on when the run was stopped.
     """
 
@@ -46,12 +45,15 @@ class Driver(Protocol):
     failure: BaseException | None
     failed_m: int
     internal: bool
-    stopped: bool
     stuck_at_end: tuple[Stuck, ...]
 
     @property
     def hosted(self) -> bool:
         """Whether somebody drives the Ms."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no M makes another step."""
 
     def start(self) -> M:
         """A host begins to drive: M 0, whose coroutine runs first.

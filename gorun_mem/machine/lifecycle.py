@@ -18,7 +18,6 @@ from gorun_mem.machine.ops import START, Join
 from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
 from gorun_mem.runtime.boot import Runtime
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
-from gorun_mem.step import streams
 from gorun_mem.step.engine import Engine
 from gorun_mem.step.task import State, Task
 
@@ -46,7 +45,6 @@ class Lifecycle:
         failure: what ended the run badly; None so far.
         failed_m: id of the M whose doing it was.
         internal: it was none of the program's doing but this package's.
-        stopped: no M makes another step.
         stuck_at_end: who could not go on when the run was stopped.
         started: how many Ms were started.
         alive: how many of them have not ended.
@@ -69,7 +67,6 @@ class Lifecycle:
         "recorder",
         "runtime",
         "started",
-        "stopped",
         "stuck_at_end",
     )
 
@@ -92,7 +89,6 @@ class Lifecycle:
         self.failure: BaseException | None = None
         self.failed_m = 0
         self.internal = False
-        self.stopped = False
         self.stuck_at_end: tuple[Stuck, ...] = ()
         self.started = 0
         self.alive = 0
@@ -108,6 +104,11 @@ class Lifecycle:
     def hosted(self) -> bool:
         """Whether somebody drives the Ms."""
         return self._hosted and not self.stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no M makes another step."""
+        return self.engine.stopped
 
     def current_m(self) -> int:
         """The id of the M that made the last step."""
@@ -139,7 +140,7 @@ class Lifecycle:
             raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
         if self.main.state is State.DONE:
             before, self.main = self.main, self._new_m(0, self.main.name)
-            streams.succeed(before, self.main)
+            self.main.succeeds(before)
         self._hosted = True
         self.engine.start(self.main)
         return self.main
@@ -164,9 +165,7 @@ class Lifecycle:
         m.program = program
         m.args = args
         m.join = join
-        parent = self._parent()
-        m.starter = parent.id
-        streams.start(parent, m)
+        self._parent().starts(m)
         self.engine.add(m)
         self.engine.submit(m, START)
         return m
@@ -249,7 +248,7 @@ class Lifecycle:
             return
         for observer in self.observers:
             observer.stopping()
-        self.stopped = True
+        self.engine.stopped = True
         self.stuck_at_end = self._find_stuck(everybody)
         self.engine.follower = None
         for mutex in self.mutexes.values():

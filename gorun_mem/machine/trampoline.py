@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.machine.coroutine import ENDED, Coro, ForeignAwait, resume, unwind, where
+from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.m import M
@@ -19,6 +19,7 @@ from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.engine import Breath, Engine, StepsExceeded
+from gorun_mem.step.loop import Resumer
 from gorun_mem.step.task import Task
 
 
@@ -36,7 +37,7 @@ def drive(driver: Driver, main: Coro, breathe: Callable[[], None] | None = None)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Trampoline:
+class Trampoline(Resumer):
     """Runs one World.
 
     Args:
@@ -58,7 +59,7 @@ class Trampoline:
         with Listener(driver, lambda m: coros.get(m.id)):
             try:
                 m0 = driver.start()
-                op = self._resume(m0)
+                op = self.resume(m0)
                 if op is not None:
                     self._engine.submit(m0, op)
                 while driver.failure is None and 0 in coros and self._advance():
@@ -72,7 +73,7 @@ class Trampoline:
                 for coro in coros.values():
                     unwind(coro)
 
-    def _resume(self, task: Task) -> Op | None:
+    def resume(self, task: Task) -> Op | None:
         """Let the coroutine of an M go on to its next operation, and return that.
 
         None: it has ended or failed, or yielded something else, which the driver knows.
@@ -82,18 +83,19 @@ class Trampoline:
         try:
             if coro is None:
                 coro = self._coros[task.id] = driver.begin(cast(M, task))
-            awaited: Any = resume(coro, task.result)
+            awaited: Any = coro.send(task.result)
+        except StopIteration:
+            if not self._engine.stopped:
+                del self._coros[task.id]
+                driver.ended(cast(M, task))
+            return None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             self._coros.pop(task.id, None)
             self._raised(task, error)
             return None
-        if driver.stopped:  # it has forgotten to await what it made
-            return None
-        if awaited is ENDED:
-            del self._coros[task.id]
-            driver.ended(cast(M, task))
+        if self._engine.stopped:  # it has forgotten to await what it made
             return None
         if isinstance(awaited, Op):
             return awaited
@@ -109,7 +111,7 @@ class Trampoline:
         driver, engine = self._driver, self._engine
         while True:
             try:
-                task = engine.advance(self._resume)
+                task = engine.advance(self)
             except Breath:
                 if self._breathe is not None:
                     self._breathe()

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
@@ -37,6 +37,8 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.engine import Breath, StepsExceeded
+from gorun_mem.step.loop import Resumer
+from gorun_mem.step.task import Task
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -62,7 +64,7 @@ YIELD: Final = Receive()
 """Let the others whose requests have come go first; as an M that is preempted gives up its P."""
 
 
-class ServiceHost:
+class ServiceHost(Resumer):
     """Drives the Ms of one World in turns.
 
     Args:
@@ -124,7 +126,7 @@ class ServiceHost:
         self._coros[0] = main
         self._procs_free -= 1
         try:
-            main_op = self._resume(driver.start())
+            main_op = self.resume(driver.start())
             assert main_op is None, "M 0 waits for the service to end"
             while 0 in self._coros and not driver.stopped:
                 await self._turn()
@@ -151,11 +153,11 @@ class ServiceHost:
                 m = self._woken.popleft()
                 self._procs_free -= 1
                 engine.come_back(m)
-                op = self._resume(m)
+                op = self.resume(m)
                 if op is not None:
                     engine.submit(m, op)
             try:
-                went_on = engine.advance(self._resume) is not None
+                went_on = engine.advance(self) is not None
             except Breath:
                 self._budget = 0
             except StepsExceeded as error:
@@ -175,13 +177,13 @@ class ServiceHost:
             driver.deadlocked()
         self._after_turn()
 
-    def _resume(self, m: Any) -> Op | None:
-        """Let the coroutine of `m` go on to its next operation, and return that.
+    def resume(self, task: Task) -> Op | None:
+        """Let the coroutine of `task` go on to its next operation, and return that.
 
         None: it waits for its connection or for its turn, it has ended or failed, or the budget of
         the turn is used up and the operation is submitted.
         """
-        driver = self._driver
+        driver, m = self._driver, cast(M, task)
         try:
             coro = self._coros.get(m.id)
             if coro is None:

@@ -23,7 +23,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.costs import CostTable
-from gorun_mem.step.loop import Loop
+from gorun_mem.step.loop import Follower, Loop
 from gorun_mem.step.streams import Streams
 from gorun_mem.step.task import State, Task
 
@@ -54,18 +54,6 @@ class Strategy(Protocol):
         """A data choice or a lot: a number from 0 to n-1; not asked in a run that has streams."""
 
 
-class Follower(Protocol):
-    """Who wants to know which M runs: the log's recorder."""
-
-    m: int
-
-    def m_park(self, m: int, reason: str = "", by_m: int = 0) -> None:
-        """M `m` sleeps."""
-
-    def m_unpark(self, m: int, by_m: int = 0, reason: str = "") -> None:
-        """M `m` was made runnable by `by_m`."""
-
-
 class StepsExceeded(Exception):
     """`steps_max` steps were made: the run makes no progress, or needs a higher bound."""
 
@@ -87,7 +75,6 @@ class Engine(Loop):
         streams: what data and lots are drawn from; the strategy decides them if None.
 
     Attributes:
-        follower: told who runs, so that what happens in a step is logged under that M.
         undecided: it was the strategy that raised what came out of `advance`, and no step.
     """
 
@@ -102,7 +89,7 @@ class Engine(Loop):
         streams: Streams | None = None,
     ) -> None:
         super().__init__(cpus)
-        self.strategy = strategy
+        self.follow(strategy)
         self.streams = streams
         self.costs = (costs or CostTable()).table() if table is None else table
         self._other_ns = self.costs["other"]
@@ -110,7 +97,6 @@ class Engine(Loop):
         self.tasks: list[Task] = []
         self.runnable: list[Task] = []
         self.alive = 0
-        self.follower: Follower | None = None
         self.undecided = False
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
@@ -166,6 +152,11 @@ class Engine(Loop):
 
     # What hosts do.
 
+    def follow(self, strategy: Strategy) -> None:
+        """Let `strategy` say who goes next, from here on."""
+        self.strategy = strategy
+        self._next_task = strategy.next_task
+
     def add(self, task: Task) -> None:
         """Take in a new M, whose coroutine has not begun."""
         self.tasks.append(task)
@@ -177,12 +168,6 @@ class Engine(Loop):
         task.state = State.RUNNING
         self.running = task
         self.switch_to(task)
-
-    def switch_to(self, task: Task) -> None:
-        """What happens from here on is the doing of `task`."""
-        self.current = task
-        if self.follower is not None:
-            self.follower.m = task.id
 
     def submit(self, task: Task, op: Op) -> None:
         """The coroutine of `task` has yielded `op`."""
@@ -252,7 +237,7 @@ class Engine(Loop):
             return None
         if self.steps >= self._breath_at:
             self._out_of_breath()
-        return self.strategy.next_task(runnable, self.current)
+        return self._next_task(runnable, self.current)
 
     def _made(self, task: Task, kind: str, result: object) -> None:
         self.clock_ns += self.costs.get(kind, self._other_ns)

@@ -20,15 +20,36 @@ Python some 40, which is what one loop in place of four costs there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.op import MORE, PARKED, Op, Scheduler
 from gorun_mem.step.task import Task
 
-Resume = Callable[[Task], "Op | None"]
-"""Resumes the coroutine of an M and returns the operation that it yields."""
+
+class Follower(Protocol):
+    """Who wants to know which M runs: the log's recorder."""
+
+    m: int
+
+    def m_park(self, m: int, reason: str = "", by_m: int = 0) -> None:
+        """M `m` sleeps."""
+
+    def m_unpark(self, m: int, by_m: int = 0, reason: str = "") -> None:
+        """M `m` was made runnable by `by_m`."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Resumer:
+    """A host that resumes an M's coroutine by a plain call."""
+
+    def resume(self, task: Task) -> Op | None:
+        """Let the coroutine of `task` go on with `task.result`: what it yields.
+
+        None: it has no next operation.
+        """
+        raise NotImplementedError
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -43,6 +64,8 @@ class Loop(Scheduler):
         running: the M whose coroutine the host is running, None between.
         steps: accesses made so far, the one under way included.
         watched: each step is shown to `_look`.
+        follower: told who runs, so that what happens in a step is logged under that M.
+        stopped: the run is over, no M makes another step; who drives the loop sees to it.
     """
 
     def __init__(self, cpus: int = 1) -> None:
@@ -51,16 +74,17 @@ class Loop(Scheduler):
         self.running: Task | None = None
         self.steps = 0
         self.watched = False
+        self.stopped = False
+        self.follower: Follower | None = None
 
-    def advance(self, resume: Resume | None = None) -> Task | None:
+    def advance(self, host: Resumer | None = None) -> Task | None:
         """Make steps until an operation is through.
 
         Args:
-            resume: resumes an M at once, which spares the way to the host and back; it returns the
-                M's next operation, or None where it has none.
+            host: resumes an M at once, which spares the way there and back.
 
         Returns:
-            The M to resume with its `result`, or None: nobody can go on. With `resume`, the M that
+            The M to resume with its `result`, or None: nobody can go on. With a `host`, the M that
             has no next operation.
 
         Raises:
@@ -92,9 +116,9 @@ class Loop(Scheduler):
                 self._sleep(task)
                 continue
             self._through(task, result)
-            if resume is None:
+            if host is None:
                 return task
-            next_op = resume(task)
+            next_op = host.resume(task)
             if next_op is None:
                 return task
             self._go_on(task, next_op)
@@ -102,6 +126,8 @@ class Loop(Scheduler):
     def switch_to(self, task: Task) -> None:
         """What happens from here on is the doing of `task`."""
         self.current = task
+        if self.follower is not None:
+            self.follower.m = task.id
 
     # What differs.
 
