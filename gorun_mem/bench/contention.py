@@ -138,7 +138,7 @@ def contend(case: Case, rounds: int) -> Steps:
             for _ in range(case.ms):
                 ms.start_soon(worker)
 
-    drive(world, main())
+    drive(world.driver, main())
     if world.failure is not None:
         raise world.failure
     others = case.ms * (1 + COMPUTE_STEPS * each) + 1  # each M's start, and the scenario's join

@@ -140,7 +140,7 @@ def _logging_off(rounds: int, storm_rounds: int) -> Row:
             async with world.open_ms() as ms:
                 ms.start_soon(worker)
 
-        drive(world, main())
+        drive(world.driver, main())
 
     off, stripped = best_of(rounds, storm_rounds, lambda n: storm(True), lambda n: storm(False))
     overhead = off / stripped - 1

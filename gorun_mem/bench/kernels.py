@@ -136,7 +136,7 @@ def _drawn(kernel: Kernel, strategy: str, seed: int, budget: int) -> End | None:
     first = []
     for _ in range(FIRST_RUNS):
         walk.begin(random, worker.profile)
-        first.append(worker.run(walk, transcribe=True).named_steps)
+        first.append(worker.run(walk, transcribe=True))
     worker.profile = profile_of(first)
     found = worker.draw(strategy, 0, budget).found
     return (found[0].run + 1, found[0].signature) if found else None

@@ -33,7 +33,7 @@ from gorun_mem.runtime.behaviour import NEWEST, MiB, release
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 BLOCKS: Final = (4, 1_000, 30_000)
 PATTERNS: Final = ("head", "miss", "random")
@@ -257,7 +257,7 @@ class _Subject:
 _FRAGMENTED: Final = """
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.runtime.behaviour import NEWEST, release
 known = release(NEWEST)
 os = boot(known, known.platform("js/wasm"), memlock=make("js", known)).os

@@ -129,10 +129,9 @@ def _replay(
     from gorun_mem.explore.drive import replay
     from gorun_mem.explore.search import steps_bound
     from gorun_mem.explore.worker import Watched
-    from gorun_mem.machine.outcome import NoProgress
-    from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
+    from gorun_mem.machine.watchdog import Watchdog
 
-    watched: Any = Watched()
+    watched = Watched()
     with Watchdog(watched, watch_s) as watchdog:
         done = replay(
             target,
@@ -142,8 +141,7 @@ def _replay(
             steps_max=steps_bound(target),
             on_world=watched.watch,
         )
-    if isinstance(done.world.failure, LoopWithoutAwait):
-        done.world.failure = NoProgress(watchdog.finding)
+    watchdog.explain(done.world.driver)
     return done
 
 
@@ -159,7 +157,7 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
         "text": words_of(done.world, done.findings),
         "divergence": done.divergence,
         "uncontrolled": done.foreign,
-        "stuck": [str(stuck) for stuck in done.world.stuck_at_end],
+        "stuck": [str(stuck) for stuck in done.world.driver.stuck_at_end],
         "steps": [
             {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
             for number, step in enumerate(done.named_steps, 1)

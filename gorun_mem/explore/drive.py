@@ -1,10 +1,8 @@
-"""One run of a search: the trampoline and the engine in one loop.
+"""One run of a search, on the trampoline.
 
-The other hosts let the engine find the M whose operation is through, return, and resume it. Here
-the two are one loop over the same state, with the same order of everything that a program can see,
-at half the cost: an M that goes on keeps its place among the runnable ones. What is decided is put
-on the engine's tape. A schedule found here replays on the other hosts, which tests hold to the
-letter.
+The loop is everybody's (`step.loop`). What is decided is put on the engine's tape, and an M that
+goes on keeps its place among the runnable ones, which spares taking it out and putting it back. A
+schedule found here replays on the other hosts, which tests hold to the letter.
 
 Where a run reaches its bound of steps it may be that the strategy was unfair, as one that lets an M
 spin for ever: so it goes on at random, which is fair, for as long again. Only what does not end
@@ -14,15 +12,15 @@ then is without progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
-from gorun_mem.machine.coroutine import ENDED, ForeignAwait, resume, unwind, where
-from gorun_mem.machine.forgotten import Listener, noting_origins
-from gorun_mem.machine.outcome import NoProgress
+from gorun_mem.machine.coroutine import ForeignAwait, where
+from gorun_mem.machine.forgotten import noting_origins
+from gorun_mem.machine.trampoline import Trampoline
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
-from gorun_mem.step.engine import BREATH, Engine, Strategy
+from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
 from gorun_mem.step.schedule import Schedule, Step
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.replay import Diverged, OnDivergence, Replay
@@ -32,9 +30,6 @@ from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
-    from gorun_mem.machine.m import M
-
-RUNNABLE: Final = State.RUNNABLE
 
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
@@ -68,7 +63,15 @@ class Uncontrolled(ForeignAwait):
 
 
 class ExploringEngine(Engine):
-    """An engine that puts what is decided on a tape.
+    """An engine that puts what is decided on a tape, and in which an M that goes on keeps its place
+    among the runnable ones.
+
+    Args:
+        strategy: who goes next.
+        target: whose costs and CPUs.
+        steps_max: bound of steps.
+        detectors: told of each step.
+        breathe: called now and then.
 
     Attributes:
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
@@ -76,14 +79,28 @@ class ExploringEngine(Engine):
         unfair: the run has reached its bound of steps.
     """
 
-    def __init__(self, strategy: Strategy, target: Target, steps_max: int = STEPS_MAX) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        target: Target,
+        steps_max: int = STEPS_MAX,
+        detectors: Sequence[Detector] = (),
+        breathe: Callable[[], None] | None = None,
+    ) -> None:
         cpus = target.config.cpus
         super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
         self.tape: list[int] = []
         self.woken: list[Task] = []
         self.unfair = False
         self.timed = False
+        self._breathe = breathe
         self._label = getattr(strategy, "label", None)
+        self._every_step: bool = getattr(strategy, "every_step", False)
+        self._executed = getattr(strategy, "executed", None)
+        self._looks = [detector.step for detector in detectors]
+        self.watched = self._executed is not None or bool(self._looks)
+
+    # What operations ask.
 
     def choice(self, m: MLike, n: int, label: str) -> int:
         """A data choice of the strategy's, put on the tape."""
@@ -107,6 +124,75 @@ class ExploringEngine(Engine):
         """Unpark `m` at `t_ns`, unless somebody does before."""
         self.timed = True
         super().sleep_until(m, t_ns)
+
+    # What the loop asks.
+
+    def _pick(self) -> Task | None:
+        runnable = self.runnable
+        if self._timers:
+            self._fire_timers()
+        n = len(runnable)
+        if not n:
+            return None
+        try:
+            if self.steps >= self._breath_at:
+                self._out_of_breath()
+            if n == 1 and not self._every_step:
+                return runnable[0]
+            task = self._next_task(runnable, self.current)
+        except Exception:
+            self.undecided = True
+            raise
+        if n > 1:
+            self.tape.append(task.id)
+        return task
+
+    def _look(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        if self._executed is not None:
+            self._executed(task, kind, obj, reads)
+        for look in self._looks:
+            look(task, op, kind, obj, reads, result)
+
+    def _through(self, task: Task, result: object) -> None:
+        task.result = result
+        self.running = task
+
+    def _go_on(self, task: Task, op: Op) -> None:
+        self.running = None
+        task.op = op
+        if op.asks_first and not op.begin(task):
+            self._sleep(task)
+
+    def _out_of_breath(self) -> None:
+        """Take a breath, or see to a run that does not end.
+
+        Raises:
+            StepsExceeded: it is not the strategy's doing.
+            OutOfSteps: in a search that goes by a tree of choices, where chance has no place.
+        """
+        if self._breathe is not None:
+            self._breathe()
+        bound = self.steps_max
+        if self.steps >= bound:
+            self._be_fair()
+            bound = self.steps_max
+        self._breath_at = min(self.steps + BREATH, bound)
+
+    def _be_fair(self) -> None:
+        """From here on any M is as likely, for as many steps again."""
+        outer: Any = self.strategy
+        inner = outer.inner if isinstance(outer, Transcriber) else outer
+        if not isinstance(inner, Searching):
+            raise StepsExceeded(f"no end after {self.steps:,} steps")
+        if inner.exhaustive:
+            raise OutOfSteps
+        fair = RandomWalk(self.steps)
+        if isinstance(outer, Transcriber):
+            outer.inner = fair
+        else:
+            self.follow(fair)
+        self.unfair = True
+        self.steps_max = 2 * self.steps_max
 
 
 class Execution:
@@ -148,6 +234,11 @@ class Execution:
         self.divergence = divergence
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """Where each M comes from, by id."""
+        return tuple([task.origin for task in self.world.engine.tasks])
+
+    @property
     def named_steps(self) -> tuple[Step, ...]:
         """The steps, where the run was transcribed."""
         return self.transcriber.steps if self.transcriber is not None else ()
@@ -175,17 +266,18 @@ def run_once(
         on_world: called with the World before it runs.
     """
     transcriber = Transcriber(strategy) if transcribe else None
-    engine = ExploringEngine(transcriber or strategy, target, steps_max)
+    engine = ExploringEngine(transcriber or strategy, target, steps_max, detectors, breathe)
     world = target.world(engine)
     if on_world is not None:
         on_world(world)
     for detector in detectors:
         detector.begin(world)
+    trampoline = SearchingTrampoline(world.driver)
     if transcribe:
         with noting_origins():
-            execute(world, target.start(world), breathe, detectors)
+            trampoline.run(target.start(world))
     else:
-        execute(world, target.start(world), breathe, detectors)
+        trampoline.run(target.start(world))
     findings: tuple[Finding, ...] = ()
     for detector in detectors:
         findings += tuple(detector.end(world))
@@ -238,172 +330,28 @@ def replay(
     )
 
 
-def execute(
-    world: World,
-    main: Any,
-    breathe: Callable[[], None] | None = None,
-    detectors: Sequence[Detector] = (),
-) -> None:
-    """Run `main` and every M that it starts until `main` ends or something fails.
+class SearchingTrampoline(Trampoline):
+    """Runs one World of a search: what the strategy raises is none of the program's doing.
 
     Args:
-        world: whose engine is an `ExploringEngine`.
-        main: the program's coroutine.
-        breathe: called now and then; what it raises goes through.
-        detectors: look at every step.
-
-    Raises:
-        Redundant, NonDeterminism, OutOfSteps: the strategy, or the bound, broke the run off.
+        driver: whose Ms.
     """
-    coros: dict[int, Any] = {0: main}
-    with Listener(world, lambda m: coros.get(m.id)):
-        try:
-            _loop(world, coros, breathe, detectors)
-        except Diverged as error:
-            world.failed(world.main, error)
-        finally:
-            world.engine.running = None
-            if coros:
-                world.stop()
-                for coro in coros.values():
-                    unwind(coro)
 
+    def _raised(self, task: Task, error: BaseException) -> None:
+        if isinstance(error, OF_THE_SEARCH):
+            raise error
+        task.op = None
+        self._driver.failed(task, error)
 
-def _loop(
-    world: World,
-    coros: dict[int, Any],
-    breathe: Callable[[], None] | None,
-    detectors: Sequence[Detector],
-) -> None:
-    """The loop of `execute`; long, for a call per step would cost a fifth of it."""
-    engine = world.engine
-    assert isinstance(engine, ExploringEngine)
-    strategy: Any = engine.strategy
-    next_task = strategy.next_task
-    every_step = getattr(strategy, "every_step", False)
-    executed = getattr(strategy, "executed", None)
-    looks = [detector.step for detector in detectors]
-    watched = executed is not None or bool(looks)
-    runnable, timers, tape = engine.runnable, engine._timers, engine.tape
-    costs = engine.costs
-    other = costs["other"]
-    steps = 0
-    limit = min(BREATH, engine.steps_max)
-    result: Any = None
-    task: Task = world.start()
-    while True:
-        # The coroutine of `task` runs to its next operation.
-        engine.running = task
-        coro = coros.get(task.id)
-        try:
-            if coro is None:
-                coro = coros[task.id] = world.begin(cast("M", task))
-            awaited = resume(coro, result)
-            asks_first = awaited is not ENDED and awaited.asks_first
-        except (KeyboardInterrupt, *OF_THE_SEARCH):
-            raise
-        except BaseException as error:
-            if coro is not None and coro.cr_frame is not None:  # what it yielded is no operation
-                world.failed(task, _uncontrolled(task, coro))
-                return
-            coros.pop(task.id, None)
-            task.op = None
-            world.failed(task, error)
-            return
-        if world.stopped:  # it has forgotten to await what it made
-            return
-        if awaited is ENDED:
-            del coros[task.id]
-            world.ended(cast("M", task))
-            if not task.id:
-                return
+    def _broken_off(self, error: Exception) -> None:
+        if isinstance(error, Diverged):
+            self._driver.failed(self._driver.main, error)
+        elif isinstance(error, OF_THE_SEARCH) or self._engine.undecided:
+            raise error
         else:
-            task.op = awaited
-            if not asks_first or awaited.begin(task):
-                if task.state is not RUNNABLE:
-                    engine._enable(task)
-            else:
-                if task.state is RUNNABLE:
-                    engine._remove(task)
-                engine._park(task)
-        # Steps, until an operation is through.
-        while True:
-            if timers:
-                engine._fire_timers()
-            n = len(runnable)
-            if steps >= limit and n:
-                limit = _at_limit(engine, breathe)
-                if not limit:
-                    world.failed(world.main, NoProgress(f"no end after {steps:,} steps"))
-                    return
-                next_task = engine.strategy.next_task
-            if n > 1:
-                task = next_task(runnable, engine.current)
-                tape.append(task.id)
-            elif n:
-                task = next_task(runnable, engine.current) if every_step else runnable[0]
-            else:
-                world.deadlocked()
-                return
-            steps += 1
-            engine.current = task
-            pending = task.op
-            op: Op = pending
-            kind = pending.kind
-            try:
-                if watched:
-                    obj, reads = pending.obj, pending.reads_only
-                    result = pending.step(task)
-                    if executed is not None:
-                        executed(task, kind, obj, reads)
-                    for look in looks:
-                        look(task, pending, kind, obj, reads, result)
-                else:
-                    result = op.step(task)
-            except OF_THE_SEARCH:
-                raise
-            except Exception as error:
-                engine.steps = steps
-                world.step_failed(error)
-                return
-            engine.steps = steps
-            task.steps += 1
-            engine.clock_ns += costs.get(kind, other)
-            if result is MORE:
-                continue
-            if result is not PARKED:
-                break
-            engine._remove(task)
-            engine._park(task)
+            self._driver.step_failed(error)
 
-
-def _at_limit(engine: ExploringEngine, breathe: Callable[[], None] | None) -> int:
-    """Take a breath, or see to a run that does not end; the next limit, 0 to give up.
-
-    Raises:
-        OutOfSteps: in a search that goes by a tree of choices, where chance has no place.
-    """
-    if breathe is not None:
-        breathe()
-    bound = engine.steps_max
-    if engine.steps < bound:
-        return min(engine.steps + BREATH, bound)
-    outer: Any = engine.strategy
-    inner = outer.inner if isinstance(outer, Transcriber) else outer
-    if not isinstance(inner, Searching):
-        return 0
-    if inner.exhaustive:
-        raise OutOfSteps
-    fair = RandomWalk(engine.steps)
-    if isinstance(outer, Transcriber):
-        outer.inner = fair
-    else:
-        engine.strategy = fair
-    engine.unfair = True
-    engine.steps_max = 2 * bound
-    return min(engine.steps + BREATH, engine.steps_max)
-
-
-def _uncontrolled(task: Task, coro: Any) -> Uncontrolled:
-    place = where(coro)
-    return Uncontrolled(f"M{task.id} ({task.name}) awaits what is no operation, at {place}", place)
+    def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
+        place = where(coro)
+        text = f"M{task.id} ({task.name}) awaits what is no operation, at {place}"
+        return Uncontrolled(text, place)

@@ -192,7 +192,7 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
 def _deadlock(world: World) -> Signature:
     """By what is waited for and by the sites of the holders, not by who waits or since when."""
     waits = set()
-    for stuck in world.stuck_at_end:
+    for stuck in world.driver.stuck_at_end:
         site = stuck.held_by.partition(" in ")[2].partition(" since ")[0]
         wanted = re.sub(r"\bm\d+\.", "m.", stuck.waits_for)
         waits.add(f"{wanted} held in {site}" if site else wanted)
@@ -223,7 +223,6 @@ def words_of(world: World, findings: Sequence[Finding]) -> str:
     error = world.failure
     lines = [finding.text or f"{finding.kind}: {finding.obj}" for finding in findings]
     if error is not None:
-        lines.insert(
-            0, f"M{world.failed_m}: {in_words(error)}" if world.failed_m else in_words(error)
-        )
+        failed_m = world.driver.failed_m
+        lines.insert(0, f"M{failed_m}: {in_words(error)}" if failed_m else in_words(error))
     return "\n".join(lines)

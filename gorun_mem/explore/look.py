@@ -134,7 +134,7 @@ def look(
 
 def _view(world: World, step: int, last: str, following: str) -> View:
     holds: dict[int, list[str]] = {}
-    for name, mutex in world._mutexes.items():  # `mutexes` would boot the runtime
+    for name, mutex in world.driver.mutexes.items():  # `mutexes` would boot the runtime
         if mutex.holder is not None:
             holds.setdefault(mutex.holder.m, []).append(name)
     ms = tuple(

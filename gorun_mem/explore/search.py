@@ -34,7 +34,6 @@ from gorun_mem.explore.target import Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import CHUNK, Batch, Found, Worker
 from gorun_mem.machine.config import Config, ConfigError
-from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.schedule import Schedule
@@ -291,7 +290,7 @@ class _Search:
         worker = self._worker
         random = Random(f"{self.seed}/first")
         walk = SearchingWalk()
-        runs: list[Sequence[Step]] = []
+        runs: list[Execution] = []
         count = FIRST_RUNS if self.budget is None else min(FIRST_RUNS, self.budget)
         try:
             for number in range(count):
@@ -299,7 +298,7 @@ class _Search:
                 walk.begin(random, worker.profile)
                 done = worker.run(walk, transcribe=True)
                 self._take_in(done, number)
-                runs.append(done.named_steps)
+                runs.append(done)
                 if self._is_enough():
                     break
                 if not number:
@@ -309,11 +308,13 @@ class _Search:
         finally:
             self._learn(runs)
 
-    def _learn(self, runs: Sequence[Sequence[Step]]) -> None:
+    def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""
         worker = self._worker
         worker.profile = profile_of(runs)
-        self._statistics.space = estimate([branches_log(run) for run in runs]) if runs else None
+        self._statistics.space = (
+            estimate([branches_log(run.named_steps) for run in runs]) if runs else None
+        )
         if self._walked is self._batch:
             self._spent += len(runs)
         else:
@@ -485,7 +486,7 @@ class _Search:
                 Schedule(), (), found.strategy, found.run, settings=self._settings(),
             )  # fmt: skip
         if _loops(done):
-            done.world.failure = NoProgress(watchdog.finding)
+            watchdog.explain(done.world.driver)
         elif shrink:
             smaller = self._shrunk(done, found)
             if smaller is not None:
@@ -524,7 +525,7 @@ class _Search:
             done.named_steps,
             strategy=found.strategy,
             run=found.run,
-            stuck=done.world.stuck_at_end,
+            stuck=done.world.driver.stuck_at_end,
             findings=done.findings,
             shrunk_from=shrunk_from,
             ms={task.id: task.name for task in done.world.engine.tasks},
@@ -582,7 +583,7 @@ def _finds_canary(strategy: str, seed: int) -> bool:
     )
     walk = SearchingWalk()
     walk.begin(Random(f"{seed}/canary"), worker.profile)
-    worker.profile = profile_of([worker.run(walk, transcribe=True).named_steps])
+    worker.profile = profile_of([worker.run(walk, transcribe=True)])
     if strategy in TREES:
         found = worker.tree(strategy).found
     else:

@@ -13,26 +13,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import exp, fsum, log
 
+from gorun_mem.explore.drive import Execution
 from gorun_mem.step.schedule import Step
-from gorun_mem.step.strategies.searching import Lineage, Path, Profile
+from gorun_mem.step.strategies.searching import Profile
 
 LOG_MAX = 700.0
 """exp of more is no float."""
 
 
-def profile_of(runs: Sequence[Sequence[Step]]) -> Profile:
-    """What `runs` show of the program."""
+def profile_of(runs: Sequence[Execution]) -> Profile:
+    """What `runs`, which were transcribed, show of the program."""
     decisions = 0
-    steps: dict[Path, int] = {}
-    objects: dict[str, dict[Path, int]] = {}
+    steps: dict[str, int] = {}
+    objects: dict[str, dict[str, int]] = {}
     changed: set[str] = set()
-    for run in runs:
+    for execution in runs:
+        run, origins = execution.named_steps, execution.origins
         decisions = max(decisions, sum(1 for step in run if len(step.enabled) > 1))
-        made: dict[Path, int] = {}
-        on: dict[str, dict[Path, int]] = {}
-        lineage = _lineage_of(run)
+        made: dict[str, int] = {}
+        on: dict[str, dict[str, int]] = {}
         for step in run:
-            m = lineage.path(step.m)
+            m = origins[step.m]
             made[m] = made.get(m, 0) + 1
             counts = on.setdefault(step.obj, {})
             counts[m] = counts.get(m, 0) + 1
@@ -45,19 +46,7 @@ def profile_of(runs: Sequence[Sequence[Step]]) -> Profile:
     return Profile(decisions, steps, shared)
 
 
-def _lineage_of(run: Sequence[Step]) -> Lineage:
-    """Who started whom: a new M may go at once, so whoever made the step before has started it."""
-    lineage = Lineage()
-    lineage.add(0)
-    current = 0
-    for step in run:
-        for _ in range(lineage.known, max(step.enabled) + 1):
-            lineage.add(current)
-        current = step.m
-    return lineage
-
-
-def _raise_to(most: dict[Path, int], counts: dict[Path, int]) -> None:
+def _raise_to(most: dict[str, int], counts: dict[str, int]) -> None:
     for m, count in counts.items():
         most[m] = max(most.get(m, 0), count)
 

@@ -96,10 +96,9 @@ class Batch:
 
 
 class Watched:
-    """Stands for whichever World runs, so that one watchdog sees to all runs of a search."""
+    """Stands for the engine of whichever World runs, so one watchdog sees to a whole search."""
 
     def __init__(self) -> None:
-        self.engine = self
         self.now: Any = None
 
     @property
@@ -166,8 +165,7 @@ class Worker:
 
     def watchdog(self) -> Watchdog:
         """To be entered around runs: stops a program that loops without awaiting anything."""
-        watched: Any = self.watched
-        return Watchdog(watched, self.watch_s)
+        return Watchdog(self.watched, self.watch_s)
 
     def run(self, strategy: Any, *, transcribe: bool = False) -> Execution:
         """One run.
@@ -231,7 +229,7 @@ class Worker:
                 engine: Any = one.world.engine
                 batch.unfair += engine.unfair
                 batch.timed |= engine.timed
-                one.world.dissolve()
+                one.world.driver.dissolve()
         finally:
             batch.schedules += done
             batch.steps += steps

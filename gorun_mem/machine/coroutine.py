@@ -1,21 +1,14 @@
-"""The coroutines of Ms: one step further, where they stand, an end to them.
-
-Never compiled: a compiled function that catches an exception, as the end of a coroutine is, pays
-for a traceback what several steps cost.
-"""
+"""The coroutines of Ms: where they stand, an end to them."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from gorun_mem.machine.outcome import RunStopped
 
 Coro = Coroutine[Any, Any, Any]
-
-ENDED: Final = object()
-"""What `resume` returns at the end."""
 
 
 class ForeignAwait(Exception):
@@ -34,14 +27,6 @@ def where(coro: Any) -> str:
             place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return place
-
-
-def resume(coro: Coro, value: object) -> Any:
-    """Let `coro` go on with `value`; what it awaits next, ENDED where it has ended."""
-    try:
-        return coro.send(value)
-    except StopIteration:
-        return ENDED
 
 
 def unwind(coro: Coro) -> None:

@@ -29,7 +29,7 @@ from gorun_mem.machine.outcome import NeverAwaited
 from gorun_mem.runtime.op import FORGOTTEN, Op
 
 if TYPE_CHECKING:
-    from gorun_mem.machine.world import World
+    from gorun_mem.machine.driver import Driver
     from gorun_mem.step.task import Task
 
 _KERNELS: Final = "gorun_mem.explore.kernels"
@@ -44,15 +44,15 @@ class Listener:
     """Fails a World when its Ms drop what they have not awaited; a context manager.
 
     Args:
-        world: whose Ms run, in this thread, while it is entered.
+        driver: of the World whose Ms run, in this thread, while it is entered.
         coro: the coroutine of an M of that World, None if it is not running; where nothing is
             given, whatever runs in the thread counts as the World's M 0.
     """
 
-    __slots__ = ("_coro", "_world", "thread")
+    __slots__ = ("_coro", "_driver", "thread")
 
-    def __init__(self, world: World, coro: Callable[[Task], Any] | None = None) -> None:
-        self._world = world
+    def __init__(self, driver: Driver, coro: Callable[[Task], Any] | None = None) -> None:
+        self._driver = driver
         self._coro = coro
         self.thread = threading.get_ident()
 
@@ -74,12 +74,12 @@ class Listener:
 
     def dropped(self, thing: Any) -> bool:
         """An operation or a coroutine is dropped; whether an M of this World has done it."""
-        world = self._world
-        m = world.main if self._coro is None else world.engine.running or world.main
+        driver = self._driver
+        m = driver.main if self._coro is None else driver.engine.running or driver.main
         coro = None if self._coro is None else self._coro(m)
         if coro is None and self._coro is not None:
             return False
-        if world.stopped:  # it is being unwound
+        if driver.stopped:  # it is being unwound
             return True
         if not isinstance(thing, Op):
             what = f"{thing.__qualname__}()"
@@ -97,7 +97,7 @@ class Listener:
             place = _beginning(coro)
             made = f"somewhere in {m.name}, which begins at {place}" if place else f"in {m.name}"
         text = f"{what} was made {made} and never awaited, so it did nothing: write `await` there"
-        world.failed(m, NeverAwaited(text, what, place))
+        driver.failed(m, NeverAwaited(text, what, place))
         return True
 
 

@@ -7,7 +7,7 @@ count and what the runtime's mutexes keep per M (see `gorun_mem.step.task`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
@@ -20,13 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gorun_mem.machine.ops import Join
-    from gorun_mem.machine.world import World
+    from gorun_mem.runtime.boot import Runtime
     from gorun_mem.runtime.mutex import Mutex
 
 T = TypeVar("T")
 
 DEFAULT_STAT = "other_sys"
 """The sysMemStat that Go charges memory to which belongs to nothing else."""
+
+
+class Surroundings(Protocol):
+    """What an M asks of the World it lives in."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """Memory, OS layer, mem.go and the heap."""
+
+    @property
+    def memlock(self) -> Mutex:
+        """The mutex around the OS layer."""
+
+    def mutex(self, name: str) -> Mutex:
+        """The runtime mutex called `name`."""
 
 
 class M(Task):
@@ -43,7 +58,7 @@ class M(Task):
 
     __slots__ = ("args", "join", "program", "world")
 
-    world: World
+    world: Surroundings
     program: Callable[..., Coroutine[Any, Any, Any]]
     args: tuple[Any, ...]
     join: Join

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gorun_mem.machine.driver import Driver, Program
+from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Join
+from gorun_mem.machine.unhosted import drive_in_trio
 from gorun_mem.step.task import State
-
-if TYPE_CHECKING:
-    from gorun_mem.machine.m import M
-    from gorun_mem.machine.world import Program, World
 
 
 class Nursery:
     """Ms that are started together and waited for; `World.open_ms` makes one."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._join = Join()
         self.ms: list[M] = []
 
@@ -35,7 +34,7 @@ class Nursery:
         Returns:
             The M, which begins when it is scheduled.
         """
-        m = self._world.spawn(program, args, name, self._join)
+        m = self._driver.spawn(program, args, name, self._join)
         self._join.left += 1
         self.ms.append(m)
         return m
@@ -50,10 +49,8 @@ class Nursery:
         traceback: TracebackType | None,
     ) -> None:
         if error is None:
-            if not self._world.hosted:
-                from gorun_mem.machine.run import drive_in_trio
-
-                await drive_in_trio(self._world, self._joined())
+            if not self._driver.hosted:
+                await drive_in_trio(self._driver, self._joined())
                 return
             try:
                 await self._join
@@ -71,11 +68,11 @@ class Nursery:
 
         Any other error ends the block at once, and with it the run unless the M handles it.
         """
-        world = self._world
-        if world.canceller is None or world.stopped or isinstance(error, Exception):
+        driver = self._driver
+        if driver.canceller is None or driver.stopped or isinstance(error, Exception):
             return
         for m in self.ms:
             if m.state is not State.DONE:
-                world.canceller(m)
+                driver.canceller(m)
         self._join.abandonable = False
         await self._join

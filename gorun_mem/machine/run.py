@@ -27,7 +27,7 @@ from gorun_mem.machine.outcome import (
 )
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.statistics import WorldStatistics
-from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
+from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.machine.world import Result, World
 from gorun_mem.runtime.errors import (
     Deadlock,
@@ -164,14 +164,14 @@ class Execution:
         error = world.failure
         if isinstance(error, LogError):
             raise error
-        verdict = "internal" if world.internal else _verdict(error)
+        verdict = "internal" if world.driver.internal else _verdict(error)
         if error is None and cut is not None:
             verdict = cut
         outcome = Outcome(
             verdict=verdict,
             error=error,
-            failed_m=world.failed_m,
-            stuck=world.stuck_at_end,
+            failed_m=world.driver.failed_m,
+            stuck=world.driver.stuck_at_end,
             steps=world.engine.steps,
             time_ns=world.engine.now_ns,
             uncontrolled=self.uncontrolled,
@@ -239,7 +239,7 @@ def run_on_trampoline(
     execution = Execution(scenario, config, options or {}, recorder)
     world = execution.world
     cut: Verdict | None = None
-    watching = Watchdog(world, watch_s)
+    watching = Watchdog(world.engine, watch_s)
     with noting_origins(), _interrupts(world) as interrupted, watching as watchdog:
 
         def breathe() -> None:
@@ -248,13 +248,13 @@ def run_on_trampoline(
             _tick(execution, on_breath)
 
         try:
-            drive(world, execution.start(), breathe)
+            drive(world.driver, execution.start(), breathe)
         except KeyboardInterrupt:
             cut = "interrupted"
         except BaseException:
             execution.give_up()
             raise
-        _name_the_loop(world, watchdog)
+        watchdog.explain(world.driver)
     run = execution.end(cut)
     if cut is None and interrupted.is_set():
         raise KeyboardInterrupt  # it came when the run was as good as over
@@ -289,14 +289,14 @@ async def _in_trio(
 
     world = execution.world
     cut: BaseException | None = None
-    with noting_origins(), Watchdog(world, watch_s) as watchdog:
-        host = TrioHost(world, lambda: _tick(execution, on_breath))
+    with noting_origins(), Watchdog(world.engine, watch_s) as watchdog:
+        host = TrioHost(world.driver, lambda: _tick(execution, on_breath))
         try:
             await host.run(execution.start())
         except BaseException as error:
             cut = error
         execution.uncontrolled = tuple(host.uncontrolled)
-        _name_the_loop(world, watchdog)
+        watchdog.explain(world.driver)
     if isinstance(world.failure, KeyboardInterrupt):
         cut = world.failure
     if cut is None:
@@ -307,25 +307,6 @@ async def _in_trio(
         execution.give_up()
         raise cut
     return execution.end("cancelled"), cut
-
-
-async def drive_in_trio(world: World, program: Coroutine[Any, Any, Any]) -> None:
-    """Drive a World that nobody drives, in the trio that is running, until `program` ends.
-
-    Args:
-        world: a World that has not been stopped.
-        program: what its M 0 does.
-
-    Raises:
-        BaseException: what ended the run badly.
-    """
-    from gorun_mem.machine.trio_host import TrioHost
-
-    with noting_origins(), Watchdog(world, LIMIT_S) as watchdog:
-        await TrioHost(world, None).run(program)
-        _name_the_loop(world, watchdog)
-    if world.failure is not None:
-        raise world.failure
 
 
 def run(
@@ -377,12 +358,6 @@ def _verdict(error: BaseException | None) -> Verdict:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return "failed"
-
-
-def _name_the_loop(world: World, watchdog: Watchdog) -> None:
-    """Put the watchdog's words in place of the bare exception it raised."""
-    if isinstance(world.failure, LoopWithoutAwait):
-        world.failure = NoProgress(watchdog.finding)
 
 
 def _tick(execution: Execution, on_breath: Callable[[World], None] | None) -> None:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from gorun_mem.machine.config import Config
+from gorun_mem.machine.unhosted import drive_in_trio
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -180,12 +181,10 @@ class Scenario:
         return self._awaited(world, complete)
 
     async def _awaited(self, world: World, options: dict[str, Any]) -> None:
-        if world.hosted:
+        if world.driver.hosted:
             await self.program(world, **options)
-            return
-        from gorun_mem.machine.run import drive_in_trio
-
-        await drive_in_trio(world, self.program(world, **options))
+        else:
+            await drive_in_trio(world.driver, self.program(world, **options))
 
     def program(self, world: World, **options: Any) -> Coroutine[Any, Any, None]:
         """The function itself; `options` are complete and checked."""

@@ -7,119 +7,138 @@ awaits trio cannot run here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from mypy_extensions import mypyc_attr
 
 from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
+from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
+from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.op import Op
-from gorun_mem.step.engine import Breath, StepsExceeded
+from gorun_mem.step.engine import Breath, Engine, StepsExceeded
+from gorun_mem.step.loop import Resumer
 from gorun_mem.step.task import Task
 
-if TYPE_CHECKING:
-    from gorun_mem.machine.m import M
-    from gorun_mem.machine.world import World
 
-
-def drive(world: World, main: Coro, breathe: Callable[[], None] | None = None) -> None:
+def drive(driver: Driver, main: Coro, breathe: Callable[[], None] | None = None) -> None:
     """Run `main` and every M that it starts until `main` ends or something fails.
 
-    What failed is in `world.failure`. KeyboardInterrupt and what `breathe` raises go through.
+    What failed is in `driver.failure`. KeyboardInterrupt and what `breathe` raises go through.
 
     Args:
-        world: whose Ms.
+        driver: whose Ms.
         main: the scenario's coroutine.
         breathe: called now and then.
     """
-    coros: dict[int, Coro] = {0: main}
-    resume = _resumer(world, coros)
-    with Listener(world, lambda m: coros.get(m.id)):
-        _drive(world, coros, resume, breathe)
+    Trampoline(driver, breathe).run(main)
 
 
-def _drive(
-    world: World,
-    coros: dict[int, Coro],
-    resume: Callable[[Any], Op | None],
-    breathe: Callable[[], None] | None,
-) -> None:
-    try:
-        op = resume(world.start())
-        if op is not None:
-            world.engine.submit(world.main, op)
-        while world.failure is None and 0 in coros and _advance(world, resume, breathe):
-            pass
-    except LoopWithoutAwait as error:  # it had just come out of the loop
-        world.failed(world.main, error)
-    finally:
-        if coros:
-            world.stop()
-        for coro in coros.values():
-            unwind(coro)
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Trampoline(Resumer):
+    """Runs one World.
 
-
-def _resumer(world: World, coros: dict[int, Coro]) -> Callable[[Any], Op | None]:
-    """What lets the coroutine of an M go on to its next operation, and returns that.
-
-    None: it has ended or failed, or yielded something else, which the World knows.
+    Args:
+        driver: whose Ms.
+        breathe: called now and then; what it raises goes through.
     """
 
-    def resume(task: Task) -> Op | None:
+    def __init__(self, driver: Driver, breathe: Callable[[], None] | None = None) -> None:
+        self._driver = driver
+        self._engine: Engine = driver.engine
+        self._breathe = breathe
+        self._coros: dict[int, Coro] = {}
+
+    def run(self, main: Coro) -> None:
+        """Run `main` and every M that it starts until `main` ends or something fails."""
+        coros = self._coros
+        coros[0] = main
+        driver = self._driver
+        with Listener(driver, lambda m: coros.get(m.id)):
+            try:
+                m0 = driver.start()
+                op = self.resume(m0)
+                if op is not None:
+                    self._engine.submit(m0, op)
+                while driver.failure is None and 0 in coros and self._advance():
+                    pass
+            except LoopWithoutAwait as error:  # it had just come out of the loop
+                driver.failed(driver.main, error)
+            finally:
+                self._engine.running = None
+                if coros:
+                    driver.stop()
+                for coro in coros.values():
+                    unwind(coro)
+
+    def resume(self, task: Task) -> Op | None:
+        """Let the coroutine of an M go on to its next operation, and return that.
+
+        None: it has ended or failed, or yielded something else, which the driver knows.
+        """
+        driver = self._driver
+        coro = self._coros.get(task.id)
         try:
-            coro = coros.get(task.id)
             if coro is None:
-                coro = coros[task.id] = world.begin(cast("M", task))
-            op = coro.send(task.result)
+                coro = self._coros[task.id] = driver.begin(cast(M, task))
+            awaited: Any = coro.send(task.result)
         except StopIteration:
-            if not world.stopped:
-                del coros[task.id]
-                world.ended(cast("M", task))
+            if not self._engine.stopped:
+                del self._coros[task.id]
+                driver.ended(cast(M, task))
+            return None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            coros.pop(task.id, None)
-            world.failed(task, error)
-        else:
-            if world.stopped:  # it has forgotten to await what it made
-                return None
-            if isinstance(op, Op):
-                return op
-            world.failed(task, ForeignAwait(_foreign(task, coro)))
+            self._coros.pop(task.id, None)
+            self._raised(task, error)
+            return None
+        if self._engine.stopped:  # it has forgotten to await what it made
+            return None
+        if isinstance(awaited, Op):
+            return awaited
+        driver.failed(task, self._foreign(task, coro))
         return None
 
-    return resume
+    def _advance(self) -> bool:
+        """Run until an M ends, or something fails, which is noted.
 
+        Returns:
+            Whether the run may go on.
+        """
+        driver, engine = self._driver, self._engine
+        while True:
+            try:
+                task = engine.advance(self)
+            except Breath:
+                if self._breathe is not None:
+                    self._breathe()
+                continue
+            except StepsExceeded as error:
+                driver.failed(driver.main, NoProgress(str(error)))
+                return False
+            except Exception as error:
+                self._broken_off(error)
+                return False
+            if task is None:
+                driver.deadlocked()
+            return task is not None
 
-def _advance(
-    world: World, resume: Callable[[Any], Op | None], breathe: Callable[[], None] | None
-) -> bool:
-    """Run until an M ends, or something fails, which is noted.
+    # What a search does otherwise.
 
-    Returns:
-        Whether the run may go on.
-    """
-    engine = world.engine
-    while True:
-        try:
-            task = engine.advance(resume)
-        except Breath:
-            if breathe is not None:
-                breathe()
-            continue
-        except StepsExceeded as error:
-            world.failed(world.main, NoProgress(str(error)))
-            return False
-        except Exception as failure:
-            world.step_failed(failure)
-            return False
-        if task is None:
-            world.deadlocked()
-        return task is not None
+    def _raised(self, task: Task, error: BaseException) -> None:
+        """The coroutine of `task` has raised `error`."""
+        self._driver.failed(task, error)
 
+    def _broken_off(self, error: Exception) -> None:
+        """A step, or who is asked between two, has raised `error`."""
+        self._driver.step_failed(error)
 
-def _foreign(m: Task, coro: Coro) -> str:
-    return (
-        f"M{m.id} ({m.name}) awaits trio itself at {where(coro)}: the trampoline host runs only "
-        "operations of ours; run it with --host trio"
-    )
+    def _foreign(self, task: Task, coro: Coro) -> ForeignAwait:
+        """What to say of `task`, which awaits what is no operation."""
+        return ForeignAwait(
+            f"M{task.id} ({task.name}) awaits trio itself at {where(coro)}: the trampoline host "
+            "runs only operations of ours; run it with --host trio"
+        )

@@ -26,22 +26,20 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import outcome
 import trio
 from trio.lowlevel import Abort, checkpoint_if_cancelled, reschedule, wait_task_rescheduled
 
 from gorun_mem.machine.coroutine import unwind, where
+from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
+from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress, RunStopped
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.engine import Breath, StepsExceeded
-
-if TYPE_CHECKING:
-    from gorun_mem.machine.m import M
-    from gorun_mem.machine.world import World
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -96,7 +94,7 @@ class TrioHost:
     """Runs one World in trio.
 
     Args:
-        world: whose Ms.
+        driver: whose Ms.
         breathe: called now and then; what it raises ends the run and goes through.
 
     Attributes:
@@ -106,9 +104,9 @@ class TrioHost:
             first use.
     """
 
-    def __init__(self, world: World, breathe: Callable[[], None] | None = None) -> None:
-        self._world = world
-        self.engine = world.engine
+    def __init__(self, driver: Driver, breathe: Callable[[], None] | None = None) -> None:
+        self._driver = driver
+        self.engine = driver.engine
         self._breathe = breathe
         self._seats: dict[int, _Seat] = {}
         self._running: Coro | None = None
@@ -122,22 +120,22 @@ class TrioHost:
     async def run(self, main: Coro) -> None:
         """Run `main` and every M that it starts until `main` ends or something fails.
 
-        What failed is in `world.failure`. Cancelled and KeyboardInterrupt go through, after every M
-        was unwound.
+        What failed is in `driver.failure`. Cancelled and KeyboardInterrupt go through, after
+        every M was unwound.
         """
-        with Listener(self._world, lambda m: self._running):
+        with Listener(self._driver, lambda m: self._running):
             await self._run(main)
 
     async def _run(self, main: Coro) -> None:
-        world = self._world
+        driver = self._driver
         interrupt: KeyboardInterrupt | None = None
         try:
-            world.start()
-            world.canceller = self._cancel
+            driver.start()
+            driver.canceller = self._cancel
             async with trio.open_nursery() as self._nursery:
                 if self._breathe is not None:
                     self._nursery.start_soon(self._flush_now_and_then)
-                self._nursery.start_soon(self._run_m, world.main, main)
+                self._nursery.start_soon(self._run_m, driver.main, main)
                 try:
                     await wait_task_rescheduled(self._cut_short)
                 except KeyboardInterrupt as error:
@@ -147,7 +145,7 @@ class TrioHost:
                 raise
             interrupt = KeyboardInterrupt()  # it came while the Ms were being unwound
         finally:
-            world.canceller = None
+            driver.canceller = None
             main.close()
         if self._breath_error is not None:
             raise self._breath_error
@@ -167,7 +165,7 @@ class TrioHost:
         if self.stopping:
             return
         if self.engine.alive:
-            self._world.stop()
+            self._driver.stop()
         self.stopping = True
         self._nursery.cancel_scope.cancel()
         for seat in self._seats.values():
@@ -200,7 +198,7 @@ class TrioHost:
             try:
                 if self.engine.current is not m:  # another came back before trio got to this task
                     self.engine.switch_to(m)
-                await self._drive(seat, self._world.begin(m) if coro is None else coro)
+                await self._drive(seat, self._driver.begin(m) if coro is None else coro)
             except BaseException as error:
                 if is_cancellation(error):
                     if not seat.scope.cancel_called:
@@ -210,10 +208,10 @@ class TrioHost:
                     self._fail(m, error)
             finally:
                 del self._seats[m.id]
-        if self._world.stopped:
+        if self._driver.stopped:
             self.stop()
             return
-        self._world.ended(m)
+        self._driver.ended(m)
         if m.id == 0:
             self.stop()
         else:
@@ -232,7 +230,7 @@ class TrioHost:
                 return
             finally:
                 self._running = None
-            if self._world.stopped and not self.stopping:  # it has forgotten to await what it made
+            if self._driver.stopped and not self.stopping:  # it has forgotten to await what it made
                 self.stop()
             value = error = None
             try:
@@ -347,10 +345,10 @@ class TrioHost:
         except Breath:
             raise
         except StepsExceeded as error:
-            self._fail(self._world.main, NoProgress(str(error)))
+            self._fail(self._driver.main, NoProgress(str(error)))
             return False
         except Exception as error:
-            self._world.step_failed(error)
+            self._driver.step_failed(error)
             self.stop()
             return False
         if task is m:
@@ -358,7 +356,7 @@ class TrioHost:
         if task is not None:
             self._resume(task)
         elif self.engine.is_stuck:
-            self._world.deadlocked()
+            self._driver.deadlocked()
             self.stop()
         return False
 
@@ -371,5 +369,5 @@ class TrioHost:
             reschedule(seat.task)
 
     def _fail(self, m: M, error: BaseException) -> None:
-        self._world.failed(m, error)
+        self._driver.failed(m, error)
         self.stop()

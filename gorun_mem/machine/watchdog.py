@@ -17,10 +17,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-if TYPE_CHECKING:
-    from gorun_mem.machine.world import World
+from gorun_mem.machine.driver import Driver
+from gorun_mem.machine.outcome import NoProgress
 
 LIMIT_S: Final = 5.0
 _LOOKS: Final = 8
@@ -46,13 +46,29 @@ class LoopWithoutAwait(BaseException):
     """
 
 
+class Watchable(Protocol):
+    """An engine, as far as the watchdog looks at it."""
+
+    @property
+    def running(self) -> Any:
+        """The M whose coroutine runs, None between."""
+
+    @property
+    def current(self) -> Any:
+        """The M that made the last step."""
+
+    @property
+    def steps(self) -> int:
+        """Accesses made so far."""
+
+
 class _Stretch:
     """The code that an M of one World runs between two awaits, on a clock of its own."""
 
     __slots__ = ("_aside_s", "_away_since", "_seen", "_since", "engine")
 
-    def __init__(self, world: World) -> None:
-        self.engine = world.engine
+    def __init__(self, engine: Watchable) -> None:
+        self.engine = engine
         self._aside_s = 0.0
         self._away_since = 0.0
         self._seen: tuple[object, int] = (None, -1)
@@ -83,15 +99,15 @@ class Watchdog:
     """Watches one World while it runs; a context manager.
 
     Args:
-        world: what to watch.
+        engine: of the World to watch.
         limit_s: how long an M may run without an await, in seconds of real time; 0 for ever.
 
     Attributes:
         finding: who was found where, "" if nobody was.
     """
 
-    def __init__(self, world: World, limit_s: float = LIMIT_S) -> None:
-        self._stretches = [_Stretch(world)]
+    def __init__(self, engine: Watchable, limit_s: float = LIMIT_S) -> None:
+        self._stretches = [_Stretch(engine)]
         self._limit_s = limit_s
         self._thread_id = threading.get_ident()
         self._end = threading.Event()
@@ -118,10 +134,15 @@ class Watchdog:
                 del _watching[self._thread_id]
             self._thread.join()
 
-    def aside_begins(self, world: World) -> None:
-        """The M that runs has `world` run aside."""
+    def explain(self, driver: Driver) -> None:
+        """Put words in place of the bare exception that was raised in a loop without an await."""
+        if isinstance(driver.failure, LoopWithoutAwait):
+            driver.failure = NoProgress(self.finding)
+
+    def aside_begins(self, engine: Watchable) -> None:
+        """The M that runs has the World of `engine` run aside."""
         self._stretches[-1].leave()
-        self._stretches.append(_Stretch(world))
+        self._stretches.append(_Stretch(engine))
 
     def aside_ends(self) -> None:
         """That World has ended, and the M goes on."""
@@ -150,11 +171,11 @@ class Watchdog:
 
 
 @contextmanager
-def aside(world: World) -> Iterator[None]:
-    """While `world` runs aside, its Ms are watched, and nothing of it counts for who waits."""
+def aside(engine: Watchable) -> Iterator[None]:
+    """While the World of `engine` runs aside, its Ms are watched; who waits is not timed."""
     dogs = tuple(_watching.get(threading.get_ident(), ()))
     for dog in dogs:
-        dog.aside_begins(world)
+        dog.aside_begins(engine)
     try:
         yield
     finally:

@@ -1,22 +1,18 @@
 """World: one emulated runtime, its Ms and the engine that decides who goes next.
 
-A World is what a scenario is given. It knows nothing of hosts: a host (`trampoline`, `trio_host`)
-resumes the Ms' coroutines and calls `begin`, `ended` and `failed`; so what is logged is the same on
-either.
+A World is what a scenario is given. Who drives its Ms sees its `driver` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.events.errors import LogError
-from gorun_mem.machine.config import MS_MAX, Config, ConfigError, Resolved, resolve
+from gorun_mem.machine.config import Config, Resolved, resolve
+from gorun_mem.machine.driver import Program
+from gorun_mem.machine.lifecycle import Lifecycle
 from gorun_mem.machine.m import AccessM, M
 from gorun_mem.machine.nursery import Nursery
-from gorun_mem.machine.observer import Observer
-from gorun_mem.machine.ops import START, HostGrow, Join
-from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
+from gorun_mem.machine.ops import HostGrow
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
 from gorun_mem.runtime.boot import PLAIN, BootOptions, Parts, Runtime, boot, brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
@@ -26,15 +22,11 @@ from gorun_mem.runtime.pages import pages_of
 from gorun_mem.step import streams
 from gorun_mem.step.engine import Engine
 from gorun_mem.step.strategies import REPLAY, make_strategy
-from gorun_mem.step.task import State, Task
 from gorun_mem.step.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import Holder, LockStatistics, Mutex, Waiter
-
-Program = Callable[..., Coroutine[Any, Any, Any]]
-"""What an M does: an async function whose first argument is the M."""
+    from gorun_mem.runtime.mutex import LockStatistics, Mutex
 
 Result = bool | int | float | str
 """What a scenario may say that it found."""
@@ -59,6 +51,7 @@ class World:
         memlock: the mutex around the OS layer.
         engine: decides who goes next.
         results: what the scenario found, by name.
+        driver: what hosts, the service and a search use in place of the World.
 
     Raises:
         ConfigError: a setting is out of range, or two do not go together.
@@ -66,30 +59,7 @@ class World:
         UnknownMutex, UnknownStrategy: no such mutex or strategy.
     """
 
-    __slots__ = (
-        "_alive",
-        "_guests",
-        "_hosted",
-        "_ids",
-        "_make_m",
-        "_memlock",
-        "_mutexes",
-        "_runtime",
-        "canceller",
-        "config",
-        "engine",
-        "failed_m",
-        "failure",
-        "internal",
-        "main",
-        "ms",
-        "observers",
-        "recorder",
-        "results",
-        "settings",
-        "stopped",
-        "stuck_at_end",
-    )
+    __slots__ = ("_memlock", "config", "driver", "engine", "ms", "recorder", "results", "settings")
 
     def __init__(
         self,
@@ -107,26 +77,9 @@ class World:
         self.recorder = recorder
         self.engine = engine or _make_engine(self.config)
         self.results: dict[str, Result] = {}
-        self._mutexes: dict[str, Mutex] = {}
-        self.failure: BaseException | None = None
-        self.failed_m = 0
-        self.stuck_at_end: tuple[Stuck, ...] = ()
-        self.stopped = False
-        self.internal = False
-        self._hosted = False
-        self.canceller: Callable[[M], None] | None = None
-        self.observers: list[Observer] = []
-        self._make_m: type[M] = AccessM if self.config.granularity == "access" else M
-        self._guests = Join()
-        self._ids = 0
-        self._alive = 0
         self._memlock: Mutex | None = None
-        self._runtime: Runtime | None = None
-        self.main = self._new_m(0, name)
-        if recorder is not None:
-            recorder.m = 0
-            recorder.now = self._now
-            self.engine.follower = recorder
+        make_m: type[M] = AccessM if self.config.granularity == "access" else M
+        self.driver = Lifecycle(self, self.engine, recorder, make_m, name)
 
     def __repr__(self) -> str:
         return (
@@ -134,15 +87,25 @@ class World:
             f"{self.settings.mutex} {self.engine!r}>"
         )
 
-    # What scenarios use. The runtime is booted when it is first asked for: a search makes thousands
-    # of Worlds, and many of what it explores never touch the memory.
+    @property
+    def main(self) -> M:
+        """M 0, the scenario itself."""
+        return self.driver.main
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the run badly; None so far."""
+        return self.driver.failure
+
+    # The runtime is booted when it is first asked for: a search makes thousands of Worlds, and many
+    # of what it explores never touch the memory.
 
     @property
     def memlock(self) -> Mutex:
         """The mutex around the OS layer."""
         lock = self._memlock
         if lock is None:
-            lock = self._memlock = self._mutexes[MEMLOCK] = self._make_mutex(MEMLOCK)
+            lock = self._memlock = self.driver.mutexes[MEMLOCK] = self._make_mutex(MEMLOCK)
         return lock
 
     @property
@@ -151,35 +114,35 @@ class World:
         return self._booted()
 
     def _booted(self) -> Runtime:
-        runtime = self._runtime
+        runtime = self.driver.runtime
         if runtime is None:
-            runtime = self._runtime = self._boot()
-            for observer in self.observers:
+            runtime = self.driver.runtime = self._boot()
+            for observer in self.driver.observers:
                 observer.booted(runtime)
         return runtime
 
     @property
     def is_booted(self) -> bool:
         """Whether anything has asked for the runtime."""
-        return self._runtime is not None
+        return self.driver.runtime is not None
 
     @property
     def mutexes(self) -> dict[str, Mutex]:
         """Every lock by name, the runtime's own first."""
         self._booted()  # which makes its locks
-        return self._mutexes
+        return self.driver.mutexes
 
     def open_ms(self) -> Nursery:
         """A nursery of Ms, for `async with`; its end waits until all have ended."""
-        return Nursery(self)
+        return Nursery(self.driver)
 
     def mutex(self, name: str) -> Mutex:
         """The runtime mutex called `name`, made at the first call, of the World's algorithm."""
-        if name not in self._mutexes:
+        if name not in self.driver.mutexes:
             if name in (MEMLOCK, HEAP_LOCK):
                 return self.mutexes[name]
-            self._mutexes[name] = self._make_mutex(name)
-        return self._mutexes[name]
+            self.driver.mutexes[name] = self._make_mutex(name)
+        return self.driver.mutexes[name]
 
     def result(self, name: str, value: Result) -> None:
         """Say what the scenario found, for the summary and `run --json`.
@@ -207,8 +170,8 @@ class World:
         from gorun_mem.machine.watchdog import aside
 
         other = World(self.config.but(**changes), name=getattr(program, "__name__", "aside"))
-        with aside(other):
-            drive(other, program(other))
+        with aside(other.engine):
+            drive(other.driver, program(other))
         self.engine.breathe_soon()  # it took real time: let Ctrl-C and timeouts through
         if other.failure is not None:
             raise other.failure
@@ -242,12 +205,7 @@ class World:
 
         There it handed out the host's memory, or memory that is not zero, or less than was asked.
         """
-        ledger = self._runtime.os.ledger if self._runtime is not None else None
-        if ledger is None or not ledger.findings:
-            return None
-        first = ledger.findings[0]
-        texts = [found.text for found in ledger.findings]
-        return Throw(first.what, *texts, addr=first.addr, size=first.size)
+        return self.driver.finding()
 
     def check(self) -> None:
         """Check the free list as memCheck does, and who has which memory.
@@ -318,7 +276,7 @@ class World:
             locks=self.lock_statistics(),
             steps=self.engine.steps,
             time_ns=self.engine.now_ns,
-            ms=self._ids,
+            ms=self.driver.started,
             memory=self.snapshot(),
         )
 
@@ -327,198 +285,7 @@ class World:
         now = self.engine.now_ns
         return {name: mutex.statistics(now) for name, mutex in self.mutexes.items()}
 
-    # What hosts use.
-
-    @property
-    def hosted(self) -> bool:
-        """Whether somebody drives the Ms."""
-        return self._hosted and not self.stopped
-
-    def start(self) -> M:
-        """A host begins to drive: M 0, whose coroutine runs first.
-
-        Raises:
-            IllegalUse: the World has been stopped.
-            NeverAwaited: by that, before a host began to drive.
-        """
-        if isinstance(self.failure, NeverAwaited):
-            raise self.failure
-        if self.stopped:
-            raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
-        if self.main.state is State.DONE:
-            before, self.main = self.main, self._new_m(0, self.main.name)
-            streams.succeed(before, self.main)
-        self._hosted = True
-        self.engine.start(self.main)
-        return self.main
-
-    def spawn(self, program: Program, args: tuple[Any, ...], name: str, join: Join) -> M:
-        """Start an M whose end `join` waits for.
-
-        Args:
-            program: an async function that takes the M and `args`.
-            args: what it takes.
-            name: for people; the function's name if "".
-            join: told when it has ended.
-
-        Raises:
-            ConfigError: there are as many Ms as there may be.
-        """
-        if self._alive >= MS_MAX:
-            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
-        self._ids += 1
-        self._alive += 1
-        m = self._new_m(self._ids, name or getattr(program, "__name__", "m"))
-        m.program = program
-        m.args = args
-        m.join = join
-        parent = self._parent()
-        m.starter = parent.id
-        streams.start(parent, m)
-        self.engine.add(m)
-        self.engine.submit(m, START)
-        return m
-
-    def begin(self, m: M) -> Coroutine[Any, Any, Any]:
-        """The coroutine of an M whose first operation is through."""
-        if self.recorder is not None:
-            self.recorder.m_start(m.id, m.starter, m.name)
-        coro = m.program(m, *m.args)
-        for observer in self.observers:
-            observer.began(m, coro)
-        return coro
-
-    def admit(self, program: Program, *args: Any, name: str = "") -> M:
-        """Start an M from outside, for a host whose Ms come and go.
-
-        What the World knows of it is forgotten when it ends.
-
-        Raises:
-            ConfigError: there are as many Ms as there may be.
-        """
-        self.engine.switch_to(self.main)
-        m = self.spawn(program, args, name, self._guests)
-        self._guests.left += 1
-        return m
-
-    def ended(self, m: M, reason: str = "") -> None:
-        """The coroutine of `m` has come to its end; `reason` is for the log."""
-        self.engine.exit(m)
-        if m.id == 0:
-            self._hosted = False
-            found = self.finding()
-            if found is not None:
-                self.failed(m, found)
-            return
-        if self.recorder is not None:
-            self.recorder.m_exit(m.id, reason)
-        self._alive -= 1
-        m.join.ended()
-        if m.join is self._guests:
-            self.engine.forget(m)
-            if self.recorder is not None:
-                self.recorder.forget(m.id)
-
-    def failed(self, m: Task, error: BaseException) -> None:
-        """The program or a step of `m` raised `error`: the run ends; the first failure counts."""
-        if isinstance(error, DeadlockFound):
-            self.deadlocked()
-        elif not self.stopped:
-            self.failure = error
-            self.failed_m = m.id
-            self.stop()
-
-    def deadlocked(self) -> None:
-        """No M can go on and none is away: the run ends."""
-        if self.stopped:
-            return
-        self.stop(everybody=True)
-        who = tuple(str(stuck) for stuck in self.stuck_at_end)
-        self.failure = DeadlockFound(f"no M can go on: {'; '.join(who)}")
-        if self.recorder is not None:
-            self.recorder.m = 0
-            locks = ", ".join(name for name, lock in self._mutexes.items() if lock.waiters)
-            self.recorder.deadlock_found("deadlock", locks, who)
-
-    def step_failed(self, error: Exception) -> None:
-        """A step of the current M raised `error`; one that no emulated program raises is ours."""
-        current: Any = self.engine.current
-        if not isinstance(error, EmulatedFailure | LogError):
-            self.internal = True
-        self.failed(current if current is not None else self.main, error)
-
-    def stop(self, *, everybody: bool = False) -> None:
-        """No M makes another step, and nothing more is logged of what they do while they unwind.
-
-        Args:
-            everybody: note for the report who sleeps, and not only who holds or waits for a lock.
-        """
-        if self.stopped:
-            return
-        for observer in self.observers:
-            observer.stopping()
-        self.stopped = True
-        self.stuck_at_end = self._find_stuck(everybody)
-        self.engine.follower = None
-        for mutex in self._mutexes.values():
-            mutex.sink = None
-        if self._runtime is not None:
-            self._runtime.os.sink = None
-
-    def dissolve(self) -> None:
-        """Part from the Ms, so that all is freed at once, without the garbage collector.
-
-        For those who make thousands of Worlds; nothing may be asked of this one afterwards.
-        """
-        for m in self.engine.tasks:
-            del m.world  # type: ignore[attr-defined]
-        self.engine.clear()
-
-    def _find_stuck(self, everybody: bool) -> tuple[Stuck, ...]:
-        """Every M that has not ended and holds a lock, or waits for one, or sleeps."""
-        waits: dict[int, tuple[Mutex, Waiter]] = {}
-        holds: dict[int, list[str]] = {}
-        for mutex in self._mutexes.values():
-            waits |= {waiter.m: (mutex, waiter) for waiter in mutex.waiters}
-            for holder in _holders(mutex):
-                holds.setdefault(holder.m, []).append(mutex.name)
-        return tuple(
-            self._stuck(task, waits.get(task.id), tuple(holds.get(task.id, ())))
-            for task in self.engine.tasks
-            if task.state is not State.DONE
-            and not isinstance(task.op, Join)
-            and (task.id in waits or task.id in holds or (everybody and task.state is State.PARKED))
-        )
-
-    def _stuck(
-        self, task: Task, wait: tuple[Mutex, Waiter] | None, holds: tuple[str, ...]
-    ) -> Stuck:
-        if wait is None:
-            op = task.op
-            waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
-            return Stuck(task.id, task.name, waits_for, task.since_ns, "", holds)
-        mutex, waiter = wait
-        holder = mutex.holder
-        held_by = (
-            f"M{holder.m} in {holder.site} since {holder.since_ns:,} ns"
-            if holder is not None
-            else ""
-        )
-        return Stuck(task.id, task.name, f"acquire {mutex.name}", waiter.since_ns, held_by, holds)
-
     # Inside.
-
-    def _now(self) -> int:
-        return self.engine.now_ns
-
-    def _parent(self) -> Task:
-        """Who starts an M now: where nobody drives, the scenario."""
-        current = self.engine.current
-        return current if current is not None and self._hosted else self.main
-
-    def _current_m(self) -> int:
-        current = self.engine.current
-        return current.id if current is not None else 0
 
     def _make_mutex(self, name: str, rank: str = LEAF) -> Mutex:
         return make_mutex(
@@ -533,7 +300,7 @@ class World:
     def _boot(self) -> Runtime:
         config = self.config
         memlock = self.memlock
-        heap_lock = self._mutexes[HEAP_LOCK] = self._make_mutex(HEAP_LOCK, HEAP_LOCK)
+        heap_lock = self.driver.mutexes[HEAP_LOCK] = self._make_mutex(HEAP_LOCK, HEAP_LOCK)
         runtime = boot(
             self.settings.release,
             self.settings.platform,
@@ -550,7 +317,7 @@ class World:
             sink=self.recorder,
             parts=_parts(config.granularity),
         )
-        runtime.os.whoami = self._current_m
+        runtime.os.whoami = self.driver.current_m
         runtime.os.charge = self.engine.charge
         runtime.heap_lock = heap_lock
         if "grow" in config.faults:
@@ -559,20 +326,7 @@ class World:
 
     def _refuses_growth(self) -> bool:
         """A growth that the schedule lets fail."""
-        return self.engine.choice(self.engine.current or self.main, 2, "fault.grow") == 1
-
-    def _new_m(self, number: int, name: str) -> M:
-        m = self._make_m(self.engine, number, name)
-        m.world = self
-        return m
-
-
-def _holders(mutex: Mutex) -> tuple[Holder, ...]:
-    """Who holds `mutex`: several where it does not exclude."""
-    several: tuple[Holder, ...] | None = getattr(mutex, "holders", None)
-    if several is not None:
-        return several
-    return (mutex.holder,) if mutex.holder is not None else ()
+        return self.engine.choice(self.engine.current or self.driver.main, 2, "fault.grow") == 1
 
 
 def _parts(granularity: str) -> Parts:

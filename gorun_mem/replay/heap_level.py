@@ -13,9 +13,9 @@ from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mallocinit import init_hints, reserves_at_boot
 from gorun_mem.runtime.mem import Mem, SysMemStat
 from gorun_mem.runtime.mheap import MHeap
-from gorun_mem.runtime.op import SoloM, solo
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.persistent import MAX_BLOCK, PersistentAlloc
+from gorun_mem.step.solo import SoloM, solo
 
 _CHUNK_CALLER: Final = "runtime.persistentalloc1"
 _BOOT: Final = "runtime.mallocinit"

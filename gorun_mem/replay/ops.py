@@ -41,8 +41,8 @@ from gorun_mem.runtime.errors import (
     Throw,
 )
 from gorun_mem.runtime.freeindex import FNV_OFFSET, fnv1a
-from gorun_mem.runtime.op import SoloM, solo
 from gorun_mem.runtime.oslayer import OSLayer
+from gorun_mem.step.solo import SoloM, solo
 
 NO_BLOCKS: Final = f"{FNV_OFFSET:016x}"
 

@@ -28,7 +28,7 @@ from gorun_mem.replay.recording import Event, Recording, RecordingError
 from gorun_mem.runtime.boot import BootOptions, assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import default_mutex, make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 if TYPE_CHECKING:
     from gorun_mem.replay.heap_level import HeapReplay

@@ -2,7 +2,7 @@
 
 An M's program is a coroutine that awaits operations and nothing else of ours. An operation says
 what it is about to touch (`kind`, `obj`) before it touches it; whoever drives the coroutine (the
-engine in `step/`, or `solo` below for a lone M) decides when `step` is called. This module knows
+loop in `step/`) decides when `step` is called. This module knows
 neither trio nor the engine: it is the seam between the emulated runtime and its drivers.
 
 An operation of several accesses, such as a mutex that spins and then sleeps, stays the pending
@@ -21,16 +21,14 @@ one call and no coroutine switch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.errors import Deadlock, IllegalUse
+from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.m import MState
-
-T = TypeVar("T")
 
 FORGOTTEN: Final[list[Callable[[object], object]]] = []
 """Who is told of an operation that is dropped though nobody has awaited it; empty: nobody."""
@@ -196,77 +194,3 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.obj}>"
-
-
-class SoloScheduler(Scheduler):
-    """The driver of a lone M; its time moves only when the M sleeps for a time.
-
-    Attributes:
-        wake_ns: when the sleeping M wakes by itself; -1: never.
-    """
-
-    __slots__ = ("wake_ns",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wake_ns = -1
-
-    def unpark(self, m: MLike) -> None:
-        """Nobody else could be parked."""
-
-    def disable(self, m: MLike) -> None:
-        """Nobody else could be runnable."""
-
-    def charge(self, kind: str, units: int) -> None:
-        """Work costs a lone M nothing."""
-
-    def choice(self, m: MLike, n: int, label: str) -> int:
-        """A lone M draws no lots."""
-        return 0
-
-    def sleep_until(self, m: MLike, t_ns: int) -> None:
-        """The M sleeps until `t_ns`, for nobody could wake it before."""
-        self.wake_ns = t_ns
-
-    def sleep(self, m: MLike, op: Op) -> None:
-        """Let the time pass until the M wakes by itself.
-
-        Raises:
-            Deadlock: it never does.
-        """
-        if self.wake_ns < 0:
-            raise Deadlock(f"M{m.id} sleeps in {op.kind} {op.obj} and there is no other M")
-        self.clock_ns = max(self.clock_ns, float(self.wake_ns))
-        self.wake_ns = -1
-
-
-class SoloM(MLike):
-    """The only M of a runtime that has no scheduler: operation scripts and recordings."""
-
-    __slots__ = ("solo",)
-
-    def __init__(self, id: int = 1) -> None:
-        self.solo = SoloScheduler()
-        super().__init__(id, self.solo)
-
-
-def solo(coro: Coroutine[Op, Any, T], m: SoloM) -> T:
-    """Drive `coro` to its end as the only M.
-
-    Raises:
-        Deadlock: an operation waits for another M.
-    """
-    try:
-        op = coro.send(None)
-        while True:
-            if op.asks_first and not op.begin(m):
-                raise Deadlock(f"M{m.id} waits to {op.kind} {op.obj} and there is no other M")
-            result = op.step(m)
-            while result is MORE or result is PARKED:
-                if result is PARKED:
-                    m.solo.sleep(m, op)
-                result = op.step(m)
-            op = coro.send(result)
-    except StopIteration as stop:
-        value: T = stop.value
-        return value

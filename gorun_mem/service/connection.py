@@ -19,7 +19,8 @@ import hmac
 import os
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -30,7 +31,12 @@ from gorun_mem.service.watch import PACE_S, BadFilter, Filter, Watcher
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
-    from gorun_mem.service.server import Server
+    from gorun_mem.machine.world import World
+    from gorun_mem.service.answers import Answers
+    from gorun_mem.service.host import ServiceHost
+    from gorun_mem.service.poll import Poller
+    from gorun_mem.service.settings import Settings
+    from gorun_mem.service.watch import Hub
 
 SLICE: Final = 64
 """Requests after which an M lets others go first."""
@@ -42,6 +48,43 @@ _PARSED_MAX: Final = 4096
 """Requests whose parse is kept: clients repeat themselves."""
 
 Stream = trio.abc.Stream
+
+
+class Service(Protocol):
+    """What a connection needs of the server that it is one of.
+
+    Attributes:
+        say: prints a line on the terminal.
+        speakers: the connection of each M, by id.
+        asking: the request that each M is in, by id.
+        dirty: connections whose answers are to be sent after the turn.
+        parsed: requests by their line.
+        draining: why no call is begun any more, "" while the service runs.
+        failed_auths: clients that said a wrong token.
+    """
+
+    settings: Settings
+    world: World
+    host: ServiceHost
+    hub: Hub
+    poller: Poller | None
+    answers: Answers
+    say: Callable[[str], None]
+    speakers: dict[int, Connection]
+    asking: dict[int, Request]
+    dirty: list[Connection]
+    parsed: dict[bytes, Request]
+    draining: str
+    failed_auths: int
+
+    def flush(self) -> None:
+        """Send what has been answered."""
+
+    async def leave(self, connection: Connection, m: M) -> str:
+        """An M's last act: see to the memory that it leaves behind; why it ended, for the log."""
+
+    def statistics_line(self, connection: Connection) -> str:
+        """What the server and the World have counted, as one line of JSON."""
 
 
 class Connection:
@@ -61,7 +104,7 @@ class Connection:
         held_back: how often it was not read further because too many requests waited.
     """
 
-    def __init__(self, server: Server, stream: Stream) -> None:
+    def __init__(self, server: Service, stream: Stream) -> None:
         self._server = server
         self._limits = server.settings.limits
         self._stream = stream

@@ -26,19 +26,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, cast
 
 import trio
 from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
 
 from gorun_mem.machine.coroutine import unwind
+from gorun_mem.machine.driver import Driver, Program
+from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.engine import Breath, StepsExceeded
-
-if TYPE_CHECKING:
-    from gorun_mem.machine.m import M
-    from gorun_mem.machine.world import Program, World
+from gorun_mem.step.loop import Resumer
+from gorun_mem.step.task import Task
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -64,11 +64,11 @@ YIELD: Final = Receive()
 """Let the others whose requests have come go first; as an M that is preempted gives up its P."""
 
 
-class ServiceHost:
+class ServiceHost(Resumer):
     """Drives the Ms of one World in turns.
 
     Args:
-        world: whose Ms.
+        driver: whose Ms.
         after_turn: called when all Ms wait, and now and then in a long turn.
         procs: how many Ms may be in calls at once; Go's GOMAXPROCS.
 
@@ -76,9 +76,9 @@ class ServiceHost:
         idle: Ms that wait for their connections, by id.
     """
 
-    def __init__(self, world: World, after_turn: Callable[[], None], procs: int) -> None:
-        self._world = world
-        self._engine = world.engine
+    def __init__(self, driver: Driver, after_turn: Callable[[], None], procs: int) -> None:
+        self._driver = driver
+        self._engine = driver.engine
         self._after_turn = after_turn
         self._coros: dict[int, Coro] = {}
         self._woken: deque[M] = deque()
@@ -98,7 +98,7 @@ class ServiceHost:
 
     def admit(self, program: Program, *args: Any, name: str = "") -> M:
         """Start an M, which begins in the next turn."""
-        m = self._world.admit(program, *args, name=name)
+        m = self._driver.admit(program, *args, name=name)
         self._procs_free -= 1
         self.stir()
         return m
@@ -119,24 +119,24 @@ class ServiceHost:
     async def run(self, main: Coro) -> None:
         """Drive M 0 with `main`, and every M that is admitted, until `main` ends or all fails.
 
-        What failed is in `world.failure`.
+        What failed is in `driver.failure`.
         """
         self._task = trio.lowlevel.current_task()
-        world = self._world
+        driver = self._driver
         self._coros[0] = main
         self._procs_free -= 1
         try:
-            main_op = self._resume(world.start())
+            main_op = self.resume(driver.start())
             assert main_op is None, "M 0 waits for the service to end"
-            while 0 in self._coros and not world.stopped:
+            while 0 in self._coros and not driver.stopped:
                 await self._turn()
-                if 0 in self._coros and not world.stopped and not self._woken:
+                if 0 in self._coros and not driver.stopped and not self._woken:
                     self._asleep = True
                     await wait_task_rescheduled(self._wake_up)
         finally:
             self._asleep = False
             if self._coros:
-                world.stop()
+                driver.stop()
             for coro in self._coros.values():
                 unwind(coro)
 
@@ -146,59 +146,59 @@ class ServiceHost:
 
     async def _turn(self) -> None:
         """Step the Ms until each waits for its connection."""
-        engine, world = self._engine, self._world
+        engine, driver = self._engine, self._driver
         self._budget = BREATH_AFTER
         while True:
             while self._woken and self._procs_free > 0:
                 m = self._woken.popleft()
                 self._procs_free -= 1
                 engine.come_back(m)
-                op = self._resume(m)
+                op = self.resume(m)
                 if op is not None:
                     engine.submit(m, op)
             try:
-                went_on = engine.advance(self._resume) is not None
+                went_on = engine.advance(self) is not None
             except Breath:
                 self._budget = 0
             except StepsExceeded as error:
-                world.failed(world.main, NoProgress(str(error)))
+                driver.failed(driver.main, NoProgress(str(error)))
             except Exception as error:
-                world.step_failed(error)
+                driver.step_failed(error)
             else:
                 if not went_on and not (self._woken and self._procs_free > 0):
                     break
-            if world.stopped:
+            if driver.stopped:
                 return
             if self._budget <= 0:
                 self._budget = BREATH_AFTER
                 self._after_turn()
                 await trio.lowlevel.cancel_shielded_checkpoint()
         if engine.alive > len(self.idle):
-            world.deadlocked()
+            driver.deadlocked()
         self._after_turn()
 
-    def _resume(self, m: Any) -> Op | None:
-        """Let the coroutine of `m` go on to its next operation, and return that.
+    def resume(self, task: Task) -> Op | None:
+        """Let the coroutine of `task` go on to its next operation, and return that.
 
         None: it waits for its connection or for its turn, it has ended or failed, or the budget of
         the turn is used up and the operation is submitted.
         """
-        world = self._world
+        driver, m = self._driver, cast(M, task)
         try:
             coro = self._coros.get(m.id)
             if coro is None:
-                coro = self._coros[m.id] = world.begin(m)
+                coro = self._coros[m.id] = driver.begin(m)
             op: Op = coro.send(m.result)
         except StopIteration as end:
             del self._coros[m.id]
             self._procs_free += 1
-            world.ended(m, end.value or "")
+            driver.ended(m, end.value or "")
             return None
         except BaseException as error:
             self._coros.pop(m.id, None)
             if not isinstance(error, Exception):
                 raise
-            world.failed(m, error)
+            driver.failed(m, error)
             return None
         if op is RECEIVE or op is YIELD:
             self._engine.leave(m)

@@ -109,7 +109,7 @@ class Server:
         self._execution.uncontrolled = (SITE,)
         self.world = self._execution.world
         procs = settings.procs or self.world.config.cpus
-        self.host = ServiceHost(self.world, self._after_turn, procs)
+        self.host = ServiceHost(self.world.driver, self._after_turn, procs)
         self.hub = Hub(recorder)
         self.poller = Poller.make()
         self.answers = Answers(self.world)
@@ -187,7 +187,7 @@ class Server:
         """Serve one client to its end; whatever is wrong with it concerns nobody else."""
         self.accepted += 1
         most = self.settings.limits.connections
-        if len(self.connections) >= most or self.draining or self.world.stopped:
+        if len(self.connections) >= most or self.draining or self.world.driver.stopped:
             self.refused += 1
             full = f"{most:,} connections are open, as many as may be (--connections-max)"
             await _refuse(stream, self.draining or full)
@@ -215,7 +215,7 @@ class Server:
         self._cut = cut
         if self.draining:
             self._cut = cut or "interrupted"
-            self.world.stop()
+            self.world.driver.stop()
             self.host.stir()
             return
         self.draining = why
@@ -314,7 +314,7 @@ class Server:
             return ""
         if isinstance(failure, DeadlockFound):
             return ending(Hang("lock2", 0))  # its loop is where a real M would stay
-        if m_id == self.world.failed_m and isinstance(failure, EmulatedFailure):
+        if m_id == self.world.driver.failed_m and isinstance(failure, EmulatedFailure):
             return ending(failure)
         return ""
 
@@ -322,9 +322,9 @@ class Server:
         if isinstance(failure, DeadlockFound):
             return f"the World has ended: {failure}"
         if isinstance(failure, EmulatedFailure):
-            request = self.asking.get(self.world.failed_m)
+            request = self.asking.get(self.world.driver.failed_m)
             call = " ".join(map(str, (request.name, *request.operands))) if request else "its call"
-            return f"the World has ended: {failure}, by M{self.world.failed_m} in {call}"
+            return f"the World has ended: {failure}, by M{self.world.driver.failed_m} in {call}"
         if isinstance(failure, LogError):
             return f"the log could not be written: {failure}"
         return f"internal fault, {type(failure).__name__}"

@@ -16,14 +16,14 @@ all Ms; `timing.TimingEngine` keeps a clock for each M and CPUs for them to run 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, Scheduler
+from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.costs import CostTable
+from gorun_mem.step.loop import Follower, Loop
 from gorun_mem.step.streams import Streams
 from gorun_mem.step.task import State, Task
 
@@ -54,22 +54,6 @@ class Strategy(Protocol):
         """A data choice or a lot: a number from 0 to n-1; not asked in a run that has streams."""
 
 
-class Follower(Protocol):
-    """Who wants to know which M runs: the log's recorder."""
-
-    m: int
-
-    def m_park(self, m: int, reason: str = "", by_m: int = 0) -> None:
-        """M `m` sleeps."""
-
-    def m_unpark(self, m: int, by_m: int = 0, reason: str = "") -> None:
-        """M `m` was made runnable by `by_m`."""
-
-
-Resume = Callable[[Task], "Op | None"]
-"""Resumes the coroutine of an M and returns the operation that it yields."""
-
-
 class StepsExceeded(Exception):
     """`steps_max` steps were made: the run makes no progress, or needs a higher bound."""
 
@@ -79,7 +63,7 @@ class Breath(Exception):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Engine(Scheduler):
+class Engine(Loop):
     """Runs Ms by a strategy.
 
     Args:
@@ -91,10 +75,7 @@ class Engine(Scheduler):
         streams: what data and lots are drawn from; the strategy decides them if None.
 
     Attributes:
-        current: who made the last step.
-        running: the M whose coroutine the host is running, None between.
-        follower: told who runs, so that what happens in a step is logged under that M.
-        steps: accesses made so far.
+        undecided: it was the strategy that raised what came out of `advance`, and no step.
     """
 
     def __init__(
@@ -108,17 +89,15 @@ class Engine(Scheduler):
         streams: Streams | None = None,
     ) -> None:
         super().__init__(cpus)
-        self.strategy = strategy
+        self.follow(strategy)
         self.streams = streams
         self.costs = (costs or CostTable()).table() if table is None else table
+        self._other_ns = self.costs["other"]
         self.steps_max = steps_max
         self.tasks: list[Task] = []
         self.runnable: list[Task] = []
         self.alive = 0
-        self.steps = 0
-        self.current: Task | None = None
-        self.running: Task | None = None
-        self.follower: Follower | None = None
+        self.undecided = False
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
@@ -173,6 +152,11 @@ class Engine(Scheduler):
 
     # What hosts do.
 
+    def follow(self, strategy: Strategy) -> None:
+        """Let `strategy` say who goes next, from here on."""
+        self.strategy = strategy
+        self._next_task = strategy.next_task
+
     def add(self, task: Task) -> None:
         """Take in a new M, whose coroutine has not begun."""
         self.tasks.append(task)
@@ -185,12 +169,6 @@ class Engine(Scheduler):
         self.running = task
         self.switch_to(task)
 
-    def switch_to(self, task: Task) -> None:
-        """What happens from here on is the doing of `task`."""
-        self.current = task
-        if self.follower is not None:
-            self.follower.m = task.id
-
     def submit(self, task: Task, op: Op) -> None:
         """The coroutine of `task` has yielded `op`."""
         task.op = op
@@ -200,54 +178,6 @@ class Engine(Scheduler):
             self._enable(task)
         else:
             self._park(task)
-
-    def advance(self, resume: Resume | None = None) -> Task | None:
-        """Make steps until an operation is through.
-
-        Args:
-            resume: resumes an M at once, which spares the way to the host and back; it returns the
-                M's next operation, or None where it has none.
-
-        Returns:
-            The M to resume with its `result`, or None: nobody can go on. With `resume`, the M that
-            has no next operation.
-
-        Raises:
-            StepsExceeded: `steps_max` steps were made.
-            Breath: BREATH steps were made; call again.
-            EmulatedFailure: the step of `current` ended the emulated program.
-        """
-        runnable = self.runnable
-        next_task = self.strategy.next_task
-        costs = self.costs
-        other = costs["other"]
-        while True:
-            if self._timers:
-                self._fire_timers()
-            if not runnable:
-                return None
-            if self.steps >= self._breath_at:
-                self._out_of_breath()
-            task = next_task(runnable, self.current)
-            if task is not self.current:
-                self.switch_to(task)
-            op: Op = task.op
-            kind = task.op.kind
-            self.steps += 1
-            task.steps += 1
-            result = op.step(task)
-            self.clock_ns += costs.get(kind, other)
-            if result is MORE:
-                continue
-            self._remove(task)
-            if result is PARKED:
-                self._park(task)
-                continue
-            self._through(task, result)
-            next_op = resume(task) if resume is not None else None
-            if next_op is None:
-                return task
-            self.submit(task, next_op)
 
     def breathe_soon(self) -> None:
         """Let the next `advance` raise Breath before it makes a step."""
@@ -299,11 +229,36 @@ class Engine(Scheduler):
 
     # Inside.
 
+    def _pick(self) -> Task | None:
+        if self._timers:
+            self._fire_timers()
+        runnable = self.runnable
+        if not runnable:
+            return None
+        if self.steps >= self._breath_at:
+            self._out_of_breath()
+        return self._next_task(runnable, self.current)
+
+    def _made(self, task: Task, kind: str, result: object) -> None:
+        self.clock_ns += self.costs.get(kind, self._other_ns)
+
+    def _sleep(self, task: Task) -> None:
+        self._remove(task)
+        self._park(task)
+
     def _through(self, task: Task, result: object) -> None:
+        self._remove(task)
+        self._resumes(task, result)
+
+    def _resumes(self, task: Task, result: object) -> None:
+        """The coroutine of `task` is to run."""
         task.result = result
         task.op = None
         task.state = State.RUNNING
         self.running = task
+
+    def _go_on(self, task: Task, op: Op) -> None:
+        self.submit(task, op)
 
     def _enable(self, task: Task) -> None:
         task.state = State.RUNNABLE

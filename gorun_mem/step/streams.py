@@ -1,7 +1,7 @@
 """What a run draws, each kind from a stream of its own: one seed is one load, whatever it meets.
 
-    data        a stream for each M, by who started it: the how-manieth M of which M. So what an M
-                draws depends neither on the order in which Ms begin nor on what others draw
+    data        a stream for each M, by its origin (`step.task`). So what an M draws depends neither
+                on the order in which Ms begin nor on what others draw
     lots        a stream for each kind of lot that a lock, or a fault, draws
     schedule    who goes next, where that is drawn; under `timing`, of Ms whose clocks are equal
     machine     how far apart CPUs are
@@ -15,13 +15,9 @@ A stream's seed is text, which Python turns into the same numbers on every machi
 
 from __future__ import annotations
 
-import hashlib
 from random import Random
-from typing import Final
 
 from gorun_mem.step.task import Task
-
-_ORIGIN_CHARS_MAX: Final = 64
 
 
 def stream(seed: int, name: str) -> Random:
@@ -58,17 +54,3 @@ class Streams:
         if drawn is None:
             drawn = self._lots[label] = stream(self._seed, f"lot {label}")
         return drawn.randrange(n)
-
-
-def start(parent: Task, child: Task) -> None:
-    """Say where `child` comes from: the next M that `parent` starts."""
-    parent.started += 1
-    origin = f"{parent.origin}.{parent.started}"
-    if len(origin) > _ORIGIN_CHARS_MAX:  # Ms that start Ms in a long row
-        origin = hashlib.sha256(origin.encode()).hexdigest()[:32]
-    child.origin = origin
-
-
-def succeed(before: Task, after: Task) -> None:
-    """Let `after` go on with what `before` drew and started."""
-    after.origin, after.started, after.draws = before.origin, before.started, before.draws

@@ -1,17 +1,35 @@
-"""One M as the engine sees it: a pending operation and a clock."""
+"""One M as the engine sees it: a pending operation and a clock.
+
+Ids depend on who is first to start an M; what names it in every run is its origin: as the how
+manieth M of whose. "0" is the scenario itself, "0.2" the second M that this started, "0.2.1" the
+first that that one did. What an M draws goes by it, and so does what a search has learned of it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from enum import Enum
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.op import MLike
+from gorun_mem.runtime.op import MLike, Scheduler
 
-if TYPE_CHECKING:
-    from gorun_mem.step.engine import Engine
+_ORIGIN_CHARS_MAX: Final = 64
+
+
+def line_of(origin: str) -> Iterator[str]:
+    """The origins of who started whom, from the scenario down to `origin` itself.
+
+    Of one that stands for a long row of Ms, which is shortened, from there on.
+    """
+    at = origin.find(".")
+    while at >= 0:
+        yield origin[:at]
+        at = origin.find(".", at + 1)
+    yield origin
 
 
 class State(Enum):
@@ -37,7 +55,7 @@ class Task(MLike):
     """The engine's part of an M, which is also what operations and mutexes see of it.
 
     Args:
-        engine: who schedules it.
+        sched: who schedules it.
         id: number from 1; 0 is the scenario itself.
         name: for people.
 
@@ -51,7 +69,7 @@ class Task(MLike):
         keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
         starter: id of the M that started it; 0 for the scenario itself.
         since: since when it has been parked or runnable, in ns as the clock has it.
-        origin: where it comes from, whatever the schedule (`gorun_mem.step.streams`).
+        origin: where it comes from, whatever the schedule.
         started: how many Ms it has started.
         draws: what it draws its data from, once it has.
     """
@@ -77,8 +95,8 @@ class Task(MLike):
         "timer",
     )
 
-    def __init__(self, engine: Engine, id: int, name: str) -> None:
-        super().__init__(id, engine, name)
+    def __init__(self, sched: Scheduler, id: int, name: str) -> None:
+        super().__init__(id, sched, name)
         self.op: Any = None
         self.result: object = None
         self.state = State.RUNNING
@@ -97,6 +115,19 @@ class Task(MLike):
         self.origin = str(id)
         self.started = 0
         self.draws: Random | None = None
+
+    def starts(self, child: Task) -> None:
+        """`child` is the next M that it starts."""
+        self.started += 1
+        origin = f"{self.origin}.{self.started}"
+        if len(origin) > _ORIGIN_CHARS_MAX:  # Ms that start Ms in a long row
+            origin = hashlib.sha256(origin.encode()).hexdigest()[:32]
+        child.starter = self.id
+        child.origin = origin
+
+    def succeeds(self, before: Task) -> None:
+        """It goes on with what `before` drew and started."""
+        self.origin, self.started, self.draws = before.origin, before.started, before.draws
 
     @property
     def since_ns(self) -> int:

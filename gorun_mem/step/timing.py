@@ -40,9 +40,9 @@ from heapq import heappop, heappush, heappushpop
 from typing import Final
 
 from gorun_mem.runtime.kinds import named
-from gorun_mem.runtime.op import MORE, OFF_CPU, PARKED, MLike, Op
+from gorun_mem.runtime.op import MORE, OFF_CPU, MLike, Op
 from gorun_mem.step.costs import CostTable
-from gorun_mem.step.engine import STEPS_MAX, TIMER, Engine, Resume, Strategy
+from gorun_mem.step.engine import STEPS_MAX, TIMER, Engine, Strategy
 from gorun_mem.step.streams import Streams, schedule_stream, stream
 from gorun_mem.step.task import State, Task
 
@@ -51,7 +51,6 @@ READS: Final = named(lambda kind: kind.line == "copy")
 WRITES: Final = named(lambda kind: kind.line == "own")
 """Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
 RUNNABLE: Final = State.RUNNABLE
-RUNNING: Final = State.RUNNING
 YIELDS: Final = named(lambda kind: kind.yields)
 """Kinds of operation after which an M lets others have its CPU."""
 POP: Final = heappop
@@ -90,7 +89,7 @@ class TimingEngine(Engine):
     """An engine with a clock for each M and a number of CPUs.
 
     Invariants:
-        1. a task is in `_running`, or is the one that `advance` has in hand, iff it is RUNNABLE and
+        1. a task is in `_running`, or is the one in hand, iff it is RUNNABLE and
            has a CPU (slot 1);
         2. it is in `_ready` iff it is RUNNABLE and has none (slot 0);
         3. CPUs in use and entries of `_idle_since` make `cpus` together.
@@ -117,6 +116,8 @@ class TimingEngine(Engine):
         super().__init__(strategy, costs=costs, cpus=cpus, steps_max=steps_max, streams=streams)
         self._slice_ns = (costs or CostTable()).time_slice_ns
         self._running: list[tuple[float, float, int, Task]] = []
+        self._in_hand: Task | None = None
+        self._step_ns = 0.0
         self._ready: deque[Task] = deque()
         self._idle_since = [(0.0, cpu) for cpu in range(cpus)]
         self._ties = schedule_stream(seed).random
@@ -171,75 +172,75 @@ class TimingEngine(Engine):
         super().come_back(task)
         task.clock_ns = max(task.clock_ns, self.clock_ns)
 
-    def advance(self, resume: Resume | None = None) -> Task | None:
-        """Make steps in the order of their times until an operation is through."""
-        running, ready, timers = self._running, self._ready, self._timers
-        prices, lines = self._prices, self._lines
-        task: Task | None = None
+    # What the loop asks.
+
+    def _pick(self) -> Task | None:
+        """Who is furthest behind, has a CPU and has got there the line that it needs."""
+        running, timers = self._running, self._timers
+        task = self._in_hand
         while True:
+            if task is not None:
+                clock = task.clock_ns
+                if timers:
+                    self._push(task)
+                    task = None
+                elif running and running[0][0] <= clock:
+                    task = PUSH_POP(running, (clock, task.priority, task.id, task))[3]
             if task is None:
                 if timers:
                     self._fire_timers()
                 if not running:
+                    self._in_hand = None
                     return None
                 task = POP(running)[3]
             clock = self.clock_ns = task.clock_ns
             if self.steps >= self._breath_at:
+                self._in_hand = None
                 self._push(task)
                 self._out_of_breath()
             if clock >= task.slice_end_ns and self._preempted(task):
                 task = None
                 continue
-            named = task.op
-            op: Op = named
-            kind = named.kind
-            ns, writes = prices.get(kind, self._other)
+            pending = task.op
+            ns, writes = self._prices.get(pending.kind, self._other)
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
             elif writes is not None:
-                line = lines.get(named.obj)
+                line = self._lines.get(pending.obj)
                 if line is None or line.sole != task.cpu:
-                    wait_ns = self._transfer(task, named.obj, line, writes)
-            if wait_ns:
-                clock = task.clock_ns = clock + wait_ns
-                task.has_line = True
-            else:
-                if task is not self.current:
-                    self.switch_to(task)
-                self.steps += 1
-                result = op.step(task)
-                clock = task.clock_ns = task.clock_ns + ns
-                if result is MORE:
-                    if ready and kind in YIELDS:
-                        self._give_way(task)
-                        task = None
-                        continue
-                elif result is PARKED:
-                    self._park(task)
-                    task = None
-                    continue
-                else:
-                    task.result = result
-                    task.op = None
-                    task.state = RUNNING
-                    self.running = task
-                    next_op = resume(task) if resume is not None else None
-                    if next_op is None:
-                        return task
-                    self.running = None
-                    task.op = next_op
-                    if next_op.asks_first and not next_op.begin(task):
-                        self._park(task)
-                        task = None
-                        continue
-                    task.state = RUNNABLE
-                    clock = task.since = task.clock_ns
-            if timers:
-                self._push(task)
-                task = None
-            elif running and running[0][0] <= clock:
-                task = PUSH_POP(running, (clock, task.priority, task.id, task))[3]
+                    wait_ns = self._transfer(task, pending.obj, line, writes)
+            if not wait_ns:
+                self._step_ns = ns
+                self._in_hand = task
+                return task
+            task.clock_ns = clock + wait_ns
+            task.has_line = True
+
+    def _made(self, task: Task, kind: str, result: object) -> None:
+        task.clock_ns += self._step_ns
+        if result is MORE and self._ready and kind in YIELDS:
+            self._in_hand = None
+            self._give_way(task)
+
+    def _sleep(self, task: Task) -> None:
+        self._in_hand = None
+        self._park(task)
+
+    def _through(self, task: Task, result: object) -> None:
+        self._in_hand = None
+        self._resumes(task, result)
+
+    def _go_on(self, task: Task, op: Op) -> None:
+        """As `submit`; but `task` stays in hand, as it mostly is the next again."""
+        self.running = None
+        task.op = op
+        if op.asks_first and not op.begin(task):
+            self._park(task)
+            return
+        task.state = RUNNABLE
+        task.since = task.clock_ns
+        self._in_hand = task
 
     # Inside.
 

@@ -122,7 +122,7 @@ class _Test:
             words_of(done.world, done.findings),
             done.transcriber.schedule(self._target.about),
             done.named_steps,
-            stuck=done.world.stuck_at_end,
+            stuck=done.world.driver.stuck_at_end,
             findings=done.findings,
             ms={task.id: task.name for task in done.world.engine.tasks},
         )

@@ -152,7 +152,7 @@ def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
         return
     watched = _watch(request.node)
     watched.world = World(config, recorder=watched.recorder, name=request.node.name)
-    with Listener(watched.world):
+    with Listener(watched.world.driver):
         yield watched.world
 
 

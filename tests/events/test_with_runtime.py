@@ -13,7 +13,7 @@ from gorun_mem.events.schema import published_schema
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mutex.single import JsMutex
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 PLATFORMS = [
     ("go1.19", "js/wasm"),

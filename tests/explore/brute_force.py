@@ -166,7 +166,7 @@ def brute_force(
         count += 1
         if count > most:
             raise TooMany
-        run_once(target, everything, detectors=[notes]).world.dissolve()
+        run_once(target, everything, detectors=[notes]).world.driver.dissolve()
     return count, notes.classes, notes.ends
 
 

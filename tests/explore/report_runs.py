@@ -27,7 +27,7 @@ def failure_of(target: Target, done: Execution, run: int, **changes: Any) -> Fai
     facts: dict[str, Any] = {
         "strategy": "random",
         "run": run,
-        "stuck": done.world.stuck_at_end,
+        "stuck": done.world.driver.stuck_at_end,
         "findings": done.findings,
         "ms": {task.id: task.name for task in done.world.engine.tasks},
         "settings": {"release": done.world.settings.release.name},

@@ -23,8 +23,8 @@ from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.runtime.access import PARTS, Point
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
-from gorun_mem.runtime.op import SoloM, solo
 from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.step.strategies.pos import Pos
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.searching import Profile

@@ -46,7 +46,7 @@ def test_a_drawing_strategy_finds_it_by_itself(strategy: str) -> None:
     tapes = []
     for _ in range(2):
         worker = Worker(Target.of(programs.rare, Config(ms=3)), seed=7, steps_max=1000)
-        worker.profile = profile_of([worker.run(SearchingWalk(), transcribe=True).named_steps])
+        worker.profile = profile_of([worker.run(SearchingWalk(), transcribe=True)])
         batch = worker.draw(strategy, 0, 3000)
         assert [found.signature.kind for found in batch.found] == ["AssertionError"]
         tapes.append((batch.found[0].run, batch.found[0].tape))

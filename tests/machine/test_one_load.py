@@ -138,7 +138,7 @@ def test_what_a_search_drew_is_in_the_token():
     token = found.failures[0].token
     assert replay(Target.of(program), Schedule.from_token(token)).signature is not None
     again = World(Config(ms=1, strategy="replay", schedule=token))
-    drive(again, program(again))
+    drive(again.driver, program(again))
     assert isinstance(again.failure, AssertionError)
     assert [sum(pair) for pair in drawn] == [61, 61]
 
@@ -157,7 +157,7 @@ def test_a_world_that_is_driven_twice_does_not_draw_again_what_it_drew():
 
     world = World()
     for _ in range(2):
-        drive(world, main(world))
+        drive(world.driver, main(world))
     assert len(drawn) == 4
     assert len({tuple(values) for values in drawn}) == 4
 
@@ -177,6 +177,6 @@ def test_ms_that_start_ms_in_a_row_without_end_stay_small():
             nursery.start_soon(link, nursery, 300)
 
     world = World()
-    drive(world, main(world))
+    drive(world.driver, main(world))
     assert world.failure is None
     assert len(set(drawn)) == 301

@@ -404,7 +404,7 @@ def test_a_world_may_be_used_again_and_again():
             await storm(world, rounds=rounds)
             world.check()
         assert world.statistics().ms == 6
-        assert not world.hosted
+        assert not world.driver.hosted
 
     trio.run(main)
 

@@ -10,7 +10,8 @@ from hand_driven import Hand, HandM
 from gorun_mem.runtime.errors import Deadlock, Fault, Throw
 from gorun_mem.runtime.mutex.note import NOTES, Note, make_note
 from gorun_mem.runtime.mutex.semaphore import sema_timeout_ns
-from gorun_mem.runtime.op import Op, SoloM, solo
+from gorun_mem.runtime.op import Op
+from gorun_mem.step.solo import SoloM, solo
 
 MS = 1_000_000
 

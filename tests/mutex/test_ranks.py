@@ -7,7 +7,7 @@ import pytest
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mutex import LEAF, Mutex, RankMode, make
 from gorun_mem.runtime.mutex.rank import RANKS, RankChecks, UnknownRank
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 
 def locks(mode: RankMode, *ranks: str, release: str = "go1.27", mutex: str = "js") -> list[Mutex]:

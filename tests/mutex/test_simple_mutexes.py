@@ -7,7 +7,7 @@ import pytest
 from gorun_mem.runtime.errors import Deadlock, Throw
 from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex, default_mutex, make
 from gorun_mem.runtime.mutex.base import Mutex
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 
 async def pair(mutex: Mutex, times: int = 1) -> None:

@@ -14,7 +14,7 @@ from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.mutex import default_mutex, make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl.gz"))
 

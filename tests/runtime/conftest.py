@@ -12,7 +12,7 @@ from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 PLATFORMS = ["js/wasm", "plan9/amd64", "plan9/386"]
 

@@ -14,7 +14,7 @@ from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mem import Mem, RegionState, SysMemStat
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 PAGE = 64 * KiB
 READY, RESERVED = RegionState.READY, RegionState.RESERVED

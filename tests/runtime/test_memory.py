@@ -311,7 +311,7 @@ def test_clearing_4_gib_is_quick() -> None:
 FRAGMENTED = """
 from gorun_mem.runtime.boot import boot
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.runtime.behaviour import release
 r = release("go1.27")
 rt = boot(r, r.platform("js/wasm"), memlock=make("js", r))

@@ -16,7 +16,7 @@ from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.errors import Fault, Hang, Throw
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 
 GENERATIONS = [
     ("go1.19", "js/wasm"),

@@ -345,7 +345,7 @@ def test_ms_come_and_go_without_end() -> None:
                 engine, tally = server.world.engine, server._tallies[0]
                 return (
                     len(engine.tasks), len(server.speakers), len(server.asking), len(tally._by),
-                    server.world._alive,
+                    server.world.driver.alive,
                     len(one.recorder.calls), len(one.recorder.closed), len(server.host._coros),
                 )  # fmt: skip
 

@@ -48,7 +48,7 @@ def profile(main: Main, runs: int = 8) -> Profile:
     """What a search knows of a program before it draws."""
     walk, random, target = SearchingWalk(), Random(1), Target.of(main)
     walk.begin(random, Profile())
-    return profile_of([run_once(target, walk, transcribe=True).named_steps for _ in range(runs)])
+    return profile_of([run_once(target, walk, transcribe=True) for _ in range(runs)])
 
 
 def draw(

@@ -18,7 +18,7 @@ from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.errors import Deadlock
 from gorun_mem.runtime.mutex import make
-from gorun_mem.runtime.op import SoloM, solo
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.testing.strategies import KINDS, Call, calls, configs, play, scenario_options
 
 SOME = settings(
@@ -120,7 +120,7 @@ def test_two_ms_may_play_at_once(data: st.DataObject) -> None:
                 ms.start_soon(play, sequence)
         world.check()
 
-    drive(world, main(world))
+    drive(world.driver, main(world))
     assert world.failure is None, world.failure
 
 

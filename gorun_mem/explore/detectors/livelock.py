@@ -33,7 +33,7 @@ class Livelock:
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Note the last steps before the bound."""
         engine = self._engine
-        if engine.steps >= engine.steps_max - LAST:
+        if engine.steps > engine.steps_max - LAST:
             self._last.append((task.id, kind, obj))
 
     def end(self, world: World) -> Sequence[Finding]:

@@ -40,7 +40,7 @@ class MemCheck:
         if not isinstance(op, UnlockOp) or result is MORE or result is PARKED:
             return
         if op.mutex.name == "memlock":
-            self._look(task.id, self._world.engine.steps + 1, op.site)
+            self._look(task.id, self._world.engine.steps, op.site)
 
     def end(self, world: World) -> Sequence[Finding]:
         """Look at the list unless the run has failed."""

@@ -58,7 +58,7 @@ class MemorySafety(Observer):
         """Forget the run before, and watch the ledger when there is one."""
         self._findings: list[Finding] = []
         self._engine: Any = world.engine
-        world.observers.append(self)
+        world.driver.observers.append(self)
 
     def booted(self, runtime: Runtime) -> None:
         """Let its ledger tell."""
@@ -73,12 +73,12 @@ class MemorySafety(Observer):
         """What was handed out twice, and what ended the run."""
         error = world.failure
         if isinstance(error, Throw) and error.message == HANDED_OUT_TWICE:
-            self._tell(error.printed[0], world.failed_m)
+            self._tell(error.printed[0], world.driver.failed_m)
         if isinstance(error, IllegalUse):
             kind = _kind_of(str(error))
             if kind:
                 obj = without_numbers(str(error)).split(":")[0]
-                ms = (world.failed_m,)
+                ms = (world.driver.failed_m,)
                 step = world.engine.steps
                 self._findings.append(Finding(kind, obj, "", str(error), ms, step))
         return tuple(self._findings)

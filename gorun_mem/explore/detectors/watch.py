@@ -65,7 +65,7 @@ class Watch(Observer):
         self._event: tuple[Hold, bool] | None = None
         self._last_places: dict[int, Place] = {}
         self.holds: dict[int, list[Hold]] = {}
-        world.observers.append(self)
+        world.driver.observers.append(self)
 
     def began(self, m: Any, coro: Any) -> None:
         """Keep its coroutine, which says where it is."""
@@ -79,7 +79,7 @@ class Watch(Observer):
     @property
     def step(self) -> int:
         """The number of the step that detectors are being told of, from 1."""
-        return int(self._engine.steps) + 1
+        return int(self._engine.steps)
 
     def place(self, m_id: int) -> Place:
         """The innermost line of the program that M `m_id` is at, or was at when the run ended."""
@@ -139,7 +139,7 @@ class Watch(Observer):
 
 def watch(world: World) -> Watch:
     """The World's `Watch`; each detector asks for it in `begin`."""
-    for observer in world.observers:
+    for observer in world.driver.observers:
         if isinstance(observer, Watch):
             return observer
     return Watch(world)

@@ -110,7 +110,7 @@ class LookingMutex(FutexMutex):
 
 
 async def _two_take(world: World, mutex: Mutex) -> None:
-    world._mutexes[mutex.name] = mutex
+    world.driver.mutexes[mutex.name] = mutex
     shared = Cell("shared")
 
     async def work(m: M) -> None:

@@ -89,9 +89,8 @@ class Exhaustive(Searching):
         self._share = share
         self._nodes: list[Node] = []
         self._past = Past()
-        self._names: dict[tuple[int, int], int] = {}
+        self._names: dict[str, int] = {}
         self._ms: dict[int, int] = {}
-        self._started: dict[int, int] = {}
         self._stepped: dict[int, Any] = {}
         self._at = 0
         self._made = 0
@@ -134,7 +133,7 @@ class Exhaustive(Searching):
         self._drawn = self._decisions = 0
         self._yielder, self._yields = -1, 0
         self._is_cut = self._renamed = False
-        self._ms, self._started, self._stepped = {}, {}, {}
+        self._ms, self._stepped = {}, {}
         return True
 
     def _back(self) -> bool:
@@ -325,10 +324,7 @@ class Exhaustive(Searching):
             if not task.id:
                 ms[0] = 0
                 continue
-            starter = ms[getattr(task, "starter", 0)]
-            which = self._started.get(starter, 0)
-            self._started[starter] = which + 1
-            name = self._names.setdefault((starter, which), len(self._names) + 1)
+            name = self._names.setdefault(task.origin, len(self._names) + 1)
             ms[task.id] = name
             self._renamed |= name != task.id
 

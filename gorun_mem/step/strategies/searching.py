@@ -10,15 +10,10 @@ from typing import Any, ClassVar, Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.kinds import named
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import Task, line_of
 
 WAITS: Final = named(lambda kind: kind.waits)
 """Kinds of operation by which an M says that it waits for others to go on."""
-
-
-Path = tuple[int, ...]
-"""Names an M in every run: () the scenario itself, (2,) the second M that it started, (2, 1) the
-first that this one started. Ids depend on who is first to start one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,50 +22,18 @@ class Profile:
 
     Args:
         decisions: the most steps in one run at which two Ms or more could go.
-        steps: steps that an M made, by its path; the most of all runs.
+        steps: steps that an M made, by its origin; the most of all runs.
         objects: objects that two Ms or more touched, and at least one changed: steps on the object
-            by each M's path.
+            by each M's origin.
     """
 
     decisions: int = 0
-    steps: Mapping[Path, int] = field(default_factory=dict)
-    objects: Mapping[str, Mapping[Path, int]] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
+    objects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: a frozen class, once compiled, cannot be filled in by field."""
         return Profile, (self.decisions, self.steps, self.objects)
-
-
-class Lineage:
-    """Who is who in a run: the paths of its Ms as they come.
-
-    Attributes:
-        known: how many Ms have a path; they have the ids below.
-    """
-
-    def __init__(self) -> None:
-        self.known = 0
-        self._paths: list[Path] = []
-        self._children: list[int] = []
-
-    def add(self, starter: int) -> Path:
-        """The path of the next M by id.
-
-        Args:
-            starter: id of the M that started it; of M 0, which nobody did, any.
-        """
-        path: Path = ()
-        if self.known:
-            self._children[starter] += 1
-            path = (*self._paths[starter], self._children[starter])
-        self._paths.append(path)
-        self._children.append(0)
-        self.known += 1
-        return path
-
-    def path(self, m: int) -> Path:
-        """The path of an M that is known."""
-        return self._paths[m]
 
 
 class Shares:
@@ -83,13 +46,11 @@ class Shares:
         left: by id of an M what is left to it and to those that it has not started yet.
     """
 
-    def __init__(self, counts: Mapping[Path, int]) -> None:
+    def __init__(self, counts: Mapping[str, int]) -> None:
         self.left: list[int] = []
-        self._lineage = Lineage()
-        self._whole: dict[Path, int] = {}
-        for path, count in counts.items():
-            for length in range(len(path) + 1):
-                above = path[:length]
+        self._whole: dict[str, int] = {}
+        for origin, count in counts.items():
+            for above in line_of(origin):
                 self._whole[above] = self._whole.get(above, 0) + count
 
     def meet(self, tasks: Sequence[Task]) -> list[Task]:
@@ -100,7 +61,7 @@ class Shares:
         """
         new = list(tasks[len(self.left) :])
         for task in new:
-            count = self._whole.get(self._lineage.add(task.starter), 0)
+            count = self._whole.get(task.origin, 0)
             if self.left:
                 self.left[task.starter] -= count
             self.left.append(count)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from gorun_mem.step.engine import Engine
-from gorun_mem.step.strategies.searching import Path, Profile, Searching, Shares
+from gorun_mem.step.strategies.searching import Profile, Searching, Shares
 from gorun_mem.step.task import Task
 
 
@@ -28,7 +28,7 @@ class Urw(Searching):
 
     def __init__(self) -> None:
         super().__init__()
-        self._expected: Mapping[Path, int] = {}
+        self._expected: Mapping[str, int] = {}
         self._shares = Shares({})
 
     def begin(self, random: Random, profile: Profile) -> bool:
