@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
@@ -291,9 +292,10 @@ def bare(cls: type[Mutex], minor: int, *, low_latency: bool = False, **config: i
     """
     mixed = type(f"Bare{cls.__name__}", (Bare, cls), {"__slots__": ()})
     name = LOW_LATENCY if low_latency else "memlock"
-    mutex: Mutex = mixed(name, locks_delta=16 if minor >= 27 else 1)
+    behaviour = release(f"go1.{minor}").behaviour
+    mutex: Mutex = mixed(name, locks_delta=behaviour.locks_delta)
     options = {"profile_rate": 0, "spurious": False} | config
-    mutex.configure(minor, **options)  # type: ignore[arg-type]
+    mutex.configure(behaviour, **options)  # type: ignore[arg-type]
     return mutex
 
 

@@ -32,7 +32,7 @@ class LockRanks:
     def begin(self, world: World) -> None:
         """Forget the run before."""
         self._watch = watch(world)
-        self._ranks = RankChecks("report", world.settings.release.version)
+        self._ranks = RankChecks("report", world.settings.release.behaviour.lock_ranks)
         self._findings: dict[tuple[str, str], Finding] = {}
 
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:

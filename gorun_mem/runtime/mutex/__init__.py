@@ -76,7 +76,7 @@ def default_mutex(release: str | Release, platform: str, ms: int = 1) -> str:
     goos = known.platform(platform).goos
     if goos in ("js", "wasip1") and ms <= 1:
         return goos
-    return "spinbit" if known.behaviour.spinbit else "sema"
+    return known.behaviour.mutex
 
 
 def make(
@@ -115,14 +115,9 @@ def make(
         raise UnknownMutex(f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}")
     known = find_release(release) if isinstance(release, str) else release
     check_rank_name(rank)
-    ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.version)
+    ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.behaviour.lock_ranks)
     module, factory = _FACTORIES[name]
     cls: type[Mutex] = getattr(import_module(f"{__name__}.{module}"), factory)
-    mutex = cls(lock_name, rank, sink, locks_delta=_locks_delta(known), ranks=ranks)
-    mutex.configure(known.version[1], profile_rate=profile_rate, spurious=spurious)
+    mutex = cls(lock_name, rank, sink, locks_delta=known.behaviour.locks_delta, ranks=ranks)
+    mutex.configure(known.behaviour, profile_rate=profile_rate, spurious=spurious)
     return mutex
-
-
-def _locks_delta(release: Release) -> int:
-    """mutexMLocksDelta: from 1.27 on a lock adds 16 to `m.locks`, before 1."""
-    return 16 if release.version[1] >= 27 else 1

@@ -28,6 +28,7 @@ from gorun_mem.runtime.mutex.statistics import (
 from gorun_mem.runtime.op import MLike
 
 if TYPE_CHECKING:
+    from gorun_mem.runtime.behaviour import Behaviour
     from gorun_mem.runtime.mutex.rank import RankChecks
     from gorun_mem.runtime.sink import Sink
 
@@ -213,8 +214,8 @@ class Mutex:
         self._convoys = 0
         self._convoy_longest = BusyPeriod()
 
-    def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
-        """Take the behaviour of Go 1.`minor`; see `gorun_mem.runtime.mutex.make`."""
+    def configure(self, behaviour: Behaviour, *, profile_rate: int, spurious: bool) -> None:
+        """Take the behaviour of a release; see `gorun_mem.runtime.mutex.make`."""
 
     # What the memory layer calls
 

@@ -22,6 +22,7 @@ from gorun_mem.runtime.mutex.machine import CPU, state
 from gorun_mem.runtime.op import PARKED, MLike
 
 if TYPE_CHECKING:
+    from gorun_mem.runtime.behaviour import Behaviour
     from gorun_mem.runtime.mutex.rank import RankChecks
     from gorun_mem.runtime.sink import Sink
 
@@ -177,7 +178,7 @@ class FutexMutex(Mutex):
         super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
         self.word = FutexWord()
 
-    def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
+    def configure(self, behaviour: Behaviour, *, profile_rate: int, spurious: bool) -> None:
         """Let sleeps end for no reason, if `spurious`."""
         self.word.spurious = spurious
 

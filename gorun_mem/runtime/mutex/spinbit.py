@@ -39,6 +39,7 @@ from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
 
 if TYPE_CHECKING:
+    from gorun_mem.runtime.behaviour import Behaviour
     from gorun_mem.runtime.mutex.rank import RankChecks
     from gorun_mem.runtime.sink import Sink
 
@@ -445,10 +446,10 @@ class SpinbitMutex(Mutex):
         self.profile: dict[str, tuple[int, int]] = {}
         """What the mutex profile got: site -> (samples, ns), not scaled by the rate."""
 
-    def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
+    def configure(self, behaviour: Behaviour, *, profile_rate: int, spurious: bool) -> None:
         """Sample 1 release in `profile_rate` from 1.25 on."""
         self.profile_rate = profile_rate
-        self.samples = minor >= 25 and profile_rate > 0
+        self.samples = behaviour.trades_for_stack_lock and profile_rate > 0
         self._new_unlock = SampledUnlock if self.samples else self.unlock_op
 
     def links(self, top: int) -> list[int]:
