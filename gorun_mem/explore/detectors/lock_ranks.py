@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
-from gorun_mem.runtime.mutex.base import LockOp, Mutex
+from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.machine import LockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import Task

@@ -190,6 +190,6 @@ class RankChecks:
         return lines
 
     def _violation(self, m: MLike, mutex: Mutex, op: MutexOp, text: str, *printed: str) -> None:
-        throw: Throw = mutex._throw(m, op, text, *printed, error_type="rank")
+        throw: Throw = mutex.throw(m, op, text, *printed, error_type="rank")
         if self.mode == "throw":
             raise throw
