@@ -84,7 +84,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.behaviour import NEWEST, Behaviour, release
 from gorun_mem.runtime.errors import Fault, Throw
-from gorun_mem.runtime.mutex.book import LockBook, Open
+from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.mutex.statistics import Holder, LockStatistics, Waiter
@@ -363,7 +363,10 @@ class Mutex:
             held.remove(self)
         hold_ns = m.sched.now_ns - self.since_ns
         self.prev_owner_m = number = owner.id
-        self.book.release(number, self.owner_site, hold_ns)
+        holds = self.book.holds  # what LockBook.release does, without the call
+        holds.append((number, self.owner_site, hold_ns))
+        if len(holds) >= FOLD_AT:
+            self.book.tally.fold()
         if self.sink is not None:
             self._log_release(m, op, hold_ns, next_m)
         waited = self.waited

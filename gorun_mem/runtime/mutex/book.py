@@ -289,7 +289,7 @@ class LockBook(WaitQueue[W]):
         woken: the M that the latest release woke, until somebody has the lock again.
     """
 
-    __slots__ = ("_holds", "_tally", "_waits", "handoffs", "woken")
+    __slots__ = ("_waits", "handoffs", "holds", "tally", "woken")
 
     def __init__(self, tally: LockTally | None = None) -> None:
         super().__init__()
@@ -299,8 +299,8 @@ class LockBook(WaitQueue[W]):
 
     def count_with(self, tally: LockTally) -> None:
         """Count with `tally` from here on, for example one of bounded size."""
-        self._tally = tally
-        self._holds = tally.fresh_holds
+        self.tally = tally
+        self.holds = tally.fresh_holds
         self._waits = tally.fresh_waits
 
     def bypass(self) -> None:
@@ -336,10 +336,10 @@ class LockBook(WaitQueue[W]):
             site: the Go function that took it.
             hold_ns: how long it had it.
         """
-        holds = self._holds
+        holds = self.holds
         holds.append((m, site, hold_ns))
         if len(holds) >= FOLD_AT:
-            self._tally.fold()
+            self.tally.fold()
 
     def statistics(
         self, name: str, mutex: str, now_ns: int, holds: list[Open], waits: list[Open]
@@ -353,7 +353,7 @@ class LockBook(WaitQueue[W]):
             holds: those that have not ended.
             waits: those that have not ended.
         """
-        tally = self._tally
+        tally = self.tally
         ended = tally.summary([(m, site) for m, site, _ in holds])
         all_waits, contended, held, by_m, by_site = with_open(ended, holds, waits)
         spins, sleeps, bypasses = tally.totals()

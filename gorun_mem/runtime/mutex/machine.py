@@ -129,6 +129,7 @@ class MutexOp(Op):
         self.states = states_of(cls)
         self.first: str = cls.FIRST
         self.reset()
+        self.first = self.pc  # the very object that `pc` is then
 
     def reset(self) -> None:
         """Go to the first state."""
@@ -206,11 +207,11 @@ class LockOp(MutexOp):
     def step(self, m: MLike) -> object:
         """Make the access of the state the machine is in."""
         mutex: Mutex = self.mutex
-        if (m.locks < 0 or mutex.ranks is not None) and self.pc == self.first:
+        if (m.locks < 0 or mutex.ranks is not None) and self.pc is self.first:
             self.check(m)
         result = self.run(self, m)
         if result is None and mutex.waited is not self:
-            if self.pc != self.first:
+            if self.pc is not self.first:
                 self.reset()
             mutex.lock_ops.append(self)
         return result
@@ -230,14 +231,14 @@ class UnlockOp(MutexOp):
             Throw: there was none.
         """
         mutex: Mutex = self.mutex
-        if mutex.ranks is not None and self.pc == self.first:
+        if mutex.ranks is not None and self.pc is self.first:
             mutex.ranks.before_unlock(m, mutex, self)
         result = self.run(self, m)
         if result is None:
             m.locks = locks = m.locks - mutex.locks_delta
             if locks < 0:
                 self.miscounted(m)
-            if self.pc != self.first:
+            if self.pc is not self.first:
                 self.reset()
             mutex.unlock_ops.append(self)
         return result
