@@ -46,7 +46,7 @@ class ChoiceLock(LockOp):
         """Take the lock; the others that want it may not go for now."""
         mutex: ChoiceMutex = self.mutex
         assert not mutex.key
-        mutex.key = m.id
+        mutex.key = m.id + 1
         del mutex.pending[m.id]
         mutex.acquired(m, self)
         for other, op in mutex.pending.values():
@@ -82,7 +82,7 @@ class ChoiceUnlock(UnlockOp):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceMutex(Mutex):
-    """A mutex whose next owner the scheduler chooses; `key` is the number of the owning M."""
+    """A mutex whose next owner the scheduler chooses; `key` is one above the owner's number."""
 
     __slots__ = ("pending",)
     algorithm = "any"
