@@ -31,7 +31,7 @@ from gorun_mem.step.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import LockStatistics, Mutex, Waiter
+    from gorun_mem.runtime.mutex import Holder, LockStatistics, Mutex, Waiter
 
 Program = Callable[..., Coroutine[Any, Any, Any]]
 """What an M does: an async function whose first argument is the M."""
@@ -480,7 +480,7 @@ class World:
         holds: dict[int, list[str]] = {}
         for mutex in self._mutexes.values():
             waits |= {waiter.m: (mutex, waiter) for waiter in mutex.waiters}
-            for holder in mutex.holders:
+            for holder in _holders(mutex):
                 holds.setdefault(holder.m, []).append(mutex.name)
         return tuple(
             self._stuck(task, waits.get(task.id), tuple(holds.get(task.id, ())))
@@ -566,6 +566,14 @@ class World:
         m = self._make_m(self.engine, number, name)
         m.world = self
         return m
+
+
+def _holders(mutex: Mutex) -> tuple[Holder, ...]:
+    """Who holds `mutex`: several where it does not exclude."""
+    several: tuple[Holder, ...] | None = getattr(mutex, "holders", None)
+    if several is not None:
+        return several
+    return (mutex.holder,) if mutex.holder is not None else ()
 
 
 def _make_engine(config: Config) -> Engine:

@@ -325,7 +325,7 @@ class Mutex:
         contended = entry is not None and entry[0] is op
         if contended:
             wait_ns, spins, sleeps = now - op.wait_since_ns, op.spins, op.sleeps
-            bypassed = book.acquire_after(m.id, op.site, op.wait_since_ns, now, spins, sleeps)
+            bypassed = book.acquire(m.id, op.site, op.wait_since_ns, now, spins, sleeps)
             self.waited = op
         else:
             m.locks += self.locks_delta

@@ -1,7 +1,7 @@
 """The book of one lock: who waits, how often and how long, and who was passed by.
 
 One definition for everybody who counts a lock: a mutex holds a `LockBook` and tells it of waits,
-acquisitions and releases; the analysis feeds a `WaitQueue` from the events of a log; the service
+acquisitions and releases; the analysis feeds a `LockQueue` from the events of a log; the service
 counts into a tally of bounded size.
 
     busy period   from the first M that comes to wait until nobody waits
@@ -59,7 +59,7 @@ class QueueFigures(NamedTuple):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class WaitQueue(Generic[W]):
+class LockQueue(Generic[W]):
     """The Ms that wait for a lock, in the order they came.
 
     Attributes:
@@ -84,7 +84,7 @@ class WaitQueue(Generic[W]):
         self._longest_convoy: tuple[int, int] = (0, 0)
         self._since: tuple[int, int] = (0, 0)
 
-    def wait(self, m: int, what: W, now_ns: int, held: bool) -> None:
+    def enqueue(self, m: int, what: W, now_ns: int, held: bool) -> None:
         """An M begins to wait.
 
         Args:
@@ -106,18 +106,12 @@ class WaitQueue(Generic[W]):
         if before >= self.depth_max:
             self.depth_max = before + 1
 
-    def bypass(self) -> None:
-        """An M that never waited has the lock, while others wait."""
+    def dequeue(self, m: int, now_ns: int) -> None:
+        """An M that waited has the lock."""
         self.acquired += 1
-
-    def acquire(self, m: int, now_ns: int) -> int:
-        """An M that waited has the lock; returns how often it was passed by."""
         waiting = self.waiting
-        bypassed = self.bypassed(m)
-        self.acquired += 1
         if waiting.pop(m, None) is not None and not waiting:
             self._longest, self._longest_convoy = self._longest_at(now_ns)
-        return bypassed
 
     def bypassed(self, m: int) -> int:
         """How often M `m` was passed by so far; 0 where it does not wait.
@@ -152,7 +146,7 @@ class WaitQueue(Generic[W]):
         longest = max(self._longest, found)
         return longest, max(self._longest_convoy, found) if self.is_convoy else self._longest_convoy
 
-    def figures(self, now_ns: int, bypasses_max: int) -> QueueFigures:
+    def figures_at(self, now_ns: int, bypasses_max: int) -> QueueFigures:
         """As of `now_ns`; what has not ended lasts until then.
 
         Args:
@@ -278,7 +272,7 @@ def _share(shares: dict[K, list[int]], key: K, *amounts: int) -> None:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class LockBook(WaitQueue[W]):
+class LockBook(LockQueue[W]):
     """All that is counted of one lock.
 
     Args:
@@ -303,12 +297,16 @@ class LockBook(WaitQueue[W]):
         self.holds = tally.fresh_holds
         self._waits = tally.fresh_waits
 
+    def wait(self, m: int, what: W, now_ns: int, held: bool) -> None:
+        """An M begins to wait; see `LockQueue.enqueue`."""
+        self.enqueue(m, what, now_ns, held)
+
     def bypass(self) -> None:
         """An M that never waited has the lock, while others wait."""
         self.acquired += 1
         self.woken = NOBODY
 
-    def acquire_after(
+    def acquire(
         self, m: int, site: str, since_ns: int, now_ns: int, spins: int, sleeps: int
     ) -> int:
         """An M that waited has the lock; returns how often it was passed by.
@@ -321,7 +319,8 @@ class LockBook(WaitQueue[W]):
             spins: how often it spun.
             sleeps: how often it slept.
         """
-        bypassed = self.acquire(m, now_ns)
+        bypassed = self.bypassed(m)
+        self.dequeue(m, now_ns)
         self._waits.append((m, site, now_ns - since_ns, spins, sleeps, bypassed))
         if self.woken == m:
             self.handoffs += 1
@@ -357,7 +356,7 @@ class LockBook(WaitQueue[W]):
         ended = tally.summary([(m, site) for m, site, _ in holds])
         all_waits, contended, held, by_m, by_site = with_open(ended, holds, waits)
         spins, sleeps, bypasses = tally.totals()
-        queue = self.figures(now_ns, bypasses)
+        queue = self.figures_at(now_ns, bypasses)
         return LockStatistics(
             name=name,
             mutex=mutex,
