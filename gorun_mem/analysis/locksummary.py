@@ -13,12 +13,12 @@ from gorun_mem.analysis.metrics import PERCENTILES, Metrics
 from gorun_mem.analysis.values import Values
 from gorun_mem.analysis.waiting import (
     NOTHING,
-    QueueFigures,
     ReleaseQueue,
     Unended,
     WaitQueue,
 )
 from gorun_mem.events.types import LockAcquire, LockRelease, LockWait
+from gorun_mem.runtime.mutex.book import QueueFigures
 from gorun_mem.runtime.mutex.statistics import Distribution, jain
 
 SLOWEST: Final = 5

@@ -1,14 +1,8 @@
 """Who waits for a lock and who has it: how many, passed by how often, and what has not ended.
 
-One definition for every reader of a log, and it is the mutexes' own (runtime/mutex/base.py): an M
-waits from its lock.wait to its lock.acquire; an acquisition by an M that came later is a bypass.
-
-    busy period   from the first M that comes to wait until nobody waits
-    convoy        a busy period in which an M comes to wait after the hold that formed the queue has
-                  ended: the queue outlasts what made it
-
-So of Ms that wait for one long hold and then go one after another, the queue is a busy period and
-no convoy; where they come back to its end before it is through, it feeds itself and is one.
+One definition for every reader of a log, and it is the mutexes' own (runtime/mutex/book.py, which
+says what a bypass, a busy period and a convoy are): an M waits from its lock.wait to its
+lock.acquire.
 
 What is open where the log ends, or now, is `Unended`: waits and a hold that last so long at least.
 Everybody who counts waits and holds adds it from here.
@@ -16,9 +10,6 @@ Everybody who counts waits and holds adds it from here.
 `WaitQueue` is fed these events and is exact. `ReleaseQueue` is for logs at level canonical, which
 have lock.release only: an M that begins to wait between a release and the next acquisition, which
 Go's sema mutex allows, is seen one release later, so what it finds may be less.
-
-Source: M. Blasgen, J. Gray, M. Mitoma, T. Price, "The Convoy Phenomenon", Operating Systems Review
-13(2), 1979.
 """
 
 from __future__ import annotations
@@ -27,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gorun_mem.events.types import LockAcquire, LockRelease, LockWait
+from gorun_mem.runtime.mutex.book import LockQueue, QueueFigures
 
 
 class OpenWait(NamedTuple):
@@ -95,94 +87,42 @@ class Unended:
 NOTHING = Unended()
 
 
-class QueueFigures(NamedTuple):
-    """What the metrics of a lock say of its queue; see `gorun_mem.analysis.metrics`."""
-
-    bypasses_max: int = 0
-    queue_depth_max: int = 0
-    convoys: int = 0
-    convoy_longest_ns: int = 0
-    convoy_longest_acquisitions: int = 0
-    busy_periods: int = 0
-    busy_longest_ns: int = 0
-    busy_longest_acquisitions: int = 0
-
-
 def site_of(event: LockWait | LockAcquire | LockRelease) -> str:
     """The Go function that an event names, "" for none."""
     site = event.site
     return site if isinstance(site, str) else ""
 
 
-class WaitQueue:
-    """The Ms that wait for a lock, in the order they came.
+class WaitQueue(LockQueue[LockWait]):
+    """The Ms that wait for a lock, as the events tell; what waits is a lock.wait.
 
     Attributes:
-        waiting: M -> its lock.wait, how many were there before it, acquisitions before.
-        acquired: acquisitions while somebody waited.
-        depth_max: most Ms waiting at once.
-        busy_periods: how often the first came.
-        convoys: busy periods that were convoys.
-        is_convoy: whether the latest busy period is one.
-        bypasses_max: most bypasses of an M that got the lock.
-        bypasses_of: the same by M, where there were some.
+        bypasses_of: by M, the most bypasses of those that got the lock, where there were some.
     """
 
-    __slots__ = (
-        "_longest", "_longest_convoy", "_since", "acquired", "busy_periods", "bypasses_max",
-        "bypasses_of", "convoys", "depth_max", "is_convoy", "waiting",
-    )  # fmt: skip
+    __slots__ = ("bypasses_of",)
 
     def __init__(self) -> None:
-        self.waiting: dict[int, tuple[LockWait, int, int]] = {}
-        self.acquired = self.depth_max = self.busy_periods = self.convoys = self.bypasses_max = 0
+        super().__init__()
         self.bypasses_of: dict[int, int] = {}
-        self.is_convoy = False
-        self._longest = self._longest_convoy = (0, 0)
-        self._since = (0, 0)
 
     def wait(self, event: LockWait) -> None:
         """An M begins to wait."""
-        waiting = self.waiting
-        if not waiting:
-            self.busy_periods += 1
-            self._since = (event.t_ns, self.acquired)
-            self.is_convoy = False
-        elif not self.is_convoy and (self.acquired > self._since[1] or not event.owner_m):
-            self.is_convoy = True  # the hold that the first ran into has ended
-            self.convoys += 1
-        waiting[event.m] = (event, len(waiting), self.acquired)
-        if len(waiting) > self.depth_max:
-            self.depth_max = len(waiting)
+        self.enqueue(event.m, event, event.t_ns, event.owner_m != 0)
 
     def acquire(self, event: LockAcquire) -> None:
         """An M has the lock: one that waited, or another while some wait."""
-        self.acquired += 1
         if not event.contended:
+            self.acquired += 1
             return
         m, bypassed = event.m, event.bypassed
         if bypassed:
-            self.bypasses_max = max(self.bypasses_max, bypassed)
             self.bypasses_of[m] = max(self.bypasses_of.get(m, 0), bypassed)
-        if self.waiting.pop(m, None) is not None and not self.waiting:
-            self._longest, self._longest_convoy = self._longest_at(event.t_ns)
-
-    def _longest_at(self, now: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The longest busy period and convoy, with the one that ends now."""
-        since_ns, before = self._since
-        found = (now - since_ns, self.acquired - before)
-        longest = max(self._longest, found)
-        return longest, max(self._longest_convoy, found) if self.is_convoy else self._longest_convoy
+        self.dequeue(m, event.t_ns)
 
     def figures(self, now: int) -> QueueFigures:
         """As of `now`; what has not ended lasts until then."""
-        bypasses = max([self.bypasses_max, *self._bypasses_of_waiting()])
-        longest, convoy = self._longest, self._longest_convoy
-        if self.waiting:
-            longest, convoy = self._longest_at(now)
-        return QueueFigures(
-            bypasses, self.depth_max, self.convoys, *convoy, self.busy_periods, *longest
-        )
+        return self.figures_at(now, max(self.bypasses_of.values(), default=0))
 
     def unended(self, now: int, taken: LockAcquire | None) -> Unended:
         """What has not ended by `now`.
@@ -201,17 +141,6 @@ class WaitQueue:
             return Unended(waits)
         ns = max(0, now - taken.t_ns)
         return Unended(waits, OpenHold(taken.m, site_of(taken), taken.t_ns, ns, taken))
-
-    def _bypasses_of_waiting(self) -> list[int]:
-        """How often those who wait still were passed by.
-
-        All acquisitions since an M came are by Ms that came later, but for those of the Ms that
-        waited before it and have the lock by now.
-        """
-        return [
-            self.acquired - acquired_before - (ahead - earlier)
-            for earlier, (_, ahead, acquired_before) in enumerate(self.waiting.values())
-        ]
 
 
 class ReleaseQueue:

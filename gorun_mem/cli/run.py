@@ -58,7 +58,9 @@ def _options() -> list[Callable[[Any], Any]]:
         click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once."),
         release_option(),
         platform_option(),
-        click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, none."),
+        click.option(
+            "--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, any, none."
+        ),
         click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance."),
         *memory_options(),
         click.option(

@@ -64,7 +64,7 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
 )
 @release_option()
 @platform_option()
-@click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, none.")
+@click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, any, none.")
 @click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once.")
 @click.option(
     "--procs",

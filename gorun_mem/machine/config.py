@@ -20,8 +20,6 @@ CPUS_MAX: Final = 1024
 GRANULARITIES: Final = ("sync", "access")
 FAULTS: Final = ("grow", "spurious")
 """memory.grow or brk is refused; a sleep on a futex ends by itself."""
-SINGLE_M: Final = ("js", "wasip1")
-"""Mutexes that know one M only."""
 
 
 class ConfigError(ValueError):
@@ -158,7 +156,7 @@ def resolve(config: Config) -> Resolved:
     if mutex not in MUTEXES:
         make_mutex(mutex, known)
         raise UnknownMutex(mutex)
-    if mutex in SINGLE_M and config.ms > 1:
+    if config.ms > 1 and not MUTEXES[mutex].several_ms:
         raise ConfigError(
             f"mutex {mutex!r} knows one M and there are {config.ms}: run one M (--ms 1), or take "
             "sema, spinbit, futex or queue"
@@ -191,7 +189,9 @@ def _check_memory(config: Config, known: Release, platform: Platform) -> None:
 
 def _check_access(known: Release, platform: Platform, mutex: str) -> None:
     """Whether the accesses of the allocator can be, and are worth, interleaving."""
-    if mutex != "none":
+    from gorun_mem.runtime.mutex import MUTEXES
+
+    if MUTEXES[mutex].excludes:
         raise ConfigError(
             f"granularity access with mutex {mutex}: no two Ms are ever inside a lock, so there is "
             "nothing to interleave that sync does not; take the lock away (--mutex none)"

@@ -115,7 +115,7 @@ class HeapSizes:
     scavenge_index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
     """Everything in which releases differ at this layer.
 
@@ -136,8 +136,19 @@ class Behaviour:
         has_huge_page_hooks: sysNoHugePageOS and sysHugePageCollapseOS exist.
         on_system_stack: the bodies run on the system stack.
         purpose_names: sysAllocOS and its like carry a name for the mapping.
-        spinbit: the runtime mutex of semaphore and futex platforms is lock_spinbit.go's.
+        mutex: the runtime mutex of platforms with several Ms, by its name in
+            `gorun_mem.runtime.mutex.MUTEXES`: lock_sema.go's, and from 1.24 lock_spinbit.go's.
+        locks_delta: mutexMLocksDelta, what a lock adds to `m.locks`.
+        trades_for_stack_lock: an unlock that is sampled for the mutex profile trades the lock for
+            the stack lock, as from 1.25.
+        semasleep_wraps: semasleep on Plan 9 takes its time in ms modulo 2^32, as from 1.26; before
+            it cut it to what an int32 holds.
+        lock_ranks: the column of lockrank.go's table, by its name in
+            `gorun_mem.runtime.mutex.rank`.
         heap: sizes by GOARCH.
+
+    Raises:
+        ValueError: `heap` lacks a GOARCH.
     """
 
     wasm_break: WasmBreak
@@ -154,8 +165,18 @@ class Behaviour:
     has_huge_page_hooks: bool
     on_system_stack: bool
     purpose_names: bool
-    spinbit: bool
+    mutex: str
+    locks_delta: int
+    trades_for_stack_lock: bool
+    semasleep_wraps: bool
+    lock_ranks: str
     heap: dict[str, HeapSizes]
+
+    def __post_init__(self) -> None:
+        """Refuse a release that has no heap on some platform."""
+        lacking = {platform.goarch for platform in PLATFORMS.values()} - set(self.heap)
+        if lacking:
+            raise ValueError(f"sizes of the heap are missing: {', '.join(sorted(lacking))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +238,11 @@ _GO119 = Behaviour(
     has_huge_page_hooks=False,
     on_system_stack=False,
     purpose_names=False,
-    spinbit=False,
+    mutex="sema",
+    locks_delta=1,
+    trades_for_stack_lock=False,
+    semasleep_wraps=False,
+    lock_ranks="go1.19",
     heap={
         "wasm": HeapSizes(4 * MiB, 135376),
         "amd64": HeapSizes(64 * MiB, 2165776, scavenge_index=8 * MiB),
@@ -227,6 +252,7 @@ _GO119 = Behaviour(
 _GO120 = replace(
     _GO119,
     has_user_arenas=True,
+    lock_ranks="go1.21",  # no source of 1.20's at hand
     heap={
         "wasm": HeapSizes(4 * MiB, 70864),
         "amd64": HeapSizes(64 * MiB, 1133584, scavenge_index=8 * MiB),
@@ -247,23 +273,28 @@ _GO121 = replace(
 )
 _GO122 = replace(
     _GO121,
+    lock_ranks="go1.22",
     heap={
         "wasm": HeapSizes(4 * MiB, 4304),
         "amd64": HeapSizes(64 * MiB, 68624, scavenge_index=512 * MiB),
         "386": HeapSizes(_MIB4_386, 2248),
     },
 )
+_GO123 = replace(_GO122, lock_ranks="go1.23.4")
 _GO124 = replace(
-    _GO122,
+    _GO123,
     wasm_break=WasmBreak.BLOC_MAX,
     sets_bloc_max_at_osinit=True,
     is_sbrk_platform=True,
-    spinbit=True,
+    mutex="spinbit",
+    lock_ranks="go1.24",
 )
 _GO125 = replace(
     _GO124,
     registers_user_arenas=True,
     purpose_names=True,
+    trades_for_stack_lock=True,
+    lock_ranks="go1.25",
     heap={
         "wasm": HeapSizes(4 * MiB, 4368),
         "amd64": HeapSizes(64 * MiB, 69648, scavenge_index=512 * MiB),
@@ -274,30 +305,48 @@ _GO126 = replace(
     _GO125,
     has_sys_unreserve=True,
     on_system_stack=True,
+    semasleep_wraps=True,
+    lock_ranks="go1.26",
     heap=_GO125.heap | {"wasm": HeapSizes(512 * KiB, 560, 512 * KiB)},
 )
-_GO127 = replace(_GO126, nil_free_is_noop=True)
+_GO127 = replace(_GO126, nil_free_is_noop=True, locks_delta=16, lock_ranks="go1.27")
 
 _AMD64_HEAP: Final = "plan9/amd64: mheap.sysAlloc and its metadata"
 _386_HEAP: Final = "plan9/386: mheap.sysAlloc and its metadata"
 _PLAN9_HEAP: Final = (_AMD64_HEAP, _386_HEAP)
 _HEAP: Final = ("mheap.sysAlloc and its metadata, and the locks: no toolchain to run",)
 
-# minor -> (behaviour, newest known patch, what was only read)
-_MINORS: Final[dict[int, tuple[Behaviour, int, tuple[str, ...]]]] = {
-    19: (_GO119, 13, _PLAN9_HEAP),
-    20: (_GO120, 14, _HEAP),
-    21: (_GO121, 13, (_386_HEAP,)),
-    22: (_GO122, 12, _PLAN9_HEAP),
-    23: (_GO122, 12, (_AMD64_HEAP,)),
-    24: (_GO124, 13, _PLAN9_HEAP),
-    25: (_GO125, 12, ()),
-    26: (_GO126, 6, _PLAN9_HEAP),
-    27: (_GO127, 3, (_386_HEAP,)),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minor:
+    """A minor release: its patch releases do the same but for what `_PATCHES` says.
+
+    Args:
+        behaviour: what its newest patch release does.
+        newest_patch: the newest that is known.
+        source_only: what of it was read off the source and not checked against recordings.
+    """
+
+    behaviour: Behaviour
+    newest_patch: int
+    source_only: tuple[str, ...]
+
+
+_MINORS: Final[dict[int, Minor]] = {
+    19: Minor(behaviour=_GO119, newest_patch=13, source_only=_PLAN9_HEAP),
+    20: Minor(behaviour=_GO120, newest_patch=14, source_only=_HEAP),
+    21: Minor(behaviour=_GO121, newest_patch=13, source_only=(_386_HEAP,)),
+    22: Minor(behaviour=_GO122, newest_patch=12, source_only=_PLAN9_HEAP),
+    23: Minor(behaviour=_GO123, newest_patch=12, source_only=(_AMD64_HEAP,)),
+    24: Minor(behaviour=_GO124, newest_patch=13, source_only=_PLAN9_HEAP),
+    25: Minor(behaviour=_GO125, newest_patch=12, source_only=()),
+    26: Minor(behaviour=_GO126, newest_patch=6, source_only=_PLAN9_HEAP),
+    27: Minor(behaviour=_GO127, newest_patch=3, source_only=(_386_HEAP,)),
 }
 
 # (minor, first patch, last patch) -> behaviour
 _PATCHES: Final[dict[tuple[int, int, int], Behaviour]] = {
+    (23, 0, 3): replace(_GO123, lock_ranks="go1.23"),
     (24, 0, 4): replace(_GO124, leaks_memlock=True),
     (26, 0, 2): replace(_GO126, has_sys_unreserve=False),
 }
@@ -367,17 +416,18 @@ def release(name: str) -> Release:
     minor = int(match[1])
     if minor not in _MINORS:
         raise UnknownRelease(_unknown(name))
-    behaviour, newest_patch, source_only = _MINORS[minor]
-    patch = newest_patch if match[2] is None else int(match[2])
-    if patch > newest_patch:
+    known = _MINORS[minor]
+    patch = known.newest_patch if match[2] is None else int(match[2])
+    if patch > known.newest_patch:
         raise UnknownRelease(
-            f"no release {name!r}: the newest known go1.{minor} is go1.{minor}.{newest_patch}"
+            f"no release {name!r}: the newest known go1.{minor} is go1.{minor}.{known.newest_patch}"
         )
+    behaviour = known.behaviour
     for (of_minor, first, last), patched in _PATCHES.items():
         if of_minor == minor and first <= patch <= last:
             behaviour = patched
     source = _source(f"go1.{minor}.{patch}")
-    return Release(name, (1, minor, patch), behaviour, source_only, source)
+    return Release(name, (1, minor, patch), behaviour, known.source_only, source)
 
 
 def _source(name: str) -> str:

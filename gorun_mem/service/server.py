@@ -115,7 +115,7 @@ class Server:
         self.answers = Answers(self.world)
         self._tallies = [BoundedTally() for _ in self.world.mutexes]
         for mutex, tally in zip(self.world.mutexes.values(), self._tallies, strict=True):
-            mutex.count_with(tally)
+            mutex.book.count_with(tally)
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}

@@ -1,9 +1,9 @@
 """A mutex's counts in bounded memory, for a World that does not end.
 
-Go keeps a sampled total of its locks' waits. The package's own `Tally` keeps every distinct record,
-so that its percentiles are exact; under contention nearly every wait is distinct, and a server
-would grow by gigabytes a day. Here sums and extremes stay exact, and times go into histograms of
-which each bucket is at most 1/16 wide: a percentile is at most that much too low.
+Go keeps a sampled total of its locks' waits. `LockTally`, which books have otherwise, keeps every
+distinct record, so that its percentiles are exact; under contention nearly every wait is distinct,
+and a server would grow by gigabytes a day. Here sums and extremes stay exact, and times go into
+histograms of which each bucket is at most 1/16 wide: a percentile is at most that much too low.
 
 What the Ms that have ended had of the lock is kept in one sum, under M 0.
 """
@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from gorun_mem.runtime.mutex.statistics import Distribution, Share, Tally
+from gorun_mem.runtime.mutex.book import LockTally, Summed
+from gorun_mem.runtime.mutex.statistics import Distribution, Share
 
 _BITS: Final = 5
 """Leading bits of a time that are kept."""
@@ -26,7 +27,7 @@ def bucket(ns: int) -> int:
     return ns >> low << low if low > 0 else ns
 
 
-class BoundedTally(Tally):
+class BoundedTally(LockTally):
     """Counts acquisitions and holds; its size depends on the Ms and sites there are now."""
 
     __slots__ = ("_by", "_bypassed_max", "_hold_times", "_sleeps", "_spins", "_wait_times")
@@ -66,9 +67,7 @@ class BoundedTally(Tally):
             for i, amount in enumerate(gone):
                 sums[i] += amount
 
-    def summary(
-        self, running: Iterable[tuple[int, str]]
-    ) -> tuple[Distribution, Distribution, Distribution, dict[int, Share], dict[str, Share]]:
+    def summary(self, running: Iterable[tuple[int, str]]) -> Summed:
         """Waits over all, waits over contended, holds, shares by M and by site."""
         self.fold()
         by_m: dict[int, list[int]] = {}

@@ -34,7 +34,7 @@ except ImportError as error:
     needs = "gorun_mem.testing.strategies needs Hypothesis: pip install hypothesis"
     raise ImportError(needs) from error
 
-from gorun_mem.machine.config import SINGLE_M, Config
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import Option, Scenario
 from gorun_mem.runtime.behaviour import KNOWN, NEWEST, PLATFORMS, KiB
 from gorun_mem.runtime.behaviour import release as find_release
@@ -262,7 +262,7 @@ def configs(
     *,
     ms_max: int = 4,
     releases: Iterable[str] | None = None,
-    mutexes: Iterable[str] = tuple(name for name in MUTEXES if name != "none"),
+    mutexes: Iterable[str] = tuple(e.name for e in MUTEXES.values() if e.excludes),
 ) -> Config:
     """Settings that a World can be made with: release, platform, Ms, CPUs, mutex, seed, memDebug.
 
@@ -276,7 +276,7 @@ def configs(
     has_wasip1 = find_release(name).behaviour.has_wasip1
     platform = draw(st.sampled_from([p for p in PLATFORMS if has_wasip1 or "wasip1" not in p]))
     ms = draw(st.integers(1, ms_max))
-    fitting = [mutex for mutex in mutexes if ms == 1 or mutex not in SINGLE_M]
+    fitting = [mutex for mutex in mutexes if ms == 1 or MUTEXES[mutex].several_ms]
     return Config(
         release=name,
         platform=platform,

@@ -126,14 +126,14 @@ class Toy:
         waiting = self.waiting[lock]
         wait, contended, spins, sleeps = self.cost[lock]
         since = self.since[lock]
-        heir = self.r.choice([0, *waiting])
+        next_m = self.r.choice([0, *waiting])
         blocked = sum(self.t - max(one[0], since) for one in waiting.values())
         self.rec.lock_release(
             lock, self.where(m), self.t - since, wait, contended, spins, sleeps, blocked,
-            tuple(waiting), heir,
+            tuple(waiting), next_m,
         )  # fmt: skip
-        if heir:
-            self.rec.m_unpark(heir, m)
+        if next_m:
+            self.rec.m_unpark(next_m, m)
         del self.holder[lock]
         self.prev[lock] = m
         self.held[m].remove(lock)

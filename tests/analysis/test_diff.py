@@ -11,10 +11,10 @@ from make_logs import heap, run_log, storm, toy_log
 
 from gorun_mem.analysis.diff import Row, compare, first_divergence, parse_fail_on
 from gorun_mem.analysis.metrics import ExpressionError
-from gorun_mem.analysis.waiting import QueueFigures
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli import main
 from gorun_mem.events.types import MemReturn
+from gorun_mem.runtime.mutex.book import QueueFigures
 
 CapSys = pytest.CaptureFixture[str]
 

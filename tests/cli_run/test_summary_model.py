@@ -14,13 +14,13 @@ from gorun_mem.analysis.locksummary import SLOWEST
 from gorun_mem.analysis.metrics import ExpressionError, check_name, parse_expression
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.values import Values
-from gorun_mem.analysis.waiting import QueueFigures
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.events.methods import passes
 from gorun_mem.machine.library import find
 from gorun_mem.machine.run import run
 from gorun_mem.report.terminal import render
 from gorun_mem.report.units import count, ns, share, size
+from gorun_mem.runtime.mutex.book import QueueFigures
 from gorun_mem.runtime.mutex.statistics import Distribution
 
 

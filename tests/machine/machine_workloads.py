@@ -9,7 +9,7 @@ from gorun_mem import Config, KiB, Run, run, scenario
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.events.capture import CapturedEvents
 
-MUTEXES = ("queue", "sema", "futex", "spinbit", "none")
+MUTEXES = ("queue", "sema", "futex", "spinbit", "any", "none")
 HOSTS = ("trampoline", "trio")
 
 

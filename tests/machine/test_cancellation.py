@@ -108,7 +108,10 @@ def test_the_run_is_cancelled_at_every_step(mutex):
 
 @pytest.mark.parametrize("mutex", LOCKING)
 def test_one_m_is_cancelled_at_every_step(mutex):
-    """A cancelled M ends only where it holds no runtime lock and waits for none; the rest go on."""
+    """A cancelled M ends only where it holds no runtime lock and waits for none; the rest go on.
+
+    Under `any` an M that asks for a lock counts as one that waits, and these Ms do nothing else.
+    """
     cancelled = 0
     for step in range(1, steps_of(mutex)):
         scopes = []
@@ -155,7 +158,7 @@ def test_one_m_is_cancelled_at_every_step(mutex):
         assert all(task.locks == 0 for task in ended.world.engine.tasks)
         assert set(locks_at_cancel) <= {0}
         cancelled += len(locks_at_cancel)
-    assert cancelled
+    assert bool(cancelled) is (mutex != "any")
 
 
 @pytest.mark.parametrize("host", ["trampoline", "trio"])

@@ -9,7 +9,7 @@ from gorun_mem import World
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore.target import Target
 from gorun_mem.machine import library
-from gorun_mem.machine.config import HOSTS, SINGLE_M, Config
+from gorun_mem.machine.config import HOSTS, Config
 from gorun_mem.machine.run import run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.machine.trampoline import drive
@@ -18,7 +18,7 @@ from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies import RUNNING
 from gorun_mem.step.streams import stream
 
-SEVERAL_M = sorted(set(MUTEXES) - set(SINGLE_M))
+SEVERAL_M = sorted(e.name for e in MUTEXES.values() if e.several_ms)
 
 
 def load_of(**settings):

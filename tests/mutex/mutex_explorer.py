@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
 
@@ -25,20 +27,23 @@ class Bare(Mutex):
 
     __slots__ = ()
 
-    def _waits(self, m: MLike, op: LockOp) -> None:
-        op.spins = op.sleeps = op.bypassed = 0
+    def waits(self, m: MLike, op: LockOp) -> None:
+        m.locks += self.locks_delta
+        op.spins = op.sleeps = 0
 
-    def _acquired(self, m: MLike, op: LockOp) -> None:
+    def acquired(self, m: MLike, op: LockOp) -> None:
+        if op.pc == op.first:  # it has not waited
+            m.locks += self.locks_delta
         if self.owner is not None:
             raise Violation(f"M{m.id} got the lock that M{self.owner.id} holds")
         self.owner = m
 
-    def _released(self, m: MLike, op: UnlockOp, next_m: int = 0) -> None:
+    def released(self, m: MLike, op: UnlockOp, next_m: int = 0) -> None:
         if self.owner is not m:
             raise Violation(f"M{m.id} gave back the lock of {self.owner}")
         self.owner = None
 
-    def _woke(self, m_id: int, op: UnlockOp) -> None:
+    def woke(self, m_id: int, op: UnlockOp) -> None:
         pass
 
 
@@ -287,13 +292,12 @@ def bare(cls: type[Mutex], minor: int, *, low_latency: bool = False, **config: i
         cls: the mutex class.
         minor: the Go release, 24 for 1.24.
         low_latency: as `sched.lock` is.
-        config: what else `configure` takes.
+        config: other settings of a lock.
     """
     mixed = type(f"Bare{cls.__name__}", (Bare, cls), {"__slots__": ()})
     name = LOW_LATENCY if low_latency else "memlock"
-    mutex: Mutex = mixed(name, locks_delta=16 if minor >= 27 else 1)
-    options = {"profile_rate": 0, "spurious": False} | config
-    mutex.configure(minor, **options)  # type: ignore[arg-type]
+    behaviour = release(f"go1.{minor}").behaviour
+    mutex: Mutex = mixed(name, LockSettings(behaviour=behaviour, **config))  # type: ignore[arg-type]
     return mutex
 
 

@@ -239,7 +239,7 @@ class Search:
             locking, m.locks, pc, *registers = self.own.things[own]
             op = self.ops[locking](self.mutex)
             if locking:
-                op.spins = op.sleeps = op.bypassed = 0
+                op.spins = op.sleeps = 0
             for name, value in zip(self._names(op, pc), registers, strict=True):
                 if value is not None:
                     setattr(op, name, value)
@@ -253,8 +253,8 @@ class Search:
             m.parked = m.parked or result is PARKED
             if result is None:
                 op = self.ops[not locking](self.mutex)
-            self.mutex._lock_ops.clear()
-            self.mutex._unlock_ops.clear()
+            self.mutex.lock_ops.clear()
+            self.mutex.unlock_ops.clear()
             turned = locking is (result is not None)
             pc = op.pc
             values = [getattr(op, name, None) for name in self._names(op, pc)]

@@ -9,9 +9,9 @@ from mutex_explorer import explore
 from reduced_search import exhaust
 
 from gorun_mem.runtime.m import m_number
-from gorun_mem.runtime.mutex.base import LockOp, Mutex
+from gorun_mem.runtime.mutex.base import Mutex
 from gorun_mem.runtime.mutex.futex import SLEEPING, UNLOCKED, FutexLock, FutexMutex, FutexUnlock
-from gorun_mem.runtime.mutex.machine import state, states_of
+from gorun_mem.runtime.mutex.machine import LockOp, state, states_of
 from gorun_mem.runtime.mutex.queue import QueueMutex
 from gorun_mem.runtime.mutex.sema import SemaLock, SemaMutex, SemaUnlock
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
@@ -135,7 +135,6 @@ class DropsWakeSema(SemaUnlock):
     __slots__ = ()
 
     def wake(self, m: MLike) -> object:
-        self.count_unlock(m)
         return None
 
 
@@ -145,7 +144,6 @@ class DropsWakeFutex(FutexUnlock):
     __slots__ = ()
 
     def wake(self, m: MLike) -> object:
-        self.count_unlock(m)
         return None
 
 
@@ -175,7 +173,7 @@ class StoresLocked(SpinbitLock):
 
     def take(self, m: MLike) -> object:
         self.mutex.key |= 3
-        self.mutex._acquired(m, self)
+        self.mutex.acquired(m, self)
         return None
 
 
@@ -196,7 +194,7 @@ class TrustsWake(LockOp):
     def sleep(self, m: MLike) -> object:
         if not sema_acquire(m):
             return PARKED
-        self.mutex._acquired(m, self)
+        self.mutex.acquired(m, self)
         return None
 
 
@@ -219,7 +217,7 @@ class TrustsWakeFutex(FutexLock):
     @state("atomic.store")
     def own(self, m: MLike) -> object:
         self.mutex.key = SLEEPING
-        self.mutex._acquired(m, self)
+        self.mutex.acquired(m, self)
         return None
 
 
@@ -230,7 +228,7 @@ class StoresSema(SemaLock):
 
     def take(self, m: MLike) -> object:
         self.mutex.key = self.v | LOCKED
-        self.mutex._acquired(m, self)
+        self.mutex.acquired(m, self)
         return None
 
 
@@ -266,8 +264,7 @@ class WakesFirstSema(SemaUnlock):
     @state("atomic.store")
     def give_back(self, m: MLike) -> object:
         self.mutex.key = self.mutex.ms[m_number(self.wakem)].go.nextwaitm
-        self.mutex._released(m, self)
-        self.count_unlock(m)
+        self.mutex.released(m, self)
         return None
 
 
@@ -288,8 +285,7 @@ class WakesFirstSpinbit(SpinbitUnlock):
     @state("atomic.xchg8")
     def free(self, m: MLike) -> object:
         self.mutex.key &= ~LOW_BYTE
-        self.mutex._released(m, self)
-        self.count_unlock(m)
+        self.mutex.released(m, self)
         return None
 
 
@@ -319,8 +315,7 @@ class WakesFirst(FutexUnlock):
     @state("atomic.store")
     def free(self, m: MLike) -> object:
         self.mutex.key = UNLOCKED
-        self.mutex._released(m, self)
-        self.count_unlock(m)
+        self.mutex.released(m, self)
         return None
 
 
@@ -334,7 +329,7 @@ class ForgetsHint(SpinbitLock):
         if mutex.key != self.v:
             return self.goto(m, "look")
         mutex.key = self.v & ~SPINNING | LOCKED
-        mutex._acquired(m, self)
+        mutex.acquired(m, self)
         return None
 
 

@@ -10,7 +10,7 @@ from hand_driven import Hand, HandM, Notes
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex import Mutex, Share, make
 from gorun_mem.runtime.mutex.choice import ChoiceMutex
-from gorun_mem.runtime.mutex.statistics import BusyPeriod, Distribution, jain
+from gorun_mem.runtime.mutex.statistics import BusySpan, Distribution, jain
 
 CONTENDED = ["queue", "sema", "futex", "spinbit"]
 
@@ -58,11 +58,11 @@ def test_events_of_a_contended_hold(name: str) -> None:
     hand.clock_ns = 200
     second.run(mutex.unlock("b"))
     spins = 0 if name == "queue" else 5
-    heir = 2 if name in ("queue", "sema") else 0
+    next_m = 2 if name in ("queue", "sema") else 0
     assert notes.events == [
         ("lock_acquire", "memlock", "a", False, 0, 0, 0, 0, 0, 0),
         ("lock_wait", "memlock", "b", 1, 41, 0, (), ()),
-        ("lock_release", "memlock", "a", 50, 0, False, 0, 0, 20, (2,), heir),
+        ("lock_release", "memlock", "a", 50, 0, False, 0, 0, 20, (2,), next_m),
         ("lock_acquire", "memlock", "b", True, 60, spins, 1, 0, 0, 1),
         ("lock_release", "memlock", "b", 10, 60, True, spins, 1, 0, (), 0),
     ]
@@ -84,7 +84,7 @@ def test_held_locks_of_a_waiter() -> None:
 def test_bypasses_convoy_and_handoffs() -> None:
     """M2 waits while M3, M1 and M3 get the lock before it: three bypasses in one busy period.
 
-    M2 spins between its looks; the others each find the lock free at their first swap.
+    M2 spins between its looks; the others each find the lock free at tnext_m first swap.
     """
     hand, mutex, (first, second, third) = cast("futex", 3)
     first.run(mutex.lock("a"))
@@ -101,8 +101,8 @@ def test_bypasses_convoy_and_handoffs() -> None:
     second.run(mutex.unlock())
     stats = mutex.statistics()
     assert (stats.bypasses_max, stats.queue_depth_max, stats.handoffs) == (3, 1, 0)
-    assert (stats.busy_periods, stats.busy_longest) == (1, BusyPeriod(30, 4))
-    assert (stats.convoys, stats.convoy_longest) == (0, BusyPeriod())  # nobody came later
+    assert (stats.busy_periods, stats.busy_longest) == (1, BusySpan(30, 4))
+    assert (stats.convoys, stats.convoy_longest) == (0, BusySpan())  # nobody came later
     assert stats.by_m == {1: Share(2, 0, 0, 20), 2: Share(1, 1, 30, 0), 3: Share(2, 0, 0, 20)}
     assert stats.by_site["c"] == Share(3, 0, 0, 25)
     assert (stats.wait_ns.count, stats.wait_ns.p50, stats.wait_ns.max) == (5, 0, 30)

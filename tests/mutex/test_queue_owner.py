@@ -7,7 +7,7 @@ import pytest
 from gorun_mem import KiB, run, scenario
 
 
-@pytest.mark.parametrize("mutex", ["queue", "sema", "futex", "spinbit", "none"])
+@pytest.mark.parametrize("mutex", ["queue", "sema", "futex", "spinbit", "any", "none"])
 def test_the_scenario_itself_may_call(mutex):
     """A call from M 0 is locked and unlocked on every mutex."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gorun_mem.runtime.behaviour import KNOWN, release
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mutex import LEAF, Mutex, RankMode, make
-from gorun_mem.runtime.mutex.rank import RANKS, RankChecks, UnknownRank
+from gorun_mem.runtime.mutex.rank import RANKS, TABLES, RankChecks, UnknownRank
 from gorun_mem.step.solo import SoloM, solo
 
 
@@ -15,6 +16,10 @@ def locks(mode: RankMode, *ranks: str, release: str = "go1.27", mutex: str = "js
         make(mutex, release, lock_name=f"{rank}{i}", rank=rank, rank_checks=mode)
         for i, rank in enumerate(ranks)
     ]
+
+
+def checks(name: str) -> RankChecks:
+    return RankChecks("throw", release(name).behaviour.lock_ranks)
 
 
 async def take(mutexes: list[Mutex]) -> None:
@@ -101,8 +106,7 @@ def test_ten_locks_at_most() -> None:
 
 def test_numbers_and_pairs_by_release() -> None:
     """The numbers moved between releases; 1.19 allowed fewer pairs than the closure of 1.21."""
-    versions = [(1, minor, 0) for minor in range(19, 28)]
-    checks_of = {version[1]: RankChecks("throw", version) for version in versions}
+    checks_of = {minor: checks(f"go1.{minor}.0") for minor in range(19, 28)}
     assert [checks_of[minor].number("mheap") for minor in (19, 20, 21, 23, 26, 27)] == [
         38, 43, 43, 48, 56, 57,
     ]  # fmt: skip
@@ -111,22 +115,29 @@ def test_numbers_and_pairs_by_release() -> None:
     assert checks_of[19].allows("mheap", "globalAlloc")
     assert checks_of[27].number(LEAF) == 1000
     for minor in range(20, 28):
-        checks = checks_of[minor]
+        number = checks_of[minor].number
         for rank, entry in RANKS.items():
-            assert all(checks.number(below) < checks.number(rank) for below in entry.over)
+            assert all(number(below) < number(rank) for below in entry.over)
 
 
 def test_1234_moved_the_numbers() -> None:
     """1.23.4 put a rank before sweep: from there on all are one higher than in 1.23.0 to 1.23.3,
     and what the throw prints has that release's number."""
-    before, after = RankChecks("throw", (1, 23, 3)), RankChecks("throw", (1, 23, 4))
+    before, after = checks("go1.23.3"), checks("go1.23.4")
     assert {name: after.number(name) - before.number(name) for name in RANKS} == {
         name: 0 if name in ("sysmon", "scavenge") else 1 for name in RANKS
     }
-    for release, printed in (("go1.23.3", "0 : mheap 48 mheap0"), ("go1.23.4", "0 : mheap 49")):
+    for name, printed in (("go1.23.3", "0 : mheap 48 mheap0"), ("go1.23.4", "0 : mheap 49")):
         with pytest.raises(Throw, match="lock ordering problem") as caught:
-            solo(take(locks("throw", "mheap", "sweep", release=release)), SoloM())
+            solo(take(locks("throw", "mheap", "sweep", release=name)), SoloM())
         assert caught.value.printed[1].startswith(printed)
+
+
+def test_every_release_has_a_table_and_every_table_a_release() -> None:
+    """What a release calls its ranks is a column of the table, and no column is for nobody."""
+    named = {release(name).behaviour.lock_ranks for name in (*KNOWN, "go1.23.3")}
+    assert named == set(TABLES)
+    assert all(len(entry.numbers) == len(TABLES) for entry in RANKS.values())
 
 
 def test_unknown_rank_names_the_nearest() -> None:

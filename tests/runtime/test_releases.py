@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import re
-from dataclasses import fields
+import runpy
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from go_sources import Kept, Source, compare, keep
 from naive import facts as naive_facts
 
+from gorun_mem.runtime import behaviour
 from gorun_mem.runtime.behaviour import (
     KNOWN,
     NEWEST,
     PLATFORMS,
+    Behaviour,
     GiB,
     KiB,
     MiB,
+    Minor,
     UnknownRelease,
     WasmBreak,
     release,
 )
-from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.mutex.rank import RANKS, RankChecks
 
 MINORS = [f"go1.{minor}" for minor in range(19, 28)]
@@ -46,7 +50,8 @@ def test_known_releases_in_order() -> None:
     [
         ("sets_bloc_max_at_osinit", "go1.24"),
         ("is_sbrk_platform", "go1.24"),
-        ("spinbit", "go1.24"),
+        ("trades_for_stack_lock", "go1.25"),
+        ("semasleep_wraps", "go1.26"),
         ("nil_free_is_noop", "go1.27"),
         ("has_wasip1", "go1.21"),
         ("has_huge_page_hooks", "go1.21"),
@@ -59,6 +64,47 @@ def test_known_releases_in_order() -> None:
 def test_what_came_and_stayed(field: str, first: str) -> None:
     """A thing that came with a release is in that one and all later ones, and in no earlier."""
     assert since(field) == list(KNOWN[KNOWN.index(first) :])
+
+
+def test_a_release_that_lacks_a_field_cannot_be_imported(tmp_path: Path) -> None:
+    """Leave out any field where the first release says them all, or in a minor's row: the module
+    is no longer imported."""
+    text = Path(behaviour.__file__).with_suffix(".py").read_text()
+    copy = tmp_path / "behaviour_copy.py"
+    copy.write_text(text)
+    runpy.run_path(str(copy))
+    for kind in (Behaviour, Minor):
+        for i, field in enumerate(fields(kind)):
+            tree = ast.parse(text)
+            row = next(
+                node
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == kind.__name__
+            )
+            assert row.keywords.pop(i).arg == field.name
+            copy.write_text(ast.unparse(tree))
+            with pytest.raises(TypeError, match=f"missing.*'{field.name}'"):
+                runpy.run_path(str(copy))
+    sizes = release("go1.27").behaviour.heap
+    with pytest.raises(ValueError, match="heap are missing: 386"):
+        replace(release("go1.27").behaviour, heap={a: s for a, s in sizes.items() if a != "386"})
+
+
+def test_nobody_else_compares_versions() -> None:
+    """Outside of the table nothing reads a release's version or its minor number."""
+    table = Path(behaviour.__file__).with_suffix(".py")
+    package = table.parent.parent
+    reads = re.compile(r"\.version\b(?!\()|\bminor\b *(<|>|==|>=|<=)|version\[")
+    found = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if path != table
+        for line in path.read_text().splitlines()
+        if reads.search(line)
+    ]
+    assert found == []
 
 
 def test_what_went_with_the_seed_commit() -> None:
@@ -121,7 +167,7 @@ def test_patch_releases_are_their_minor() -> None:
     for minor in MINORS:
         newest = release(minor)
         assert release(f"{minor}.{newest.version[2]}").behaviour == newest.behaviour
-        if minor not in ("go1.24", "go1.26"):
+        if minor not in ("go1.23", "go1.24", "go1.26"):
             assert release(f"{minor}.0").behaviour == newest.behaviour
     exact = release("go1.23.4")
     assert (exact.name, exact.version) == ("go1.23.4", (1, 23, 4))
@@ -217,6 +263,8 @@ def test_source_only_is_said() -> None:
 
 
 KEPT = Kept()
+NO_SINGLE_FACT = {"heap", "mutex", "lock_ranks", "trades_for_stack_lock", "semasleep_wraps"}
+"""What is compared in parts, or not kept of the sources: two of these are tested above."""
 
 
 @pytest.mark.parametrize("name", KEPT.releases)
@@ -224,21 +272,19 @@ def test_the_table_says_what_the_sources_say(name: str) -> None:
     """Each fact that was read off the source of a release is in the table, for each release."""
     known, facts = release(name), KEPT.of("facts", name)
     behaviour = known.behaviour
-    for field in (f.name for f in fields(behaviour)):
-        if field == "heap":
-            continue
+    for field in {f.name for f in fields(behaviour)} - NO_SINGLE_FACT:
         ours = getattr(behaviour, field)
         assert facts[field] == (ours.value if isinstance(ours, WasmBreak) else ours), field
     assert facts["memalloc_rounds_for_sbrk"] is not behaviour.is_sbrk_platform
     for arch, sizes in behaviour.heap.items():
         assert facts["arena"][arch] == sizes.arena
         assert facts["arena_metadata"][arch] in (None, sizes.arena_metadata)
-    checks = RankChecks("throw", known.version)
+    checks = RankChecks("throw", behaviour.lock_ranks)
     assert facts["rank_numbers"] == {rank: checks.number(rank) for rank in RANKS}
     assert {r: set(over) for r, over in facts["rank_over"].items()} == {
         rank: entry.over for rank, entry in RANKS.items()
     }
-    assert make("js", name).locks_delta == facts["locks_delta"]
+    assert (behaviour.mutex == "spinbit") is facts["spinbit"]
 
 
 def test_equal_releases_are_equal() -> None:

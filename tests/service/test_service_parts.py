@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gorun_mem.replay.opscript import OPERANDS
-from gorun_mem.runtime.mutex.statistics import Tally
+from gorun_mem.runtime.mutex.book import LockTally
 from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.language import WORDS, NotARequest, Request, parse_request
 from gorun_mem.service.tally import BoundedTally, bucket
@@ -38,7 +38,7 @@ def test_the_bounded_tally_counts_as_the_exact_one(
 ) -> None:
     """Counts, sums and extremes are those of the exact tally; the shares of Ms that have gone are
     in M 0's; times are those of their buckets."""
-    exact, bounded = Tally(), BoundedTally()
+    exact, bounded = LockTally(), BoundedTally()
     for tally in (exact, bounded):
         tally.fresh_holds += holds
         tally.fresh_waits += waits

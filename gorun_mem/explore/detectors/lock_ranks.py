@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
-from gorun_mem.runtime.mutex.base import LockOp, Mutex
+from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.machine import LockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import Task
@@ -32,7 +33,7 @@ class LockRanks:
     def begin(self, world: World) -> None:
         """Forget the run before."""
         self._watch = watch(world)
-        self._ranks = RankChecks("report", world.settings.release.version)
+        self._ranks = RankChecks("report", world.settings.release.behaviour.lock_ranks)
         self._findings: dict[tuple[str, str], Finding] = {}
 
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
-from gorun_mem.runtime.mutex.base import UnlockOp
+from gorun_mem.runtime.mutex.machine import UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.step.task import Task
 

@@ -17,7 +17,7 @@ from gorun_mem.explore.detectors.watch import in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.runtime.kinds import says_wakeup
-from gorun_mem.runtime.mutex.base import LockOp
+from gorun_mem.runtime.mutex.machine import LockOp
 from gorun_mem.runtime.mutex.note import WOKEN, Note
 from gorun_mem.runtime.op import MORE, Op
 from gorun_mem.step.task import State, Task

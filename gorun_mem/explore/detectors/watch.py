@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.kinds import kind_of
-from gorun_mem.runtime.mutex.base import LockOp, UnlockOp
+from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.step.task import Task
 

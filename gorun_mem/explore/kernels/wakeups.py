@@ -95,10 +95,9 @@ class LookingUnlock(FutexUnlock):
         """Store UNLOCKED; wake if the word said SLEEPING then."""
         mutex: FutexMutex = self.mutex
         mutex.key = UNLOCKED
-        mutex._released(m, self)
+        mutex.released(m, self)
         if self.seen != LOCKED:
             return self.goto(m, "wake")
-        self.count_unlock(m)
         return None
 
 

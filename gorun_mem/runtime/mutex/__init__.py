@@ -1,23 +1,29 @@
-"""The runtime mutexes, by name and by Go release.
+"""The runtime mutexes: one file a lock, and `MUTEXES`, the one list of them.
 
-Which of them a platform has: js/wasm and wasip1/wasm a flag (single.py); Plan 9 a list of sleeping
-Ms behind semaphores (sema.py) up to 1.23 and the spinbit mutex (spinbit.py) from 1.24. Linux has
-the futex mutex (futex.py) up to 1.23; here it is for comparison. `queue` and `none` are in no
-release; nor is ChoiceMutex (choice.py), which searches of schedules use and `make` does not know.
+Which of them a platform has, its row says; which one a release has where there are several Ms, that
+release's `Behaviour.mutex`. What the author of a lock calls is in base.py, with an example.
 """
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from gorun_mem.runtime.behaviour import Release
 from gorun_mem.runtime.behaviour import release as find_release
-from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp, Waiter
-from gorun_mem.runtime.mutex.machine import MutexOp
+from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
-from gorun_mem.runtime.mutex.statistics import BusyPeriod, Distribution, LockStatistics, Share
+from gorun_mem.runtime.mutex.statistics import (
+    BusySpan,
+    Distribution,
+    Holder,
+    LockStatistics,
+    Share,
+    Waiter,
+)
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.sink import Sink
@@ -25,12 +31,14 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAF",
     "MUTEXES",
-    "BusyPeriod",
+    "BusySpan",
     "Distribution",
     "Holder",
     "LockOp",
+    "LockSettings",
     "LockStatistics",
     "Mutex",
+    "MutexEntry",
     "MutexOp",
     "RankMode",
     "Share",
@@ -41,18 +49,80 @@ __all__ = [
     "make",
 ]
 
-_FACTORIES: Final = {
-    "js": ("single", "JsMutex"),
-    "wasip1": ("single", "Wasip1Mutex"),
-    "sema": ("sema", "SemaMutex"),
-    "futex": ("futex", "FutexMutex"),
-    "spinbit": ("spinbit", "SpinbitMutex"),
-    "queue": ("queue", "QueueMutex"),
-    "none": ("none", "NoMutex"),
-}
 
-MUTEXES: Final = tuple(_FACTORIES)
-"""Every mutex that `make` knows."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutexEntry:
+    """A mutex as it is asked for by name.
+
+    Args:
+        name: what it is asked for by.
+        where: "module:Class", in this package.
+        source: the file of Go's that it follows, and in which releases; "" for one of our own.
+        platforms: what of Go's has it, in words; "" for one of our own.
+        several_ms: several Ms may share it.
+        excludes: at most one M has it.
+
+    Raises:
+        ValueError: `where` leads nowhere, or only one of `source` and `platforms` is said.
+    """
+
+    name: str
+    where: str
+    source: str
+    platforms: str
+    several_ms: bool
+    excludes: bool
+
+    def __post_init__(self) -> None:
+        """Refuse an entry that leads nowhere, or is half of Go's."""
+        module, colon, cls = self.where.partition(":")
+        if not (module and colon and cls):
+            raise ValueError(f"mutex {self.name}: {self.where!r} is no module:Class")
+        if bool(self.source) is not bool(self.platforms):
+            raise ValueError(
+                f"mutex {self.name}: say both the file of Go's and the platforms, or neither"
+            )
+
+
+MUTEXES: Final[dict[str, MutexEntry]] = {
+    entry.name: entry
+    for entry in (
+        MutexEntry(
+            name="js", where="single:JsMutex", source="lock_js.go, all releases",
+            platforms="js/wasm", several_ms=False, excludes=True,
+        ),
+        MutexEntry(
+            name="wasip1", where="single:Wasip1Mutex", source="lock_wasip1.go, from 1.21",
+            platforms="wasip1/wasm", several_ms=False, excludes=True,
+        ),
+        MutexEntry(
+            name="sema", where="sema:SemaMutex", source="lock_sema.go, up to 1.23",
+            platforms="Plan 9", several_ms=True, excludes=True,
+        ),
+        MutexEntry(
+            name="futex", where="futex:FutexMutex", source="lock_futex.go, up to 1.23",
+            platforms="Linux, FreeBSD and DragonFly; here to compare with", several_ms=True,
+            excludes=True,
+        ),
+        MutexEntry(
+            name="spinbit", where="spinbit:SpinbitMutex", source="lock_spinbit.go, from 1.24",
+            platforms="all with several Ms", several_ms=True, excludes=True,
+        ),
+        MutexEntry(
+            name="queue", where="queue:QueueMutex", source="", platforms="", several_ms=True,
+            excludes=True,
+        ),
+        MutexEntry(
+            name="any", where="choice:ChoiceMutex", source="", platforms="", several_ms=True,
+            excludes=True,
+        ),
+        MutexEntry(
+            name="none", where="none:NoMutex", source="", platforms="", several_ms=True,
+            excludes=False,
+        ),
+    )
+}  # fmt: skip
+"""Every mutex, by name."""
 
 
 class UnknownMutex(ValueError):
@@ -76,7 +146,7 @@ def default_mutex(release: str | Release, platform: str, ms: int = 1) -> str:
     goos = known.platform(platform).goos
     if goos in ("js", "wasip1") and ms <= 1:
         return goos
-    return "spinbit" if known.behaviour.spinbit else "sema"
+    return known.behaviour.mutex
 
 
 def make(
@@ -109,20 +179,23 @@ def make(
         UnknownRank: there is no rank called `rank`.
         UnknownRelease: there is no such release.
     """
-    if name not in _FACTORIES:
+    if name not in MUTEXES:
         near = difflib.get_close_matches(name, MUTEXES, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]}? " if near else ""
         raise UnknownMutex(f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}")
     known = find_release(release) if isinstance(release, str) else release
     check_rank_name(rank)
-    ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.version)
-    module, factory = _FACTORIES[name]
-    cls: type[Mutex] = getattr(import_module(f"{__name__}.{module}"), factory)
-    mutex = cls(lock_name, rank, sink, locks_delta=_locks_delta(known), ranks=ranks)
-    mutex.configure(known.version[1], profile_rate=profile_rate, spurious=spurious)
-    return mutex
-
-
-def _locks_delta(release: Release) -> int:
-    """mutexMLocksDelta: from 1.27 on a lock adds 16 to `m.locks`, before 1."""
-    return 16 if release.version[1] >= 27 else 1
+    ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.behaviour.lock_ranks)
+    module, _, cls = MUTEXES[name].where.partition(":")
+    made: type[Mutex] = getattr(import_module(f"{__name__}.{module}"), cls)
+    return made(
+        lock_name,
+        LockSettings(
+            behaviour=known.behaviour,
+            rank=rank,
+            ranks=ranks,
+            sink=sink,
+            profile_rate=profile_rate,
+            spurious=spurious,
+        ),
+    )

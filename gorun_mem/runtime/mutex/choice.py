@@ -1,4 +1,4 @@
-"""A mutex that leaves the order to the scheduler; no Go release has it, and no name selects it.
+"""A mutex that leaves the order to the scheduler; no Go release has it.
 
 An M whose lock is pending may go next iff the lock is free: there is no queue, no spinning and no
 step for having to wait, so a critical section costs two steps and any waiting M may be the next.
@@ -8,17 +8,13 @@ of schedules is measured by. `queue` keeps an order of its own and so has other 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
-from gorun_mem.runtime.mutex.machine import state
+from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.rank import RankChecks
-    from gorun_mem.runtime.sink import Sink
 
 ACQUIRE: Final = frozenset({"acquire"})
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -30,6 +26,7 @@ class ChoiceLock(LockOp):
 
     __slots__ = ()
     FIRST = "acquire"
+    abandonable = False  # the mutex knows who wants it, and would go on waiting for that M
 
     def admits(self) -> frozenset[str]:
         """Others that take the lock, while it is free."""
@@ -41,7 +38,7 @@ class ChoiceLock(LockOp):
         mutex.pending[m.id] = (m, self)
         if not mutex.key:
             return True
-        mutex._waits(m, self)
+        mutex.waits(m, self)
         return False
 
     @state("acquire")
@@ -49,15 +46,12 @@ class ChoiceLock(LockOp):
         """Take the lock; the others that want it may not go for now."""
         mutex: ChoiceMutex = self.mutex
         assert not mutex.key
-        if m.locks < 0 or mutex.ranks is not None:
-            self.check(m)
-        m.locks += mutex.locks_delta
-        mutex.key = m.id
+        mutex.key = m.id + 1
         del mutex.pending[m.id]
-        mutex._acquired(m, self)
+        mutex.acquired(m, self)
         for other, op in mutex.pending.values():
-            if other.id not in mutex._waiting:
-                mutex._waits(other, op)
+            if other.id not in mutex.book.waiting:
+                mutex.waits(other, op)
             m.sched.disable(other)
         return None
 
@@ -77,13 +71,10 @@ class ChoiceUnlock(UnlockOp):
     def release(self, m: MLike) -> object:
         """Free the lock; all that want it may go."""
         mutex: ChoiceMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         if not mutex.key:
-            raise mutex._throw(m, self, "unlock of unlocked lock")
+            raise mutex.throw(m, self, "unlock of unlocked lock")
         mutex.key = 0
-        mutex._released(m, self)
-        self.count_unlock(m)
+        mutex.released(m, self)
         for other, _ in mutex.pending.values():
             m.sched.unpark(other)
         return None
@@ -91,22 +82,14 @@ class ChoiceUnlock(UnlockOp):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ChoiceMutex(Mutex):
-    """A mutex whose next owner the scheduler chooses; `key` is the number of the owning M."""
+    """A mutex whose next owner the scheduler chooses; `key` is one above the owner's number."""
 
     __slots__ = ("pending",)
-    algorithm = "choice"
+    algorithm = "any"
     lock_op = ChoiceLock
     unlock_op = ChoiceUnlock
 
-    def __init__(
-        self,
-        name: str = "memlock",
-        rank: str = "LEAF",
-        sink: Sink | None = None,
-        *,
-        locks_delta: int = 1,
-        ranks: RankChecks | None = None,
-    ) -> None:
-        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+    def prepare(self, settings: LockSettings) -> None:
+        """Nobody wants it."""
         self.pending: dict[int, tuple[MLike, ChoiceLock]] = {}
         """Who wants the lock, in the order they asked."""

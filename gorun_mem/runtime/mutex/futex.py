@@ -12,18 +12,14 @@ to compare with. Go's sampling of wait times from 1.22 is left out, as in sema.p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
 from gorun_mem.runtime.mutex.futex_word import FutexWord
-from gorun_mem.runtime.mutex.machine import CPU, state
+from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state
 from gorun_mem.runtime.op import PARKED, MLike
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.rank import RankChecks
-    from gorun_mem.runtime.sink import Sink
 
 UNLOCKED: Final = 0
 LOCKED: Final = 1
@@ -47,16 +43,12 @@ class FutexLock(LockOp):
     def grab(self, m: MLike) -> object:
         """Swap LOCKED in as if nobody wanted the lock."""
         mutex: FutexMutex = self.mutex
-        if m.locks < 0 or mutex.ranks is not None:
-            self.check(m)
-        m.locks += mutex.locks_delta
         before = mutex.key
         mutex.key = LOCKED
         if before == UNLOCKED:
-            mutex._acquired(m, self)
-            mutex._lock_ops.append(self)
+            mutex.acquired(m, self)
             return None
-        mutex._waits(m, self)
+        mutex.waits(m, self)
         self.wait = before
         self.i = 0
         return self.goto(m, "look")
@@ -74,7 +66,7 @@ class FutexLock(LockOp):
         mutex: FutexMutex = self.mutex
         if mutex.key == UNLOCKED:
             mutex.key = self.wait
-            mutex._acquired(m, self)
+            mutex.acquired(m, self)
             return None
         return self.goto(m, "look")
 
@@ -100,7 +92,7 @@ class FutexLock(LockOp):
         before = mutex.key
         mutex.key = SLEEPING
         if before == UNLOCKED:
-            mutex._acquired(m, self)
+            mutex.acquired(m, self)
             return None
         self.wait = SLEEPING
         return self.goto(m, "sleep")
@@ -133,17 +125,13 @@ class FutexUnlock(UnlockOp):
     def give_back(self, m: MLike) -> object:
         """Swap UNLOCKED in."""
         mutex: FutexMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         before = mutex.key
         mutex.key = UNLOCKED
         if before == UNLOCKED:
-            raise mutex._throw(m, self, "unlock of unlocked lock")
-        mutex._released(m, self)
+            raise mutex.throw(m, self, "unlock of unlocked lock")
+        mutex.released(m, self)
         if before == SLEEPING:
             return self.goto(m, "wake")
-        self.count_unlock(m)
-        mutex._unlock_ops.append(self)
         return None
 
     @state("futexwakeup")
@@ -151,8 +139,7 @@ class FutexUnlock(UnlockOp):
         """Wake the M that has slept longest."""
         mutex: FutexMutex = self.mutex
         for woken in mutex.word.wakeup(m, 1):
-            mutex._woke(woken.id, self)
-        self.count_unlock(m)
+            mutex.woke(woken.id, self)
         return None
 
 
@@ -165,21 +152,10 @@ class FutexMutex(Mutex):
     lock_op = FutexLock
     unlock_op = FutexUnlock
 
-    def __init__(
-        self,
-        name: str = "memlock",
-        rank: str = "LEAF",
-        sink: Sink | None = None,
-        *,
-        locks_delta: int = 1,
-        ranks: RankChecks | None = None,
-    ) -> None:
-        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+    def prepare(self, settings: LockSettings) -> None:
+        """Nobody sleeps; sleeps may end for no reason where the settings say so."""
         self.word = FutexWord()
-
-    def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
-        """Let sleeps end for no reason, if `spurious`."""
-        self.word.spurious = spurious
+        self.word.spurious = settings.spurious
 
     def snapshot(self) -> tuple[object, ...]:
         """The word and the Ms that sleep on it."""

@@ -129,6 +129,7 @@ class MutexOp(Op):
         self.states = states_of(cls)
         self.first: str = cls.FIRST
         self.reset()
+        self.first = self.pc  # the very object that `pc` is then
 
     def reset(self) -> None:
         """Go to the first state."""
@@ -168,3 +169,84 @@ class MutexOp(Op):
         pc = snapshot[0]
         assert isinstance(pc, str)
         self.goto(m, pc)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class LockOp(MutexOp):
+    """Go's `lock2`."""
+
+    __slots__ = ("sleeps", "spins", "wait_since_ns")
+
+    # Set by Mutex.waits, not before: a lock that is free needs none of it.
+    wait_since_ns: int
+    spins: int
+    sleeps: int
+    LOCK_COUNT: ClassVar = "runtime·lock: lock count"
+
+    def check(self, m: MLike) -> None:
+        """What lock and lock2 check first, called only where it may matter: the order of locks,
+        where it is checked, and the M's count.
+
+        Raises:
+            Throw: the M's count is negative, or the order of locks is wrong.
+        """
+        mutex: Mutex = self.mutex
+        if mutex.ranks is not None:
+            mutex.ranks.before_lock(m, mutex, self)
+        if m.locks < 0:
+            self.miscounted(m)
+
+    def miscounted(self, m: MLike) -> None:
+        """The M's count of locks is negative.
+
+        Raises:
+            Throw: as lock2 does.
+        """
+        raise self.mutex.throw(m, self, self.LOCK_COUNT)
+
+    def step(self, m: MLike) -> object:
+        """Make the access of the state the machine is in."""
+        mutex: Mutex = self.mutex
+        if (m.locks < 0 or mutex.ranks is not None) and self.pc is self.first:
+            self.check(m)
+        result = self.run(self, m)
+        if result is None and mutex.waited is not self:
+            if self.pc is not self.first:
+                self.reset()
+            mutex.lock_ops.append(self)
+        return result
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class UnlockOp(MutexOp):
+    """Go's `unlock2`."""
+
+    __slots__ = ()
+    LOCK_COUNT: ClassVar = "runtime·unlock: lock count"
+
+    def step(self, m: MLike) -> object:
+        """Make the access of the state the machine is in; after the last, one lock is held fewer.
+
+        Raises:
+            Throw: there was none.
+        """
+        mutex: Mutex = self.mutex
+        if mutex.ranks is not None and self.pc is self.first:
+            mutex.ranks.before_unlock(m, mutex, self)
+        result = self.run(self, m)
+        if result is None:
+            m.locks = locks = m.locks - mutex.locks_delta
+            if locks < 0:
+                self.miscounted(m)
+            if self.pc is not self.first:
+                self.reset()
+            mutex.unlock_ops.append(self)
+        return result
+
+    def miscounted(self, m: MLike) -> None:
+        """The M's count of locks is negative.
+
+        Raises:
+            Throw: as unlock2 does.
+        """
+        raise self.mutex.throw(m, self, self.LOCK_COUNT)

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.behaviour import NEWEST, Behaviour, release
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.futex_word import FutexWord
@@ -27,6 +28,7 @@ from gorun_mem.runtime.mutex.machine import SEMA, WAKEE, MutexOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_timeout_ns, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
 
+_NEWEST: Final = release(NEWEST).behaviour
 WOKEN: Final = 1
 DOUBLE_WAKEUP: Final = "notewakeup - double wakeup"
 
@@ -172,7 +174,7 @@ class SemaNoteTsleep(SemaNoteSleep):
         if sema_acquire(m):
             m.go.blocked = False
             return True
-        timeout_ns = sema_timeout_ns(self.ns, self.mutex.minor)
+        timeout_ns = sema_timeout_ns(self.ns, self.mutex.behaviour.semasleep_wraps)
         m.sched.sleep_until(m, m.sched.now_ns + timeout_ns)
         self.goto(m, "wake_up")
         return PARKED
@@ -342,15 +344,15 @@ class Note:
 
     Args:
         name: its name in the log.
-        minor: the Go release, 25 for 1.25.
+        behaviour: of the Go release; the newest's where not given.
     """
 
-    __slots__ = ("key", "key_obj", "minor", "name")
+    __slots__ = ("behaviour", "key", "key_obj", "name")
     flavour = ""
 
-    def __init__(self, name: str = "note", minor: int = 27) -> None:
+    def __init__(self, name: str = "note", behaviour: Behaviour = _NEWEST) -> None:
         self.name = name
-        self.minor = minor
+        self.behaviour = behaviour
         self.key = 0
         self.key_obj = f"{name}.key"
 
@@ -381,8 +383,8 @@ class SemaNote(Note):
     __slots__ = ("ms",)
     flavour = "sema"
 
-    def __init__(self, name: str = "note", minor: int = 27) -> None:
-        super().__init__(name, minor)
+    def __init__(self, name: str = "note", behaviour: Behaviour = _NEWEST) -> None:
+        super().__init__(name, behaviour)
         self.ms: dict[int, MLike] = {}
 
     def wakeup(self) -> NoteOp:
@@ -407,8 +409,8 @@ class FutexNote(Note):
     __slots__ = ("word",)
     flavour = "futex"
 
-    def __init__(self, name: str = "note", minor: int = 27) -> None:
-        super().__init__(name, minor)
+    def __init__(self, name: str = "note", behaviour: Behaviour = _NEWEST) -> None:
+        super().__init__(name, behaviour)
         self.word = FutexWord()
 
     def wakeup(self) -> NoteOp:
@@ -436,8 +438,10 @@ class NoSleepNote(Note):
 
     __slots__ = ("flavour",)
 
-    def __init__(self, name: str = "note", minor: int = 27, flavour: str = "js") -> None:
-        super().__init__(name, minor)
+    def __init__(
+        self, name: str = "note", behaviour: Behaviour = _NEWEST, flavour: str = "js"
+    ) -> None:
+        super().__init__(name, behaviour)
         self.flavour = flavour
 
     def wakeup(self) -> NoteOp:
@@ -462,23 +466,23 @@ NOTES: Final = ("js", "wasip1", "sema", "futex")
 """The flavours that `make_note` knows."""
 
 
-def make_note(flavour: str, name: str = "note", minor: int = 27) -> Note:
+def make_note(flavour: str, name: str = "note", behaviour: Behaviour = _NEWEST) -> Note:
     """A cleared note.
 
     Args:
         flavour: one of NOTES; Plan 9 has "sema".
         name: its name in the log.
-        minor: the Go release, 25 for 1.25.
+        behaviour: of the Go release; the newest's where not given.
 
     Raises:
         ValueError: there is no such flavour.
     """
     if flavour in ("js", "wasip1"):
-        return NoSleepNote(name, minor, flavour)
+        return NoSleepNote(name, behaviour, flavour)
     classes: dict[str, Any] = {"sema": SemaNote, "futex": FutexNote}
     if flavour not in classes:
         near = difflib.get_close_matches(flavour, NOTES, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"no note flavour {flavour!r}: {hint}there are {', '.join(NOTES)}")
-    note: Note = classes[flavour](name, minor)
+    note: Note = classes[flavour](name, behaviour)
     return note

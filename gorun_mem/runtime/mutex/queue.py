@@ -10,17 +10,11 @@ The order is that of the steps that ask. Unlocking it unlocked throws what the o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
-from gorun_mem.runtime.mutex.machine import state
+from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import PARKED, MLike
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.rank import RankChecks
-    from gorun_mem.runtime.sink import Sink
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -34,15 +28,11 @@ class QueueLock(LockOp):
     def acquire(self, m: MLike) -> object:
         """Take the lock or join the queue."""
         mutex: QueueMutex = self.mutex
-        if m.locks < 0 or mutex.ranks is not None:
-            self.check(m)
-        m.locks += mutex.locks_delta
         if not mutex.key:
             mutex.key = m.id + 1
-            mutex._acquired(m, self)
-            mutex._lock_ops.append(self)
+            mutex.acquired(m, self)
             return None
-        mutex._waits(m, self)
+        mutex.waits(m, self)
         mutex.queue.append(m)
         self.sleeps += 1
         self.goto(m, "own")
@@ -53,7 +43,7 @@ class QueueLock(LockOp):
         """Go on as the owner that the release before has made of this M."""
         mutex: QueueMutex = self.mutex
         assert mutex.key == m.id + 1
-        mutex._acquired(m, self)
+        mutex.acquired(m, self)
         return None
 
 
@@ -68,21 +58,17 @@ class QueueUnlock(UnlockOp):
     def release(self, m: MLike) -> object:
         """Hand the lock over, or leave it free."""
         mutex: QueueMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         if not mutex.key:
-            raise mutex._throw(m, self, "unlock of unlocked lock")
-        self.count_unlock(m)
+            raise mutex.throw(m, self, "unlock of unlocked lock")
         if not mutex.queue:
             mutex.key = 0
-            mutex._released(m, self)
-            mutex._unlock_ops.append(self)
+            mutex.released(m, self)
             return None
-        heir = mutex.queue.pop(0)
-        mutex.key = heir.id + 1
-        mutex._released(m, self, heir.id)
-        mutex._woke(heir.id, self)
-        m.sched.unpark(heir)
+        successor = mutex.queue.pop(0)
+        mutex.key = successor.id + 1
+        mutex.released(m, self, successor.id)
+        mutex.woke(successor.id, self)
+        m.sched.unpark(successor)
         return None
 
 
@@ -95,16 +81,8 @@ class QueueMutex(Mutex):
     lock_op = QueueLock
     unlock_op = QueueUnlock
 
-    def __init__(
-        self,
-        name: str = "memlock",
-        rank: str = "LEAF",
-        sink: Sink | None = None,
-        *,
-        locks_delta: int = 1,
-        ranks: RankChecks | None = None,
-    ) -> None:
-        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+    def prepare(self, settings: LockSettings) -> None:
+        """Nobody waits."""
         self.queue: list[MLike] = []
 
     def snapshot(self) -> tuple[object, ...]:

@@ -45,7 +45,7 @@ class Rank:
     """A rank and what may be held when a lock of it is taken.
 
     Args:
-        numbers: its number in each release of `_SINCE` and those after it; 0: not there.
+        numbers: its number in each of `TABLES`; 0: not there.
         over: ranks of which one may have been taken last, by the closure of 1.21 on.
         over_119: the same in 1.19's table.
     """
@@ -55,10 +55,13 @@ class Rank:
     over_119: frozenset[str]
 
 
-_SINCE: Final = (
-    (19, 0), (21, 0), (22, 0), (23, 0), (23, 4), (24, 0), (25, 0), (26, 0), (27, 0),
+TABLES: Final = (
+    "go1.19", "go1.21", "go1.22", "go1.23", "go1.23.4", "go1.24", "go1.25", "go1.26", "go1.27",
 )  # fmt: skip
-"""(minor, patch) of each release that has numbers of its own, oldest first."""
+"""The tables with numbers of their own, oldest first, each by the first release that has it; which
+one a release has is `Behaviour.lock_ranks`."""
+_PAIRS: Final = "go1.19"
+"""The table that lists immediate pairs."""
 
 
 def _rank(numbers: tuple[int, ...], over: str, old: str) -> Rank:
@@ -134,16 +137,15 @@ class RankChecks:
 
     Args:
         mode: "report" logs `lock.throw` with error_type "rank", "throw" throws too.
-        version: the Go release, (1, 19, 0) for 1.19.0; 1.20 has 1.21's table.
+        table: one of TABLES; `Behaviour.lock_ranks` of the release.
     """
 
-    __slots__ = ("_column", "_minor", "mode")
+    __slots__ = ("_column", "_pairs_only", "mode")
 
-    def __init__(self, mode: RankMode, version: tuple[int, int, int]) -> None:
+    def __init__(self, mode: RankMode, table: str) -> None:
         self.mode = mode
-        self._minor = version[1]
-        of = (21, 0) if version[1] == 20 else max(version[1:], _SINCE[0])
-        self._column = max(i for i, since in enumerate(_SINCE) if since <= of)
+        self._pairs_only = table == _PAIRS
+        self._column = TABLES.index(table)
 
     def number(self, rank: str) -> int:
         """The number that this release prints for `rank`."""
@@ -156,7 +158,7 @@ class RankChecks:
         if rank == LEAF:
             return last != LEAF
         entry = RANKS[rank]
-        return last in (entry.over_119 if self._minor < 20 else entry.over)
+        return last in (entry.over_119 if self._pairs_only else entry.over)
 
     def before_lock(self, m: MLike, mutex: Mutex, op: MutexOp) -> None:
         """Check `mutex` against the locks that `m` holds.
@@ -188,6 +190,6 @@ class RankChecks:
         return lines
 
     def _violation(self, m: MLike, mutex: Mutex, op: MutexOp, text: str, *printed: str) -> None:
-        throw: Throw = mutex._throw(m, op, text, *printed, error_type="rank")
+        throw: Throw = mutex.throw(m, op, text, *printed, error_type="rank")
         if self.mode == "throw":
             raise throw

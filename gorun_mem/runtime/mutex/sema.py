@@ -16,19 +16,15 @@ is changed: `nextwaitm` is read once the word is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
-from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, state
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
+from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.rank import RankChecks
-    from gorun_mem.runtime.sink import Sink
 
 LOCKED: Final = 1
 
@@ -50,16 +46,12 @@ class SemaLock(LockOp):
     def grab(self, m: MLike) -> object:
         """Try for the lock as if nobody wanted it."""
         mutex: SemaMutex = self.mutex
-        if m.locks < 0 or mutex.ranks is not None:
-            self.check(m)
-        m.locks += mutex.locks_delta
         if mutex.key == 0:
             mutex.key = LOCKED
-            mutex._acquired(m, self)
-            mutex._lock_ops.append(self)
+            mutex.acquired(m, self)
             return None
         mutex.ms[m.id] = m
-        mutex._waits(m, self)
+        mutex.waits(m, self)
         self.v = self.i = 0
         return self.goto(m, "look")
 
@@ -77,7 +69,7 @@ class SemaLock(LockOp):
         mutex: SemaMutex = self.mutex
         if mutex.key == self.v:
             mutex.key = self.v | LOCKED
-            mutex._acquired(m, self)
+            mutex.acquired(m, self)
             return None
         self.i = 0
         return self.wait(m)
@@ -149,9 +141,6 @@ class SemaUnlock(UnlockOp):
     @state("atomic.load")
     def look(self, m: MLike) -> object:
         """Begin, and read the word."""
-        mutex: SemaMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         return self.look_once_more(m)
 
     @state("atomic.cas")
@@ -161,10 +150,7 @@ class SemaUnlock(UnlockOp):
         if mutex.key != LOCKED:
             return self.goto(m, "look_once_more")
         mutex.key = 0
-        mutex._released(m, self)
-        self.count_unlock(m)
-        self.reset()
-        mutex._unlock_ops.append(self)
+        mutex.released(m, self)
         return None
 
     @state("atomic.load")
@@ -177,7 +163,7 @@ class SemaUnlock(UnlockOp):
         if v == LOCKED:
             return self.goto(m, "free")
         if not wakem:
-            raise mutex._fault(self, "nil M", 0, "unlock of an unlocked lock: no M to wake")
+            raise mutex.fault(self, "nil M", 0, "unlock of an unlocked lock: no M to wake")
         self.after = mutex.ms[m_number(wakem)].go.nextwaitm
         return self.goto(m, "take_off")
 
@@ -188,7 +174,7 @@ class SemaUnlock(UnlockOp):
         if mutex.key != self.v:
             return self.goto(m, "look_once_more")
         mutex.key = self.after
-        mutex._released(m, self, m_number(self.wakem))
+        mutex.released(m, self, m_number(self.wakem))
         return self.goto(m, "wake")
 
     @state("semawakeup", WAKEE)
@@ -196,9 +182,8 @@ class SemaUnlock(UnlockOp):
         """Wake the M taken off."""
         mutex: SemaMutex = self.mutex
         number = m_number(self.wakem)
-        mutex._woke(number, self)
+        mutex.woke(number, self)
         sema_wakeup(m, mutex.ms[number])
-        self.count_unlock(m)
         return None
 
 
@@ -211,15 +196,7 @@ class SemaMutex(Mutex):
     lock_op = SemaLock
     unlock_op = SemaUnlock
 
-    def __init__(
-        self,
-        name: str = "memlock",
-        rank: str = "LEAF",
-        sink: Sink | None = None,
-        *,
-        locks_delta: int = 1,
-        ranks: RankChecks | None = None,
-    ) -> None:
-        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+    def prepare(self, settings: LockSettings) -> None:
+        """Nobody has waited."""
         self.ms: dict[int, MLike] = {}
         """The Ms that have waited, by number: what an address leads to."""

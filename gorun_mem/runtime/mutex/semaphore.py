@@ -46,13 +46,13 @@ def sema_wakeup(by: MLike, target: MLike) -> None:
         by.sched.unpark(target)
 
 
-def sema_timeout_ns(ns: int, minor: int) -> int:
+def sema_timeout_ns(ns: int, wraps: bool) -> int:
     """How long semasleep(ns) sleeps, in ns: what tsemacquire is given.
 
     Args:
         ns: what was asked for, at least 0.
-        minor: the Go release, 25 for 1.25.
+        wraps: `Behaviour.semasleep_wraps` of the release.
     """
     ms = ns // _MS
-    ms = min(ms, _INT32_MAX) if minor < 26 else (ms + _INT32_MAX + 1) % (1 << 32) - _INT32_MAX - 1
+    ms = (ms + _INT32_MAX + 1) % (1 << 32) - _INT32_MAX - 1 if wraps else min(ms, _INT32_MAX)
     return (ms or 1) * _MS

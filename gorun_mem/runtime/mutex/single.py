@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockOp, Mutex, UnlockOp
-from gorun_mem.runtime.mutex.machine import state
+from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
-
-LOCK_COUNT = "lock count"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -24,21 +22,21 @@ class SingleLock(LockOp):
 
     __slots__ = ()
     FIRST = "acquire"
+    LOCK_COUNT = "lock count"
+
+    def miscounted(self, m: MLike) -> None:
+        """A bad count throws, but not where the lock is taken, which is looked at before."""
+        if not self.mutex.key:
+            super().miscounted(m)
 
     @state("acquire")
     def acquire(self, m: MLike) -> object:
         """Set the flag."""
         mutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_lock(m, mutex, self)
         if mutex.key:
-            raise mutex._throw(m, self, "self deadlock")
-        if m.locks < 0:
-            raise mutex._throw(m, self, LOCK_COUNT)
-        m.locks += mutex.locks_delta
+            raise mutex.throw(m, self, "self deadlock")
         mutex.key = 1
-        mutex._acquired(m, self)
-        mutex._lock_ops.append(self)
+        mutex.acquired(m, self)
         return None
 
 
@@ -48,21 +46,18 @@ class SingleUnlock(UnlockOp):
 
     __slots__ = ()
     FIRST = "release"
+    LOCK_COUNT = "lock count"
 
     @state("release")
     def release(self, m: MLike) -> object:
         """Clear the flag; a bad count throws before that."""
         mutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         if not mutex.key:
-            raise mutex._throw(m, self, "unlock of unlocked lock")
-        m.locks -= mutex.locks_delta
-        if m.locks < 0:
-            raise mutex._throw(m, self, LOCK_COUNT)
+            raise mutex.throw(m, self, "unlock of unlocked lock")
+        if m.locks < mutex.locks_delta:
+            self.miscounted(m)
         mutex.key = 0
-        mutex._released(m, self)
-        mutex._unlock_ops.append(self)
+        mutex.released(m, self)
         return None
 
 

@@ -27,20 +27,16 @@ belong to the holder of stack-locked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import Hang
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockOp, Mutex, UnlockOp
-from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, state
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
+from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.rank import RankChecks
-    from gorun_mem.runtime.sink import Sink
 
 LOCKED: Final = 0x001
 SLEEPING: Final = 0x002
@@ -78,19 +74,15 @@ class SpinbitLock(LockOp):
     def grab(self, m: MLike) -> object:
         """Swap LOCKED into the low byte as if nobody wanted the lock."""
         mutex: SpinbitMutex = self.mutex
-        if m.locks < 0 or mutex.ranks is not None:
-            self.check(m)
-        m.locks += mutex.locks_delta
         before = mutex.key
         mutex.key = before & ~LOW_BYTE | LOCKED
         if not before & LOCKED:
-            mutex._acquired(m, self)
+            mutex.acquired(m, self)
             if before & SLEEPING:
                 return self.goto(m, "restore_hint")
-            mutex._lock_ops.append(self)
             return None
         mutex.ms[m.id] = m
-        mutex._waits(m, self)
+        mutex.waits(m, self)
         self.v, self.i = 0, -1
         self.we_spin = self.at_tail = self.have_timers = False
         return self.goto(m, "look")
@@ -121,7 +113,7 @@ class SpinbitLock(LockOp):
             after &= ~SLEEPING
         if mutex.key == self.v:
             mutex.key = after
-            mutex._acquired(m, self)
+            mutex.acquired(m, self)
             return None
         return self.goto(m, "look")
 
@@ -132,7 +124,7 @@ class SpinbitLock(LockOp):
         before = mutex.key
         mutex.key = before & ~LOW_BYTE | LOCKED | SLEEPING
         if not before & LOCKED:
-            mutex._acquired(m, self)
+            mutex.acquired(m, self)
             return None
         return self.goto(m, "look")
 
@@ -176,7 +168,7 @@ class SpinbitLock(LockOp):
         v = self.v
         if not v & LOCKED:
             text = "runtime·lock: sleeping while lock is available"
-            raise mutex._throw(m, self, text)
+            raise mutex.throw(m, self, text)
         if mutex.samples and not self.have_timers:
             m.go.start_ticks = m.sched.now_ns
             self.have_timers = True
@@ -228,15 +220,11 @@ class SpinbitUnlock(UnlockOp):
     def give_back(self, m: MLike) -> object:
         """Swap 0 into the low byte."""
         mutex: SpinbitMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         before = mutex.key
         mutex.key = before & ~LOW_BYTE
         if before & LOW_BYTE != LOCKED:
             return self.after_swap(m, before)
-        mutex._released(m, self)
-        self.count_unlock(m)
-        mutex._unlock_ops.append(self)
+        mutex.released(m, self)
         return None
 
     @state("atomic.xchg8")
@@ -250,8 +238,8 @@ class SpinbitUnlock(UnlockOp):
         """Was it locked, and does somebody sleep?"""
         mutex: SpinbitMutex = self.mutex
         if not before & LOCKED:
-            raise mutex._throw(m, self, "unlock of unlocked lock")
-        mutex._released(m, self)
+            raise mutex.throw(m, self, "unlock of unlocked lock")
+        mutex.released(m, self)
         if before & SLEEPING:
             return self.prepare_wake(m)
         return self.done(m)
@@ -277,7 +265,6 @@ class SpinbitUnlock(UnlockOp):
 
     def done(self, m: MLike) -> object:
         """Leave unlock2."""
-        self.count_unlock(m)
         return None
 
     def seek(self, m: MLike) -> object:
@@ -337,7 +324,7 @@ class SpinbitUnlock(UnlockOp):
         after = self.v & FLAGS & ~STACK_LOCKED
         if self.wakem == top:
             if not top:
-                raise mutex._fault(self, "nil M", 0, "took an M off an empty stack")
+                raise mutex.fault(self, "nil M", 0, "took an M off an empty stack")
             after |= mutex.ms[m_number(top)].go.nextwaitm & ~FLAGS
         else:
             after |= top
@@ -357,7 +344,7 @@ class SpinbitUnlock(UnlockOp):
         """Wake the M taken off."""
         mutex: SpinbitMutex = self.mutex
         number = m_number(self.wakem)
-        mutex._woke(number, self)
+        mutex.woke(number, self)
         sema_wakeup(m, mutex.ms[number])
         return self.done(m)
 
@@ -386,8 +373,6 @@ class SampledUnlock(SpinbitUnlock):
     def draw_sample(self, m: MLike) -> object:
         """Read the rate and draw whether this release is sampled."""
         mutex: SpinbitMutex = self.mutex
-        if mutex.ranks is not None:
-            mutex.ranks.before_unlock(m, mutex, self)
         if m.sched.choice(m, mutex.profile_rate, "spinbit.sample"):
             return self.goto(m, "swap")
         self.prepare_wake(m)
@@ -411,9 +396,9 @@ class SampledUnlock(SpinbitUnlock):
             return self.goto(m, "look_for_waiters")
         mutex.key = (self.v | STACK_LOCKED) & ~(LOCKED | SLEEPING)
         if not self.v & LOCKED:
-            raise mutex._throw(m, self, "unlock of unlocked lock")
+            raise mutex.throw(m, self, "unlock of unlocked lock")
         self.have_stack_lock = True
-        mutex._released(m, self)
+        mutex.released(m, self)
         return self.goto(m, "look")
 
 
@@ -426,30 +411,19 @@ class SpinbitMutex(Mutex):
     lock_op = SpinbitLock
     unlock_op = SpinbitUnlock
 
-    def __init__(
-        self,
-        name: str = "memlock",
-        rank: str = "LEAF",
-        sink: Sink | None = None,
-        *,
-        locks_delta: int = 1,
-        ranks: RankChecks | None = None,
-    ) -> None:
-        super().__init__(name, rank, sink, locks_delta=locks_delta, ranks=ranks)
+    def prepare(self, settings: LockSettings) -> None:
+        """Nobody has waited; the name and the settings say how it spins and samples."""
         self.ms: dict[int, MLike] = {}
         """The Ms that have waited, by number: what an address leads to."""
-        self.low_latency = name == LOW_LATENCY
-        self.samples = False
-        """Whether releases may be sampled for the mutex profile."""
-        self.profile_rate = 0
+        self.low_latency = self.name == LOW_LATENCY
+        self.profile_rate = settings.profile_rate
+        """1 in how many releases is sampled for the mutex profile, 0 for none."""
+        self.samples = settings.behaviour.trades_for_stack_lock and self.profile_rate > 0
+        """Whether releases may be sampled so that it concerns the lock."""
+        if self.samples:
+            self.new_unlock = SampledUnlock
         self.profile: dict[str, tuple[int, int]] = {}
         """What the mutex profile got: site -> (samples, ns), not scaled by the rate."""
-
-    def configure(self, minor: int, *, profile_rate: int, spurious: bool) -> None:
-        """Sample 1 release in `profile_rate` from 1.25 on."""
-        self.profile_rate = profile_rate
-        self.samples = minor >= 25 and profile_rate > 0
-        self._new_unlock = SampledUnlock if self.samples else self.unlock_op
 
     def links(self, top: int) -> list[int]:
         """The addresses on the stack from `top` to the bottom; the stack lock must be held."""

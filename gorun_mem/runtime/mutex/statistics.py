@@ -1,16 +1,14 @@
-"""What a mutex counted, exactly.
+"""What a book says of a lock (book.py), exactly.
 
 Go itself keeps only a sampled total of mutex wait time (`/sync/mutex/wait/total:seconds`); here
-every acquisition counts. A mutex gathers histograms of distinct values, which are few in virtual
+every acquisition counts. Distributions are histograms of distinct values, which are few in virtual
 time, so percentiles are exact and not estimated from buckets.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,8 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class BusyPeriod:
-    """A maximal time in which at least one M waited.
+class BusySpan:
+    """How long a busy period was: a maximal time in which at least one M waited.
 
     It is a convoy where an M came to wait after the hold had ended that formed the queue: the queue
     outlasts what made it.
@@ -161,9 +159,9 @@ class LockStatistics:
     bypasses_max: int
     queue_depth_max: int
     busy_periods: int
-    busy_longest: BusyPeriod
+    busy_longest: BusySpan
     convoys: int
-    convoy_longest: BusyPeriod
+    convoy_longest: BusySpan
     handoffs: int
     waiting: int
     held: bool
@@ -208,124 +206,39 @@ def jain(amounts: Iterable[int]) -> float:
     return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
 
 
-FOLD_AT: Final = 4096
-"""How many fresh records to keep before they are folded."""
-
-K = TypeVar("K", int, str)
-
-Open = tuple[int, str, int]
-"""A wait or a hold that has not ended: (m, site, how long in ns so far)."""
-
-
-class Tally:
-    """Counts acquisitions and holds as they end; cheap to feed, read seldom.
-
-    Records are appended to lists and folded into counters when a list is long: folding identical
-    tuples costs a fraction of updating half a dozen counters at each unlock.
-    """
-
-    __slots__ = ("_holds", "_waits", "fresh_holds", "fresh_waits")
-
-    def __init__(self) -> None:
-        self.fresh_holds: list[tuple[int, str, int]] = []
-        """(m, site, hold_ns) of holds that ended."""
-        self.fresh_waits: list[tuple[int, str, int, int, int, int]] = []
-        """(m, site, wait_ns, spins, sleeps, bypassed) of contended acquisitions."""
-        self._holds: Counter[tuple[int, str, int]] = Counter()
-        self._waits: Counter[tuple[int, str, int, int, int, int]] = Counter()
-
-    def fold(self) -> None:
-        """Move the fresh records into the counters."""
-        self._holds.update(self.fresh_holds)
-        self.fresh_holds.clear()
-        self._waits.update(self.fresh_waits)
-        self.fresh_waits.clear()
-
-    def summary(
-        self, running: Iterable[tuple[int, str]]
-    ) -> tuple[Distribution, Distribution, Distribution, dict[int, Share], dict[str, Share]]:
-        """Waits over all, waits over contended, holds, shares by M and by site.
-
-        Args:
-            running: (m, site) of holds that have not ended.
-        """
-        self.fold()
-        holds: Counter[int] = Counter()
-        waits: Counter[int] = Counter()
-        by_m: dict[int, list[int]] = {}
-        by_site: dict[str, list[int]] = {}
-        for (m, site, hold_ns), n in self._holds.items():
-            holds[hold_ns] += n
-            _share(by_m, m, n, 0, 0, hold_ns * n)
-            _share(by_site, site, n, 0, 0, hold_ns * n)
-        for m, site in running:
-            _share(by_m, m, 1, 0, 0, 0)
-            _share(by_site, site, 1, 0, 0, 0)
-        for (m, site, wait_ns, _, _, _), n in self._waits.items():
-            waits[wait_ns] += n
-            _share(by_m, m, 0, n, wait_ns * n, 0)
-            _share(by_site, site, 0, n, wait_ns * n, 0)
-        contended = Distribution.of(waits)
-        waits[0] += sum(sums[0] for sums in by_m.values()) - contended.count
-        return (
-            Distribution.of(waits),
-            contended,
-            Distribution.of(holds),
-            {m: Share(*sums) for m, sums in sorted(by_m.items())},
-            {site: Share(*sums) for site, sums in sorted(by_site.items())},
-        )
-
-    def totals(self) -> tuple[int, int, int]:
-        """Spins and sleeps of all who got the lock, and the most bypasses that one suffered."""
-        self.fold()
-        spins = sleeps = bypassed_max = 0
-        for (_, _, _, spun, slept, bypassed), n in self._waits.items():
-            spins += spun * n
-            sleeps += slept * n
-            bypassed_max = max(bypassed_max, bypassed)
-        return spins, sleeps, bypassed_max
-
-
-Summed = tuple[Distribution, Distribution, Distribution, dict[int, Share], dict[str, Share]]
-"""Waits over all acquisitions, waits that were some, holds, shares by M and by site."""
-
-
-def with_open(ended: Summed, holds: Iterable[Open], waits: Iterable[Open]) -> Summed:
-    """What was counted, and what has not ended as long as it has lasted.
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock.
 
     Args:
-        ended: by `Tally.summary`, which has the acquisitions of `holds` already.
-        holds: who holds the lock.
-        waits: who waits for it.
+        m: number of the M.
+        site: the Go function that took it.
+        since_ns: when.
     """
-    all_waits, contended, all_holds, by_m, by_site = ended
-    for m, site, ns in holds:
-        all_holds = _and(all_holds, ns)
-        _add_to(by_m, m, 0, 0, ns)
-        _add_to(by_site, site, 0, 0, ns)
-    for m, site, ns in waits:
-        all_waits, contended = _and(all_waits, ns), _and(contended, ns)
-        _add_to(by_m, m, 1, ns, 0)
-        _add_to(by_site, site, 1, ns, 0)
-    return (
-        all_waits, contended, all_holds, dict(sorted(by_m.items())), dict(sorted(by_site.items())),
-    )  # fmt: skip
+
+    m: int
+    site: str
+    since_ns: int
 
 
-def _and(values: Distribution, one: int) -> Distribution:
-    counts = Counter(dict(values.values))
-    counts[one] += 1
-    return Distribution.of(counts)
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Who waits for a lock.
 
+    Args:
+        m: number of the M.
+        site: the Go function that wants it.
+        since_ns: since when.
+        state: where in the algorithm the M is, such as "sleep".
+        spins: procyields and osyields so far.
+        sleeps: sleeps so far.
+        bypassed: how many Ms that came later got the lock first.
+    """
 
-def _add_to(shares: dict[K, Share], key: K, contended: int, wait_ns: int, hold_ns: int) -> None:
-    had = shares.get(key, Share())
-    shares[key] = Share(
-        had.acquisitions, had.contended + contended, had.wait_ns + wait_ns, had.hold_ns + hold_ns
-    )
-
-
-def _share(shares: dict[K, list[int]], key: K, *amounts: int) -> None:
-    sums = shares.setdefault(key, [0, 0, 0, 0])
-    for i, amount in enumerate(amounts):
-        sums[i] += amount
+    m: int
+    site: str
+    since_ns: int
+    state: str
+    spins: int
+    sleeps: int
+    bypassed: int
