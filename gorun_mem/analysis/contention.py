@@ -41,20 +41,20 @@ from gorun_mem.analysis.cells import (
     CELLS_MAX,
     OTHERS,
     Busy,
-    Cell,
     Charge,
-    Lock,
+    LockHistory,
+    LockUse,
     Stall,
     holder_of,
     tidy,
 )
 from gorun_mem.analysis.exact import FOLD_AT
-from gorun_mem.analysis.holds import Hold, LongestHolds
-from gorun_mem.analysis.lockorder import Cycle, Edge, LockOrder
+from gorun_mem.analysis.holds import LongestHolds, LongHold
+from gorun_mem.analysis.lockorder import Cycle, OrderEdge, OrderGraph
 from gorun_mem.analysis.lockreport import Reporter
 from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits
-from gorun_mem.analysis.path import CriticalPath, MState, PathFinder
+from gorun_mem.analysis.path import CriticalPath, PathFinder, PathOfM
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import (
@@ -93,12 +93,12 @@ class Contention(Accumulator):
         self.slowest = SlowestWaits()
         self.holds = LongestHolds()
         self.end_ns = 0
-        self.order = LockOrder()
+        self.order = OrderGraph()
         self._window = window or Window()
         self._paths = PathFinder(self._window.from_ns)
-        self._locks: dict[str, Lock] = {}
+        self._locks: dict[str, LockHistory] = {}
         self._ms = self._paths.ms
-        self._waits_on: dict[int, Lock] = {}
+        self._waits_on: dict[int, LockHistory] = {}
         self._stalls: dict[int, Stall] = {}
         self._chained = False  # whether there ever was a stall
         self._cells = self._charges = 0
@@ -240,7 +240,7 @@ class Contention(Accumulator):
                 state.held_ns = held_ns
         lock.released = (now, state.node, held_ns, cell.key[1])
 
-    def _release_only(self, lock: Lock, event: LockRelease) -> Cell:
+    def _release_only(self, lock: LockHistory, event: LockRelease) -> LockUse:
         """A release whose acquisition is not in the log, or is not the last."""
         overlapped = lock.overlapped.pop(event.m, None)
         if overlapped is not None:
@@ -254,9 +254,9 @@ class Contention(Accumulator):
                 cell.waited_holds += 1
         return cell
 
-    def _note_hold(self, lock: Lock, cell: Cell, event: LockRelease) -> None:
+    def _note_hold(self, lock: LockHistory, cell: LockUse, event: LockRelease) -> None:
         self.holds.add(
-            Hold(
+            LongHold(
                 event.hold_ns, event.t_ns - event.hold_ns, lock.name, event.m, cell.key[1],
                 lock.hold_blocked_ns, lock.hold_off_cpu_ns, event.blocked_ns, event.seq,
                 split=lock.is_full,
@@ -289,12 +289,12 @@ class Contention(Accumulator):
 
     # Books.
 
-    def _new_lock(self, name: str) -> Lock:
+    def _new_lock(self, name: str) -> LockHistory:
         if len(self._locks) >= CELLS_MAX:
             name = OTHERS
-        return self._locks.setdefault(name, Lock(name))
+        return self._locks.setdefault(name, LockHistory(name))
 
-    def _new_cell(self, lock: Lock, key: tuple[int, str | UnsetType]) -> Cell:
+    def _new_cell(self, lock: LockHistory, key: tuple[int, str | UnsetType]) -> LockUse:
         """The cell of an M and a site; where that is not said, it is what the M is for."""
         m, site = key
         if self._cells >= CELLS_MAX:
@@ -303,11 +303,11 @@ class Contention(Accumulator):
         if known in lock.cells:
             return lock.cells[known]
         self._cells += 1
-        return lock.cells.setdefault(known, Cell(lock.name, known))
+        return lock.cells.setdefault(known, LockUse(lock.name, known))
 
     # Chains.
 
-    def _charge(self, lock: Lock, busy: Busy, now: int) -> None:
+    def _charge(self, lock: LockHistory, busy: Busy, now: int) -> None:
         """Charge what the waiting Ms waited since this was last called of the lock."""
         dt = now - lock.last_ns
         if dt <= 0:
@@ -329,7 +329,9 @@ class Contention(Accumulator):
                 cell.join(busy)
             cell.handoff_ns += dt * depth
 
-    def _charge_end_of_chain(self, lock: Lock, busy: Busy, cell: Cell, waited: int) -> None:
+    def _charge_end_of_chain(
+        self, lock: LockHistory, busy: Busy, cell: LockUse, waited: int
+    ) -> None:
         """Charge `waited`, which `cell` is charged with for its hold of `lock`, to the root."""
         at, seen = lock, [lock]
         off_cpu = circle = False
@@ -365,7 +367,7 @@ class Contention(Accumulator):
         elif circle:
             charge.circle_ns += waited
 
-    def _charge_of(self, lock: Lock, at: Lock, root: Cell) -> Charge:
+    def _charge_of(self, lock: LockHistory, at: LockHistory, root: LockUse) -> Charge:
         """What waiters of `lock` charge to a hold of `at`."""
         key = (at.name, *root.key)
         found = lock.elsewhere.get(key)
@@ -376,7 +378,7 @@ class Contention(Accumulator):
             found = lock.elsewhere.setdefault(key, Charge(key[0], key[1:]))
         return found
 
-    def _stall(self, state: MState, m: int, lock: Lock | None, now: int) -> None:
+    def _stall(self, state: PathOfM, m: int, lock: LockHistory | None, now: int) -> None:
         """`m`, which holds locks, cannot go on: it waits for `lock`, or is off its CPU."""
         if m in self._stalls:  # what set it going again is missing
             self._go_on(m, now)
@@ -396,7 +398,7 @@ class Contention(Accumulator):
                 lock.stall(stall.lock is not None, max(0, now - stall.since_ns))
         del self._stalls[m]
 
-    def _before_it_changes(self, lock: Lock, m: int, now: int) -> None:
+    def _before_it_changes(self, lock: LockHistory, m: int, now: int) -> None:
         """Charge what hangs on `lock`, which `m` takes or gives back now."""
         for other in lock.line.waiting:
             if other in self._stalls:
@@ -405,7 +407,9 @@ class Contention(Accumulator):
         if m in self._stalls:
             self._go_on(m, now)
 
-    def _charge_all(self, lock: Lock | None, now: int, seen: list[Lock] | None = None) -> None:
+    def _charge_all(
+        self, lock: LockHistory | None, now: int, seen: list[LockHistory] | None = None
+    ) -> None:
         """Charge what waits for `lock`, and for what the Ms that wait for it hold."""
         seen = [] if seen is None else seen
         if lock is None or lock.busy is None or lock in seen:
@@ -450,6 +454,6 @@ class Contention(Accumulator):
         """Circles in the order in which locks are taken: each can end in deadlock."""
         return self.order.cycles()
 
-    def edges(self) -> tuple[Edge, ...]:
+    def edges(self) -> tuple[OrderEdge, ...]:
         """Which locks are taken while which are held."""
         return self.order.edges()

@@ -57,7 +57,7 @@ _UNASKED_MIN: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallRef:
     """A call of the OS layer, to point at.
 
     Args:
@@ -83,7 +83,7 @@ class Call:
     path: str
 
     @classmethod
-    def of(cls, event: MemReturn) -> Call:
+    def of(cls, event: MemReturn) -> CallRef:
         """The call that returned."""
         op, purpose = event.op, event.purpose
         return cls(
@@ -120,7 +120,7 @@ class Growth:
     before: int
     after: int
     ok: bool
-    cause: Call | None
+    cause: CallRef | None
     need: int = 0
     free: int = 0
     largest: int = 0
@@ -169,7 +169,7 @@ class HintMiss:
         down: a hint that grows downwards.
         bloc: where the break was.
         gap_bytes: how far apart they are.
-        thief: the call that took the hinted address, None where none did.
+        taken_by: the call that took the hinted address, None where none did.
         why: in words.
     """
 
@@ -179,7 +179,7 @@ class HintMiss:
     down: bool
     bloc: int
     gap_bytes: int
-    thief: Call | None
+    taken_by: CallRef | None
     why: str
 
 
@@ -374,8 +374,8 @@ class MemoryUse(Accumulator):
         self._host_top = 0
         self._pending: list[MemGrow] = []
         self._causes: dict[tuple[str, str], list[int]] = {}
-        self._hints: dict[int, Call | None] = {}
-        self._bloc_mover: Call | None = None
+        self._hints: dict[int, CallRef | None] = {}
+        self._bloc_mover: CallRef | None = None
 
     def handlers(self) -> Mapping[type[Event], Handler]:
         """Everything about memory but the calls' beginnings."""
@@ -419,7 +419,7 @@ class MemoryUse(Accumulator):
             self._grew(event, top)
         bloc = event.bloc
         if bloc != self._bloc:
-            self._bloc_mover = Call.of(event)
+            self._bloc_mover = CallRef.of(event)
         if event.ok and event.n <= max(top, 1):  # a size that wrapped is nothing that there is
             if event.fn == "sysFreeOS":
                 self._freed(event)
@@ -452,7 +452,7 @@ class MemoryUse(Accumulator):
             self.peak_live = asked
             self._rising = True
         if p in self._hints and event.path != "hint" and self._hints[p] is None:
-            self._hints[p] = Call.of(event)
+            self._hints[p] = CallRef.of(event)
 
     def _hold(self, p: int, size: int, purpose: str) -> None:
         if self._hosts:
@@ -580,7 +580,7 @@ class MemoryUse(Accumulator):
     ) -> None:
         self.growths_seen += 1
         self.refused += not ok
-        call = Call.of(event) if event is not None else None
+        call = CallRef.of(event) if event is not None else None
         key = (call.fn, call.purpose) if call is not None else ("", "")
         sums = self._causes.setdefault(key, [0, 0, 0])
         sums[0] += ok
@@ -616,26 +616,26 @@ class MemoryUse(Accumulator):
 
     def _on_miss(self, event: ArenaHintMiss) -> None:
         self.hint_misses_seen += 1
-        thief = None if event.down else self._hints.pop(event.hint_addr, None)
+        taken_by = None if event.down else self._hints.pop(event.hint_addr, None)
         if len(self.hint_misses) >= HINTS_KEPT:
             return
         if event.down:
             why = "it grows downwards and the break is above it"
         elif not event.gap_bytes:
             why = "the break was there, and the memory could not grow"
-        elif thief is not None:
-            why = f"{thief} had taken that address"
+        elif taken_by is not None:
+            why = f"{taken_by} had taken that address"
         elif self._bloc_mover is None:
             why = "the break never moves in this release, and a hint must be where it is"
         elif event.bloc < event.hint_addr:
             why = "a free had lowered the break"
         else:
-            thief = self._bloc_mover
-            why = f"{thief} had moved the break"
+            taken_by = self._bloc_mover
+            why = f"{taken_by} had moved the break"
         self.hint_misses.append(
             HintMiss(
                 event.seq, event.t_ns, event.hint_addr, event.down, event.bloc, event.gap_bytes,
-                thief, why,
+                taken_by, why,
             )
         )  # fmt: skip
 

@@ -29,7 +29,7 @@ LOCKS_MAX: Final = 8
 """Locks that have tables of their own: those that were waited for longest."""
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """One cell.
 
     Args:
@@ -54,7 +54,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     left_out: int = 0
 
     def is_figure(self, column: int) -> bool:
@@ -152,40 +152,40 @@ def _table_lines(table: Table) -> Iterator[str]:
 # Cells.
 
 
-def _int(value: int) -> Cell:
-    return Cell(f"{value:,}", value)
+def _int(value: int) -> TableCell:
+    return TableCell(f"{value:,}", value)
 
 
-def _ns(value: int | float) -> Cell:
-    return Cell(ns(value), value)
+def _ns(value: int | float) -> TableCell:
+    return TableCell(ns(value), value)
 
 
-def _ns_or_more(value: int, exact: bool) -> Cell:
+def _ns_or_more(value: int, exact: bool) -> TableCell:
     """A time, or a lower bound of one: where what it is of has not ended."""
-    return _ns(value) if exact or not value else Cell(f">= {ns(value)}", value)
+    return _ns(value) if exact or not value else TableCell(f">= {ns(value)}", value)
 
 
-def _size(value: int) -> Cell:
-    return Cell(size(value), value)
+def _size(value: int) -> TableCell:
+    return TableCell(size(value), value)
 
 
-def _text(value: str) -> Cell:
-    return Cell(value or "-", value)
+def _text(value: str) -> TableCell:
+    return TableCell(value or "-", value)
 
 
-def _m(value: int) -> Cell:
-    return Cell(f"M{value}" if value else "-", value)
+def _m(value: int) -> TableCell:
+    return TableCell(f"M{value}" if value else "-", value)
 
 
-def _addr(value: int) -> Cell:
-    return Cell(f"{value:#x}", value)
+def _addr(value: int) -> TableCell:
+    return TableCell(f"{value:#x}", value)
 
 
-def _ratio(value: float) -> Cell:
-    return Cell(f"{value:.3f}", value)
+def _ratio(value: float) -> TableCell:
+    return TableCell(f"{value:.3f}", value)
 
 
-def _table(title: str, columns: str, rows: Sequence[tuple[Cell, ...]]) -> Table:
+def _table(title: str, columns: str, rows: Sequence[tuple[TableCell, ...]]) -> Table:
     """A table whose columns' names are divided by |."""
     left_out = max(0, len(rows) - ROWS_MAX)
     return Table(title, tuple(columns.split("|")), tuple(rows[:ROWS_MAX]), left_out)
@@ -259,10 +259,10 @@ def _locks(found: LogAnalysis) -> list[LockReport]:
     return sorted(locks, key=lambda lock: (-lock.wait_ns.total, lock.name))[:LOCKS_MAX]
 
 
-def _lock_row(lock: LockReport) -> tuple[Cell, ...]:
+def _lock_row(lock: LockReport) -> tuple[TableCell, ...]:
     wait, hold = lock.wait_ns, lock.hold_ns
     of = lock.acquisitions + len(lock.open.waits)
-    rate = Cell(share(lock.contended, of), lock.contended / (of or 1))
+    rate = TableCell(share(lock.contended, of), lock.contended / (of or 1))
     waited, held = not lock.open.waits, lock.open.hold is None
     return (
         _text(lock.name), _int(lock.acquisitions), _int(lock.contended), rate,
@@ -296,7 +296,7 @@ _WAITED: Final = 6
 """The column of summed waits in the tables by M and by site."""
 
 
-def _by(lock: LockReport, what: str, parts: Iterable[tuple[Cell, Part]]) -> Table:
+def _by(lock: LockReport, what: str, parts: Iterable[tuple[TableCell, Part]]) -> Table:
     rows = []
     for name, part in parts:
         sums, waits, holds = part.share, part.wait_ns, part.hold_ns
@@ -336,7 +336,7 @@ def _convoys(found: LogAnalysis) -> Section:
     return section
 
 
-def _busy_row(one: BusyPeriod) -> tuple[Cell, ...]:
+def _busy_row(one: BusyPeriod) -> tuple[TableCell, ...]:
     return (
         _ns_or_more(one.length_ns, one.ended), _ns_or_more(one.outlasted_ns, one.ended),
         _ns(one.start_ns), _int(one.acquisitions), _int(one.depth_max),
@@ -383,7 +383,7 @@ def _blame(found: LogAnalysis) -> Section:
     return section
 
 
-def _site(one: Blame) -> Cell:
+def _site(one: Blame) -> TableCell:
     return _text(one.site if one.m else one.site or "nobody known")
 
 
@@ -395,7 +395,7 @@ def _holds(found: LogAnalysis) -> Section:
             _ns_or_more(one.hold_ns, one.ended), _text(one.lock), _m(one.m), _text(one.site),
             _ns(one.since_ns),
             *(
-                _ns(part) if one.split else Cell("-", -1)
+                _ns(part) if one.split else TableCell("-", -1)
                 for part in (one.running_ns, one.blocked_ns, one.off_cpu_ns)
             ),
             _ns_or_more(one.waited_ns, one.ended), _text("yes" if one.ended else "no"),
@@ -539,7 +539,7 @@ def _growths(found: LogAnalysis) -> Section:
     return section
 
 
-def _growth_row(one: Growth) -> tuple[Cell, ...]:
+def _growth_row(one: Growth) -> tuple[TableCell, ...]:
     return (
         _ns(one.t_ns), _size(one.before), _size(one.after), _text("yes" if one.ok else "no"),
         _text(str(one.cause) if one.cause else ""), _size(one.need), _size(one.free),
@@ -628,7 +628,7 @@ def _budget(found: LogAnalysis, pages: int | None = None) -> Section:
             (
                 _int(each), _text(fits),
                 _text(one.verdict), _text(str(failure.cause) if failure and failure.cause else ""),
-                _ns(failure.t_ns) if failure else Cell("-", -1),
+                _ns(failure.t_ns) if failure else TableCell("-", -1),
             )
         )  # fmt: skip
     columns = "pages|fits|for want of|the first that fails, or was refused in this run|at"

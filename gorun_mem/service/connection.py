@@ -334,7 +334,7 @@ class Connection:
                 if operation is not None:
                     answer = await operation(m, *request.operands)
                 else:
-                    answer = answers.look(m, name, request.operands)
+                    answer = answers.inspect(m, name, request.operands)
             except IllegalUse as refusal:
                 answer = f"illegal {refusal}"
             del asking[m.id]

@@ -216,7 +216,7 @@ class Server:
         if self.draining:
             self._cut = cut or "interrupted"
             self.world.stop()
-            self.host.stir()
+            self.host.begin_turn()
             return
         self.draining = why
         self._listening.cancel()
