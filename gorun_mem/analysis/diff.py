@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gorun_mem.analysis.exact import share
 from gorun_mem.analysis.locks import LockReport
-from gorun_mem.analysis.memory import CallRef
+from gorun_mem.analysis.memoryreport import CallRef
 from gorun_mem.analysis.metrics import (
     Expression,
     ExpressionError,

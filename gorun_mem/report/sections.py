@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import click
 
 from gorun_mem.analysis.locks import Blame, BusyPeriod, LockReport, Part
-from gorun_mem.analysis.memory import Budget, Growth, Layout
+from gorun_mem.analysis.memoryreport import Budget, Growth, Layout
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.report.terminal import window_text
 from gorun_mem.report.units import count, ns, share, size
