@@ -34,7 +34,8 @@ from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.reader import Source
 from gorun_mem.report import charts
-from gorun_mem.report.sections import SECTIONS, Section, sections
+from gorun_mem.report.sections import SECTIONS, sections
+from gorun_mem.report.tables import Section
 from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text, window_text
 from gorun_mem.report.units import count, ns, size
 

@@ -20,7 +20,8 @@ from gorun_mem.bench.analysis import synthesise
 from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
 from gorun_mem.report.html import LEVELS, PageData, _cells, _letters, page, read, write
-from gorun_mem.report.sections import LOCKS_MAX, SECTIONS, sections
+from gorun_mem.report.locksections import LOCKS_MAX
+from gorun_mem.report.sections import SECTIONS, sections
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\u2028"
 
