@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from gorun_mem.analysis.memory import Layout
+from gorun_mem.analysis.memoryreport import Layout
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn

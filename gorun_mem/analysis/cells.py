@@ -68,7 +68,7 @@ class Charge:
         )  # fmt: skip
 
 
-class Cell(Charge):
+class LockUse(Charge):
     """What one M did with one lock from one site, and what it made others wait."""
 
     __slots__ = (
@@ -171,7 +171,7 @@ Kept: TypeAlias = list[tuple[int, int, int, EndedBusy]]
 """A heap of the longest: ns, acquisitions, -seq."""
 
 
-class Lock:
+class LockHistory:
     """One lock while the log is read.
 
     Invariant: `busy` is not None iff somebody waits.
@@ -186,15 +186,15 @@ class Lock:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.cells: dict[Key, Cell] = {}
+        self.cells: dict[Key, LockUse] = {}
         self.elsewhere: dict[tuple[str, int, str], Charge] = {}
         self.line = WaitQueue()
         self.releases = ReleaseQueue()
-        self.holder: Cell | None = None
+        self.holder: LockUse | None = None
         self.holder_m = 0
         self.taken: LockAcquire | None = None  # the last acquisition; that of `holder` if there is
-        self.overlapped: dict[int, tuple[Cell, LockAcquire]] = {}
-        self.nobody = self.previous = Cell(name, (0, ""))
+        self.overlapped: dict[int, tuple[LockUse, LockAcquire]] = {}
+        self.nobody = self.previous = LockUse(name, (0, ""))
         self.blocked_ns = 0
         self.last_ns = 0
         self.released: Mark | None = None
@@ -233,7 +233,7 @@ class Lock:
         else:
             self.hold_off_cpu_ns += ns
 
-    def split_hold(self, cell: Cell) -> None:
+    def split_hold(self, cell: LockUse) -> None:
         """The hold is over: its parts belong to `cell`."""
         cell.blocked_ns += self.hold_blocked_ns
         cell.idle_ns += self.hold_off_cpu_ns
@@ -273,17 +273,17 @@ class Stall:
 
     __slots__ = ("lock", "since_ns")
 
-    def __init__(self, lock: Lock | None, since_ns: int) -> None:
+    def __init__(self, lock: LockHistory | None, since_ns: int) -> None:
         self.lock = lock
         self.since_ns = since_ns
 
 
-def holder_of(lock: Lock) -> tuple[int, str]:
+def holder_of(lock: LockHistory) -> tuple[int, str]:
     """Who holds it, and its name."""
     return (lock.taken.m if lock.taken is not None else 0), lock.name
 
 
-def tidy(cells: Iterable[Cell], at: int) -> None:
+def tidy(cells: Iterable[LockUse], at: int) -> None:
     """Count what has collected in cells that have much."""
     for cell in cells:
         if len(cell.holds.fresh) >= at or len(cell.waits.fresh) >= at:

@@ -11,12 +11,7 @@ that one, and so on. Where the lock at the end is free (a wakeup is on its way) 
 hold that ended last, as `handoff_ns`; where the M at the end sleeps or has lost its CPU, as
 `off_cpu_ns`; where the chain comes back to itself, to the least M of that circle, as `circle_ns`.
 So blame sums to the waits exactly, those that did not end included. `LockReport.direct` stops at
-the first link.
-
-A chain changes when one of its Ms begins or ends to wait, sleeps or wakes, and when one of its
-locks changes hands. Before that everything that hangs on it is charged up to now, so between two
-charges of a lock its chain is the same. `_stalls` has the Ms that hold locks and cannot go on;
-while it is empty, which is nearly always, no chain has a second link.
+the first link. `gorun_mem.analysis.chains` follows the chains.
 
 Waits, holds and busy periods that the log does not end count up to its end.
 
@@ -41,20 +36,18 @@ from gorun_mem.analysis.cells import (
     CELLS_MAX,
     OTHERS,
     Busy,
-    Cell,
-    Charge,
-    Lock,
-    Stall,
-    holder_of,
+    LockHistory,
+    LockUse,
     tidy,
 )
+from gorun_mem.analysis.chains import Chains
 from gorun_mem.analysis.exact import FOLD_AT
-from gorun_mem.analysis.holds import Hold, LongestHolds
-from gorun_mem.analysis.lockorder import Cycle, Edge, LockOrder
+from gorun_mem.analysis.holds import LongestHolds, LongHold
+from gorun_mem.analysis.lockorder import Cycle, OrderEdge, OrderGraph
 from gorun_mem.analysis.lockreport import Reporter
 from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits
-from gorun_mem.analysis.path import CriticalPath, MState, PathFinder
+from gorun_mem.analysis.path import CriticalPath, PathFinder
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import (
@@ -93,15 +86,14 @@ class Contention(Accumulator):
         self.slowest = SlowestWaits()
         self.holds = LongestHolds()
         self.end_ns = 0
-        self.order = LockOrder()
+        self.order = OrderGraph()
         self._window = window or Window()
         self._paths = PathFinder(self._window.from_ns)
-        self._locks: dict[str, Lock] = {}
+        self._locks: dict[str, LockHistory] = {}
         self._ms = self._paths.ms
-        self._waits_on: dict[int, Lock] = {}
-        self._stalls: dict[int, Stall] = {}
-        self._chained = False  # whether there ever was a stall
-        self._cells = self._charges = 0
+        self._waits_on: dict[int, LockHistory] = {}
+        self._chains = Chains(self._locks, self._ms)
+        self._cells = 0
 
     def handlers(self) -> Mapping[type[Event], Handler]:
         """Lock events, and those that begin, stop, wake and end Ms."""
@@ -125,7 +117,7 @@ class Contention(Accumulator):
         line = lock.line
         busy = lock.busy
         if busy is not None:
-            self._charge(lock, busy, now)
+            self._chains.charge(lock, busy, now)
         else:
             lock.last_ns = now
             holder = lock.holder
@@ -133,7 +125,7 @@ class Contention(Accumulator):
             lock.busy = busy = Busy(event, began_with, line.acquired, holder is not None)
         state = self._ms.get(m)
         if state is not None and state.locks:
-            self._stall(state, m, lock, now)
+            self._chains.stall(state, m, lock, now)
         line.wait(event)
         depth = len(line.waiting)
         if depth > busy.depth:
@@ -152,12 +144,12 @@ class Contention(Accumulator):
         state = self._ms.get(m) or self._paths.state(m)
         busy = lock.busy
         if busy is not None:
-            self._charge(lock, busy, now)
-            if self._stalls:
-                self._before_it_changes(lock, m, now)
+            self._chains.charge(lock, busy, now)
+            if self._chains.stalls:
+                self._chains.before_it_changes(lock, m, now)
             lock.line.acquire(event)
-        elif self._stalls:
-            self._before_it_changes(lock, m, now)
+        elif self._chains.stalls:
+            self._chains.before_it_changes(lock, m, now)
         if event.contended:
             cell.add_bypasses(event.bypassed)
             if lock.woken == m:
@@ -198,11 +190,11 @@ class Contention(Accumulator):
         cell = lock.holder
         busy = lock.busy
         if busy is not None:
-            self._charge(lock, busy, now)
+            self._chains.charge(lock, busy, now)
             if busy.formed_ns < 0:
                 busy.formed_ns = now
-        if self._chained:
-            self._before_it_changes(lock, m, now)
+        if self._chains.is_chained:
+            self._chains.before_it_changes(lock, m, now)
         if cell is None or lock.holder_m != m:
             cell = self._release_only(lock, event)
         else:
@@ -223,7 +215,7 @@ class Contention(Accumulator):
             lock.blocked_ns += event.blocked_ns
         if event.hold_ns > self.holds.least_ns:
             self._note_hold(lock, cell, event)
-        if self._chained:
+        if self._chains.is_chained:
             lock.split_hold(cell)
         lock.previous = cell
         state = self._ms.get(m) or self._paths.state(m)
@@ -240,7 +232,7 @@ class Contention(Accumulator):
                 state.held_ns = held_ns
         lock.released = (now, state.node, held_ns, cell.key[1])
 
-    def _release_only(self, lock: Lock, event: LockRelease) -> Cell:
+    def _release_only(self, lock: LockHistory, event: LockRelease) -> LockUse:
         """A release whose acquisition is not in the log, or is not the last."""
         overlapped = lock.overlapped.pop(event.m, None)
         if overlapped is not None:
@@ -254,9 +246,9 @@ class Contention(Accumulator):
                 cell.waited_holds += 1
         return cell
 
-    def _note_hold(self, lock: Lock, cell: Cell, event: LockRelease) -> None:
+    def _note_hold(self, lock: LockHistory, cell: LockUse, event: LockRelease) -> None:
         self.holds.add(
-            Hold(
+            LongHold(
                 event.hold_ns, event.t_ns - event.hold_ns, lock.name, event.m, cell.key[1],
                 lock.hold_blocked_ns, lock.hold_off_cpu_ns, event.blocked_ns, event.seq,
                 split=lock.is_full,
@@ -268,15 +260,15 @@ class Contention(Accumulator):
         m = event.m
         state = self._ms.get(m)
         if state is not None and state.locks and m not in self._waits_on:
-            self._stall(state, m, None, event.t_ns)
+            self._chains.stall(state, m, None, event.t_ns)
 
     def _unpark(self, event: MUnpark) -> None:
         """A waiter was woken: a handoff if it has the lock next. Or a holder goes on."""
         m = event.m
         lock = self._waits_on.get(m)
         if lock is None:
-            if m in self._stalls:
-                self._go_on(m, event.t_ns)
+            if m in self._chains.stalls:
+                self._chains.go_on(m, event.t_ns)
         elif lock.holder is None and event.reason != OFF_CPU:
             lock.woken = m
 
@@ -289,12 +281,12 @@ class Contention(Accumulator):
 
     # Books.
 
-    def _new_lock(self, name: str) -> Lock:
+    def _new_lock(self, name: str) -> LockHistory:
         if len(self._locks) >= CELLS_MAX:
             name = OTHERS
-        return self._locks.setdefault(name, Lock(name))
+        return self._locks.setdefault(name, LockHistory(name))
 
-    def _new_cell(self, lock: Lock, key: tuple[int, str | UnsetType]) -> Cell:
+    def _new_cell(self, lock: LockHistory, key: tuple[int, str | UnsetType]) -> LockUse:
         """The cell of an M and a site; where that is not said, it is what the M is for."""
         m, site = key
         if self._cells >= CELLS_MAX:
@@ -303,119 +295,7 @@ class Contention(Accumulator):
         if known in lock.cells:
             return lock.cells[known]
         self._cells += 1
-        return lock.cells.setdefault(known, Cell(lock.name, known))
-
-    # Chains.
-
-    def _charge(self, lock: Lock, busy: Busy, now: int) -> None:
-        """Charge what the waiting Ms waited since this was last called of the lock."""
-        dt = now - lock.last_ns
-        if dt <= 0:
-            return
-        lock.last_ns = now
-        depth = len(lock.line.waiting)
-        ns_at = lock.queue.ns_at
-        ns_at[depth] = ns_at.get(depth, 0) + dt
-        cell = lock.holder
-        if cell is not None:
-            if cell.busy is not busy:
-                cell.join(busy)
-            cell.held_ns += dt * depth
-            if self._stalls:
-                self._charge_end_of_chain(lock, busy, cell, dt * depth)
-        else:
-            cell = lock.previous
-            if cell.busy is not busy:
-                cell.join(busy)
-            cell.handoff_ns += dt * depth
-
-    def _charge_end_of_chain(self, lock: Lock, busy: Busy, cell: Cell, waited: int) -> None:
-        """Charge `waited`, which `cell` is charged with for its hold of `lock`, to the root."""
-        at, seen = lock, [lock]
-        off_cpu = circle = False
-        while at.holder is not None and at.taken is not None:
-            stall = self._stalls.get(at.taken.m)
-            if stall is None:
-                break
-            if stall.lock is None:
-                off_cpu = True
-                break
-            at = stall.lock
-            if at in seen:
-                circle = True
-                at = min(seen[seen.index(at) :], key=holder_of)
-                break
-            seen.append(at)
-        root = at.holder
-        charge: Charge = cell
-        if root is not cell:
-            cell.elsewhere_ns += waited
-            charge = self._charge_of(lock, at, root or at.previous)
-            if charge.busy is not busy:
-                charge.join(busy)
-            if charge.taken is not at.taken:
-                charge.taken = at.taken
-                charge.waited_holds += 1
-            if root is None:
-                charge.handoff_ns += waited
-                return
-            charge.held_ns += waited
-        if off_cpu:
-            charge.off_cpu_ns += waited
-        elif circle:
-            charge.circle_ns += waited
-
-    def _charge_of(self, lock: Lock, at: Lock, root: Cell) -> Charge:
-        """What waiters of `lock` charge to a hold of `at`."""
-        key = (at.name, *root.key)
-        found = lock.elsewhere.get(key)
-        if found is None:
-            if self._charges >= CELLS_MAX:
-                key = (OTHERS, 0, OTHERS)
-            self._charges += 1
-            found = lock.elsewhere.setdefault(key, Charge(key[0], key[1:]))
-        return found
-
-    def _stall(self, state: MState, m: int, lock: Lock | None, now: int) -> None:
-        """`m`, which holds locks, cannot go on: it waits for `lock`, or is off its CPU."""
-        if m in self._stalls:  # what set it going again is missing
-            self._go_on(m, now)
-        for name in state.locks:
-            self._charge_all(self._locks.get(name), now)
-        self._stalls[m] = Stall(lock, now)
-        self._chained = True
-
-    def _go_on(self, m: int, now: int) -> None:
-        """`m` can go on."""
-        stall = self._stalls[m]
-        for name in self._ms[m].locks:
-            self._charge_all(self._locks.get(name), now)
-        for name in self._ms[m].locks:
-            lock = self._locks.get(name)
-            if lock is not None:
-                lock.stall(stall.lock is not None, max(0, now - stall.since_ns))
-        del self._stalls[m]
-
-    def _before_it_changes(self, lock: Lock, m: int, now: int) -> None:
-        """Charge what hangs on `lock`, which `m` takes or gives back now."""
-        for other in lock.line.waiting:
-            if other in self._stalls:
-                for name in self._ms[other].locks:
-                    self._charge_all(self._locks.get(name), now, [lock])
-        if m in self._stalls:
-            self._go_on(m, now)
-
-    def _charge_all(self, lock: Lock | None, now: int, seen: list[Lock] | None = None) -> None:
-        """Charge what waits for `lock`, and for what the Ms that wait for it hold."""
-        seen = [] if seen is None else seen
-        if lock is None or lock.busy is None or lock in seen:
-            return
-        seen.append(lock)
-        self._charge(lock, lock.busy, now)
-        for m in lock.line.waiting:
-            if m in self._stalls:
-                for name in self._ms[m].locks:
-                    self._charge_all(self._locks.get(name), now, seen)
+        return lock.cells.setdefault(known, LockUse(lock.name, known))
 
     def tidy(self) -> None:
         """Count what has collected."""
@@ -434,9 +314,8 @@ class Contention(Accumulator):
         self.end_ns = end
         for lock in self._locks.values():
             if lock.busy is not None:
-                self._charge(lock, lock.busy, end)
-        for m in list(self._stalls):
-            self._go_on(m, end)
+                self._chains.charge(lock, lock.busy, end)
+        self._chains.end(end)
         reporter = Reporter(self._window.from_ns, end, self.holds, self._new_cell)
         for name, lock in self._locks.items():
             self.summaries[name], self.locks[name] = reporter.report(lock)
@@ -450,6 +329,6 @@ class Contention(Accumulator):
         """Circles in the order in which locks are taken: each can end in deadlock."""
         return self.order.cycles()
 
-    def edges(self) -> tuple[Edge, ...]:
+    def edges(self) -> tuple[OrderEdge, ...]:
         """Which locks are taken while which are held."""
         return self.order.edges()

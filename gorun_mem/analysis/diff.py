@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gorun_mem.analysis.exact import share
 from gorun_mem.analysis.locks import LockReport
-from gorun_mem.analysis.memory import Call
+from gorun_mem.analysis.memoryreport import CallRef
 from gorun_mem.analysis.metrics import (
     Expression,
     ExpressionError,
@@ -35,7 +35,7 @@ CAUSES_SHOWN: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DiffRow:
     """One figure of both runs.
 
     Args:
@@ -86,8 +86,8 @@ class Divergence:
     calls: int
     what: str
     fields: tuple[str, ...]
-    a: Call | None
-    b: Call | None
+    a: CallRef | None
+    b: CallRef | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class LogDiff:
 
     a: LogAnalysis
     b: LogAnalysis
-    rows: tuple[Row, ...]
+    rows: tuple[DiffRow, ...]
     request: Divergence | None
     answer: Divergence | None
     calls: int
@@ -244,11 +244,11 @@ def first_divergence(
         number += 1
 
 
-def _call(event: MemReturn | None) -> Call | None:
-    return None if event is None else Call.of(event)
+def _call(event: MemReturn | None) -> CallRef | None:
+    return None if event is None else CallRef.of(event)
 
 
-def _rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
+def _rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[DiffRow]:
     yield from _run_rows(a, b)
     yield from _page_rows(a, b)
     yield from _growth_rows(a, b)
@@ -256,41 +256,41 @@ def _rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
     yield from _fragmentation_rows(a, b)
 
 
-def _run_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
+def _run_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[DiffRow]:
     for name in (
         "scenario", "release", "platform", "mutex", "ms", "cpus", "strategy", "seed", "max_pages",
     ):  # fmt: skip
-        yield Row("run", name, getattr(a.start, name, None), getattr(b.start, name, None))
+        yield DiffRow("run", name, getattr(a.start, name, None), getattr(b.start, name, None))
     for name in ("outcome", "steps"):
-        yield Row("run", name, getattr(a.end, name, None), getattr(b.end, name, None))
-    yield Row("run", "time", a.contention.end_ns, b.contention.end_ns, "ns")
-    yield Row("run", "calls", _call_count(a), _call_count(b))
+        yield DiffRow("run", name, getattr(a.end, name, None), getattr(b.end, name, None))
+    yield DiffRow("run", "time", a.contention.end_ns, b.contention.end_ns, "ns")
+    yield DiffRow("run", "calls", _call_count(a), _call_count(b))
 
 
 def _call_count(found: LogAnalysis) -> int:
     return sum(one.count for one in found.summary.calls.values())
 
 
-def _page_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
+def _page_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[DiffRow]:
     one, two = a.memory.end, b.memory.end
-    yield Row("pages", "final_pages", a.summary.final_pages, b.summary.final_pages, "pages")
-    yield Row("pages", "peak_live", a.memory.peak_live, b.memory.peak_live, "bytes")
+    yield DiffRow("pages", "final_pages", a.summary.final_pages, b.summary.final_pages, "pages")
+    yield DiffRow("pages", "peak_live", a.memory.peak_live, b.memory.peak_live, "bytes")
     for name in ("static", "free", "slack", "never_used", "lost", "rounding"):
-        yield Row("pages", name, getattr(one, name), getattr(two, name), "bytes")
+        yield DiffRow("pages", name, getattr(one, name), getattr(two, name), "bytes")
     for purpose in sorted(one.held.keys() | two.held.keys()):
-        yield Row(
+        yield DiffRow(
             "pages", f"held: {purpose}", one.held.get(purpose, 0), two.held.get(purpose, 0), "bytes"
         )
-    yield Row("pages", "hint_hits", a.summary.hint_hits, b.summary.hint_hits)
-    yield Row("pages", "hint_misses", a.summary.hint_misses, b.summary.hint_misses)
+    yield DiffRow("pages", "hint_hits", a.summary.hint_hits, b.summary.hint_hits)
+    yield DiffRow("pages", "hint_misses", a.summary.hint_misses, b.summary.hint_misses)
     gains = [found.memory.discard() for found in (a, b)]
     pages = [None if gain is None else gain.pages for gain in gains]
-    yield Row("pages", "discardable", pages[0], pages[1], "pages")
+    yield DiffRow("pages", "discardable", pages[0], pages[1], "pages")
 
 
-def _growth_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
-    yield Row("growths", "asked for", a.memory.growths_seen, b.memory.growths_seen)
-    yield Row("growths", "refused", a.memory.refused, b.memory.refused)
+def _growth_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[DiffRow]:
+    yield DiffRow("growths", "asked for", a.memory.growths_seen, b.memory.growths_seen)
+    yield DiffRow("growths", "refused", a.memory.refused, b.memory.refused)
     causes: list[dict[tuple[str, str], int]] = [
         {(cause.fn, cause.purpose): cause.bytes for cause in found.memory.causes}
         for found in (a, b)
@@ -299,26 +299,26 @@ def _growth_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
     order = sorted(both, key=lambda key: (-max(c.get(key, 0) for c in causes), key))
     for key in order[:CAUSES_SHOWN]:
         name = f"by {key[0] or '(unknown)'}" + (f" for {key[1]}" if key[1] else "")
-        yield Row("growths", name, causes[0].get(key, 0), causes[1].get(key, 0), "bytes")
+        yield DiffRow("growths", name, causes[0].get(key, 0), causes[1].get(key, 0), "bytes")
 
 
-def _wait_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
+def _wait_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[DiffRow]:
     one, two = a.contention.locks, b.contention.locks
     for lock in sorted(one.keys() | two.keys()):
         figures = [_lock_figures(locks.get(lock)) for locks in (one, two)]
         bounds = [_lower_bounds(locks.get(lock)) for locks in (one, two)]
         for name, unit in _LOCK_FIGURES:
-            yield Row(
+            yield DiffRow(
                 "waits", f"{lock}: {name}", figures[0].get(name), figures[1].get(name), unit,
                 (name in bounds[0], name in bounds[1]),
             )  # fmt: skip
-    yield Row(
+    yield DiffRow(
         "waits", "critical path", a.contention.path.length_ns, b.contention.path.length_ns, "ns"
     )
-    yield Row(
+    yield DiffRow(
         "waits", "critical path: held", a.contention.path.held_ns, b.contention.path.held_ns, "ns"
     )
-    yield Row(
+    yield DiffRow(
         "waits", "critical path: handoffs", a.contention.path.handoff_ns,
         b.contention.path.handoff_ns, "ns",
     )  # fmt: skip
@@ -378,26 +378,28 @@ def _lock_figures(lock: LockReport | None) -> dict[str, Value]:
     return found
 
 
-def _fragmentation_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[Row]:
+def _fragmentation_rows(a: LogAnalysis, b: LogAnalysis) -> Iterator[DiffRow]:
     one, two = a.fragmentation, b.fragmentation
-    yield Row("fragmentation", "external, most", one.external_max[0], two.external_max[0], "ratio")
-    yield Row("fragmentation", "external, end", one.last.external, two.last.external, "ratio")
+    yield DiffRow(
+        "fragmentation", "external, most", one.external_max[0], two.external_max[0], "ratio"
+    )
+    yield DiffRow("fragmentation", "external, end", one.last.external, two.last.external, "ratio")
     most = [None if f.sawicki_max is None else f.sawicki_max[0] for f in (one, two)]
-    yield Row("fragmentation", "Sawicki's, most", most[0], most[1], "ratio")
-    yield Row("fragmentation", "Sawicki's, end", one.last.sawicki, two.last.sawicki, "ratio")
+    yield DiffRow("fragmentation", "Sawicki's, most", most[0], most[1], "ratio")
+    yield DiffRow("fragmentation", "Sawicki's, end", one.last.sawicki, two.last.sawicki, "ratio")
     for name, text in (
         ("average", "heap/live, average"), ("at_peak_live", "heap/live at most live"),
         ("at_peak_heap", "heap/live at most heap"), ("peak_over_peak", "most heap/most live"),
     ):  # fmt: skip
-        yield Row(
+        yield DiffRow(
             "fragmentation", text, getattr(one.ratios, name), getattr(two.ratios, name), "ratio"
         )
-    yield Row("fragmentation", "free blocks, most", one.blocks_max, two.blocks_max)
-    yield Row("fragmentation", "rounding", one.rounding_bytes, two.rounding_bytes, "bytes")
+    yield DiffRow("fragmentation", "free blocks, most", one.blocks_max, two.blocks_max)
+    yield DiffRow("fragmentation", "rounding", one.rounding_bytes, two.rounding_bytes, "bytes")
     steps = one.search_steps, two.search_steps
-    yield Row("fragmentation", "search steps", steps[0].total, steps[1].total)
-    yield Row("fragmentation", "search steps p99", steps[0].p99, steps[1].p99)
-    yield Row("fragmentation", "failed requests", one.failures_seen, two.failures_seen)
+    yield DiffRow("fragmentation", "search steps", steps[0].total, steps[1].total)
+    yield DiffRow("fragmentation", "search steps p99", steps[0].p99, steps[1].p99)
+    yield DiffRow("fragmentation", "failed requests", one.failures_seen, two.failures_seen)
 
 
 def as_document(diff: LogDiff) -> dict[str, Any]:
@@ -443,7 +445,7 @@ def as_document(diff: LogDiff) -> dict[str, Any]:
     }
 
 
-def _call_document(call: Call | None) -> dict[str, Any] | None:
+def _call_document(call: CallRef | None) -> dict[str, Any] | None:
     if call is None:
         return None
     return asdict(call)

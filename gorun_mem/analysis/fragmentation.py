@@ -21,7 +21,7 @@ from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Series, share
 from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
-from gorun_mem.runtime.pages import PAGE, top_of
+from gorun_mem.runtime.pages import PAGE
 
 FAILURES_KEPT = 100
 
@@ -230,6 +230,9 @@ class Fragmentation(Accumulator):
         self.rounding_bytes = 0
         self.asked_bytes = 0
         self._steps = ExactValues()
+        self._add_steps = self._steps.fresh.append
+        self._last: MemReturn | None = None
+        self._squares = -1  # at that return
         self._page = PAGE
         self._wasm = True
         self._static = 0
@@ -263,36 +266,35 @@ class Fragmentation(Accumulator):
         self._static = -(-event.data_end // self._page) * self._page
 
     def _return(self, event: MemReturn) -> None:
-        free, largest, blocks = event.free_bytes, event.free_largest, event.free_blocks
         now = event.t_ns
+        opens = now >= self.over_time.until
+        if opens:
+            self._see()
+        free, blocks = event.free_bytes, event.free_blocks
         if blocks > self.blocks_max:
             self.blocks_max = blocks
-        squares = self.free.squares if self.free.known or not blocks else -1
-        steps = event.search_steps
-        series = self.over_time
-        if now < series.until:
-            series.last = (now, free, largest, blocks, squares, steps)
-        else:
-            series.put(now, (now, free, largest, blocks, squares, steps))
-        if largest < free:
-            self._see_pieces(now, free, largest, squares)
+        known = self.free
+        self._squares = squares = known.squares if known.known or not blocks else -1
+        self._last = event
+        if event.free_largest < free:
+            self._see_pieces(now, free, event.free_largest, squares)
+        top = event.pages * PAGE if self._wasm else event.bloc_max
+        n, live = event.n, self._live
         if event.fn != "sysFreeOS":
-            self._steps.fresh.append(steps)
-            if event.ok and event.n <= self._top_of(event):
-                n = event.n
-                if n > 0 and event.p < self._static:  # see MemoryUse
+            self._add_steps(event.search_steps)
+            if event.ok and n <= top:
+                if event.p < self._static and n > 0:  # see MemoryUse
                     self._static = event.p
-                self._live += n
+                self._live = live = live + n
                 self.asked_bytes += n
                 rest = n % self._page
                 if rest:
                     self.rounding_bytes += self._page - rest
             elif event.path == "fail":
                 self._fail(event)
-        elif event.ok and event.n <= self._top_of(event):
-            self._live -= event.n
-        heap = self._top_of(event) - self._static
-        live = self._live
+        elif event.ok and n <= top:
+            self._live = live = live - n
+        heap = top - self._static
         if live > self._live_max:
             self._live_max = live
             self._heap_at_live_max = heap
@@ -305,9 +307,19 @@ class Fragmentation(Accumulator):
             except OverflowError:
                 pass  # numbers of a damaged log
             self._points += 1
+        if opens:
+            self.over_time.put(now, self._row(event))
 
-    def _top_of(self, event: MemReturn) -> int:
-        return top_of(event.pages, event.bloc_max, self._wasm)
+    def _see(self) -> None:
+        """A stretch of time ends: of the calls in it the last is what is seen."""
+        if self._last is not None:
+            self.over_time.last = self._row(self._last)
+
+    def _row(self, event: MemReturn) -> tuple[int, int, int, int, int, int]:
+        return (
+            event.t_ns, event.free_bytes, event.free_largest, event.free_blocks, self._squares,
+            event.search_steps,
+        )  # fmt: skip
 
     def _see_pieces(self, now: int, free: int, largest: int, squares: int) -> None:
         found = external(free, largest)
@@ -349,6 +361,7 @@ class Fragmentation(Accumulator):
 
     def finish(self) -> None:
         """Work out the ratios."""
+        self._see()
         if self.sawicki_max is None and (self.free.known or not self.blocks_max):
             self.sawicki_max = (0.0, 0)
         self.ratios = WilsonRatios(

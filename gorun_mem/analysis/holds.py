@@ -17,7 +17,7 @@ HOLDS_KEPT: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LongHold:
     """One hold of a lock.
 
     Args:
@@ -62,10 +62,10 @@ class LongestHolds:
     __slots__ = ("_kept", "least_ns")
 
     def __init__(self) -> None:
-        self._kept: list[tuple[int, int, Hold]] = []
+        self._kept: list[tuple[int, int, LongHold]] = []
         self.least_ns = 0
 
-    def add(self, hold: Hold) -> None:
+    def add(self, hold: LongHold) -> None:
         """Keep `hold` if it is one of the longest."""
         entry = (hold.hold_ns, -hold.seq, hold)
         if len(self._kept) < HOLDS_KEPT:
@@ -75,6 +75,6 @@ class LongestHolds:
         if len(self._kept) == HOLDS_KEPT:
             self.least_ns = self._kept[0][0]
 
-    def found(self) -> tuple[Hold, ...]:
+    def found(self) -> tuple[LongHold, ...]:
         """The longest first, the earlier of equal ones first."""
         return tuple(entry[2] for entry in sorted(self._kept, reverse=True))

@@ -17,7 +17,7 @@ EDGES_MAX: Final = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class OrderEdge:
     """`wanted` was taken, or waited for, while `held` was held.
 
     Args:
@@ -48,7 +48,7 @@ class Cycle:
     """
 
     locks: tuple[str, ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[OrderEdge, ...]
     guarded_by: str = ""
 
 
@@ -63,7 +63,7 @@ class _Seen:
         self.guards = guards
 
 
-class LockOrder:
+class OrderGraph:
     """Learns the order from acquisitions, releases and waits."""
 
     def __init__(self) -> None:
@@ -94,10 +94,10 @@ class LockOrder:
         seen.count += times
         seen.guards &= guards
 
-    def edges(self) -> tuple[Edge, ...]:
+    def edges(self) -> tuple[OrderEdge, ...]:
         """All edges, by name; a count of 0 is a wait that never ended."""
         return tuple(
-            Edge(held, wanted, seen.count, seen.seq, seen.m, seen.site)
+            OrderEdge(held, wanted, seen.count, seen.seq, seen.m, seen.site)
             for (held, wanted), seen in sorted(self._edges.items())
         )
 
@@ -118,7 +118,7 @@ class LockOrder:
                 found[locks] = self._cycle(locks, known)
         return tuple(found.values())
 
-    def _cycle(self, locks: tuple[str, ...], known: Mapping[tuple[str, str], Edge]) -> Cycle:
+    def _cycle(self, locks: tuple[str, ...], known: Mapping[tuple[str, str], OrderEdge]) -> Cycle:
         pairs = list(zip(locks, (*locks[1:], locks[0]), strict=True))
         guards = set.intersection(*(self._edges[pair].guards for pair in pairs))
         return Cycle(locks, tuple(known[pair] for pair in pairs), min(guards, default=""))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gorun_mem.analysis.cells import Cell, Charge, EndedBusy, Kept, Lock, Sums
+from gorun_mem.analysis.cells import Charge, EndedBusy, Kept, LockHistory, LockUse, Sums
 from gorun_mem.analysis.exact import merged
-from gorun_mem.analysis.holds import Hold, LongestHolds
+from gorun_mem.analysis.holds import LongestHolds, LongHold
 from gorun_mem.analysis.locks import (
     Blame,
     BusyPeriod,
@@ -47,14 +47,14 @@ class Reporter:
         begin_ns: int,
         end_ns: int,
         holds: LongestHolds,
-        cell_of: Callable[[Lock, tuple[int, Any]], Cell],
+        cell_of: Callable[[LockHistory, tuple[int, Any]], LockUse],
     ) -> None:
         self._begin_ns = begin_ns
         self._end_ns = end_ns
         self._holds = holds
         self._cell_of = cell_of
 
-    def report(self, lock: Lock) -> tuple[LockSummary, LockReport]:
+    def report(self, lock: LockHistory) -> tuple[LockSummary, LockReport]:
         """What the summary says of `lock`, and all the rest; to be called once."""
         open_ = self._unended(lock)
         lock.take_overlapped()
@@ -71,12 +71,12 @@ class Reporter:
         times = _Times(contended, waits, merged(cell.holds for cell in cells))
         return self._summary(lock, times, open_), self._whole(lock, times, open_)
 
-    def _unended(self, lock: Lock) -> Unended:
+    def _unended(self, lock: LockHistory) -> Unended:
         if not lock.is_full:
             return lock.releases.unended()
         return lock.line.unended(self._end_ns, lock.taken if lock.holder is not None else None)
 
-    def _count_open(self, lock: Lock, open_: Unended) -> None:
+    def _count_open(self, lock: LockHistory, open_: Unended) -> None:
         """Count what has not ended as if it ended with the log."""
         hold, cell = open_.hold, lock.holder
         if hold is not None and cell is not None:
@@ -85,7 +85,7 @@ class Reporter:
             cell.waited_holds += bool(open_.waits)
             lock.blocked_ns += open_.blocked_ns
             self._holds.add(
-                Hold(
+                LongHold(
                     hold.ns, hold.since_ns, lock.name, hold.m, cell.key[1], lock.hold_blocked_ns,
                     lock.hold_off_cpu_ns, open_.blocked_ns, hold.taken.seq, ended=False,
                 )
@@ -96,7 +96,7 @@ class Reporter:
             cell.add_wait(one.ns)
             cell.waiting += 1
 
-    def _whole(self, lock: Lock, times: _Times, open_: Unended) -> LockReport:
+    def _whole(self, lock: LockHistory, times: _Times, open_: Unended) -> LockReport:
         cells = lock.cells.values()
         charges: list[Charge] = [*cells, *lock.elsewhere.values(), lock.nobody]
         queue = lock.line.figures(self._end_ns)
@@ -127,13 +127,13 @@ class Reporter:
             direct=blame_table(
                 Blame(*one.key, one.held_ns, one.handoff_ns, one.waited_holds, lock.name)
                 for one in charges
-                if isinstance(one, Cell)
+                if isinstance(one, LockUse)
             ),
             open=open_,
             throws=lock.throws,
         )
 
-    def _summary(self, lock: Lock, times: _Times, open_: Unended) -> LockSummary:
+    def _summary(self, lock: LockHistory, times: _Times, open_: Unended) -> LockSummary:
         """The same as a summary that was fed with these events."""
         cells = lock.cells.values()
         found = LockSummary(lock.name)
@@ -188,9 +188,9 @@ def _busy_period(found: EndedBusy) -> BusyPeriod:
     )
 
 
-def _by(lock: Lock, column: int) -> dict[Any, Part]:
+def _by(lock: LockHistory, column: int) -> dict[Any, Part]:
     """Parts by M (column 0) or by site (column 1)."""
-    groups: dict[Any, list[Cell]] = {}
+    groups: dict[Any, list[LockUse]] = {}
     for key, cell in sorted(lock.cells.items()):
         groups.setdefault(key[column], []).append(cell)
     return {name: Part(cells) for name, cells in sorted(groups.items())}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gorun_mem.analysis.cells import Cell
+from gorun_mem.analysis.cells import LockUse
 from gorun_mem.analysis.exact import Peaks, merged, share
 from gorun_mem.analysis.values import ascending
 from gorun_mem.analysis.waiting import NOTHING, Unended
@@ -110,7 +110,7 @@ class Part:
 
     __slots__ = ("_cells", "blocked_ns", "off_cpu_ns", "share", "sleeps", "spins")
 
-    def __init__(self, cells: list[Cell]) -> None:
+    def __init__(self, cells: list[LockUse]) -> None:
         self._cells = cells
         self.share = Share(
             acquisitions=sum(cell.acquisitions for cell in cells),

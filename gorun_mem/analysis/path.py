@@ -108,7 +108,7 @@ class CriticalPath:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-class Node:
+class PathNode:
     """An M from one contended acquisition, or from its start, on.
 
     Args:
@@ -142,12 +142,12 @@ class Node:
         self.depth = depth
 
 
-Mark: TypeAlias = tuple[int, Node, int, str]
+Mark: TypeAlias = tuple[int, PathNode, int, str]
 """A moment in the life of an M that others may come to depend on: when, its node then, how long it
 had held locks by then, and the site of the hold that ended."""
 
 
-class MState:
+class PathOfM:
     """An M while the log is read.
 
     Attributes:
@@ -161,7 +161,7 @@ class MState:
 
     __slots__ = ("held_ns", "last_ns", "locks", "name", "node", "since_ns")
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: PathNode) -> None:
         self.node = node
         self.held_ns = 0
         self.since_ns = 0
@@ -186,16 +186,16 @@ class PathFinder:
     """
 
     def __init__(self, begin_ns: int = 0) -> None:
-        self.ms: dict[int, MState] = {}
+        self.ms: dict[int, PathOfM] = {}
         self.last_ns = 0
         self._begin_ns = begin_ns
         self._truncated = False
 
-    def state(self, m: int) -> MState:
+    def state(self, m: int) -> PathOfM:
         """M `m`; one whose start is not in the log is there from the run's begin."""
         state = self.ms.get(m)
         if state is None:
-            state = MState(Node(m, self._begin_ns))
+            state = PathOfM(PathNode(m, self._begin_ns))
             if len(self.ms) < _MS_MAX:
                 self.ms[m] = state
         return state
@@ -206,7 +206,7 @@ class PathFinder:
         parent = self.state(event.by_m)  # the scenario too: it is there from the begin
         mark = (now, parent.node, parent.held_at(now), parent.name)
         if m != event.by_m and len(self.ms) < _MS_MAX:
-            self.ms[m] = MState(Node(m, now, before=mark, depth=parent.node.depth + 1))
+            self.ms[m] = PathOfM(PathNode(m, now, before=mark, depth=parent.node.depth + 1))
             if isinstance(event.reason, str):
                 self.ms[m].name = event.reason
         self.see(m, now)
@@ -225,7 +225,7 @@ class PathFinder:
         state.last_ns = max(state.last_ns, now)
         self.last_ns = max(self.last_ns, now)
 
-    def waited(self, state: MState, event: Any, released: Mark | None) -> None:
+    def waited(self, state: PathOfM, event: Any, released: Mark | None) -> None:
         """An acquisition that had to wait.
 
         Args:
@@ -240,7 +240,7 @@ class PathFinder:
         if before.m == m:
             return
         site = event.site
-        state.node = Node(
+        state.node = PathNode(
             m, now, state.held_at(now), event.lock, site if isinstance(site, str) else "", released,
             before.depth + 1,
         )  # fmt: skip
@@ -267,7 +267,7 @@ class PathFinder:
         segments.reverse()
         return CriticalPath(tuple(segments), self._truncated)
 
-    def _let_go(self, state: MState) -> None:
+    def _let_go(self, state: PathOfM) -> None:
         """Of a chain that is too long, keep the later half."""
         self._truncated = True
         kept = []
@@ -277,11 +277,11 @@ class PathFinder:
                 break
             kept.append(node)
             node = node.before[1]
-        fresh = Node(node.m, node.start_ns, node.held_ns, node.lock, node.site)
+        fresh = PathNode(node.m, node.start_ns, node.held_ns, node.lock, node.site)
         for node in reversed(kept):
             assert node.before is not None
             mark = (node.before[0], fresh, node.before[2], node.before[3])
-            fresh = Node(
+            fresh = PathNode(
                 node.m, node.start_ns, node.held_ns, node.lock, node.site, mark, fresh.depth + 1
             )
         state.node = fresh

@@ -10,7 +10,7 @@ import click
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
 
 if TYPE_CHECKING:
-    from gorun_mem.analysis.diff import Divergence, LogDiff, Row, Value
+    from gorun_mem.analysis.diff import DiffRow, Divergence, LogDiff, Value
 
 
 @click.command("diff")
@@ -102,7 +102,7 @@ def _text(value: Value, unit: str) -> str:
     return f"{value:,} {unit}".rstrip()
 
 
-def _change(row: Row) -> str:
+def _change(row: DiffRow) -> str:
     if row.same or row.change is None:
         return ""
     return f"{row.change:+.1%}"

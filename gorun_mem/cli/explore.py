@@ -176,16 +176,16 @@ def command(
                     detectors=_detectors(target, no_detectors, expressions),
                     progress=advance,
                 )
-            kept = _keep(found, wants_save)
+            saved = _save(found, wants_save)
             logged = _run_again(found, target, host, log, log_level, watch_s)
         except (ConfigError, ScheduleError) as error:
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
     if as_json:
-        write_json({**found.document(), "schedule": kept, "log": logged, "exit": found.exit_code})
+        write_json({**found.document(), "schedule": saved, "log": logged, "exit": found.exit_code})
     else:
-        _show(found, target, kept, logged)
+        _show(found, target, saved, logged)
     return ExitCode(found.exit_code)
 
 
@@ -250,17 +250,17 @@ def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
             raise BadInput(f"{option} {path} would overwrite what is searched: name another file")
 
 
-def _keep(found: Exploration, save: Path | None) -> str | None:
+def _save(found: Exploration, to: Path | None) -> str | None:
     """Keep the first failure's schedule; the file's name."""
-    from gorun_mem.explore.kept import keep
+    from gorun_mem.explore.saved import save
     from gorun_mem.step.schedule import ScheduleError
 
     if found.failure is None or not found.failure.steps:
         return None
-    if save is not None:
-        return str(keep(found.failure, found.name, save))
+    if to is not None:
+        return str(save(found.failure, found.name, to))
     try:
-        return str(keep(found.failure, found.name))
+        return str(save(found.failure, found.name))
     except ScheduleError:
         return None  # a home that cannot be written to: the token is there all the same
 
@@ -289,7 +289,7 @@ def _run_again(
     return log
 
 
-def _show(found: Exploration, target: Target, kept: str | None, logged: str | None) -> None:
+def _show(found: Exploration, target: Target, saved: str | None, logged: str | None) -> None:
     from gorun_mem.explore.report import render
     from gorun_mem.explore.verdict import count
 
@@ -313,9 +313,9 @@ def _show(found: Exploration, target: Target, kept: str | None, logged: str | No
         click.echo(f"by        {by}")
     if counted.unfair:
         click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
-    if kept is not None and found.failure is not None:
-        click.echo(f"schedule  {click.format_filename(kept)}")
-        click.echo(f"replay    gorun-mem replay-schedule {shlex.quote(kept)}")
+    if saved is not None and found.failure is not None:
+        click.echo(f"schedule  {click.format_filename(saved)}")
+        click.echo(f"replay    gorun-mem replay-schedule {shlex.quote(saved)}")
     if logged is not None:
         click.echo(f"log       {click.format_filename(logged)}")
         click.echo(f"report    gorun-mem report {shlex.quote(logged)}")

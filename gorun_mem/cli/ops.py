@@ -27,7 +27,7 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._stdout import end_without_reader
-from gorun_mem.replay.ops import BadOptions, Comparison, OpMachine, Options, compare
+from gorun_mem.replay.ops import BadOptions, OpMachine, Options, ScriptComparison, compare
 from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
 
@@ -255,7 +255,7 @@ def _open(source: str) -> Iterator[Script]:
 
 def _check_all(sources: Sequence[str], options: Options, as_json: bool) -> int:
     """Compare each script with its recorded answers."""
-    results: list[Comparison] = []
+    results: list[ScriptComparison] = []
     codes: list[int] = []
     with progress("checking", sum(map(_size, sources))) as advance:
         for source in sources:
@@ -282,16 +282,18 @@ def _size(source: str) -> int:
         return 0
 
 
-def _check(source: str, options: Options, advance: Callable[[int], None]) -> tuple[Comparison, int]:
+def _check(
+    source: str, options: Options, advance: Callable[[int], None]
+) -> tuple[ScriptComparison, int]:
     """One script compared, and its exit code; a fault of ours spoils only this script."""
     try:
         with _open(source) as script:
             result = compare(script, options, _tell_position(script, advance))
     except (BadInput, FileProblem) as error:
-        return Comparison(source, error=str(error)), ExitCode.USAGE
+        return ScriptComparison(source, error=str(error)), ExitCode.USAGE
     except Exception as error:
         fault = internal_fault(error, "gorun-mem", sys.argv[1:])
-        return Comparison(source, error=f"{source}: {fault}"), ExitCode.INTERNAL
+        return ScriptComparison(source, error=f"{source}: {fault}"), ExitCode.INTERNAL
     if result.error is not None:
         return result, ExitCode.USAGE
     return result, ExitCode.FAILED if result.differences else ExitCode.CLEAN
@@ -313,7 +315,7 @@ def _plural(differences: int) -> str:
     return f"{differences} difference{'' if differences == 1 else 's'}"
 
 
-def _lines(result: Comparison) -> Iterator[str]:
+def _lines(result: ScriptComparison) -> Iterator[str]:
     """What a person is told of one file."""
     name = click.format_filename(result.source)
     yield f"{name}: {result.operations} operations, {_plural(result.differences)}"
@@ -338,7 +340,7 @@ def _cut(text: str, start: int) -> str:
     return head + text[start : start + _ANSWER_SHOWN] + tail
 
 
-def _document(results: Sequence[Comparison], codes: Sequence[int]) -> dict[str, object]:
+def _document(results: Sequence[ScriptComparison], codes: Sequence[int]) -> dict[str, object]:
     """The JSON document of --check."""
     files = []
     for result, code in zip(results, codes, strict=True):

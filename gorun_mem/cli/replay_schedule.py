@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.explore.drive import Execution
-    from gorun_mem.explore.look import View
+    from gorun_mem.explore.stopped import StoppedRun
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.run import Run
     from gorun_mem.machine.scenario import Scenario
@@ -62,7 +62,7 @@ def command(
     watch_s: float,
     as_json: bool,
 ) -> int:
-    """Run the schedule of a file or token again; `last` is the newest that explore kept.
+    """Run the schedule of a file or token again; `last` is the newest that explore saved.
 
     \b
     Examples:
@@ -98,7 +98,7 @@ def _load(reference: str) -> tuple[Schedule, Target]:
     Raises:
         BadInput: there is none, or no such program any more.
     """
-    from gorun_mem.explore.kept import load
+    from gorun_mem.explore.saved import load
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.scenario import ScenarioError
@@ -196,9 +196,9 @@ def _line(number: int, step: Step) -> str:
 def _look(
     target: Target, schedule: Schedule, step: int, on_divergence: OnDivergence, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
-    from gorun_mem.explore.look import look
+    from gorun_mem.explore.stopped import stop_after
 
-    view = look(target, schedule, step, on_divergence)
+    view = stop_after(target, schedule, step, on_divergence)
     if view is None:
         raise BadInput(f"--step {step}: the run has ended before; see it without --step")
     if not as_json:
@@ -206,7 +206,7 @@ def _look(
     return ExitCode.CLEAN, view.document()
 
 
-def _show_view(view: View) -> None:
+def _show_view(view: StoppedRun) -> None:
     click.echo(f"after step {view.step:,}: {view.last or 'nothing yet'}")
     click.echo(f"next: {view.next}, at {view.time_ns:,} ns")
     for m in view.ms:

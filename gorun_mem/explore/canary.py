@@ -6,13 +6,19 @@ does not find it explores nothing, and its silence about the program would mean 
 
 from __future__ import annotations
 
+from random import Random
 from typing import Final
 
+from gorun_mem.explore.drive import STEPS_MAX
 from gorun_mem.explore.program import Cell
+from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.step.strategies import TREES
+from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 RUNS_MAX: Final = 200
 """Of 20 interleavings of the two Ms' loads and stores 12 lose an update: a walk that misses it so
@@ -37,3 +43,22 @@ async def canary(world: World) -> None:
 def target() -> Target:
     """The planted bug."""
     return Target.of(canary, Config(ms=2))
+
+
+def is_found_by(strategy: str, seed: int) -> bool:
+    """Whether a search by this strategy finds it."""
+    left = iter(range(RUNS_MAX))
+    worker = Worker(
+        target(),
+        seed=seed,
+        steps_max=STEPS_MAX,
+        spend=lambda: next(left, None) is not None,
+    )
+    walk = SearchingWalk()
+    walk.begin(Random(f"{seed}/canary"), worker.profile)
+    worker.profile = profile_of([worker.run(walk, transcribe=True)])
+    if strategy in TREES:
+        found = worker.tree(strategy).found
+    else:
+        found = worker.draw(strategy, 0, RUNS_MAX).found
+    return any(one.signature.kind == "AssertionError" for one in found)

@@ -113,7 +113,7 @@ class Checked:
 
 
 @dataclass(slots=True)
-class _Step:
+class _CheckedStep:
     """A step that was made.
 
     Args:
@@ -141,8 +141,8 @@ class _Taken:
     name = "check"
     every_step = True
 
-    def __init__(self, told: Sequence[_Step], random: Random) -> None:
-        self.steps: list[_Step] = []
+    def __init__(self, told: Sequence[_CheckedStep], random: Random) -> None:
+        self.steps: list[_CheckedStep] = []
         self.refused = False
         self._told = told
         self._random = random
@@ -179,7 +179,7 @@ class _Taken:
         named = Named(f"{cls.__module__}.{cls.__qualname__}", op.kind, op.obj, op.reads_only)
         obj = object_of(op.kind, op.obj, self._whole_calls)
         able = {other.id: (other.op, other.op.kind, other.op.obj) for other in runnable if other.op}
-        self.steps.append(_Step(task.id, op, named, obj, able, []))
+        self.steps.append(_CheckedStep(task.id, op, named, obj, able, []))
         return task
 
     def choice(self, n: int) -> int:
@@ -199,10 +199,10 @@ class _Taken:
         self.steps[-1].result = result if isinstance(result, _PLAIN) else type(result).__name__
 
 
-class _Run:
+class _CheckedRun:
     """A run of the program: its steps, and how it ended."""
 
-    def __init__(self, target: Target, told: Sequence[_Step], random: Random) -> None:
+    def __init__(self, target: Target, told: Sequence[_CheckedStep], random: Random) -> None:
         taken = _Taken(told, random)
         self.error = ""
         self.timed = False
@@ -234,7 +234,7 @@ def check_operations(
     found: dict[tuple[Named, Named], Lie] = {}
     for number in range(runs):
         random = Random(f"{seed}/{number}")
-        run = _Run(target, (), random)
+        run = _CheckedRun(target, (), random)
         if run.timed:  # who wakes when depends on the order of all steps
             continue
         checked.runs += 1
@@ -251,7 +251,7 @@ def check_operations(
     return checked
 
 
-def _should_commute(steps: Sequence[_Step], at: int) -> bool:
+def _should_commute(steps: Sequence[_CheckedStep], at: int) -> bool:
     """Whether step `at` and the next say that their order does not matter."""
     one, other = steps[at], steps[at + 1]
     if one.m == other.m or dependent(one.obj, one.named.reads, other.obj, other.named.reads):
@@ -264,11 +264,11 @@ def _should_commute(steps: Sequence[_Step], at: int) -> bool:
     )
 
 
-def _changed_round(target: Target, run: _Run, at: int) -> Lie | None:
+def _changed_round(target: Target, run: _CheckedRun, at: int) -> Lie | None:
     """Make a run again with step `at` and the next in the other order."""
     steps = run.steps
     told = [*steps[:at], steps[at + 1], steps[at], *steps[at + 2 :]]
-    again = _Run(target, told, Random(0))
+    again = _CheckedRun(target, told, Random(0))
     for number, (was, now) in enumerate(zip(told, again.steps, strict=False)):
         seen = _difference(was, now, compares=number >= at)
         if number not in (at, at + 1) and not seen:
@@ -286,7 +286,7 @@ def _changed_round(target: Target, run: _Run, at: int) -> Lie | None:
     return _blame(steps[at], steps[at + 1], None, seen)
 
 
-def _difference(was: _Step, now: _Step, compares: bool) -> str:
+def _difference(was: _CheckedStep, now: _CheckedStep, compares: bool) -> str:
     """In what a step is another than it was."""
     if (was.named.kind, was.named.obj) != (now.named.kind, now.named.obj):
         return f"M{was.m} makes {now.named} in place of {was.named}"
@@ -295,7 +295,7 @@ def _difference(was: _Step, now: _Step, compares: bool) -> str:
     return ""
 
 
-def _others(was: _Step, now: _Step) -> str:
+def _others(was: _CheckedStep, now: _CheckedStep) -> str:
     """In what those that could go are others."""
     before = {m: able[1:] for m, able in was.able.items()}
     after = {m: able[1:] for m, able in now.able.items()}
@@ -309,7 +309,7 @@ def _others(was: _Step, now: _Step) -> str:
     return ""
 
 
-def _blame(one: _Step, other: _Step, changed: _Step | None, seen: str) -> Lie:
+def _blame(one: _CheckedStep, other: _CheckedStep, changed: _CheckedStep | None, seen: str) -> Lie:
     """Say which of two steps touches what it does not say."""
     for liar, victim in ((one, other), (other, one)):
         if changed is victim and liar.named.reads:

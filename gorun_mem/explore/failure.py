@@ -193,7 +193,7 @@ def _deadlock(world: World) -> Signature:
     """By what is waited for and by the sites of the holders, not by who waits or since when."""
     waits = set()
     for stuck in world.driver.stuck_at_end:
-        site = stuck.held_by.partition(" in ")[2].partition(" since ")[0]
+        site = stuck.held_by.site if stuck.held_by is not None else ""
         wanted = re.sub(r"\bm\d+\.", "m.", stuck.waits_for)
         waits.add(f"{wanted} held in {site}" if site else wanted)
     return Signature("deadlock", "; ".join(sorted(waits)))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.detectors.wakeups import is_wakeup
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.waits import Edge, cycle_of, edges_of
+from gorun_mem.explore.waits import WaitEdge, cycle_of, edges_of
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.op import MORE, PARKED
 from gorun_mem.step.schedule import Step
@@ -126,7 +126,7 @@ def _deadlock(failure: Failure, sights: Sights | None) -> Iterator[str]:
         yield f"{edge}; M{edge.holder} does not give it back"
 
 
-def _began(cycle: Sequence[Edge], steps: Sequence[Step], sights: Sights | None) -> str:
+def _began(cycle: Sequence[WaitEdge], steps: Sequence[Step], sights: Sights | None) -> str:
     """Which wait of a cycle was the first, and which the last."""
     latest = {step.m: i for i, step in enumerate(steps)}
     in_order = sorted(

@@ -15,37 +15,30 @@ fail, that is reported if the search itself does not find it.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime, replay
-from gorun_mem.explore.failure import Detector, Failure, Signature, words_of
-from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
+from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.interrupts import interrupts
+from gorun_mem.explore.rerun import Rerun
+from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import CHUNK, Batch, Found, Worker
-from gorun_mem.machine.config import Config, ConfigError
-from gorun_mem.machine.watchdog import LIMIT_S, LoopWithoutAwait, Watchdog
+from gorun_mem.explore.worker import CHUNK, Batch, Worker
+from gorun_mem.machine.config import Config
+from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
-from gorun_mem.step.schedule import Schedule
-from gorun_mem.step.strategies import SEARCHING, TREES
+from gorun_mem.step.strategies import TREES
 from gorun_mem.step.strategies.random_walk import SearchingWalk
-from gorun_mem.step.strategies.replay import Picks
-from gorun_mem.step.strategies.searching import NonDeterminism
 
 if TYPE_CHECKING:
     from gorun_mem.explore.parallel import Pool
     from gorun_mem.machine.scenario import Scenario
-    from gorun_mem.step.schedule import Step
 
 BUDGET: Final = 2_000
 """Schedules, where neither budget nor time is given."""
@@ -55,7 +48,6 @@ WALKING: Final = ("auto", "random")
 SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
-JOBS_MAX: Final = 256
 NONDETERMINISM: Final = "nondeterminism"
 _STRETCH: Final = 4 * CHUNK
 
@@ -105,15 +97,13 @@ def explore(
     target = program if isinstance(program, Target) else Target.of(program, config, options)
     if steps_max is None:
         steps_max = steps_bound(target)
-    _check(strategy, budget, time_s, jobs, bound, steps_max, failures_max)
     if budget is None and time_s is None:
         budget = BUDGET
-    search = _Search(target, strategy, seed, detectors, budget, time_s, steps_max, failures_max)
-    search.jobs, search.bound, search.wants_canary = jobs, bound, canary
-    search.watch_s = watch_s
-    if progress is not None:
-        search.progress = progress
-    return search.run(shrink)
+    settings = SearchSettings(
+        strategy=strategy, seed=seed, budget=budget, time_s=time_s, jobs=jobs, bound=bound,
+        steps_max=steps_max, failures_max=failures_max, canary=canary, watch_s=watch_s,
+    )  # fmt: skip
+    return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
 
 
 def steps_bound(target: Target) -> int:
@@ -122,70 +112,38 @@ def steps_bound(target: Target) -> int:
     return STEPS_MAX if given == RUN_STEPS_MAX else given
 
 
-def _check(
-    strategy: str,
-    budget: int | None,
-    time_s: float | None,
-    jobs: int,
-    bound: int | None,
-    steps_max: int,
-    failures_max: int,
-) -> None:
-    if strategy not in SEARCHING:
-        raise ConfigError(f"no strategy {strategy!r}: a search has {', '.join(SEARCHING)}")
-    for name, value, low in (
-        ("budget", budget, 1),
-        ("bound", bound, 0),
-        ("steps_max", steps_max, 1),
-        ("failures_max", failures_max, 1),
-    ):
-        if value is not None and value < low:
-            raise ConfigError(f"{name} = {value}: must be at least {low}")
-    if time_s is not None and not time_s > 0:
-        raise ConfigError(f"time_s = {time_s}: must be above 0 seconds")
-    if not 1 <= jobs <= JOBS_MAX:
-        raise ConfigError(f"jobs = {jobs}: must be from 1 to {JOBS_MAX}")
-    if bound is not None and strategy != "dfs":
-        raise ConfigError(f"bound = {bound}: only strategy dfs has a bound, not {strategy}")
-
-
 class _Search:
-    """One search; the arguments are those of `explore`."""
+    """One search.
+
+    Args:
+        target: the program.
+        settings: how to search.
+        detectors: what makes detectors.
+        progress: called with the number of schedules run since the last call.
+    """
 
     def __init__(
         self,
         target: Target,
-        strategy: str,
-        seed: int,
+        settings: SearchSettings,
         detectors: Sequence[Callable[[], Detector]],
-        budget: int | None,
-        time_s: float | None,
-        steps_max: int,
-        failures_max: int,
+        progress: Callable[[int], None],
     ) -> None:
         self.target = target
-        self.strategy = strategy
-        self.seed = seed
-        self.budget = budget
-        self.time_s = time_s
-        self.steps_max = steps_max
-        self.failures_max = failures_max
-        self.jobs = 1
-        self.bound: int | None = None
-        self.wants_canary = True
-        self.watch_s = LIMIT_S
-        self.progress: Callable[[int], None] = lambda runs: None
+        self.settings = settings
+        self.progress = progress
         self._factories = tuple(detectors)
         self._start = time.time()
+        time_s = settings.time_s
         self._deadline = None if time_s is None else self._start + time_s
         self._spent = 0
         self._batch = Batch()
-        self._walked = self._batch if strategy in WALKING else Batch()
+        self._walked = self._batch if settings.strategy in WALKING else Batch()
         self._facts = Facts(
-            tree=strategy in TREES,
-            budget=budget,
+            tree=settings.strategy in TREES,
+            budget=settings.budget,
             time_s=time_s,
-            steps_max=steps_max,
+            steps_max=settings.steps_max,
             granularity=target.config.granularity,
             faults=target.config.faults,
         )
@@ -194,22 +152,23 @@ class _Search:
         self._worker = Worker(
             target,
             detectors,
-            seed=seed,
-            steps_max=steps_max,
+            seed=settings.seed,
+            steps_max=settings.steps_max,
             deadline=self._deadline,
             spend=self._spend,
-            failures_max=failures_max,
+            failures_max=settings.failures_max,
         )
+        self._worker.progress = progress
+        self._worker.watch_s = settings.watch_s
+        self._rerun = Rerun(self._worker, settings.time_s)
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
-        self._worker.progress = self.progress
-        self._worker.watch_s = self.watch_s
         watchdog = self._worker.watchdog()
         failures: tuple[Failure, ...] = ()
         with watchdog:
             try:
-                with _interrupts() as asked:
+                with interrupts() as asked:
                     self._worker.interrupted = asked.is_set
                     self._search()
             except KeyboardInterrupt:
@@ -227,8 +186,8 @@ class _Search:
         verdict, reason = judge(self._facts, self._statistics, len(failures))
         return Exploration(
             name=self.target.name,
-            strategy=self.strategy,
-            seed=self.seed,
+            strategy=self.settings.strategy,
+            seed=self.settings.seed,
             verdict=verdict,
             reason=reason,
             statistics=self._statistics,
@@ -244,11 +203,11 @@ class _Search:
         self._first_runs()
         if self._is_enough() or self._unsteady is not None:
             return
-        if self.wants_canary:
+        if self.settings.canary:
             self._facts.canary_found = self._finds_canary()
             if not self._facts.canary_found:
                 return
-        if self.jobs == 1:
+        if self.settings.jobs == 1:
             self._main(None)
             return
         from gorun_mem.explore.parallel import Pool
@@ -256,13 +215,13 @@ class _Search:
         with Pool(
             self.target,
             self._factories,
-            self.jobs,
-            seed=self.seed,
-            steps_max=self.steps_max,
+            self.settings.jobs,
+            seed=self.settings.seed,
+            steps_max=self.settings.steps_max,
             profile=self._worker.profile,
             deadline=self._deadline,
-            failures_max=self.failures_max,
-            watch_s=self.watch_s,
+            failures_max=self.settings.failures_max,
+            watch_s=self.settings.watch_s,
         ) as pool:
             pool.interrupted = self._worker.interrupted
             self._main(pool)
@@ -270,10 +229,10 @@ class _Search:
                 raise KeyboardInterrupt
 
     def _main(self, pool: Pool | None) -> None:
-        if self.strategy in TREES:
-            self._tree(self.strategy, pool, self._left())
+        if self.settings.strategy in TREES:
+            self._tree(self.settings.strategy, pool, self._left())
             return
-        if self.strategy == "auto" and self._is_small():
+        if self.settings.strategy == "auto" and self._is_small():
             left = self._left()
             self._tree("exhaustive", pool, None if left is None else left // 2)
             if self._is_enough() or self._facts.complete:
@@ -288,10 +247,12 @@ class _Search:
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
         worker = self._worker
-        random = Random(f"{self.seed}/first")
+        random = Random(f"{self.settings.seed}/first")
         walk = SearchingWalk()
         runs: list[Execution] = []
-        count = FIRST_RUNS if self.budget is None else min(FIRST_RUNS, self.budget)
+        count = (
+            FIRST_RUNS if self.settings.budget is None else min(FIRST_RUNS, self.settings.budget)
+        )
         try:
             for number in range(count):
                 worker.breathe()
@@ -302,7 +263,7 @@ class _Search:
                 if self._is_enough():
                     break
                 if not number:
-                    self._unsteady = self._run_twice(done)
+                    self._unsteady = self._rerun.unsteadiness(done)
                     if self._unsteady is not None:
                         break
         finally:
@@ -348,35 +309,19 @@ class _Search:
         self._facts.walked_into = found and not batch.found
         batch.found += [one for one in walked.found if one.signature not in known]
 
-    def _run_twice(self, done: Execution) -> Failure | None:
-        """The failure to do the same again under the same schedule, if it is one."""
-        if done.foreign or _loops(done):
-            return None
-        try:
-            again = self._pick(done.tape)
-        except NonDeterminism as error:
-            return self._unsteadiness(done, str(error))
-        before, now = done.named_steps, again.named_steps
-        for number, (a, b) in enumerate(zip(before, now, strict=False), 1):
-            if a != b:
-                return self._unsteadiness(done, f"step {number} was {a}, and then it was {b}")
-        if len(before) != len(now) or done.signature != again.signature:
-            return self._unsteadiness(
-                done,
-                f"it ended after {len(before)} steps with {done.signature or 'success'}, and then "
-                f"after {len(now)} with {again.signature or 'success'}",
-            )
-        return None
-
     def _finds_canary(self) -> bool:
         """Whether the strategy finds the planted bug; auto both in a tree and by drawing."""
-        used = ("auto", "exhaustive") if self.strategy == "auto" else (self.strategy,)
-        return all(_finds_canary(strategy, self.seed) for strategy in used)
+        used = (
+            ("auto", "exhaustive")
+            if self.settings.strategy == "auto"
+            else (self.settings.strategy,)
+        )
+        return all(planted.is_found_by(strategy, self.settings.seed) for strategy in used)
 
     def _draw(self, pool: Pool | None) -> None:
         runs = self._left()
         if pool is not None:
-            for batch in pool.draw(self.strategy, runs):
+            for batch in pool.draw(self.settings.strategy, runs):
                 self._merge(batch)
                 self.progress(batch.schedules)
                 if self._is_enough():
@@ -387,7 +332,7 @@ class _Search:
             count = _STRETCH if runs is None else min(_STRETCH, runs - first)
             batch = Batch()
             try:
-                self._worker.draw(self.strategy, first, count, into=batch)
+                self._worker.draw(self.settings.strategy, first, count, into=batch)
             finally:
                 self._merge(batch)
             first += count
@@ -398,7 +343,7 @@ class _Search:
         facts = self._facts
         batch = Batch()
         if pool is not None and strategy == "dfs":
-            for batch in pool.by_cost(budget, self.bound):
+            for batch in pool.by_cost(budget, self.settings.bound):
                 for one in batch.found:
                     one.run = self._batch.schedules
                 self.progress(batch.schedules)
@@ -412,7 +357,7 @@ class _Search:
         else:
             self._tree_budget = None if budget is None else self._spent + budget
             try:
-                self._worker.tree(strategy, bound=self.bound, into=batch)
+                self._worker.tree(strategy, bound=self.settings.bound, into=batch)
             finally:
                 self._merge(batch)
         facts.complete, facts.bound, facts.rested = batch.complete, batch.bound, batch.rested
@@ -433,20 +378,20 @@ class _Search:
 
     def _left(self) -> int | None:
         """What is left of the budget."""
-        if self.budget is None:
+        if self.settings.budget is None:
             return None
-        return max(self.budget - max(self._spent, self._batch.schedules), 0)
+        return max(self.settings.budget - max(self._spent, self._batch.schedules), 0)
 
     def _is_enough(self) -> bool:
         batch = self._batch
-        return bool(batch.uncontrolled) or len(batch.found) >= self.failures_max
+        return bool(batch.uncontrolled) or len(batch.found) >= self.settings.failures_max
 
     # What is made of it.
 
     def _count(self) -> None:
         batch, counted, facts = self._batch, self._statistics, self._facts
         counted.by_strategy = batch.by_strategy
-        tree = "exhaustive" if self.strategy == "auto" else self.strategy
+        tree = "exhaustive" if self.settings.strategy == "auto" else self.settings.strategy
         counted.schedules, counted.distinct = batch.schedules, len(batch.hashes)
         if facts.tree and tree in batch.by_strategy:
             counted.schedules = counted.distinct = batch.by_strategy[tree]
@@ -462,163 +407,15 @@ class _Search:
         counted.seconds = time.time() - self._start
 
     def _failures(self, watchdog: Watchdog, shrink: bool) -> tuple[Failure, ...]:
-        found = [self._failure(one, watchdog, shrink) for one in self._batch.found]
+        found = [self._rerun.failure(one, watchdog, shrink) for one in self._batch.found]
         if self._unsteady is not None:
             found.append(self._unsteady)
-        return tuple(found[: self.failures_max])
-
-    def _failure(self, found: Found, watchdog: Watchdog, shrink: bool) -> Failure:
-        """The report of a failure."""
-        if found.signature.kind == NONDETERMINISM:
-            return Failure(
-                found.signature, _UNSTEADY.format(found.signature.obj), Schedule(), (),
-                found.strategy, found.run, settings=self._settings(),
-            )  # fmt: skip
-        done: Execution | None = None
-        try:
-            done = self._pick(found.tape)
-            why = f"it ended with {found.signature}, and then with {done.signature or 'success'}"
-        except NonDeterminism as error:
-            why = str(error)
-        if done is None or done.signature != found.signature:
-            return Failure(
-                Signature(NONDETERMINISM, str(found.signature)), _UNSTEADY.format(why),
-                Schedule(), (), found.strategy, found.run, settings=self._settings(),
-            )  # fmt: skip
-        if _loops(done):
-            watchdog.explain(done.world.driver)
-        elif shrink:
-            smaller = self._shrunk(done, found)
-            if smaller is not None:
-                before = len(done.named_steps), _switches(done.named_steps)
-                return self._report(smaller, found, before)
-        return self._report(done, found, None)
-
-    def _shrunk(self, done: Execution, found: Found) -> Execution | None:
-        """The failure again in its smallest schedule."""
-        seconds = SECONDS_MAX if self.time_s is None else min(SECONDS_MAX, self.time_s)
-        shrinker = Shrinker(
-            self.target,
-            found.signature,
-            detectors=self._worker.detectors,
-            steps_max=self.steps_max,
-            seconds_max=seconds,
-        )
-        schedule = shrinker.shrink(done)
-        if schedule is None:
-            return None
-        again = replay(
-            self.target, schedule, detectors=self._worker.detectors, steps_max=self.steps_max
-        )
-        return again if again.signature == found.signature else None
-
-    def _report(
-        self, done: Execution, found: Found, shrunk_from: tuple[int, int] | None
-    ) -> Failure:
-        transcriber, signature = done.transcriber, done.signature
-        assert transcriber is not None
-        assert signature is not None
-        return Failure(
-            signature,
-            words_of(done.world, done.findings),
-            transcriber.schedule(self.target.about),
-            done.named_steps,
-            strategy=found.strategy,
-            run=found.run,
-            stuck=done.world.driver.stuck_at_end,
-            findings=done.findings,
-            shrunk_from=shrunk_from,
-            ms={task.id: task.name for task in done.world.engine.tasks},
-            settings=self._settings(),
-        )
-
-    def _unsteadiness(self, done: Execution, why: str) -> Failure:
-        assert done.transcriber is not None
-        return Failure(
-            Signature(NONDETERMINISM, self.target.name),
-            _UNSTEADY.format(why),
-            done.transcriber.schedule(self.target.about),
-            done.named_steps,
-            strategy="random",
-            settings=self._settings(),
-        )
-
-    def _pick(self, tape: Sequence[int]) -> Execution:
-        """The run with this tape again, written down."""
-        worker = self._worker
-        before = worker.steps_max, worker.deadline
-        # A run that reached the bound went on for as long again; and this is not to be cut short.
-        worker.steps_max, worker.deadline = 2 * self.steps_max, None
-        try:
-            return worker.run(Picks(tape), transcribe=True)
-        finally:
-            worker.steps_max, worker.deadline = before
-
-    def _settings(self) -> dict[str, Any]:
-        settings, config = self.target.settings, self.target.settings.config
-        return {
-            "release": settings.release.name,
-            "platform": settings.platform.name,
-            "mutex": settings.mutex,
-            "granularity": config.granularity,
-            "ms": config.ms,
-            "seed": self.seed,
-        }
-
-
-_UNSTEADY: Final = (
-    "The program does not do the same under the same schedule: {}. No schedule can be searched or "
-    "replayed until it does. Look for a clock, a random generator without a seed, the order of a "
-    "set, or state that outlives a run."
-)
-
-
-def _finds_canary(strategy: str, seed: int) -> bool:
-    left = iter(range(planted.RUNS_MAX))
-    worker = Worker(
-        planted.target(),
-        seed=seed,
-        steps_max=STEPS_MAX,
-        spend=lambda: next(left, None) is not None,
-    )
-    walk = SearchingWalk()
-    walk.begin(Random(f"{seed}/canary"), worker.profile)
-    worker.profile = profile_of([worker.run(walk, transcribe=True)])
-    if strategy in TREES:
-        found = worker.tree(strategy).found
-    else:
-        found = worker.draw(strategy, 0, planted.RUNS_MAX).found
-    return any(one.signature.kind == "AssertionError" for one in found)
+        return tuple(found[: self.settings.failures_max])
 
 
 def _never() -> bool:
     return False
 
 
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Set by the first Ctrl-C, to be seen to between two runs; the second goes through."""
-    asked = threading.Event()
-
-    def on_sigint(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield asked
-        return
-    signal.signal(signal.SIGINT, on_sigint)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _loops(done: Execution) -> bool:
-    return isinstance(done.world.failure, LoopWithoutAwait)
-
-
-def _switches(steps: Sequence[Step]) -> int:
-    return sum(a.m != b.m for a, b in pairwise(steps))
+def _nobody_asks(runs: int) -> None:
+    """Progress is not shown."""

@@ -6,7 +6,6 @@ and gave it back. Of other waits (an event, a queue, a word) nobody can say who 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,12 +14,11 @@ from gorun_mem.explore.failure import Failure
 from gorun_mem.machine.outcome import Stuck
 from gorun_mem.step.schedule import Step
 
-_HOLDER: Final = re.compile(r"M(\d+)(?: in (.*?))?(?: since .*)?$")
 _SHOWN_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class WaitEdge:
     """One M waits for a lock that another holds, or it itself.
 
     Args:
@@ -44,23 +42,22 @@ class Edge:
         return f"M{self.m} waits to {self.waits_for}, which M{self.holder} holds{self.where}"
 
 
-def edges_of(failure: Failure) -> dict[int, Edge]:
+def edges_of(failure: Failure) -> dict[int, WaitEdge]:
     """By each M that waits for a lock: for which, and who holds it."""
     return {edge.m: edge for edge in _edges(failure)}
 
 
-def _edges(failure: Failure) -> Iterator[Edge]:
+def _edges(failure: Failure) -> Iterator[WaitEdge]:
     holders = _holders(failure.steps)
     for stuck in failure.stuck:
-        found = _HOLDER.match(stuck.held_by)
-        if found:
-            where = f" in {found[2]}" if found[2] else ""
-            yield Edge(stuck.m, stuck.waits_for, int(found[1]), where)
+        if stuck.held_by is not None:
+            where = f" in {stuck.held_by.site}" if stuck.held_by.site else ""
+            yield WaitEdge(stuck.m, stuck.waits_for, stuck.held_by.m, where)
             continue
         kind, _, obj = stuck.waits_for.partition(" ")
         holder = holders.get(obj) if kind == "acquire" else None
         if holder is not None:
-            yield Edge(stuck.m, stuck.waits_for, holder[0], f" since step {holder[1]}")
+            yield WaitEdge(stuck.m, stuck.waits_for, holder[0], f" since step {holder[1]}")
 
 
 def _holders(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
@@ -74,7 +71,7 @@ def _holders(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
     return held
 
 
-def cycle_of(edges: Mapping[int, Edge]) -> list[Edge]:
+def cycle_of(edges: Mapping[int, WaitEdge]) -> list[WaitEdge]:
     """A cycle of waiting Ms, from its lowest M on; empty where there is none."""
     for start in sorted(edges):
         path: list[int] = []

@@ -15,7 +15,7 @@ from gorun_mem.machine.driver import Program
 from gorun_mem.machine.m import M, Surroundings
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, Join
-from gorun_mem.machine.outcome import DeadlockFound, NeverAwaited, Stuck
+from gorun_mem.machine.outcome import DeadlockFound, HeldBy, NeverAwaited, Stuck
 from gorun_mem.runtime.boot import Runtime
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.step.engine import Engine
@@ -288,14 +288,10 @@ class Lifecycle:
         if wait is None:
             op = task.op
             waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
-            return Stuck(task.id, task.name, waits_for, task.since_ns, "", holds)
+            return Stuck(task.id, task.name, waits_for, task.since_ns, None, holds)
         mutex, waiter = wait
         holder = mutex.holder
-        held_by = (
-            f"M{holder.m} in {holder.site} since {holder.since_ns:,} ns"
-            if holder is not None
-            else ""
-        )
+        held_by = HeldBy(holder.m, holder.site, holder.since_ns) if holder is not None else None
         return Stuck(task.id, task.name, f"acquire {mutex.name}", waiter.since_ns, held_by, holds)
 
     # Inside.

@@ -58,6 +58,24 @@ class NeverAwaited(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBy:
+    """Who holds a lock that another M waits for.
+
+    Args:
+        m: its id.
+        site: the Go function that took the lock.
+        since_ns: since when, in virtual time.
+    """
+
+    m: int
+    site: str
+    since_ns: int
+
+    def __str__(self) -> str:
+        return f"M{self.m} in {self.site} since {self.since_ns:,} ns"
+
+
+@dataclass(frozen=True, slots=True)
 class Stuck:
     """An M that could not go on when the run ended.
 
@@ -66,7 +84,8 @@ class Stuck:
         name: its name.
         waits_for: the operation and its object, such as "acquire memlock".
         since_ns: since when, in virtual time.
-        held_by: who holds what it waits for, where and since when; "" where nobody does.
+        held_by: who holds the lock that it waits for; None where it waits for none, or nobody
+            holds it.
         holds: the locks that it holds itself.
     """
 
@@ -74,12 +93,12 @@ class Stuck:
     name: str
     waits_for: str
     since_ns: int
-    held_by: str
+    held_by: HeldBy | None
     holds: tuple[str, ...]
 
     def __str__(self) -> str:
         text = f"M{self.m} ({self.name}) waits to {self.waits_for} since {self.since_ns:,} ns"
-        if self.held_by:
+        if self.held_by is not None:
             text += f", held by {self.held_by}"
         if self.holds:
             text += f", while it holds {', '.join(self.holds)}"

@@ -23,7 +23,7 @@ from gorun_mem.runtime.memory import Plan9Segment
 from gorun_mem.runtime.purposes import of_recorded
 
 if TYPE_CHECKING:
-    from gorun_mem.replay.recording import Event, Header
+    from gorun_mem.replay.recording import Header, RecordedEvent
     from gorun_mem.runtime.oslayer import OSLayer
 
 _ARGUMENTS: Final = ("v", "n", "size", "align", "pages", "addr", "down", "user")
@@ -76,7 +76,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplayTally:
     """What was compared so far.
 
     Args:
@@ -92,7 +92,7 @@ class Tally:
     first: Difference | None = None
 
 
-class Diverged(Exception):
+class TooManyDifferences(Exception):
     """So many differences that going on tells nothing."""
 
 
@@ -108,8 +108,8 @@ class Comparison:
     """
 
     layer: OSLayer
-    tally: Tally
-    expected: list[Event] = field(default_factory=list)
+    tally: ReplayTally
+    expected: list[RecordedEvent] = field(default_factory=list)
     line: int = 0
     _at: int = 0
     _before: tuple[int, ...] = ()
@@ -119,7 +119,7 @@ class Comparison:
         if isinstance(self.layer, SbrkLayer) and self.layer.platform.is_wasm:
             self._quick = (self.layer.brk, self.layer.memory, self.layer.freelist)
 
-    def begin(self, expected: list[Event], line: int) -> None:
+    def begin(self, expected: list[RecordedEvent], line: int) -> None:
         """Compare with another outermost call from now on.
 
         Args:
@@ -138,7 +138,7 @@ class Comparison:
             self._at += 1
             self._differ(event, "call", "made", "not made")
 
-    def peek(self) -> Iterator[Event]:
+    def peek(self) -> Iterator[RecordedEvent]:
         """The recorded events that are still to come, in order."""
         expected = self.expected
         return (expected[i] for i in range(self._at, len(expected)))
@@ -182,7 +182,7 @@ class Comparison:
                 return
         self._compare_state(event)
 
-    def _take(self, ev: str, values: tuple[tuple[str, int], ...]) -> Event | None:
+    def _take(self, ev: str, values: tuple[tuple[str, int], ...]) -> RecordedEvent | None:
         """The event at the place if it is of that kind, and the place moves on.
 
         Where it is not, we did something that Go did not, or Go did something before it.
@@ -267,7 +267,7 @@ class Comparison:
             brk.bloc, brk.bloc_max, pages, freelist.count, freelist.total_bytes, freelist.fnv()
         )  # fmt: skip
 
-    def _compare_state(self, event: Event) -> None:
+    def _compare_state(self, event: RecordedEvent) -> None:
         # The usual event has every field and agrees; whatever is left takes the long way.
         if self._quick is not None:
             brk, memory, freelist = self._quick
@@ -287,7 +287,7 @@ class Comparison:
                     return
         self.compare_state_with(event, self.state())
 
-    def compare_state_with(self, event: Event, ours: dict[str, int | str]) -> None:
+    def compare_state_with(self, event: RecordedEvent, ours: dict[str, int | str]) -> None:
         """Compare every state field that the event has with a state of ours."""
         ours = ours | {"reserveEnd": ours["bloc"]}
         for name, key in _STATE:
@@ -296,20 +296,22 @@ class Comparison:
                 self._differ(event, key, go, ours.get(key, "none"))
                 return
 
-    def _differ(self, event: Event | None, name: str, go: object, ours: object) -> None:
+    def _differ(self, event: RecordedEvent | None, name: str, go: object, ours: object) -> None:
         tally = self.tally
         tally.differences += 1
         if tally.first is None:
             tally.first = self._describe(event, name, go, ours)
         if tally.differences >= DIFFERENCES_MAX:
-            raise Diverged
+            raise TooManyDifferences
 
     def failed(self, failure: object) -> None:
         """The emulated call ended in a throw, a fault or a hang, and Go's did not."""
         event = self.expected[-1] if self.expected else None
         self._differ(event, "call", "returned", failure)
 
-    def _describe(self, event: Event | None, name: str, go: object, ours: object) -> Difference:
+    def _describe(
+        self, event: RecordedEvent | None, name: str, go: object, ours: object
+    ) -> Difference:
         shown = event or (self.expected[-1] if self.expected else None)
         if shown is None:
             return Difference(0, -1, "none", name, str(go), str(ours), _named(self._before))
@@ -325,7 +327,7 @@ def _named(snapshot: tuple[int, ...]) -> dict[str, int | str]:
     return state
 
 
-async def issue(event: Event, layer: OSLayer, comparison: Comparison) -> None:
+async def issue(event: RecordedEvent, layer: OSLayer, comparison: Comparison) -> None:
     """Make the recorded call on our layer and compare the answer.
 
     Args:
@@ -359,7 +361,7 @@ async def issue(event: Event, layer: OSLayer, comparison: Comparison) -> None:
         comparison.saw(ev, ("size", size), ("align", align), ("p", p), ("rsize", got))
 
 
-def describe(event: Event) -> str:
+def describe(event: RecordedEvent) -> str:
     """A recorded call as a person reads it: name, arguments and who called."""
     answers = _ANSWERS.get(event.ev, ())
     parts = [event.ev]

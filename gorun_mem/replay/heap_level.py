@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import UNSET
 
 from gorun_mem.replay.compare import Comparison
-from gorun_mem.replay.recording import Event, Recording
+from gorun_mem.replay.recording import RecordedEvent, Recording
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mallocinit import init_hints, reserves_at_boot
@@ -44,14 +44,14 @@ class HeapReplay:
         self._m = m
         mem = Mem(WatchedLayer(layer, comparison))
         self.heap = MHeap(mem, persistent=GivenChunks(mem, comparison))
-        self._boot: list[Event] = []
+        self._boot: list[RecordedEvent] = []
         self._boot_line = 0
         self._reserves_at_boot = reserves_at_boot(layer.release, layer.platform)
         if not self._reserves_at_boot:
             solo(init_hints(self.heap, self._end), m)
         self.heap.probe = comparison
 
-    def is_boot(self, group: list[Event], line: int) -> bool:
+    def is_boot(self, group: list[RecordedEvent], line: int) -> bool:
         """Whether `group` is one of mallocinit's reservations, which are kept until all are there.
 
         The first group behind them has them predicted and compared.
@@ -77,11 +77,11 @@ class HeapReplay:
             self._comparison.end()
         return False
 
-    def unfinished_boot(self) -> tuple[list[Event], int]:
+    def unfinished_boot(self) -> tuple[list[RecordedEvent], int]:
         """mallocinit's reservations and their line, where the recording ends amid them."""
         return (self._boot if self._reserves_at_boot else []), self._boot_line
 
-    def sys_alloc(self, group: list[Event], line: int) -> None:
+    def sys_alloc(self, group: list[RecordedEvent], line: int) -> None:
         """Issue one mheap.sysAlloc and compare all that it does.
 
         Args:

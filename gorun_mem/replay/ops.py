@@ -137,7 +137,7 @@ class Onlooker:
         self._os = runtime.os
         self._memory = self._os.memory
         self._freelist = self._os.freelist
-        self.looks: dict[str, Callable[..., str]] = {
+        self.inspections: dict[str, Callable[..., str]] = {
             "info": self._info,
             "fill": self._fill,
             "word": self._word,
@@ -284,7 +284,7 @@ class OpMachine(Onlooker):
             "free": self._free,
             "reserve": self._reserve,
             "reserve_aligned": aligned,
-            **self.looks,
+            **self.inspections,
         }
 
     def __repr__(self) -> str:
@@ -370,7 +370,7 @@ def ending(failure: EmulatedFailure) -> str:
 
 
 @dataclass(slots=True)
-class Difference:
+class WrongAnswer:
     """An operation that was answered otherwise than recorded."""
 
     line: int
@@ -380,7 +380,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Comparison:
+class ScriptComparison:
     """A script's recorded answers beside ours.
 
     Attributes:
@@ -401,7 +401,7 @@ class Comparison:
     compared: int = 0
     unanswered: int = 0
     differences: int = 0
-    first: Difference | None = None
+    first: WrongAnswer | None = None
     ended: str | None = None
     error: str | None = None
 
@@ -410,7 +410,7 @@ def compare(
     script: Script,
     options: Options,
     advance: Callable[[], None] | None = None,
-) -> Comparison:
+) -> ScriptComparison:
     """Run a script under its header's options and compare each answer.
 
     A script that cannot be read further is compared as far as it goes; `error` says why.
@@ -420,7 +420,7 @@ def compare(
         options: what its header does not say.
         advance: called every few milliseconds of work.
     """
-    result = Comparison(script.source)
+    result = ScriptComparison(script.source)
     try:
         machine = _machine_for(script, options)
         result.options = machine.options
@@ -463,7 +463,7 @@ def _chunks(script: Iterable[Operation], size: int) -> Iterator[list[Operation]]
     yield chunk
 
 
-def _compare_chunk(machine: OpMachine, chunk: list[Operation], result: Comparison) -> None:
+def _compare_chunk(machine: OpMachine, chunk: list[Operation], result: ScriptComparison) -> None:
     for operation in chunk:
         if result.ended is not None:
             ours = f"nothing: the program had ended with {result.ended!r}"
@@ -479,4 +479,4 @@ def _compare_chunk(machine: OpMachine, chunk: list[Operation], result: Compariso
         if ours != operation.recorded:
             result.differences += 1
             if result.first is None:
-                result.first = Difference(operation.line, str(operation), operation.recorded, ours)
+                result.first = WrongAnswer(operation.line, str(operation), operation.recorded, ours)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
-from gorun_mem.replay.compare import Comparison, Difference, Diverged, Tally, issue
-from gorun_mem.replay.recording import Event, Recording, RecordingError
+from gorun_mem.replay.compare import Comparison, Difference, ReplayTally, TooManyDifferences, issue
+from gorun_mem.replay.recording import RecordedEvent, Recording, RecordingError
 from gorun_mem.runtime.boot import BootOptions, assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import default_mutex, make
@@ -92,15 +92,15 @@ def replay_file(path: Path | str, level: Level = Level.OS) -> FileResult:
         OSError: the file cannot be read.
     """
     path = Path(path)
-    tally = Tally()
+    tally = ReplayTally()
     problem: RecordingError | None = None
     recording: Recording | None = None
     try:
         with Recording(path) as recording:
-            Replay(recording, level, tally).run()
+            RecordingReplay(recording, level, tally).run()
     except RecordingError as error:
         problem = error
-    except Diverged:
+    except TooManyDifferences:
         pass
     return FileResult(
         path,
@@ -117,7 +117,7 @@ def replay_file(path: Path | str, level: Level = Level.OS) -> FileResult:
     )
 
 
-class Replay:
+class RecordingReplay:
     """One recording on one emulated runtime.
 
     Args:
@@ -126,7 +126,7 @@ class Replay:
         tally: where results go.
     """
 
-    def __init__(self, recording: Recording, level: Level, tally: Tally) -> None:
+    def __init__(self, recording: Recording, level: Level, tally: ReplayTally) -> None:
         self.recording = recording
         self.tally = tally
         self.m = SoloM()
@@ -146,7 +146,7 @@ class Replay:
 
         Raises:
             RecordingError: the recording is bad; what came before it is compared.
-            Diverged: there are too many differences to go on.
+            TooManyDifferences: there are too many differences to go on.
         """
         try:
             for line, group in self._groups():
@@ -157,7 +157,7 @@ class Replay:
         except EmulatedFailure as failure:
             self.comparison.failed(failure)
 
-    def _predict(self, heap: HeapReplay, group: list[Event], line: int) -> None:
+    def _predict(self, heap: HeapReplay, group: list[RecordedEvent], line: int) -> None:
         """Issue an outermost call at heap level; at the end of the recording, what is left of one.
 
         What is not whole cannot be predicted: then each call from outside is issued by itself.
@@ -171,7 +171,7 @@ class Replay:
             else:
                 self._issue_tops(group, line)
 
-    def _groups(self) -> Iterator[tuple[int, list[Event]]]:
+    def _groups(self) -> Iterator[tuple[int, list[RecordedEvent]]]:
         """(line of the first, events) of what is issued together.
 
         At heap level that is an outermost call with all that is nested in it, at OS level a call
@@ -180,7 +180,7 @@ class Replay:
         """
         recording = self.recording
         heap = self._heap is not None
-        group: list[Event] = []
+        group: list[RecordedEvent] = []
         line = 0
         problem: RecordingError | None = None
         try:
@@ -199,7 +199,7 @@ class Replay:
         if problem is not None:
             raise problem
 
-    def _issue_tops(self, group: list[Event], line: int) -> None:
+    def _issue_tops(self, group: list[RecordedEvent], line: int) -> None:
         """Issue each call from outside, with the events nested in it."""
         start = 0
         for i, event in enumerate(group):
@@ -212,7 +212,7 @@ class Replay:
             self.comparison.begin([last], line + len(group) - 1)
             self.comparison.compare_state_with(last, self._boot_states[last.ev])
 
-    def _issue(self, nested: list[Event], line: int) -> None:
+    def _issue(self, nested: list[RecordedEvent], line: int) -> None:
         """Issue the last of `nested`, the others being what it did."""
         event = nested[-1]
         comparison = self.comparison

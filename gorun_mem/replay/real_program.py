@@ -40,9 +40,9 @@ from msgspec import UNSET
 
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import ScenarioError
-from gorun_mem.replay.compare import Comparison, Tally, describe, issue
+from gorun_mem.replay.compare import Comparison, ReplayTally, describe, issue
 from gorun_mem.replay.recorded_heap import RecordedHeap
-from gorun_mem.replay.recording import Event, Header, Recording, RecordingError
+from gorun_mem.replay.recording import Header, RecordedEvent, Recording, RecordingError
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
 from gorun_mem.runtime.errors import OutOfMemory
 from gorun_mem.runtime.memory import Plan9Segment
@@ -150,7 +150,7 @@ def _read_through(path: Path) -> Recording:
         raise ScenarioError(f"recording {path}: {error.strerror}") from None
 
 
-def _dealt_to(event: Event, number: int, deal: Deal, ms: int) -> int:
+def _dealt_to(event: RecordedEvent, number: int, deal: Deal, ms: int) -> int:
     """Index of the M that is to issue `event`, the `number`th call."""
     return (crc32(event.by.encode()) if deal == "caller" else number) % ms
 
@@ -158,7 +158,7 @@ def _dealt_to(event: Event, number: int, deal: Deal, ms: int) -> int:
 # In recorded order.
 
 
-class Call(NamedTuple):
+class IssuedCall(NamedTuple):
     """A call from outside, as Go made it.
 
     Args:
@@ -166,7 +166,7 @@ class Call(NamedTuple):
         line: the recording's line of the first of them.
     """
 
-    events: list[Event]
+    events: list[RecordedEvent]
     line: int
 
 
@@ -182,14 +182,14 @@ class RecordedOrder:
     def __init__(self, world: World, trace: str, deal: Deal) -> None:
         self._world = world
         self._deal: Deal = deal
-        self._tally = Tally()
+        self._tally = ReplayTally()
         layer = world.runtime.os
         self._comparison = Comparison(layer, self._tally)
         self._heap = RecordedHeap(layer)
         self._events = _outside_calls(trace, self._begin, self._heap.tell)
         self._number = -1
         self._waiting: dict[int, MLike] = {}
-        self.call: Call | None = None
+        self.call: IssuedCall | None = None
         self.whose = 0
         self._advance()
         with Recording(trace) as recording:
@@ -210,7 +210,7 @@ class RecordedOrder:
         Returns:
             False when the recording has ended.
         """
-        call: Call | None = await _Turn(self, i)
+        call: IssuedCall | None = await _AwaitTurn(self, i)
         if call is None:
             return False
         comparison, layer = self._comparison, m.world.runtime.os
@@ -226,7 +226,7 @@ class RecordedOrder:
         self._advance()
         return True
 
-    async def _end_at_limit(self, layer: OSLayer, call: Call) -> NoReturn:
+    async def _end_at_limit(self, layer: OSLayer, call: IssuedCall) -> NoReturn:
         """A growth was refused that Go was granted: end as Go would have ended.
 
         Raises:
@@ -270,7 +270,7 @@ class RecordedOrder:
                 f"{first.ours} here; {tally.differences} events differ"
             )
 
-    def _tell(self) -> Tally:
+    def _tell(self) -> ReplayTally:
         """Say how far the comparison came."""
         world, tally = self._world, self._tally
         world.result("calls compared", tally.calls)
@@ -286,7 +286,7 @@ class RecordedOrder:
         self._waiting[i] = m
         return True
 
-    def _begin(self, osinit: Event, line: int) -> None:
+    def _begin(self, osinit: RecordedEvent, line: int) -> None:
         """Compare the state after osinit."""
         self._tally.events += 1
         self._comparison.begin([osinit], line)
@@ -307,12 +307,12 @@ class RecordedOrder:
                 m.sched.unpark(m)
 
 
-def _was_refused(events: list[Event]) -> bool:
+def _was_refused(events: list[RecordedEvent]) -> bool:
     """Whether Go was refused too: in a growth, or, where those are not recorded, by the answer."""
     return events[-1].p == 0 or any(e.ev == "growMemory" and e.r == -1 for e in events)
 
 
-class _Turn(Op):
+class _AwaitTurn(Op):
     """Wait until the next call is dealt to one M; its value is the call."""
 
     __slots__ = ("_i", "_order")
@@ -333,8 +333,10 @@ class _Turn(Op):
 
 
 def _outside_calls(
-    trace: str, on_osinit: Callable[[Event, int], None], on_heap: Callable[[Event], None]
-) -> Iterator[Call]:
+    trace: str,
+    on_osinit: Callable[[RecordedEvent, int], None],
+    on_heap: Callable[[RecordedEvent], None],
+) -> Iterator[IssuedCall]:
     """Each call that entered the OS layer from outside, with what is nested in it.
 
     Args:
@@ -343,7 +345,7 @@ def _outside_calls(
         on_heap: told of what is no call of the OS layer, after the calls before it.
     """
     with Recording(trace) as recording:
-        group: list[Event] = []
+        group: list[RecordedEvent] = []
         for event in recording:
             if event.ev == "osinit":
                 on_osinit(event, recording.line)
@@ -352,7 +354,7 @@ def _outside_calls(
             else:
                 group.append(event)
             if event.top == 1:
-                yield Call(group, recording.line - (event.seq - group[0].seq))
+                yield IssuedCall(group, recording.line - (event.seq - group[0].seq))
                 group = []
             elif event.parent is UNSET:
                 group = []
@@ -361,7 +363,7 @@ def _outside_calls(
 # In free order.
 
 
-class Part(NamedTuple):
+class HandedPart(NamedTuple):
     """A part of what an earlier call allocated.
 
     Args:
@@ -385,8 +387,8 @@ class Wish(NamedTuple):
     """
 
     number: int
-    event: Event
-    parts: tuple[Part, ...]
+    event: RecordedEvent
+    parts: tuple[HandedPart, ...]
 
 
 class FreeOrder:
@@ -474,7 +476,7 @@ class FreeOrder:
         world.result("nil answers", self._nil)
         world.result("pages", world.snapshot().pages)
 
-    async def _allocate(self, m: M, event: Event) -> tuple[int, int, int]:
+    async def _allocate(self, m: M, event: RecordedEvent) -> tuple[int, int, int]:
         """(address, bytes, what the address must be a multiple of)."""
         n, purpose = event.n, of_recorded(event.ev, event.by)
         if event.ev == "sysReserveAlignedSbrk":
@@ -506,7 +508,7 @@ class FreeOrder:
     def _round(self, n: int) -> int:
         return -(-n // self._page) * self._page
 
-    async def _free(self, m: M, part: Part) -> None:
+    async def _free(self, m: M, part: HandedPart) -> None:
         addr, size = await _Answer(self, part.of)
         if not addr or part.offset + part.size > size:
             self._skipped += 1
@@ -517,7 +519,7 @@ class FreeOrder:
         await m.sys_free_os(start, part.size, "as recorded")
         self._issued += 1
 
-    def _check(self, event: Event, addr: int, size: int, align: int) -> None:
+    def _check(self, event: RecordedEvent, addr: int, size: int, align: int) -> None:
         runtime = self._world.runtime
         end = addr + size
         taken = self._live.overlapping(addr, end)
@@ -570,13 +572,13 @@ class _Answer(Op):
 def _wishes(recording: Recording) -> tuple[list[Wish], int]:
     """The outermost calls without addresses, and how many pieces of frees have no origin."""
     page = recording.platform.page_size
-    owners: RangeMap[Part] = RangeMap()
+    owners: RangeMap[HandedPart] = RangeMap()
     wishes: list[Wish] = []
     lost = 0
     for event in recording:
         if event.parent is not UNSET or event.ev in ("initBloc", "osinit"):
             continue
-        parts: tuple[Part, ...] = ()
+        parts: tuple[HandedPart, ...] = ()
         if event.ev == "sysFreeOS":
             assert event.v is not UNSET
             assert event.n is not UNSET
@@ -586,20 +588,20 @@ def _wishes(recording: Recording) -> tuple[list[Wish], int]:
         else:
             addr, size = _allocated(event)
             if addr and size:
-                whole = Part(len(wishes), addr, size)
+                whole = HandedPart(len(wishes), addr, size)
                 owners.assign(addr, addr + -(-size // page) * page, whole)
         wishes.append(Wish(len(wishes), event, parts))
     return wishes, lost
 
 
-def _parts(owners: RangeMap[Part], start: int, end: int) -> Iterator[Part]:
+def _parts(owners: RangeMap[HandedPart], start: int, end: int) -> Iterator[HandedPart]:
     """What of which allocation lies in [start, end)."""
     for piece in owners.overlapping(start, end):
         low, high = max(piece.lo, start), min(piece.hi, end)
-        yield Part(piece.value.of, low - piece.value.offset, high - low)
+        yield HandedPart(piece.value.of, low - piece.value.offset, high - low)
 
 
-def _allocated(event: Event) -> tuple[int, int]:
+def _allocated(event: RecordedEvent) -> tuple[int, int]:
     """Address and bytes of what Go was given."""
     if event.ev == "mheap.sysAlloc":
         pair = event.v, event.size

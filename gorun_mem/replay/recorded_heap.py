@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from gorun_mem.replay.recording import Event
+from gorun_mem.replay.recording import RecordedEvent
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.purposes import OF_ARENAS, of_recorded
 from gorun_mem.runtime.sink import Sink
@@ -23,10 +23,10 @@ class RecordedHeap:
     def __init__(self, layer: OSLayer) -> None:
         self._layer = layer
         self._asked = self._hit = -1
-        self._aligned: Event | None = None
+        self._aligned: RecordedEvent | None = None
         self._bloc_before = 0
 
-    def calls(self, event: Event) -> None:
+    def calls(self, event: RecordedEvent) -> None:
         """The heap, or somebody else, is about to call the layer."""
         if of_recorded(event.ev, event.by) not in OF_ARENAS:
             return
@@ -35,7 +35,7 @@ class RecordedHeap:
         else:
             self._aligned, self._bloc_before = event, self._layer.bloc
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: RecordedEvent) -> None:
         """Something that the recording says of the heap has happened."""
         sink = self._layer.sink
         if event.ev == "mheap.sysAlloc":

@@ -105,7 +105,7 @@ class Header(Struct, frozen=True, kw_only=True):
         return _PAGES_MAX if self.wasm_memory_max is None else self.wasm_memory_max
 
 
-class Event(Struct, kw_only=True):
+class RecordedEvent(Struct, kw_only=True):
     """One call, or one hint, as it ended; a field that was not recorded is UNSET.
 
     Args:
@@ -194,7 +194,7 @@ class Recording:
         self.path = Path(path)
         self.line = 0
         self.events = 0
-        self._decoder = msgspec.json.Decoder(Event)
+        self._decoder = msgspec.json.Decoder(RecordedEvent)
         self._file = open(self.path, "rb")  # noqa: SIM115 - closed by close()
         try:
             self._lines = _Lines(self._file)
@@ -221,7 +221,7 @@ class Recording:
         """Close the file."""
         self._file.close()
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[RecordedEvent]:
         """The events that are left.
 
         Raises:
@@ -306,7 +306,7 @@ class Recording:
         except ValueError as error:
             raise self.error(str(error)) from None
 
-    def _check(self, event: Event) -> None:
+    def _check(self, event: RecordedEvent) -> None:
         needs = NEEDS.get(event.ev)
         if needs is None:
             raise self.error(f"no event {event.ev[:40]!r}: known are {', '.join(NEEDS)}")

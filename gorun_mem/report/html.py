@@ -34,7 +34,8 @@ from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.reader import Source
 from gorun_mem.report import charts
-from gorun_mem.report.sections import SECTIONS, Section, sections
+from gorun_mem.report.sections import SECTIONS, sections
+from gorun_mem.report.tables import Section
 from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text, window_text
 from gorun_mem.report.units import count, ns, size
 
@@ -50,7 +51,7 @@ _FIRST: Final = ord("(")
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PageData:
     """What a page is made of.
 
     Args:
@@ -64,7 +65,9 @@ class View:
     lanes: Lanes
 
 
-def read(source: Source, progress: Progress | None = None, window: Window | None = None) -> View:
+def read(
+    source: Source, progress: Progress | None = None, window: Window | None = None
+) -> PageData:
     """Read a log in one pass.
 
     Args:
@@ -76,13 +79,13 @@ def read(source: Source, progress: Progress | None = None, window: Window | None
         LogError: the file cannot be read, or holds no event.
     """
     found = LogAnalysis(window)
-    view = View(found, AddressMap(found.memory), Lanes(found.contention))
+    view = PageData(found, AddressMap(found.memory), Lanes(found.contention))
     parts = found.accumulators(before=[view.drawn], after=[view.lanes])
     found.condition = analyse(source, parts, progress)
     return view
 
 
-def write(view: View, target: Path, pages: int | None = None, again: str = "") -> int:
+def write(view: PageData, target: Path, pages: int | None = None, again: str = "") -> int:
     """Write the page; nothing is left behind where that fails.
 
     Args:
@@ -107,7 +110,7 @@ def write(view: View, target: Path, pages: int | None = None, again: str = "") -
     return len(data)
 
 
-def page(view: View, pages: int | None = None, again: str = "") -> str:
+def page(view: PageData, pages: int | None = None, again: str = "") -> str:
     """The page's text; see `write`."""
     loader = PackageLoader("gorun_mem.report")
     environment = Environment(
@@ -146,7 +149,7 @@ def _json(data: Any) -> str:
 # Words.
 
 
-def _head(view: View) -> list[tuple[str, str]]:
+def _head(view: PageData) -> list[tuple[str, str]]:
     found = view.found
     start, end = found.start, found.end
     outcome = IN_WORDS[end.outcome] if end is not None else "has no end in this log"
@@ -182,7 +185,7 @@ def _waits(found: LogAnalysis) -> str:
     return f"at least {waited}, {ns(unfinished)} of it in waits that have not ended"
 
 
-def _stuck(view: View) -> list[str]:
+def _stuck(view: PageData) -> list[str]:
     """What ended a run that did not end well, and who could not go on."""
     end = view.found.end
     if end is None or end.outcome == "ok":
@@ -196,23 +199,23 @@ def _stuck(view: View) -> list[str]:
     return [text, *stuck[:STUCK_SHOWN], *more]
 
 
-def _results(view: View) -> list[tuple[str, str]]:
+def _results(view: PageData) -> list[tuple[str, str]]:
     found = view.found.summary.results
     return [(name, value_text(value)) for name, value in found.items()]
 
 
-def _free_label(view: View) -> str:
+def _free_label(view: PageData) -> str:
     """What lies below the break and is not handed out: up to go1.20 no free gives it back."""
     use = view.found.memory
     lost = use.noop_bytes > 0 or use.end.lost > 0
     return "free or lost, below the break" if lost else "free, below the break"
 
 
-def _sections(view: View, pages: int | None) -> list[Section]:
+def _sections(view: PageData, pages: int | None) -> list[Section]:
     return sections(view.found, SECTIONS, pages)
 
 
-def _notes(view: View) -> list[str]:
+def _notes(view: PageData) -> list[str]:
     """What the drawings leave out."""
     use, lanes = view.found.memory, view.lanes
     seen = [
@@ -226,7 +229,7 @@ def _notes(view: View) -> list[str]:
 # What is drawn.
 
 
-def _data(view: View) -> dict[str, Any]:
+def _data(view: PageData) -> dict[str, Any]:
     found = view.found
     end = max(found.contention.end_ns, found.summary.t_ns)
     return {
@@ -239,7 +242,7 @@ def _data(view: View) -> dict[str, Any]:
     }
 
 
-def _map(view: View) -> dict[str, Any]:
+def _map(view: PageData) -> dict[str, Any]:
     drawn, use = view.drawn, view.found.memory
     unit = drawn.row_bytes
     frees = heapq.nsmallest(FREES_MAX, drawn.frees(), key=lambda one: (-one[2], one))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
 
-_LOOKS_ONLY: Final = frozenset({"word", "iszero"})
+_READS_ONLY: Final = frozenset({"word", "iszero"})
 
 
 class Answers:
@@ -142,7 +142,7 @@ class Answers:
 
     # What is no call.
 
-    def look(self, m: M, name: str, operands: tuple[int, ...]) -> str:
+    def inspect(self, m: M, name: str, operands: tuple[int, ...]) -> str:
         """The answer to a request that is none of `operations`.
 
         Raises:
@@ -154,17 +154,17 @@ class Answers:
         if name == "snapshot":
             return json.dumps(asdict(self._world.snapshot()))
         if self._strict:
-            self._check_look(m, name, operands)
-        return self._onlooker.looks[name](*operands)
+            self._check_inspection(m, name, operands)
+        return self._onlooker.inspections[name](*operands)
 
-    def _check_look(self, m: M, name: str, operands: tuple[int, ...]) -> None:
+    def _check_inspection(self, m: M, name: str, operands: tuple[int, ...]) -> None:
         ledger = self._os.ledger
         if name == "fill" and ledger is not None:
             v, n, _ = operands
             refusal = ledger.refusal(v, n, f"fill of [{v:#x}, {v + n:#x}) by M{m.id}")
             if refusal is not None:
                 raise refusal
-        if name in _LOOKS_ONLY:
+        if name in _READS_ONLY:
             try:
                 n = operands[1] if name == "iszero" else 8
                 self._os.memory.check_range(operands[0], n, name)

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import hmac
 import os
-import socket
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -26,6 +24,7 @@ import trio
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.service.host import RECEIVE, YIELD
+from gorun_mem.service.incoming import READ_BYTES, Incoming, Stream, descriptor
 from gorun_mem.service.language import NotARequest, Request, parse_request
 from gorun_mem.service.watch import PACE_S, BadFilter, Filter, Watcher
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from gorun_mem.service.answers import Answers
     from gorun_mem.service.host import ServiceHost
     from gorun_mem.service.poll import Poller
-    from gorun_mem.service.settings import Settings
+    from gorun_mem.service.settings import Limits, Settings
     from gorun_mem.service.watch import Hub
 
 SLICE: Final = 64
@@ -43,11 +42,8 @@ SLICE: Final = 64
 FLUSH_AT: Final = 64
 """Connections whose answers are sent together: system calls between calls of the World make those
 slower by half, for their caches are cold then."""
-READ_BYTES: Final = 16 * 1024
 _PARSED_MAX: Final = 4096
 """Requests whose parse is kept: clients repeat themselves."""
-
-Stream = trio.abc.Stream
 
 
 class Service(Protocol):
@@ -98,23 +94,20 @@ class Connection:
         m: the M that it is, None before it has said the token.
         over: set when nothing more comes from the M, and what waits is to be sent.
         gone: the client cannot be reached any more.
+        active: whether it has sent or read something since `is_idle` was asked.
         active_at: until when the client is known to have sent or read something, by trio's clock.
         scope: around the connection's tasks.
         watcher: its queue of events, once it has said watch.
-        held_back: how often it was not read further because too many requests waited.
     """
 
     def __init__(self, server: Service, stream: Stream) -> None:
         self._server = server
         self._limits = server.settings.limits
         self._stream = stream
-        self._fd = _descriptor(stream)
-        self._inbox: deque[bytes | str] = deque()
+        self._fd = descriptor(stream)
+        self._incoming = Incoming(stream, self._fd, server.poller, self)
+        self._inbox = self._incoming.inbox
         self._no_more = False
-        self._half_line = b""
-        self._full = False
-        self._room: trio.Event | None = None
-        self._poller = server.poller if self._fd >= 0 else None
         self._out: list[str] = []
         self._dirty = False
         self._pending: list[bytes] = []
@@ -128,17 +121,30 @@ class Connection:
         self.over = trio.Event()
         self.gone = False
         self.active_at = trio.current_time()
-        self._active = False
+        self.active = False
         self.scope = trio.CancelScope()
-        self.held_back = 0
 
     def __repr__(self) -> str:
         return f"<Connection {self.name} {len(self._inbox)} requests wait>"
 
     @property
+    def limits(self) -> Limits:
+        """The server's."""
+        return self._limits
+
+    @property
+    def held_back(self) -> int:
+        """How often it was not read further because too many requests waited."""
+        return self._incoming.held_back
+
+    @property
     def name(self) -> str:
         """Who it is, for the terminal."""
         return f"M{self.m.id}" if self.m is not None else "a client that is no M yet"
+
+    def say(self, text: str) -> None:
+        """Tell the terminal something about it."""
+        self._server.say(f"{self.name}: {text}")
 
     # The trio tasks.
 
@@ -149,10 +155,7 @@ class Connection:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     self._greet()
-                    if self._poller is not None:
-                        self._poller.watch(self._fd, self._read_once)
-                    else:
-                        nursery.start_soon(self._read)
+                    self._incoming.begin(nursery)
                     await self.over.wait()
                     self.flush()
                     if self.watcher is not None:
@@ -161,7 +164,7 @@ class Connection:
                         await self._all_sent()
                     nursery.cancel_scope.cancel()
         finally:
-            self._stop_reading()
+            self._incoming.end()
             self._fd = -1
             self.lose()
 
@@ -183,84 +186,7 @@ class Connection:
         )
         self.flush()
 
-    async def _read(self) -> None:
-        """Take what comes, where the server's poller does not read the stream."""
-        try:
-            while data := await self._receive():
-                if not self._take(data):
-                    return
-                if self._is_full():
-                    self._room = trio.Event()
-                    await self._room.wait()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            self.lose()
-        self.hang_up()
-
-    async def _receive(self) -> bytes:
-        if self._fd < 0:
-            return bytes(await self._stream.receive_some(READ_BYTES))
-        while True:
-            await trio.lowlevel.wait_readable(self._fd)
-            try:
-                return os.read(self._fd, READ_BYTES)
-            except BlockingIOError:
-                continue
-
-    def _read_once(self) -> None:
-        """The poller says that there is something to read."""
-        try:
-            data = os.read(self._fd, READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._stop_reading()
-            self.lose()
-            return
-        if not data:
-            self._stop_reading()
-            self.hang_up()
-        elif not self._take(data) or self._is_full():
-            self._stop_reading()
-
-    def _stop_reading(self) -> None:
-        if self._poller is not None and self._fd >= 0:
-            self._poller.unwatch(self._fd)
-
-    def _take(self, data: bytes) -> bool:
-        """Put the lines that have come into the inbox; whether to read on.
-
-        Half a line at the end of the file is none: its other half may have been lost.
-        """
-        self._active = True
-        lines = (self._half_line + data if self._half_line else data).split(b"\n")
-        self._half_line = rest = lines.pop()
-        if lines or len(rest) > self._limits.line_bytes:
-            return self._take_lines(lines, rest)
-        return True
-
-    def _is_full(self) -> bool:
-        """Whether so many requests wait that no more are to be read until they are fewer."""
-        if len(self._inbox) < self._limits.pipeline:
-            return False
-        self._full = True
-        self.held_back += 1
-        if self.held_back == 1:
-            self._server.say(
-                f"{self.name}: {len(self._inbox):,} requests wait, so it is not read further "
-                f"until they are answered (--pipeline-max {self._limits.pipeline:,})"
-            )
-        return True
-
-    def _read_on(self) -> None:
-        """There is room for more requests."""
-        self._full = False
-        if self._room is not None:
-            self._room.set()
-            self._room = None
-        elif self._poller is not None and self._fd >= 0 and not self._no_more:
-            self._poller.watch(self._fd, self._read_once)
-
-    def _take_lines(self, lines: list[bytes], rest: bytes) -> bool:
+    def take_lines(self, lines: list[bytes], rest: bytes) -> bool:
         """Hand lines to the M; whether to read on.
 
         Args:
@@ -320,7 +246,7 @@ class Connection:
             self._pending.clear()
             for start in range(0, len(data), READ_BYTES):
                 await self._stream.send_all(data[start : start + READ_BYTES])
-                self._active = True
+                self.active = True
             self._waiting_bytes -= min(self._waiting_bytes, len(data))
         self._sending = False
         if self.m is not None:
@@ -377,7 +303,7 @@ class Connection:
                 if operation is not None:
                     answer = await operation(m, *request.operands)
                 else:
-                    answer = answers.look(m, name, request.operands)
+                    answer = answers.inspect(m, name, request.operands)
             except IllegalUse as refusal:
                 answer = f"illegal {refusal}"
             del asking[m.id]
@@ -395,8 +321,8 @@ class Connection:
         if not self._inbox:
             return None
         line = self._inbox.popleft()
-        if self._full and len(self._inbox) <= self._limits.pipeline // 2:
-            self._read_on()
+        if self._incoming.is_full and len(self._inbox) <= self._limits.pipeline // 2:
+            self._incoming.read_on()
         return line
 
     def _ended(self) -> bool:
@@ -493,6 +419,11 @@ class Connection:
 
     # Ends.
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more requests are taken."""
+        return self._no_more
+
     def hang_up(self) -> None:
         """No more requests come."""
         self._no_more = True
@@ -525,8 +456,8 @@ class Connection:
 
         A watcher may be silent as long as it reads what is sent.
         """
-        if self._active:
-            self._active = False
+        if self.active:
+            self.active = False
             self.active_at = now
         limit = self._limits.idle_s
         if not limit or now - self.active_at <= limit:
@@ -545,17 +476,3 @@ _OF_THE_CONNECTION: Final = frozenset({"quit", "auth", "watch", "statistics"})
 def _printable(text: str) -> str:
     """One line whatever the client sent."""
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _descriptor(stream: Stream) -> int:
-    """The file descriptor of a plain socket, for reads and writes without trio's checkpoints.
-
-    -1 for other streams, and on systems where sockets are no files.
-    """
-    if os.name != "posix" or not isinstance(stream, trio.SocketStream):
-        return -1
-    try:
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        pass  # a Unix socket
-    return stream.socket.fileno()

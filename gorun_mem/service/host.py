@@ -100,16 +100,16 @@ class ServiceHost(Resumer):
         """Start an M, which begins in the next turn."""
         m = self._driver.admit(program, *args, name=name)
         self._procs_free -= 1
-        self.stir()
+        self.begin_turn()
         return m
 
     def wake(self, m: M) -> None:
         """What `m` waits for has come; nothing where it does not wait for its connection."""
         if self.idle.pop(m.id, None) is not None:
             self._woken.append(m)
-            self.stir()
+            self.begin_turn()
 
-    def stir(self) -> None:
+    def begin_turn(self) -> None:
         """Let the next turn begin."""
         if self._asleep:
             self._asleep = False

@@ -29,8 +29,9 @@ from gorun_mem.replay.ops import ending
 from gorun_mem.report.units import count, ns, size
 from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse
 from gorun_mem.service.answers import Answers
-from gorun_mem.service.connection import Connection, Stream
+from gorun_mem.service.connection import Connection
 from gorun_mem.service.host import RECEIVE, ServiceHost
+from gorun_mem.service.incoming import Stream
 from gorun_mem.service.language import Request
 from gorun_mem.service.poll import Poller
 from gorun_mem.service.settings import Settings
@@ -216,7 +217,7 @@ class Server:
         if self.draining:
             self._cut = cut or "interrupted"
             self.world.driver.stop()
-            self.host.stir()
+            self.host.begin_turn()
             return
         self.draining = why
         self._listening.cancel()

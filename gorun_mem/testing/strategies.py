@@ -48,7 +48,7 @@ _ALIGNS: Final = (64 * KiB, 256 * KiB, 1024 * KiB)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DrawnCall:
     """One call.
 
     Args:
@@ -71,11 +71,13 @@ class Call:
 
     def __repr__(self) -> str:
         if self.kind == "free":
-            return f"Call('free', which={self.which})"
+            return f"DrawnCall('free', which={self.which})"
         if self.kind == "free_part":
-            return f"Call('free_part', which={self.which}, head={self.head}, pages={self.pages})"
+            return (
+                f"DrawnCall('free_part', which={self.which}, head={self.head}, pages={self.pages})"
+            )
         align = f", align={self.align}" if self.align else ""
-        return f"Call({self.kind!r}, n={self.n}{align})"
+        return f"DrawnCall({self.kind!r}, n={self.n}{align})"
 
 
 class Callee(Protocol):
@@ -103,7 +105,7 @@ def calls(
     size_max: int = 512 * KiB,
     max_calls: int = 20,
     kinds: Iterable[Kind] | None = None,
-) -> list[Call]:
+) -> list[DrawnCall]:
     """Lists of legal calls.
 
     Args:
@@ -128,26 +130,26 @@ def calls(
     return draw(st.lists(_call(used, size_max), max_size=max_calls)) if used else []
 
 
-def _call(kinds: list[Kind], size_max: int) -> st.SearchStrategy[Call]:
+def _call(kinds: list[Kind], size_max: int) -> st.SearchStrategy[DrawnCall]:
     # Few sizes, so that what one call frees fits another: exact fits, splits, neighbours.
     sizes = st.one_of(
         st.sampled_from([n for n in (4 * KiB, PAGE, 2 * PAGE, 3 * PAGE) if n <= size_max] or [1]),
         st.integers(1, size_max),
     )
     which = st.integers(-1, 5)
-    by_kind: dict[Kind, st.SearchStrategy[Call]] = {
-        "alloc": st.builds(Call, st.just("alloc"), n=sizes),
-        "reserve": st.builds(Call, st.just("reserve"), n=sizes),
-        "reserve_hint": st.builds(Call, st.just("reserve_hint"), n=sizes),
+    by_kind: dict[Kind, st.SearchStrategy[DrawnCall]] = {
+        "alloc": st.builds(DrawnCall, st.just("alloc"), n=sizes),
+        "reserve": st.builds(DrawnCall, st.just("reserve"), n=sizes),
+        "reserve_hint": st.builds(DrawnCall, st.just("reserve_hint"), n=sizes),
         "reserve_aligned": st.builds(
-            Call,
+            DrawnCall,
             st.just("reserve_aligned"),
             n=st.integers(1, max(size_max // PAGE, 1)).map(lambda pages: pages * PAGE),
             align=st.sampled_from(_ALIGNS),
         ),
-        "free": st.builds(Call, st.just("free"), which=which),
+        "free": st.builds(DrawnCall, st.just("free"), which=which),
         "free_part": st.builds(
-            Call,
+            DrawnCall,
             st.just("free_part"),
             which=which,
             head=st.booleans(),
@@ -157,7 +159,7 @@ def _call(kinds: list[Kind], size_max: int) -> st.SearchStrategy[Call]:
     return st.one_of([by_kind[kind] for kind in kinds])
 
 
-async def play(callee: Callee, sequence: Iterable[Call]) -> list[tuple[int, int]]:
+async def play(callee: Callee, sequence: Iterable[DrawnCall]) -> list[tuple[int, int]]:
     """Make the calls, one after the other.
 
     Args:
@@ -180,7 +182,7 @@ async def play(callee: Callee, sequence: Iterable[Call]) -> list[tuple[int, int]
     return live
 
 
-async def _take(callee: Callee, call: Call) -> tuple[int, int]:
+async def _take(callee: Callee, call: DrawnCall) -> tuple[int, int]:
     if call.kind == "alloc":
         return await callee.sys_alloc_os(call.n), call.n
     if call.kind == "reserve_aligned":
@@ -189,7 +191,7 @@ async def _take(callee: Callee, call: Call) -> tuple[int, int]:
     return await callee.sys_reserve_os(hint, call.n), call.n
 
 
-async def _free(callee: Callee, live: list[tuple[int, int]], call: Call) -> None:
+async def _free(callee: Callee, live: list[tuple[int, int]], call: DrawnCall) -> None:
     index = call.which % len(live) if call.which >= 0 else len(live) - 1
     p, n = live[index]
     part = min(call.pages * PAGE, n) if call.kind == "free_part" else n

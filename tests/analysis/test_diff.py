@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from make_logs import heap, run_log, storm, toy_log
 
-from gorun_mem.analysis.diff import Row, compare, first_divergence, parse_fail_on
+from gorun_mem.analysis.diff import DiffRow, compare, first_divergence, parse_fail_on
 from gorun_mem.analysis.metrics import ExpressionError
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli import main
@@ -163,12 +163,12 @@ def test_canonical_against_debug(logs: dict[str, Path]) -> None:
 
 def test_change() -> None:
     """Relative to the first; none where there is nothing to relate to."""
-    assert Row("s", "n", 10, 15).change == 0.5
-    assert Row("s", "n", 0, 15).change is None
-    assert Row("s", "n", 0, 0).change == 0.0
-    assert Row("s", "n", "a", "b").change is None
-    assert Row("s", "n", None, 3).change is None
-    assert Row("s", "n", 1 << 2000, 3).change is not None
+    assert DiffRow("s", "n", 10, 15).change == 0.5
+    assert DiffRow("s", "n", 0, 15).change is None
+    assert DiffRow("s", "n", 0, 0).change == 0.0
+    assert DiffRow("s", "n", "a", "b").change is None
+    assert DiffRow("s", "n", None, 3).change is None
+    assert DiffRow("s", "n", 1 << 2000, 3).change is not None
 
 
 def test_expressions_of_change_read_as_written() -> None:

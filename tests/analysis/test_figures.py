@@ -18,7 +18,7 @@ from gorun_mem import M, World, scenario
 from gorun_mem.analysis.by_release import PARTS, ArenaPattern, OnRelease
 from gorun_mem.analysis.diff import _rows
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.testing.strategies import KINDS, Call, play
+from gorun_mem.testing.strategies import KINDS, DrawnCall, play
 
 RELEASES = [
     ("go1.27.3", "plan9/amd64"), ("go1.22.10", "plan9/386"), ("go1.26.6", "js/wasm"),
@@ -32,12 +32,12 @@ async def odd_calls(world: World) -> None:
     release = world.settings.release.behaviour
     kinds = [k for k in KINDS if k != "reserve_aligned" or release.is_sbrk_platform]
 
-    def call(m: M) -> Call:
+    def call(m: M) -> DrawnCall:
         kind = m.choice(*kinds)
         n = 1 + m.randrange(300_000)
         if kind == "reserve_aligned":
             n = -(-n // PAGE) * PAGE
-        return Call(
+        return DrawnCall(
             kind, n=n, align=PAGE << m.randrange(3), which=m.randrange(5) - 1,
             head=m.choice(True, False), pages=1 + m.randrange(3),
         )  # fmt: skip

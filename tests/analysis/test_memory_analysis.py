@@ -309,20 +309,22 @@ def test_budget_against_runs_with_that_limit() -> None:
         assert bool(done.statistics.memory.grows_refused) == bool(refused)
 
 
-def test_a_hint_miss_names_the_thief() -> None:
+def test_a_hint_miss_names_who_took_its_address() -> None:
     """In 1.26 metadata between two arenas takes the hinted address; the miss points at it."""
     _, events = run_events(heap, heap.config(release="go1.26"), rounds=30)
     memory, _, _ = analysed(events)
-    stolen = [miss for miss in memory.hint_misses if miss.thief and miss.thief.p == miss.hint_addr]
+    stolen = [
+        miss for miss in memory.hint_misses if miss.taken_by and miss.taken_by.p == miss.hint_addr
+    ]
     assert stolen
     returns = {e.seq: e for e in events if e.name == "mem.return"}
     for miss in stolen:
-        assert miss.thief is not None
-        thief = returns[miss.thief.seq]
-        assert thief.seq < miss.seq
-        assert thief.p == miss.hint_addr
-        # Nobody had that address before, and no reservation by the hint can be the thief.
-        assert thief.path != "hint"
+        assert miss.taken_by is not None
+        taker = returns[miss.taken_by.seq]
+        assert taker.seq < miss.seq
+        assert taker.p == miss.hint_addr
+        # Nobody had that address before, and no reservation by the hint can have taken it.
+        assert taker.path != "hint"
     assert memory.hint_hits == sum(
         e.name == "arena.reserve" and e.via == "hint" for e in events
     )  # fmt: skip

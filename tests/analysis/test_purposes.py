@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gorun_mem import Config, KiB, M, World, scenario
-from gorun_mem.analysis.memory import Layout
+from gorun_mem.analysis.memoryreport import Layout
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.capture import capture_events
 from gorun_mem.machine import library

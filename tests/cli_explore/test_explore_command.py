@@ -278,7 +278,7 @@ def test_a_changed_program_departs(line: Line) -> None:
         ),
         (["run", "lost.py", "--strategy", "pos"], "gorun-mem explore SCENARIO --strategy pos"),
         (["replay-schedule", "AQAAAA"], "token: it is too short"),
-        (["replay-schedule", "last"], "no schedule was kept yet"),
+        (["replay-schedule", "last"], "no schedule was saved yet"),
         (["replay-schedule", "gone.schedule"], "no file gone.schedule"),
     ],
 )

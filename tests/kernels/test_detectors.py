@@ -10,13 +10,13 @@ import pytest
 from gorun_mem.explore.detectors import (
     DEFAULT_DETECTORS,
     Deadlocks,
+    FreeListCheck,
     LeakedLocks,
     LeakedMemory,
     Livelock,
     LockOrder,
     LockRanks,
     LostWakeups,
-    MemCheck,
     MemorySafety,
     Races,
 )
@@ -410,11 +410,11 @@ def _corrupt(really: bool) -> Any:
 @pytest.mark.parametrize("each_release", [False, True])
 def test_mem_check(each_release: bool) -> None:
     """A dirty free block is found at the end, or at the release that comes after it."""
-    (found,) = look(_corrupt(True), MemCheck(each_release))
+    (found,) = look(_corrupt(True), FreeListCheck(each_release))
     assert (found.kind, found.obj) == ("memory.check", "mem: uninitialised memory")
     assert (found.step > 0) == each_release
     assert found.site == ("runtime.sysAllocOS" if each_release else "")
-    assert look(_corrupt(False), MemCheck(each_release)) == ()
+    assert look(_corrupt(False), FreeListCheck(each_release)) == ()
 
 
 # Progress

@@ -128,6 +128,85 @@ def test_nothing_but_the_agreed_stands_at_the_top() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
+SECOND_MEANINGS = {
+    "Branch": "step",
+    "BusyPeriod": "runtime",
+    "DeadlockFound": "machine",
+    "Event": "events",
+    "Execution": "machine",
+    "Finding": "runtime",
+    "Lock": "runtime",
+    "Share": "runtime",
+}
+"""Class name -> the package in which it is still to get another one; nothing may be added."""
+
+
+def classes() -> dict[str, list[str]]:
+    """Class name -> where the package defines it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    return found
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """No two classes of the package have one name, but for those known; these have two still."""
+    found = {name: places for name, places in classes().items() if len(places) > 1}
+    fresh = {name: places for name, places in found.items() if name not in SECOND_MEANINGS}
+    assert fresh == {}
+    assert sorted(found) == sorted(SECOND_MEANINGS), "mended: take it off the list"
+
+
+def private_imports(tree: ast.AST, package: str) -> list[tuple[int, str]]:
+    """Line and name of what a module of `package` imports that another package keeps private."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *parts = name.split(".")
+            if top != "gorun_mem" or ".".join([top, *parts[:1]]) in LEAVES:
+                continue
+            private = any(part.startswith("_") and not part.endswith("__") for part in parts)
+            if private and parts[0] != package:
+                found.append((node.lineno, name))
+    return found
+
+
+def test_no_package_imports_what_another_keeps_private() -> None:
+    """A name with an underscore is its package's own; imports for type checking count too."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, name in private_imports(
+            ast.parse(path.read_text()), path.relative_to(PACKAGE).parts[0]
+        )
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_wrong"),
+    [
+        ("from gorun_mem.cli._common import Number", True),
+        ("from gorun_mem.machine.world import _holders", True),
+        ("import gorun_mem.cli._exit", True),
+        ("from gorun_mem.report.html import _cells", False),
+        ("from gorun_mem._version import VERSION", False),
+        ("from gorun_mem.machine.world import __doc__", False),
+    ],
+)
+def test_a_private_import_is_seen(text: str, is_wrong: bool) -> None:
+    """From a private module as of a private name; what is the package's own is no other's."""
+    assert bool(private_imports(ast.parse(text), "report")) is is_wrong
+
+
 def compiled_modules() -> list[Path]:
     """The modules that a wheel has compiled."""
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gorun_mem.replay.compare import Comparison, Tally
+from gorun_mem.replay.compare import Comparison, ReplayTally
 from gorun_mem.replay.heap_level import WatchedLayer
-from gorun_mem.replay.recording import Event, Recording
+from gorun_mem.replay.recording import RecordedEvent, Recording
 from gorun_mem.runtime import mallocinit
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mem import Mem
@@ -19,7 +19,7 @@ from gorun_mem.step.solo import SoloM, solo
 TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl.gz"))
 
 
-def start(path: Path) -> tuple[Recording, list[Event]]:
+def start(path: Path) -> tuple[Recording, list[RecordedEvent]]:
     """The recording, and its events from osinit to the first mheap.sysAlloc."""
     with Recording(path) as recording:
         events = [event for event in recording if event.ev not in ("initBloc", "osinit")]
@@ -31,7 +31,7 @@ def start(path: Path) -> tuple[Recording, list[Event]]:
     return recording, events[:first]
 
 
-def boots(path: Path) -> tuple[Tally, int]:
+def boots(path: Path) -> tuple[ReplayTally, int]:
     """Run mallocinit as the recording's release and compare each call and the state after it.
 
     Returns:
@@ -50,7 +50,7 @@ def boots(path: Path) -> tuple[Tally, int]:
         ),
         memlock=make(default_mutex(known, header.platform_name), known),
     )
-    tally = Tally()
+    tally = ReplayTally()
     comparison = Comparison(runtime.os, tally)
     comparison.watch(header)
     comparison.begin(events, 2)

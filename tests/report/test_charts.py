@@ -17,7 +17,7 @@ from test_same_log import SMALL
 
 from gorun_mem.export.chrome import write_chrome
 from gorun_mem.report import charts
-from gorun_mem.report.html import View, page, read
+from gorun_mem.report.html import PageData, page, read
 from gorun_mem.report.plot import SEVERAL, plot
 
 LOGS: list[Any] = [
@@ -43,11 +43,11 @@ def log(request: pytest.FixtureRequest) -> bytes:
     return made
 
 
-def view_of(log: bytes) -> View:
+def view_of(log: bytes) -> PageData:
     return read(io.BytesIO(log))
 
 
-def waited(view: View) -> dict[str, int]:
+def waited(view: PageData) -> dict[str, int]:
     """Lock -> what the report says was waited for it, those included who wait still."""
     return {name: lock.wait_ns.total for name, lock in view.found.contention.locks.items()}
 

@@ -19,8 +19,9 @@ from gorun_mem.analysis.timeline import ROWS
 from gorun_mem.bench.analysis import synthesise
 from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
-from gorun_mem.report.html import LEVELS, View, _cells, _letters, page, read, write
-from gorun_mem.report.sections import LOCKS_MAX, SECTIONS, sections
+from gorun_mem.report.html import LEVELS, PageData, _cells, _letters, page, read, write
+from gorun_mem.report.locksections import LOCKS_MAX
+from gorun_mem.report.sections import SECTIONS, sections
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\u2028"
 
@@ -44,7 +45,7 @@ class Tags(HTMLParser):
         return {attrs["id"] for _, attrs in self.seen if "id" in attrs}
 
 
-def view_of(log: bytes) -> View:
+def view_of(log: bytes) -> PageData:
     return read(io.BytesIO(log))
 
 

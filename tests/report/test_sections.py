@@ -11,7 +11,8 @@ from make_logs import heap, run_events, storm, toy_events, toy_log
 from gorun_mem import Config
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli.report import SECTION_NAMES
-from gorun_mem.report.sections import SECTIONS, Section, Table, render, sections
+from gorun_mem.report.sections import SECTIONS, render, sections
+from gorun_mem.report.tables import Section, Table
 
 
 @pytest.fixture(scope="module")

@@ -286,7 +286,7 @@ def test_no_client_keeps_the_others_waiting() -> None:
             greedy, modest = await one.join(), await one.join()
             await trio.testing.wait_all_tasks_blocked()  # both wait for requests
             for connection, lines in zip(one.server.connections, (1000, 1), strict=True):
-                assert connection._take(b"alloc 4096\n" * lines)  # nothing runs in between
+                assert connection._incoming.take(b"alloc 4096\n" * lines)  # nothing runs in between
             await modest.line()
             for _ in range(1000):
                 await greedy.line()
@@ -306,7 +306,7 @@ def test_requests_that_come_together_contend(procs: int, waits: int) -> None:
             talks = [await one.join() for _ in range(8)]
             await trio.testing.wait_all_tasks_blocked()
             for connection in one.server.connections:
-                assert connection._take(b"alloc 4096\n")  # nothing runs in between
+                assert connection._incoming.take(b"alloc 4096\n")  # nothing runs in between
             for talk in talks:
                 await talk.line()
             lock = one.server.world.statistics().lock("memlock")

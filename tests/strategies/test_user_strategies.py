@@ -19,7 +19,7 @@ from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.errors import Deadlock
 from gorun_mem.runtime.mutex import make
 from gorun_mem.step.solo import SoloM, solo
-from gorun_mem.testing.strategies import KINDS, Call, calls, configs, play, scenario_options
+from gorun_mem.testing.strategies import KINDS, DrawnCall, calls, configs, play, scenario_options
 
 SOME = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -50,7 +50,7 @@ def test_no_sequence_is_refused(name: str, platform: str) -> None:
 
     @SOME
     @given(calls(release=name, platform=platform), st.booleans())
-    def legal(sequence: list[Call], small: bool) -> None:
+    def legal(sequence: list[DrawnCall], small: bool) -> None:
         os = layer(name, platform, max_pages=40 if small else 200)
         live = solo(play(os, sequence), SoloM())
         kinds.update(call.kind for call in sequence)
@@ -69,7 +69,7 @@ def test_an_illegal_sequence_would_be_refused() -> None:
     os = layer("go1.27", "plan9/amd64")
 
     async def twice() -> None:
-        ((p, n),) = await play(os, [Call("alloc", n=8 * KiB)])
+        ((p, n),) = await play(os, [DrawnCall("alloc", n=8 * KiB)])
         await os.sys_free_os(p, n)
         await os.sys_free_os(p, n)
 
@@ -91,7 +91,7 @@ def test_kinds_and_sizes_are_kept_to(data: st.DataObject) -> None:
 def test_the_leak_is_met_only_where_it_is_asked_for() -> None:
     """In go1.24.3 reserve_aligned from the list keeps memlock; asked for, a search finds that."""
 
-    def hangs(sequence: list[Call]) -> bool:
+    def hangs(sequence: list[DrawnCall]) -> bool:
         try:
             solo(play(layer("go1.24.3", "plan9/amd64"), sequence), SoloM())
         except Deadlock:

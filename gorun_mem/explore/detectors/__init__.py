@@ -7,7 +7,7 @@
     LockRanks      lock.rank        a runtime lock taken against Go's lock ranking
     LeakedLocks    lock.leaked      a lock that is held when its M, or the run, has ended
     LeakedMemory   memory.leaked    memory that is handed out at the end (not by default)
-    MemCheck       memory.check     the free list is corrupt, by memCheck and the ledger
+    FreeListCheck       memory.check     the free list is corrupt, by memCheck and the ledger
     MemorySafety   memory.double_alloc, memory.use_after_free, memory.double_free, memory.overlap (a
                    part was freed before), memory.stray
     LostWakeups    wakeup.lost      an M sleeps although it was woken, or may go on
@@ -28,7 +28,7 @@ from gorun_mem.explore.detectors.leaks import LeakedLocks, LeakedMemory
 from gorun_mem.explore.detectors.livelock import Livelock
 from gorun_mem.explore.detectors.lock_order import LockOrder
 from gorun_mem.explore.detectors.lock_ranks import LockRanks
-from gorun_mem.explore.detectors.mem_check import MemCheck
+from gorun_mem.explore.detectors.mem_check import FreeListCheck
 from gorun_mem.explore.detectors.memory_safety import MemorySafety
 from gorun_mem.explore.detectors.races import Races
 from gorun_mem.explore.detectors.wakeups import LostWakeups
@@ -37,20 +37,20 @@ from gorun_mem.explore.failure import Detector
 __all__ = [
     "DEFAULT_DETECTORS",
     "Deadlocks",
+    "FreeListCheck",
     "LeakedLocks",
     "LeakedMemory",
     "Livelock",
     "LockOrder",
     "LockRanks",
     "LostWakeups",
-    "MemCheck",
     "MemorySafety",
     "Races",
 ]
 
 DEFAULT_DETECTORS: Final[tuple[Callable[[], Detector], ...]] = (
     MemorySafety,
-    MemCheck,
+    FreeListCheck,
     LostWakeups,
     Deadlocks,
     Races,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gorun_mem.explore.detectors.watch import Hold, in_words, wanted_lock, watch
+from gorun_mem.explore.detectors.watch import Held, in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.runtime.op import Op
@@ -37,7 +37,7 @@ class Deadlocks:
         if not isinstance(world.failure, DeadlockFound):
             return ()
         owners = {hold.lock: hold for holds in self._watch.holds.values() for hold in holds}
-        waits: dict[int, tuple[Task, Hold]] = {}
+        waits: dict[int, tuple[Task, Held]] = {}
         for task in world.engine.tasks:
             if task.state is State.PARKED:
                 hold = owners.get(wanted_lock(task.op))
@@ -49,7 +49,7 @@ class Deadlocks:
         orphans = [waits[m] for m in sorted(waits) if waits[m][1].m not in waits]
         return (self._finding("nobody will give the lock back", orphans),) if orphans else ()
 
-    def _finding(self, what: str, waits: Sequence[tuple[Task, Hold]]) -> Finding:
+    def _finding(self, what: str, waits: Sequence[tuple[Task, Held]]) -> Finding:
         said = "; ".join(
             f"M{task.id} ({task.name}) waits for {hold.lock} since {task.since_ns:,} ns at "
             f"{in_words(self._watch.place(task.id))}, held by M{hold.m} since {hold.ns:,} ns (step "
@@ -62,10 +62,10 @@ class Deadlocks:
         return Finding("deadlock", locks, sites, f"{what}: {said}", ms)
 
 
-def _circle(waits: dict[int, tuple[Task, Hold]]) -> list[tuple[Task, Hold]]:
+def _circle(waits: dict[int, tuple[Task, Held]]) -> list[tuple[Task, Held]]:
     """The circle of the lowest M that is in one."""
     for start in sorted(waits):
-        path: list[tuple[Task, Hold]] = []
+        path: list[tuple[Task, Held]] = []
         m = start
         while m in waits and len(path) <= len(waits):
             path.append(waits[m])

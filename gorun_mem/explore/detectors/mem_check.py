@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 
-class MemCheck:
+class FreeListCheck:
     """Finds a corrupt free list at the end of a run; kind "memory.check".
 
     Args:

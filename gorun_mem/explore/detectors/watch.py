@@ -27,7 +27,7 @@ _PARTS: Final = ("/gorun_mem/explore/program.py", "/gorun_mem/explore/kernels/pa
 _is_program: dict[CodeType, bool] = {}
 
 
-class Hold(NamedTuple):
+class Held(NamedTuple):
     """A lock that an M holds.
 
     Args:
@@ -62,9 +62,9 @@ class Watch(Observer):
         self._coros: dict[int, Any] = {}
         self._main = world.main.name
         self._seen = -1
-        self._event: tuple[Hold, bool] | None = None
+        self._event: tuple[Held, bool] | None = None
         self._last_places: dict[int, Place] = {}
-        self.holds: dict[int, list[Hold]] = {}
+        self.holds: dict[int, list[Held]] = {}
         world.driver.observers.append(self)
 
     def began(self, m: Any, coro: Any) -> None:
@@ -104,7 +104,7 @@ class Watch(Observer):
 
     def lock_event(
         self, task: Task, op: Op, kind: str, obj: str, result: object
-    ) -> tuple[Hold, bool] | None:
+    ) -> tuple[Held, bool] | None:
         """The lock that the step took (True) or gave back (False), if it did either."""
         now = self._engine.steps
         if now == self._seen:
@@ -123,10 +123,10 @@ class Watch(Observer):
                 self._event = self._note(task, obj, lock == "takes", "")
         return self._event
 
-    def _note(self, task: Task, lock: str, taken: bool, site: str) -> tuple[Hold, bool] | None:
+    def _note(self, task: Task, lock: str, taken: bool, site: str) -> tuple[Held, bool] | None:
         if taken:
             place = site or self.place(task.id)
-            hold = Hold(lock, task.id, place, self.step, self._engine.now_ns)
+            hold = Held(lock, task.id, place, self.step, self._engine.now_ns)
             self.holds.setdefault(task.id, []).append(hold)
             return hold, True
         # An unlock by another M than the owner gives the owner's hold back.

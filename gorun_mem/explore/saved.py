@@ -1,4 +1,4 @@
-"""Where the schedules of failures are kept, and what `last` means: beside the logs of runs.
+"""Where the schedules of failures are saved, and what `last` means: beside the logs of runs.
 
 The folder is `schedules` beside `runs` (see `gorun_mem.events.home`); names start with the time in
 UTC, and the newest 20 stay.
@@ -17,11 +17,11 @@ from gorun_mem.explore.failure import Failure
 from gorun_mem.step.schedule import Schedule, ScheduleError
 from gorun_mem.step.schedule import load as load_schedule
 
-KEEP: Final = 20
+FILES_MAX: Final = 20
 SUFFIX: Final = ".schedule"
 
 
-def keep(failure: Failure, name: str, path: Path | None = None) -> Path:
+def save(failure: Failure, name: str, path: Path | None = None) -> Path:
     """Write the schedule of a failure.
 
     Args:
@@ -54,10 +54,10 @@ def load(reference: str) -> Schedule:
     if reference != LAST:
         return load_schedule(reference)
     folder = _folder_or_none()
-    kept = _kept_in(folder) if folder is not None else []
-    if not kept:
-        raise ScheduleError("no schedule was kept yet: gorun-mem explore keeps those that fail")
-    return Schedule.read(kept[-1])
+    saved = _saved_in(folder) if folder is not None else []
+    if not saved:
+        raise ScheduleError("no schedule was saved yet: gorun-mem explore saves those that fail")
+    return Schedule.read(saved[-1])
 
 
 def _new_path(name: str) -> Path:
@@ -76,7 +76,7 @@ def _folder_or_none() -> Path | None:
         return None
 
 
-def _kept_in(folder: Path) -> list[Path]:
+def _saved_in(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
     except OSError:
@@ -84,6 +84,6 @@ def _kept_in(folder: Path) -> list[Path]:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest beyond those kept; another search may be doing the same."""
-    for path in _kept_in(folder)[:-KEEP]:
+    """Remove the oldest beyond those that stay; another search may be doing the same."""
+    for path in _saved_in(folder)[:-FILES_MAX]:
         path.unlink(missing_ok=True)

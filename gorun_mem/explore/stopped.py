@@ -21,7 +21,7 @@ class _Here(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class MView:
+class StoppedM:
     """One M.
 
     Args:
@@ -46,7 +46,7 @@ class MView:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StoppedRun:
     """A run stopped between two steps.
 
     Args:
@@ -62,7 +62,7 @@ class View:
     last: str
     next: str
     time_ns: int
-    ms: tuple[MView, ...]
+    ms: tuple[StoppedM, ...]
     memory: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class _Stopping(Replay):
         self._stop_after = step
         self.world: World | None = None
         self.last = ""
-        self.view: View | None = None
+        self.view: StoppedRun | None = None
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Whom the tape names, or the end."""
@@ -109,9 +109,9 @@ class _Stopping(Replay):
         return task
 
 
-def look(
+def stop_after(
     target: Target, schedule: Schedule, step: int, on_divergence: OnDivergence = "stop"
-) -> View | None:
+) -> StoppedRun | None:
     """Run a schedule and stop after `step` steps; None where the run ends before.
 
     Args:
@@ -132,7 +132,7 @@ def look(
     return strategy.view
 
 
-def _view(world: World, step: int, last: str, following: str) -> View:
+def _view(world: World, step: int, last: str, following: str) -> StoppedRun:
     holds: dict[int, list[str]] = {}
     for name, mutex in world.driver.mutexes.items():  # `mutexes` would boot the runtime
         if mutex.holder is not None:
@@ -142,14 +142,14 @@ def _view(world: World, step: int, last: str, following: str) -> View:
         for task in world.engine.tasks
         if task.id or task.state is not State.DONE
     )
-    return View(step, last, following, world.engine.now_ns, ms, _memory(world))
+    return StoppedRun(step, last, following, world.engine.now_ns, ms, _memory(world))
 
 
-def _m_view(task: Task, holds: tuple[str, ...]) -> MView:
+def _m_view(task: Task, holds: tuple[str, ...]) -> StoppedM:
     states = {State.RUNNABLE: "may go", State.DONE: "ended"}
     op = task.op
     about_to = f"{op.kind} {op.obj}" if op is not None and task.state is not State.DONE else ""
-    return MView(task.id, task.name, states.get(task.state, "waits"), about_to, holds)
+    return StoppedM(task.id, task.name, states.get(task.state, "waits"), about_to, holds)
 
 
 def _memory(world: World) -> dict[str, Any]:
