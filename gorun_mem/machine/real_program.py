@@ -36,7 +36,7 @@ from zlib import crc32
 from msgspec import UNSET
 
 from gorun_mem.formats.compare import Comparison, Tally, describe, issue
-from gorun_mem.formats.recording import Event, Recording, RecordingError
+from gorun_mem.formats.recording import SPAN_EVENTS, Event, Recording, RecordingError
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 Deal = Literal["round_robin", "caller"]
 
-_NOT_OS: Final = frozenset(("hintHit", "hintDrop", "mheap.sysAlloc"))
+_NOT_OS: Final = frozenset(("hintHit", "hintDrop", "mheap.sysAlloc")) | SPAN_EVENTS
+_NO_CALLS: Final = frozenset(("initBloc", "osinit")) | SPAN_EVENTS
 
 
 class AnswersDiffer(Exception):
@@ -470,7 +471,7 @@ def _wishes(recording: Recording) -> tuple[list[Wish], int]:
     wishes: list[Wish] = []
     lost = 0
     for event in recording:
-        if event.parent is not UNSET or event.ev in ("initBloc", "osinit"):
+        if event.parent is not UNSET or event.ev in _NO_CALLS:
             continue
         parts: tuple[Part, ...] = ()
         if event.ev == "sysFreeOS":

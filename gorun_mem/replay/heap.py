@@ -46,7 +46,8 @@ class HeapReplay:
         mem = Mem(WatchedLayer(layer, comparison))
         self.heap = MHeap(mem, persistent=GivenChunks(mem, comparison))
         solo(init_hints(self.heap, recording.header.end), m)
-        self.heap.probe = comparison
+        if not recording.header.level:  # what `record` made has no hints to compare with
+            self.heap.probe = comparison
 
     def sys_alloc(self, group: list[Event], line: int) -> None:
         """Issue one mheap.sysAlloc and compare all that it does.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET
 
 from gorun_mem.formats.compare import Comparison, Difference, Diverged, Tally, issue
-from gorun_mem.formats.recording import Event, Recording, RecordingError
+from gorun_mem.formats.recording import SPAN_EVENTS, Event, Recording, RecordingError
 from gorun_mem.runtime.boot import assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
@@ -174,6 +174,8 @@ class Replay:
         heap = self._heap is not None
         group: list[Event] = []
         for event in recording:
+            if event.ev in SPAN_EVENTS:
+                continue
             group.append(event)
             if event.parent is UNSET or (not heap and event.top == 1):
                 yield recording.line - len(group) + 1, group
