@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from gorun_mem.wasm.instrument import ENTERED, MEMORY_EXPORT, RETURNED, TABLE_EX
 WASM_STACK: Final = 8 << 20
 """Bytes of the wasm stack, as Go's own script gives wasmtime."""
 _THREAD_STACK: Final = 256 << 20
+_STACK_WITHOUT_FIBERS: Final = 2 << 20
 _TRAPPED: Final = 134
 _FLUSH_BYTES: Final = 1 << 18
 _FLUSH_S: Final = 0.2
@@ -118,10 +120,7 @@ def run(plan: Plan) -> int:
     """Run the program to its end; its exit code."""
     import wasmtime
 
-    config = wasmtime.Config()
-    config.max_wasm_stack = WASM_STACK
-    config.cache = True
-    engine = wasmtime.Engine(config)
+    engine = wasmtime.Engine(_config(wasmtime))
     store = wasmtime.Store(engine)
     store.set_wasi(_wasi(wasmtime, plan))
     linker = wasmtime.Linker(engine)
@@ -155,6 +154,22 @@ def run(plan: Plan) -> int:
         code = _TRAPPED
     recorder.end()
     return code
+
+
+def _config(wasmtime: Any) -> Any:
+    """A deep stack, as far as this wasmtime lets it be set; compiled code is kept between runs."""
+    config = wasmtime.Config()
+    config.cache = True
+    library = import_module("wasmtime._ffi").dll
+    # An engine panics whose wasm stack is larger than the stack of its fibers, though it uses none.
+    fibers = getattr(library, "wasmtime_config_async_stack_size_set", None)
+    if fibers is None:
+        config.max_wasm_stack = _STACK_WITHOUT_FIBERS
+        return config
+    fibers.argtypes, fibers.restype = [ctypes.c_void_p, ctypes.c_uint64], None
+    fibers(config.ptr(), 2 * WASM_STACK)
+    config.max_wasm_stack = WASM_STACK
+    return config
 
 
 def _wasi(wasmtime: Any, plan: Plan) -> Any:
