@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gorun_mem.cli._binary import is_wasm, tell
 from gorun_mem.cli._common import (
     NUMBER,
     PLATFORM,
@@ -50,7 +51,8 @@ def command(
 ) -> int:
     """Run TARGET on many releases: pages, growths, slack, holes; what changed and why.
 
-    TARGET is a scenario, by name or path, or a recording of a real Go program. A recording is
+    TARGET is a scenario, by name or path, or a recording of a real Go program, or a wasm binary, of
+    which it says what it declares. A recording is
     issued in free order, so that each release may answer as it does; data and initial pages of
     other releases than the recorded one are estimated by the linker's rule.
 
@@ -64,6 +66,8 @@ def command(
     from gorun_mem.machine.scenario import ScenarioError
     from gorun_mem.runtime.releases import UnknownRelease
 
+    if is_wasm(Path(target)):
+        return tell(Path(target), as_json)
     try:
         scenario, options = _target(target, settings)
         names = _names(wanted, platform)

@@ -171,9 +171,7 @@ class _Loader:
         base = _int(event.base)
         if base:
             self._spans[base] = len(self._kinds)
-        self._add(
-            Step.SPAN_CACHED if self._has_p else Step.SPAN, _int(event.npages), 0, event.seq
-        )
+        self._add(Step.SPAN_CACHED if self._has_p else Step.SPAN, _int(event.npages), 0, event.seq)
 
     def _fill(self) -> None:
         """A page cache was filled, so there is a P: the span that needed it has one already."""

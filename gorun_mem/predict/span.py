@@ -382,9 +382,7 @@ def predict_own(path: Path | str) -> int:
     """
     program = load(path)
     header = program.header
-    found = simulate(
-        program, program.release, header.end, header.initial_pages, header.max_pages
-    )
+    found = simulate(program, program.release, header.end, header.initial_pages, header.max_pages)
     return found.pages
 
 

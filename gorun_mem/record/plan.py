@@ -43,7 +43,7 @@ class Plan:
     env: dict[str, str] = field(default_factory=dict)
     dirs: list[tuple[str, str]] = field(default_factory=list)
     virtual: bool = False
-    wasmExec: str = ""  # noqa: N815 - as JavaScript has it
+    wasmExec: str = ""
 
     def write(self, path: Path) -> None:
         """The plan as JSON."""

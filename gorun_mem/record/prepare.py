@@ -111,19 +111,5 @@ def _limit(memory: Limits, max_pages: int | None) -> int | None:
 def host_lines(prepared: Prepared) -> str:
     """What another JavaScript host, such as a browser page, adds to write down the raw stream."""
     hooks = json.dumps(prepared.hooks, separators=(",", ":"))
-    return f"""\
-const hooks = {hooks}, raw = [];
-const shim = Uint8Array.from("0asm1000".length ? [0,97,115,109,1,0,0,0,1,8,1,96,4,127,127,127,127,0,2,7,1,1,104,1,102,0,0,7,5,1,1,102,0,0] : []);
-function hook(id, phase, sp, ctx) {{
-  const view = new DataView(instance.exports.gorun_mem_memory.buffer), words = [];
-  const word = (at) => words.push(view.getUint32(at, true), view.getUint32(at + 4, true));
-  if (phase === 0) word(sp >>>= 0);
-  const r = hooks[id][phase ? 1 : 0];
-  for (let i = 0; i < r.length; i += 3) {{
-    const at = ((r[i] ? ctx : sp) >>> 0) + r[i + 1];
-    word(r[i + 2] < 0 ? at : view.getUint32(at, true) + r[i + 2]);
-  }}
-  raw.push(id | phase << 8 | words.length / 2 << 16, sp >>> 0, view.byteLength / 65536, 0, ...words);
-}}
-instance.exports.gorun_mem_table.set({prepared.slot}, new WebAssembly.Instance(new WebAssembly.Module(shim), {{h: {{f: hook}}}}).exports.f);
-// then run it; at the end save new Uint32Array(raw).buffer as APP.raw"""
+    lines = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+    return lines.replace("HOOKS", hooks, 1).replace("SLOT", str(prepared.slot), 1)

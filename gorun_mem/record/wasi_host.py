@@ -45,7 +45,7 @@ class Recorder:
     def __init__(self, plan: Plan, size: Callable[[], int], address: Callable[[], int]) -> None:
         self._size = size
         self._address = address
-        self._reads = [tuple([_triples(enter), _triples(leave), ()]) for enter, leave in plan.hooks]
+        self._reads = [(_triples(enter), _triples(leave), ()) for enter, leave in plan.hooks]
         self._osinit = plan.osinit
         self._search = plan.state
         self._state: tuple[int, ...] = ()
