@@ -47,6 +47,7 @@ _STDERR = 2
 @click.option("--max-pages", type=Number(0, 65536), metavar="N", help="The host refuses more.")
 @click.option("--dir", "dirs", multiple=True, metavar="DIR[::THERE]", help="wasip1: may be seen.")
 @click.option("--env", "env", multiple=True, metavar="K=V", help="Added to the environment.")
+@click.option("--timeout", type=float, metavar="S", help="Kill the program after S seconds.")
 @click.option("--node", default="node", metavar="PATH", help="The Node.js for js binaries.")
 @click.option(
     "--wasm-exec",
@@ -99,6 +100,8 @@ def command(
             found = _runs(prepared, out, level, rest["runs"], app.stem, settings)
     except HostMissing as error:
         raise BadInput(str(error)) from None
+    except WasmError as error:
+        raise BadInput(f"{app}: {error}") from None
     _tell(prepared, found, level, app, as_json)
     return _exit_code(found)
 
@@ -126,6 +129,7 @@ def _settings(app: Path, args: tuple[str, ...], rest: dict[str, Any], as_json: b
         node=rest["node"],
         wasm_exec=rest["wasm_exec"],
         stdout=_STDERR if as_json else None,
+        timeout_s=rest["timeout"],
     )
 
 

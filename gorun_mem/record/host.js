@@ -167,7 +167,12 @@ process.on("exit", (code) => {
 	}
 	recorder.end();
 });
-WebAssembly.instantiate(fs.readFileSync(plan.wasm), go.importObject).then((result) => {
+function refused(error) {
+	fs.writeFileSync(plan.refused, String(error.message));
+	process.exit(1);
+}
+
+WebAssembly.instantiate(fs.readFileSync(plan.wasm), go.importObject).catch(refused).then((result) => {
 	const exports = result.instance.exports;
 	recorder.memory = exports.gorun_mem_memory;
 	exports.gorun_mem_table.set(plan.slot, asWasm(recorder.hook.bind(recorder)));

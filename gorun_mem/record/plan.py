@@ -22,6 +22,7 @@ class Plan:
     Args:
         wasm: path of the instrumented binary.
         raw: path of the raw stream.
+        refused: path of a file that says why the binary was not run, if it was not.
         slot: the table's slot for the hook.
         hooks: by id, what to read at entry and after the return: three numbers a word.
         osinit: id of osinit's hook.
@@ -35,6 +36,7 @@ class Plan:
 
     wasm: str
     raw: str
+    refused: str
     slot: int
     hooks: list[tuple[Reads, Reads]]
     osinit: int

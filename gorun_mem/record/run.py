@@ -22,6 +22,7 @@ from gorun_mem.record.events import Events
 from gorun_mem.record.plan import Plan
 from gorun_mem.record.prepare import Prepared
 from gorun_mem.record.raw import read_raw
+from gorun_mem.wasm.errors import WasmError
 
 HERE: Final = Path(__file__).parent
 NODE_STACK: Final = 8192
@@ -44,6 +45,7 @@ class Settings:
         node: the node to run js binaries with.
         wasm_exec: Go's glue, None for the one that comes with this package.
         stdout: file descriptor for the program's output, None for ours.
+        timeout_s: after how many seconds it is killed, None for never.
     """
 
     argv: list[str]
@@ -53,6 +55,7 @@ class Settings:
     node: str = "node"
     wasm_exec: Path | None = None
     stdout: int | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def record(prepared: Prepared, out: Path, level: str, program: str, settings: Se
 
     Raises:
         HostMissing: the host is not installed.
+        WasmError: the host's engine refuses the binary.
         OSError: a file cannot be written.
     """
     command = host_command(prepared.platform, settings)
@@ -98,8 +102,11 @@ def record(prepared: Prepared, out: Path, level: str, program: str, settings: Se
         prepared.write(wasm)
         _plan(prepared, settings, wasm, raw).write(plan)
         with _outlive_interrupt() as interrupted:
-            ended = _run([*command, str(plan)], settings)
-        return write(prepared, raw, out, level, program, ended, interrupted=bool(interrupted))
+            ended, stopped = _run([*command, str(plan)], settings)
+        _check_ran(folder / "refused")
+        return write(
+            prepared, raw, out, level, program, ended, interrupted=bool(interrupted) or stopped
+        )
 
 
 def _plan(prepared: Prepared, settings: Settings, wasm: Path, raw: Path) -> Plan:
@@ -107,6 +114,7 @@ def _plan(prepared: Prepared, settings: Settings, wasm: Path, raw: Path) -> Plan
     return Plan(
         wasm=str(wasm),
         raw=str(raw),
+        refused=str(raw.with_name("refused")),
         slot=prepared.slot,
         hooks=prepared.hooks,
         osinit=prepared.osinit,
@@ -140,18 +148,27 @@ def host_command(platform: str, settings: Settings) -> list[str]:
     return [sys.executable, "-P", "-m", "gorun_mem.record.wasi_host"]
 
 
-def _run(command: list[str], settings: Settings) -> int:
-    """Run a host; the exit code, 128 and the signal's number for one that was killed."""
+def _run(command: list[str], settings: Settings) -> tuple[int, bool]:
+    """Run a host; the exit code, 128 and the signal's number where it was killed, and whether we
+    killed it."""
     if sys.stdout is not None:
         sys.stdout.flush()
     child = subprocess.Popen(command, stdout=settings.stdout)
-    while True:
-        try:
-            code = child.wait()
-            break
-        except KeyboardInterrupt:
-            continue  # the program got it too: what it left is still written
-    return code if code >= 0 else 128 - code
+    stopped = False
+    try:
+        code = child.wait(settings.timeout_s)
+    except subprocess.TimeoutExpired:
+        stopped = True
+        child.kill()
+        code = child.wait()
+    return (code if code >= 0 else 128 - code), stopped
+
+
+def _check_ran(refused: Path) -> None:
+    """Raise what the engine said if it did not take the binary."""
+    if refused.exists():
+        reason = " ".join(refused.read_text(encoding="utf-8", errors="replace").split())
+        raise WasmError(f"the engine refuses this binary: {reason[:400]}")
 
 
 @contextmanager

@@ -125,12 +125,16 @@ def run(plan: Plan) -> int:
     store.set_wasi(_wasi(wasmtime, plan))
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
-    module = wasmtime.Module.from_file(engine, plan.wasm)
     clock = VirtualWasi() if plan.virtual else None
     if clock is not None:
         linker.allow_shadowing = True
         clock.define(wasmtime, linker)
-    instance = linker.instantiate(store, module)
+    try:
+        module = wasmtime.Module.from_file(engine, plan.wasm)
+        instance = linker.instantiate(store, module)
+    except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+        Path(plan.refused).write_text(str(error), encoding="utf-8")
+        return 1
     exports: Any = instance.exports(store)
     memory = exports[MEMORY_EXPORT]
 

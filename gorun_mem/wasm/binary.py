@@ -157,7 +157,7 @@ class Binary:
                 "build it with a released Go"
             )
         if self.module.memory is None:
-            return "this Go binary imports its memory: only one that brings its own can be recorded"
+            return "this Go binary brings no memory of its own: it cannot be recorded"
         return ""
 
     def check(self) -> None:

@@ -94,7 +94,7 @@ def instrument(module: Module, wraps: Sequence[Wrap], max_pages: int | None = No
     _check(module)
     wraps = sorted(wraps, key=lambda w: w.number)
     table = _table(module)
-    types = [uleb(module.function_types[w.number]) for w in wraps]
+    types = [uleb(_type_of(module, w)) for w in wraps]
     replaced: dict[int, list[bytes | memoryview]] = {
         TYPE: _appended(module, TYPE, [_HOOK_TYPE]),
         FUNCTION: _appended(module, FUNCTION, types),
@@ -168,8 +168,6 @@ def _code(
     moved: list[bytes | memoryview] = []
     at = starts[0]
     for i, wrap in enumerate(wraps):
-        if not 0 <= wrap.number < n or module.types[_type_of(module, wrap)] != _GO_TYPE:
-            raise WasmError(f"function {wrap.number} is not one of Go's: it cannot be watched")
         begin, end = starts[wrap.number], starts[wrap.number + 1]
         if begin < at:
             raise WasmError(f"function {wrap.number} is to be watched twice")
@@ -181,9 +179,13 @@ def _code(
 
 
 def _type_of(module: Module, wrap: Wrap) -> int:
-    kind = module.function_types[wrap.number]
-    if kind >= len(module.types):
-        raise WasmError(f"function {wrap.number} has type {kind} of {len(module.types)}")
+    """Index of the function's type, which must be that of all Go functions."""
+    functions, types = module.function_types, module.types
+    if not 0 <= wrap.number < len(functions):
+        raise WasmError(f"Go's table has function {wrap.number} of {len(functions)}")
+    kind = functions[wrap.number]
+    if kind >= len(types) or types[kind] != _GO_TYPE:
+        raise WasmError(f"function {wrap.number} is not one of Go's: it cannot be watched")
     return kind
 
 
