@@ -34,8 +34,7 @@ _MIB: Final = 1 << 20
 @click.argument(
     "recordings",
     nargs=-1,
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="RECORDING...",
 )
 @click.option(
@@ -52,6 +51,7 @@ _MIB: Final = 1 << 20
 @click.option(
     "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'high <= 512'; repeats."
 )
+@click.option("--list", "listed", is_flag=True, help="List the recordings that come along.")
 @json_option()
 def command(
     recordings: tuple[Path, ...],
@@ -59,12 +59,14 @@ def command(
     max_pages: int | None,
     binary: Path | None,
     asserts: tuple[str, ...],
+    listed: bool,
     as_json: bool,
 ) -> int:
     """Say how many pages a recorded program would take under each Go release.
 
-    RECORDING was made by `gorun-mem record` at level span; several of one program give its own
-    range from run to run. A wasm binary in its place is told what it declares.
+    RECORDING was made by `gorun-mem record` at level span, or is the name of one that comes along
+    (--list); several of one program give its own range from run to run. Of a wasm binary in its
+    place it is said what it declares.
 
     pages is exact for the sequence that was recorded; a real run of another release is expected
     within the interval, if no mark phase ran away. --assert asks of each release: pages, low, high,
@@ -72,12 +74,16 @@ def command(
 
     \b
     Examples:
-      gorun-mem predict app.jsonl.gz
+      gorun-mem predict trees-go1.24.11
       gorun-mem predict run-*.jsonl.gz --release go1.26 --max-pages 512 --assert 'high <= 512'
 
     Exit codes: 0; 1 where a release does not live within --max-pages, or an --assert does not hold;
     2 where a recording is bad or not fit for prediction.
     """
+    if listed:
+        return _list(as_json)
+    if not recordings:
+        raise click.UsageError("no RECORDING given: --list lists those that come along")
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)
@@ -94,6 +100,17 @@ def command(
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
     return worst(codes)
+
+
+def _list(as_json: bool) -> int:
+    """The recordings that come along."""
+    from gorun_mem.formats.shipped import names
+
+    if as_json:
+        write_json({"recordings": names()})
+    else:
+        click.echo("\n".join(names()))
+    return ExitCode.CLEAN
 
 
 def _expressions(asserts: Sequence[str]) -> list[Expression]:
@@ -313,7 +330,7 @@ def _text(
     peak = rows[0]
     lines.append(
         f"most in use at once: {peak['peak_live_bytes'] / _MIB:,.1f} MiB of spans, at event "
-        f"{peak['peak_live_event']:,}; {peak['collections']:,} collections"
+        f"{peak['peak_live_event']:,}; collections: {peak['collections']:,}"
     )
     lines += [f"warning: {text}" for text in document["warnings"]]
     if len(predictions) > 1:

@@ -93,6 +93,7 @@ def command(
 
 def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str, Any]]:
     """The scenario to run and its options."""
+    from gorun_mem.formats.shipped import resolve
     from gorun_mem.machine.library import find
 
     options: dict[str, Any] = {}
@@ -101,7 +102,7 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
         if not equals:
             raise BadInput(f"--set {setting}: give it as KEY=VALUE")
         options[key] = value
-    if Path(target).is_file() and not target.endswith(".py"):
+    if resolve(target).is_file() and not target.endswith(".py"):
         options |= {"trace": target, "order": "free"}
         target = "real_program"
     scenario = find(target)

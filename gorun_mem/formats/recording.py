@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from gorun_mem.formats.shipped import resolve
 from gorun_mem.runtime.releases import Platform, Release, UnknownRelease, release
 
 FORMAT: Final = 1
@@ -187,7 +188,7 @@ class Recording:
     """A recording, open for reading; a context manager and an iterator over its events.
 
     Args:
-        path: the file.
+        path: the file, or the name of a recording that comes with the package.
 
     Attributes:
         header: the first line.
@@ -206,7 +207,7 @@ class Recording:
     platform: Platform
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = resolve(path)
         self.line = 0
         self.events = 0
         self._decoder = msgspec.json.Decoder(Event)

@@ -115,25 +115,28 @@ class Events:
         event = None
         if hook.ev:
             event = self._fields(hook.ev, dict(zip(hook.enter, record.words[1:], strict=False)))
-            self._place(event, found, record, caller)
+            if not self._place(event, found, record, caller):
+                event = None
         self._stack.append(_Frame(found, record.sp, caller, event))
 
     def _fields(self, ev: str, words: Mapping[str, int]) -> Fields:
         return {"seq": 0, "ev": ev, "depth": 0, **words}
 
-    def _place(self, event: Fields, found: Found, record: RawRecord, caller: str) -> None:
-        """Say what a call is nested in and who made it."""
+    def _place(self, event: Fields, found: Found, record: RawRecord, caller: str) -> bool:
+        """Say what a call is nested in and who made it; False where it is no event of its own."""
         parents = [
             f.event for f in self._stack if f.event is not None and f.event["ev"] not in SPAN_EVENTS
         ]
         ev = event["ev"]
         if ev in SPAN_EVENTS:
             if ev == "persistent" and any(p["ev"] == "mheap.sysAlloc" for p in parents):
-                return
+                return False
             if ev == "span.alloc":
                 event["kind"] &= 0xFF
             self._held.append(event)
-            return
+            return True
+        if ev == "sysFreeOS" and parents and parents[-1]["ev"] == ev:
+            return False  # its own closure, in a build that inlines nothing
         self._calls += 1
         event["call"] = self._calls
         event["depth"] = len(parents)
@@ -152,12 +155,13 @@ class Events:
             hints = event.pop("list")
             self._heap_list = self._heap_list or hints
             event["user"] = int(hints != self._heap_list)
+        return True
 
     def _by(self, found: Found, caller: str) -> str:
         """Who called: through sysAlloc and sysFree, and of a closure, who made it."""
         for frame in reversed(self._stack):
             name = frame.found.hook.function
-            if frame.event is not None:
+            if frame.found.hook.ev:
                 break
             if caller == name or name == "runtime.sysFree":
                 return frame.caller

@@ -71,6 +71,8 @@ def _hooks(behaviour: Behaviour) -> dict[str, list[Hook]]:
         Hook("runtime.osinit", "osinit", {}, {}),
         Hook("runtime.sysAlloc", "", {}, {}),
         Hook("runtime.sysFree", "", {}, {}),
+        Hook("runtime.sysReserve", "", {}, {}),
+        Hook("runtime.sysUnreserve", "", {}, {}),
         Hook("runtime.sysAllocOS", "sysAllocOS", _arguments("n"), _results(1 + named, "p")),
         Hook("runtime.sysFreeOS", "sysFreeOS", _arguments("v", "n"), {}),
         Hook(
@@ -113,7 +115,15 @@ def _hooks(behaviour: Behaviour) -> dict[str, list[Hook]]:
 
 
 _CLOSURE: Final = "sysFreeOS.func1"
-_OPTIONAL: Final = frozenset(("runtime.sysFreeOS", "runtime.sysReserveAlignedSbrk"))
+_OPTIONAL: Final = frozenset(
+    (
+        "runtime.sysFreeOS",
+        "runtime.sysReserve",
+        "runtime.sysReserveAlignedSbrk",
+        "runtime.sysUnreserve",
+    )
+)
+"""What some releases lack and some builds inline."""
 
 
 def wanted(behaviour: Behaviour, level: str) -> list[Hook]:
