@@ -203,3 +203,31 @@ def test_a_wasm_binary_says_what_it_declares(build: Build) -> None:
         assert found["max_pages"] is None
         assert 1_000_000 < found["end"] < found["initial_pages"] << 16
         assert found["refusal"] == ""
+
+
+@pytest.mark.parametrize("goos", HOSTS)
+def test_a_predicted_limit_is_that_of_the_machine(build: Build, goos: str, tmp_path: Path) -> None:
+    """With a clock that repeats: under the smallest limit that predict names the real program
+    lives, and under one page less it dies at the very event that predict names."""
+    app, out = str(build("trees", goos)), str(tmp_path / "free.jsonl.gz")
+    own = record(Path(app), Path(out), "--clock", "virtual")["release"]
+
+    def predicted(limit: int) -> dict[str, Any]:
+        done = gorun("predict", out, "--release", own, "--max-pages", str(limit), "--json")
+        row: dict[str, Any] = json.loads(done.stdout)["programs"][0]["releases"][0]
+        return row
+
+    def real(limit: int) -> tuple[int, list[dict[str, Any]]]:
+        cut = tmp_path / f"{limit}.jsonl.gz"
+        done = gorun("record", app, "-o", str(cut), "--clock", "virtual", "--max-pages", str(limit))
+        return done.returncode, lines(cut)
+
+    least = predicted(65536)["smallest_limit"]
+    assert predicted(least)["outcome"] == "ok"
+    assert real(least)[0] == 0
+    death = predicted(least - 1)["death"]
+    code, events = real(least - 1)
+    assert code == 2
+    fatal = [event for event in events[1:] if event["seq"] >= death["seq"]]
+    assert any(event.get("r") == -1 for event in fatal)
+    assert not any(event.get("r") == -1 for event in events[1:] if event["seq"] < death["seq"])
