@@ -16,6 +16,7 @@ from gorun_mem.cli._common import (
     progress,
     write_json,
 )
+from gorun_mem.cli._recording import is_recording, tell
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
@@ -61,7 +62,8 @@ def command(
     """Say what LOG says: outcome, pages, calls, the free list, waits for locks.
 
     LOG is a file that `gorun-mem run` wrote, compressed or not, or `last` for the newest of those
-    that were given no name. A log that was cut or damaged is reported as far as it goes.
+    that were given no name. A log that was cut or damaged is reported as far as it goes. Of a
+    recording of a real program it is said what its pages are made of and why they do not go back.
 
     \b
     Examples:
@@ -70,12 +72,17 @@ def command(
       gorun-mem report last --section convoys --section blame
       gorun-mem report last --budget 700
       gorun-mem report last --html report.html
+      gorun-mem report maps-go1.24.11
 
     Exit codes: 0 there was something to report; 2 no log, or no event in it.
     """
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events import read_events, resolve_log
 
+    if log != "last" and is_recording(log):
+        if names or budget is not None or html is not None:
+            raise click.UsageError("of a recording there is one report: give no section, no HTML")
+        return tell(log, as_json)
     path = resolve_log(log)
     if as_json and (names or budget is not None or html is not None):
         raise click.UsageError(

@@ -84,6 +84,11 @@ class PageAlloc:
             if page:
                 self.free(cache.base + i * GO_PAGE, 1)
 
+    def whole(self, pages: int) -> int:
+        """How many aligned groups of `pages` are free altogether."""
+        free = _FREE * pages
+        return sum(self._map[at : at + pages] == free for at in range(0, len(self._map), pages))
+
 
 class PageCache:
     """pageCache: pages that a P owns and hands out without a lock.

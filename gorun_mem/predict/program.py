@@ -22,11 +22,15 @@ HINT_PIECE: Final = 16 * 1024 // 24 * 24
 STEPS_MAX: Final = 50_000_000
 
 
+SPAN_KINDS: Final = ("heap objects", "goroutine stacks", "pointer bits", "GC work buffers")
+"""What a span is for, as spanAllocType of mheap.go counts."""
+
+
 class Step(IntEnum):
     """What a step asks for."""
 
     SPAN = 0
-    """A span: pages, and the place of the step that frees it is told by `FREE_SPAN`."""
+    """A span of `a` pages, of kind `b`; see `SPAN_KINDS`."""
     SPAN_CACHED = 1
     """Likewise, by a P that has a page cache."""
     FREE_SPAN = 2
@@ -36,7 +40,7 @@ class Step(IntEnum):
     PERSISTENT = 4
     """persistentalloc of `a` bytes at a multiple of `b`."""
     ALLOC = 5
-    """sysAllocOS of `a` bytes, for metadata that is freed one day."""
+    """sysAllocOS of `a` bytes, for metadata that may be freed one day; `b` says who asked."""
     FREE = 6
     """What step `a` got is freed."""
     SUMMARIES = 7
@@ -63,6 +67,7 @@ class Program:
         a: the first argument of each.
         b: the second.
         seqs: number of the event that each step comes from.
+        names: the Go functions that asked for metadata; `b` of `ALLOC` counts in it.
         pages: size of the memory at the end.
         complete: the recording was not cut off.
     """
@@ -74,6 +79,7 @@ class Program:
     a: array[int] = field(default_factory=lambda: array("q"))
     b: array[int] = field(default_factory=lambda: array("q"))
     seqs: array[int] = field(default_factory=lambda: array("q"))
+    names: list[str] = field(default_factory=list)
     pages: int = 0
 
     @property
@@ -111,6 +117,7 @@ class _Loader:
         self._a, self._b, self._seqs = array("q"), array("q"), array("q")
         self._recording = recording
         self._spans: dict[int, int] = {}
+        self._names: dict[str, int] = {}
         self._blocks: dict[int, int] = {}
         self._has_p = False
         self._before_spans = True
@@ -134,6 +141,7 @@ class _Loader:
             self._a,
             self._b,
             self._seqs,
+            list(self._names),
             self._pages,
         )
 
@@ -171,7 +179,8 @@ class _Loader:
         base = _int(event.base)
         if base:
             self._spans[base] = len(self._kinds)
-        self._add(Step.SPAN_CACHED if self._has_p else Step.SPAN, _int(event.npages), 0, event.seq)
+        kind = Step.SPAN_CACHED if self._has_p else Step.SPAN
+        self._add(kind, _int(event.npages), _int(event.kind), event.seq)
 
     def _fill(self) -> None:
         """A page cache was filled, so there is a P: the span that needed it has one already."""
@@ -192,7 +201,8 @@ class _Loader:
                 return
             if event.p is not UNSET and event.p:
                 self._blocks[event.p] = len(self._kinds)
-            self._add(Step.ALLOC, _int(event.n), 0, event.seq)
+            who = self._names.setdefault(event.by, len(self._names))
+            self._add(Step.ALLOC, _int(event.n), who, event.seq)
         elif event.ev == "sysFreeOS":
             self._free(self._blocks, Step.FREE, _int(event.v), event.seq)
         elif event.ev == "sysReserveOS":

@@ -249,6 +249,11 @@ class SpanHeap:
             self.alloc(_CHUNK_MAP)
         self.pages.grow(base, size)
 
+    @property
+    def reserved(self) -> int:
+        """Bytes of the current arena that the page allocator does not have yet."""
+        return self._arena_end - self._arena_base
+
     def parts(self) -> dict[str, int]:
         """What the memory is for, in bytes; they add up to all of it."""
         os = self.os
@@ -280,7 +285,7 @@ def simulate(
         initial_pages: with how many pages it starts.
         max_pages: how many there may be.
     """
-    run = _Run(program, SpanHeap(release, program, end, initial_pages, max_pages))
+    run = SpanRun(program, SpanHeap(release, program, end, initial_pages, max_pages))
     run.all()
     heap = run.heap
     return Simulated(
@@ -296,8 +301,21 @@ def simulate(
     )
 
 
-class _Run:
-    """A program on its way through a heap."""
+class SpanRun:
+    """A program on its way through a heap.
+
+    Args:
+        program: what is asked for.
+        heap: of whom.
+
+    Attributes:
+        live: pages of spans in use.
+        peak: most of them at once.
+        peak_seq: the event at which that was.
+        collections: mark phases that ended.
+        marks: those that ran away.
+        death: the step that there was no memory for.
+    """
 
     def __init__(self, program: Program, heap: SpanHeap) -> None:
         self.program = program
@@ -314,7 +332,7 @@ class _Run:
         for i, kind in enumerate(program.kinds):
             a = program.a[i]
             try:
-                lives = self._step(i, Step(kind), a)
+                lives = self.step(i, Step(kind), a)
             except EmulatedFailure:
                 lives = False
             if not lives:
@@ -323,7 +341,7 @@ class _Run:
                 self.death = Death(program.seqs[i], i, a * GO_PAGE if spans else a, what)
                 return
 
-    def _step(self, i: int, kind: Step, a: int) -> bool:
+    def step(self, i: int, kind: Step, a: int) -> bool:
         """One step; False where there is no memory for it."""
         heap = self.heap
         if kind <= Step.SPAN_CACHED:
