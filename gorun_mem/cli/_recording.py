@@ -58,7 +58,7 @@ def _document(program: Program, found: Makeup) -> dict[str, Any]:
         "program": header.program,
         "release": header.go,
         "platform": header.platform_name,
-        "initial_pages": header.initial_pages,
+        "initial_pages": program.initial_pages,
         "pages": found.end.pages,
         "recorded_pages": program.pages,
         **asdict(found),
@@ -72,7 +72,7 @@ def _text(program: Program, found: Makeup) -> str:
     header = program.header
     lines = [
         f"{header.program or 'program'}, {header.go} {header.platform_name}: "
-        f"{found.end.pages:,} pages at the end, {header.initial_pages:,} at the start",
+        f"{found.end.pages:,} pages at the end, {program.initial_pages:,} at the start",
         "",
         "what they are for at the end",
     ]

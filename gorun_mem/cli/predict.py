@@ -148,7 +148,7 @@ def _check_fit(path: Path, program: Program) -> None:
     header = program.header
     if header.self_check.get("fit") is False:
         raise BadInput(f"{path}: not fit for prediction: {_unfit(header.self_check)}")
-    own = simulate(program, program.release, header.end, header.initial_pages, header.max_pages)
+    own = simulate(program, program.release, header.end, program.initial_pages, header.max_pages)
     if own.pages != program.pages:
         raise BadInput(
             f"{path}: its own release predicted from it takes {own.pages:,} pages where "
@@ -244,7 +244,7 @@ def _document(
         "program": header.program,
         "platform": header.platform_name,
         "recorded": [
-            {"release": p.header.go, "pages": p.pages, "initial_pages": p.header.initial_pages}
+            {"release": p.header.go, "pages": p.pages, "initial_pages": p.initial_pages}
             for p in programs
         ],
         "own_range": [own[0], own[-1]],

@@ -65,14 +65,17 @@ def estimate_build(program: Program, to: Release) -> Built:
         to: the release.
     """
     header = program.header
-    if to.behaviour == program.release.behaviour and to.version[1] == program.release.version[1]:
-        return Built(to, header.end, header.initial_pages)
-    end = header.end * _ENDS[to.version[1]] // _ENDS[program.release.version[1]]
+    recorded = program.release
+    if to.behaviour == recorded.behaviour and to.version[1] == recorded.version[1]:
+        return Built(to, header.end, program.initial_pages)
+    end = header.end * _ENDS[to.version[1]] // _ENDS[recorded.version[1]]
     if to.behaviour.sets_bloc_max_at_osinit:
-        return Built(to, end, initial_wasm_pages(to, end))
-    if program.release.behaviour.sets_bloc_max_at_osinit:
-        return Built(to, end, initial_wasm_pages(to, end - _WITHOUT_BSS))
-    return Built(to, end, header.initial_pages + (end - header.end) // WASM_PAGE)
+        pages = initial_wasm_pages(to, end)
+    elif recorded.behaviour.sets_bloc_max_at_osinit:
+        pages = initial_wasm_pages(to, max(end - _WITHOUT_BSS, 0))
+    else:
+        pages = program.initial_pages + (end - header.end) // WASM_PAGE
+    return Built(to, end, min(max(pages, -(-end // WASM_PAGE)), MAX_PAGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ def naive(program: Program, to: Release) -> int:
         program: the run.
         to: the release.
     """
-    grown = program.pages - program.header.initial_pages
+    grown = program.pages - program.initial_pages
     return estimate_build(program, to).initial_pages + grown
 
 

@@ -80,7 +80,7 @@ def makeup(program: Program) -> Makeup:
         program: from `load`.
     """
     header = program.header
-    heap = SpanHeap(program.release, program, header.end, header.initial_pages, header.max_pages)
+    heap = SpanHeap(program.release, program, header.end, program.initial_pages, header.max_pages)
     run = _Watched(program, heap)
     run.all()
     end = run.sample(program.seqs[-1] if program.seqs else 0)

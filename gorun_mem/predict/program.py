@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import UNSET
 
 from gorun_mem.formats.recording import OS_CALLS, Event, Header, Recording
+from gorun_mem.runtime.boot import initial_wasm_pages
 from gorun_mem.runtime.releases import Platform, Release
 
 HINT_PIECE: Final = 16 * 1024 // 24 * 24
@@ -83,6 +84,12 @@ class Program:
     pages: int = 0
 
     @property
+    def initial_pages(self) -> int:
+        """Pages at the start; by the linker's rule where the recording does not say."""
+        pages = self.header.initial_pages
+        return initial_wasm_pages(self.release, self.header.end) if pages < 0 else pages
+
+    @property
     def has_spans(self) -> bool:
         """Whether anything can be predicted from it."""
         return Step.SPAN in self.kinds or Step.SPAN_CACHED in self.kinds
@@ -96,6 +103,10 @@ def load(path: Path | str) -> Program:
         OSError: it cannot be read.
     """
     with Recording(path) as recording:
+        if not recording.platform.is_wasm:
+            raise recording.error(
+                f"recorded on {recording.header.platform_name}: only programs on wasm are predicted"
+            )
         loader = _Loader(recording)
         for event in recording:
             loader.take(event)
@@ -122,7 +133,7 @@ class _Loader:
         self._has_p = False
         self._before_spans = True
         self._hint_pieces = 0 if recording.release.behaviour.is_sbrk_platform else 1
-        self._pages = max(header.initial_pages, 0)
+        self._pages = header.initial_pages
 
     def _add(self, kind: Step, a: int, b: int, seq: int) -> None:
         self._kinds.append(kind)

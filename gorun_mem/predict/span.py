@@ -29,6 +29,7 @@ from gorun_mem.runtime.releases import PERSISTENT_CHUNK, WASM_PAGE, Release
 _PALLOC_CHUNK_DATA: Final = 128
 """Bytes that the page allocator keeps for 512 pages; in all releases 131,072 for 4 GiB."""
 _CHUNK_MAP: Final = (1 << 32) // (512 * GO_PAGE) * _PALLOC_CHUNK_DATA
+_PAGES_MAX: Final = (1 << 32) // GO_PAGE
 RUNAWAY: Final = 2.0
 """In use at the end of a mark phase over in use at its start: above this, marking ran away."""
 RUNAWAY_PAGES: Final = 1 << 20 >> 4
@@ -154,6 +155,8 @@ class SpanHeap:
             cached: the caller has a P.
         """
         self._make_hints()
+        if npages > _PAGES_MAX:
+            return 0
         if cached:
             self.p = 1
             if npages < CACHED_MAX:
@@ -400,7 +403,7 @@ def predict_own(path: Path | str) -> int:
     """
     program = load(path)
     header = program.header
-    found = simulate(program, program.release, header.end, header.initial_pages, header.max_pages)
+    found = simulate(program, program.release, header.end, program.initial_pages, header.max_pages)
     return found.pages
 
 

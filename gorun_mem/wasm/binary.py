@@ -146,6 +146,11 @@ class Binary:
                 f"no function table of Go 1.21 or later in this binary{older}: "
                 "build it with a newer Go"
             )
+        if self.platform == "js/wasm" and _is_old_go(self.module):
+            return (
+                f"this binary is of Go before 1.21 ({self.release or 'no release said'}), whose "
+                "memory layer is another: build it with a newer Go"
+            )
         if not self.platform:
             return (
                 "this Go binary imports neither gojs nor wasi_snapshot_preview1: "
@@ -171,6 +176,7 @@ class Binary:
 
 
 def _is_old_go(module: Module) -> bool:
+    """Whether it imports what Go's js binaries did up to 1.20."""
     return any(i.module == "go" and i.name.startswith("runtime.") for i in module.imports) and (
         module.custom("go.buildid") is not None or module.custom("go:buildid") is not None
     )
