@@ -25,7 +25,7 @@ from gorun_mem.wasm.instrument import ENTERED, MEMORY_EXPORT, RETURNED, TABLE_EX
 WASM_STACK: Final = 8 << 20
 """Bytes of the wasm stack, as Go's own script gives wasmtime."""
 _THREAD_STACK: Final = 256 << 20
-_STACK_WITHOUT_FIBERS: Final = 2 << 20
+_TRAP_LINES: Final = 20
 _TRAPPED: Final = 134
 _FLUSH_BYTES: Final = 1 << 18
 _FLUSH_S: Final = 0.2
@@ -154,7 +154,7 @@ def run(plan: Plan) -> int:
     except wasmtime.ExitTrap as ended:
         code = ended.code
     except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
-        sys.stderr.write(f"{trap}\n")
+        sys.stderr.write(_shortened(str(trap)))
         code = _TRAPPED
     recorder.end()
     return code
@@ -165,15 +165,25 @@ def _config(wasmtime: Any) -> Any:
     config = wasmtime.Config()
     config.cache = True
     library = import_module("wasmtime._ffi").dll
-    # An engine panics whose wasm stack is larger than the stack of its fibers, though it uses none.
-    fibers = getattr(library, "wasmtime_config_async_stack_size_set", None)
-    if fibers is None:
-        config.max_wasm_stack = _STACK_WITHOUT_FIBERS
-        return config
-    fibers.argtypes, fibers.restype = [ctypes.c_void_p, ctypes.c_uint64], None
-    fibers(config.ptr(), 2 * WASM_STACK)
-    config.max_wasm_stack = WASM_STACK
+    # Not every version's Config has them. An engine panics whose wasm stack is larger than that of
+    # its fibers, though it uses none; one that knows no fibers does not.
+    for name, size in (
+        ("wasmtime_config_async_stack_size_set", 2 * WASM_STACK),
+        ("wasmtime_config_max_wasm_stack_set", WASM_STACK),
+    ):
+        setter = getattr(library, name, None)
+        if setter is not None:
+            setter.argtypes, setter.restype = [ctypes.c_void_p, ctypes.c_uint64], None
+            setter(config.ptr(), size)
     return config
+
+
+def _shortened(trap: str) -> str:
+    """What a trap says, without the middle of a deep backtrace."""
+    lines = trap.splitlines()
+    if len(lines) > _TRAP_LINES:
+        lines[_TRAP_LINES // 2 : -_TRAP_LINES // 2] = [f"  ... {len(lines) - _TRAP_LINES:,} more"]
+    return "\n".join(lines) + "\n"
 
 
 def _wasi(wasmtime: Any, plan: Plan) -> Any:

@@ -231,3 +231,15 @@ def test_a_predicted_limit_is_that_of_the_machine(build: Build, goos: str, tmp_p
     fatal = [event for event in events[1:] if event["seq"] >= death["seq"]]
     assert any(event.get("r") == -1 for event in fatal)
     assert not any(event.get("r") == -1 for event in events[1:] if event["seq"] < death["seq"])
+
+
+def test_a_deep_trap_is_not_printed_in_full() -> None:
+    """Head and cause of ten thousand frames; a short one as it is."""
+    from gorun_mem.record.wasi_host import _shortened
+
+    deep = "\n".join(["backtrace:", *(f"frame {i}" for i in range(10_000)), "cause"])
+    said = _shortened(deep).splitlines()
+    assert len(said) < 30
+    assert said[0] == "backtrace:"
+    assert said[-1] == "cause"
+    assert _shortened("short\ntrap") == "short\ntrap\n"
