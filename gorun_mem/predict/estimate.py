@@ -24,22 +24,19 @@ from gorun_mem.runtime.releases import KNOWN, WASM_PAGE, Release, UnknownRelease
 WIDENED: Final = 10
 """Per cent by which an interval is widened on either side."""
 
-_ENDS: Final = {
-    19: 1_205_400,
-    20: 1_207_800,
-    21: 1_210_256,
-    22: 1_269_200,
-    23: 1_328_096,
-    24: 1_380_512,
-    25: 1_411_272,
-    26: 1_529_472,
-    27: 1_427_880,
+_HELLO: Final = {
+    19: (1_061_400, 144_000),
+    20: (1_063_800, 144_000),
+    21: (1_066_265, 143_991),
+    22: (1_107_865, 346_983),
+    23: (1_242_233, 85_863),
+    24: (1_294_297, 86_215),
+    25: (1_323_801, 87_471),
+    26: (1_382_073, 147_399),
+    27: (1_280_569, 147_311),
 }
-"""Where the data of one small js program ends, in bytes; 1.19 by a recording, 1.20 and 1.22 between
-their neighbours, the others as built."""
-_WITHOUT_BSS: Final = 115_000
-"""Up to 1.23 the linker leaves 16 MiB behind the data without what is zero at the start, of which
-the same small program has some 115,000 bytes."""
+"""Of one small js program: bytes of data, and of what is zero at the start and stands behind it.
+1.19 by a recording, 1.20 between its neighbours, the others as built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +65,18 @@ def estimate_build(program: Program, to: Release) -> Built:
     recorded = program.release
     if to.behaviour == recorded.behaviour and to.version[1] == recorded.version[1]:
         return Built(to, header.end, program.initial_pages)
-    end = header.end * _ENDS[to.version[1]] // _ENDS[recorded.version[1]]
+    (data_here, zeros_here), (data_there, zeros_there) = (
+        _HELLO[r.version[1]] for r in (recorded, to)
+    )
+    data = max(header.end - zeros_here, 0) * data_there // data_here
+    end = data + zeros_there
     if to.behaviour.sets_bloc_max_at_osinit:
         pages = initial_wasm_pages(to, end)
     elif recorded.behaviour.sets_bloc_max_at_osinit:
-        pages = initial_wasm_pages(to, max(end - _WITHOUT_BSS, 0))
+        # Up to 1.23 the linker leaves 16 MiB behind the data, without what is zero.
+        pages = initial_wasm_pages(to, data)
     else:
-        pages = program.initial_pages + (end - header.end) // WASM_PAGE
+        pages = program.initial_pages + (data - header.end + zeros_here) // WASM_PAGE
     return Built(to, end, min(max(pages, -(-end // WASM_PAGE)), MAX_PAGES))
 
 
