@@ -92,6 +92,8 @@ def command(
     if rest["instrument_only"]:
         return _instrument_only(prepared, app, output, as_json)
     out = output or Path(app.stem + ".jsonl.gz")
+    if not out.parent.is_dir():  # before the program has run for nothing
+        raise BadInput(f"{out}: there is no folder {out.parent}")
     try:
         if rest["from_raw"] is not None:
             found = [_from_raw(prepared, rest["from_raw"], out, level, app.stem)]
