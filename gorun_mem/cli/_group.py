@@ -19,6 +19,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
     "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
+    "record": ("gorun_mem.cli.record", "Run a Go wasm program as built; record its memory."),
+    "predict": ("gorun_mem.cli.predict", "Pages of a recorded program under other releases."),
     "releases": (
         "gorun_mem.cli.releases",
         "Run one program on many releases, and say what changed.",

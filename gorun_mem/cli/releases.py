@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gorun_mem.cli._binary import is_wasm, tell
 from gorun_mem.cli._common import (
     PLATFORM,
     BadInput,
@@ -52,7 +53,8 @@ def command(
 ) -> int:
     """Run TARGET on many releases: pages, growths, slack, holes; what changed and why.
 
-    TARGET is a scenario, by name or path, or a recording of a real Go program. A recording is
+    TARGET is a scenario, by name or path, or a recording of a real Go program, or a wasm binary, of
+    which it says what it declares. A recording is
     issued in free order, so that each release may answer as it does; data and initial pages of
     other releases than the recorded one are estimated by the linker's rule.
 
@@ -72,6 +74,8 @@ def command(
     from gorun_mem.machine.scenario import ScenarioError
     from gorun_mem.runtime.behaviour import UnknownRelease
 
+    if is_wasm(Path(target)):
+        return tell(Path(target), as_json)
     try:
         scenario, options = _target(target, settings)
         names = _names(wanted, platform)
@@ -98,6 +102,7 @@ def command(
 def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str, Any]]:
     """The scenario to run and its options."""
     from gorun_mem.machine.library import find
+    from gorun_mem.replay.shipped import resolve
 
     options: dict[str, Any] = {}
     for setting in settings:
@@ -105,7 +110,7 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
         if not equals:
             raise BadInput(f"--set {setting}: give it as KEY=VALUE")
         options[key] = value
-    if Path(target).is_file() and not target.endswith(".py"):
+    if resolve(target).is_file() and not target.endswith(".py"):
         options |= {"trace": target, "order": "free"}
         target = "real_program"
     scenario = find(target)

@@ -18,6 +18,7 @@ from gorun_mem.cli._common import (
     progress,
     write_json,
 )
+from gorun_mem.cli._recording import is_recording, tell
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
@@ -115,7 +116,8 @@ def command(
     a hold that it does not end counts as long as it lasted, and the times it is in are marked as
     lower bounds.
 
-    With --from and --to, waits and holds that reach out of the window are cut to it.
+    With --from and --to, waits and holds that reach out of the window are cut to it. Of a recording
+    of a real program it is said what its pages are made of and why they do not go back.
 
     \b
     Examples:
@@ -125,6 +127,7 @@ def command(
       gorun-mem report last --from 10us --to 1ms --section holds
       gorun-mem report last --budget 700
       gorun-mem report last --html report.html
+      gorun-mem report maps-go1.24.11
 
     Exit codes: 0 there was something to report; 1 --budget is too small; 2 no log, no event in it,
     or --budget is less than the memory starts with.
@@ -132,6 +135,10 @@ def command(
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events import read_events, resolve_log
 
+    if log != "last" and is_recording(log):
+        if names or budget is not None or html is not None:
+            raise click.UsageError("of a recording there is one report: give no section, no HTML")
+        return tell(log, as_json)
     path = resolve_log(log)
     if as_json and (names or budget is not None or html is not None):
         raise click.UsageError(

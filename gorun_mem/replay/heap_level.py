@@ -49,7 +49,8 @@ class HeapReplay:
         self._reserves_at_boot = reserves_at_boot(layer.release, layer.platform)
         if not self._reserves_at_boot:
             solo(init_hints(self.heap, self._end), m)
-        self.heap.probe = comparison
+        if not recording.header.level:  # what `record` made has no hints to compare with
+            self.heap.probe = comparison
 
     def is_boot(self, group: list[RecordedEvent], line: int) -> bool:
         """Whether `group` is one of mallocinit's reservations, which are kept until all are there.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET
 
 from gorun_mem.replay.compare import Comparison, Difference, ReplayTally, TooManyDifferences, issue
-from gorun_mem.replay.recording import RecordedEvent, Recording, RecordingError
+from gorun_mem.replay.recording import SPAN_EVENTS, RecordedEvent, Recording, RecordingError
 from gorun_mem.runtime.boot import BootOptions, assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import default_mutex, make
@@ -185,6 +185,8 @@ class RecordingReplay:
         problem: RecordingError | None = None
         try:
             for event in recording:
+                if event.ev in SPAN_EVENTS:
+                    continue
                 if not group:
                     line = recording.line
                 group.append(event)

@@ -42,7 +42,13 @@ from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.replay.compare import Comparison, ReplayTally, describe, issue
 from gorun_mem.replay.recorded_heap import RecordedHeap
-from gorun_mem.replay.recording import Header, RecordedEvent, Recording, RecordingError
+from gorun_mem.replay.recording import (
+    SPAN_EVENTS,
+    Header,
+    RecordedEvent,
+    Recording,
+    RecordingError,
+)
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES
 from gorun_mem.runtime.errors import OutOfMemory
 from gorun_mem.runtime.memory import Plan9Segment
@@ -58,7 +64,8 @@ if TYPE_CHECKING:
 
 Deal = Literal["round_robin", "caller"]
 
-_NOT_OS: Final = frozenset(("hintHit", "hintDrop", "mheap.sysAlloc"))
+_NOT_OS: Final = frozenset(("hintHit", "hintDrop", "mheap.sysAlloc")) | SPAN_EVENTS
+_NO_CALLS: Final = frozenset(("initBloc", "osinit")) | SPAN_EVENTS
 
 
 class AnswersDiffer(Exception):
@@ -576,7 +583,7 @@ def _wishes(recording: Recording) -> tuple[list[Wish], int]:
     wishes: list[Wish] = []
     lost = 0
     for event in recording:
-        if event.parent is not UNSET or event.ev in ("initBloc", "osinit"):
+        if event.parent is not UNSET or event.ev in _NO_CALLS:
             continue
         parts: tuple[HandedPart, ...] = ()
         if event.ev == "sysFreeOS":

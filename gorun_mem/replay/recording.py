@@ -17,11 +17,12 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from gorun_mem.replay.shipped import resolve
 from gorun_mem.runtime.behaviour import Platform, Release, UnknownRelease, release
 from gorun_mem.runtime.boot import BRK_MAX, BootOptions, check_start
 from gorun_mem.runtime.errors import NotInstantiable
@@ -72,6 +73,9 @@ class Header(Struct, frozen=True, kw_only=True):
             UNSET where it was not recorded.
         exit: the program's exit code, None where it is not known.
         events: how many event lines follow, None where it is not known.
+        level: of what `record` made: os, heap or span; it saw no hints. "" for other recordings.
+        hooks: the Go functions that it watched.
+        self_check: what came of replaying it.
     """
 
     header: int
@@ -88,6 +92,9 @@ class Header(Struct, frozen=True, kw_only=True):
     brk_max: int | UnsetType | None = field(name="brkMax", default=UNSET)
     exit: int | None = None
     events: int | None = None
+    level: str = ""
+    hooks: list[str] = []
+    self_check: dict[str, Any] = {}
 
     @property
     def platform_name(self) -> str:
@@ -136,6 +143,9 @@ class RecordedEvent(Struct, kw_only=True):
     user: int | UnsetType = UNSET
     pages: int | UnsetType = UNSET
     pages_before: int | UnsetType = UNSET
+    npages: int | UnsetType = UNSET
+    kind: int | UnsetType = UNSET
+    base: int | UnsetType = UNSET
     end: int | UnsetType = UNSET
     phys_page_size: int | UnsetType = field(name="physPageSize", default=UNSET)
 
@@ -163,7 +173,23 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Every kind of event and the arguments without which it cannot be issued or told from another."""
 
-_WORDS: Final = ("n", "v", "size", "align")
+OS_CALLS: Final = frozenset(("sysAllocOS", "sysFreeOS", "sysReserveOS", "sysReserveAlignedSbrk"))
+"""The calls that enter the OS layer."""
+_SPAN_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "span.alloc": ("npages",),
+    "span.free": ("base",),
+    "cache.fill": (),
+    "cache.flush": (),
+    "persistent": ("n", "align"),
+    "gc.start": (),
+    "gc.mark_end": (),
+    "main": (),
+}
+SPAN_EVENTS: Final = frozenset(_SPAN_NEEDS)
+"""What only recordings of level span have; they stand where the call entered, nested in nothing."""
+NEEDS.update(_SPAN_NEEDS)
+
+_WORDS: Final = ("n", "v", "size", "align", "npages", "base")
 # A string that is not UTF-8 comes out of msgspec as the latter.
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
@@ -172,7 +198,7 @@ class Recording:
     """A recording, open for reading; a context manager and an iterator over its events.
 
     Args:
-        path: the file.
+        path: the file, or the name of a recording that comes with the package.
 
     Attributes:
         header: the first line.
@@ -191,7 +217,7 @@ class Recording:
     platform: Platform
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = resolve(path)
         self.line = 0
         self.events = 0
         self._decoder = msgspec.json.Decoder(RecordedEvent)

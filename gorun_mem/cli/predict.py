@@ -1,0 +1,363 @@
+"""`gorun-mem predict`: pages of a recorded program under other releases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gorun_mem.cli._binary import is_wasm, read_binary, tell
+from gorun_mem.cli._common import (
+    RELEASE,
+    BadInput,
+    ExitCode,
+    Number,
+    json_option,
+    progress,
+    worst,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from gorun_mem.analysis.metrics import Expression
+    from gorun_mem.predict.estimate import Built, Prediction
+    from gorun_mem.predict.program import Program
+    from gorun_mem.runtime.behaviour import Release
+
+_MIB: Final = 1 << 20
+
+
+@click.command("predict")
+@click.argument(
+    "recordings",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    metavar="RECORDING...",
+)
+@click.option(
+    "--release", "wanted", type=RELEASE, multiple=True, metavar="R",
+    help="A release; repeats.  [default: every minor release]",
+)  # fmt: skip
+@click.option("--max-pages", type=Number(1, 65536), metavar="N", help="Does it fit, and with what?")
+@click.option(
+    "--binary",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="B.wasm",
+    help="The program built by another release: its data and initial pages as they are.",
+)
+@click.option(
+    "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'high <= 512'; repeats."
+)
+@click.option("--list", "listed", is_flag=True, help="List the recordings that come along.")
+@json_option()
+def command(
+    recordings: tuple[Path, ...],
+    wanted: tuple[str, ...],
+    max_pages: int | None,
+    binary: Path | None,
+    asserts: tuple[str, ...],
+    listed: bool,
+    as_json: bool,
+) -> int:
+    """Say how many pages a recorded program would take under each Go release.
+
+    RECORDING was made by `gorun-mem record` at level span, or is the name of one that comes along
+    (--list); several of one program give its own range from run to run. Of a wasm binary in its
+    place it is said what it declares.
+
+    pages is exact for the sequence that was recorded; a real run of another release is expected
+    within the interval, if no mark phase ran away. --assert asks of each release: pages, low, high,
+    initial_pages, grows, peak_live_bytes, collections, runaway_marks, smallest_limit.
+
+    \b
+    Examples:
+      gorun-mem predict trees-go1.24.11
+      gorun-mem predict run-*.jsonl.gz --release go1.26 --max-pages 512 --assert 'high <= 512'
+
+    Exit codes: 0; 1 where a release does not live within --max-pages, or an --assert does not hold;
+    2 where a recording is bad or not fit for prediction.
+    """
+    if listed:
+        return _list(as_json)
+    if not recordings:
+        raise click.UsageError("no RECORDING given: --list lists those that come along")
+    if any(is_wasm(path) for path in recordings):
+        return worst([tell(path, as_json) for path in recordings])
+    expressions = _expressions(asserts)
+    groups = _groups(recordings)
+    built = _built(binary) if binary is not None else None
+    documents, codes = [], []
+    for programs in groups.values():
+        predictions = _predictions(programs, wanted, max_pages, built)
+        document = _document(programs, predictions, expressions)
+        documents.append(document)
+        codes.append(_exit_code(document))
+        if not as_json:
+            click.echo(_text(programs, predictions, document, max_pages))
+    if as_json:
+        write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
+    return worst(codes)
+
+
+def _list(as_json: bool) -> int:
+    """The recordings that come along."""
+    from gorun_mem.replay.shipped import names
+
+    if as_json:
+        write_json({"recordings": names()})
+    else:
+        click.echo("\n".join(names()))
+    return ExitCode.CLEAN
+
+
+def _expressions(asserts: Sequence[str]) -> list[Expression]:
+    from gorun_mem.analysis.metrics import ExpressionError, parse_expression
+
+    try:
+        return [parse_expression(text) for text in asserts]
+    except ExpressionError as error:
+        raise BadInput(f"--assert: {error}") from None
+
+
+def _groups(paths: Sequence[Path]) -> dict[tuple[str, str], list[Program]]:
+    """The recordings by program and platform, each known to be fit for prediction."""
+    from gorun_mem.predict.program import load
+    from gorun_mem.replay.recording import RecordingError
+
+    groups: dict[tuple[str, str], list[Program]] = {}
+    with progress("reading", total=len(paths)) as advance:
+        for path in paths:
+            try:
+                program = load(path)
+            except RecordingError as error:
+                raise BadInput(str(error)) from None
+            _check_fit(path, program)
+            key = program.header.program, program.header.platform_name
+            groups.setdefault(key, []).append(program)
+            advance(1)
+    return groups
+
+
+def _check_fit(path: Path, program: Program) -> None:
+    """Refuse a recording that does not replay, or does not give its own pages."""
+    from gorun_mem.predict.span import simulate
+
+    header = program.header
+    if header.self_check.get("fit") is False:
+        raise BadInput(f"{path}: not fit for prediction: {_unfit(header.self_check)}")
+    own = simulate(program, program.release, header.end, program.initial_pages, header.max_pages)
+    if own.pages != program.pages:
+        raise BadInput(
+            f"{path}: its own release predicted from it takes {own.pages:,} pages where "
+            f"{program.pages:,} were recorded: record it again at level span"
+        )
+
+
+def _unfit(check: dict[str, Any]) -> str:
+    if check.get("missing"):
+        return f"these functions were not watched: {', '.join(check['missing'])}"
+    for level in ("os", "heap"):
+        found = check.get(level, {})
+        if found.get("differences") or found.get("problem"):
+            return f"it does not replay exactly at {level} level ({found.get('first', '')})"
+    return f"its own pages are predicted as {check.get('predicted')}, not {check.get('pages')}"
+
+
+def _built(path: Path) -> Built:
+    from gorun_mem.predict.estimate import Built
+    from gorun_mem.runtime.behaviour import UnknownRelease, release
+    from gorun_mem.wasm.errors import WasmError
+
+    binary = read_binary(path)
+    try:
+        binary.check()
+        data, memory = binary.module_data, binary.module.memory
+        assert data is not None
+        assert memory is not None
+        return Built(release(binary.release), data.end, memory.least)
+    except (WasmError, UnknownRelease) as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def _predictions(
+    programs: Sequence[Program],
+    wanted: Sequence[str],
+    max_pages: int | None,
+    built: Built | None,
+) -> list[Prediction]:
+    from gorun_mem.predict.estimate import predict
+
+    releases = _releases(programs, wanted, built)
+    found = []
+    with progress("predicting", total=len(releases)) as advance:
+        for to in releases:
+            same = built if built is not None and built.release.name == to.name else None
+            found.append(predict(programs, to, max_pages, same))
+            advance(1)
+    return found
+
+
+def _releases(
+    programs: Sequence[Program], wanted: Sequence[str], built: Built | None
+) -> list[Release]:
+    """Those asked for, or one for each minor release; where it was recorded, that very one."""
+    from gorun_mem.predict.estimate import releases_for
+    from gorun_mem.runtime.behaviour import UnknownRelease, release
+
+    platform = programs[0].header.platform_name
+    if wanted or built is not None:
+        chosen = [release(name) for name in wanted] + ([built.release] if built else [])
+        try:
+            for to in chosen:
+                to.platform(platform)
+        except UnknownRelease as error:
+            raise BadInput(str(error)) from None
+        return chosen
+    recorded = {p.release.version[1]: p.release for p in programs}
+    return [recorded.get(to.version[1], to) for to in releases_for(platform)]
+
+
+def _document(
+    programs: Sequence[Program],
+    predictions: Sequence[Prediction],
+    expressions: Sequence[Expression],
+) -> dict[str, Any]:
+    from gorun_mem.analysis.metrics import ExpressionError
+    from gorun_mem.predict.estimate import predict
+    from gorun_mem.predict.why import why
+
+    base = predict(programs, programs[0].release)
+    own = sorted(program.pages for program in programs)
+    rows = []
+    for prediction in predictions:
+        row = _row(prediction, why(base, prediction))
+        try:
+            row["failed_asserts"] = [e.text for e in expressions if not e.holds(_metrics(row))]
+        except ExpressionError as error:
+            raise BadInput(f"--assert: {error}") from None
+        rows.append(row)
+    header = programs[0].header
+    return {
+        "program": header.program,
+        "platform": header.platform_name,
+        "recorded": [
+            {"release": p.header.go, "pages": p.pages, "initial_pages": p.initial_pages}
+            for p in programs
+        ],
+        "own_range": [own[0], own[-1]],
+        "releases": rows,
+        "warnings": _warnings(predictions, programs),
+    }
+
+
+def _row(prediction: Prediction, reason: str) -> dict[str, Any]:
+    typical = prediction.typical
+    assert typical is not None
+    return {
+        "release": prediction.release,
+        "outcome": prediction.outcome,
+        "recorded": prediction.recorded,
+        "pages": prediction.pages,
+        "low": prediction.low,
+        "high": prediction.high,
+        "runs": [run.pages for run in prediction.runs],
+        "initial_pages": prediction.initial_pages,
+        "grows": typical.grows,
+        "parts": typical.parts,
+        "peak_live_bytes": typical.peak_live,
+        "peak_live_event": typical.peak_seq,
+        "collections": typical.collections,
+        "runaway_marks": len(typical.marks),
+        "marks": [asdict(mark) | {"ratio": round(mark.ratio, 2)} for mark in typical.marks],
+        "death": asdict(prediction.death) if prediction.death is not None else None,
+        "smallest_limit": prediction.fits,
+        "why": reason,
+    }
+
+
+def _metrics(row: dict[str, Any]) -> dict[str, int | float]:
+    return {key: value for key, value in row.items() if isinstance(value, int)}
+
+
+def _warnings(predictions: Sequence[Prediction], programs: Sequence[Program]) -> list[str]:
+    """What a person should know before believing the figures."""
+    typical = next((p.typical for p in predictions if p.typical is not None), None)
+    found = []
+    if typical is not None and typical.marks:
+        worst_mark = max(typical.marks, key=lambda mark: mark.ratio)
+        found.append(
+            f"{len(typical.marks)} of {typical.collections} mark phases ran away: in use grew "
+            f"{worst_mark.ratio:.1f} times while marking (from {worst_mark.before / _MIB:.1f} to "
+            f"{worst_mark.after / _MIB:.1f} MiB at event {worst_mark.seq:,}), for with one thread "
+            "the marker waits while the program runs on; another run may take several times more "
+            "or less"
+        )
+    if any(p.header.exit not in (0, None) for p in programs):
+        found.append("a recorded run failed: what it would have taken further is not known")
+    return found
+
+
+def _exit_code(document: dict[str, Any]) -> int:
+    bad = any(row["outcome"] != "ok" or row["failed_asserts"] for row in document["releases"])
+    return ExitCode.FAILED if bad else ExitCode.CLEAN
+
+
+def _text(
+    programs: Sequence[Program],
+    predictions: Sequence[Prediction],
+    document: dict[str, Any],
+    max_pages: int | None,
+) -> str:
+    from gorun_mem.report.plot import plot, table
+
+    least, most = document["own_range"]
+    own = f"{least:,} pages" if least == most else f"{least:,} to {most:,} pages from run to run"
+    releases = sorted({p.header.go for p in programs})
+    head = f"{document['program'] or 'program'} on {document['platform']}, recorded with "
+    head += f"{', '.join(releases)}: {len(programs)} run{'s' * (len(programs) > 1)}, {own}"
+    rows = document["releases"]
+    columns = ["release", "pages", "interval", "starts with", "grows", "live MiB"]
+    if max_pages is not None:
+        columns += [f"in {max_pages:,}", "needs"]
+    cells = [_cells(row, max_pages) for row in rows]
+    lines = [head, "", table(columns, cells), ""]
+    lines += [f"{row['release']}: {row['why']}" for row in rows if row["why"]]
+    lines += [_death(row, max_pages) for row in rows if row["death"] is not None]
+    lines += [f"{row['release']}: not so: {text}" for row in rows for text in row["failed_asserts"]]
+    peak = rows[0]
+    lines.append(
+        f"most in use at once: {peak['peak_live_bytes'] / _MIB:,.1f} MiB of spans, at event "
+        f"{peak['peak_live_event']:,}; collections: {peak['collections']:,}"
+    )
+    lines += [f"warning: {text}" for text in document["warnings"]]
+    if len(predictions) > 1:
+        names = [p.release.removeprefix("go") for p in predictions]
+        lines += ["", plot(names, {"pages": [float(p.pages) for p in predictions]}, unit="pages",
+                           height=8)]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any], max_pages: int | None) -> list[str]:
+    cells = [
+        row["release"] + ("*" if row["recorded"] else ""),
+        f"{row['pages']:,}",
+        f"{row['low']:,}-{row['high']:,}",
+        f"{row['initial_pages']:,}",
+        f"{row['grows']:,}",
+        f"{row['peak_live_bytes'] / _MIB:,.1f}",
+    ]
+    if max_pages is not None:
+        words = {"ok": "fits", "out_of_memory": "dies", "not_instantiable": "cannot start"}
+        cells += [words[row["outcome"]], f"{row['smallest_limit']:,}"]
+    return cells
+
+
+def _death(row: dict[str, Any], max_pages: int | None) -> str:
+    death = row["death"]
+    return (
+        f"{row['release']}: within {max_pages or 65536:,} pages it dies at call {death['call']:,} "
+        f"(event {death['seq']:,}), which asks {death['asked']:,} bytes for {death['what']}"
+    )

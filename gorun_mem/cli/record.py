@@ -1,0 +1,265 @@
+"""`gorun-mem record`: run a Go wasm program as it was built, and record its memory layer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from statistics import median_low
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, write_json
+from gorun_mem.cli._exit import say
+
+if TYPE_CHECKING:
+    from gorun_mem.record.prepare import Prepared
+    from gorun_mem.record.run import Recorded, Settings
+
+_STDERR = 2
+
+
+@click.command("record", context_settings={"allow_interspersed_args": True})
+@click.argument("app", type=click.Path(dir_okay=False, path_type=Path), metavar="APP.wasm")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The recording; gzip where it ends in .gz.  [default: APP.jsonl.gz here]",
+)
+@click.option(
+    "--level",
+    type=click.Choice(["os", "heap", "span"]),
+    default="span",
+    show_default=True,
+    help="os: the OS layer. heap: mheap.sysAlloc too. span: what predict needs.",
+)
+@click.option("--runs", type=Number(1, 1000), default=1, metavar="K", help="Record K runs.")
+@click.option(
+    "--clock",
+    type=click.Choice(["real", "virtual"]),
+    default="real",
+    show_default=True,
+    help="virtual: time moves by being looked at, random data is fixed; repeats to the page.",
+)
+@click.option("--max-pages", type=Number(0, 65536), metavar="N", help="The host refuses more.")
+@click.option("--dir", "dirs", multiple=True, metavar="DIR[::THERE]", help="wasip1: may be seen.")
+@click.option("--env", "env", multiple=True, metavar="K=V", help="Added to the environment.")
+@click.option("--timeout", type=float, metavar="S", help="Kill the program after S seconds.")
+@click.option("--node", default="node", metavar="PATH", help="The Node.js for js binaries.")
+@click.option(
+    "--wasm-exec",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="wasm_exec.js of your GOROOT, in place of the one that comes with gorun-mem.",
+)
+@click.option("--instrument-only", is_flag=True, help="Write the binary for another host to run.")
+@click.option(
+    "--from-raw",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Make the recording of what another host wrote down.",
+)
+@json_option()
+def command(
+    app: Path, args: tuple[str, ...], output: Path | None, level: str, as_json: bool, **rest: Any
+) -> int:
+    """Run a Go wasm program, js or wasip1, as it was built, and record its memory layer.
+
+    The binary is rewritten, not rebuilt; stripped ones too. The program has its own stdin, stdout,
+    arguments and environment, and its exit code is this command's. The recording ends with its own
+    replay: the answers that it has are compared with the emulation's, and at level span its own
+    release is predicted from it.
+
+    \b
+    Examples:
+      gorun-mem record app.wasm -- --size 14
+      gorun-mem record app.wasm --runs 5 -o run.jsonl.gz --dir /data::/
+
+    Exit codes: the program's own; where that is 0, 1 if the recording does not replay exactly;
+    2 if APP.wasm cannot be recorded or its host is not installed.
+    """
+    from gorun_mem.record.prepare import prepare
+    from gorun_mem.record.run import HostMissing
+    from gorun_mem.wasm.errors import WasmError
+
+    try:
+        prepared = prepare(app.read_bytes(), level, rest["max_pages"])
+    except WasmError as error:
+        raise BadInput(f"{app}: {error}") from None
+    if rest["instrument_only"]:
+        return _instrument_only(prepared, app, output, as_json)
+    out = output or Path(app.stem + ".jsonl.gz")
+    if not out.parent.is_dir():  # before the program has run for nothing
+        raise BadInput(f"{out}: there is no folder {out.parent}")
+    try:
+        if rest["from_raw"] is not None:
+            found = [_from_raw(prepared, rest["from_raw"], out, level, app.stem)]
+        else:
+            settings = _settings(app, args, rest, as_json)
+            found = _runs(prepared, out, level, rest["runs"], app.stem, settings)
+    except HostMissing as error:
+        raise BadInput(str(error)) from None
+    except WasmError as error:
+        raise BadInput(f"{app}: {error}") from None
+    _tell(prepared, found, level, app, as_json)
+    return _exit_code(found)
+
+
+def _settings(app: Path, args: tuple[str, ...], rest: dict[str, Any], as_json: bool) -> Settings:
+    from gorun_mem.record.run import Settings
+
+    env = dict(os.environ) | {"PWD": os.getcwd()}
+    for pair in rest["env"]:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise BadInput(f"--env {pair}: give it as KEY=VALUE")
+        env[key] = value
+    dirs = []
+    for pair in rest["dirs"]:
+        here, _, there = pair.partition("::")
+        if not Path(here).is_dir():
+            raise BadInput(f"--dir {pair}: {here} is no directory")
+        dirs.append((here, there or here))
+    return Settings(
+        argv=[str(app), *args],
+        env=env,
+        dirs=dirs,
+        virtual=rest["clock"] == "virtual",
+        node=rest["node"],
+        wasm_exec=rest["wasm_exec"],
+        stdout=_STDERR if as_json else None,
+        timeout_s=rest["timeout"],
+    )
+
+
+def _runs(
+    prepared: Prepared, out: Path, level: str, runs: int, program: str, settings: Settings
+) -> list[Recorded]:
+    from gorun_mem.record.run import record
+
+    if runs == 1:
+        return [record(prepared, out, level, program, settings)]
+    found = []
+    for i in range(1, runs + 1):
+        found.append(record(prepared, _numbered(out, i), level, program, settings))
+        if not found[-1].complete:
+            break
+    return found
+
+
+def _numbered(out: Path, i: int) -> Path:
+    """run.jsonl.gz -> run-1.jsonl.gz."""
+    stem, dot, suffixes = out.name.partition(".")
+    return out.with_name(f"{stem}-{i}{dot}{suffixes}")
+
+
+def _from_raw(prepared: Prepared, raw: Path, out: Path, level: str, program: str) -> Recorded:
+    """A recording of what another host wrote; how the program ended is not known."""
+    import shutil
+    import tempfile
+
+    from gorun_mem.record.run import write
+
+    with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
+        copy = Path(folder) / "raw"
+        shutil.copyfile(raw, copy)
+        return write(prepared, copy, out, level, program, 0)
+
+
+def _instrument_only(prepared: Prepared, app: Path, output: Path | None, as_json: bool) -> int:
+    from gorun_mem.record.prepare import host_lines
+
+    out = output or Path(app.stem + ".recorded.wasm")
+    prepared.write(out)
+    if as_json:
+        write_json(
+            {"path": str(out), "slot": prepared.slot, "hooks": prepared.hooks,
+             "functions": [f.hook.function for f in prepared.found], "missing": prepared.missing,
+             "lines": host_lines(prepared)}
+        )  # fmt: skip
+    else:
+        say(f"{out}: instrumented; its host adds these lines")
+        click.echo(host_lines(prepared))
+    return ExitCode.CLEAN
+
+
+def _exit_code(found: list[Recorded]) -> int:
+    """The program's, of the first run that failed; else 1 where a recording is not exact."""
+    for one in found:
+        if not one.complete and one.exit == ExitCode.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+        if one.exit:
+            return one.exit
+    exact = all(_is_exact(one) for one in found)
+    return ExitCode.CLEAN if exact else ExitCode.FAILED
+
+
+def _is_exact(one: Recorded) -> bool:
+    check = one.check
+    replayed = all(
+        not check[level]["differences"] and "problem" not in check[level]
+        for level in ("os", "heap")
+        if level in check
+    )
+    predicted = check.get("predicted", check["pages"]) == check["pages"]
+    return replayed and predicted and not check["missing"]
+
+
+def _tell(prepared: Prepared, found: list[Recorded], level: str, app: Path, as_json: bool) -> None:
+    pages = sorted(one.pages for one in found)
+    if as_json:
+        write_json(
+            {
+                "app": str(app),
+                "release": prepared.release.name,
+                "platform": prepared.platform,
+                "level": level,
+                "initial_pages": prepared.memory.least,
+                "pages": {"least": pages[0], "median": median_low(pages), "most": pages[-1]},
+                "runs": [
+                    {"path": str(one.path), "exit": one.exit, "pages": one.pages,
+                     "events": one.events, "complete": one.complete, "self_check": one.check}
+                    for one in found
+                ],
+            }
+        )  # fmt: skip
+        return
+    for one in found:
+        say(_line(prepared, one, level))
+    if len(found) > 1:
+        say(f"{len(found)} runs: {pages[0]:,} to {pages[-1]:,} pages, median {median_low(pages):,}")
+
+
+def _line(prepared: Prepared, one: Recorded, level: str) -> str:
+    check = one.check
+    cut = "" if one.complete else ", cut off: kept as far as it was written"
+    lines = [
+        f"{one.path}: {prepared.release.name} {prepared.platform}, exit {one.exit}, "
+        f"{one.pages:,} pages, {one.events:,} events at level {level}{cut}"
+    ]
+    replayed = [
+        f"{name} {check[name]['calls']:,} calls, {check[name]['differences']} differences"
+        for name in ("os", "heap")
+        if name in check
+    ]
+    predicted = (
+        f"; its own pages predicted: {check['predicted']} of {check['pages']}"
+        if "predicted" in check
+        else ""
+    )
+    lines.append(f"  replayed: {'; '.join(replayed)}{predicted}")
+    lines += [
+        f"  first difference at {name} level: {check[name]['first']}"
+        for name in ("os", "heap")
+        if "first" in check.get(name, {})
+    ]
+    if check["missing"]:
+        lines.append(
+            f"  not watched, for they are not in the binary: {', '.join(check['missing'])}"
+        )
+    if level == "span" and not check["fit"]:
+        lines.append("  not fit for prediction")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""How many pages a recorded program would take under another Go release."""

@@ -1,0 +1,3 @@
+module small.test
+
+go 1.21
