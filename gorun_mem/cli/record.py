@@ -13,8 +13,8 @@ from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, write
 from gorun_mem.cli._exit import say
 
 if TYPE_CHECKING:
-    from gorun_mem.record.prepare import Prepared
-    from gorun_mem.record.run import Recorded, Settings
+    from gorun_mem.record.prepare import PreparedApp
+    from gorun_mem.record.run import Recorded, RecordSettings
 
 _STDERR = 2
 
@@ -108,8 +108,10 @@ def command(
     return _exit_code(found)
 
 
-def _settings(app: Path, args: tuple[str, ...], rest: dict[str, Any], as_json: bool) -> Settings:
-    from gorun_mem.record.run import Settings
+def _settings(
+    app: Path, args: tuple[str, ...], rest: dict[str, Any], as_json: bool
+) -> RecordSettings:
+    from gorun_mem.record.run import RecordSettings
 
     env = dict(os.environ) | {"PWD": os.getcwd()}
     for pair in rest["env"]:
@@ -123,7 +125,7 @@ def _settings(app: Path, args: tuple[str, ...], rest: dict[str, Any], as_json: b
         if not Path(here).is_dir():
             raise BadInput(f"--dir {pair}: {here} is no directory")
         dirs.append((here, there or here))
-    return Settings(
+    return RecordSettings(
         argv=[str(app), *args],
         env=env,
         dirs=dirs,
@@ -136,7 +138,7 @@ def _settings(app: Path, args: tuple[str, ...], rest: dict[str, Any], as_json: b
 
 
 def _runs(
-    prepared: Prepared, out: Path, level: str, runs: int, program: str, settings: Settings
+    prepared: PreparedApp, out: Path, level: str, runs: int, program: str, settings: RecordSettings
 ) -> list[Recorded]:
     from gorun_mem.record.run import record
 
@@ -156,7 +158,7 @@ def _numbered(out: Path, i: int) -> Path:
     return out.with_name(f"{stem}-{i}{dot}{suffixes}")
 
 
-def _from_raw(prepared: Prepared, raw: Path, out: Path, level: str, program: str) -> Recorded:
+def _from_raw(prepared: PreparedApp, raw: Path, out: Path, level: str, program: str) -> Recorded:
     """A recording of what another host wrote; how the program ended is not known."""
     import shutil
     import tempfile
@@ -169,7 +171,7 @@ def _from_raw(prepared: Prepared, raw: Path, out: Path, level: str, program: str
         return write(prepared, copy, out, level, program, 0)
 
 
-def _instrument_only(prepared: Prepared, app: Path, output: Path | None, as_json: bool) -> int:
+def _instrument_only(prepared: PreparedApp, app: Path, output: Path | None, as_json: bool) -> int:
     from gorun_mem.record.prepare import host_lines
 
     out = output or Path(app.stem + ".recorded.wasm")
@@ -208,7 +210,9 @@ def _is_exact(one: Recorded) -> bool:
     return replayed and predicted and not check["missing"]
 
 
-def _tell(prepared: Prepared, found: list[Recorded], level: str, app: Path, as_json: bool) -> None:
+def _tell(
+    prepared: PreparedApp, found: list[Recorded], level: str, app: Path, as_json: bool
+) -> None:
     pages = sorted(one.pages for one in found)
     if as_json:
         write_json(
@@ -233,7 +237,7 @@ def _tell(prepared: Prepared, found: list[Recorded], level: str, app: Path, as_j
         say(f"{len(found)} runs: {pages[0]:,} to {pages[-1]:,} pages, median {median_low(pages):,}")
 
 
-def _line(prepared: Prepared, one: Recorded, level: str) -> str:
+def _line(prepared: PreparedApp, one: Recorded, level: str) -> str:
     check = one.check
     cut = "" if one.complete else ", cut off: kept as far as it was written"
     lines = [

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gorun_mem.predict.pages import GO_PAGE
-from gorun_mem.predict.program import SPAN_KINDS, Program, Step
-from gorun_mem.predict.span import Mark, SpanHeap, SpanRun
+from gorun_mem.predict.program import SPAN_KINDS, Program, ProgramStep
+from gorun_mem.predict.span import MarkPhase, SpanHeap, SpanRun
 from gorun_mem.runtime.behaviour import WASM_PAGE
 
 PARTS: Final = {
@@ -26,15 +26,15 @@ PARTS: Final = {
     "unused": "initial pages and holes that nothing uses",
 }
 _WHO: Final = {
-    Step.PERSISTENT: "runtime.persistentalloc1",
-    Step.SUMMARIES: "runtime.(*pageAlloc).sysInit",
-    Step.RESERVE: "runtime.sysReserve",
-    Step.USER_ARENA: "runtime.(*mheap).allocUserArenaChunk",
+    ProgramStep.PERSISTENT: "runtime.persistentalloc1",
+    ProgramStep.SUMMARIES: "runtime.(*pageAlloc).sysInit",
+    ProgramStep.RESERVE: "runtime.sysReserve",
+    ProgramStep.USER_ARENA: "runtime.(*mheap).allocUserArenaChunk",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PageSample:
     """The memory after it has grown, or at the end.
 
     Args:
@@ -63,14 +63,14 @@ class Makeup:
         marks: those that ran away.
     """
 
-    samples: tuple[Sample, ...]
-    end: Sample
+    samples: tuple[PageSample, ...]
+    end: PageSample
     grown_by: dict[str, int]
     reclaimable: dict[str, int]
     peak_live: int
     peak_seq: int
     collections: int
-    marks: tuple[Mark, ...]
+    marks: tuple[MarkPhase, ...]
 
 
 def makeup(program: Program) -> Makeup:
@@ -81,7 +81,7 @@ def makeup(program: Program) -> Makeup:
     """
     header = program.header
     heap = SpanHeap(program.release, program, header.end, program.initial_pages, header.max_pages)
-    run = _Watched(program, heap)
+    run = _WatchedHeap(program, heap)
     run.all()
     end = run.sample(program.seqs[-1] if program.seqs else 0)
     return Makeup(
@@ -96,16 +96,16 @@ def makeup(program: Program) -> Makeup:
     )
 
 
-class _Watched(SpanRun):
+class _WatchedHeap(SpanRun):
     """A run that notes who grew the memory."""
 
     def __init__(self, program: Program, heap: SpanHeap) -> None:
         super().__init__(program, heap)
-        self.samples: list[Sample] = []
+        self.samples: list[PageSample] = []
         self.grown_by: dict[str, int] = {}
         self._pages = heap.os.pages
 
-    def step(self, i: int, kind: Step, a: int) -> bool:
+    def step(self, i: int, kind: ProgramStep, a: int) -> bool:
         """One step; where it grew the memory, who asked for it."""
         lives = super().step(i, kind, a)
         pages = self.heap.os.pages
@@ -116,7 +116,7 @@ class _Watched(SpanRun):
             self.samples.append(self.sample(self.program.seqs[i]))
         return lives
 
-    def sample(self, seq: int) -> Sample:
+    def sample(self, seq: int) -> PageSample:
         """The memory as it is."""
         heap = self.heap
         parts = heap.parts()
@@ -124,18 +124,18 @@ class _Watched(SpanRun):
         in_use = self.live * GO_PAGE
         arenas = parts.pop("arenas")
         known = {"in_use": in_use, "heap_free": free, "reserved": arenas - in_use - free}
-        return Sample(seq, heap.os.pages, {name: (parts | known)[name] for name in PARTS})
+        return PageSample(seq, heap.os.pages, {name: (parts | known)[name] for name in PARTS})
 
-    def _who(self, i: int, kind: Step) -> str:
+    def _who(self, i: int, kind: ProgramStep) -> str:
         b = self.program.b[i]
-        if kind <= Step.SPAN_CACHED:
+        if kind <= ProgramStep.SPAN_CACHED:
             return SPAN_KINDS[b] if b < len(SPAN_KINDS) else f"spans of kind {b}"
-        if kind is Step.ALLOC:
+        if kind is ProgramStep.ALLOC:
             return self.program.names[b]
         return _WHO.get(kind, kind.name.lower())
 
 
-def _reclaimable(heap: SpanHeap, end: Sample) -> dict[str, int]:
+def _reclaimable(heap: SpanHeap, end: PageSample) -> dict[str, int]:
     """Whole pages of what nobody uses. Free blocks and slack are whole pages, but each block's
     header stays."""
     blocks = heap.os.freelist.count if heap.os.freelist is not None else 0

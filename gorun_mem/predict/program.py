@@ -27,7 +27,7 @@ SPAN_KINDS: Final = ("heap objects", "goroutine stacks", "pointer bits", "GC wor
 """What a span is for, as spanAllocType of mheap.go counts."""
 
 
-class Step(IntEnum):
+class ProgramStep(IntEnum):
     """What a step asks for."""
 
     SPAN = 0
@@ -92,7 +92,7 @@ class Program:
     @property
     def has_spans(self) -> bool:
         """Whether anything can be predicted from it."""
-        return Step.SPAN in self.kinds or Step.SPAN_CACHED in self.kinds
+        return ProgramStep.SPAN in self.kinds or ProgramStep.SPAN_CACHED in self.kinds
 
 
 def load(path: Path | str) -> Program:
@@ -135,7 +135,7 @@ class _Loader:
         self._hint_pieces = 0 if recording.release.behaviour.is_sbrk_platform else 1
         self._pages = header.initial_pages
 
-    def _add(self, kind: Step, a: int, b: int, seq: int) -> None:
+    def _add(self, kind: ProgramStep, a: int, b: int, seq: int) -> None:
         self._kinds.append(kind)
         self._a.append(a)
         self._b.append(b)
@@ -166,22 +166,22 @@ class _Loader:
         if ev == "span.alloc":
             self._span(event)
         elif ev == "span.free":
-            self._free(self._spans, Step.FREE_SPAN, _int(event.base), event.seq)
+            self._free(self._spans, ProgramStep.FREE_SPAN, _int(event.base), event.seq)
         elif ev == "cache.fill":
             self._fill()
         elif ev == "cache.flush":
-            self._add(Step.FLUSH, 0, 0, event.seq)
+            self._add(ProgramStep.FLUSH, 0, 0, event.seq)
         elif ev == "persistent":
             self._persistent(event)
         elif ev == "gc.start":
-            self._add(Step.GC_START, 0, 0, event.seq)
+            self._add(ProgramStep.GC_START, 0, 0, event.seq)
         elif ev == "gc.mark_end":
-            self._add(Step.GC_END, 0, 0, event.seq)
+            self._add(ProgramStep.GC_END, 0, 0, event.seq)
         elif ev == "main":
             self._has_p = True
         elif ev == "mheap.sysAlloc":
             if event.user == 1:
-                self._add(Step.USER_ARENA, _int(event.n), 0, event.seq)
+                self._add(ProgramStep.USER_ARENA, _int(event.n), 0, event.seq)
         elif ev in OS_CALLS and event.parent is UNSET:
             self._metadata(event)
 
@@ -190,13 +190,13 @@ class _Loader:
         base = _int(event.base)
         if base:
             self._spans[base] = len(self._kinds)
-        kind = Step.SPAN_CACHED if self._has_p else Step.SPAN
+        kind = ProgramStep.SPAN_CACHED if self._has_p else ProgramStep.SPAN
         self._add(kind, _int(event.npages), _int(event.kind), event.seq)
 
     def _fill(self) -> None:
         """A page cache was filled, so there is a P: the span that needed it has one already."""
-        if not self._has_p and self._kinds and self._kinds[-1] == Step.SPAN:
-            self._kinds[-1] = Step.SPAN_CACHED
+        if not self._has_p and self._kinds and self._kinds[-1] == ProgramStep.SPAN:
+            self._kinds[-1] = ProgramStep.SPAN_CACHED
         self._has_p = True
 
     def _persistent(self, event: RecordedEvent) -> None:
@@ -204,7 +204,7 @@ class _Loader:
         if self._before_spans and self._hint_pieces and n == HINT_PIECE:
             self._hint_pieces -= 1  # the hints of boot, which the other release makes its own way
             return
-        self._add(Step.PERSISTENT, n, _int(event.align), event.seq)
+        self._add(ProgramStep.PERSISTENT, n, _int(event.align), event.seq)
 
     def _metadata(self, event: RecordedEvent) -> None:
         if event.ev == "sysAllocOS":
@@ -213,15 +213,15 @@ class _Loader:
             if event.p is not UNSET and event.p:
                 self._blocks[event.p] = len(self._kinds)
             who = self._names.setdefault(event.by, len(self._names))
-            self._add(Step.ALLOC, _int(event.n), who, event.seq)
+            self._add(ProgramStep.ALLOC, _int(event.n), who, event.seq)
         elif event.ev == "sysFreeOS":
-            self._free(self._blocks, Step.FREE, _int(event.v), event.seq)
+            self._free(self._blocks, ProgramStep.FREE, _int(event.v), event.seq)
         elif event.ev == "sysReserveOS":
             at_boot = event.by == "runtime.(*pageAlloc).sysInit"
-            kind = Step.SUMMARIES if at_boot else Step.RESERVE
+            kind = ProgramStep.SUMMARIES if at_boot else ProgramStep.RESERVE
             self._add(kind, _int(event.n), 0, event.seq)
 
-    def _free(self, owners: dict[int, int], kind: Step, address: int, seq: int) -> None:
+    def _free(self, owners: dict[int, int], kind: ProgramStep, address: int, seq: int) -> None:
         made = owners.pop(address, None)
         if made is not None:
             self._add(kind, made, 0, seq)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from gorun_mem.predict.pages import CACHED_MAX, GO_PAGE, PageAlloc, PageCache
-from gorun_mem.predict.program import Program, Step, load
+from gorun_mem.predict.program import Program, ProgramStep, load
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, WASM_PAGE, Release
 from gorun_mem.runtime.boot import MAX_PAGES, BootOptions, boot
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
@@ -37,7 +37,7 @@ RUNAWAY_PAGES: Final = 1 << 20 >> 4
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkPhase:
     """A mark phase.
 
     Args:
@@ -101,7 +101,7 @@ class Simulated:
     peak_live: int
     peak_seq: int
     collections: int
-    marks: tuple[Mark, ...]
+    marks: tuple[MarkPhase, ...]
     death: Death | None
 
 
@@ -321,7 +321,7 @@ class SpanRun:
         self.program = program
         self.heap = heap
         self.live = self.peak = self.peak_seq = self.collections = 0
-        self.marks: list[Mark] = []
+        self.marks: list[MarkPhase] = []
         self.death: Death | None = None
         self._mark_from = (-1, 0)
         self._places: dict[int, tuple[int, int]] = {}
@@ -332,62 +332,62 @@ class SpanRun:
         for i, kind in enumerate(program.kinds):
             a = program.a[i]
             try:
-                lives = self.step(i, Step(kind), a)
+                lives = self.step(i, ProgramStep(kind), a)
             except EmulatedFailure:
                 lives = False
             if not lives:
-                spans = kind <= Step.SPAN_CACHED
+                spans = kind <= ProgramStep.SPAN_CACHED
                 what = "a span" if spans else "metadata"
                 self.death = Death(program.seqs[i], i, a * GO_PAGE if spans else a, what)
                 return
 
-    def step(self, i: int, kind: Step, a: int) -> bool:
+    def step(self, i: int, kind: ProgramStep, a: int) -> bool:
         """One step; False where there is no memory for it."""
         heap = self.heap
-        if kind <= Step.SPAN_CACHED:
-            base = heap.span(a, kind is Step.SPAN_CACHED)
+        if kind <= ProgramStep.SPAN_CACHED:
+            base = heap.span(a, kind is ProgramStep.SPAN_CACHED)
             if base == 0:
                 return False
             self._places[i] = (base, a)
             self.live += a
             if self.live > self.peak:
                 self.peak, self.peak_seq = self.live, self.program.seqs[i]
-        elif kind is Step.FREE_SPAN:
+        elif kind is ProgramStep.FREE_SPAN:
             if a in self._places:
                 base, npages = self._places.pop(a)
                 heap.pages.free(base, npages)
                 self.live -= npages
-        elif kind is Step.FLUSH:
+        elif kind is ProgramStep.FLUSH:
             heap.flush()
-        elif kind is Step.GC_START or kind is Step.GC_END:
+        elif kind is ProgramStep.GC_START or kind is ProgramStep.GC_END:
             self._collect(i, kind)
         else:
             self._metadata(i, kind, a)
         return True
 
-    def _metadata(self, i: int, kind: Step, a: int) -> None:
+    def _metadata(self, i: int, kind: ProgramStep, a: int) -> None:
         heap = self.heap
-        if kind is Step.PERSISTENT:
+        if kind is ProgramStep.PERSISTENT:
             heap.persistent(a, self.program.b[i])
-        elif kind is Step.ALLOC:
+        elif kind is ProgramStep.ALLOC:
             self._places[i] = (heap.alloc(a), a)
-        elif kind is Step.FREE:
+        elif kind is ProgramStep.FREE:
             if a in self._places:
                 heap.free(*self._places.pop(a))
-        elif kind is Step.SUMMARIES:
+        elif kind is ProgramStep.SUMMARIES:
             heap.summaries()
-        elif kind is Step.RESERVE:
+        elif kind is ProgramStep.RESERVE:
             heap.reserve(a)
-        elif kind is Step.USER_ARENA:
+        elif kind is ProgramStep.USER_ARENA:
             heap.user_arena(a)
 
-    def _collect(self, i: int, kind: Step) -> None:
-        if kind is Step.GC_START:
+    def _collect(self, i: int, kind: ProgramStep) -> None:
+        if kind is ProgramStep.GC_START:
             self._mark_from = (self.program.seqs[i], self.live * GO_PAGE)
             return
         seq, before = self._mark_from
         self.collections += 1
-        mark = Mark(seq, before, self.live * GO_PAGE)
+        mark = MarkPhase(seq, before, self.live * GO_PAGE)
         if seq >= 0 and mark.ran_away:
             self.marks.append(mark)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gorun_mem.record.hooks import Found
+from gorun_mem.record.hooks import FoundHooks
 from gorun_mem.record.raw import END, RawRecord
 from gorun_mem.replay.recording import OS_CALLS, SPAN_EVENTS
 from gorun_mem.wasm.golang import FUNCTION_BASE
@@ -37,7 +37,7 @@ class _Frame:
 
     __slots__ = ("caller", "event", "found", "sp")
 
-    def __init__(self, found: Found, sp: int, caller: str, event: Fields | None) -> None:
+    def __init__(self, found: FoundHooks, sp: int, caller: str, event: Fields | None) -> None:
         self.found = found
         self.sp = sp
         self.caller = caller
@@ -59,7 +59,7 @@ class Events:
         count: events given so far.
     """
 
-    def __init__(self, found: Sequence[Found], functions: Mapping[int, str], end: int) -> None:
+    def __init__(self, found: Sequence[FoundHooks], functions: Mapping[int, str], end: int) -> None:
         self.pages = 0
         self.ended = False
         self.lost = 0
@@ -122,7 +122,7 @@ class Events:
     def _fields(self, ev: str, words: Mapping[str, int]) -> Fields:
         return {"seq": 0, "ev": ev, "depth": 0, **words}
 
-    def _place(self, event: Fields, found: Found, record: RawRecord, caller: str) -> bool:
+    def _place(self, event: Fields, found: FoundHooks, record: RawRecord, caller: str) -> bool:
         """Say what a call is nested in and who made it; False where it is no event of its own."""
         parents = [
             f.event for f in self._stack if f.event is not None and f.event["ev"] not in SPAN_EVENTS
@@ -157,7 +157,7 @@ class Events:
             event["user"] = int(hints != self._heap_list)
         return True
 
-    def _by(self, found: Found, caller: str) -> str:
+    def _by(self, found: FoundHooks, caller: str) -> str:
         """Who called: through sysAlloc and sysFree, and of a closure, who made it."""
         for frame in reversed(self._stack):
             name = frame.found.hook.function

@@ -133,7 +133,7 @@ def wanted(behaviour: Behaviour, level: str) -> list[Hook]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundHooks:
     """A hook and the function that it is for.
 
     Args:
@@ -147,7 +147,7 @@ class Found:
 
 def find(
     functions: Mapping[str, Sequence[int]], behaviour: Behaviour, level: str
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[FoundHooks], list[str]]:
     """What can be watched in a binary.
 
     Args:
@@ -158,15 +158,15 @@ def find(
     Returns:
         What was found, and the names of functions that are missing and needed.
     """
-    found: list[Found] = []
+    found: list[FoundHooks] = []
     missing: list[str] = []
     for hook in wanted(behaviour, level):
         numbers = functions.get(hook.function, ())
-        found += [Found(hook, number) for number in numbers]
+        found += [FoundHooks(hook, number) for number in numbers]
         if not numbers and (hook.function not in _OPTIONAL or _needed(hook, behaviour)):
             missing.append(hook.function)
     found += [
-        Found(Hook(name, "sysFreeOS", {"v": _captured(0), "n": _captured(1)}, {}), number)
+        FoundHooks(Hook(name, "sysFreeOS", {"v": _captured(0), "n": _captured(1)}, {}), number)
         for name, numbers in functions.items()
         if name.endswith(_CLOSURE)
         for number in numbers

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gorun_mem.record.hooks import Found, Read
+from gorun_mem.record.hooks import FoundHooks, Read
 from gorun_mem.runtime.behaviour import WASM_PAGE, Release, WasmBreak
 from gorun_mem.wasm.golang import ModuleData
 
@@ -57,7 +57,7 @@ class Plan:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def reads_of(found: Sequence[Found]) -> list[tuple[Reads, Reads]]:
+def reads_of(found: Sequence[FoundHooks]) -> list[tuple[Reads, Reads]]:
     """What a host reads at each hook, flat."""
     return [(_flat(f.hook.enter), _flat(f.hook.leave or {})) for f in found]
 

@@ -6,17 +6,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gorun_mem.record.hooks import Found, find
+from gorun_mem.record.hooks import FoundHooks, find
 from gorun_mem.record.plan import Reads, reads_of, state_search
 from gorun_mem.runtime.behaviour import Release, UnknownRelease, release
 from gorun_mem.wasm.binary import Binary
 from gorun_mem.wasm.errors import WasmError
 from gorun_mem.wasm.instrument import Wrap, instrument
-from gorun_mem.wasm.module import Limits
+from gorun_mem.wasm.module import PageLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedApp:
     """An instrumented binary and what must be known to read what its hooks say.
 
     Args:
@@ -34,13 +34,13 @@ class Prepared:
 
     pieces: list[bytes | memoryview]
     slot: int
-    found: list[Found]
+    found: list[FoundHooks]
     missing: list[str]
     functions: dict[int, str]
     release: Release
     platform: str
     end: int
-    memory: Limits
+    memory: PageLimits
     state: dict[str, int]
 
     @property
@@ -59,7 +59,7 @@ class Prepared:
             file.writelines(self.pieces)
 
 
-def prepare(data: bytes | memoryview, level: str, max_pages: int | None = None) -> Prepared:
+def prepare(data: bytes | memoryview, level: str, max_pages: int | None = None) -> PreparedApp:
     """Look at a binary and put the hooks of a level into it.
 
     Args:
@@ -83,7 +83,7 @@ def prepare(data: bytes | memoryview, level: str, max_pages: int | None = None) 
     found, missing = find(binary.functions, known.behaviour, level)
     wraps = [Wrap(f.number, i, f.hook.leave is not None) for i, f in enumerate(found)]
     made = instrument(binary.module, wraps, limit if max_pages is not None else None)
-    return Prepared(
+    return PreparedApp(
         pieces=made.pieces,
         slot=made.slot,
         found=found,
@@ -92,12 +92,12 @@ def prepare(data: bytes | memoryview, level: str, max_pages: int | None = None) 
         release=known,
         platform=binary.platform,
         end=module_data.end,
-        memory=Limits(memory.least, limit, memory.flags),
+        memory=PageLimits(memory.least, limit, memory.flags),
         state=state_search(module_data, known),
     )
 
 
-def _limit(memory: Limits, max_pages: int | None) -> int | None:
+def _limit(memory: PageLimits, max_pages: int | None) -> int | None:
     if max_pages is None:
         return memory.most
     if memory.least > max_pages:
@@ -108,7 +108,7 @@ def _limit(memory: Limits, max_pages: int | None) -> int | None:
     return max_pages if memory.most is None else min(max_pages, memory.most)
 
 
-def host_lines(prepared: Prepared) -> str:
+def host_lines(prepared: PreparedApp) -> str:
     """What another JavaScript host, such as a browser page, adds to write down the raw stream."""
     hooks = json.dumps(prepared.hooks, separators=(",", ":"))
     lines = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ import msgspec
 from gorun_mem.record.check import self_check
 from gorun_mem.record.events import Events
 from gorun_mem.record.plan import Plan
-from gorun_mem.record.prepare import Prepared
+from gorun_mem.record.prepare import PreparedApp
 from gorun_mem.record.raw import read_raw
 from gorun_mem.wasm.errors import WasmError
 
@@ -34,7 +34,7 @@ class HostMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RecordSettings:
     """How the program is run.
 
     Args:
@@ -79,7 +79,9 @@ class Recorded:
     check: dict[str, Any]
 
 
-def record(prepared: Prepared, out: Path, level: str, program: str, settings: Settings) -> Recorded:
+def record(
+    prepared: PreparedApp, out: Path, level: str, program: str, settings: RecordSettings
+) -> Recorded:
     """Run a prepared binary and write its recording.
 
     Args:
@@ -109,7 +111,7 @@ def record(prepared: Prepared, out: Path, level: str, program: str, settings: Se
         )
 
 
-def _plan(prepared: Prepared, settings: Settings, wasm: Path, raw: Path) -> Plan:
+def _plan(prepared: PreparedApp, settings: RecordSettings, wasm: Path, raw: Path) -> Plan:
     glue = settings.wasm_exec or HERE / "go_js" / "wasm_exec.js"
     return Plan(
         wasm=str(wasm),
@@ -127,7 +129,7 @@ def _plan(prepared: Prepared, settings: Settings, wasm: Path, raw: Path) -> Plan
     )
 
 
-def host_command(platform: str, settings: Settings) -> list[str]:
+def host_command(platform: str, settings: RecordSettings) -> list[str]:
     """The host's command line, without the plan.
 
     Raises:
@@ -148,7 +150,7 @@ def host_command(platform: str, settings: Settings) -> list[str]:
     return [sys.executable, "-P", "-m", "gorun_mem.record.wasi_host"]
 
 
-def _run(command: list[str], settings: Settings) -> tuple[int, bool]:
+def _run(command: list[str], settings: RecordSettings) -> tuple[int, bool]:
     """Run a host; the exit code, 128 and the signal's number where it was killed, and whether we
     killed it."""
     if sys.stdout is not None:
@@ -189,7 +191,7 @@ def _outlive_interrupt() -> Iterator[list[int]]:
 
 
 def write(
-    prepared: Prepared,
+    prepared: PreparedApp,
     raw: Path,
     out: Path,
     level: str,

@@ -33,7 +33,7 @@ _FLUSH_S: Final = 0.2
 _MASK32: Final = 0xFFFF_FFFF
 
 
-class Recorder:
+class HostRecorder:
     """What the hooks saw, on its way to the file.
 
     Args:
@@ -144,7 +144,7 @@ def run(plan: Plan) -> int:
     if clock is not None:
         clock.write = lambda data, at: memory.write(store, data, at)
         clock.read = lambda at, n: bytes(memory.read(store, at, at + n))
-    recorder = Recorder(plan, lambda: memory.size(store), address)
+    recorder = HostRecorder(plan, lambda: memory.size(store), address)
     i32 = wasmtime.ValType.i32()
     function = wasmtime.Func(store, wasmtime.FuncType([i32] * 4, []), recorder.hook)
     exports[TABLE_EXPORT].set(store, plan.slot, function)

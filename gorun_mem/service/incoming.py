@@ -8,17 +8,47 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 if TYPE_CHECKING:
-    from gorun_mem.service.connection import Connection
     from gorun_mem.service.poll import Poller
+    from gorun_mem.service.settings import Limits
 
 READ_BYTES: Final = 16 * 1024
 
 Stream = trio.abc.Stream
+
+
+class LineTaker(Protocol):
+    """Whose bytes come: what is told of them, and of their end.
+
+    Attributes:
+        active: set when something has come.
+    """
+
+    active: bool
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds a client."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing that comes is of use any more."""
+
+    def take_lines(self, lines: list[bytes], rest: bytes) -> bool:
+        """Lines have come, and the beginning of one; whether to read on."""
+
+    def say(self, text: str) -> None:
+        """Print a line about the client on the terminal."""
+
+    def hang_up(self) -> None:
+        """The client sends no more."""
+
+    def lose(self) -> None:
+        """The client is gone."""
 
 
 class Incoming:
@@ -37,7 +67,7 @@ class Incoming:
     """
 
     def __init__(
-        self, stream: Stream, fd: int, poller: Poller | None, connection: Connection
+        self, stream: Stream, fd: int, poller: Poller | None, connection: LineTaker
     ) -> None:
         self.inbox: deque[bytes | str] = deque()
         self.is_full = False

@@ -10,7 +10,7 @@ import struct
 from typing import Final
 
 from gorun_mem.wasm.errors import WasmError
-from gorun_mem.wasm.module import Module, Segment
+from gorun_mem.wasm.module import DataSegment, Module
 
 IMAGE_MAX: Final = 256 << 20
 """Bytes of initial data that are taken; Go's largest programs have a tenth of it."""
@@ -27,7 +27,7 @@ class Image:
         WasmError: the data reaches farther than `IMAGE_MAX`.
     """
 
-    def __init__(self, segments: list[Segment], data: memoryview) -> None:
+    def __init__(self, segments: list[DataSegment], data: memoryview) -> None:
         end = max((s.address + s.size for s in segments if s.size), default=0)
         if end > IMAGE_MAX:
             raise WasmError(f"data up to address {end}, where {IMAGE_MAX} are supported")

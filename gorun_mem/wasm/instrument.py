@@ -29,8 +29,8 @@ from gorun_mem.wasm.module import (
     MEMORY,
     TABLE,
     TYPE,
-    Limits,
     Module,
+    PageLimits,
     read_limits,
 )
 
@@ -127,7 +127,7 @@ def _check(module: Module) -> None:
         raise WasmError("this binary is instrumented already: give the one that the build made")
 
 
-def _table(module: Module) -> Limits:
+def _table(module: Module) -> PageLimits:
     reader = module.reader(module.by_id[TABLE])
     n = reader.count(3)
     kind = reader.byte()
@@ -137,7 +137,7 @@ def _table(module: Module) -> Limits:
     return limits
 
 
-def _new_table(table: Limits) -> bytes:
+def _new_table(table: PageLimits) -> bytes:
     most = b"" if table.most is None else uleb(max(table.most, table.least + 1))
     return bytes((1, _FUNCREF, table.flags)) + uleb(table.least + 1) + most
 

@@ -44,7 +44,7 @@ _END: Final = 0x0B
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class WasmSection:
     """One section.
 
     Args:
@@ -68,7 +68,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PageLimits:
     """How large something may be.
 
     Args:
@@ -92,7 +92,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class DataSegment:
     """Bytes that instantiation puts into the memory.
 
     Args:
@@ -119,8 +119,8 @@ class Module:
     """
 
     data: memoryview
-    sections: list[Section]
-    by_id: dict[int, Section] = field(default_factory=dict)
+    sections: list[WasmSection]
+    by_id: dict[int, WasmSection] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, data: bytes | memoryview) -> Module:
@@ -132,8 +132,8 @@ class Module:
         view = memoryview(data)
         if bytes(view[:8]) != MAGIC:
             raise WasmError(_no_module(bytes(view[:8])), 0)
-        sections: list[Section] = []
-        by_id: dict[int, Section] = {}
+        sections: list[WasmSection] = []
+        by_id: dict[int, WasmSection] = {}
         reader = Reader(view, 8, len(view), "wasm module")
         last = -1
         while reader.at < reader.end:
@@ -148,11 +148,11 @@ class Module:
                 by_id[section.id] = section
         return cls(view, sections, by_id)
 
-    def reader(self, section: Section) -> Reader:
+    def reader(self, section: WasmSection) -> Reader:
         """A reader at the start of a section's content."""
         return Reader(self.data, section.body, section.end, str(section))
 
-    def custom(self, name: str) -> Section | None:
+    def custom(self, name: str) -> WasmSection | None:
         """The first custom section called `name`."""
         return next((s for s in self.sections if s.id == CUSTOM and s.name == name), None)
 
@@ -207,7 +207,7 @@ class Module:
         return [reader.u32() for _ in range(n)]
 
     @cached_property
-    def memory(self) -> Limits | None:
+    def memory(self) -> PageLimits | None:
         """The memory's limits in pages; None where the binary brings none.
 
         Raises:
@@ -264,7 +264,7 @@ class Module:
         starts.append(at)
         return starts
 
-    def segments(self) -> list[Segment]:
+    def segments(self) -> list[DataSegment]:
         """The data that is put into the memory at the start.
 
         Raises:
@@ -290,7 +290,7 @@ class Module:
                 )
             reader.at = at + size
             if address >= 0:
-                segments.append(Segment(address, at, size))
+                segments.append(DataSegment(address, at, size))
         return segments
 
     def exports(self) -> dict[str, tuple[int, int]]:
@@ -320,13 +320,13 @@ class Module:
         return types
 
 
-def read_limits(reader: Reader) -> Limits:
+def read_limits(reader: Reader) -> PageLimits:
     """Limits of a memory or a table."""
     flags = reader.byte()
     if flags > 7:
         raise reader.error(f"limits with flags {flags}")
     least = reader.u32()
-    return Limits(least, reader.u32() if flags & 1 else None, flags)
+    return PageLimits(least, reader.u32() if flags & 1 else None, flags)
 
 
 def read_constant(reader: Reader) -> int:
@@ -348,7 +348,7 @@ def read_constant(reader: Reader) -> int:
     return value
 
 
-def _read_section(reader: Reader) -> Section:
+def _read_section(reader: Reader) -> WasmSection:
     start = reader.at
     kind = reader.byte()
     if kind not in _NAMES:
@@ -369,7 +369,7 @@ def _read_section(reader: Reader) -> Section:
         name = inner.name()
         body = inner.at
     reader.at = end
-    return Section(kind, start, body, end, name)
+    return WasmSection(kind, start, body, end, name)
 
 
 def _read_import(reader: Reader) -> Import:

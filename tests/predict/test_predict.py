@@ -21,7 +21,7 @@ from gorun_mem.predict.estimate import (
     smallest_limit,
 )
 from gorun_mem.predict.pages import CACHE_PAGES, GO_PAGE, PageAlloc
-from gorun_mem.predict.program import Program, Step, load
+from gorun_mem.predict.program import Program, ProgramStep, load
 from gorun_mem.predict.span import predict_own, simulate
 from gorun_mem.replay.os_level import Level, replay_file
 from gorun_mem.replay.recording import Recording, RecordingError
@@ -76,9 +76,9 @@ def test_frees_that_are_missing_are_seen() -> None:
     above is not for free."""
     program = recorded("queue", "go1.27.3")
     kinds = bytearray(program.kinds)
-    freed = [i for i, kind in enumerate(kinds) if kind == Step.FREE_SPAN]
+    freed = [i for i, kind in enumerate(kinds) if kind == ProgramStep.FREE_SPAN]
     for i in freed[: len(freed) // 2]:
-        kinds[i] = Step.FLUSH
+        kinds[i] = ProgramStep.FLUSH
     broken = replace(program, kinds=kinds)
     header = program.header
     found = simulate(broken, program.release, header.end, header.initial_pages)
@@ -132,8 +132,12 @@ def test_a_runaway_mark_phase_is_told(grown: float, warned: bool) -> None:
     (run,) = predict([program], program.release).runs
     assert not run.marks
     mark = run.peak_live // GO_PAGE
-    steps = [(Step.SPAN, mark), (Step.GC_START, 0), (Step.SPAN, int(mark * (grown - 1)))]
-    steps.append((Step.GC_END, 0))
+    steps = [
+        (ProgramStep.SPAN, mark),
+        (ProgramStep.GC_START, 0),
+        (ProgramStep.SPAN, int(mark * (grown - 1))),
+    ]
+    steps.append((ProgramStep.GC_END, 0))
     marked = replace(
         program,
         kinds=bytearray(kind for kind, _ in steps),

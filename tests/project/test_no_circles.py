@@ -11,7 +11,6 @@ PACKAGE = Path(__file__).resolve().parents[2] / "gorun_mem"
 PACKAGES = sorted({path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()})
 
 KNOWN = {
-    "events": {"events.methods", "events.recorder"},
     "runtime": {
         "runtime.m", "runtime.mutex.base", "runtime.mutex.futex_word", "runtime.mutex.machine",
         "runtime.mutex.note", "runtime.mutex.rank", "runtime.mutex.semaphore", "runtime.op",

@@ -108,7 +108,7 @@ def test_a_verb_says_it_in_a_sentence(
 
 def test_what_the_engine_refuses_is_told(build: Callable[..., Path], tmp_path: Path) -> None:
     """Code that does not validate is the engine's to find; its reason is passed on, exit 2."""
-    from gorun_mem.record.run import Settings, record
+    from gorun_mem.record.run import RecordSettings, record
 
     data = bytearray(build("hello", "wasip1").read_bytes())
     module = Module.parse(bytes(data))
@@ -116,4 +116,4 @@ def test_what_the_engine_refuses_is_told(build: Callable[..., Path], tmp_path: P
     data[place + 8 : place + 12] = b"\xff\xff\xff\xff"
     prepared = prepare(bytes(data), "span")
     with pytest.raises(WasmError, match="the engine refuses this binary"):
-        record(prepared, tmp_path / "out.jsonl", "span", "bad", Settings(["bad"]))
+        record(prepared, tmp_path / "out.jsonl", "span", "bad", RecordSettings(["bad"]))

@@ -10,7 +10,7 @@ from gorun_mem.wasm.binary import Binary
 from gorun_mem.wasm.errors import WasmError
 from gorun_mem.wasm.image import Image
 from gorun_mem.wasm.leb import Reader, sleb, uleb
-from gorun_mem.wasm.module import MAGIC, Limits, Module
+from gorun_mem.wasm.module import MAGIC, Module, PageLimits
 from gorun_mem.wasm.names import function_names, producers
 
 
@@ -62,7 +62,7 @@ def test_sections_are_found_in_order() -> None:
     data = MAGIC + custom("first", b"abc") + section(5, b"\x01\x01\x02\x05") + custom("last", b"")
     module = Module.parse(data)
     assert [(s.id, s.name) for s in module.sections] == [(0, "first"), (5, ""), (0, "last")]
-    assert module.memory == Limits(2, 5, 1)
+    assert module.memory == PageLimits(2, 5, 1)
     assert bytes(module.data[module.sections[0].body : module.sections[0].end]) == b"abc"
 
 
