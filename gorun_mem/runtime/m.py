@@ -1,4 +1,4 @@
-"""What an M carries for the runtime locks; the part of Go's `m` (runtime2.go) that they use.
+"""What an M carries for the runtime locks: the part of `m` of runtime2.go that they use.
 
 Go chains sleeping Ms through fields of the `m` itself, so that a mutex is a single word. Here the
 fields live in one small object that every M exposes as `m.go`. A pointer to an M is an int: the
