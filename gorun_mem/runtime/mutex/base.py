@@ -26,6 +26,7 @@ from gorun_mem.runtime.mutex.statistics import (
     with_open,
 )
 from gorun_mem.runtime.op import MLike
+from gorun_mem.runtime.sink import Waited
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.mutex.rank import RankChecks
@@ -409,10 +410,7 @@ class Mutex:
             self.sink.lock_acquire(
                 self.name,
                 op.site,
-                contended,
-                wait_ns,
-                spins,
-                sleeps,
+                Waited(contended, wait_ns, spins, sleeps),
                 bypassed,
                 len(waiting),
                 self.prev_owner_m,
@@ -480,10 +478,9 @@ class Mutex:
             self.name,
             op.site or self.owner_site,
             hold_ns,
-            since - hold.wait_since_ns if hold else 0,
-            hold is not None,
-            hold.spins if hold else 0,
-            hold.sleeps if hold else 0,
+            Waited(True, since - hold.wait_since_ns, hold.spins, hold.sleeps)
+            if hold
+            else Waited(False, 0, 0, 0),
             blocked_ns,
             tuple(self._waiting),
             next_m,

@@ -15,6 +15,7 @@ from gorun_mem.runtime.mutex.base import Holder, LockOp, Mutex, UnlockOp
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.mutex.statistics import Open
 from gorun_mem.runtime.op import MLike
+from gorun_mem.runtime.sink import Waited
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.mutex.rank import RankChecks
@@ -88,7 +89,14 @@ class NoMutex(Mutex):
         self._inside.setdefault(m.id, []).append(Holder(m.id, site, m.sched.now_ns))
         if self.sink is not None:
             others = len(self._inside) - 1
-            self.sink.lock_acquire(self.name, site, False, 0, 0, 0, 0, others, self.prev_owner_m)
+            self.sink.lock_acquire(
+                self.name,
+                site,
+                Waited(False, 0, 0, 0),
+                0,
+                others,
+                self.prev_owner_m,
+            )
 
     def _left(self, m: MLike, site: str) -> None:
         m.locks -= self.locks_delta
@@ -103,7 +111,7 @@ class NoMutex(Mutex):
             self._tally.fresh_holds.append((m.id, holder.site, hold_ns))
         self.prev_owner_m = m.id
         if self.sink is not None:
-            self.sink.lock_release(self.name, site, hold_ns, 0, False, 0, 0, 0, (), 0)
+            self.sink.lock_release(self.name, site, hold_ns, Waited(False, 0, 0, 0), 0, (), 0)
 
     def _running(self) -> list[tuple[int, str]]:
         return [(holder.m, holder.site) for holder in self.holders]
