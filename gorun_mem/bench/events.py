@@ -21,6 +21,7 @@ import msgspec
 from gorun_mem.bench import Row, best_of
 from gorun_mem.events import FileSink, Recorder
 from gorun_mem.runtime.call import Call, LayerState
+from gorun_mem.runtime.sink import Waited
 
 EMIT_US_MAX = 1.2
 RATIO_MIN = 4.0
@@ -169,8 +170,9 @@ def _nothing(count: int) -> None:
 def _acquire(recorder: Recorder) -> Callable[[int], None]:
     def loop(count: int) -> None:
         acquire = recorder.lock_acquire
+        waited = Waited(True, 41_250, 4, 1)
         for _ in range(count):
-            acquire("memlock", "runtime.sysAllocOS", True, 41_250, 4, 1, 0, 2, 3)
+            acquire("memlock", "runtime.sysAllocOS", waited, 0, 2, 3)
 
     return loop
 
@@ -206,17 +208,16 @@ def _call_by_recorder(recorder: Recorder) -> Callable[[int], None]:
         search_steps=4, cleared_bytes=16,
     )  # fmt: skip
     state = LayerState(33, 2_097_152, 4_194_304, 65536, 1, 65536)
+    waited = Waited(True, 41_250, 4, 1)
 
     def loop(count: int) -> None:
         for _ in range(count // 6):
             recorder.mem_call(call)
             recorder.lock_wait("memlock", "runtime.sysAllocOS", 1, 16, 1, (3,), ())
-            recorder.lock_acquire("memlock", "runtime.sysAllocOS", True, 41_250, 4, 1, 0, 2, 3)
+            recorder.lock_acquire("memlock", "runtime.sysAllocOS", waited, 0, 2, 3)
             recorder.freelist_take(2_097_152, 65536, 2_097_152, 131_072, False, 3)
             recorder.mem_return(call, state)
-            recorder.lock_release(
-                "memlock", "runtime.sysAllocOS", 900, 41_250, True, 4, 1, 80, (3,), 3
-            )
+            recorder.lock_release("memlock", "runtime.sysAllocOS", 900, waited, 80, (3,), 3)
 
     return loop
 

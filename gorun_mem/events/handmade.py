@@ -25,6 +25,7 @@ from gorun_mem.events.types import (
 )
 from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.pages import pages_of
+from gorun_mem.runtime.sink import Waited
 
 Emit: TypeAlias = Callable[[Event], None]
 Method: TypeAlias = Callable[..., object]
@@ -173,15 +174,15 @@ def _lock_acquire(kind: type[LockAcquire], recorder: Books, emit: Emit) -> Metho
     make: Any = kind
 
     def write(
-        lock: str, site: str, contended: bool, wait_ns: int, spins: int, sleeps: int,
-        bypassed: int, queue_depth: int, prev_owner_m: int,
-    ) -> None:  # fmt: skip
+        lock: str, site: str, waited: Waited, bypassed: int, queue_depth: int, prev_owner_m: int
+    ) -> None:
         recorder.seq = seq = recorder.seq + 1
         m = recorder.m
         emit(
             make(
-                level, seq, recorder.now(), m, lock, contended, wait_ns, spins, sleeps, bypassed,
-                queue_depth, prev_owner_m, call_of(m, NO_CALL)[0], site or UNSET,
+                level, seq, recorder.now(), m, lock, waited.contended, waited.wait_ns,
+                waited.spins, waited.sleeps, bypassed, queue_depth, prev_owner_m,
+                call_of(m, NO_CALL)[0], site or UNSET,
             )
         )  # fmt: skip
 
@@ -194,16 +195,23 @@ def _lock_release(kind: type[LockRelease], recorder: Books, emit: Emit) -> Metho
     make: Any = kind
 
     def write(
-        lock: str, site: str, hold_ns: int, wait_ns: int, contended: bool, spins: int,
-        sleeps: int, blocked_ns: int, waiters: tuple[int, ...], next_m: int,
-    ) -> None:  # fmt: skip
+        lock: str,
+        site: str,
+        hold_ns: int,
+        waited: Waited,
+        blocked_ns: int,
+        waiters: tuple[int, ...],
+        next_m: int,
+    ) -> None:
         recorder.seq = seq = recorder.seq + 1
+        wait_ns = waited.wait_ns
         recorder.lock_wait_ns += wait_ns
         m = recorder.m
         emit(
             make(
-                level, seq, recorder.now(), m, lock, hold_ns, wait_ns, contended, spins, sleeps,
-                blocked_ns, waiters, next_m, op_of(m, site), site or UNSET,
+                level, seq, recorder.now(), m, lock, hold_ns, wait_ns, waited.contended,
+                waited.spins, waited.sleeps, blocked_ns, waiters, next_m, op_of(m, site),
+                site or UNSET,
             )
         )  # fmt: skip
 
@@ -211,8 +219,8 @@ def _lock_release(kind: type[LockRelease], recorder: Books, emit: Emit) -> Metho
 
 
 def _sum_waits(recorder: Books) -> Method:
-    def count(lock: str, site: str, hold_ns: int, wait_ns: int, *more: Any) -> None:
-        recorder.lock_wait_ns += wait_ns
+    def count(lock: str, site: str, hold_ns: int, waited: Waited, *more: Any) -> None:
+        recorder.lock_wait_ns += waited.wait_ns
 
     return count
 

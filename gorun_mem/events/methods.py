@@ -44,6 +44,14 @@ def _arguments(kind: type[Event]) -> tuple[str, ...]:
     return (*first, *own_fields(kind))
 
 
+def _argument_count(kind: type[Event]) -> int:
+    """How many it is given; one that is made by hand computes fields, or takes several in one."""
+    if kind in HAND_MADE:
+        made: int = getattr(Sink, method_name(kind)).__code__.co_argcount
+        return made - 1
+    return len(_arguments(kind))
+
+
 def method_name(kind: type[Event]) -> str:
     """The recorder's method for an event: its name with an underscore for the dot."""
     return str(kind.__struct_config__.tag).replace(".", "_")
@@ -177,7 +185,7 @@ def _unwritten(kind: type[Event], recorder: Books) -> Method:
     if kind in BOOKS_ONLY:
         return BOOKS_ONLY[kind](recorder)
     if not adds_to:
-        return _NOTHING[len(_arguments(kind))] if not kind.of_an_m else _nothing_of_an_m
+        return _nothing_of_an_m if kind.of_an_m else _NOTHING[_argument_count(kind)]
 
     def count(*fields: Any) -> None:
         setattr(recorder, adds_to, getattr(recorder, adds_to) + 1)
@@ -194,9 +202,6 @@ _NOTHING: Final[tuple[Method, ...]] = (
     lambda a, b, c, d, e: None,
     lambda a, b, c, d, e, f: None,
     lambda a, b, c, d, e, f, g: None,
-    lambda a, b, c, d, e, f, g, h: None,
-    lambda a, b, c, d, e, f, g, h, i: None,
-    lambda a, b, c, d, e, f, g, h, i, j: None,
 )
 """What takes so many arguments and does nothing; a tuple of `*fields` would cost as much again."""
 
@@ -243,7 +248,6 @@ def check_sink(sink: type, kinds: tuple[type[Event], ...]) -> None:
         code = found.__code__
         takes = code.co_varnames[1 : code.co_argcount]
         wanted = _arguments(kind)
-        # One that is made by hand computes fields, and may be given others to do so.
         if takes != wanted and kind not in HAND_MADE:
             raise TypeError(f"{sink.__name__}.{found.__name__} takes {takes}, not {wanted}")
     if methods:

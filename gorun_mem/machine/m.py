@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.ledger import HOST
-from gorun_mem.runtime.memory import FRAME
+from gorun_mem.runtime.linear_memory import FRAME
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import Task
 

@@ -11,8 +11,9 @@ from gorun_mem.replay.recording import RecordedEvent, Recording
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mallocinit import init_hints, reserves_at_boot
-from gorun_mem.runtime.mem import Mem, SysMemStat
+from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.mheap import MHeap
+from gorun_mem.runtime.mstats import SysMemStat
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.persistent import MAX_BLOCK, PersistentAlloc
 from gorun_mem.step.solo import SoloM, solo

@@ -48,8 +48,9 @@ from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.runtime.linear_memory import FRAME, LinearMemory
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
-from gorun_mem.runtime.memory import FRAME, LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
 from gorun_mem.runtime.op import MLike, Op
 
 T = TypeVar("T")

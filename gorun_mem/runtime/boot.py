@@ -1,4 +1,4 @@
-"""A runtime put together and started: what osinit of os_js.go, os_wasip1.go and os_plan9.go do.
+"""A runtime put together and started: osinit of os_js.go (to 1.20), os_wasm.go and os_plan9.go.
 
 The order matters. memRound rounds to physPageSize, so osinit must know the page size before
 initBloc rounds the end of the program's data up to it. The seed commit made memRound depend on
@@ -18,9 +18,10 @@ from gorun_mem.runtime.brk import PLAIN_BREAKS, BreakClasses, make_break
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.runtime.linear_memory import LinearMemory
 from gorun_mem.runtime.mem_js import ReserveEndLayer
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
-from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
 from gorun_mem.runtime.oslayer import Lock, OSLayer
 from gorun_mem.runtime.sink import Sink
 

@@ -1,4 +1,4 @@
-"""The break: sbrk and initBloc of mem_wasm.go and mem_plan9.go, one class a generation.
+"""The break: initBloc of mem_sbrk.go and sbrk of mem_wasm.go and mem_plan9.go, by generation.
 
 `bloc` is the runtime's sense of the break, `bloc_max` the system's. What the generations make of
 the two differs more than their code does:
@@ -18,7 +18,8 @@ from typing import Final, NamedTuple, Protocol
 
 from gorun_mem.runtime.behaviour import PLAN9_PAGE, Platform, Release, WasmBreak
 from gorun_mem.runtime.call import Call
-from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.linear_memory import LinearMemory
+from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
 from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.sink import Sink
 

@@ -1,4 +1,4 @@
-"""What an M carries for the runtime locks; the part of Go's `m` (runtime2.go) that they use.
+"""What an M carries for the runtime locks: the part of `m` of runtime2.go that they use.
 
 Go chains sleeping Ms through fields of the `m` itself, so that a mutex is a single word. Here the
 fields live in one small object that every M exposes as `m.go`. A pointer to an M is an int: the
@@ -11,10 +11,7 @@ malloc header in front of it (mutexMOffset is 0).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import Mutex
+from typing import Final, Protocol
 
 M_SHIFT: Final = 11
 """An `m` lies in the 2,048-byte size class, which the spinbit mutex relies on."""
@@ -28,6 +25,13 @@ def m_address(m_id: int) -> int:
 def m_number(address: int) -> int:
     """The M at `address`, low bits ignored; 0 for nil."""
     return address >> M_SHIFT
+
+
+class HeldLock(Protocol):
+    """A lock, as the M sees it that holds it."""
+
+    name: str
+    rank: str
 
 
 class MState:
@@ -55,7 +59,7 @@ class MState:
         """It sleeps on its semaphore, in the kernel."""
         self.blocked = False
         """`m.blocked`: it sleeps on a note."""
-        self.held: list[Mutex] = []
+        self.held: list[HeldLock] = []
         """Locks that it holds, in the order taken; `locksHeld` of lockrank_on.go."""
         self.op_id = 0
         """The sys* call it is in, for the log; 0: none."""

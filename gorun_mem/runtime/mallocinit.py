@@ -1,4 +1,4 @@
-"""What boot reserves before the heap grows: mallocinit of malloc.go and pageAlloc.sysInit.
+"""What boot reserves before the heap grows: mallocinit of malloc.go, sysInit of mpagealloc_*.go.
 
 In order: the page size is checked; a chunk for persistentalloc is got for the list of ranges in
 use; the page allocator reserves its summaries, one reservation where the platform has 32 bits of
@@ -21,8 +21,8 @@ from typing import Final
 
 from gorun_mem.runtime.behaviour import HeapSizes, KiB, MiB, Platform, Release
 from gorun_mem.runtime.errors import Throw
+from gorun_mem.runtime.mfixalloc import FIX_ALLOC_CHUNK
 from gorun_mem.runtime.mheap import MHeap
-from gorun_mem.runtime.persistent import FIX_ALLOC_CHUNK
 from gorun_mem.runtime.purposes import HEAP_RESERVATION
 
 PHYS_PAGE_MIN: Final = 4096

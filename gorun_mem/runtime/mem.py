@@ -1,4 +1,4 @@
-"""The layer between the runtime and the OS calls: mem.go, and what malloc.go had of it.
+"""The layer between the runtime and the OS calls: mem.go, and sysReserveAligned of malloc.go.
 
 Every range of addresses is in one of four states, None, Reserved, Prepared or Ready, and each
 function here stands for one transition and the statistics that go with it:
@@ -22,16 +22,13 @@ has too, are bound by ownership (`ledger`), not by these states.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
+from gorun_mem.runtime.mstats import UINT64, MemStatistics, MemStats, SysMemStat, int64
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.rangemap import RangeMap
-
-_UINT64: Final = (1 << 64) - 1
-_SIGN64: Final = 1 << 63
 
 
 class RegionState(Enum):
@@ -55,99 +52,6 @@ _RESERVED: Final = RegionState.RESERVED
 _PREPARED: Final = RegionState.PREPARED
 _READY: Final = RegionState.READY
 _OWNED: Final = (_RESERVED, _PREPARED, _READY)
-
-
-class SysMemStat:
-    """One statistic of bytes got from the OS; sysMemStat of mstats.go.
-
-    Args:
-        name: its name in mstats.go or gcController, in lower case with underscores.
-    """
-
-    __slots__ = ("name", "value")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.value = 0
-
-    def __repr__(self) -> str:
-        return f"<{self.name} {self.value}>"
-
-    def load(self) -> int:
-        """The value, as an unsigned 64-bit number."""
-        return self.value
-
-    def add(self, n: int) -> None:
-        """Add `n` bytes, which may be negative; (*sysMemStat).add.
-
-        Raises:
-            Throw: the sum left [0, 2**63); the value has changed all the same, as in Go.
-        """
-        value = self.value = (self.value + n) & _UINT64
-        if (n > 0 and _int64(value) < n) or (n < 0 and _int64((value + n) & _UINT64) < n):
-            raise Throw(
-                "sysMemStat overflow", f"runtime: val={value} n={n}", statistic=self.name, n=n
-            )
-
-
-class MemStats:
-    """The statistics that this layer's callers name, as in memstats and gcController."""
-
-    __slots__ = (
-        "buckhash_sys",
-        "gc_misc_sys",
-        "heap_free",
-        "heap_in_use",
-        "heap_released",
-        "mcache_sys",
-        "mspan_sys",
-        "other_sys",
-        "stacks_sys",
-    )
-
-    def __init__(self) -> None:
-        self.buckhash_sys = SysMemStat("buckhash_sys")
-        self.gc_misc_sys = SysMemStat("gc_misc_sys")
-        self.heap_free = SysMemStat("heap_free")
-        self.heap_in_use = SysMemStat("heap_in_use")
-        self.heap_released = SysMemStat("heap_released")
-        self.mcache_sys = SysMemStat("mcache_sys")
-        self.mspan_sys = SysMemStat("mspan_sys")
-        self.other_sys = SysMemStat("other_sys")
-        self.stacks_sys = SysMemStat("stacks_sys")
-
-    def __getitem__(self, name: str) -> SysMemStat:
-        """The statistic called `name`."""
-        stat: SysMemStat = getattr(self, name)
-        return stat
-
-
-@dataclass(frozen=True, slots=True)
-class MemStatistics:
-    """What mem.go has accounted for, in bytes.
-
-    Args:
-        heap_sys: heap_in_use, heap_free and heap_released together, as MemStats.HeapSys.
-        mapped_ready: gcController.mappedReady, memory in state Ready.
-        reserved_bytes: address space in state Reserved; 0 when the layer is faithful.
-        prepared_bytes: likewise Prepared.
-        ready_bytes: likewise Ready.
-    """
-
-    buckhash_sys: int
-    gc_misc_sys: int
-    heap_free: int
-    heap_in_use: int
-    heap_released: int
-    heap_sys: int
-    mcache_sys: int
-    mspan_sys: int
-    other_sys: int
-    stacks_sys: int
-    mapped_ready: int
-    reserved_bytes: int
-    prepared_bytes: int
-    ready_bytes: int
 
 
 class Mem:
@@ -228,7 +132,7 @@ class Mem:
         Raises:
             Throw: the statistic overflowed, or what sysAllocOS throws.
         """
-        size = _int64(n)
+        size = int64(n)
         sys_stat.add(size)
         self._add_mapped_ready(size)
         p = await self.os.sys_alloc_os(n, purpose)
@@ -249,7 +153,7 @@ class Mem:
             Throw: the statistic fell below 0, or what sysFreeOS throws.
         """
         allowed = (_READY,) if self._behaviour.nil_free_is_noop else _OWNED
-        size = _int64(-n & _UINT64)
+        size = int64(-n & UINT64)
         if self.regions is not None:
             self._check(v, n, allowed, "sysFree", whole=self._behaviour.has_sys_unreserve)
         sys_stat.add(size)
@@ -257,7 +161,7 @@ class Mem:
         try:
             await self._give_back(v, n, "sysFree", purpose)
         except IllegalUse:
-            sys_stat.value = (sys_stat.value - size) & _UINT64
+            sys_stat.value = (sys_stat.value - size) & UINT64
             self._add_mapped_ready(-size)
             raise
 
@@ -364,7 +268,7 @@ class Mem:
         """
         if self.regions is not None:
             self._check(v, n, (_RESERVED,), "sysMap")
-        sys_stat.add(_int64(n))
+        sys_stat.add(int64(n))
         self.os.sys_map_os(v, n)
         self._become(v, n, _PREPARED, "sysMap")
 
@@ -382,7 +286,7 @@ class Mem:
         if self.regions is not None:
             self._check(v, n, (_PREPARED, _READY), "sysUsed")
             self._check_prepared(v, n, prepared)
-        self._add_mapped_ready(_int64(prepared))
+        self._add_mapped_ready(int64(prepared))
         self.os.sys_used_os(v, n)
         self._become(v, n, _READY, "sysUsed")
 
@@ -394,7 +298,7 @@ class Mem:
         """
         if self.regions is not None:
             self._check(v, n, (_READY,), "sysUnused")
-        self._add_mapped_ready(-_int64(n))
+        self._add_mapped_ready(-int64(n))
         self.os.sys_unused_os(v, n)
         self._become(v, n, _PREPARED, "sysUnused")
 
@@ -406,7 +310,7 @@ class Mem:
         """
         if self.regions is not None:
             self._check(v, n, (_READY,), "sysFault")
-        self._add_mapped_ready(-_int64(n))
+        self._add_mapped_ready(-int64(n))
         self.os.sys_fault_os(v, n)
         self._become(v, n, _RESERVED, "sysFault")
 
@@ -443,7 +347,7 @@ class Mem:
     # Keeping the states.
 
     def _add_mapped_ready(self, n: int) -> None:
-        self.mapped_ready = (self.mapped_ready + n) & _UINT64
+        self.mapped_ready = (self.mapped_ready + n) & UINT64
 
     def _note_origin(self, p: int, n: int) -> None:
         if self.regions is not None and p and n:
@@ -526,8 +430,3 @@ class Mem:
                 f"sysUsed({v:#x}, {n}, {prepared}) refused: {found} bytes of the range are "
                 "Prepared; the third argument must be exactly that"
             )
-
-
-def _int64(n: int) -> int:
-    """int64(n) of a uintptr."""
-    return n - (1 << 64) if n & _SIGN64 else n

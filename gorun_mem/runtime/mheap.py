@@ -1,4 +1,4 @@
-"""How the heap gets its arenas: mheap.sysAlloc of malloc.go.
+"""How the heap gets its arenas: (*mheap).sysAlloc of malloc.go.
 
 An arena is heapArenaBytes of address space, aligned to that. mheap.sysAlloc tries, in this order:
 
@@ -28,8 +28,9 @@ from typing import Final, Protocol
 
 from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Throw
 from gorun_mem.runtime.mem import Mem
+from gorun_mem.runtime.mfixalloc import FixAlloc
 from gorun_mem.runtime.oslayer import Lock
-from gorun_mem.runtime.persistent import FixAlloc, LinearAlloc, PersistentAlloc
+from gorun_mem.runtime.persistent import LinearAlloc, PersistentAlloc
 from gorun_mem.runtime.purposes import HEAP, HEAP_RESERVATION
 
 

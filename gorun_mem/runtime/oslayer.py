@@ -1,4 +1,4 @@
-"""What mem.go and mheap need of the OS layer, and what all its generations share.
+"""The OS layer: what its callers need of it, and what all its generations share.
 
 In Go the layer is the set of functions sysAllocOS, sysFreeOS and so on of one platform's file. Here
 it is a class with those methods: `SbrkLayer` follows mem_sbrk.go, `ReserveEndLayer` the mem_js.go
@@ -15,7 +15,8 @@ from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Refusal
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
-from gorun_mem.runtime.memory import LinearMemory, WasmMemory
+from gorun_mem.runtime.linear_memory import LinearMemory
+from gorun_mem.runtime.memory import WasmMemory
 from gorun_mem.runtime.op import Op
 from gorun_mem.runtime.pages import PAGE, pages_of, top_of
 from gorun_mem.runtime.sink import Sink

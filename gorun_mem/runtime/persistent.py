@@ -1,13 +1,11 @@
-"""What malloc.go and mfixalloc.go carve small pieces from.
+"""What is never given back: persistentalloc and linearAlloc of malloc.go.
 
     persistentalloc   memory that is never freed, from chunks of 256 KiB; 64 KiB and more go to
                       sysAlloc as they are
     linearAlloc       a reservation handed out from its start, on 386
-    fixalloc          objects of one size out of 16 KiB pieces of persistentalloc
 
 Go has a persistentalloc for each P and one, under a lock, for who has no P. Here likewise, by the
-number of the P. The objects that a fixalloc hands out are Python objects: only when it needs
-another piece matters here.
+number of the P.
 """
 
 from __future__ import annotations
@@ -16,15 +14,14 @@ from typing import Final
 
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, KiB
 from gorun_mem.runtime.errors import Throw
-from gorun_mem.runtime.mem import Mem, SysMemStat
+from gorun_mem.runtime.mem import Mem
+from gorun_mem.runtime.mstats import SysMemStat
 from gorun_mem.runtime.oslayer import Lock
 
 MAX_BLOCK: Final = 64 * KiB
 """maxBlock of persistentalloc1: from here on sysAlloc is asked directly."""
 PAGE_SIZE: Final = 8 * KiB
 """pageSize of malloc.go, the Go heap's page, not the platform's."""
-FIX_ALLOC_CHUNK: Final = 16 * KiB
-"""_FixAllocChunk of malloc.go."""
 
 
 class _Palloc:
@@ -178,46 +175,6 @@ class LinearAlloc:
                 self._mem.sys_used(self._mapped, n, n)
             self._mapped = page_end
         return p
-
-
-class FixAlloc:
-    """fixalloc, counted: objects of one size, kept for reuse when freed.
-
-    Args:
-        size: bytes of an object.
-        sys_stat: what to account its pieces to.
-        persistent: where pieces come from.
-    """
-
-    __slots__ = ("_free", "_left", "_persistent", "_sys_stat", "in_use", "size")
-
-    def __init__(self, size: int, sys_stat: SysMemStat, persistent: PersistentAlloc) -> None:
-        self.size = size
-        self.in_use = 0
-        self._free = 0
-        self._left = 0
-        self._sys_stat = sys_stat
-        self._persistent = persistent
-
-    def __repr__(self) -> str:
-        return f"<FixAlloc {self.in_use} objects of {self.size} bytes>"
-
-    async def alloc(self, p: int = 0) -> None:
-        """(*fixalloc).alloc: a freed object, or else the next of the piece, or of a new piece."""
-        self.in_use += 1
-        if self._free:
-            self._free -= 1
-            return
-        if self._left < self.size:
-            piece = FIX_ALLOC_CHUNK // self.size * self.size
-            await self._persistent.alloc(piece, 0, self._sys_stat, p)
-            self._left = piece
-        self._left -= self.size
-
-    def free(self) -> None:
-        """(*fixalloc).free: keep an object for reuse."""
-        self.in_use -= 1
-        self._free += 1
 
 
 def _align_up(n: int, a: int) -> int:

@@ -11,7 +11,25 @@ schema (`gorun_mem.events.types`), whose names are these.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from gorun_mem.runtime.call import Call, LayerState
+
+
+class Waited(Struct, frozen=True, gc=False):
+    """What an M went through to get a lock.
+
+    Args:
+        contended: whether it had to wait.
+        wait_ns: virtual ns from asking to having.
+        spins: spin rounds.
+        sleeps: times it slept.
+    """
+
+    contended: bool
+    wait_ns: int
+    spins: int
+    sleeps: int
 
 
 class Sink:
@@ -19,7 +37,8 @@ class Sink:
 
     Its arguments are the event's fields, in their order, after the M for an event that is about
     one; `gorun_mem.events.methods` holds the two against each other. A call of the OS layer is one
-    argument. A lock's site is its caller's and comes second.
+    argument, and so is what an M went through to get a lock. A lock's site is its caller's and
+    comes second.
     """
 
     __slots__ = ()
@@ -97,10 +116,7 @@ class Sink:
         self,
         lock: str,
         site: str,
-        contended: bool,
-        wait_ns: int,
-        spins: int,
-        sleeps: int,
+        waited: Waited,
         bypassed: int,
         queue_depth: int,
         prev_owner_m: int,
@@ -113,10 +129,7 @@ class Sink:
         lock: str,
         site: str,
         hold_ns: int,
-        wait_ns: int,
-        contended: bool,
-        spins: int,
-        sleeps: int,
+        waited: Waited,
         blocked_ns: int,
         waiters: tuple[int, ...],
         next_m: int,

@@ -13,6 +13,7 @@ from gorun_mem.events.methods import LogLevel
 from gorun_mem.events.types import Event
 from gorun_mem.machine.run import Run, run
 from gorun_mem.runtime.call import Call, LayerState
+from gorun_mem.runtime.sink import Waited
 
 PAGE = 65536
 
@@ -113,7 +114,11 @@ class Toy:
         since, spins, sleeps, bypassed = waiting.pop(m) if contended else (self.t, 0, 0, 0)
         wait = self.t - since
         self.rec.lock_acquire(
-            lock, self.where(m), contended, wait, spins, sleeps, bypassed, len(waiting),
+            lock,
+            self.where(m),
+            Waited(contended, wait, spins, sleeps),
+            bypassed,
+            len(waiting),
             self.prev[lock],
         )  # fmt: skip
         self.cost[lock] = (wait, contended, spins, sleeps)
@@ -129,7 +134,7 @@ class Toy:
         next_m = self.r.choice([0, *waiting])
         blocked = sum(self.t - max(one[0], since) for one in waiting.values())
         self.rec.lock_release(
-            lock, self.where(m), self.t - since, wait, contended, spins, sleeps, blocked,
+            lock, self.where(m), self.t - since, Waited(contended, wait, spins, sleeps), blocked,
             tuple(waiting), next_m,
         )  # fmt: skip
         if next_m:

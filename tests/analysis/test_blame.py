@@ -14,6 +14,7 @@ from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.stream import feed
 from gorun_mem.events.capture import capture_events
+from gorun_mem.runtime.sink import Waited
 
 LOCKS = ("a", "b", "c")
 
@@ -29,7 +30,7 @@ class Tangle:
         self.ms, self.steps = ms, steps
         self.holder: dict[str, int] = {}
         self.since: dict[str, int] = {}
-        self.cost: dict[str, tuple[int, bool]] = {}
+        self.cost: dict[str, Waited] = {}
         self.waits: dict[int, tuple[str, int]] = {}
         self.asleep: set[int] = set()
 
@@ -77,13 +78,13 @@ class Tangle:
 
     def acquire(self, m: int, lock: str, wait_ns: int, contended: bool) -> None:
         self.holder[lock], self.since[lock] = m, self.t
-        self.cost[lock] = (wait_ns, contended)
-        self.rec.lock_acquire(lock, f"w{m}", contended, wait_ns, 0, 0, 0, 0, 0)
+        self.cost[lock] = waited = Waited(contended, wait_ns, 0, 0)
+        self.rec.lock_acquire(lock, f"w{m}", waited, 0, 0, 0)
 
     def release(self, m: int, lock: str) -> None:
         del self.holder[lock]
         hold_ns = self.t - self.since[lock]
-        self.rec.lock_release(lock, f"w{m}", hold_ns, *self.cost[lock], 0, 0, 0, (), 0)
+        self.rec.lock_release(lock, f"w{m}", hold_ns, self.cost[lock], 0, (), 0)
 
 
 def tangle(seed: int) -> list[Any]:

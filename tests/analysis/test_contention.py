@@ -13,6 +13,7 @@ from make_logs import run_events, run_log, storm, toy_events, toy_log
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.stream import analyse, feed
 from gorun_mem.events.capture import capture_events
+from gorun_mem.runtime.sink import Waited
 
 MUTEXES = ["sema", "futex", "spinbit", "queue"]
 
@@ -321,15 +322,15 @@ def test_critical_path_by_hand() -> None:
         rec.m_start(1)
         rec.m_start(2)
         at(10, 1)
-        rec.lock_acquire("memlock", "a", False, 0, 0, 0, 0, 0, 0)
+        rec.lock_acquire("memlock", "a", Waited(False, 0, 0, 0), 0, 0, 0)
         at(20, 2)
         rec.lock_wait("memlock", "b", 1, 0, 0, (), ())
         at(100, 1)
-        rec.lock_release("memlock", "a", 90, 0, False, 0, 0, 80, (2,), 2)
+        rec.lock_release("memlock", "a", 90, Waited(False, 0, 0, 0), 80, (2,), 2)
         at(110, 2)
-        rec.lock_acquire("memlock", "b", True, 90, 4, 1, 0, 0, 1)
+        rec.lock_acquire("memlock", "b", Waited(True, 90, 4, 1), 0, 0, 1)
         at(150, 2)
-        rec.lock_release("memlock", "b", 40, 90, True, 4, 1, 0, (), 0)
+        rec.lock_release("memlock", "b", 40, Waited(True, 90, 4, 1), 0, (), 0)
         at(120, 1)
         rec.m_exit(1)
         at(170, 2)
@@ -345,12 +346,12 @@ def test_critical_path_by_hand() -> None:
 
 def locked(rec: Any, m: int, lock: str) -> None:
     rec.m = m
-    rec.lock_acquire(lock, "s", False, 0, 0, 0, 0, 0, 0)
+    rec.lock_acquire(lock, "s", Waited(False, 0, 0, 0), 0, 0, 0)
 
 
 def unlocked(rec: Any, m: int, lock: str) -> None:
     rec.m = m
-    rec.lock_release(lock, "s", 0, 0, False, 0, 0, 0, (), 0)
+    rec.lock_release(lock, "s", 0, Waited(False, 0, 0, 0), 0, (), 0)
 
 
 def test_lock_order_finds_a_circle_that_did_not_close() -> None:

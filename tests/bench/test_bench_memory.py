@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gorun_mem.bench import memory
-from gorun_mem.runtime.memory import LinearMemory
+from gorun_mem.runtime.linear_memory import LinearMemory
 
 
 @pytest.mark.parametrize("pages", memory.PLATFORMS)

@@ -14,6 +14,7 @@ from gorun_mem.events import Recorder
 from gorun_mem.events.log import open_log
 from gorun_mem.events.methods import LogLevel
 from gorun_mem.runtime.call import Call, LayerState
+from gorun_mem.runtime.sink import Waited
 
 
 class Story:
@@ -49,8 +50,13 @@ class Story:
             LayerState(37, 0x170000, 0x250000, 0, 0, 0),
         )  # fmt: skip
         self.recorder.lock_release(
-            "memlock", "runtime.sysAllocOS", hold_ns, wait_ns, wait_ns > 0, 4 * (wait_ns > 0), 0,
-            5, waiters, 0,
+            "memlock",
+            "runtime.sysAllocOS",
+            hold_ns,
+            Waited(wait_ns > 0, wait_ns, 4 * (wait_ns > 0), 0),
+            5,
+            waiters,
+            0,
         )  # fmt: skip
 
     def free(self, m: int, *, wait_ns: int, hold_ns: int) -> None:
@@ -62,7 +68,13 @@ class Story:
             LayerState(37, 0x170000, 0x250000, 98304, 2, 65536),
         )  # fmt: skip
         self.recorder.lock_release(
-            "memlock", "runtime.sysFreeOS", hold_ns, wait_ns, True, 4, 1, 0, (), 0
+            "memlock",
+            "runtime.sysFreeOS",
+            hold_ns,
+            Waited(True, wait_ns, 4, 1),
+            0,
+            (),
+            0,
         )
 
     def refuse(self, m: int) -> None:
@@ -249,7 +261,13 @@ def test_a_report_takes_bounded_memory(home: Path) -> None:
         recorder.m = number % 5 + 1
         story.clock += 1_000_000
         recorder.lock_release(
-            "memlock", "runtime.sbrk", 10, 1 + number * 7919 % 10**9, True, 0, 0, 0, (), 0
+            "memlock",
+            "runtime.sbrk",
+            10,
+            Waited(True, 1 + number * 7919 % 10**9, 0, 0),
+            0,
+            (),
+            0,
         )
     story.end()
     recorder.close()

@@ -22,6 +22,7 @@ from gorun_mem.report.terminal import render
 from gorun_mem.report.units import count, ns, share, size
 from gorun_mem.runtime.mutex.book import QueueFigures
 from gorun_mem.runtime.mutex.statistics import Distribution
+from gorun_mem.runtime.sink import Waited
 
 
 def test_percentiles_are_those_of_the_lock_statistics() -> None:
@@ -128,7 +129,15 @@ def test_the_slowest_waits_are_the_slowest() -> None:
             clock += 100
             recorder.now = lambda clock=clock: clock
             recorder.m = number % 7 + 1
-            recorder.lock_release("memlock", "runtime.sbrk", 10, wait, True, 0, 0, 0, (), 0)
+            recorder.lock_release(
+                "memlock",
+                "runtime.sbrk",
+                10,
+                Waited(True, wait, 0, 0),
+                0,
+                (),
+                0,
+            )
     for event in events:
         summary.feed(event)
     order = sorted(range(200), key=lambda i: (-waits[i], 100 * (i + 1) - 10 - waits[i]))

@@ -10,6 +10,7 @@ from gorun_mem.events import MemorySink, Recorder, capture_events
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LogLevel
 from gorun_mem.runtime.call import Call, LayerState
+from gorun_mem.runtime.sink import Waited
 
 
 def emit_everything(recorder: Recorder) -> None:
@@ -27,7 +28,7 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.m_start(2, 1, "worker")
     recorder.m = 1
     recorder.mem_call(Call("sysAllocOS", 0, 65536, 0, "heap arena"))
-    recorder.lock_acquire("memlock", "runtime.sysAllocOS", False, 0, 0, 0, 0, 0, 0)
+    recorder.lock_acquire("memlock", "runtime.sysAllocOS", Waited(False, 0, 0, 0), 0, 0, 0)
     recorder.m = 2
     recorder.mem_call(Call("sysFreeOS", 1 << 21, 4096))
     recorder.lock_wait("memlock", "runtime.sysFreeOS", 1, 0, 0, (), ("heap",))
@@ -41,17 +42,25 @@ def emit_everything(recorder: Recorder) -> None:
         Call("sysAllocOS", 0, 65536, 0, "heap arena", 1 << 21, 65536, True, "freelist", 1, 16),
         LayerState(33, 1 << 21, 1 << 22, 65536, 1, 65536),
     )  # fmt: skip
-    recorder.lock_release("memlock", "runtime.sysAllocOS", 90, 0, False, 0, 0, 40, (2,), 2)
+    recorder.lock_release(
+        "memlock",
+        "runtime.sysAllocOS",
+        90,
+        Waited(False, 0, 0, 0),
+        40,
+        (2,),
+        2,
+    )
     recorder.m_unpark(2, 1, "memlock")
     recorder.m = 2
-    recorder.lock_acquire("memlock", "runtime.sysFreeOS", True, 40, 4, 1, 0, 0, 1)
+    recorder.lock_acquire("memlock", "runtime.sysFreeOS", Waited(True, 40, 4, 1), 0, 0, 1)
     recorder.freelist_put(1 << 21, 4096, True, False, 1 << 21, 69632, "mid_free")
     recorder.mem_check(False, "mem: unordered list", 4096)
     recorder.mem_return(
         Call("sysFreeOS", 1 << 21, 4096, 0, "", 0, 4096, True, "memfree", 1, 4096),
         LayerState(33, 1 << 21, 1 << 22, 69632, 1, 69632),
     )  # fmt: skip
-    recorder.lock_release("memlock", "runtime.sysFreeOS", 30, 40, True, 4, 1, 0, (), 0)
+    recorder.lock_release("memlock", "runtime.sysFreeOS", 30, Waited(True, 40, 4, 1), 0, (), 0)
     recorder.mem_grow(9 << 16, 33 << 16, 33 << 16, False, 33 << 16, 2)
     recorder.mem_call(Call("sysReserveOS", 1 << 30, 4 << 20))
     recorder.mem_return(

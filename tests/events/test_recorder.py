@@ -17,7 +17,7 @@ from gorun_mem.events.methods import LOG_LEVELS, REPORTED, check_sink, method, p
 from gorun_mem.events.schema import make_schema, published_schema, schema_text
 from gorun_mem.events.types import Event, event, run_id
 from gorun_mem.runtime.call import Call, LayerState
-from gorun_mem.runtime.sink import Sink
+from gorun_mem.runtime.sink import Sink, Waited
 
 
 def fields(log):
@@ -279,7 +279,7 @@ def test_filtered_events_are_cheap():
 
     def cost(one):
         def call():
-            one.lock_acquire("memlock", "runtime.sysAllocOS", True, 1, 2, 3, 4, 5, 6)
+            one.lock_acquire("memlock", "runtime.sysAllocOS", Waited(True, 1, 2, 3), 4, 5, 6)
 
         return min(timeit.repeat(call, number=2000, repeat=20))
 

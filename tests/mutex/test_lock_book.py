@@ -11,6 +11,7 @@ from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex import Mutex, Share, make
 from gorun_mem.runtime.mutex.choice import ChoiceMutex
 from gorun_mem.runtime.mutex.statistics import BusySpan, Distribution, jain
+from gorun_mem.runtime.sink import Waited
 
 CONTENDED = ["queue", "sema", "futex", "spinbit"]
 
@@ -60,11 +61,11 @@ def test_events_of_a_contended_hold(name: str) -> None:
     spins = 0 if name == "queue" else 5
     next_m = 2 if name in ("queue", "sema") else 0
     assert notes.events == [
-        ("lock_acquire", "memlock", "a", False, 0, 0, 0, 0, 0, 0),
+        ("lock_acquire", "memlock", "a", Waited(False, 0, 0, 0), 0, 0, 0),
         ("lock_wait", "memlock", "b", 1, 41, 0, (), ()),
-        ("lock_release", "memlock", "a", 50, 0, False, 0, 0, 20, (2,), next_m),
-        ("lock_acquire", "memlock", "b", True, 60, spins, 1, 0, 0, 1),
-        ("lock_release", "memlock", "b", 10, 60, True, spins, 1, 0, (), 0),
+        ("lock_release", "memlock", "a", 50, Waited(False, 0, 0, 0), 20, (2,), next_m),
+        ("lock_acquire", "memlock", "b", Waited(True, 60, spins, 1), 0, 0, 1),
+        ("lock_release", "memlock", "b", 10, Waited(True, 60, spins, 1), 0, (), 0),
     ]
 
 

@@ -10,7 +10,8 @@ import pytest
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.freelist import FreeList
-from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.linear_memory import LinearMemory
+from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
 from gorun_mem.runtime.mutex import make
 from gorun_mem.step.solo import SoloM, solo
 

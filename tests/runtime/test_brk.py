@@ -10,7 +10,8 @@ import pytest
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.brk import Break, align_up, make_break
 from gorun_mem.runtime.call import Call
-from gorun_mem.runtime.memory import LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.linear_memory import LinearMemory
+from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
 
 PAGE = 65536
 P9 = 4096

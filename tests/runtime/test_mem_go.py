@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gorun_mem.runtime.behaviour import KiB, MiB, release
 from gorun_mem.runtime.boot import BootOptions, Runtime, boot
 from gorun_mem.runtime.errors import IllegalUse, Throw
-from gorun_mem.runtime.mem import Mem, RegionState, SysMemStat
+from gorun_mem.runtime.mem import Mem, RegionState
+from gorun_mem.runtime.mstats import SysMemStat
 from gorun_mem.runtime.mutex import make
 from gorun_mem.step.solo import SoloM, solo
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gorun_mem.runtime.errors import Fault
-from gorun_mem.runtime.memory import FRAME, LinearMemory, Plan9Segment, WasmMemory
+from gorun_mem.runtime.linear_memory import FRAME, LinearMemory
+from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
 
 PAGE = 65536
 SIZE = 5 * FRAME

@@ -17,11 +17,12 @@ from gorun_mem.runtime.mallocinit import (
     page_summary_sizes,
 )
 from gorun_mem.runtime.mem import Mem
+from gorun_mem.runtime.mfixalloc import FixAlloc
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import Op
 from gorun_mem.runtime.oslayer import OSLayer
-from gorun_mem.runtime.persistent import FixAlloc, LinearAlloc, PersistentAlloc
+from gorun_mem.runtime.persistent import LinearAlloc, PersistentAlloc
 from gorun_mem.step.solo import SoloM, solo
 
 PAGE = 64 * KiB

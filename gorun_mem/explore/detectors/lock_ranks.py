@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.m import HeldLock
 from gorun_mem.runtime.mutex.machine import LockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks
 from gorun_mem.runtime.op import Op
@@ -65,5 +65,5 @@ class LockRanks:
         return tuple(self._findings.values())
 
 
-def _is_ranked(lock: Mutex) -> bool:
+def _is_ranked(lock: HeldLock) -> bool:
     return lock.rank != LEAF or lock.name == MEMLOCK

@@ -89,6 +89,7 @@ from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.mutex.statistics import Holder, LockStatistics, Waiter
 from gorun_mem.runtime.op import MLike
+from gorun_mem.runtime.sink import Waited
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.mutex.rank import RankChecks
@@ -336,10 +337,7 @@ class Mutex:
             self.sink.lock_acquire(
                 self.name,
                 op.site,
-                contended,
-                wait_ns,
-                spins,
-                sleeps,
+                Waited(contended, wait_ns, spins, sleeps),
                 bypassed,
                 len(book.waiting),
                 self.prev_owner_m,
@@ -385,10 +383,9 @@ class Mutex:
             self.name,
             op.site or self.owner_site,
             hold_ns,
-            since - waited.wait_since_ns if waited else 0,
-            waited is not None,
-            waited.spins if waited else 0,
-            waited.sleeps if waited else 0,
+            Waited(True, since - waited.wait_since_ns, waited.spins, waited.sleeps)
+            if waited
+            else Waited(False, 0, 0, 0),
             blocked_ns,
             tuple(waiting),
             next_m,

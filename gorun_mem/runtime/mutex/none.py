@@ -13,6 +13,7 @@ from gorun_mem.runtime.mutex.base import LockSettings, Mutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.statistics import Holder
 from gorun_mem.runtime.op import MLike
+from gorun_mem.runtime.sink import Waited
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -77,7 +78,9 @@ class NoMutex(Mutex):
         self.inside.setdefault(m.id, []).append(Holder(m.id, site, m.sched.now_ns))
         if self.sink is not None:
             others = len(self.inside) - 1
-            self.sink.lock_acquire(self.name, site, False, 0, 0, 0, 0, others, self.prev_owner_m)
+            self.sink.lock_acquire(
+                self.name, site, Waited(False, 0, 0, 0), 0, others, self.prev_owner_m
+            )
 
     def released(self, m: MLike, op: UnlockOp, next_m: int = 0) -> None:
         """`m` is not inside any more."""
@@ -93,4 +96,4 @@ class NoMutex(Mutex):
             self.book.release(m.id, holder.site, hold_ns)
         self.prev_owner_m = m.id
         if self.sink is not None:
-            self.sink.lock_release(self.name, site, hold_ns, 0, False, 0, 0, 0, (), 0)
+            self.sink.lock_release(self.name, site, hold_ns, Waited(False, 0, 0, 0), 0, (), 0)

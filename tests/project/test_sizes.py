@@ -1,0 +1,69 @@
+"""How large functions and files may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "gorun_mem"
+
+LINES_MAX = 70
+PARAMETERS_MAX = 8
+FILE_LINES_MAX = 450
+
+LONG_FUNCTIONS = {"cli/explore.py:command", "explore/drive.py:_loop"}
+"""Known to be longer; to be mended."""
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[str, int, int]]:
+    """Name, lines and parameters (without self) of each function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            of = node.args
+            names = [arg.arg for arg in (*of.posonlyargs, *of.args, *of.kwonlyargs)]
+            own = names[1:] if names[:1] in (["self"], ["cls"]) else names
+            yield node.name, (node.end_lineno or 0) - node.lineno + 1, len(own)
+
+
+def all_functions(*folders: str) -> Iterator[tuple[str, int, int]]:
+    for folder in folders or ("",):
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            for name, lines, parameters in functions(ast.parse(path.read_text())):
+                yield f"{path.relative_to(PACKAGE)}:{name}", lines, parameters
+
+
+def test_no_function_is_longer_than_a_page() -> None:
+    """At most 70 lines, docstring and signature included, but for those that are known."""
+    long = {name for name, lines, _ in all_functions() if lines > LINES_MAX}
+    assert long - LONG_FUNCTIONS == set()
+
+
+def test_no_function_takes_more_than_eight() -> None:
+    """What belongs together is one object, in the runtime, the log and the engine."""
+    many = {
+        name
+        for name, _, parameters in all_functions("runtime", "events", "step")
+        if parameters > PARAMETERS_MAX
+    }
+    assert many == set()
+
+
+@pytest.mark.parametrize("folder", ["runtime", "events"])
+def test_files_are_short(folder: str) -> None:
+    """A file that grows longer is split at a seam."""
+    long = {
+        str(path.relative_to(PACKAGE)): lines
+        for path in (PACKAGE / folder).glob("*.py")
+        if (lines := len(path.read_text().splitlines())) > FILE_LINES_MAX
+    }
+    assert long == {}
+
+
+def test_a_large_function_is_seen() -> None:
+    """Methods and nested functions too; `self` is no parameter, keywords are."""
+    text = "class A:\n def f(self, a, *, b):\n  def g(x, /):\n   pass\n"
+    assert list(functions(ast.parse(text))) == [("f", 3, 2), ("g", 2, 1)]
