@@ -17,8 +17,7 @@ from gorun_mem.analysis.locks import (
     blame_table,
     with_zeros,
 )
-from gorun_mem.analysis.locksummary import LockSummary
-from gorun_mem.analysis.locksummary import Share as SummaryShare
+from gorun_mem.analysis.locksummary import LockSummary, SummaryShare
 from gorun_mem.analysis.values import Values
 from gorun_mem.analysis.waiting import Unended
 from gorun_mem.runtime.mutex.statistics import Distribution

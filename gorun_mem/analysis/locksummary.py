@@ -100,7 +100,7 @@ class SlowestWaits:
         return found.waits
 
 
-class Share:
+class SummaryShare:
     """What one M had of a lock.
 
     Args:
@@ -121,13 +121,13 @@ class Share:
         self.waiting = 0
 
     @classmethod
-    def of(cls, waits: Distribution, contended: int, hold_ns: int) -> Share:
+    def of(cls, waits: Distribution, contended: int, hold_ns: int) -> SummaryShare:
         """The same, counted by somebody else."""
         return cls(Values.of(waits, _M_DISTINCT_MAX), contended, hold_ns)
 
-    def copy(self) -> Share:
+    def copy(self) -> SummaryShare:
         """The same, to add to."""
-        return Share(self.waits.copy(), self.contended, self.hold_ns)
+        return SummaryShare(self.waits.copy(), self.contended, self.hold_ns)
 
     @property
     def acquisitions(self) -> int:
@@ -165,7 +165,7 @@ class LockSummary:
         self.waits = Values()
         self.holds = Values()
         self.contended = self.spins = self.sleeps = self.blocked_ns = 0
-        self.shares: dict[int, Share] = {}
+        self.shares: dict[int, SummaryShare] = {}
         self.line: WaitQueue | None = None
         self.releases = ReleaseQueue()
         self.taken: LockAcquire | None = None
@@ -211,13 +211,13 @@ class LockSummary:
         if self.line is None and (event.contended or event.waiters or self.releases.waiting):
             self.releases.release(event)
 
-    def _take(self, event: LockAcquire | LockRelease) -> Share:
+    def _take(self, event: LockAcquire | LockRelease) -> SummaryShare:
         """Count the acquisition that `event` tells of."""
         m, wait_ns = event.m, event.wait_ns
         self.waits.add(wait_ns)
         share = self.shares.get(m)
         if share is None:
-            share = self.shares[m] = Share()
+            share = self.shares[m] = SummaryShare()
         share.waits.add(wait_ns)
         if event.contended:
             self.contended += 1
@@ -256,7 +256,7 @@ class LockSummary:
         for one in open_.waits:
             self.waits.add(one.ns)
             self.contended += 1
-            share = self.shares.setdefault(one.m, Share())
+            share = self.shares.setdefault(one.m, SummaryShare())
             share.waits.add(one.ns)
             share.contended += 1
             share.waiting = 1

@@ -14,7 +14,7 @@ from typing import Final
 import click
 from msgspec import UNSET
 
-from gorun_mem.analysis.locksummary import LockSummary, Share
+from gorun_mem.analysis.locksummary import LockSummary, SummaryShare
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.waiting import Unended
 from gorun_mem.analysis.window import Window
@@ -302,7 +302,7 @@ def _shares(lock: LockSummary) -> Iterator[str]:
         yield f"  and {count(len(by_wait) - MS_SHOWN, 'M')} more, which waited less"
 
 
-def _share_row(had: Share, bypasses_max: int) -> Row:
+def _share_row(had: SummaryShare, bypasses_max: int) -> Row:
     figures = had.waits.figures()
     waits = [ns(figures[name]) for name in ("p50", "p99", "max")]
     total = ns(had.waits.total)
