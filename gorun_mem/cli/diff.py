@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     "fail_on",
     multiple=True,
     metavar="EXPR",
-    help="Exit 1 where it holds: 'final_pages>+5%' of LOG_B over LOG_A, or 'final_pages>700' of "
-    "LOG_B. Names are those of the metrics of `run --json`. May be given again.",
+    help="Exit with 1 where this holds: 'final_pages>+5%' of LOG_B over LOG_A, or "
+    "'final_pages>700' of LOG_B. Names are those of the metrics of `run --json`. It may be given "
+    "again.",
 )
-@click.option("--all", "show_all", is_flag=True, help="Show what is alike too.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="Show the figures in which both runs are alike, too."
+)
 @json_option()
 def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as_json: bool) -> int:
     """Compare two runs: pages, growths, waits, fragmentation, and where their calls part.
