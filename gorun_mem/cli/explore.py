@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -124,21 +124,10 @@ def _search_run_options(function: Any) -> Any:
 @json_option()
 def command(
     scenario: str,
-    strategy: str,
-    budget: int | None,
-    time_s: float | None,
-    jobs: int,
-    bound: int | None,
-    faults: str | None,
-    failures_max: int,
-    no_shrink: bool,
-    no_detectors: bool,
-    checks: bool,
     save: str | None,
     host: str,
     log: str | None,
     log_level: LogLevel,
-    asserts: tuple[str, ...],
     watch_s: float,
     as_json: bool,
     **given: Any,
@@ -164,38 +153,21 @@ def command(
     5 inconclusive; 130 interrupted.
     """
     from gorun_mem.analysis.metrics import ExpressionError
-    from gorun_mem.explore.search import BUDGET, explore
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.step.schedule import ScheduleError
 
-    wants_save = Path(save) if save is not None else None
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        expressions = expressions_of(asserts)
-        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(faults)})
+        asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
+        expressions = expressions_of(asked.asserts)
+        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
-        total = BUDGET if budget is None and time_s is None else budget
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
-            if checks:
-                _check_operations(target)
-            with progress(f"exploring {target.name}", total) as advance:
-                found = explore(
-                    target,
-                    strategy=strategy,
-                    budget=budget,
-                    time_s=time_s,
-                    seed=prepared.config.seed,
-                    jobs=jobs,
-                    bound=bound,
-                    failures_max=failures_max,
-                    shrink=not no_shrink,
-                    watch_s=watch_s,
-                    detectors=_detectors(target, no_detectors, expressions),
-                    progress=advance,
-                )
-            saved = _save(found, wants_save)
+            detectors = _detectors(target, asked.no_detectors, expressions)
+            found = _search(target, asked, prepared.config.seed, detectors, watch_s)
+            saved = _save(found, Path(save) if save is not None else None)
             logged = _run_again(found, target, host, log, log_level, watch_s)
         except (ConfigError, ScheduleError) as error:
             raise BadInput(str(error)) from None
@@ -206,6 +178,52 @@ def command(
     else:
         _show(found, target, saved, logged)
     return ExitCode(found.exit_code)
+
+
+class _Asked(NamedTuple):
+    """The options that say how to search, by their names in click."""
+
+    strategy: str
+    budget: int | None
+    time_s: float | None
+    jobs: int
+    bound: int | None
+    faults: str | None
+    failures_max: int
+    no_shrink: bool
+    no_detectors: bool
+    checks: bool
+    asserts: tuple[str, ...]
+
+
+def _search(
+    target: Target,
+    asked: _Asked,
+    seed: int,
+    detectors: tuple[Callable[[], Detector], ...],
+    watch_s: float,
+) -> Exploration:
+    """Search, with a bar that shows how far it is."""
+    from gorun_mem.explore.search import BUDGET, explore
+
+    if asked.checks:
+        _check_operations(target)
+    total = BUDGET if asked.budget is None and asked.time_s is None else asked.budget
+    with progress(f"exploring {target.name}", total) as advance:
+        return explore(
+            target,
+            strategy=asked.strategy,
+            budget=asked.budget,
+            time_s=asked.time_s,
+            seed=seed,
+            jobs=asked.jobs,
+            bound=asked.bound,
+            failures_max=asked.failures_max,
+            shrink=not asked.no_shrink,
+            watch_s=watch_s,
+            detectors=detectors,
+            progress=advance,
+        )
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
