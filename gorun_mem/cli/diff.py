@@ -40,7 +40,8 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
     Exit codes: 0 whatever differs; 1 a --fail-on holds; 2 a log cannot be read, or an expression
     is none.
     """
-    from gorun_mem.analysis.diff import as_document, compare, holds, parse_fail_on
+    from gorun_mem.analysis.diff import as_document, compare
+    from gorun_mem.analysis.failon import holds, parse_fail_on
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.events import resolve_log
 
