@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gorun_mem.machine.scenario import Range, Scenario, ScenarioError, scenario
     from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
     from gorun_mem.machine.world import World
-    from gorun_mem.replay.real_program import FreeOrder, RecordedOrder, as_recorded
+    from gorun_mem.replay.free_order import FreeOrder
+    from gorun_mem.replay.real_program import as_recorded
+    from gorun_mem.replay.recorded_order import RecordedOrder
     from gorun_mem.report.plot import plot, table
     from gorun_mem.runtime.behaviour import GiB, KiB, MiB
     from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, IllegalUse, Throw
@@ -33,7 +35,7 @@ _HOMES = {
     "DeadlockFound": "machine.outcome",
     "EmulatedFailure": "runtime.errors",
     "Fault": "runtime.errors",
-    "FreeOrder": "replay.real_program",
+    "FreeOrder": "replay.free_order",
     "GiB": "runtime.behaviour",
     "Hang": "runtime.errors",
     "IllegalUse": "runtime.errors",
@@ -46,7 +48,7 @@ _HOMES = {
     "Op": "runtime.op",
     "Outcome": "machine.outcome",
     "Range": "machine.scenario",
-    "RecordedOrder": "replay.real_program",
+    "RecordedOrder": "replay.recorded_order",
     "Run": "machine.run",
     "Scenario": "machine.scenario",
     "ScenarioError": "machine.scenario",

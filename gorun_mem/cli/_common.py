@@ -151,19 +151,20 @@ def release_option(default: str | None = None) -> Callable[[F], F]:
         type=RELEASE,
         default=default,
         metavar="R",
-        help="Go release: go1.24, go1.24.3 or dac514ea." + shown,
+        help="Emulate this Go release, such as go1.24, go1.24.3 or dac514ea." + shown,
     )
 
 
 def platform_option(default: str | None = None) -> Callable[[F], F]:
     """`--platform`; None where the verb decides for itself."""
-    shown = f"  [default: {default}]" if default else ""
+    usual = default or "js/wasm for one M, plan9/amd64 for more"
     return click.option(
         "--platform",
         type=PLATFORM,
         default=default,
         metavar="P",
-        help="js/wasm, wasip1/wasm, plan9/amd64 or plan9/386." + shown,
+        help="Emulate this platform: js/wasm, wasip1/wasm, plan9/amd64 or plan9/386.  "
+        f"[default: {usual}]",
     )
 
 
@@ -182,8 +183,88 @@ def watchdog_option() -> Callable[[F], F]:
         default=usual,
         metavar="SECONDS",
         show_default="5",
-        help="How long an M may run without awaiting anything; 0 for ever.",
+        help="Stop the run when an M goes so many seconds of real time without awaiting anything; "
+        "0 never does.",
     )
+
+
+def mutex_option() -> Callable[[F], F]:
+    """`--mutex`: which runtime mutex memlock is."""
+    return click.option(
+        "--mutex",
+        metavar="X",
+        help="Use this runtime mutex: js, wasip1, sema, futex, spinbit, queue (a plain FIFO), any "
+        "(every waiter may be next) or none.  [default: the one of the release and platform]",
+    )
+
+
+def cpus_option() -> Callable[[F], F]:
+    """`--cpus`: how many Ms run at once."""
+    return click.option(
+        "--cpus",
+        type=Number(most=_INT63),
+        metavar="N",
+        help="Let so many Ms run at once, in virtual time.  [default: 4]",
+    )
+
+
+def seed_option() -> Callable[[F], F]:
+    """`--seed`: what everything left to chance is drawn from."""
+    return click.option(
+        "--seed",
+        type=Number(most=_INT63),
+        metavar="S",
+        help="Draw everything that is left to chance from this seed; the same seed gives the same "
+        "log.  [default: 0]",
+    )
+
+
+def set_option() -> Callable[[F], F]:
+    """`--set`: the scenario's own options."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set an option of the scenario, which `gorun-mem scenarios NAME` lists; may be given "
+        "again.",
+    )
+
+
+def mem_debug_option() -> Callable[[F], F]:
+    """`--mem-debug`: Go's memDebug."""
+    return click.option(
+        "--mem-debug",
+        is_flag=True,
+        default=None,
+        help="Check the whole free list whenever it changes, as Go does under memDebug.",
+    )
+
+
+def costs_option() -> Callable[[F], F]:
+    """`--costs`: a cost table."""
+    return click.option(
+        "--costs",
+        metavar="FILE",
+        help="Take what each step costs in virtual ns from this TOML file.  [default: the table "
+        "that comes with the program]",
+    )
+
+
+def log_option() -> Callable[[F], F]:
+    """`--log`: where the events go."""
+    return click.option(
+        "--log",
+        metavar="FILE",
+        help="Write the event log here as JSON Lines, compressed if the name ends in .gz or .zst; "
+        "- shows the events on stderr instead.  [default: a file in $GORUN_MEM_HOME/runs]",
+    )
+
+
+LEVELS_HELP: Final = (
+    "Log as much: debug has every event, canonical the calls and releases that reports need, info "
+    "neither."
+)
 
 
 def apply(options: list[Callable[[Any], Any]]) -> Callable[[F], F]:
@@ -204,21 +285,26 @@ def memory_options() -> list[Callable[[Any], Any]]:
             "--max-pages",
             type=Number(most=_INT63),
             metavar="N",
-            help="Pages of 64 KiB that the machine has.",
+            help="Refuse growth beyond so many pages of 64 KiB, as a machine with no "
+            "more memory would.  "
+            "[default: 65536]",
         ),
         click.option(
             "--init-pages",
             "initial_pages",
             type=Number(-1, _INT63),
             metavar="N",
-            help="Pages that wasm memory starts with; -1: as the linker would ask for.",
+            help="Start the wasm memory with so many pages of 64 KiB; -1 takes as many "
+            "as Go's linker "
+            "asks for.  [default: -1]",
         ),
         click.option(
             "--end",
             "data_end",
             type=Number(most=_INT63, sizes=True),
             metavar="BYTES",
-            help="Where the program's data ends.",
+            help="Let the program's static data end at this address, where the break starts.  "
+            "[default: 1441448]",
         ),
     ]
 
@@ -251,7 +337,7 @@ def json_option() -> Callable[[F], F]:
         "--json",
         "as_json",
         is_flag=True,
-        help="One JSON document on stdout; what is said to a person goes to stderr.",
+        help="Write one JSON document to stdout, and what is said to a person to stderr.",
     )
 
 

@@ -33,7 +33,9 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
     """,
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--quick", is_flag=True, help="Fewer rounds: rough figures in a second.")
+@click.option(
+    "--quick", is_flag=True, help="Run fewer rounds, which gives rough figures within seconds."
+)
 @json_option()
 @click.pass_context
 def command(ctx: click.Context, names: tuple[str, ...], quick: bool, as_json: bool) -> None:

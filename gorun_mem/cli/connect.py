@@ -26,8 +26,13 @@ _LINE_BYTES_MAX: Final = 1 << 20
 
 @click.command("connect")
 @click.argument("address", default=DEFAULT_ADDRESS, metavar="[ADDRESS]")
-@click.option("--token-file", metavar="FILE", help="The token that the service asks for.")
-@click.option("--echo", is_flag=True, help="Print REQUEST => ANSWER in place of the answer alone.")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Say the token in this file first, where the service asks for one.  [default: none is "
+    "said]",
+)
+@click.option("--echo", is_flag=True, help="Print REQUEST => ANSWER instead of the answer alone.")
 @json_option()
 def command(address: str, token_file: str | None, echo: bool, as_json: bool) -> int:
     """Talk to the service at ADDRESS, which is 127.0.0.1:7059 where none is given.

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     "fail_on",
     multiple=True,
     metavar="EXPR",
-    help="Exit 1 where it holds: 'final_pages>+5%' of LOG_B over LOG_A, or 'final_pages>700' of "
-    "LOG_B. Names are those of the metrics of `run --json`. May be given again.",
+    help="Exit with 1 where this holds: 'final_pages>+5%' of LOG_B over LOG_A, or "
+    "'final_pages>700' of LOG_B. Names are those of the metrics of `run --json`. It may be given "
+    "again.",
 )
-@click.option("--all", "show_all", is_flag=True, help="Show what is alike too.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="Show the figures in which both runs are alike, too."
+)
 @json_option()
 def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as_json: bool) -> int:
     """Compare two runs: pages, growths, waits, fragmentation, and where their calls part.
@@ -37,7 +40,8 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
     Exit codes: 0 whatever differs; 1 a --fail-on holds; 2 a log cannot be read, or an expression
     is none.
     """
-    from gorun_mem.analysis.diff import as_document, compare, holds, parse_fail_on
+    from gorun_mem.analysis.diff import as_document, compare
+    from gorun_mem.analysis.failon import holds, parse_fail_on
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.events import resolve_log
 

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from gorun_mem.cli._common import (
+    LEVELS_HELP,
     BadInput,
     ExitCode,
     Number,
@@ -23,15 +24,8 @@ from gorun_mem.cli._common import (
     watchdog_option,
     write_json,
 )  # fmt: skip
-from gorun_mem.cli.run import (
-    CONSOLE,
-    Prepared,
-    assert_option,
-    expressions_of,
-    prepare,
-    run_options,
-    same_file,
-)  # fmt: skip
+from gorun_mem.cli._run_options import assert_option, run_options
+from gorun_mem.cli.run import CONSOLE, Prepared, expressions_of, prepare, same_file  # fmt: skip
 from gorun_mem.step.strategies import SEARCHING
 
 if TYPE_CHECKING:
@@ -61,65 +55,79 @@ def _search_run_options(function: Any) -> Any:
     type=click.Choice(SEARCHING),
     default="auto",
     show_default=True,
-    help="How schedules are found; auto is exhaustive where there are few.",
+    help="Find schedules by this strategy; auto goes through all of them where they are few and "
+    "draws by several strategies in turn where not.",
 )
 @click.option(
     "--budget", type=Number(1, _INT63), metavar="N",
-    help="Schedules at most.  [default: 2000, or no limit with --time]",
+    help="Run at most so many schedules.  [default: 2000, or no limit with --time]",
 )  # fmt: skip
 @click.option(
     "--time", "time_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
-    help="Search no longer than that.",
+    help="Search for at most so many seconds of real time.  [default: no limit]",
 )  # fmt: skip
 @click.option(
-    "--jobs", type=Number(1, 256), default=1, show_default=True, metavar="N", help="Processes."
+    "--jobs",
+    type=Number(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Search in so many processes at once.",
 )
 @click.option(
     "--bound", type=Number(0, _INT63), metavar="N",
-    help="With dfs: forced switches and other departures at most.",
+    help="Try at most so many departures in --strategy dfs, such as forced switches, from "
+    "running each M until it blocks.  [default: no limit]",
 )  # fmt: skip
 @click.option(
     "--faults", metavar="NAMES",
-    help="What may go wrong at the schedule's choice: grow, spurious; commas between them.",
+    help="Let these go wrong wherever the schedule chooses, with commas between them: grow (memory "
+    "refuses to grow), spurious (a sleeper wakes for nothing).  [default: none]",
 )  # fmt: skip
 @click.option(
     "--failures", "failures_max", type=Number(1, 1000), default=1, show_default=True, metavar="N",
-    help="Stop after so many different ones.",
+    help="Stop after so many failures of different kinds.",
 )  # fmt: skip
-@click.option("--no-shrink", is_flag=True, help="Report the failing schedule as it was found.")
-@click.option("--no-detectors", is_flag=True, help="Look only at how runs end.")
+@click.option(
+    "--no-shrink",
+    is_flag=True,
+    help="Report the failing schedule as it was found, and do not make it small.",
+)
+@click.option(
+    "--no-detectors",
+    is_flag=True,
+    help="See only how runs end, and do not look for races, leaks or locks out of order.",
+)
 @click.option(
     "--check-operations", "checks", is_flag=True,
-    help="See first whether the program's operations touch what they say.",
+    help="Check first that the program's operations touch only what they say, on which a search "
+    "of all schedules rests.",
 )  # fmt: skip
-@click.option("--save", metavar="FILE", help="Also write the failing schedule here.")
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="Write the failing schedule to this file.  [default: the folder that `last` looks into]",
+)
 @host_option(
     "trampoline",
-    "What the failing schedule is run on once more; the search has a loop of its own.",
+    "Run the failing schedule once more on this host; the search has a loop of its own.",
 )
-@click.option("--log", metavar="FILE", help="Write the event log of the failing schedule.")
-@log_level_option("How much of it.")
+@click.option(
+    "--log",
+    metavar="FILE",
+    help="Write the event log of the failing schedule to this file.  [default: none is written]",
+)
+@log_level_option(LEVELS_HELP)
 @assert_option
 @watchdog_option()
 @_search_run_options
 @json_option()
 def command(
     scenario: str,
-    strategy: str,
-    budget: int | None,
-    time_s: float | None,
-    jobs: int,
-    bound: int | None,
-    faults: str | None,
-    failures_max: int,
-    no_shrink: bool,
-    no_detectors: bool,
-    checks: bool,
     save: str | None,
     host: str,
     log: str | None,
     log_level: LogLevel,
-    asserts: tuple[str, ...],
     watch_s: float,
     as_json: bool,
     **given: Any,
@@ -145,38 +153,21 @@ def command(
     5 inconclusive; 130 interrupted.
     """
     from gorun_mem.analysis.metrics import ExpressionError
-    from gorun_mem.explore.search import BUDGET, explore
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.step.schedule import ScheduleError
 
-    wants_save = Path(save) if save is not None else None
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        expressions = expressions_of(asserts)
-        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(faults)})
+        asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
+        expressions = expressions_of(asked.asserts)
+        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
-        total = BUDGET if budget is None and time_s is None else budget
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
-            if checks:
-                _check_operations(target)
-            with progress(f"exploring {target.name}", total) as advance:
-                found = explore(
-                    target,
-                    strategy=strategy,
-                    budget=budget,
-                    time_s=time_s,
-                    seed=prepared.config.seed,
-                    jobs=jobs,
-                    bound=bound,
-                    failures_max=failures_max,
-                    shrink=not no_shrink,
-                    watch_s=watch_s,
-                    detectors=_detectors(target, no_detectors, expressions),
-                    progress=advance,
-                )
-            saved = _save(found, wants_save)
+            detectors = _detectors(target, asked.no_detectors, expressions)
+            found = _search(target, asked, prepared.config.seed, detectors, watch_s)
+            saved = _save(found, Path(save) if save is not None else None)
             logged = _run_again(found, target, host, log, log_level, watch_s)
         except (ConfigError, ScheduleError) as error:
             raise BadInput(str(error)) from None
@@ -187,6 +178,52 @@ def command(
     else:
         _show(found, target, saved, logged)
     return ExitCode(found.exit_code)
+
+
+class _Asked(NamedTuple):
+    """The options that say how to search, by their names in click."""
+
+    strategy: str
+    budget: int | None
+    time_s: float | None
+    jobs: int
+    bound: int | None
+    faults: str | None
+    failures_max: int
+    no_shrink: bool
+    no_detectors: bool
+    checks: bool
+    asserts: tuple[str, ...]
+
+
+def _search(
+    target: Target,
+    asked: _Asked,
+    seed: int,
+    detectors: tuple[Callable[[], Detector], ...],
+    watch_s: float,
+) -> Exploration:
+    """Search, with a bar that shows how far it is."""
+    from gorun_mem.explore.search import BUDGET, explore
+
+    if asked.checks:
+        _check_operations(target)
+    total = BUDGET if asked.budget is None and asked.time_s is None else asked.budget
+    with progress(f"exploring {target.name}", total) as advance:
+        return explore(
+            target,
+            strategy=asked.strategy,
+            budget=asked.budget,
+            time_s=asked.time_s,
+            seed=seed,
+            jobs=asked.jobs,
+            bound=asked.bound,
+            failures_max=asked.failures_max,
+            shrink=not asked.no_shrink,
+            watch_s=watch_s,
+            detectors=detectors,
+            progress=advance,
+        )
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

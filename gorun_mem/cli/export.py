@@ -20,10 +20,12 @@ FORMATS: Final = ("pprof-mutex", "pprof-block", "chrome", "parquet")
     "target",
     type=click.Choice(FORMATS),
     required=True,
-    help="pprof-mutex: who made others wait. pprof-block: who waited. chrome: a trace for "
-    "https://ui.perfetto.dev. parquet: all events as a table (extra `analysis`).",
+    help="Write this format: pprof-mutex says who made others wait, pprof-block who waited, chrome "
+    "is a trace for https://ui.perfetto.dev, parquet has all events as a table (extra `analysis`).",
 )
-@click.option("-o", "--output", required=True, metavar="FILE", help="The file to write.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Write to this file, over what it holds."
+)
 @json_option()
 def command(log: str, target: str, output: str, as_json: bool) -> int:
     """Write LOG in the format of another tool.

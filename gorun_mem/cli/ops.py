@@ -27,7 +27,8 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._stdout import end_without_reader
-from gorun_mem.replay.ops import BadOptions, OpMachine, Options, ScriptComparison, compare
+from gorun_mem.replay.opcheck import ScriptComparison, compare
+from gorun_mem.replay.ops import BadOptions, OpMachine, Options
 from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
 
@@ -46,33 +47,44 @@ _ANSWER_SHOWN: Final = 100
     type=BYTES,
     default=_DEFAULT.end,
     show_default=True,
-    help="Where the program's data ends.",
+    help="Let the program's static data end at this address, where the break starts.",
 )
 @click.option(
     "--init-pages",
     type=Number(-1),
     default=_DEFAULT.init_pages,
     show_default=True,
-    help="Pages of 64 KiB at the start, wasm only; -1: as the linker would ask for.",
+    help="Start the wasm memory with so many pages of 64 KiB; -1 takes as many as Go's linker asks "
+    "for.",
 )
 @click.option(
     "--max-pages",
     type=NUMBER,
     default=_DEFAULT.max_pages,
     show_default=True,
-    help="Pages of 64 KiB that wasm memory may have.",
+    help="Refuse growth of the wasm memory beyond so many pages of 64 KiB.",
 )
 @click.option(
     "--brk-max",
     type=BYTES,
     default=_DEFAULT.brk_max,
     show_default="no limit",
-    help="How far Plan 9's break may go.",
+    help="Refuse to move Plan 9's break beyond this address.",
 )
-@click.option("--memdebug", is_flag=True, help="Go's memDebug: check the free list as it changes.")
-@click.option("--strict", is_flag=True, help="Refuse what Go would not live with.")
-@click.option("--echo", is_flag=True, help="Print OP => RESULT in place of the result alone.")
-@click.option("--check", is_flag=True, help="Compare with the answers that the FILEs record.")
+@click.option(
+    "--memdebug",
+    is_flag=True,
+    help="Check the whole free list whenever it changes, as Go does under memDebug.",
+)
+@click.option(
+    "--strict", is_flag=True, help="Refuse illegal frees, which Go would do and be corrupted by."
+)
+@click.option("--echo", is_flag=True, help="Print OP => RESULT instead of the result alone.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare with the answers that the FILEs record, and exit with 1 where one differs.",
+)
 @json_option()
 @click.pass_context
 def command(

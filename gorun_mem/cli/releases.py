@@ -18,6 +18,7 @@ from gorun_mem.cli._common import (
     json_option,
     memory_options,
     progress,
+    set_option,
     write_json,
 )
 
@@ -33,13 +34,27 @@ if TYPE_CHECKING:
     "--of",
     "wanted",
     metavar="R,R,...",
-    help="Releases, by comma; all minor releases and the seed commit by default.",
+    help="Compare these releases, with commas between them.  [default: all minor releases and the "
+    "commit dac514ea]",
 )
-@click.option("--platform", type=PLATFORM, help="Where the scenario does not decide: js/wasm.")
-@click.option("--ms", type=int, help="Ms; 1 by default, as wasm has.")
+@click.option(
+    "--platform",
+    type=PLATFORM,
+    metavar="P",
+    help="Emulate this platform: js/wasm, wasip1/wasm, plan9/amd64 or plan9/386.  [default: the "
+    "scenario's, or js/wasm]",
+)
+@click.option(
+    "--ms", type=int, metavar="N", help="Start so many Ms in each run.  [default: 1, as wasm has]"
+)
 @apply(memory_options())
-@click.option("--seed", type=int, help="Seed of the runs.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A scenario's option.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="S",
+    help="Draw everything that is left to chance from this seed in every run.  [default: 0]",
+)
+@set_option()
 @json_option()
 def command(
     target: str,

@@ -25,7 +25,9 @@ _LEVELS: Final = {"os": ("os",), "heap": ("heap",), "both": ("os", "heap")}
     type=click.Choice(list(_LEVELS)),
     default="os",
     show_default=True,
-    help="os: issue every call of the OS layer. heap: issue mheap.sysAlloc and predict the rest.",
+    help="Issue every recorded call of the OS layer (os), or only those of "
+    "mheap.sysAlloc and predict "
+    "what is beneath them (heap).",
 )
 @json_option()
 def command(traces: tuple[str, ...], level: str, as_json: bool) -> int:

@@ -38,18 +38,31 @@ _STEPS_SHOWN = 200
 @click.argument("schedule", metavar="FILE_OR_TOKEN")
 @click.option(
     "--step", type=Number(0, (1 << 63) - 1), metavar="N",
-    help="Stop after N steps and show every M, the locks and the memory.",
+    help="Stop after so many steps and show every M, the locks and the memory.  [default: run to "
+    "the end]",
 )  # fmt: skip
 @click.option(
     "--on-divergence",
     type=click.Choice(["stop", "seeded", "default"]),
     default="stop",
     show_default=True,
-    help="Where the program departs from it: stop, go on at random, or as plainly as can be.",
+    help="Where the program departs from the schedule: stop, go on at random (seeded), or go on "
+    "without preempting anybody where it does not fit (default).",
 )
-@host_option("trampoline", "What drives the Ms; the schedule is the same.")
-@click.option("--log", metavar="FILE", help="Write the event log of the run (scenarios only).")
-@click.option("--no-detectors", is_flag=True, help="Look only at how the run ends.")
+@host_option(
+    "trampoline", "Drive the Ms as trio tasks or by the trampoline; the schedule is the same."
+)
+@click.option(
+    "--log",
+    metavar="FILE",
+    help="Write the event log of the run to this file; only scenarios have one.  [default: none is "
+    "written]",
+)
+@click.option(
+    "--no-detectors",
+    is_flag=True,
+    help="See only how the run ends, and do not look for races, leaks or locks out of order.",
+)
 @watchdog_option()
 @json_option()
 def command(

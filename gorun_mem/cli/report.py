@@ -71,33 +71,36 @@ class Time(_TimeType):
     "names",
     multiple=True,
     type=click.Choice(SECTION_NAMES),
-    help="Only this part, in full; may be given again.",
+    help="Show only this section, in full; may be given again.  [default: a summary]",
 )
 @click.option(
     "--budget",
     metavar="PAGES",
     type=Number(least=1),
-    help="Say whether the run fits into so many pages of 64 KiB; exit 1 where it does not.",
+    help="Say whether the run fits into so many pages of 64 KiB, and exit with 1 where it does "
+    "not.  [default: the run's own limit]",
 )
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the whole report into one file for a browser; it needs no network.",
+    help="Write the whole report into this file for a browser, which needs no network for it.  "
+    "[default: text on stdout]",
 )
 @click.option(
     "--from",
     "from_ns",
     metavar="TIME",
     type=Time(),
-    help="Report from this virtual time on: a number of ns, or with us, ms or s behind it.",
+    help="Report from this virtual time on, given in ns or with us, ms or s behind the number.  "
+    "[default: the run's beginning]",
 )
 @click.option(
     "--to",
     "to_ns",
     metavar="TIME",
     type=Time(),
-    help="Report up to this virtual time, which belongs to what follows it.",
+    help="Report up to this virtual time, which itself is left out.  [default: the run's end]",
 )
 @json_option()
 def command(

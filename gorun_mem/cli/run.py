@@ -6,33 +6,28 @@ import contextlib
 import os
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gorun_mem.cli._common import (
+    LEVELS_HELP,
     BadInput,
     ExitCode,
-    Number,
-    apply,
-    host_option,
     json_option,
     log_level_option,
-    memory_options,
-    platform_option,
-    release_option,
+    log_option,
     watchdog_option,
     worst,
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._run_options import assert_option, run_options
+from gorun_mem.cli._run_progress import RunProgress
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from gorun_mem.analysis.metrics import Expression, Metrics
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.events.log import EventLogger
@@ -40,70 +35,16 @@ if TYPE_CHECKING:
     from gorun_mem.machine.config import Config, Host
     from gorun_mem.machine.run import Run
     from gorun_mem.machine.scenario import Scenario
-    from gorun_mem.machine.world import World
 
 CONSOLE: Final = "-"
 """The log's name that stands for the console."""
-
-PROGRESS_AFTER_S: Final = 1.0
-PROGRESS_EVERY_S: Final = 0.1
-
-_INT63: Final = (1 << 63) - 1
-
-
-def _options() -> list[Callable[[Any], Any]]:
-    """The options that describe a run, in the order in which --help shows them."""
-    return [
-        click.option("--ms", type=Number(most=_INT63), metavar="N", help="Ms to start."),
-        click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once."),
-        release_option(),
-        platform_option(),
-        click.option(
-            "--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, any, none."
-        ),
-        click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance."),
-        *memory_options(),
-        click.option(
-            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A scenario's option."
-        ),
-        host_option("trio", "What drives the Ms; the log is the same, the trampoline is faster."),
-        click.option(
-            "--strategy",
-            metavar="NAME",
-            help="Who goes next: round_robin, random, run_to_block, timing.",
-        ),
-        click.option(
-            "--granularity",
-            type=click.Choice(["sync", "access"]),
-            default=None,
-            help="Where Ms meet: at lock and unlock, or, with --mutex none, at every access.",
-        ),
-        click.option("--steps-max", type=Number(1, _INT63), metavar="N", help="Bound on steps."),
-        click.option("--mem-debug", is_flag=True, default=None, help="Go's memDebug."),
-        click.option("--costs", metavar="FILE", help="Costs in virtual time, a TOML file."),
-    ]
-
-
-def run_options(function: Any) -> Any:
-    """Decorate a command with the options that describe a run."""
-    return apply(_options())(function)
-
-
-assert_option = click.option(
-    "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'final_pages <= 700'; repeats."
-)
 
 
 @click.command("run")
 @click.argument("scenario")
 @run_options
-@click.option(
-    "--log",
-    metavar="FILE",
-    help="JSON Lines, .gz and .zst compressed; - shows events on stderr.  "
-    "[default: a file in $GORUN_MEM_HOME/runs]",
-)
-@log_level_option("canonical is enough for reports.")
+@log_option()
+@log_level_option(LEVELS_HELP)
 @assert_option
 @watchdog_option()
 @json_option()
@@ -278,7 +219,7 @@ def _run(
     recorder = Recorder(logger, level=level)
     recorder.subscribe(summary.feed, "debug" if level == "debug" else "canonical")
     try:
-        with _log_failure_first(logger), _Progress() as progress:
+        with _log_failure_first(logger), RunProgress() as progress:
             done = run(
                 prepared.scenario,
                 prepared.config,
@@ -304,48 +245,6 @@ def _log_failure_first(logger: EventLogger) -> Iterator[None]:
         logger.flush()  # raises what went wrong with the log
         raise
     logger.flush()
-
-
-class _Progress:
-    """Shows a terminal how far a long run is."""
-
-    def __init__(self) -> None:
-        self.wanted = sys.stderr is not None and sys.stderr.isatty()
-        self._start = time.monotonic()
-        self._next = self._start + PROGRESS_AFTER_S
-        self._status: Status | None = None
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def show(self, world: World) -> None:
-        """Say how far `world` is, if it is time to."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + PROGRESS_EVERY_S
-        if self._status is None:
-            from rich.console import Console
-
-            self._status = Console(stderr=True).status("")
-            self._status.start()
-        self._status.update(_progress_line(world, now - self._start))
-
-
-def _progress_line(world: World, seconds: float) -> str:
-    from gorun_mem.report.units import ns
-    from gorun_mem.runtime.pages import pages_of
-
-    engine, os_layer = world.engine, world.runtime.os
-    pages = pages_of(os_layer.top)
-    return (
-        f"{engine.steps:,} steps ({engine.steps / max(seconds, 0.001):,.0f}/s), "
-        f"{max(engine.alive - 1, 0)} Ms alive, {ns(engine.now_ns)} virtual, {pages:,} pages"
-    )
 
 
 # What is said at the end.

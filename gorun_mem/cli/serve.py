@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from gorun_mem.cli._common import (
+    LEVELS_HELP,
     BadInput,
     Number,
+    costs_option,
+    cpus_option,
     json_option,
     log_level_option,
+    log_option,
+    mem_debug_option,
+    mutex_option,
     platform_option,
     release_option,
+    seed_option,
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
@@ -55,49 +62,83 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
     default=DEFAULT_ADDRESS,
     show_default=True,
     metavar="ADDRESS",
-    help="HOST:PORT (port 0: any free one), or unix:PATH.",
+    help="Listen at this address: HOST:PORT, where port 0 takes any free one, or unix:PATH.",
 )
 @click.option(
     "--token-file",
     metavar="FILE",
-    help="Clients must say the token in FILE first; needed where others can connect.",
+    help="Let clients in only if they first say the token in this file, which is needed where "
+    "others can connect.  [default: no token, on loopback only]",
 )
 @release_option()
 @platform_option()
-@click.option("--mutex", metavar="X", help="js, wasip1, sema, futex, spinbit, queue, any, none.")
-@click.option("--cpus", type=Number(most=_INT63), metavar="N", help="Ms that run at once.")
+@mutex_option()
+@cpus_option()
 @click.option(
     "--procs",
     type=Number(0, 4096),
     default=0,
     metavar="N",
-    help="Ms in calls at once, Go's GOMAXPROCS.  [default: --cpus]",
+    help="Let so many Ms be in calls at once, as Go's GOMAXPROCS does.  "
+    "[default: as many as --cpus]",
 )
-@click.option("--seed", type=Number(most=_INT63), metavar="S", help="Of all chance.")
-@click.option("--strategy", metavar="NAME", help="Who goes next.  [default: timing]")
-@click.option("--max-pages", type=Number(most=_INT63), metavar="N", help="Of 64 KiB.")
-@click.option("--mem-debug", is_flag=True, default=None, help="Go's memDebug.")
-@click.option("--costs", metavar="FILE", help="Costs in virtual time, a TOML file.")
+@seed_option()
+@click.option(
+    "--strategy",
+    metavar="NAME",
+    help="Choose who goes next by this strategy: round_robin, random, run_to_block or timing.  "
+    "[default: timing]",
+)
+@click.option(
+    "--max-pages",
+    type=Number(most=_INT63),
+    metavar="N",
+    help="Refuse growth beyond so many pages of 64 KiB, as a machine with no more memory would.  "
+    "[default: 65536]",
+)
+@mem_debug_option()
+@costs_option()
 @click.option(
     "--faithful",
     is_flag=True,
     default=None,
-    help="Do what Go does with an illegal call, which may end the World, in place of refusing it.",
+    help="Do what Go does with an illegal call, which may end the World, instead of refusing it.",
 )
 @click.option("--reclaim", is_flag=True, help="Free what a client still owns when it goes.")
-@_limit("--connections-max", _LIMITS.connections, 1, 4000, "Connections, and so Ms, at once.")
-@_limit("--line-max", _LIMITS.line_bytes, 16, 1 << 20, "Bytes of a request.")
-@_limit("--pipeline-max", _LIMITS.pipeline, 1, 1 << 20, "Requests of a client that wait.")
-@_limit("--queue-max", _LIMITS.queue_bytes, 1024, 1 << 30, "Bytes that wait for a client to read.")
-@_limit("--idle", _LIMITS.idle_s, 0, 1 << 30, "Seconds a client may be idle; 0: for ever.")
-@_limit("--report-every", 10, 0, 1 << 30, "Seconds between two lines on stderr; 0: none.")
-@click.option(
-    "--log",
-    metavar="FILE",
-    help="JSON Lines, .gz and .zst compressed; - shows events on stderr.  "
-    "[default: a file in $GORUN_MEM_HOME/runs]",
+@_limit(
+    "--connections-max",
+    _LIMITS.connections,
+    1,
+    4000,
+    "Let in so many clients at once, each of which is an M.",
 )
-@log_level_option("canonical is enough for reports.")
+@_limit("--line-max", _LIMITS.line_bytes, 16, 1 << 20, "Hang up on a request of more bytes.")
+@_limit(
+    "--pipeline-max",
+    _LIMITS.pipeline,
+    1,
+    1 << 20,
+    "Read no further while so many requests of a client wait.",
+)
+@_limit(
+    "--queue-max",
+    _LIMITS.queue_bytes,
+    1024,
+    1 << 30,
+    "Begin no request of a client that has so many bytes to read.",
+)
+@_limit(
+    "--idle",
+    _LIMITS.idle_s,
+    0,
+    1 << 30,
+    "Hang up on a client that is idle for so many seconds; 0 never does.",
+)
+@_limit(
+    "--report-every", 10, 0, 1 << 30, "Write a line to stderr every so many seconds; 0 writes none."
+)
+@log_option()
+@log_level_option(LEVELS_HELP)
 @json_option()
 def command(
     address: str,

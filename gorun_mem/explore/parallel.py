@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.target import Target
@@ -47,7 +47,7 @@ _least_start: Any = None
 def _set_up(
     about: Mapping[str, Any],
     detectors: Sequence[Callable[[], Detector]],
-    settings: Mapping[str, Any],
+    settings: WorkerSettings,
     left: Any,
     least_start: Any,
     stop: Any,
@@ -97,6 +97,17 @@ def _climb(share: tuple[int, int]) -> Batch:
     return batch
 
 
+class WorkerSettings(TypedDict):
+    """What every worker of a pool is made with; see `Worker`."""
+
+    seed: int
+    steps_max: int
+    profile: Profile
+    deadline: float | None
+    failures_max: int
+    watch_s: float
+
+
 class Pool:
     """Processes that search; a context manager.
 
@@ -104,8 +115,7 @@ class Pool:
         target: the program, which another process can find by its name.
         detectors: what makes the detectors.
         jobs: how many processes.
-        budget: schedules of a tree to run at most; None for any number.
-        settings: other arguments of `Worker`.
+        settings: other arguments of each `Worker`.
 
     Raises:
         ConfigError: another process cannot find the program.
@@ -116,27 +126,13 @@ class Pool:
         target: Target,
         detectors: Sequence[Callable[[], Detector]],
         jobs: int,
-        *,
-        seed: int,
-        steps_max: int,
-        profile: Profile,
-        deadline: float | None,
-        failures_max: int,
-        watch_s: float,
+        settings: WorkerSettings,
     ) -> None:
         if not target.importable:
             raise ConfigError(
                 f"jobs = {jobs}: other processes cannot import {target.name}; put it at the top "
                 "of a module, or search with one job"
             )
-        settings = {
-            "seed": seed,
-            "steps_max": steps_max,
-            "profile": profile,
-            "deadline": deadline,
-            "failures_max": failures_max,
-            "watch_s": watch_s,
-        }
         context = multiprocessing.get_context("spawn")
         self.jobs = jobs
         self._left = context.Value("q", 0)

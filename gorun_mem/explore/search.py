@@ -37,7 +37,7 @@ from gorun_mem.step.strategies import TREES
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.parallel import Pool
+    from gorun_mem.explore.parallel import Pool, WorkerSettings
     from gorun_mem.machine.scenario import Scenario
 
 BUDGET: Final = 2_000
@@ -212,17 +212,16 @@ class _Search:
             return
         from gorun_mem.explore.parallel import Pool
 
-        with Pool(
-            self.target,
-            self._factories,
-            self.settings.jobs,
-            seed=self.settings.seed,
-            steps_max=self.settings.steps_max,
-            profile=self._worker.profile,
-            deadline=self._deadline,
-            failures_max=self.settings.failures_max,
-            watch_s=self.settings.watch_s,
-        ) as pool:
+        settings = self.settings
+        for_workers: WorkerSettings = {
+            "seed": settings.seed,
+            "steps_max": settings.steps_max,
+            "profile": self._worker.profile,
+            "deadline": self._deadline,
+            "failures_max": settings.failures_max,
+            "watch_s": settings.watch_s,
+        }
+        with Pool(self.target, self._factories, settings.jobs, for_workers) as pool:
             pool.interrupted = self._worker.interrupted
             self._main(pool)
             if pool.interrupted():

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from make_logs import heap, run_log, storm, toy_log
 
-from gorun_mem.analysis.diff import DiffRow, compare, first_divergence, parse_fail_on
+from gorun_mem.analysis.diff import DiffRow, compare, first_divergence
+from gorun_mem.analysis.failon import parse_fail_on
 from gorun_mem.analysis.metrics import ExpressionError
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli import main

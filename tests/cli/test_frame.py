@@ -74,6 +74,36 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
     assert f"gorun-mem {verb}" in out.split("Usage:")[1].split("\n", 1)[1]
 
 
+OPTIONS = [
+    pytest.param(verb, option, id=f"{verb} {option.opts[0]}")
+    for verb in cli.VERBS
+    for option in import_module(cli.VERBS[verb][0]).command.params
+    if isinstance(option, click.Option)
+]
+
+
+@pytest.mark.parametrize(("verb", "option"), OPTIONS)
+def test_an_option_says_in_a_sentence_what_it_does(verb: str, option: click.Option) -> None:
+    """Capital to full stop, with a verb in front; and what holds where it is not given."""
+    text, _, default = (option.help or "").partition("  [default: ")
+    assert text[:1].isupper(), text
+    assert text.endswith("."), text
+    assert len(text.split()) >= 5, text
+    assert text.split()[0] in DOES, f"{text.split()[0]} is no verb that is known here"
+    is_flag, is_list = bool(option.is_flag), bool(option.multiple)
+    if not (default or option.show_default or option.required or is_flag or is_list):
+        raise AssertionError(f"{verb} {option.opts[0]} does not say its default")
+
+
+DOES = {
+    "Begin", "Check", "Choose", "Compare", "Do", "Draw", "Drive", "Emulate", "End", "Exit",
+    "Fail", "Find", "Free", "Hang", "Issue", "Let", "Listen", "Log", "Print", "Read", "Refuse",
+    "Report", "Run", "Say", "Search", "See", "Set", "Show", "Start", "Stop", "Take", "Try",
+    "Use", "Where", "Write",
+}  # fmt: skip
+"""What the help of an option begins with."""
+
+
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     def run(prog: str, args: list[str]) -> int:
         raise error

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gorun_mem.replay.ops import BadOptions, OpMachine, Options, compare
+from gorun_mem.replay.opcheck import compare
+from gorun_mem.replay.ops import BadOptions, OpMachine, Options
 from gorun_mem.replay.opscript import OPERANDS, Operation, Script, parse_operation
 from gorun_mem.runtime.behaviour import UnknownRelease
 from gorun_mem.runtime.errors import Hang, IllegalUse, Throw
