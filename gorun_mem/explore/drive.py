@@ -138,13 +138,15 @@ class ExploringEngine(Engine):
             if self.steps >= self._breath_at:
                 self._out_of_breath()
             if n == 1 and not self._every_step:
-                return runnable[0]
-            task = self._next_task(runnable, self.current)
+                task = runnable[0]
+            else:
+                task = self._next_task(runnable, self.current)
         except Exception:
             self.undecided = True
             raise
         if n > 1:
             self.tape.append(task.id)
+        self._step_ns = self.costs.get(task.op.kind, self._other_ns)
         return task
 
     def _look(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:

@@ -82,7 +82,7 @@ def schedule_token(config: Config) -> str:
     return config.schedule or f"{config.strategy}:{config.seed}"
 
 
-class Execution:
+class OpenRun:
     """A run under way, for whoever drives its World: between `start` and `end` the log is open.
 
     Both hosts of this package are driven so, and the service's.
@@ -236,7 +236,7 @@ def run_on_trampoline(
     """
     from gorun_mem.machine.trampoline import drive
 
-    execution = Execution(scenario, config, options or {}, recorder)
+    execution = OpenRun(scenario, config, options or {}, recorder)
     world = execution.world
     cut: Verdict | None = None
     watching = Watchdog(world.engine, watch_s)
@@ -274,7 +274,7 @@ async def run_on_trio(
 
     Cancellation goes through once `run.end` is written; so does KeyboardInterrupt.
     """
-    execution = Execution(scenario, config, options or {}, recorder)
+    execution = OpenRun(scenario, config, options or {}, recorder)
     run, cut = await _in_trio(execution, watch_s, on_breath)
     if cut is not None:
         raise cut
@@ -282,7 +282,7 @@ async def run_on_trio(
 
 
 async def _in_trio(
-    execution: Execution, watch_s: float, on_breath: Callable[[World], None] | None
+    execution: OpenRun, watch_s: float, on_breath: Callable[[World], None] | None
 ) -> tuple[Run, BaseException | None]:
     """The run, and the cancellation or interrupt that cut it short."""
     from gorun_mem.machine.trio_host import TrioHost, is_cancellation
@@ -333,7 +333,7 @@ def run(
         raise ConfigError(f"no host {host!r}: there are trio and trampoline")
     import trio
 
-    execution = Execution(scenario, settings, options or {}, recorder)
+    execution = OpenRun(scenario, settings, options or {}, recorder)
     ended, cut = trio.run(
         _in_trio, execution, watch_s, on_breath, restrict_keyboard_interrupt_to_checkpoints=True
     )
@@ -360,7 +360,7 @@ def _verdict(error: BaseException | None) -> Verdict:
     return "failed"
 
 
-def _tick(execution: Execution, on_breath: Callable[[World], None] | None) -> None:
+def _tick(execution: OpenRun, on_breath: Callable[[World], None] | None) -> None:
     if execution.recorder is not None:
         execution.recorder.tick()
     if on_breath is not None:
@@ -394,7 +394,7 @@ def _interrupts(world: World) -> Iterator[threading.Event]:
 
 __all__ = [
     "EmulatedFailure",
-    "Execution",
+    "OpenRun",
     "Run",
     "RunStopped",
     "run",

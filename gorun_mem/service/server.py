@@ -23,7 +23,7 @@ import trio
 from gorun_mem._version import VERSION
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.outcome import DeadlockFound, said
-from gorun_mem.machine.run import Execution, Run
+from gorun_mem.machine.run import OpenRun, Run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.replay.ops import ending
 from gorun_mem.report.units import count, ns, size
@@ -106,7 +106,7 @@ class Server:
         self._on_fault = on_fault or _fault_line
         self.say = say
         self._recorder = recorder
-        self._execution = Execution(serve, config, {}, recorder)
+        self._execution = OpenRun(serve, config, {}, recorder)
         self._execution.uncontrolled = (SITE,)
         self.world = self._execution.world
         procs = settings.procs or self.world.config.cpus

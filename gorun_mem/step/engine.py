@@ -93,6 +93,7 @@ class Engine(Loop):
         self.streams = streams
         self.costs = (costs or CostTable()).table() if table is None else table
         self._other_ns = self.costs["other"]
+        self._step_ns = 0.0
         self.steps_max = steps_max
         self.tasks: list[Task] = []
         self.runnable: list[Task] = []
@@ -237,10 +238,12 @@ class Engine(Loop):
             return None
         if self.steps >= self._breath_at:
             self._out_of_breath()
-        return self._next_task(runnable, self.current)
+        task = self._next_task(runnable, self.current)
+        self._step_ns = self.costs.get(task.op.kind, self._other_ns)
+        return task
 
-    def _made(self, task: Task, kind: str, result: object) -> None:
-        self.clock_ns += self.costs.get(kind, self._other_ns)
+    def _made(self, task: Task, result: object) -> None:
+        self.clock_ns += self._step_ns
 
     def _sleep(self, task: Task) -> None:
         self._remove(task)

@@ -2,8 +2,8 @@
 
 A driver of Ms is this loop with its own answer to each of a few questions:
 
-    _pick      whom? None: nobody can go on
-    _made      a step is made: what did it cost?
+    _pick      whom? None: nobody can go on. And what will the step cost?
+    _made      a step is made, and has its cost
     _look      who looks on? asked only where `watched` is set
     _sleep     the M of the last step sleeps
     _through   its operation is through: the M is to be resumed
@@ -20,7 +20,7 @@ Python some 40, which is what one loop in place of four costs there.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -98,18 +98,11 @@ class Loop(Scheduler):
                 return None
             if task is not self.current:
                 self.switch_to(task)
-            pending = task.op
-            op: Op = pending
-            kind: str = pending.kind
+            op: Op = task.op
             self.steps += 1
             task.steps += 1
-            if self.watched:
-                obj, reads = pending.obj, pending.reads_only
-                result = op.step(task)
-                self._look(task, op, kind, obj, reads, result)
-            else:
-                result = op.step(task)
-            self._made(task, kind, result)
+            result = self._watch(task, op) if self.watched else op.step(task)
+            self._made(task, result)
             if result is MORE:
                 continue
             if result is PARKED:
@@ -129,14 +122,21 @@ class Loop(Scheduler):
         if self.follower is not None:
             self.follower.m = task.id
 
+    def _watch(self, task: Task, pending: Any) -> object:
+        """Make a step, and show it."""
+        kind, obj, reads = pending.kind, pending.obj, pending.reads_only
+        result = pending.step(task)
+        self._look(task, pending, kind, obj, reads, result)
+        return result
+
     # What differs.
 
     def _pick(self) -> Task | None:
         """Who makes the next step; None: nobody can."""
         raise NotImplementedError
 
-    def _made(self, task: Task, kind: str, result: object) -> None:
-        """`task` has made a step of `kind`, which came to `result`."""
+    def _made(self, task: Task, result: object) -> None:
+        """`task` has made its step, which came to `result`: let it take its time."""
 
     def _look(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """The step made is shown to who looks on; `kind`, `obj` and `reads` as it was announced."""

@@ -58,6 +58,10 @@ PUSH: Final = heappush
 PUSH_POP: Final = heappushpop
 """Named again, for compiled code holds a Final and looks up by name what is imported."""
 
+Price = tuple[float, bool | None, bool]
+"""Of a kind of step: ns, whether it writes its cache line (None: it needs none), and whether others
+may have the CPU after it."""
+
 
 class Line:
     """The cache line of a word that Ms share, as it is after all transfers that were asked for.
@@ -117,7 +121,7 @@ class TimingEngine(Engine):
         self._slice_ns = (costs or CostTable()).time_slice_ns
         self._running: list[tuple[float, float, int, Task]] = []
         self._in_hand: Task | None = None
-        self._step_ns = 0.0
+        self._yields = False
         self._ready: deque[Task] = deque()
         self._idle_since = [(0.0, cpu) for cpu in range(cpus)]
         self._ties = schedule_stream(seed).random
@@ -130,9 +134,9 @@ class TimingEngine(Engine):
         self._invalidate_ns = table["line.invalidate"]
         self._wake_ns = table["wake"]
         self._switch_ns = table["switch"]
-        self._other: tuple[float, bool | None] = (table["other"], None)
-        self._prices: dict[str, tuple[float, bool | None]] = {
-            kind: (ns, True if kind in WRITES else False if kind in READS else None)
+        self._other: Price = (table["other"], None, False)
+        self._prices: dict[str, Price] = {
+            kind: (ns, True if kind in WRITES else False if kind in READS else None, kind in YIELDS)
             for kind, ns in table.items()
         }
 
@@ -202,7 +206,7 @@ class TimingEngine(Engine):
                 task = None
                 continue
             pending = task.op
-            ns, writes = self._prices.get(pending.kind, self._other)
+            ns, writes, yields = self._prices.get(pending.kind, self._other)
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
@@ -212,14 +216,15 @@ class TimingEngine(Engine):
                     wait_ns = self._transfer(task, pending.obj, line, writes)
             if not wait_ns:
                 self._step_ns = ns
+                self._yields = yields
                 self._in_hand = task
                 return task
             task.clock_ns = clock + wait_ns
             task.has_line = True
 
-    def _made(self, task: Task, kind: str, result: object) -> None:
+    def _made(self, task: Task, result: object) -> None:
         task.clock_ns += self._step_ns
-        if result is MORE and self._ready and kind in YIELDS:
+        if self._yields and result is MORE and self._ready:
             self._in_hand = None
             self._give_way(task)
 
