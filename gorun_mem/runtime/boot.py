@@ -22,7 +22,7 @@ from gorun_mem.runtime.linear_memory import LinearMemory
 from gorun_mem.runtime.mem_js import ReserveEndLayer
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
-from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.oslayer import OSLayer, RuntimeLock
 from gorun_mem.runtime.sink import Sink
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Runtime:
         self.data_end = end
         self.phys_page_size = 0
         self.after_init_bloc: Callable[[], None] | None = None
-        self.heap_lock: Lock | None = None
+        self.heap_lock: RuntimeLock | None = None
 
     def __repr__(self) -> str:
         return f"<Runtime {self.release.name} {self.platform.name}>"
@@ -219,7 +219,7 @@ def assemble(
     platform: Platform,
     options: BootOptions = BootOptions(),
     *,
-    memlock: Lock,
+    memlock: RuntimeLock,
     sink: Sink | None = None,
     parts: Parts = PLAIN,
 ) -> Runtime:
@@ -251,7 +251,7 @@ def boot(
     platform: Platform,
     options: BootOptions = BootOptions(),
     *,
-    memlock: Lock,
+    memlock: RuntimeLock,
     sink: Sink | None = None,
     parts: Parts = PLAIN,
 ) -> Runtime:

@@ -9,7 +9,7 @@ so may several that lie side by side.
 
 Linear memory has a second owner: the host may grow it for itself. Go's answers know nothing of that
 and are not changed here, nor are those to sizes that wrap when they are rounded; what is wrong with
-such an answer is kept as a `Finding`, for whoever checks.
+such an answer is kept as a `UnsoundAnswer`, for whoever checks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Ownership(NamedTuple):
         return f"freed by M{self.m} in {call}"
 
 
-class Finding(NamedTuple):
+class UnsoundAnswer(NamedTuple):
     """An answer of Go's that a program cannot live with.
 
     Args:
@@ -78,7 +78,7 @@ class Ledger:
     def __init__(self) -> None:
         self._ranges: RangeMap[Ownership] = RangeMap()
         self.calls = 0
-        self.findings: list[Finding] = []
+        self.findings: list[UnsoundAnswer] = []
         self.has_host = False
         self.live_bytes = 0
         self.live_bytes_max = 0
@@ -121,7 +121,7 @@ class Ledger:
         """Keep a finding; False where there are too many."""
         if len(self.findings) >= FINDINGS_MAX:
             return False
-        self.findings.append(Finding(what, text, addr, size))
+        self.findings.append(UnsoundAnswer(what, text, addr, size))
         return True
 
     def ownership(self, addr: int) -> Ownership | None:

@@ -15,7 +15,7 @@ from gorun_mem.runtime.brk import align_up
 from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.memory import WasmMemory
-from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.oslayer import OSLayer, RuntimeLock
 from gorun_mem.runtime.pages import PAGE
 
 _INT32_SIGN = 1 << 31
@@ -40,7 +40,7 @@ class ReserveEndLayer(OSLayer):
         platform: Platform,
         memory: WasmMemory,
         end: int,
-        memlock: Lock,
+        memlock: RuntimeLock,
         ledger: Ledger | None = None,
     ) -> None:
         super().__init__(release, platform, memory, memlock, ledger)

@@ -15,7 +15,7 @@ from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
-from gorun_mem.runtime.oslayer import Lock, OSLayer
+from gorun_mem.runtime.oslayer import OSLayer, RuntimeLock
 from gorun_mem.runtime.sink import Sink
 
 
@@ -37,7 +37,7 @@ class SbrkLayer(OSLayer):
         platform: Platform,
         brk: Break,
         freelist: FreeList,
-        memlock: Lock,
+        memlock: RuntimeLock,
         ledger: Ledger | None = None,
     ) -> None:
         super().__init__(release, platform, brk.memory, memlock, ledger)

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Throw
 from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.mfixalloc import FixAlloc
-from gorun_mem.runtime.oslayer import Lock
+from gorun_mem.runtime.oslayer import RuntimeLock
 from gorun_mem.runtime.persistent import LinearAlloc, PersistentAlloc
 from gorun_mem.runtime.purposes import HEAP, HEAP_RESERVATION
 
@@ -125,7 +125,7 @@ class MHeap:
         mem: Mem,
         *,
         persistent: PersistentAlloc | None = None,
-        heap_lock: Lock | None = None,
+        heap_lock: RuntimeLock | None = None,
         phys_page_size: int | None = None,
     ) -> None:
         os = mem.os

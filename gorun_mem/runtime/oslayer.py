@@ -27,7 +27,7 @@ NOT_ZERO: Final = "gorun_mem: memory that is taken for zero is not"
 HOST_GROW: Final = "memory.grow by the host"
 
 
-class Lock(Protocol):
+class RuntimeLock(Protocol):
     """A runtime mutex, as its callers see it."""
 
     def lock(self, site: str = "") -> Op:
@@ -60,7 +60,7 @@ class OSLayer:
         release: Release,
         platform: Platform,
         memory: LinearMemory,
-        memlock: Lock,
+        memlock: RuntimeLock,
         ledger: Ledger | None = None,
     ) -> None:
         self.release = release

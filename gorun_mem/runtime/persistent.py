@@ -16,7 +16,7 @@ from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, KiB
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.mstats import SysMemStat
-from gorun_mem.runtime.oslayer import Lock
+from gorun_mem.runtime.oslayer import RuntimeLock
 
 MAX_BLOCK: Final = 64 * KiB
 """maxBlock of persistentalloc1: from here on sysAlloc is asked directly."""
@@ -47,7 +47,7 @@ class PersistentAlloc:
 
     __slots__ = ("_global_lock", "_mem", "_pallocs", "chunks")
 
-    def __init__(self, mem: Mem, global_lock: Lock | None = None) -> None:
+    def __init__(self, mem: Mem, global_lock: RuntimeLock | None = None) -> None:
         self.chunks: list[int] = []
         self._mem = mem
         self._global_lock = global_lock
