@@ -12,7 +12,7 @@ from gorun_mem.events.log import json_logger
 from gorun_mem.events.schema import published_schema
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import boot
-from gorun_mem.runtime.mutex.single import JsMutex
+from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.op import SoloM, solo
 
 PLATFORMS = [
@@ -48,7 +48,7 @@ def run(go: str, platform: str, level: str = "debug") -> list[dict]:
     runtime = boot(
         of,
         of.platform(platform),
-        memlock=JsMutex("memlock", sink=recorder),
+        memlock=make("js", of, sink=recorder),
         mem_debug=True,
         faithful=True,
         sink=recorder,
