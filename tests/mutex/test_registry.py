@@ -24,7 +24,8 @@ from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state, states
 from gorun_mem.runtime.op import MLike
 
 SHARED = {
-    "__init__", "base", "book", "futex_word", "machine", "note", "rank", "semaphore", "statistics",
+    "__init__", "base", "book", "futex_word", "machine", "note", "note_futex", "note_sema", "rank",
+    "semaphore", "statistics",
 }  # fmt: skip
 """Files of the folder that are no mutex with an entry of its own."""
 
