@@ -83,7 +83,7 @@ def test_every_file_is_listed_and_every_row_leads_to_a_lock() -> None:
         module, _, name = entry.where.partition(":")
         used.add(module)
         cls = getattr(importlib.import_module(f"{package.__name__}.{module}"), name)
-        assert cls.algorithm == entry.name
+        assert (cls.algorithm, cls.excludes) == (entry.name, entry.excludes)
         for op in (cls.lock_op, cls.unlock_op):
             assert op.FIRST in states_of(op)
     assert used == {path.stem for path in folder().glob("*.py")} - SHARED

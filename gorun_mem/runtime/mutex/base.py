@@ -154,6 +154,8 @@ class Mutex:
     )
 
     algorithm: ClassVar[str]
+    excludes: ClassVar[bool] = True
+    """At most one M has it."""
     lock_op: ClassVar[type[LockOp]]
     unlock_op: ClassVar[type[UnlockOp]]
 
