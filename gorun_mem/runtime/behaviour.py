@@ -453,3 +453,7 @@ def _unknown(name: str) -> str:
 def _nearest(name: str, known: object) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)  # type: ignore[call-overload]
     return f"did you mean {near[0]}? " if near else ""
+
+
+NEWEST_BEHAVIOUR: Final = release(NEWEST).behaviour
+"""What locks and notes that are made by themselves do."""

@@ -12,7 +12,7 @@ from gorun_mem.events.log import json_logger
 from gorun_mem.events.schema import published_schema
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
-from gorun_mem.runtime.mutex.single import JsMutex
+from gorun_mem.runtime.mutex import make
 from gorun_mem.step.solo import SoloM, solo
 
 PLATFORMS = [
@@ -49,7 +49,7 @@ def run(go: str, platform: str, level: str = "debug") -> list[dict]:
         of,
         of.platform(platform),
         BootOptions(mem_debug=True, faithful=True),
-        memlock=JsMutex("memlock", sink=recorder),
+        memlock=make("js", of, sink=recorder),
         sink=recorder,
     )
     solo(work(runtime.os, runtime.mheap), SoloM())

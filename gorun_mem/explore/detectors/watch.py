@@ -114,7 +114,7 @@ class Watch(Observer):
         if result is MORE or result is PARKED:
             return None
         if isinstance(op, LockOp | UnlockOp):
-            if op.mutex.algorithm != "none":
+            if op.mutex.excludes:
                 taken = isinstance(op, LockOp)
                 self._event = self._note(task, op.mutex.name, taken, op.site)
         else:

@@ -82,7 +82,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.behaviour import NEWEST, Behaviour, release
+from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
@@ -114,7 +114,7 @@ class LockSettings:
         spurious: a sleep on a futex may end at once.
     """
 
-    behaviour: Behaviour = release(NEWEST).behaviour
+    behaviour: Behaviour = NEWEST_BEHAVIOUR
     rank: str = LEAF
     ranks: RankChecks | None = None
     sink: Sink | None = None
@@ -155,6 +155,8 @@ class Mutex:
     )
 
     algorithm: ClassVar[str]
+    excludes: ClassVar[bool] = True
+    """At most one M has it."""
     lock_op: ClassVar[type[LockOp]]
     unlock_op: ClassVar[type[UnlockOp]]
 

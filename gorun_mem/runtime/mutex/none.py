@@ -56,6 +56,7 @@ class NoMutex(Mutex):
 
     __slots__ = ("inside",)
     algorithm = "none"
+    excludes = False
     lock_op = NoLock
     unlock_op = NoUnlock
 
