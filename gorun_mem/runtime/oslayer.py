@@ -209,8 +209,12 @@ class OSLayer:
         return max(0, min(rounded, self.memory.size - p))
 
     def _see_size(self) -> None:
-        """What memory has grown by since the last call, nobody here asked for: it is the host's."""
-        if self.memory.size > self._size_seen and self.ledger is not None:
+        """What memory has grown by since the last call, nobody here asked for: it is the host's.
+
+        Plan 9 has no host.
+        """
+        memory = self.memory
+        if memory.size > self._size_seen and isinstance(memory, WasmMemory):
             self._give_host(self._size_seen)
 
     def _give_host(self, start: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from environments import ROOT, python
 
 RUN_AGAIN = (
-    "mutex", "sched", "machine", "contention", "kernels", "explore", "cli_explore", "scenarios",
+    "mutex", "step", "machine", "contention", "kernels", "explore", "cli_explore", "scenarios",
     "analysis",
 )  # fmt: skip
 """Folders of tests whose subject is compiled."""

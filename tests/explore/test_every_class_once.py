@@ -7,13 +7,9 @@ ones among them.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 from brute_force import Plan, brute_force, compare, forced, main_of, search
-
-from gorun_mem.machine.m import M
-from gorun_mem.machine.world import World
 
 USUAL = 3_000
 PROGRAMS = int(os.environ.get("GORUN_MEM_PROGRAMS", USUAL))
@@ -70,25 +66,12 @@ def test_random_programs_lose_no_class_and_run_none_twice(chunk: int) -> None:
 
 
 def test_numbers_of_ms_do_not_matter() -> None:
-    """Two Ms that each start one: whichever is started first, it is its starter's."""
-
-    async def main(world: World) -> None:
-        seen: list[Any] = []
-        results: Any = world.results
-        results["end"] = seen
-
-        async def leaf(m: M, of: int) -> None:
-            seen.append((of, m.id))
-
-        async def starter(m: M, of: int) -> None:
-            await m.pause()
-            async with world.open_ms() as ms:
-                ms.start_soon(leaf, of)
-
-        async with world.open_ms() as ms:
-            ms.start_soon(starter, 0)
-            ms.start_soon(starter, 1)
-
-    batch, kept, _ = search(main)
-    assert (batch.complete, batch.schedules, batch.redundant) == (True, 1, 0)
-    assert len(kept) == 1
+    """An M that is started second is the same M where it is started first, with another number."""
+    waits: Plan = (("wait", 0), ("start", ((("load", 1),),), ()))
+    starts: Plan = (("start", ((ADD,),), ()),)
+    main = main_of([(ADD, ("set", 0)), waits, starts])
+    _, classes, ends = brute_force(main)
+    batch, kept, kept_ends = search(main)
+    assert set(kept) == set(classes)
+    assert kept_ends == ends
+    assert (batch.schedules, batch.redundant) == (len(classes), 0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore import explore
-from gorun_mem.explore.program import Lock
+from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
@@ -188,6 +188,37 @@ def test_the_same_ends_as_all_schedules(mutex: str) -> None:
     assert ends == all_ends
     assert len(ends) == 3
     assert reduced.schedules * 2 < plain.schedules
+
+
+async def leaves(world: World) -> None:
+    """Two Ms that each start one, in either order; these enter a critical section."""
+    mutex, turn = world.mutex("p"), Cell("turn")
+    order = world.results["order"] = []
+
+    async def enter(m: M, of: int) -> None:
+        await m.lock(mutex, "enter")
+        order.append(of)
+        await m.unlock(mutex)
+
+    async def start(m: M, of: int) -> None:
+        await turn.add(1)
+        async with world.open_ms() as ms:
+            ms.start_soon(enter, of)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(start, 0)
+        ms.start_soon(start, 1)
+
+
+@pytest.mark.parametrize("mutex", ["queue", "sema"])
+def test_numbers_of_ms_go_by_the_order_of_starting(mutex: str) -> None:
+    """What is an M's own, its semaphore for one, is named by its number: it is the M's all the
+    same, whichever was started first."""
+    batch, _, ends = climb(leaves, "exhaustive", mutex=mutex, cpus=1)
+    assert batch.complete
+    assert {end[0] for end in ends} == {(0, 1), (1, 0)}
+    two, _, _ = climb(of_mutex(2, 1), "exhaustive", mutex=mutex, cpus=1)
+    assert (batch.schedules, batch.redundant) == (2 * two.schedules, 0)
 
 
 def using_memory(seed: int, ends: set[Any]) -> Main:

@@ -19,7 +19,7 @@ from gorun_mem.step.strategies import (
 )
 from gorun_mem.step.strategies.searching import Searching
 
-SHARED = {"__init__", "searching", "transcribe", "replay", "past", "wakeup"}
+SHARED = {"__init__", "searching", "transcribe", "replay", "past", "wakeup", "seeded"}
 """Files of the folder that are no strategy with an entry of its own."""
 
 

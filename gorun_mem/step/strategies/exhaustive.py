@@ -102,6 +102,7 @@ class Exhaustive(Searching):
         self._yielded = False
         self._admits: frozenset[str] | None = None
         self._asks = False
+        self._renamed = False
         self._draws = False
         self._is_cut = False
         self._engine: Any = None
@@ -131,7 +132,7 @@ class Exhaustive(Searching):
         self._at = self._made = 1
         self._drawn = self._decisions = 0
         self._yielder, self._yields = -1, 0
-        self._is_cut = False
+        self._is_cut = self._renamed = False
         self._ms, self._stepped = {}, {}
         return True
 
@@ -323,7 +324,8 @@ class Exhaustive(Searching):
             if not task.id:
                 ms[0] = 0
                 continue
-            ms[task.id] = self._names.setdefault(task.origin, len(self._names) + 1)
+            name = ms[task.id] = self._names.setdefault(task.origin, len(self._names) + 1)
+            self._renamed |= name != task.id
 
     # Events and races.
 
@@ -341,7 +343,7 @@ class Exhaustive(Searching):
         self._made = number + 1
         if number < len(past.events):
             return
-        event = past.next_of(m, kind, object_of(kind, obj, self._whole_calls), reads)
+        event = past.next_of(m, kind, self._object(kind, obj), reads)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
         past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
@@ -355,7 +357,16 @@ class Exhaustive(Searching):
         op = task.op
         assert op is not None
         kind = op.kind
-        return (kind, object_of(kind, op.obj, self._whole_calls), op.reads_only)
+        return (kind, self._object(kind, op.obj), op.reads_only)
+
+    def _object(self, kind: str, obj: str) -> str:
+        """What a step counts as touching; what is an M's own goes by the M's name here."""
+        obj = object_of(kind, obj, self._whole_calls)
+        if self._renamed and obj.startswith("m"):
+            number, dot, rest = obj[1:].partition(".")
+            if dot and number.isdecimal():
+                return f"m{self._ms.get(int(number), number)}.{rest}"
+        return obj
 
     def _joined(self, join: Any) -> list[int]:
         """The Ms that it was waited for, all of whose steps come before."""
