@@ -121,8 +121,8 @@ class Trampoline(Resumer):
             except StepsExceeded as error:
                 driver.failed(driver.main, NoProgress(str(error)))
                 return False
-            except Exception as error:
-                self._broken_off(error)
+            except Exception as failure:
+                self._broken_off(failure)
                 return False
             if task is None:
                 driver.deadlocked()
