@@ -1,8 +1,11 @@
-"""The coroutines of Ms: where they stand, an end to them."""
+"""The coroutines of Ms: where they stand, where what drives them begins, an end to them.
+
+Never compiled, for the sake of `hosting`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -27,6 +30,11 @@ def where(coro: Any) -> str:
             place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return place
+
+
+def hosting(run: Callable[[], None]) -> None:
+    """Call what drives Ms, from a frame that the watchdog knows: a compiled host has none."""
+    run()
 
 
 def unwind(coro: Coro) -> None:

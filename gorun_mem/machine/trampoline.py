@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.machine.coroutine import Coro, ForeignAwait, unwind, where
+from gorun_mem.machine.coroutine import Coro, ForeignAwait, hosting, unwind, where
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.m import M
@@ -53,9 +53,11 @@ class Trampoline(Resumer):
 
     def run(self, main: Coro) -> None:
         """Run `main` and every M that it starts until `main` ends or something fails."""
-        coros = self._coros
-        coros[0] = main
-        driver = self._driver
+        self._coros[0] = main
+        hosting(self._run)
+
+    def _run(self) -> None:
+        driver, coros = self._driver, self._coros
         with Listener(driver, lambda m: coros.get(m.id)):
             try:
                 m0 = driver.start()
@@ -119,8 +121,8 @@ class Trampoline(Resumer):
             except StepsExceeded as error:
                 driver.failed(driver.main, NoProgress(str(error)))
                 return False
-            except Exception as error:
-                self._broken_off(error)
+            except Exception as failure:
+                self._broken_off(failure)
                 return False
             if task is None:
                 driver.deadlocked()

@@ -27,12 +27,10 @@ _LOOKS: Final = 8
 """How often it looks within the limit."""
 _HOSTS: Final = (
     "gorun_mem.machine.coroutine",
-    "gorun_mem.machine.run",
     "gorun_mem.machine.trampoline",
     "gorun_mem.machine.trio_host",
-    "gorun_mem.explore.search",
 )
-"""What resumes Ms, or calls what does: a compiled host has no frame of its own."""
+"""What resumes Ms, or calls what does (`coroutine.hosting`)."""
 
 
 _watching: Final[dict[int, list[Watchdog]]] = {}

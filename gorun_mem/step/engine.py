@@ -7,8 +7,9 @@ takes. So both hosts run the same schedule, and an access costs no coroutine swi
 
     host:    submit(M1, op) -> advance() -> M2 and its result -> resume M2 -> submit(M2, op) -> ...
 
-A host that can resume an M by a plain call lends that call to `advance`, which then goes on until
-an M has no next operation: most of what an uncontended lock costs is that way to the host and back.
+A host that can resume an M by a plain call (`loop.Resumer`) gives itself to `advance`, which then
+goes on until an M has no next operation: most of what an uncontended lock costs is that way to the
+host and back.
 
 Time is virtual. Here it is one clock that every step moves on by the step's cost, as if one CPU ran
 all Ms; `timing.TimingEngine` keeps a clock for each M and CPUs for them to run on.

@@ -11,7 +11,7 @@ from brute_force import compare, forced
 from gorun_mem.step.strategies import exhaustive
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.past import Past
-from gorun_mem.step.strategies.wakeup import Event
+from gorun_mem.step.strategies.wakeup import OrderedStep
 
 
 def _nothing(self: Any) -> None:
@@ -40,7 +40,7 @@ def test_a_broken_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         (Exhaustive, "_inherited_sleep", _asleep_for_ever),
         (Past, "_after", _the_last_only(Past._after)),
         (Past, "_could", lambda self, event, number: True),
-        (Event, "__init__", _without_wakes),
+        (OrderedStep, "__init__", _without_wakes),
     ]
     for where, name, instead in broken:
         with monkeypatch.context() as patched:
@@ -51,10 +51,10 @@ def test_a_broken_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         assert count_wrong() > 50
 
 
-_init = Event.__init__
+_init = OrderedStep.__init__
 
 
-def _without_wakes(self: Event, *args: Any) -> None:
+def _without_wakes(self: OrderedStep, *args: Any) -> None:
     """The clock of a step that knows of its own M only."""
     _init(self, *args)
     self.before = {m: seq for m, seq in self.before.items() if m == self.m}

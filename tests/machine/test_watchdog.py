@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from machine_workloads import HOSTS, logged
 
-from gorun_mem import scenario
+from gorun_mem import Config, scenario
+from gorun_mem.explore.target import Target
+from gorun_mem.explore.worker import Worker
 
 LIMIT_S = 0.2
 
@@ -91,3 +94,27 @@ def test_0_is_for_ever():
 
     assert logged(long, watch_s=0).outcome.ok
     assert logged(long, watch_s=LIMIT_S).outcome.verdict == "no_progress"
+
+
+def test_a_search_is_watched_too_whoever_calls_it():
+    """Who loops is found though nothing but the search's own code lies between it and a test.
+
+    Of a compiled host there is no frame; the one that stands for it is not compiled.
+    """
+
+    async def main(world):
+        async def loops(m):
+            await m.pause()
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                pass
+
+        async with world.open_ms() as ms:
+            ms.start_soon(loops)
+
+    worker = Worker(Target.of(main, Config(ms=1)), steps_max=1000)
+    worker.watch_s = 0.3
+    with worker.watchdog() as watchdog:
+        found = worker.draw("random", 0, 1).found
+    assert [one.signature.kind for one in found] == ["no_progress"]
+    assert Path(__file__).name in watchdog.finding

@@ -50,10 +50,10 @@ from typing import Any
 from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.step.strategies.wakeup import (
-    Branch,
-    Event,
     Node,
+    OrderedStep,
     Pending,
+    WakeupBranch,
     dependent,
     insert,
     object_of,
@@ -234,7 +234,7 @@ class Exhaustive(Searching):
         self.counts = self._decisions >= self._split or self._share[0] == 0
         self._engine = None
 
-    def _reverse(self, number: int, event: Event) -> None:
+    def _reverse(self, number: int, event: OrderedStep) -> None:
         """See to it that `event` is made in the place of event `number`."""
         node = self._nodes[number]
         if node.whole:
@@ -296,7 +296,7 @@ class Exhaustive(Searching):
         first = self._ms[current.id] if current is not None else -1
         if first not in eager:
             first = eager[0]
-        branches = [Branch(m, enabled[m][1], enabled[m][2]) for m in able]
+        branches = [WakeupBranch(m, enabled[m][1], enabled[m][2]) for m in able]
         node.take(branches[able.index(first)])
         if node.whole:
             node.wakeup += [branch for branch in branches if branch.m != first]
@@ -324,8 +324,7 @@ class Exhaustive(Searching):
             if not task.id:
                 ms[0] = 0
                 continue
-            name = self._names.setdefault(task.origin, len(self._names) + 1)
-            ms[task.id] = name
+            name = ms[task.id] = self._names.setdefault(task.origin, len(self._names) + 1)
             self._renamed |= name != task.id
 
     # Events and races.

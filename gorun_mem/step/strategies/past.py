@@ -19,7 +19,7 @@ from gorun_mem.step.strategies.wakeup import (
     MEMLOCK,
     USER,
     Clock,
-    Event,
+    OrderedStep,
     dependent,
     join,
     other_object,
@@ -40,7 +40,7 @@ class Past:
     __slots__ = ("_by_m", "_by_obj", "clocks", "events")
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[OrderedStep] = []
         self.clocks: dict[int, Clock] = {0: {}}
         self._by_m: dict[int, list[int]] = {}
         self._by_obj: dict[str, list[int]] = {}
@@ -48,11 +48,11 @@ class Past:
     def __repr__(self) -> str:
         return f"<Past {self.events}>"
 
-    def next_of(self, m: int, kind: str, obj: str, reads: bool) -> Event:
+    def next_of(self, m: int, kind: str, obj: str, reads: bool) -> OrderedStep:
         """The next step of `m`, not made yet."""
-        return Event(m, len(self._by_m.get(m, ())) + 1, kind, obj, reads, self.clocks[m])
+        return OrderedStep(m, len(self._by_m.get(m, ())) + 1, kind, obj, reads, self.clocks[m])
 
-    def make(self, event: Event, asks: bool, joined: Iterable[int] = ()) -> None:
+    def make(self, event: OrderedStep, asks: bool, joined: Iterable[int] = ()) -> None:
         """Let `event` be the last of the run; see which steps it races with.
 
         Args:
@@ -104,16 +104,16 @@ class Past:
         if before is not None:
             join(clock, before)
 
-    def without(self, number: int) -> list[Event]:
+    def without(self, number: int) -> list[OrderedStep]:
         """The events after number `number` that do not happen after it."""
         first = self.events[number]
         m, seq = first.m, first.seq
         return [event for event in self.events[number + 1 :] if event.clock.get(m, 0) < seq]
 
-    def instead(self, number: int, event: Event) -> list[Event]:
+    def instead(self, number: int, event: OrderedStep) -> list[OrderedStep]:
         """What is to be run in the place of event `number`, for `event` to come before that."""
         sequence = self.without(number)
-        made = Event(event.m, event.seq, event.kind, event.obj, event.reads, event.before)
+        made = OrderedStep(event.m, event.seq, event.kind, event.obj, event.reads, event.before)
         clock = made.clock = dict(event.before)
         for other in sequence:
             if dependent(event.obj, event.reads, other.obj, other.reads):
@@ -132,7 +132,7 @@ class Past:
             numbers = merge(numbers, reversed(by_obj[other]), reverse=True)
         return numbers
 
-    def _after(self, event: Event, clock: Clock) -> list[int]:
+    def _after(self, event: OrderedStep, clock: Clock) -> list[int]:
         """Let `clock` be after every step that `event` depends on; those that it races with."""
         races: list[int] = []
         obj, reads = event.obj, event.reads
@@ -147,7 +147,7 @@ class Past:
                 break
         return races
 
-    def races(self, event: Event, asks: bool) -> list[int]:
+    def races(self, event: OrderedStep, asks: bool) -> list[int]:
         """The steps in whose place `event` could have gone, which may be pending.
 
         Args:
@@ -174,25 +174,25 @@ class Past:
                 break
         return races
 
-    def _could(self, event: Event, number: int) -> bool | None:
+    def _could(self, event: OrderedStep, number: int) -> bool | None:
         """Whether `event` could have gone in the place of event `number`; None: nobody says so."""
         if bisect_left(self._by_m.get(event.m, []), number) + 1 == event.seq:
             return event.m in self.events[number].enabled  # it was pending then
         admits = self.events[number].admits
         return None if admits is None else event.kind in admits
 
-    def rests(self, number: int, sequence: list[Event]) -> bool:
+    def rests(self, number: int, sequence: list[OrderedStep]) -> bool:
         """Whether an M that yields would have to let others go before the last of `sequence`, made
         in the place of event `number`, and no other step could be made there."""
         m = sequence[-1].m
-        own: list[Event] = []
-        others: list[Event] = []
+        own: list[OrderedStep] = []
+        others: list[OrderedStep] = []
         for event in (*self.events[1:number], *sequence):
             (own if event.m == m else others).append(event)
         yields = 0
         for step in own:
             gap = step.seq - 1  # before `step`; another's step may be made there if it is not
-            late: Event | None = None  # after it, and not before one of the M's earlier ones
+            late: OrderedStep | None = None  # after it, and not before one of the M's earlier ones
             for event in others:
                 if event.clock.get(m, 0) <= gap:
                     late = event
@@ -209,7 +209,7 @@ class Past:
         return False
 
 
-def _follows_all(event: Event, obj: str) -> bool:
+def _follows_all(event: OrderedStep, obj: str) -> bool:
     """Whether `event`, on which a step on `obj` depends, is after all before it that this depends
     on."""
     return not event.reads and (event.obj == obj or event.obj == MEMLOCK)

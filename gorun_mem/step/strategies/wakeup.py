@@ -37,7 +37,7 @@ Clock = dict[int, int]
 """How many steps of each M lie before."""
 
 
-class Event:
+class OrderedStep:
     """A step of the run: whose, which of his, on what, after what.
 
     Attributes:
@@ -72,10 +72,10 @@ class Event:
         self.enabled: Container[int] = ()
 
     def __repr__(self) -> str:
-        return f"<Event {self.seq} of M{self.m}: {self.kind} {self.obj}>"
+        return f"<OrderedStep {self.seq} of M{self.m}: {self.kind} {self.obj}>"
 
 
-class Branch:
+class WakeupBranch:
     """An M that is to go, and what is to follow.
 
     Attributes:
@@ -90,10 +90,10 @@ class Branch:
         self.m = m
         self.obj = obj
         self.reads = reads
-        self.after: dict[tuple[int, ...], list[Branch]] = {}
+        self.after: dict[tuple[int, ...], list[WakeupBranch]] = {}
 
     def __repr__(self) -> str:
-        return f"<Branch M{self.m} {self.obj}: {self.after}>"
+        return f"<WakeupBranch M{self.m} {self.obj}: {self.after}>"
 
 
 def object_of(kind: str, obj: str, whole_calls: bool) -> str:
@@ -136,7 +136,7 @@ def join(clock: Clock, other: Clock) -> None:
             clock[m] = seq
 
 
-def weak_initial(m: int, obj: str, reads: bool, sequence: list[Event]) -> int:
+def weak_initial(m: int, obj: str, reads: bool, sequence: list[OrderedStep]) -> int:
     """Whether the next step of `m`, on `obj`, can come first in `sequence`.
 
     Returns:
@@ -156,7 +156,7 @@ def weak_initial(m: int, obj: str, reads: bool, sequence: list[Event]) -> int:
     return len(sequence)
 
 
-def insert(branches: list[Branch], sequence: list[Event]) -> None:
+def insert(branches: list[WakeupBranch], sequence: list[OrderedStep]) -> None:
     """See to it that `sequence` is run, if no branch covers it.
 
     Args:
@@ -184,11 +184,11 @@ def insert(branches: list[Branch], sequence: list[Event]) -> None:
         branches = branch.after.setdefault(known, [])
 
 
-def chain(sequence: list[Event]) -> Branch:
+def chain(sequence: list[OrderedStep]) -> WakeupBranch:
     """A branch that is followed by one after another; `sequence` has one step at least."""
-    after: list[Branch] = []
+    after: list[WakeupBranch] = []
     for event in reversed(sequence):
-        made = Branch(event.m, event.obj, event.reads)
+        made = WakeupBranch(event.m, event.obj, event.reads)
         if after and event.values is not None:
             made.after[tuple(event.values)] = after
         after = [made]
@@ -222,18 +222,18 @@ class Node:
     def __init__(self, enabled: dict[int, Pending], sleep: dict[int, Pending]) -> None:
         self.enabled = enabled
         self.sleep = sleep
-        self.wakeup: list[Branch] = []
+        self.wakeup: list[WakeupBranch] = []
         self.whole = False
-        self.take(Branch(0, "", True))
+        self.take(WakeupBranch(0, "", True))
 
-    def take(self, branch: Branch) -> None:
+    def take(self, branch: WakeupBranch) -> None:
         """Let `branch` be under way."""
         self.branch = branch
         self.chosen = branch.m
         self.values: list[int] = []
         self.counts: dict[tuple[int, ...], int] = {}
         self.drawn: set[tuple[int, ...]] = set()
-        self.others: list[Event] = []
+        self.others: list[OrderedStep] = []
         self.open = self.whole or all(
             dependent(branch.obj, branch.reads, op[1], op[2]) for op in self.sleep.values()
         )
@@ -270,14 +270,14 @@ class Node:
         count = len(values)
         return self.open or any(known[:count] == values for known in self.branch.after)
 
-    def follow(self) -> list[Branch]:
+    def follow(self) -> list[WakeupBranch]:
         """What is to be run after the step under way."""
         known = self.branch.after.get(tuple(self.values))
         if known is None:
             known = [chain(self.others)] if self.others else []
         return known
 
-    def sleeps_on(self, sequence: list[Event]) -> bool:
+    def sleeps_on(self, sequence: list[OrderedStep]) -> bool:
         """Whether an M that sleeps could go first in `sequence`: then that is covered."""
         sleep = self.sleep.items()
         return any(weak_initial(m, op[1], op[2], sequence) >= 0 for m, op in sleep)
