@@ -93,6 +93,7 @@ class Contention(Accumulator):
         self._ms = self._paths.ms
         self._waits_on: dict[int, LockHistory] = {}
         self._chains = Chains(self._locks, self._ms)
+        self._stalls = self._chains.stalls
         self._cells = 0
 
     def handlers(self) -> Mapping[type[Event], Handler]:
@@ -145,10 +146,10 @@ class Contention(Accumulator):
         busy = lock.busy
         if busy is not None:
             self._chains.charge(lock, busy, now)
-            if self._chains.stalls:
+            if self._stalls:
                 self._chains.before_it_changes(lock, m, now)
             lock.line.acquire(event)
-        elif self._chains.stalls:
+        elif self._stalls:
             self._chains.before_it_changes(lock, m, now)
         if event.contended:
             cell.add_bypasses(event.bypassed)
@@ -267,7 +268,7 @@ class Contention(Accumulator):
         m = event.m
         lock = self._waits_on.get(m)
         if lock is None:
-            if m in self._chains.stalls:
+            if m in self._stalls:
                 self._chains.go_on(m, event.t_ns)
         elif lock.holder is None and event.reason != OFF_CPU:
             lock.woken = m
