@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Mapping
 
-from gorun_mem.analysis.stream import Accumulator, Handler
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.events.types import Event, FreelistPut, FreelistSnapshot, FreelistTake
 
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.memoryreport import Layout
-from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn
 from gorun_mem.runtime.pages import PAGE

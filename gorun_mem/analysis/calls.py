@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gorun_mem.analysis.stream import Accumulator, Handler
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.events.types import Event, MemReturn
 
 

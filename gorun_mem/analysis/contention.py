@@ -27,11 +27,11 @@ node for each handoff that is on some M's path, at most `PATH_MAX`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 from msgspec import UnsetType
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.cells import (
     CELLS_MAX,
     OTHERS,
@@ -48,7 +48,6 @@ from gorun_mem.analysis.lockreport import Reporter
 from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits
 from gorun_mem.analysis.path import CriticalPath, PathFinder
-from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import (
     Event,
@@ -93,6 +92,8 @@ class Contention(Accumulator):
         self._ms = self._paths.ms
         self._waits_on: dict[int, LockHistory] = {}
         self._chains = Chains(self._locks, self._ms)
+        self._stalls = self._chains.stalls
+        self._path: CriticalPath | None = None
         self._cells = 0
 
     def handlers(self) -> Mapping[type[Event], Handler]:
@@ -145,10 +146,10 @@ class Contention(Accumulator):
         busy = lock.busy
         if busy is not None:
             self._chains.charge(lock, busy, now)
-            if self._chains.stalls:
+            if self._stalls:
                 self._chains.before_it_changes(lock, m, now)
             lock.line.acquire(event)
-        elif self._chains.stalls:
+        elif self._stalls:
             self._chains.before_it_changes(lock, m, now)
         if event.contended:
             cell.add_bypasses(event.bypassed)
@@ -267,7 +268,7 @@ class Contention(Accumulator):
         m = event.m
         lock = self._waits_on.get(m)
         if lock is None:
-            if m in self._chains.stalls:
+            if m in self._stalls:
                 self._chains.go_on(m, event.t_ns)
         elif lock.holder is None and event.reason != OFF_CPU:
             lock.woken = m
@@ -320,10 +321,12 @@ class Contention(Accumulator):
         for name, lock in self._locks.items():
             self.summaries[name], self.locks[name] = reporter.report(lock)
 
-    @cached_property
+    @property
     def path(self) -> CriticalPath:
         """The critical path through the run, put together when it is first asked for."""
-        return self._paths.find()
+        if self._path is None:
+            self._path = self._paths.find()
+        return self._path
 
     def cycles(self) -> tuple[Cycle, ...]:
         """Circles in the order in which locks are taken: each can end in deadlock."""

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isqrt, sqrt
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Series, share
-from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
 from gorun_mem.runtime.pages import PAGE

@@ -68,7 +68,8 @@ class Reporter:
         contended = merged(cell.waits for cell in cells)
         waits = with_zeros(contended, sum(cell.uncontended for cell in cells))
         times = _Times(contended, waits, merged(cell.holds for cell in cells))
-        return self._summary(lock, times, open_), self._whole(lock, times, open_)
+        by_m: dict[int, Part] = _by(lock, 0)
+        return self._summary(lock, times, open_, by_m), self._whole(lock, times, open_, by_m)
 
     def _unended(self, lock: LockHistory) -> Unended:
         if not lock.is_full:
@@ -95,7 +96,9 @@ class Reporter:
             cell.add_wait(one.ns)
             cell.waiting += 1
 
-    def _whole(self, lock: LockHistory, times: _Times, open_: Unended) -> LockReport:
+    def _whole(
+        self, lock: LockHistory, times: _Times, open_: Unended, by_m: dict[int, Part]
+    ) -> LockReport:
         cells = lock.cells.values()
         charges: list[Charge] = [*cells, *lock.elsewhere.values(), lock.nobody]
         queue = lock.line.figures(self._end_ns)
@@ -110,7 +113,7 @@ class Reporter:
             hold_ns=times.holds,
             spin_rounds=merged(cell.spins for cell in cells),
             sleeps=sum(cell.sleeps for cell in cells),
-            by_m=_by(lock, 0),
+            by_m=by_m,
             by_site=_by(lock, 1),
             queue=lock.queue,
             bypasses_max=max(bypasses.max, queue.bypasses_max),
@@ -132,7 +135,9 @@ class Reporter:
             throws=lock.throws,
         )
 
-    def _summary(self, lock: LockHistory, times: _Times, open_: Unended) -> LockSummary:
+    def _summary(
+        self, lock: LockHistory, times: _Times, open_: Unended, by_m: dict[int, Part]
+    ) -> LockSummary:
         """The same as a summary that was fed with these events."""
         cells = lock.cells.values()
         found = LockSummary(lock.name)
@@ -144,7 +149,7 @@ class Reporter:
         found.blocked_ns = lock.blocked_ns
         found.shares = {
             m: SummaryShare.of(part.wait_ns, part.share.contended, part.share.hold_ns)
-            for m, part in _by(lock, 0).items()
+            for m, part in by_m.items()
         }
         for one in open_.waits:
             share = found.shares.get(one.m)

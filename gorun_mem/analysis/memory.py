@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.exact import Series
 from gorun_mem.analysis.growths import Growths, Standing
@@ -39,7 +40,6 @@ from gorun_mem.analysis.memoryreport import (
     Layout,
     Reason,
 )
-from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import (
     HOST_SITE,
     ArenaHintMiss,

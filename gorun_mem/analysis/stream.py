@@ -19,7 +19,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -28,44 +28,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.reader import Damage, EventReader, Source
 from gorun_mem.events.types import EVENT_TYPES, Event, RunEnd, RunStart
 
-Handler: TypeAlias = Callable[[Any], object]
 Progress: TypeAlias = Callable[[int], object]
 
 _NO_JSON: Final = ("JSON is malformed", "Input data was truncated", "not UTF-8", "nested", "longer")
 _seq_of = attrgetter("seq")
-
-
-class Accumulator:
-    """What learns from a log, one event at a time.
-
-    A subclass says in `handlers` which events it wants, and offers what it learnt as attributes or
-    by a method once `finish` was called.
-
-    Attributes:
-        last_ns: time of the log's last event, wanted or not; set before `finish` is called.
-    """
-
-    last_ns: int = 0
-
-    def handlers(self) -> Mapping[type[Event], Handler]:
-        """What to call with each event of a type; events of other types are not wanted."""
-        raise NotImplementedError
-
-    def take(self, event: Event) -> None:
-        """Take one event, wanted or not; for feeding by hand."""
-        handler = self.handlers().get(type(event))
-        if handler is not None:
-            handler(event)
-
-    def tidy(self) -> None:
-        """Called now and then, some thousand events apart: time to fold what was collected."""
-
-    def finish(self) -> None:
-        """Called after the last event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from typing import Final
 
 from msgspec import UNSET
 
+from gorun_mem.analysis.accumulator import Handler
 from gorun_mem.analysis.calls import Calls, CallSums
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits, Wait
 from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
-from gorun_mem.analysis.stream import Handler
 from gorun_mem.analysis.values import percentiles
 from gorun_mem.analysis.waiting import site_of
 from gorun_mem.analysis.window import Clip, Window

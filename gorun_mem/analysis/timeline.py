@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.memory import MemoryUse, start_of_break
-from gorun_mem.analysis.stream import Accumulator, Handler
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, MemReturn, RunStart
 from gorun_mem.runtime.pages import PAGE, top_of
 from gorun_mem.runtime.purposes import ARENAS

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.fragmentation import Fragmentation
 from gorun_mem.analysis.memory import MemoryUse
 from gorun_mem.analysis.metrics import Metrics
-from gorun_mem.analysis.stream import (
-    Accumulator,
-    Handler,
-    LogCondition,
-    Progress,
-    analyse,
-    feed,
-)
+from gorun_mem.analysis.stream import LogCondition, Progress, analyse, feed
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.window import Window, Windowed
 from gorun_mem.events.reader import Source

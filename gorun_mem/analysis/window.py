@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from gorun_mem.analysis.stream import Accumulator, Handler, dispatch_table
+from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.stream import dispatch_table
 from gorun_mem.events.types import (
     EVENT_TYPES,
     Event,

@@ -29,7 +29,8 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
-from gorun_mem.analysis.stream import Accumulator, Handler, LogCondition, Progress, analyse
+from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.stream import LogCondition, Progress, analyse
 from gorun_mem.events.reader import Source
 from gorun_mem.events.types import (
     ArenaHintMiss,

@@ -26,8 +26,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, Final, Literal
 
+from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.contention import Contention
-from gorun_mem.analysis.stream import Accumulator, Handler, LogCondition, Progress, analyse
+from gorun_mem.analysis.stream import LogCondition, Progress, analyse
 from gorun_mem.analysis.waiting import site_of
 from gorun_mem.events.reader import Source
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, RunStart

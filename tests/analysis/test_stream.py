@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from make_logs import heap, run_log, storm, toy_events, toy_log
 
+from gorun_mem.analysis.accumulator import Accumulator
 from gorun_mem.analysis.diff import as_document, compare
 from gorun_mem.analysis.exact import ExactValues, Peaks, Series, merged
-from gorun_mem.analysis.stream import Accumulator, LogCondition, analyse, feed
+from gorun_mem.analysis.stream import LogCondition, analyse, feed
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli._common import write_json
 from gorun_mem.events import LogError

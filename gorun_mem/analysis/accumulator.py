@@ -1,0 +1,42 @@
+"""What learns from a log; `gorun_mem.analysis.stream` feeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.events.types import Event
+
+Handler: TypeAlias = Callable[[Any], object]
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Accumulator:
+    """What learns from a log, one event at a time.
+
+    A subclass says in `handlers` which events it wants, and offers what it learnt as attributes or
+    by a method once `finish` was called.
+
+    Attributes:
+        last_ns: time of the log's last event, wanted or not; set before `finish` is called.
+    """
+
+    last_ns: int = 0
+
+    def handlers(self) -> Mapping[type[Event], Handler]:
+        """What to call with each event of a type; events of other types are not wanted."""
+        raise NotImplementedError
+
+    def take(self, event: Event) -> None:
+        """Take one event, wanted or not; for feeding by hand."""
+        handler = self.handlers().get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def tidy(self) -> None:
+        """Called now and then, some thousand events apart: time to fold what was collected."""
+
+    def finish(self) -> None:
+        """Called after the last event."""
