@@ -125,14 +125,14 @@ class Toy:
         waiting = self.waiting[lock]
         wait, contended, spins, sleeps = self.cost[lock]
         since = self.since[lock]
-        next_m = self.r.choice([0, *waiting])
+        heir = self.r.choice([0, *waiting])
         blocked = sum(self.t - max(one[0], since) for one in waiting.values())
         self.rec.lock_release(
             lock, self.where(m), self.t - since, wait, contended, spins, sleeps, blocked,
-            tuple(waiting), next_m,
+            tuple(waiting), heir,
         )  # fmt: skip
-        if next_m:
-            self.rec.m_unpark(next_m, m)
+        if heir:
+            self.rec.m_unpark(heir, m)
         del self.holder[lock]
         self.prev[lock] = m
         self.held[m].remove(lock)
