@@ -39,19 +39,30 @@ _MIB: Final = 1 << 20
 )
 @click.option(
     "--release", "wanted", type=RELEASE, multiple=True, metavar="R",
-    help="A release; repeats.  [default: every minor release]",
+    help="Predict under this release; can be given again.  [default: every minor release]",
 )  # fmt: skip
-@click.option("--max-pages", type=Number(1, 65536), metavar="N", help="Does it fit, and with what?")
+@click.option(
+    "--max-pages",
+    type=Number(1, 65536),
+    metavar="N",
+    help="Say whether it fits into N pages of 64 KiB, and what would do.",
+)
 @click.option(
     "--binary",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="B.wasm",
-    help="The program built by another release: its data and initial pages as they are.",
+    help="Take data and initial pages from this binary, the program as another release built it.",
 )
 @click.option(
-    "--assert", "asserts", multiple=True, metavar="EXPR", help="As 'high <= 512'; repeats."
+    "--assert",
+    "asserts",
+    multiple=True,
+    metavar="EXPR",
+    help="Exit with 1 where a row does not hold it, as 'high <= 512'; can be given again.",
 )
-@click.option("--list", "listed", is_flag=True, help="List the recordings that come along.")
+@click.option(
+    "--list", "listed", is_flag=True, help="List the recordings that come with the package."
+)
 @json_option()
 def command(
     recordings: tuple[Path, ...],
@@ -216,8 +227,8 @@ def _releases(
         except UnknownRelease as error:
             raise BadInput(str(error)) from None
         return chosen
-    recorded = {p.release.version[1]: p.release for p in programs}
-    return [recorded.get(to.version[1], to) for to in releases_for(platform)]
+    recorded = {p.release.minor_name: p.release for p in programs}
+    return [recorded.get(to.minor_name, to) for to in releases_for(platform)]
 
 
 def _document(

@@ -27,33 +27,56 @@ _STDERR = 2
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The recording; gzip where it ends in .gz.  [default: APP.jsonl.gz here]",
+    help="Write the recording here; gzip where it ends in .gz.  [default: APP.jsonl.gz here]",
 )
 @click.option(
     "--level",
     type=click.Choice(["os", "heap", "span"]),
     default="span",
     show_default=True,
-    help="os: the OS layer. heap: mheap.sysAlloc too. span: what predict needs.",
+    help="Record the OS layer (os), mheap.sysAlloc too (heap), or all that predict needs (span).",
 )
-@click.option("--runs", type=Number(1, 1000), default=1, metavar="K", help="Record K runs.")
+@click.option(
+    "--runs",
+    type=Number(1, 1000),
+    default=1,
+    metavar="K",
+    help="Record so many runs, for the spread.",
+)
 @click.option(
     "--clock",
     type=click.Choice(["real", "virtual"]),
     default="real",
     show_default=True,
-    help="virtual: time moves by being looked at, random data is fixed; repeats to the page.",
+    help="Let time pass as it does, or only by being looked at, so that a run repeats.",
 )
-@click.option("--max-pages", type=Number(0, 65536), metavar="N", help="The host refuses more.")
-@click.option("--dir", "dirs", multiple=True, metavar="DIR[::THERE]", help="wasip1: may be seen.")
-@click.option("--env", "env", multiple=True, metavar="K=V", help="Added to the environment.")
+@click.option(
+    "--max-pages",
+    type=Number(0, 65536),
+    metavar="N",
+    help="Let the host refuse to grow memory beyond N pages of 64 KiB.",
+)
+@click.option(
+    "--dir",
+    "dirs",
+    multiple=True,
+    metavar="DIR[::THERE]",
+    help="Let a wasip1 program see this directory; can be given again.",
+)
+@click.option(
+    "--env",
+    "env",
+    multiple=True,
+    metavar="K=V",
+    help="Add this variable to the environment; can be given again.",
+)
 @click.option("--timeout", type=float, metavar="S", help="Kill the program after S seconds.")
-@click.option("--node", default="node", metavar="PATH", help="The Node.js for js binaries.")
+@click.option("--node", default="node", metavar="PATH", help="Run js binaries by this Node.js.")
 @click.option(
     "--wasm-exec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="wasm_exec.js of your GOROOT, in place of the one that comes with gorun-mem.",
+    help="Use this wasm_exec.js, in place of the one that comes with the package.",
 )
 @click.option("--instrument-only", is_flag=True, help="Write the binary for another host to run.")
 @click.option(

@@ -25,15 +25,15 @@ WIDENED: Final = 10
 """Per cent by which an interval is widened on either side."""
 
 _HELLO: Final = {
-    19: (1_061_400, 144_000),
-    20: (1_063_800, 144_000),
-    21: (1_066_265, 143_991),
-    22: (1_107_865, 346_983),
-    23: (1_242_233, 85_863),
-    24: (1_294_297, 86_215),
-    25: (1_323_801, 87_471),
-    26: (1_382_073, 147_399),
-    27: (1_280_569, 147_311),
+    "go1.19": (1_061_400, 144_000),
+    "go1.20": (1_063_800, 144_000),
+    "go1.21": (1_066_265, 143_991),
+    "go1.22": (1_107_865, 346_983),
+    "go1.23": (1_242_233, 85_863),
+    "go1.24": (1_294_297, 86_215),
+    "go1.25": (1_323_801, 87_471),
+    "go1.26": (1_382_073, 147_399),
+    "go1.27": (1_280_569, 147_311),
 }
 """Of one small js program: bytes of data, and of what is zero at the start and stands behind it.
 1.19 by a recording, 1.20 between its neighbours, the others as built."""
@@ -63,10 +63,10 @@ def estimate_build(program: Program, to: Release) -> Built:
     """
     header = program.header
     recorded = program.release
-    if to.behaviour == recorded.behaviour and to.version[1] == recorded.version[1]:
+    if to.behaviour == recorded.behaviour and to.minor_name == recorded.minor_name:
         return Built(to, header.end, program.initial_pages)
     (data_here, zeros_here), (data_there, zeros_there) = (
-        _HELLO[r.version[1]] for r in (recorded, to)
+        _HELLO[r.minor_name] for r in (recorded, to)
     )
     data = max(header.end - zeros_here, 0) * data_there // data_here
     end = data + zeros_there

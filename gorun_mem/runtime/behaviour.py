@@ -5,7 +5,7 @@ says how each minor release stands to the one before, `_PATCHES` where a patch r
 its minor. Adding a release is a row here, and code only where Go's code changed.
 
 Each fact was either measured on recordings and operation scripts answered by the real code, or, for
-what no recording covers, read off the source; `source_only` names the latter. `_READ` lists every
+what no recording covers, read off the source; `source_only` names the latter. `sources.READ` has each
 release whose source was read, and in what it differs from the one before; `tests/runtime/
 go_sources.py GOROOT` repeats the comparison. A patch release that is not in it is taken to do what
 its neighbours do.
@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Final
+
+from gorun_mem.runtime.sources import source_of
 
 KiB: Final = 1 << 10
 MiB: Final = 1 << 20
@@ -197,6 +199,11 @@ class Release:
     source_only: tuple[str, ...]
     source: str
 
+    @property
+    def minor_name(self) -> str:
+        """The minor release that it is of, such as "go1.24"; of the seed commit, "go1.20"."""
+        return f"go1.{self.version[1]}"
+
     def platform(self, name: str) -> Platform:
         """The platform called `name`.
 
@@ -351,40 +358,6 @@ _PATCHES: Final[dict[tuple[int, int, int], Behaviour]] = {
     (26, 0, 2): replace(_GO126, has_sys_unreserve=False),
 }
 
-# release whose source was read -> in what its memory and lock files differ from those of the
-# release above it; "" where all are the same text
-_READ: Final[dict[str, str]] = {
-    "go1.21.13": "the first that was read",
-    "go1.22.10": "no bitmap in heapArena; a lock rank more; waits for locks are timed",
-    "go1.23.1": "three lock ranks more, others moved",
-    "go1.23.2": "",
-    "go1.23.3": "",
-    "go1.23.4": "a lock rank more before sweep",
-    "go1.23.9": "",
-    "go1.24.3": "sbrk by blocMax, sysReserveAlignedSbrk, spinbit mutexes, notes of js without "
-    "maps, a lock rank more",
-    "go1.24.11": "sysReserveAlignedSbrk gives memlock back; limits of user-arena spans",
-    "go1.25.0": "lists of user arenas, marks in heapArena, names of mappings, a sampled spinbit "
-    "unlock trades for the stack lock, no tristate mutexes, four lock ranks more",
-    "go1.25.1": "",
-    "go1.25.2": "",
-    "go1.25.3": "",
-    "go1.25.4": "",
-    "go1.25.5": "",
-    "go1.26.0": "arenas of 512 KiB on wasm, bodies on the system stack, semasleep's time in int32, "
-    "two lock ranks more",
-    "go1.26.1": "",
-    "go1.26.2": "",
-    "go1.26.3": "sysUnreserve; sysReserveAligned in mem.go",
-    "go1.26.4": "",
-    "go1.26.5": "",
-    "go1.26.6": "",
-    "go1.27.0": "a nil sysFreeOS returns at once, locks are counted in 16s, a lock rank more",
-    "go1.27.1": "",
-    "go1.27.2": "",
-    "go1.27.3": "",
-}
-
 SEED_COMMIT: Final = "dac514ea"
 NEWEST: Final = f"go1.{max(_MINORS)}"
 KNOWN: Final = (
@@ -426,21 +399,8 @@ def release(name: str) -> Release:
     for (of_minor, first, last), patched in _PATCHES.items():
         if of_minor == minor and first <= patch <= last:
             behaviour = patched
-    source = _source(f"go1.{minor}.{patch}")
+    source = source_of(f"go1.{minor}.{patch}")
     return Release(name, (1, minor, patch), behaviour, known.source_only, source)
-
-
-def _source(name: str) -> str:
-    """How the memory and lock files of the patch release `name` stand to another's, in words."""
-    if name not in _READ:
-        return "not compared file by file"
-    read = list(_READ)
-    up_to_it = read[: read.index(name) + 1]
-    *_, changed = (other for other in up_to_it if _READ[other])
-    if changed != name:
-        return f"equal to {changed} in all memory and lock files"
-    beside = f", beside {up_to_it[-2]}" if len(up_to_it) > 1 else ""
-    return _READ[name] + beside
 
 
 def _unknown(name: str) -> str:

@@ -131,16 +131,7 @@ def test_nothing_but_the_agreed_stands_at_the_top() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
-SECOND_MEANINGS = {
-    "Branch": "step",
-    "BusyPeriod": "runtime",
-    "DeadlockFound": "machine",
-    "Event": "events",
-    "Execution": "machine",
-    "Finding": "runtime",
-    "Lock": "runtime",
-    "Share": "runtime",
-}
+SECOND_MEANINGS = {"DeadlockFound": "machine", "Event": "events"}
 """Class name -> the package in which it is still to get another one; nothing may be added."""
 
 

@@ -206,14 +206,15 @@ class LockOp(MutexOp):
 
     def step(self, m: MLike) -> object:
         """Make the access of the state the machine is in."""
-        mutex: Mutex = self.mutex
-        if (m.locks < 0 or mutex.ranks is not None) and self.pc is self.first:
+        if self.pc is self.first and (m.locks < 0 or self.mutex.ranks is not None):
             self.check(m)
         result = self.run(self, m)
-        if result is None and mutex.waited is not self:
-            if self.pc is not self.first:
-                self.reset()
-            mutex.lock_ops.append(self)
+        if result is None:
+            mutex: Mutex = self.mutex
+            if mutex.waited is not self:
+                if self.pc is not self.first:
+                    self.reset()
+                mutex.lock_ops.append(self)
         return result
 
 
