@@ -137,7 +137,9 @@ class Lifecycle:
         if isinstance(self.failure, NeverAwaited):
             raise self.failure
         if self.stopped:
-            raise IllegalUse(f"{self!r} has stopped with Ms that had not ended; make another World")
+            raise IllegalUse(
+                f"{self._world!r} has stopped with Ms that had not ended; make another World"
+            )
         if self.main.state is State.DONE:
             before, self.main = self.main, self._new_m(0, self.main.name)
             self.main.succeeds(before)
