@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.events.types import Event
+from gorun_mem.events.types import EVENT_TYPES, Event
 
 Handler: TypeAlias = Callable[[Any], object]
 
@@ -40,3 +40,26 @@ class Accumulator:
 
     def finish(self) -> None:
         """Called after the last event."""
+
+
+def dispatch_table(
+    accumulators: Iterable[Accumulator],
+) -> dict[type[Event], tuple[Handler, ...]]:
+    """Type of event -> who wants it, in the order of `accumulators`."""
+    table: dict[type[Event], tuple[Handler, ...]] = dict.fromkeys(EVENT_TYPES, ())
+    for accumulator in accumulators:
+        for kind, handler in accumulator.handlers().items():
+            table[kind] = (*table[kind], handler)
+    return table
+
+
+def dispatch(events: Iterable[Event], table: Mapping[type, tuple[Handler, ...]]) -> None:
+    """Hand each event to those who want its type.
+
+    Args:
+        events: in the order of the log.
+        table: as `dispatch_table` has it; each type of `events` is in it.
+    """
+    for event in events:
+        for handle in table[type(event)]:
+            handle(event)

@@ -167,7 +167,7 @@ class EndedBusy:
             self.charged.append((charge, (a, b, c, d, e, f)))
 
 
-Kept: TypeAlias = list[tuple[int, int, int, EndedBusy]]
+LongestBusy: TypeAlias = list[tuple[int, int, int, EndedBusy]]
 """A heap of the longest: ns, acquisitions, -seq."""
 
 
@@ -178,8 +178,8 @@ class LockHistory:
     """
 
     __slots__ = (
-        "blocked_ns", "busy", "cells", "chain", "chains", "convoys", "elsewhere", "handoffs",
-        "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "kept", "last_ns", "line",
+        "blocked_ns", "busy", "busy_longest", "cells", "chain", "chains", "convoys", "elsewhere",
+        "handoffs", "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "last_ns", "line",
         "name", "nobody", "overlapped", "previous", "queue", "released", "releases", "taken",
         "throws", "woken",
     )  # fmt: skip
@@ -202,8 +202,8 @@ class LockHistory:
         self.handoffs = self.chain = 0
         self.chains: dict[int, int] = {}
         self.busy: Busy | None = None
-        self.kept: Kept = []
-        self.convoys: Kept = []
+        self.busy_longest: LongestBusy = []
+        self.convoys: LongestBusy = []
         self.queue = Peaks()
         self.throws: dict[str, int] = {}
         # Of the hold under way, its M could not go on:
@@ -251,16 +251,16 @@ class LockHistory:
         acquired = self.line.acquired - busy.acquired_before
         rank = (now - busy.start_ns, acquired, -busy.seq)
         found = None
-        for kept in (self.kept, self.convoys) if convoy else (self.kept,):
-            if len(kept) >= BUSY_KEPT and rank <= kept[0][:3]:
+        for longest in (self.busy_longest, self.convoys) if convoy else (self.busy_longest,):
+            if len(longest) >= BUSY_KEPT and rank <= longest[0][:3]:
                 continue
             if found is None:
                 found = EndedBusy(busy, now, ended, convoy, acquired)
                 found.keep_charges()
-            if len(kept) < BUSY_KEPT:
-                heapq.heappush(kept, (*rank, found))
+            if len(longest) < BUSY_KEPT:
+                heapq.heappush(longest, (*rank, found))
             else:
-                heapq.heapreplace(kept, (*rank, found))
+                heapq.heapreplace(longest, (*rank, found))
 
 
 class Stall:

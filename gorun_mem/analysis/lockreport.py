@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gorun_mem.analysis.cells import Charge, EndedBusy, Kept, LockHistory, LockUse, Sums
+from gorun_mem.analysis.cells import Charge, EndedBusy, LockHistory, LockUse, LongestBusy, Sums
 from gorun_mem.analysis.exact import merged
 from gorun_mem.analysis.holds import LongestHolds, LongHold
 from gorun_mem.analysis.locks import (
@@ -122,7 +122,7 @@ class Reporter:
             handoff_chain_max=max(lock.chains, default=0),
             handoff_chains=dict(sorted(lock.chains.items())),
             busy_periods=queue.busy_periods,
-            busy_longest=_longest(lock.kept),
+            busy_longest=_longest(lock.busy_longest),
             convoys=queue.convoys,
             convoys_longest=_longest(lock.convoys),
             blame=blame_table(_blame(one, one.sums()) for one in charges),
@@ -170,8 +170,8 @@ def _blame(charge: Charge, sums: Sums) -> Blame:
     return Blame(*charge.key, running, handoff, holds, charge.lock, off_cpu, circle)
 
 
-def _longest(kept: Kept) -> tuple[BusyPeriod, ...]:
-    return tuple(_busy_period(entry[3]) for entry in sorted(kept, reverse=True))
+def _longest(longest: LongestBusy) -> tuple[BusyPeriod, ...]:
+    return tuple(_busy_period(entry[3]) for entry in sorted(longest, reverse=True))
 
 
 def _busy_period(found: EndedBusy) -> BusyPeriod:

@@ -10,8 +10,8 @@ says in its own docstring what bounds it. Damage is no failure: what can be read
 
 Rejected: looking at the event's name in the bytes and not decoding what is not wanted, because
 splitting the lines costs most of what it saves, and damaged lines go unnoticed. Structs with only
-the fields that are read, because each handler would have a list of fields to keep in step. Threads:
-the work is Python's.
+the fields that are read, because they take as long to decode, and each handler would have a list of
+fields to keep in step. Threads: the work is Python's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.accumulator import Accumulator, Handler, dispatch, dispatch_table
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.reader import Damage, EventReader, Source
 from gorun_mem.events.types import EVENT_TYPES, Event, RunEnd, RunStart
@@ -269,9 +269,7 @@ def analyse(
     lines = 0
     with _paused_gc():
         for batch in reader.batches():
-            for event in batch:
-                for handle in table[type(event)]:
-                    handle(event)
+            dispatch(batch, table)
             for tidy in tidies:
                 tidy()
             if progress is not None:
@@ -286,26 +284,12 @@ def analyse(
 
 def feed(events: Iterable[Event], accumulators: Sequence[Accumulator]) -> None:
     """The same for events that are in memory already."""
-    table = dispatch_table(accumulators)
-    last_ns = 0
-    for event in events:
-        for handle in table[type(event)]:
-            handle(event)
-        last_ns = event.t_ns
+    batch = list(events)
+    dispatch(batch, dispatch_table(accumulators))
+    last_ns = batch[-1].t_ns if batch else 0
     for accumulator in accumulators:
         accumulator.last_ns = last_ns
         accumulator.finish()
-
-
-def dispatch_table(
-    accumulators: Iterable[Accumulator],
-) -> dict[type[Event], tuple[Handler, ...]]:
-    """Type of event -> who wants it, in the order of `accumulators`."""
-    table: dict[type[Event], tuple[Handler, ...]] = dict.fromkeys(EVENT_TYPES, ())
-    for accumulator in accumulators:
-        for kind, handler in accumulator.handlers().items():
-            table[kind] = (*table[kind], handler)
-    return table
 
 
 def refuse_if_empty(reader: BatchReader) -> None:

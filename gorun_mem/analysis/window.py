@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler
-from gorun_mem.analysis.stream import dispatch_table
+from gorun_mem.analysis.accumulator import Accumulator, Handler, dispatch, dispatch_table
 from gorun_mem.events.types import (
     EVENT_TYPES,
     Event,
@@ -215,17 +214,12 @@ class Windowed(Accumulator):
     def _take(self, event: Event) -> None:
         low, high = self.clip.window
         kind = type(event)
-        self._feed(self.clip.take(event))
+        dispatch(self.clip.take(event), self._rest)
         if high is None or event.t_ns < high or kind is RunEnd:
             for handle in self._past[kind]:
                 handle(event)
         if isinstance(event, MemReturn) and event.t_ns < low:
             self._past_return(event)
-
-    def _feed(self, events: Iterable[Event]) -> None:
-        for event in events:
-            for handle in self._rest[type(event)]:
-                handle(event)
 
     def tidy(self) -> None:
         """Pass it on."""
@@ -236,7 +230,7 @@ class Windowed(Accumulator):
         """The log has ended, and the window with it."""
         clip = self.clip
         clip.last_ns = max(clip.last_ns, self.last_ns)
-        self._feed(clip.begin())
+        dispatch(clip.begin(), self._rest)
         for part in self._parts:
             part.last_ns = clip.end_ns
             part.finish()

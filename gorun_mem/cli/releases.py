@@ -150,8 +150,8 @@ def _names(wanted: str | None, platform: str | None) -> list[str]:
 
 def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -> OnRelease:
     """One run, analysed while it goes on."""
+    from gorun_mem.analysis.accumulator import dispatch_table
     from gorun_mem.analysis.by_release import ArenaPattern, OnRelease
-    from gorun_mem.analysis.stream import dispatch_table
     from gorun_mem.analysis.whole import LogAnalysis
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.machine.config import DoesNotFit

@@ -64,7 +64,7 @@ class Toy:
             self.t += self.r.choice([0, 1, 1, 5, self.r.randrange(1000)])
             self.step(self.r.choice(list(self.state)))
         rec.m = 0
-        rec.freelist_snapshot(sorted(self.blocks.items()), "end")
+        rec.freelist_snapshot(tuple(sorted(self.blocks.items())), "end")
         rec.run_end("ok", final_pages=self.pages, steps=self.steps)
 
     def step(self, m: int) -> None:

@@ -403,8 +403,8 @@ def test_a_free_list_that_does_not_fit_is_said() -> None:
         rec.m = 1
         rec.freelist_put(PAGE, PAGE, False, False, PAGE, PAGE, "mid_free")
         rec.freelist_take(9 * PAGE, PAGE, 9 * PAGE, 4 * PAGE, False, 0)
-        rec.freelist_snapshot([(PAGE, PAGE)], "keyframe")
-        rec.freelist_snapshot([(PAGE, PAGE)], "end")
+        rec.freelist_snapshot(((PAGE, PAGE),), "keyframe")
+        rec.freelist_snapshot(((PAGE, PAGE),), "end")
     _, _, free = analysed(events)
     assert free.mismatches == 2
     assert "0x90000" in free.mismatch

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gorun_mem.analysis.accumulator import dispatch_table
 from gorun_mem.analysis.by_release import PARTS, ArenaPattern
-from gorun_mem.analysis.stream import dispatch_table
 from gorun_mem.cli import main
 from gorun_mem.runtime.call import Call, LayerState
 
