@@ -45,13 +45,13 @@ _MIB: Final = 1 << 20
     "--max-pages",
     type=Number(1, 65536),
     metavar="N",
-    help="Say whether it fits into N pages of 64 KiB, and what would do.",
+    help="Say whether it fits into N pages of 64 KiB, and what would do.  [default: no limit]",
 )
 @click.option(
     "--binary",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="B.wasm",
-    help="Take data and initial pages from this binary, the program as another release built it.",
+    help="Take data and initial pages from this binary.  [default: estimated]",
 )
 @click.option(
     "--assert",

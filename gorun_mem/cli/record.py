@@ -54,7 +54,7 @@ _STDERR = 2
     "--max-pages",
     type=Number(0, 65536),
     metavar="N",
-    help="Let the host refuse to grow memory beyond N pages of 64 KiB.",
+    help="Let the host refuse to grow memory beyond N pages of 64 KiB.  [default: no limit]",
 )
 @click.option(
     "--dir",
@@ -71,12 +71,18 @@ _STDERR = 2
     help="Add this variable to the environment; can be given again.",
 )
 @click.option("--timeout", type=float, metavar="S", help="Kill the program after S seconds.")
-@click.option("--node", default="node", metavar="PATH", help="Run js binaries by this Node.js.")
+@click.option(
+    "--node",
+    default="node",
+    metavar="PATH",
+    show_default=True,
+    help="Run js binaries by this Node.js.",
+)
 @click.option(
     "--wasm-exec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Use this wasm_exec.js, in place of the one that comes with the package.",
+    help="Use this wasm_exec.js.  [default: the one that comes with the package]",
 )
 @click.option("--instrument-only", is_flag=True, help="Write the binary for another host to run.")
 @click.option(

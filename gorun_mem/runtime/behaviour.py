@@ -5,10 +5,10 @@ says how each minor release stands to the one before, `_PATCHES` where a patch r
 its minor. Adding a release is a row here, and code only where Go's code changed.
 
 Each fact was either measured on recordings and operation scripts answered by the real code, or, for
-what no recording covers, read off the source; `source_only` names the latter. `sources.READ` has each
-release whose source was read, and in what it differs from the one before; `tests/runtime/
-go_sources.py GOROOT` repeats the comparison. A patch release that is not in it is taken to do what
-its neighbours do.
+what no recording covers, read off the source; `source_only` names the latter. `sources.READ` has
+each release whose source was read, and in what it differs from the one before;
+`tests/runtime/go_sources.py GOROOT` repeats the comparison. A patch release that is not in it is
+taken to do what its neighbours do.
 """
 
 from __future__ import annotations
