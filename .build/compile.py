@@ -28,10 +28,11 @@ from setuptools import setup
 
 modules = sys.argv[1:]
 sys.argv[1:] = ["-q", "build_ext", "--inplace", f"-j{os.cpu_count() or 1}"]
+# Two libraries, compiled side by side: what makes a step, and who decides and drives.
+below = [name for name in modules if name.split("/")[1] in ("runtime", "step")]
+below = [name for name in below if "/strategies/" not in name]
+above = [name for name in modules if name not in below]
 flags = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
-# What reads the log calls little of what writes it: two libraries, compiled side by side.
-reading = [module for module in modules if module.startswith("gorun_mem/analysis/")]
-running = [module for module in modules if module not in reading]
 setup(
     name="gorun_mem",
     packages=[],
@@ -39,7 +40,7 @@ setup(
         [*flags, *modules],
         opt_level="1",  # the second level takes twice as long and gains some percent
         debug_level="0",
-        separate=[(running, "gorun_mem"), (reading, "gorun_mem_analysis")],
+        separate=[(below, "gorun_mem_steps"), (above, "gorun_mem_driving")],
     ),
 )
 """

@@ -41,6 +41,7 @@ _STDERR = 2
     type=Number(1, 1000),
     default=1,
     metavar="K",
+    show_default=True,
     help="Record so many runs, for the spread.",
 )
 @click.option(
@@ -70,7 +71,9 @@ _STDERR = 2
     metavar="K=V",
     help="Add this variable to the environment; can be given again.",
 )
-@click.option("--timeout", type=float, metavar="S", help="Kill the program after S seconds.")
+@click.option(
+    "--timeout", type=float, metavar="S", help="Kill the program after S seconds.  [default: never]"
+)
 @click.option(
     "--node",
     default="node",
@@ -82,14 +85,14 @@ _STDERR = 2
     "--wasm-exec",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Use this wasm_exec.js.  [default: the one that comes with the package]",
+    help="Use this wasm_exec.js for js binaries.  [default: the one that comes with the package]",
 )
 @click.option("--instrument-only", is_flag=True, help="Write the binary for another host to run.")
 @click.option(
     "--from-raw",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Make the recording of what another host wrote down.",
+    help="Make the recording of what another host wrote down.  [default: run it here]",
 )
 @json_option()
 def command(

@@ -8,7 +8,6 @@ from environments import ROOT, python
 
 RUN_AGAIN = (
     "mutex", "step", "machine", "contention", "kernels", "explore", "cli_explore", "scenarios",
-    "analysis",
 )  # fmt: skip
 """Folders of tests whose subject is compiled."""
 
