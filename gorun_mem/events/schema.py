@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ def make_schema() -> dict[str, Any]:
     for kind in EVENT_TYPES:
         described = kinds[kind.__name__]
         described["additionalProperties"] = False
+        # From 3.13 on Python itself takes the indentation from docstrings.
+        described["description"] = cleandoc(described["description"])
         described["properties"]["level"] = {"enum": list(kind.levels)}
         described["required"] = sorted({"event", *described["required"]})
     return {
