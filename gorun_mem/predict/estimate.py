@@ -20,6 +20,7 @@ from gorun_mem.predict.program import Program
 from gorun_mem.predict.span import Death, Simulated, simulate
 from gorun_mem.runtime.behaviour import KNOWN, WASM_PAGE, Release, UnknownRelease, release
 from gorun_mem.runtime.boot import MAX_PAGES, initial_wasm_pages
+from gorun_mem.runtime.pages import pages_of
 
 WIDENED: Final = 10
 """Per cent by which an interval is widened on either side."""
@@ -77,7 +78,7 @@ def estimate_build(program: Program, to: Release) -> Built:
         pages = initial_wasm_pages(to, data)
     else:
         pages = program.initial_pages + (data - header.end + zeros_here) // WASM_PAGE
-    return Built(to, end, min(max(pages, -(-end // WASM_PAGE)), MAX_PAGES))
+    return Built(to, end, min(max(pages, pages_of(end)), MAX_PAGES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from typing import Final
 
 from gorun_mem.predict.pages import CACHED_MAX, GO_PAGE, PageAlloc, PageCache
 from gorun_mem.predict.program import Program, ProgramStep, load
-from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, WASM_PAGE, Release
+from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, Release
 from gorun_mem.runtime.boot import MAX_PAGES, BootOptions, boot
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
 from gorun_mem.runtime.mallocinit import init_hints, page_summary_sizes
 from gorun_mem.runtime.mutex import make
 from gorun_mem.runtime.oslayer import OSLayer
+from gorun_mem.runtime.pages import PAGE, pages_of
 from gorun_mem.step.solo import SoloM, solo
 
 _PALLOC_CHUNK_DATA: Final = 128
@@ -225,7 +226,7 @@ class SpanHeap:
         """mheap.grow: whole palloc chunks out of the current arena, or out of a new one."""
         chunk = self.sizes.palloc_chunk
         ask = -(-npages * GO_PAGE // chunk) * chunk
-        page = WASM_PAGE
+        page = PAGE
         new_base = -(-(self._arena_base + ask) // page) * page
         if new_base > self._arena_end:
             v, size = solo(self.heap.sys_alloc(ask, p=self.p), self._m)
@@ -257,7 +258,7 @@ class SpanHeap:
     def parts(self) -> dict[str, int]:
         """What the memory is for, in bytes; they add up to all of it."""
         os = self.os
-        size = os.pages * WASM_PAGE
+        size = os.pages * PAGE
         arenas = self.heap.statistics().arena_bytes
         persistent = len(self.heap.persistent.chunks) * PERSISTENT_CHUNK
         l2 = _page_up(self.heap.arena_count_max * 8) if self.heap.l2 else 0
@@ -405,4 +406,4 @@ def predict_own(path: Path | str) -> int:
 
 
 def _page_up(n: int) -> int:
-    return -(-n // WASM_PAGE) * WASM_PAGE
+    return pages_of(n) * PAGE

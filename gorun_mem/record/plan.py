@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gorun_mem.record.hooks import FoundHooks, Read
-from gorun_mem.runtime.behaviour import WASM_PAGE, Release, WasmBreak
+from gorun_mem.runtime.behaviour import Release, WasmBreak
+from gorun_mem.runtime.pages import PAGE, pages_of
 from gorun_mem.wasm.golang import ModuleData
 
 _NOPTRBSS, _ENOPTRBSS = 30, 31  # words of moduledata
@@ -71,6 +72,6 @@ def state_search(data: ModuleData, release: Release) -> dict[str, int]:
     return {
         "from": data.words[_NOPTRBSS] & ~7,
         "to": data.words[_ENOPTRBSS],
-        "bloc": -(-data.end // WASM_PAGE) * WASM_PAGE,
+        "bloc": pages_of(data.end) * PAGE,
         "growsFirst": int(release.behaviour.wasm_break is WasmBreak.GROW_ALWAYS),
     }

@@ -10,6 +10,7 @@ from typing import Final
 from gorun_mem.runtime.behaviour import PLAN9_PAGE, WASM_PAGE
 from gorun_mem.runtime.errors import NotInstantiable
 from gorun_mem.runtime.linear_memory import LinearMemory
+from gorun_mem.runtime.pages import pages_of
 
 _WASM_PAGES_MAX: Final = 65536
 
@@ -116,7 +117,7 @@ class Plan9Segment(LinearMemory):
 
     def __init__(self, end: int, brk_max: int, word_size: int = 8) -> None:
         if end > brk_max:
-            raise NotInstantiable(-(-end // WASM_PAGE), brk_max // WASM_PAGE)
+            raise NotInstantiable(pages_of(end), brk_max // WASM_PAGE)
         super().__init__(_page_up(end), word_size)
         self.brk_max = brk_max
 
@@ -139,7 +140,7 @@ class Plan9Segment(LinearMemory):
         self.grows += 1
         if self._injected_failure() or addr > self.brk_max:
             self.fails += 1
-            self.needed = -(-addr // WASM_PAGE)
+            self.needed = pages_of(addr)
             result = -1
         else:
             self.size = max(self.size, _page_up(addr))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gorun_mem.runtime.behaviour import WASM_PAGE, Platform, Release
+from gorun_mem.runtime.behaviour import Platform, Release
 from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.errors import IllegalUse, OutOfMemory, Refusal
 from gorun_mem.runtime.freelist import FreeList
@@ -157,7 +157,7 @@ class OSLayer:
         self.refusals[self.whoami()] = Refusal(
             call.number, call.fn, call.n, state.free_bytes, state.free_largest,
             max(0, min(state.bloc_max, memory.size) - state.bloc),
-            -(-memory.size // WASM_PAGE), memory.limit_pages, needed,
+            pages_of(memory.size), memory.limit_pages, needed,
         )  # fmt: skip
 
     def forget_refusal(self) -> None:
@@ -200,7 +200,7 @@ class OSLayer:
         before = memory.pages
         result = memory.host_grow(pages)
         if result >= 0:
-            self._give_host(before * WASM_PAGE)
+            self._give_host(before * PAGE)
         if self._sink is not None:
             self._sink.host_grow(
                 pages * PAGE, before * PAGE, memory.size, result >= 0, memory.limit_pages * PAGE

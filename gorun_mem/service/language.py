@@ -1,6 +1,6 @@
 """What a line to the service may say: the operations of scripts and a few words more.
 
-The operations are those of `formats.opscript`; the rest is here. A line that is blank or begins
+The operations are those of `replay.opscript`; the rest is here. A line that is blank or begins
 with # is no request and has no answer; every other line has one line of answer:
 
     the operation's result      as `gorun-mem ops` prints it

@@ -355,13 +355,7 @@ class TimingEngine(Engine):
             self._ready.remove(task)
 
     def _drop(self, task: Task) -> None:
-        if task.state is State.RUNNABLE:
-            self._remove(task)
-        elif task.state is State.AWAY:
-            self._away -= 1
-        if self.running is task:
-            self.running = None
-        task.timer = 0
+        super()._drop(task)
         self._release_cpu(task)
 
     def _fire_timers(self) -> None:
