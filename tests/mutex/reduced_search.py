@@ -32,7 +32,7 @@ from mutex_explorer import ExploredScheduler, Violation, bare
 
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.m import MState, m_address, m_number
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.op import PARKED
 
 LIVE: dict[str, dict[str, tuple[str, ...]]] = {
@@ -189,7 +189,7 @@ class Search:
 
     def __init__(
         self,
-        mutex: Mutex,
+        mutex: StateMutex,
         ms: int,
         cpus: int,
         *,
@@ -451,7 +451,7 @@ def _kind(own: Own) -> Own:
 
 
 def exhaust(
-    cls: type[Mutex],
+    cls: type[StateMutex],
     ms: int,
     pairs: int,
     *,
