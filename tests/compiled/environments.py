@@ -47,7 +47,7 @@ def environment_of(interpreter: str, folder: Path, constraints: Path, names: Seq
     return made
 
 
-def tests_in(folder: Path) -> Path:
+def copy_of_the_tests(folder: Path) -> Path:
     """A copy of the tests with what they read beside them, but without the package's source.
 
     Where a folder `tests` lies, pytest looks for packages first: beside the source it would find

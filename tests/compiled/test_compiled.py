@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.compiled.environments import ROOT, python, tests_in
+from tests.compiled.environments import ROOT, copy_of_the_tests, python
 
 RUN_AGAIN = (
     "runtime/mutex", "step", "machine", "explore", "cli/test_explore_command.py", "scenarios",
@@ -27,7 +27,7 @@ def test_the_wheel_answers_as_the_source(installed: Path, tmp_path: Path) -> Non
             logs = [log_of(scenario, mutex, path, tmp_path) for path in (installed, ROOT)]
             assert logs[0] == logs[1], (scenario, mutex)
             assert logs[0].count(b"\n") > 20
-    copied = tests_in(tmp_path)
+    copied = copy_of_the_tests(tmp_path)
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *(copied / name for name in RUN_AGAIN)]
     for name in TOO_DYNAMIC:
         tests += ["--ignore", copied / name]

