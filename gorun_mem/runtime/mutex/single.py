@@ -67,6 +67,7 @@ class JsMutex(StateMutex):
 
     __slots__ = ()
     algorithm = "js"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
 
@@ -77,5 +78,6 @@ class Wasip1Mutex(StateMutex):
 
     __slots__ = ()
     algorithm = "wasip1"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
