@@ -17,7 +17,7 @@ from gorun_mem.machine.run import Run, run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import sema, spinbit
-from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.statistics import LockStatistics
 from tests.analysis import brute
 
@@ -62,13 +62,13 @@ async def mixture(world: World, *, rounds: int = 40, stop_at: int = 0) -> None:
 @contextmanager
 def probes(trace: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Note each wakeup that a lock sends in `trace`, whether or not its M is asleep already."""
-    real_sema, real_futex = sema.sema_wakeup, FutexWord.wakeup
+    real_sema, real_futex = sema.sema_wakeup, FutexQueue.wakeup
 
     def sema_wakeup(by: Any, target: Any) -> None:
         trace.append(brute.Woken(by.id, target.id))
         real_sema(by, target)
 
-    def wakeup(self: FutexWord, by: Any, count: int) -> Any:
+    def wakeup(self: FutexQueue, by: Any, count: int) -> Any:
         woken = real_futex(self, by, count)
         trace.extend(brute.Woken(by.id, m.id) for m in woken)
         return woken
@@ -76,7 +76,7 @@ def probes(trace: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(sema, "sema_wakeup", sema_wakeup)
         patch.setattr(spinbit, "sema_wakeup", sema_wakeup)
-        patch.setattr(FutexWord, "wakeup", wakeup)
+        patch.setattr(FutexQueue, "wakeup", wakeup)
         yield
 
 
