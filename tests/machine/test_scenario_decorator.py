@@ -130,7 +130,7 @@ def test_functions_that_are_no_scenarios() -> None:
     async def two(world: World, rounds: int) -> None:
         pass
 
-    async def anything(world: World, **options: int) -> None:
+    async def anything(world: World, **options: Any) -> None:
         pass
 
     async def no_default(world: World, *, rounds: int) -> None:
