@@ -23,12 +23,12 @@ from random import Random
 from typing import Any, Final
 
 from gorun_mem.bench import Row, best_of
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sync import Word
 
 SHAPES: Final = ((2, 5, 0.4), (4, 25, 0.3), (8, 50, 0.25))
 """Ms, operations of each, and the least ratio to the bare coroutines with random."""
@@ -89,7 +89,7 @@ def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:
 
 def _target(ms: int, ops: int) -> Target:
     async def main(world: World) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def add(m: M) -> None:
             for _ in range(ops):

@@ -94,11 +94,28 @@ class _Driven:
     error: BaseException | None
     value: Any
     fresh: bool
-    kind: str
-    obj: str
+    marks: str
     pc: str
-    reads_only: bool
     orders: Any
+
+    @property
+    def kind(self) -> str:
+        """Of the next access, or of the beginning or end of the critical section."""
+        inner = self.inner
+        return self.marks if inner is None else inner.kind
+
+    @property
+    def obj(self) -> str:
+        """What that touches: of a beginning or an end, the lock."""
+        inner = self.inner
+        key: str = self.mutex.key_obj
+        return key if inner is None else inner.obj
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether it changes nothing."""
+        inner = self.inner
+        return inner is not None and inner.reads_only
 
     def forget(self) -> None:
         """Nothing is under way."""
@@ -132,20 +149,12 @@ class _Driven:
             coro.close()
             return None
         self.inner = inner
-        self.announce(inner)
+        self.pc = inner.kind
         return not inner.asks_first or inner.begin(m)
-
-    def announce(self, inner: Op) -> None:
-        """Say what the next access is."""
-        self.kind = self.pc = inner.kind
-        self.obj = inner.obj
-        self.reads_only = inner.reads_only
 
     def mark(self, kind: str) -> None:
         """The next step is the beginning or the end of the critical section."""
-        self.kind = self.pc = kind
-        self.obj = self.mutex.key_obj
-        self.reads_only = False
+        self.marks = self.pc = kind
 
     def access(self, m: MLike, inner: Op) -> object:
         """Make one access of the coroutine's; MORE, PARKED, or None where it has ended."""
@@ -153,7 +162,6 @@ class _Driven:
         result = inner.step(m)
         self.orders = inner.orders
         if result is MORE or result is PARKED:
-            self.announce(inner)
             return result
         able = self.go_on(m, result)
         return None if able is None else MORE if able else PARKED
@@ -184,7 +192,7 @@ def _raise(op: Any) -> None:
         raise error
 
 
-class CoroutineLock(_Driven, LockOp):
+class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
     """A call of `Mutex.lock`."""
 
     abandonable = False  # half a lock is none
@@ -291,7 +299,7 @@ class CoroutineTry(CoroutineLock):
         return True
 
 
-class CoroutineUnlock(_Driven, UnlockOp):
+class CoroutineUnlock(_Driven, UnlockOp):  # type: ignore[override]
     """A call of `Mutex.unlock`."""
 
     abandonable = False

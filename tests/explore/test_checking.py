@@ -9,7 +9,6 @@ import pytest
 
 from gorun_mem.explore.checking import check_operations
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -17,6 +16,7 @@ from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.note import NOTES, make_note
 from gorun_mem.runtime.op import Op
+from gorun_mem.sync import Cell
 from tests.explore.brute_force import draw_program, main_of
 
 Main = Callable[[World], Coroutine[Any, Any, None]]

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-from gorun_mem.runtime.kinds import named
+from gorun_mem.runtime.kinds import AND, named
 
 LOCAL: Final = named(lambda kind: kind.local)
 """Kinds of operation that touch nothing which another M can see."""
@@ -119,7 +119,18 @@ def dependent(obj: str, reads: bool, other_obj: str, other_reads: bool) -> bool:
         return not (reads and other_reads) and obj != ""
     if obj == MEMLOCK:
         return not reads and other_obj.startswith(USER)
-    return other_obj == MEMLOCK and not other_reads and obj.startswith(USER)
+    if other_obj == MEMLOCK:
+        return not other_reads and obj.startswith(USER)
+    if AND in obj or AND in other_obj:
+        return not (reads and other_reads) and not set(parts_of(obj)).isdisjoint(
+            parts_of(other_obj)
+        )
+    return False
+
+
+def parts_of(obj: str) -> list[str]:
+    """The objects that a step touches, where it touches several."""
+    return obj.split(AND)
 
 
 def other_object(obj: str, reads: bool) -> str:
