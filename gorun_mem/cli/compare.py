@@ -437,12 +437,14 @@ def _headline(found: Compared) -> str:
 
 
 def _legend(found: Compared) -> str:
+    from gorun_mem.report.units import count
+
     test = "Wilcoxon's signed ranks of pairs" if found.paired else "Mann and Whitney's rank sums"
     return (
         f'change: of the median over that of "{found.sides[0].side.name}"; ~ no difference, '
         "= the same in every run\n"
-        f"p: {test}, adjusted by Holm for {len(found.contrasts)} comparisons; below "
-        f"{found.alpha:g} is a difference\ninterval: bootstrap"
+        f"p: {test}, adjusted by Holm for {count(len(found.contrasts), 'comparison')}; "
+        f"below {found.alpha:g} is a difference\ninterval: bootstrap"
     )
 
 

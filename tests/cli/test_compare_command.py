@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shlex
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from gorun_mem import cli
+from tests.cli.run_scripts import Command
 
-
-class Answer(NamedTuple):
-    """An exit code and what was written."""
-
-    code: int
-    out: str
-    err: str
-
-
-Compare = Callable[..., Answer]
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
-def compare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Compare:
-    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-    def command(*args: str) -> Answer:
-        code = cli.main(["compare", *args])
-        return Answer(code, *capsys.readouterr())
-
-    return command
+def compare(gorun_mem: Command) -> Command:
+    """Runs `gorun-mem compare`."""
+    return lambda *args: gorun_mem("compare", *args)
 
 
 STORM = ("memlock_storm", "--set", "rounds=8", "--mutex", "sema", "--mutex", "queue")
 
 
-def test_a_table_with_medians_intervals_and_what_differs(compare: Compare) -> None:
-    """A row a side, the change with its interval where it is one, = where all is alike, the plot."""
+def test_a_table_with_medians_intervals_and_what_differs(compare: Command) -> None:
+    """A row a side, the change with its interval where it is one, = where all is alike."""
     said = compare(*STORM, "--metric", "time_ns", "--metric", "calls", "--seeds", "10")
     assert said.code == 0, said.err
     lines = said.out.splitlines()
@@ -65,7 +47,7 @@ def test_a_table_with_medians_intervals_and_what_differs(compare: Compare) -> No
     assert max(map(len, lines)) <= 160
 
 
-def test_json_has_all_of_it(compare: Compare) -> None:
+def test_json_has_all_of_it(compare: Command) -> None:
     """One document on stdout, with every value, and what to run to see a side."""
     said = compare(*STORM, "--seeds", "4", "--json", "--metric", "time_ns")
     document = json.loads(said.out)
@@ -83,7 +65,7 @@ def test_json_has_all_of_it(compare: Compare) -> None:
     assert "so few seeds" in said.err
 
 
-def test_what_run_says_of_one_seed_is_among_the_values(compare: Compare) -> None:
+def test_what_run_says_of_one_seed_is_among_the_values(compare: Command) -> None:
     """The value of seed 3 is that of `run --seed 3`, whatever the number of processes."""
     from gorun_mem.machine.library import find
     from gorun_mem.sweep.runs import RunJob, measure_of
@@ -95,7 +77,7 @@ def test_what_run_says_of_one_seed_is_among_the_values(compare: Compare) -> None
         assert sides[1]["values"][3] == alone.metrics[name]
 
 
-def test_fail_on_is_the_exit_code(compare: Compare) -> None:
+def test_fail_on_is_the_exit_code(compare: Command) -> None:
     """1 where the change holds and is a difference; 0 where it is none or less."""
     enough = (*STORM, "--seeds", "9", "--metric", "time_ns")
     failed = compare(*enough, "--fail-on", "time_ns>+20%")
@@ -106,7 +88,7 @@ def test_fail_on_is_the_exit_code(compare: Compare) -> None:
     assert compare(*STORM, "--seeds", "3", "--fail-on", "steps>1").code == 1
 
 
-def test_a_lock_beside_itself_gets_other_seeds(compare: Compare) -> None:
+def test_a_lock_beside_itself_gets_other_seeds(compare: Command) -> None:
     """And says which."""
     said = compare("memlock_storm", "--mutex", "sema", "--mutex", "sema", "--seeds", "2",
                    "--set", "rounds=3")  # fmt: skip
@@ -114,26 +96,25 @@ def test_a_lock_beside_itself_gets_other_seeds(compare: Compare) -> None:
     assert "sema (2)" in said.out
 
 
-def test_options_releases_and_tables_can_be_compared(compare: Compare, tmp_path: Path) -> None:
+def test_options_releases_and_tables_can_be_compared(compare: Command, home: Path) -> None:
     """Every option of `run`, and --set by its key; what has one value is the same on each side."""
-    (tmp_path / "slow.toml").write_text("[ns]\nfutexwakeup = 90000\n")
-    (tmp_path / "usual.toml").write_text("")
+    (home / "slow.toml").write_text("[ns]\nfutexwakeup = 90000\n")
+    (home / "usual.toml").write_text("")
     said = compare("memlock_storm", "--costs", "usual.toml", "--costs", "slow.toml", "--set",
                    "rounds=4", "--seeds", "2", "--json")  # fmt: skip
     document = json.loads(said.out)
     assert [side["name"] for side in document["sides"]] == ["usual", "slow"]
     said = compare("memlock_storm", "--set", "rounds=2", "--set", "rounds=4", "--ms", "2",
-                   "--release", "go1.22", "--release", "go1.26", "--seeds", "1", "--json")  # fmt: skip
+                   "--release", "go1.22", "--release", "go1.26", "--seeds", "1",
+                   "--json")  # fmt: skip
     names = [side["name"] for side in json.loads(said.out)["sides"]]
     assert names == [
-        "go1.22, rounds=2", "go1.22, rounds=4", "go1.26, rounds=2", "go1.26, rounds=4",
-    ] or names == [
         "release go1.22, rounds=2", "release go1.22, rounds=4",
         "release go1.26, rounds=2", "release go1.26, rounds=4",
     ]  # fmt: skip
 
 
-def test_runs_that_fail_are_named_with_a_command(compare: Compare) -> None:
+def test_runs_that_fail_are_named_with_a_command(compare: Command) -> None:
     """And decide the exit code."""
     said = compare("leaked_lock", "--release", "go1.24.3", "--release", "go1.24.5", "--seeds", "2",
                    "--metric", "time_ns")  # fmt: skip
@@ -154,9 +135,21 @@ def test_runs_that_fail_are_named_with_a_command(compare: Compare) -> None:
         (("storm", "--mutex", "sema", "--mutex", "queue"), "no scenario"),
     ],
 )
-def test_mistakes_are_told(compare: Compare, args: tuple[str, ...], said: str) -> None:
+def test_mistakes_are_told(compare: Command, args: tuple[str, ...], said: str) -> None:
     """With exit code 2 and a hint."""
     answer = compare(*args)
     assert answer.code == 2
     assert said in answer.err
     assert answer.out == ""
+
+
+def test_the_readme_says_what_is_said(gorun_mem: Command) -> None:
+    """Its commands run, and the table is that of the first."""
+    text = README.read_text()
+    section = text.partition("## What does it cost")[2].partition("\n## ")[0]
+    _, commands, _, table, *_ = section.split("```")
+    lines = [line for line in commands.splitlines() if line.startswith("gorun-mem")]
+    said = [gorun_mem(*shlex.split(line, comments=True)[1:]) for line in lines]
+    assert [each.code for each in said] == [0, 0, 0]
+    shown = {" ".join(line.split()) for line in said[0].out.splitlines()}
+    assert {" ".join(line.split()) for line in table.strip().splitlines()} <= shown
