@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.mutex import LockStatistics
     from gorun_mem.runtime.op import Op
     from gorun_mem.step.costs import CostTable
+    from gorun_mem.sweep.compare import compare
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ _HOMES = {
     "World": "machine.world",
     "WorldStatistics": "machine.statistics",
     "as_recorded": "replay.real_program",
+    "compare": "sweep.compare",
     "plot": "report.plot",
     "run": "machine.run",
     "run_on_trio": "machine.run",
@@ -90,6 +92,7 @@ __all__ = [
     "World",
     "WorldStatistics",
     "as_recorded",
+    "compare",
     "plot",
     "run",
     "run_on_trio",

@@ -29,6 +29,18 @@ LAYERS = {
     "analysis": {"runtime", "events"},
     "report": {"analysis", "events"},
     "export": {"runtime", "events", "analysis"},
+    "sweep": {
+        "runtime",
+        "events",
+        "step",
+        "machine",
+        "explore",
+        "replay",
+        "predict",
+        "analysis",
+        "report",
+        "export",
+    },
     "testing": {"runtime", "events", "step", "machine", "explore", "cli", "replay"},
 }
 LEAVES = {"gorun_mem._version"}
