@@ -73,9 +73,17 @@ class _Shadow:
 
 
 class Races:
-    """Finds data races by happens-before; kind "race"."""
+    """Finds data races by happens-before; kind "race".
+
+    Args:
+        places: say where the two accesses are; without, only whether there is a race.
+    """
 
     name = "races"
+    screened = True
+
+    def __init__(self, places: bool = True) -> None:
+        self._places = places
 
     def begin(self, world: World) -> None:
         """Forget the run before."""
@@ -173,7 +181,7 @@ class Races:
             shadow = self._shadows[key] = _Shadow(call)
         clock = self._clocks[m]
         if place is None:
-            place = self._watch.place(m)
+            place = self._watch.place(m) if self._places else ""
         now = _Past(m, clock[m], self._watch.step, place, writes)
         last = shadow.write
         if last is not None and last.clock > clock.get(last.m, 0):
