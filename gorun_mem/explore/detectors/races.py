@@ -31,7 +31,7 @@ from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Access
-from gorun_mem.runtime.kinds import kind_of
+from gorun_mem.runtime.kinds import KINDS, OTHER
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import State, Task
 
@@ -104,9 +104,13 @@ class Races:
         if len(self._tasks) != self._known:
             self._meet_new()
         m = self._last = task.id
-        what = kind_of(kind)
+        what = KINDS.get(kind, OTHER)
         order = what.order
-        if what.parts:
+        if order == "both":
+            self._synchronise(m, order, obj, reads)
+        elif order == "none" and kind != "none.lock":
+            return
+        elif what.parts:
             for part in what.parts:
                 self._access(m, f"{obj}.{part}", obj, not what.reads, None, 0)
         elif order == "plain":
@@ -125,7 +129,7 @@ class Races:
             for other, join in self._joins.items():
                 if join is op:
                     _join(self._clocks[m], self._clocks[other])
-        elif order != "none" and order != "parent":
+        elif order != "parent":
             self._synchronise(m, order, obj, reads)
 
     def end(self, world: World) -> Sequence[Finding]:
@@ -152,7 +156,7 @@ class Races:
             _join(clock, synced)
         if reads or order == "acquire":
             return
-        if synced is None:
+        if synced is None or order != "release":  # it is before the M's clock by now
             self._synced[obj] = clock.copy()
         else:
             _join(synced, clock)
@@ -180,8 +184,12 @@ class Races:
         if shadow is None or shadow.call != call:
             shadow = self._shadows[key] = _Shadow(call)
         clock = self._clocks[m]
-        if place is None:
-            place = self._watch.place(m) if self._places else ""
+        if not self._places:
+            if _is_known(shadow, m, clock[m], writes):
+                return
+            place = ""
+        elif place is None:
+            place = self._watch.place(m)
         now = _Past(m, clock[m], self._watch.step, place, writes)
         last = shadow.write
         if last is not None and last.clock > clock.get(last.m, 0):
@@ -218,6 +226,14 @@ class Races:
         text = f"data race on {where}: {_say(second)}, and nothing orders it after {_say(first)}"
         ms = (first.m, second.m)
         self._findings[obj, site] = Finding("race", obj, site, text, ms, second.step)
+
+
+def _is_known(shadow: _Shadow, m: int, count: int, writes: bool) -> bool:
+    """Whether an access like this one was made since the M's clock moved on, and is the last."""
+    last = shadow.write if writes else shadow.read
+    if last is None or last.m != m or last.clock != count or shadow.reads is not None:
+        return False
+    return not writes or shadow.read is None
 
 
 def _join(clock: Clock, other: Clock) -> None:
