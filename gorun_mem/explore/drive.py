@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
+from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
@@ -72,6 +73,7 @@ class ExploringEngine(Engine):
         steps_max: bound of steps.
         detectors: told of each step.
         breathe: called now and then.
+        screen: told of each step likewise.
 
     Attributes:
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
@@ -86,6 +88,7 @@ class ExploringEngine(Engine):
         steps_max: int = STEPS_MAX,
         detectors: Sequence[Detector] = (),
         breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
     ) -> None:
         cpus = target.config.cpus
         super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
@@ -97,8 +100,9 @@ class ExploringEngine(Engine):
         self._label = getattr(strategy, "label", None)
         self._every_step: bool = getattr(strategy, "every_step", False)
         self._executed = getattr(strategy, "executed", None)
-        self._looks = [detector.step for detector in detectors]
-        self.watched = self._executed is not None or bool(self._looks)
+        self._screen = screen
+        self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
+        self.watched = self._executed is not None or screen is not None or bool(self._looks)
 
     # What operations ask.
 
@@ -149,11 +153,16 @@ class ExploringEngine(Engine):
         self._step_ns = self.costs.get(task.op.kind, self._other_ns)
         return task
 
-    def _look(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+    def _watch(self, task: Task, pending: Any) -> object:
+        kind, obj, reads = pending.kind, pending.obj, pending.reads_only
+        result = pending.step(task)
+        if self._screen is not None:
+            self._screen.step(task, pending, kind, obj, reads, result)
         if self._executed is not None:
             self._executed(task, kind, obj, reads)
         for look in self._looks:
-            look(task, op, kind, obj, reads, result)
+            look(task, pending, kind, obj, reads, result)
+        return result
 
     def _through(self, task: Task, result: object) -> None:
         task.result = result
@@ -255,6 +264,7 @@ def run_once(
     steps_max: int = STEPS_MAX,
     breathe: Callable[[], None] | None = None,
     on_world: Callable[[World], None] | None = None,
+    screen: Screen | None = None,
 ) -> Execution:
     """Run a program once.
 
@@ -266,12 +276,15 @@ def run_once(
         steps_max: bound of steps.
         breathe: called now and then; what it raises goes through.
         on_world: called with the World before it runs.
+        screen: looks at the run, to be asked afterwards.
     """
     transcriber = Transcriber(strategy) if transcribe else None
-    engine = ExploringEngine(transcriber or strategy, target, steps_max, detectors, breathe)
+    engine = ExploringEngine(transcriber or strategy, target, steps_max, detectors, breathe, screen)
     world = target.world(engine)
     if on_world is not None:
         on_world(world)
+    if screen is not None:
+        screen.begin(world)
     for detector in detectors:
         detector.begin(world)
     trampoline = SearchingTrampoline(world.driver)
