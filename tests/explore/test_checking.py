@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from brute_force import draw_program, main_of
 
 from gorun_mem.explore.checking import check_operations
 from gorun_mem.explore.kernels import KERNELS
@@ -18,6 +17,7 @@ from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex.base import Mutex
 from gorun_mem.runtime.mutex.note import NOTES, make_note
 from gorun_mem.runtime.op import Op
+from tests.explore.brute_force import draw_program, main_of
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from explore_programs import gives_up
 
 from gorun_mem.explore import explore
 from gorun_mem.explore.drive import replay
@@ -22,6 +21,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex.futex_word import FutexWord
 from gorun_mem.runtime.op import PARKED, MLike, Op
+from tests.explore.explore_programs import gives_up
 
 NAMED = re.compile(r"M(\d+)'s ((?:[^()]|\([^s])+?) \(step (\d+)\)")
 

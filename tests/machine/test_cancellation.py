@@ -10,11 +10,11 @@ import signal
 
 import pytest
 import trio
-from machine_workloads import MUTEXES
 
 from gorun_mem import Config, KiB, run, run_on_trio, scenario
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.step import engine
+from tests.machine.machine_workloads import MUTEXES
 
 LOCKING = tuple(name for name in MUTEXES if name != "none")
 

@@ -9,12 +9,12 @@ import types
 import warnings
 
 import pytest
-from machine_workloads import HOSTS, assert_ended, logged
 
 from gorun_mem import Op, scenario
 from gorun_mem.explore import explore
 from gorun_mem.explore.program import Cell
 from gorun_mem.machine.outcome import NeverAwaited
+from tests.machine.machine_workloads import HOSTS, assert_ended, logged
 
 MARK = "# here"
 

@@ -3,7 +3,6 @@
 from itertools import product
 
 import pytest
-from machine_workloads import logged
 
 from gorun_mem import World
 from gorun_mem.explore import explore, replay
@@ -17,6 +16,7 @@ from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies import RUNNING
 from gorun_mem.step.streams import stream
+from tests.machine.machine_workloads import logged
 
 SEVERAL_M = sorted(e.name for e in MUTEXES.values() if e.several_ms)
 

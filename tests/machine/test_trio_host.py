@@ -7,11 +7,11 @@ import threading
 
 import pytest
 import trio
-from machine_workloads import assert_ended, config_for, logged, storm
 
 from gorun_mem import IllegalUse, KiB, NoProgress, Range, run_on_trio, scenario
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.runtime.op import Op
+from tests.machine.machine_workloads import assert_ended, config_for, logged, storm
 
 
 class Step(Op):

@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 
 import pytest
-from machine_workloads import HOSTS, MUTEXES, assert_ended, config_for, logged, storm, varied
 
 from gorun_mem import Config, DeadlockFound, NoProgress, run, scenario
 from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.machine.coroutine import ForeignAwait
 from gorun_mem.step.costs import CostTable
 from gorun_mem.step.strategies import RUNNING
+from tests.machine.machine_workloads import (
+    HOSTS,
+    MUTEXES,
+    assert_ended,
+    config_for,
+    logged,
+    storm,
+    varied,
+)
 
 BASIC = ("timing", "random", "round_robin", "run_to_block")
 

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from machine_workloads import HOSTS, logged
 
 from gorun_mem import Config, scenario
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
+from tests.machine.machine_workloads import HOSTS, logged
 
 LIMIT_S = 0.2
 

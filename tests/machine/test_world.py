@@ -6,11 +6,11 @@ import dataclasses
 import re
 
 import pytest
-from machine_workloads import HOSTS, assert_ended, config_for, logged, storm
 
 from gorun_mem import Config, IllegalUse, KiB, Throw, World, run, scenario
 from gorun_mem.machine.config import MS_MAX, ConfigError
 from gorun_mem.runtime.errors import Fault
+from tests.machine.machine_workloads import HOSTS, assert_ended, config_for, logged, storm
 
 
 def one_m(program, host="trampoline", **config):
