@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from gorun_mem._start import raise_interrupts
 from gorun_mem._version import VERSION, build
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
@@ -62,6 +63,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = import_module(entry[0]).command
+        raise_interrupts()  # from here on there is something to lose
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -203,7 +203,7 @@ class ExploringEngine(Engine):
         else:
             self.follow(fair)
         self.unfair = True
-        self.steps_max = 2 * self.steps_max
+        self.steps_max += self.steps_max
 
 
 class Execution:
@@ -330,7 +330,7 @@ def replay(
     strategy = Replay(schedule, on_divergence=on_divergence, seed=seed)
     # A schedule that reached the bound was found in a run of twice as many steps.
     done = run_once(
-        target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max,
+        target, strategy, detectors=detectors, transcribe=True, steps_max=steps_max + steps_max,
         on_world=on_world,
     )  # fmt: skip
     return Execution(

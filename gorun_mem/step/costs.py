@@ -41,7 +41,6 @@ import difflib
 import hashlib
 import tomllib
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -66,6 +65,12 @@ DEFAULT_NS: Final = MappingProxyType(
 
 TIME_SLICE_NS: Final = 10_000_000
 """How long an M keeps its CPU while others wait for one: 10 ms, as Go's sysmon and most kernels."""
+
+
+TIME_NS_MAX: Final = 1 << 62
+"""Where virtual time ends, after 146 years: times fit into 64 bits, in a log and elsewhere."""
+COST_NS_MAX: Final = 1e12
+"""The most that a step, or a byte or page of one, may cost: 1,000 s."""
 
 
 class CostError(ValueError):
@@ -96,12 +101,16 @@ class CostTable:
             if (
                 isinstance(value, bool)
                 or not isinstance(value, int | float)
-                or not 0 <= value < inf
+                or not 0 <= value <= COST_NS_MAX
             ):
-                raise CostError(f"ns.{kind} = {value!r} is not a cost in ns: give a number from 0")
-        if type(self.time_slice_ns) is not int or self.time_slice_ns <= 0:
+                raise CostError(
+                    f"ns.{kind} = {_shown(value)} is not a cost in ns: give a number from 0 to "
+                    f"{COST_NS_MAX:g}"
+                )
+        if type(self.time_slice_ns) is not int or not 0 < self.time_slice_ns <= TIME_NS_MAX:
             raise CostError(
-                f"time_slice_ns = {self.time_slice_ns!r}: must be a positive whole number"
+                f"time_slice_ns = {_shown(self.time_slice_ns)}: must be a positive whole number "
+                f"of at most {TIME_NS_MAX}"
             )
 
     @staticmethod
@@ -132,3 +141,11 @@ class CostTable:
         """Names the table in a log."""
         text = repr((sorted(self.table().items()), self.time_slice_ns))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _shown(value: object) -> str:
+    """A value for people; the interpreter refuses to write out an int of some thousand digits."""
+    try:
+        return f"{value!r:.40}"
+    except ValueError:
+        return "a number of thousands of digits"
