@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.history import CannotYet, NotLinearizable
+    from gorun_mem.explore.linearizable import linearizable
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CannotYet": "explore.history",
     "Config": "machine.config",
     "CostTable": "step.costs",
     "DeadlockFound": "machine.outcome",
@@ -46,6 +49,7 @@ _HOMES = {
     "MemorySnapshot": "machine.statistics",
     "MiB": "runtime.behaviour",
     "NoProgress": "machine.outcome",
+    "NotLinearizable": "explore.history",
     "Op": "runtime.op",
     "Outcome": "machine.outcome",
     "Range": "machine.scenario",
@@ -58,6 +62,7 @@ _HOMES = {
     "WorldStatistics": "machine.statistics",
     "as_recorded": "replay.real_program",
     "compare": "sweep.compare",
+    "linearizable": "explore.linearizable",
     "plot": "report.plot",
     "run": "machine.run",
     "run_on_trio": "machine.run",
@@ -66,6 +71,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CannotYet",
     "Config",
     "CostTable",
     "DeadlockFound",
@@ -81,6 +87,7 @@ __all__ = [
     "MemorySnapshot",
     "MiB",
     "NoProgress",
+    "NotLinearizable",
     "Op",
     "Outcome",
     "Range",
@@ -93,6 +100,7 @@ __all__ = [
     "WorldStatistics",
     "as_recorded",
     "compare",
+    "linearizable",
     "plot",
     "run",
     "run_on_trio",

@@ -259,6 +259,7 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
         "preemptions": failure.preemptions,
         "switches": failure.switches,
         "stuck": [str(stuck) for stuck in failure.stuck],
+        "history": list(failure.history),
         "steps": [
             {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
             for number, step in enumerate(failure.steps, 1)
