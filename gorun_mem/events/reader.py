@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from gorun_mem.events.errors import LogError
+from gorun_mem.events.parts import parts_in, without_start
 from gorun_mem.events.types import AnyEvent, Event, RunEnd
 from gorun_mem.files.packed import Damaged, unpacked
 from gorun_mem.files.reading import open_input
@@ -250,7 +252,10 @@ def _is_json(line: bytes) -> bool:
 
 
 def _decompressed(source: Source) -> Iterator[bytes]:
-    """The bytes of a log, by what its first bytes say it is."""
+    """The bytes of a log, by what its first bytes say it is; of a folder those of all parts."""
+    if isinstance(source, str | os.PathLike) and os.path.isdir(source):
+        yield from _all_parts(Path(source))
+        return
     name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "<stream>")
     try:
         file = open_input(source) if isinstance(source, str | os.PathLike) else source
@@ -261,3 +266,23 @@ def _decompressed(source: Source) -> Iterator[bytes]:
                 file.close()
     except OSError as error:
         raise LogError.of("read log", str(name), error) from None
+
+
+def _all_parts(folder: Path) -> Iterator[bytes]:
+    """The bytes of a log in parts; a part that is cut does not hide those behind it."""
+    try:
+        parts = parts_in(folder)
+    except OSError as error:
+        raise LogError.of("read log", folder, error) from None
+    for number, part in enumerate(parts):
+        try:
+            pieces = _decompressed(part)
+            last = b""
+            for last in without_start(pieces) if number else pieces:
+                yield last
+            if last and not last.endswith(b"\n"):
+                yield b"\n"
+        except Damaged as damage:
+            if not damage.truncated or number == len(parts) - 1:
+                raise
+            yield b"\n"
