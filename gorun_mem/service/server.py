@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import Verdict
     from gorun_mem.machine.world import World
+    from gorun_mem.runtime.mutex import Mutex
 
 TICK_S: Final = 0.5
 """How often the log is flushed and connections are looked after."""
@@ -84,6 +85,7 @@ class Server:
         hub: hands events to watchers.
         poller: reads plain sockets, where the system can do that for all at once.
         answers: what requests come to.
+        tallies: what is counted of each lock, by name.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
         dirty: connections whose answers are to be sent after the turn.
@@ -113,10 +115,11 @@ class Server:
         self.host = ServiceHost(self.world.driver, self._after_turn, procs)
         self.hub = Hub(recorder)
         self.poller = Poller.make()
-        self.answers = Answers(self.world)
-        self._tallies = [BoundedTally() for _ in self.world.mutexes]
-        for mutex, tally in zip(self.world.mutexes.values(), self._tallies, strict=True):
-            mutex.book.count_with(tally)
+        self.tallies: dict[str, BoundedTally] = {}
+        for mutex in self.world.mutexes.values():
+            self._count(mutex)
+        self.answers = Answers(self.world, self._count)
+        self.host.comes_back = self.answers.by_hand.somebody_comes_back
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}
@@ -135,6 +138,11 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {len(self.connections)} connections {self.world!r}>"
+
+    def _count(self, mutex: Mutex) -> None:
+        """Count what becomes of a lock, in bounded memory."""
+        tally = self.tallies[mutex.name] = BoundedTally()
+        mutex.book.count_with(tally)
 
     # The run.
 
@@ -220,6 +228,7 @@ class Server:
             self.host.begin_turn()
             return
         self.draining = why
+        self.host.pace.set(paused=False, ns_per_s=None)
         self._listening.cancel()
         for connection in list(self.speakers.values()):
             if connection.m is not None:
@@ -258,6 +267,9 @@ class Server:
 
     async def leave(self, connection: Connection, m: M) -> str:
         """An M's last act: see to the memory that it leaves behind; why it ended, for the log."""
+        held = await self.answers.by_hand.give_back(m)
+        if held:
+            self.say(f"M{m.id} has gone; {', '.join(held)}, which it held, was given back")
         owned = self._owned_by(m) if not self.draining else []
         bytes_owned = sum(high - low for low, high in owned)
         reason = "drained" if self.draining else "lost" if connection.gone else "left"
@@ -274,7 +286,7 @@ class Server:
                 self.say(
                     f"M{m.id} has gone and still owns {what}, the first at [{first:#x}, {end:#x})"
                 )
-        for tally in self._tallies:
+        for tally in self.tallies.values():
             tally.forget(m.id)
         del self.speakers[m.id]
         if connection.watcher is None:
