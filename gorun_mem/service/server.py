@@ -88,6 +88,7 @@ class Server:
         tallies: what is counted of each lock, by name.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
+        recorder: who logs.
         dirty: connections whose answers are to be sent after the turn.
         parsed: requests by their line.
         draining: why no call is begun any more, "" while the service runs.
@@ -107,7 +108,7 @@ class Server:
         self.settings = settings
         self._on_fault = on_fault or _fault_line
         self.say = say
-        self._recorder = recorder
+        self.recorder = recorder
         self._execution = OpenRun(serve, config, {}, recorder)
         self._execution.uncontrolled = (SITE,)
         self.world = self._execution.world
@@ -379,7 +380,7 @@ class Server:
         connection.scope.cancel()
 
     def _progress(self) -> tuple[int, int, int]:
-        return self.answers.calls, len(self.speakers), self._recorder.lock_wait_ns
+        return self.answers.calls, len(self.speakers), self.recorder.lock_wait_ns
 
     def _report(
         self, before: tuple[int, int, int], after: tuple[int, int, int], seconds: float
@@ -412,7 +413,7 @@ class Server:
                 "failed_auths": self.failed_auths,
                 "held_back": sum(one.held_back for one in self.connections),
                 "abandoned_bytes": self.abandoned_bytes,
-                "log_lines": self._recorder.seq,
+                "log_lines": self.recorder.seq,
                 **self.answers.statistics(),
             }
         )
