@@ -7,7 +7,7 @@ Names are imported when they are first used, so that a command that needs few of
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # not imported: what comes before `gorun_mem._start` cannot be interrupted
+TYPE_CHECKING = False  # not imported: what comes before `gorun_mem.start` cannot be interrupted
 if TYPE_CHECKING:
     from typing import Any
 

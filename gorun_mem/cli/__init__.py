@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gorun_mem._start import end_at_interrupt
 from gorun_mem.cli._exit import ExitCode, explain
 from gorun_mem.cli._group import VERBS, gorun_mem
 from gorun_mem.cli._stdout import outlive_reader, silence
+from gorun_mem.start import end_at_interrupt
 
 __all__ = ["VERBS", "ExitCode", "gorun_mem", "main"]
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from gorun_mem.files.reading import read_input
 from gorun_mem.machine.outcome import said
 from gorun_mem.machine.scenario import Scenario, ScenarioError
 
@@ -116,9 +117,7 @@ def _pick(path: Path, wanted: str, where: str, *, library: bool) -> Scenario:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > SOURCE_BYTES_MAX:
-            raise ScenarioError(f"{path} is no scenario: it has more than {SOURCE_BYTES_MAX} bytes")
-        return path.read_bytes()
+        return read_input(path, SOURCE_BYTES_MAX)
     except FileNotFoundError:
         near = _scripts_beside(path)
         there = f"; scripts there are {', '.join(near)}" if near else ""

@@ -15,7 +15,8 @@ steps them until each waits for its connection again. So
     host's task          sleeps ------------------------> a turn: M1 M2 M1 ... all wait -> flush
 
 When a turn ends with an M that waits for anything but its connection, nobody can ever wake it: that
-is a deadlock of the emulated program, though connections may still be open.
+is a deadlock of the emulated program, though connections may still be open. It is none where the M
+waits for a lock that another took by hand: its client may give it back.
 
 Rejected: an M whose coroutine awaits trio (`machine.trio_host`). There an M runs at once when its
 socket has something, alone, so no two calls would ever contend; and each operation that is passed
@@ -36,6 +37,7 @@ from gorun_mem.machine.driver import Driver, Program
 from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.service.pace import Pace
 from gorun_mem.step.engine import Breath, StepsExceeded
 from gorun_mem.step.loop import Resumer
 from gorun_mem.step.task import Task
@@ -74,6 +76,8 @@ class ServiceHost(Resumer):
 
     Attributes:
         idle: Ms that wait for their connections, by id.
+        comes_back: whether an M that waits for a lock waits for one of `idle` in the end.
+        pace: holds the Ms back, for people to see what they do.
     """
 
     def __init__(self, driver: Driver, after_turn: Callable[[], None], procs: int) -> None:
@@ -87,6 +91,8 @@ class ServiceHost(Resumer):
         self._asleep = False
         self._budget = BREATH_AFTER
         self.idle: dict[int, M] = {}
+        self.comes_back: Callable[[Callable[[int], bool]], bool] = lambda idle: False
+        self.pace = Pace()
 
     def __repr__(self) -> str:
         return f"<ServiceHost of {len(self._coros)} Ms, {len(self.idle)} idle>"
@@ -147,8 +153,14 @@ class ServiceHost(Resumer):
     async def _turn(self) -> None:
         """Step the Ms until each waits for its connection."""
         engine, driver = self._engine, self._driver
-        self._budget = BREATH_AFTER
+        self._budget = self._breath()
         while True:
+            if self.pace.holds:
+                self._after_turn()
+                await self.pace.wait(engine.now_ns)
+                if driver.stopped:
+                    return
+                self._budget = self._breath()
             while self._woken and self._procs_free > 0:
                 m = self._woken.popleft()
                 self._procs_free -= 1
@@ -170,12 +182,16 @@ class ServiceHost(Resumer):
             if driver.stopped:
                 return
             if self._budget <= 0:
-                self._budget = BREATH_AFTER
+                self._budget = self._breath()
                 self._after_turn()
                 await trio.lowlevel.cancel_shielded_checkpoint()
-        if engine.alive > len(self.idle):
+        if engine.alive > len(self.idle) and not self.comes_back(self.idle.__contains__):
             driver.deadlocked()
         self._after_turn()
+
+    def _breath(self) -> int:
+        """Operations until the next breath: one where people look on."""
+        return 1 if self.pace.holds else BREATH_AFTER
 
     def resume(self, task: Task) -> Op | None:
         """Let the coroutine of `task` go on to its next operation, and return that.

@@ -45,6 +45,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.kinds import KINDS
 
 DEFAULT_NS: Final = MappingProxyType(
@@ -69,6 +70,7 @@ TIME_SLICE_NS: Final = 10_000_000
 
 TIME_NS_MAX: Final = 1 << 62
 """Where virtual time ends, after 146 years: times fit into 64 bits, in a log and elsewhere."""
+TABLE_BYTES_MAX: Final = 1 << 20
 COST_NS_MAX: Final = 1e12
 """The most that a step, or a byte or page of one, may cost: 1,000 s."""
 
@@ -121,14 +123,14 @@ class CostTable:
             CostError: the file cannot be read, or holds an unknown name or no number.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(read_input(path, TABLE_BYTES_MAX).decode())
             for name in data.keys() - {"ns", "time_slice_ns"}:
                 raise CostError(f"no {name!r}: there are time_slice_ns and the section [ns]")
             ns = data.get("ns", {})
             if not isinstance(ns, dict):
                 raise CostError("ns must be a section of kind = ns")
             return CostTable(ns, data.get("time_slice_ns", TIME_SLICE_NS))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CostError) as error:
+        except (OSError, ValueError, RecursionError, CostError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CostError(f"cost table {path}: {reason}") from error
 
