@@ -9,6 +9,8 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.mutex.base import StateMutex
@@ -69,6 +71,7 @@ class JsMutex(StateMutex):
     algorithm = "js"
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -79,3 +82,4 @@ class Wasip1Mutex(StateMutex):
     algorithm = "wasip1"
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
