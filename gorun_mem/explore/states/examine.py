@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gorun_mem.explore.states.model import Model
-from gorun_mem.explore.states.parts import Move, Own, Shared, without_numbers
+from gorun_mem.explore.states.parts import Move, Own, Common, without_numbers
 from gorun_mem.explore.states.search import (
     ROUNDS_BITS,
     Progress,
@@ -41,7 +41,7 @@ class TraceStep:
     branch: tuple[int, ...]
     text: str
     told: tuple[str, ...]
-    shared: Shared | None
+    shared: Common | None
     wrong: str = ""
 
 
@@ -68,7 +68,7 @@ class Examined:
     trace: list[TraceStep] = field(default_factory=list)
     complete: bool = False
     complaints: set[str] = field(default_factory=set)
-    ends: set[Shared] = field(default_factory=set)
+    ends: set[Common] = field(default_factory=set)
     guesses: Guesses = field(default_factory=Guesses)
     restarts: int = 0
     search: StateSearch | None = None
@@ -199,9 +199,13 @@ class Examination:
     def _at_end(self, search: StateSearch, at: int) -> str:
         """What is wrong with a state that nothing follows."""
         state = search.reached.states[at]
-        shared: Shared = search.space.shared.things[search.shared_of(state)]
+        shared: Common = search.space.shared.things[search.shared_of(state)]
         owns = self._owns(search, state)
-        waiting = [place for place in range(search.places) if search.slot_of(state, place) & 7]
+        waiting = [
+            place
+            for place in range(search.places)
+            if search.slot_of(state, place) & 7 and not self.model.may_wait_for_ever(place)
+        ]
         if waiting:
             if self.collect and self._has_broken(search, state):
                 return ""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gorun_mem.explore.states.parts import Outcomes, Own, Shared
+from gorun_mem.explore.states.parts import Outcomes, Own, Common
 from gorun_mem.explore.states.values import Place
+from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.spinbit import LOTS
@@ -98,6 +99,7 @@ class Model:
     Attributes:
         monitor: what the model remembers of the past, hashable; part of a state.
         told: what the lock's code told in this step.
+        phase: where in its program the M is that makes it.
         endless: rounds are not counted: the Ms go on for ever.
     """
 
@@ -111,6 +113,7 @@ class Model:
         self.ms = [StatesM(i + 1, self.sched) for i in range(ms)]
         self.monitor: tuple[Any, ...] = ()
         self.told: list[str] = []
+        self.phase = ""
         self.key_before = 0
 
     def smaller(self) -> Model | None:
@@ -166,7 +169,15 @@ class Model:
         """
         raise NotImplementedError
 
-    def owned(self, m: MLike, shared: Shared, before: int, after: int) -> None:
+    def died(self, place: int, call: str, failure: EmulatedFailure) -> tuple[str, bool] | None:
+        """As `returned`, where the M is meant to die of `call` so; None where it is not."""
+        return None
+
+    def may_wait_for_ever(self, place: int) -> bool:
+        """Whether the M at `place` need not get through."""
+        return False
+
+    def owned(self, m: MLike, before: int, after: int) -> None:
         """Hold the bits that `m` believes are its own against the word.
 
         Raises:
@@ -177,7 +188,7 @@ class Model:
     def clean(self) -> None:
         """Forget what is no part of a state."""
 
-    def wrong_end(self, start: Shared, end: Shared, owns: Sequence[Own]) -> str:
+    def wrong_end(self, start: Common, end: Common, owns: Sequence[Own]) -> str:
         """What is wrong with a state that nothing follows and in which all are through."""
         for number, (m, own) in enumerate(zip(end.ms, owns, strict=True), 1):
             if own.locks:
@@ -190,7 +201,7 @@ class Model:
             return f"the lock does not come to rest: {self.in_words(end)}"
         return ""
 
-    def misuse(self, outcomes: Outcomes, shared: Shared) -> str:
+    def misuse(self, outcomes: Outcomes, shared: Common) -> str:
         """What is wrong with how a call is answered that nobody should make in this state.
 
         Args:
@@ -199,7 +210,7 @@ class Model:
         """
         return ""
 
-    def in_words(self, shared: Shared) -> str:
+    def in_words(self, shared: Common) -> str:
         """The words, for people."""
         return str(self.subject.in_words(shared.words[0]))
 
@@ -392,7 +403,7 @@ class LockModel(Model):
             raise Violation(f"M{place + 1}'s {call} returned, and it does not hold the lock")
         return HELD, False
 
-    def owned(self, m: MLike, shared: Shared, before: int, after: int) -> None:
+    def owned(self, m: MLike, before: int, after: int) -> None:
         """Hold the bits that `m` believes are its own against the word.
 
         Raises:
@@ -412,7 +423,7 @@ class LockModel(Model):
 
     rest_phase = FREE
 
-    def misuse(self, outcomes: Outcomes, shared: Shared) -> str:
+    def misuse(self, outcomes: Outcomes, shared: Common) -> str:
         """An unlock of the lock that nobody holds and nobody wants must be refused."""
         todo = [(shared, Own(HELD, self.subject.locks_delta))]
         seen = set(todo)

@@ -43,7 +43,7 @@ class MShare(NamedTuple):
     blocked: bool
 
 
-class Shared(NamedTuple):
+class Common(NamedTuple):
     """What Ms share.
 
     Args:
@@ -76,7 +76,7 @@ class Move:
 
     branch: tuple[int, ...]
     text: str
-    shared: Shared | None
+    shared: Common | None
     own: Own | None
     done: bool = False
     told: tuple[str, ...] = ()
@@ -93,5 +93,5 @@ def without_numbers(text: str) -> str:
     return re.sub(r"\d+", "N", text)
 
 
-Outcomes = Callable[[int, Shared, Own], list[Move]]
+Outcomes = Callable[[int, Common, Own], list[Move]]
 """Makes the steps of the M at a place."""

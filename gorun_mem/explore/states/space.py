@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
-from gorun_mem.explore.states.parts import Move, Own, Shared
+from gorun_mem.explore.states.parts import Move, Own, Common
 from gorun_mem.explore.states.stepper import Learnt, Stepper
 from gorun_mem.explore.states.values import (
     anonymous,
@@ -256,13 +256,13 @@ class Space:
             return (-1, -1, move.done, move.complaint)
         return (self.shared[move.shared], self.own[move.own], move.done, "")
 
-    def of_shared(self, shared: Shared, to: Sequence[int]) -> Shared:
+    def of_shared(self, shared: Common, to: Sequence[int]) -> Common:
         """What is shared once the M at each place `i` is at `to[i]`."""
         ms: list[Any] = [None] * len(to)
         for there, mine in zip(to, shared.ms, strict=True):
             ms[there] = mine._replace(nextwaitm=renumbered(mine.nextwaitm, to))
         words = [self._value(str(at), word, to) for at, word in enumerate(shared.words)]
-        return Shared(tuple(words), renumbered(shared.monitor, to), shared.clock_ns, tuple(ms))
+        return Common(tuple(words), renumbered(shared.monitor, to), shared.clock_ns, tuple(ms))
 
     def of_own(self, own: Own, to: Sequence[int]) -> Own:
         """What an M has for itself, likewise."""

@@ -1,6 +1,6 @@
 """One step of one M, made by the lock's own code: what a search of states knows of a lock.
 
-A state is taken apart into what Ms share (`Shared`) and what each M has for itself (`Own`). A step
+A state is taken apart into what Ms share (`Common`) and what each M has for itself (`Own`). A step
 is given the two, sets the lock, its words and the Ms to them, lets the operation make its access,
 and reads both back. While one M is stepped the others have no operation, so a step depends on the
 two alone, and who searches may keep what it led to.
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import FIRE, PASS, Move, MShare, Own, Shared
+from gorun_mem.explore.states.parts import FIRE, PASS, Move, MShare, Own, Common
 from gorun_mem.explore.states.values import read, written
 from gorun_mem.runtime.errors import EmulatedFailure, Fault
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp
@@ -58,12 +58,12 @@ class Stepper:
         self._droppable: dict[tuple[type, str], bool] = {}
         self._names: dict[type, tuple[str, ...]] = {}
 
-    def start(self) -> tuple[Shared, list[Own]]:
+    def start(self) -> tuple[Common, list[Own]]:
         """The state before the first step."""
         owns = [Own(self.model.first_phase(place), 0) for place in range(len(self.ms))]
         return self._first, owns
 
-    def outcomes(self, place: int, shared: Shared, own: Own) -> list[Move]:
+    def outcomes(self, place: int, shared: Common, own: Own) -> list[Move]:
         """All that the next step of the M at `place` may lead to; nothing where it cannot go.
 
         Raises:
@@ -90,7 +90,7 @@ class Stepper:
                     todo.extend((*values[:at], other) for other in others)
         return found
 
-    def _time(self, place: int, shared: Shared, own: Own) -> Iterator[Move]:
+    def _time(self, place: int, shared: Common, own: Own) -> Iterator[Move]:
         """What time may do for an M that sleeps until then: pass, and be noticed."""
         mine = shared.ms[place]
         at = max(shared.clock_ns, mine.timer)
@@ -103,7 +103,7 @@ class Stepper:
 
     # The lock and its Ms
 
-    def load(self, shared: Shared) -> None:
+    def load(self, shared: Common) -> None:
         """Set the lock, its words, and all that Ms share."""
         model, ms = self.model, self.ms
         for m, mine in zip(ms, shared.ms, strict=True):
@@ -115,9 +115,9 @@ class Stepper:
         model.restore(tuple([read(word, ms, model.any_op) for word in shared.words]))
         self.sched.clock_ns = shared.clock_ns
 
-    def _shared(self) -> Shared:
+    def _shared(self) -> Common:
         model = self.model
-        return Shared(
+        return Common(
             tuple([written(word) for word in model.words()]),
             model.monitor,
             int(self.sched.clock_ns),
@@ -133,7 +133,7 @@ class Stepper:
     def _step(
         self,
         place: int,
-        shared: Shared,
+        shared: Common,
         own: Own,
         call: tuple[int, str],
         draws: Sequence[int],
@@ -141,51 +141,57 @@ class Stepper:
         self.load(shared)
         model, m, sched = self.model, self.ms[place], self.sched
         number, name = call
-        branch: tuple[int, ...] = (number, *draws)
         sched.draws, sched.drawn, sched.unparked = list(draws), [], []
         model.told = []
         m.locks = own.locks
         op = model.op(name)
-        cls, text = type(op), f"{name}: {own.pc or op.pc}"
-        result: object = MORE
+        text = f"{name}: {own.pc or op.pc}"
+        after: Own | None = None
+        done, wrong = False, ""
         try:
-            self._resume(op, m, own)
-            text = f"{name}: {op.pc}"
-            claimed = op.claims() if own.pc else 0
-            if not own.call:
-                model.begins(place, name)
-            if op.asks_first and not own.call:
-                m.parked = not op.begin(m)
-            else:
-                result = op.step(m)
-            branch = (number, *[value for _, value in sched.drawn])
-            m.parked = m.parked or result is PARKED
-            model.stepped(place, name)
-            if result is MORE or result is PARKED:
-                after, done = self._own_after(own, op, m.locks, name), False
-                claims = op.claims()
-            else:
-                phase, done = model.returned(place, name, result)
-                after, claims = Own(phase, m.locks), 0
-            model.owned(m, shared, claimed, claims)
-        except Violation as wrong:
-            branch = (number, *[value for _, value in sched.drawn])
-            return Move(branch, text, None, None, told=tuple(model.told), wrong=str(wrong))
+            after, done = self._access(place, own, op, name)
+        except Violation as violation:
+            wrong = str(violation)
         except AttributeError as error:
-            self._learn(error, cls, own.pc)
-            return Move(branch, text, None, None, wrong=_in_words(error))
+            self._learn(error, type(op), own.pc)
+            wrong = f"M{m.id} fails: {_in_words(error)}"
         except EmulatedFailure as failure:
-            branch = (number, *[value for _, value in sched.drawn])
-            detail = f": {failure.detail}" if isinstance(failure, Fault) and failure.detail else ""
-            wrong_text = f"M{m.id} dies: {failure}{detail}"
-            return Move(branch, text, None, None, told=tuple(model.told), wrong=wrong_text)
+            died = model.died(place, name, failure)
+            if died is not None:
+                after, done = Own(died[0], m.locks), died[1]
+            else:
+                wrong = f"M{m.id} dies: {failure}{_detail(failure)}"
         except Learnt:
             raise
         except Exception as error:
-            return Move(branch, text, None, None, wrong=f"M{m.id} fails: {_in_words(error)}")
-        finally:
-            model.clean()
-        return Move(branch, text, self._shared(), after, done, tuple(model.told))
+            wrong = f"M{m.id} fails: {_in_words(error)}"
+        model.clean()
+        branch = (number, *[value for _, value in sched.drawn])
+        result = self._shared() if after is not None else None
+        return Move(branch, text, result, after, done, tuple(model.told), wrong)
+
+    def _access(self, place: int, own: Own, op: MutexOp, name: str) -> tuple[Own, bool]:
+        """Make one access: the M's own after it, and whether that ends a round."""
+        model, m = self.model, self.ms[place]
+        model.phase = own.phase
+        self._resume(op, m, own)
+        claimed = op.claims() if own.pc else 0
+        result: object = MORE
+        if not own.call:
+            model.begins(place, name)
+        if op.asks_first and not own.call:
+            m.parked = not op.begin(m)
+        else:
+            result = op.step(m)
+        m.parked = m.parked or result is PARKED
+        model.stepped(place, name)
+        if result is MORE or result is PARKED:
+            after, done, claims = self._own_after(own, op, m.locks, name), False, op.claims()
+        else:
+            phase, done = model.returned(place, name, result)
+            after, claims = Own(phase, m.locks), 0
+        model.owned(m, claimed, claims)
+        return after, done
 
     def _resume(self, op: MutexOp, m: Any, own: Own) -> None:
         """Set the registers and the state of an operation under way."""
@@ -252,6 +258,14 @@ class Stepper:
         if pc and name not in live:
             live.add(name)
             raise Learnt(f"{name} is live in {pc}")
+
+
+def _detail(failure: EmulatedFailure) -> str:
+    """What is known of a failure besides its name."""
+    if isinstance(failure, Fault):
+        return f": {failure.detail}" if failure.detail else ""
+    printed = getattr(failure, "printed", ())
+    return f" ({'; '.join(printed)})" if printed else ""
 
 
 def _in_words(error: Exception) -> str:
