@@ -127,7 +127,9 @@ def compare(done: Run, trace: Any) -> dict[str, brute.Book]:
 
 @pytest.mark.parametrize("strategy", ["timing", "random"])
 @pytest.mark.parametrize("mutex", MUTEXES)
-def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
+def test_every_figure_equals_the_recomputed_one(
+    mutex: str, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Waits, holds, shares, bypasses, depths, convoys, handoffs and fairness of random runs are
     what the events come to, for 1 to 8 Ms on 1 to 4 CPUs."""
     seen = {"contended": 0, "handoffs": 0, "busy": 0, "convoys": 0, "bypassed": 0, "deep": 0}
@@ -156,7 +158,9 @@ def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
 
 
 @pytest.mark.parametrize("mutex", MUTEXES)
-def test_a_run_that_is_cut_off_is_counted_so_far(mutex, monkeypatch):
+def test_a_run_that_is_cut_off_is_counted_so_far(
+    mutex: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where an M ends the run, holds and waits under way count up to its end."""
     held = waiting = 0
     for seed in range(12):
@@ -171,7 +175,7 @@ def test_a_run_that_is_cut_off_is_counted_so_far(mutex, monkeypatch):
     assert waiting > 5
 
 
-def test_depth_over_time_integrates_to_the_waits(monkeypatch):
+def test_depth_over_time_integrates_to_the_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue's depth over time, integrated, is what all Ms waited together: no event is late."""
     for mutex, strategy in itertools.product(MUTEXES, ("timing", "random")):
         config = Config(mutex=mutex, strategy=strategy, seed=3, ms=6, cpus=3)
@@ -183,7 +187,7 @@ def test_depth_over_time_integrates_to_the_waits(monkeypatch):
             assert book.depths[-1][1] == 0
 
 
-def test_the_comparison_can_fail(monkeypatch):
+def test_the_comparison_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that is lost, moved or of another M is noticed by a figure that differs."""
     done, trace = traced(monkeypatch, Config(mutex="sema", seed=1, ms=6, cpus=2))
     compare(done, trace)
@@ -194,7 +198,7 @@ def test_the_comparison_can_fail(monkeypatch):
                 compare(done, damage(i))
 
 
-def test_statistics_are_the_same_with_and_without_a_log():
+def test_statistics_are_the_same_with_and_without_a_log() -> None:
     """Nobody listening changes no figure: the book does not lean on the log."""
     for mutex, seed in itertools.product(MUTEXES, range(4)):
         config = Config(mutex=mutex, seed=seed, ms=5, cpus=3)

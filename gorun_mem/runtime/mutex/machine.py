@@ -223,6 +223,22 @@ class LockOp(MutexOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
+class TryLockOp(LockOp):
+    """Take the lock if that goes without waiting; Go's runtime has none, sync.Mutex.TryLock is one.
+
+    Its states return True, once `mutex.acquired` was told, or False where it is through.
+    """
+
+    __slots__ = ()
+
+    def step(self, m: MLike) -> object:
+        """Make the access of the state the machine is in."""
+        if self.pc is self.first and (m.locks < 0 or self.mutex.ranks is not None):
+            self.check(m)
+        return self.run(self, m)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class UnlockOp(MutexOp):
     """Go's `unlock2`."""
 

@@ -69,6 +69,7 @@ class JsMutex(StateMutex):
 
     __slots__ = ()
     algorithm = "js"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
     values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
@@ -80,6 +81,7 @@ class Wasip1Mutex(StateMutex):
 
     __slots__ = ()
     algorithm = "wasip1"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
     values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
