@@ -20,6 +20,7 @@ from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex.spinbit import LOTS
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
 from gorun_mem.step.schedule import Schedule, Step
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
-
-LOTS: Final = frozenset({"spinbit.tail_wake", "spinbit.sample"})
-"""Data choices of which Go asks only whether they are 0: two values stand for all."""
 
 OF_THE_SEARCH: Final = (Redundant, NonDeterminism)
 """What a strategy raises in the middle of a run; no doing of the program's."""

@@ -18,10 +18,9 @@ from gorun_mem.machine.outcome import (
     NoProgress,
     Stuck,
     in_words,
-    said,
 )
 from gorun_mem.machine.watchdog import LoopWithoutAwait
-from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
+from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw, said
 from gorun_mem.step.schedule import Schedule, Step
 
 if TYPE_CHECKING:

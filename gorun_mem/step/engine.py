@@ -225,7 +225,9 @@ class Engine(Loop):
         Its coroutine runs again after `come_back`.
         """
         self.leave(task)
-        task.op = None
+        op, task.op = task.op, None
+        if op is not None:
+            op.withdrawn(task)
 
     @property
     def is_stuck(self) -> bool:
