@@ -20,6 +20,7 @@ from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
+from gorun_mem.step.strategies.every_order import EveryOrder
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.searching import (
     NonDeterminism,
@@ -256,7 +257,11 @@ class Worker:
             is_late: whether nothing from the start with this number on matters any more.
             into: what to add to, which is there also if the search is interrupted.
         """
-        searching: Any = BoundedDfs(bound) if strategy == "dfs" else Exhaustive(split, share)
+        searching: Any
+        if strategy == "dfs":
+            searching = BoundedDfs(bound)
+        else:  # what a task of trio touches between two awaits nobody knows
+            searching = (EveryOrder if self.target.host else Exhaustive)(split, share)
         batch = Batch() if into is None else into
         random = Random(self.seed)
         try:
