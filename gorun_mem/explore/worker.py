@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.space import handovers
@@ -20,7 +21,6 @@ from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
-from gorun_mem.step.strategies.every_order import EveryOrder
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.searching import (
     NonDeterminism,

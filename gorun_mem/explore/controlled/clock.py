@@ -12,8 +12,10 @@ whoever called it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 from trio._core import _run
@@ -22,12 +24,40 @@ from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.task import State
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.controlled.host import ControlledTrio
+    from trio.testing import MockClock
+
+    from gorun_mem.explore.controlled.seam import ControlledRunner, TrioTask
     from gorun_mem.machine.m import M
 
 NS: Final = 1e9
 _reason: Final[Any] = getattr(_run, "CancelReason", None)
 """From trio 0.31 on; why a scope was cancelled."""
+
+
+class Host(Protocol):
+    """Whose time it is.
+
+    Attributes:
+        clock: what the program takes for the time.
+        runner: trio's.
+    """
+
+    clock: MockClock
+    runner: ControlledRunner
+
+    @property
+    def engine(self) -> Any:
+        """The World's."""
+
+    @property
+    def tasks(self) -> list[tuple[M, TrioTask]]:
+        """Every M with its task, in the order of their numbers."""
+
+    def new_m(self, name: str, op: Op) -> M:
+        """An M that stands for something outside of the program."""
+
+    def cancel_m(self, m: M) -> None:
+        """Cancel `m`, where it may be."""
 
 
 class Timers(Op):
@@ -42,7 +72,7 @@ class Timers(Op):
     kind = "clock"
     stands_by = True
 
-    def __init__(self, host: ControlledTrio, early: bool) -> None:
+    def __init__(self, host: Host, early: bool) -> None:
         self.awaited = True
         self._host = host
         self._early = early
@@ -133,7 +163,7 @@ class Canceller(Op):
     kind = "cancel"
     stands_by = True
 
-    def __init__(self, host: ControlledTrio) -> None:
+    def __init__(self, host: Host) -> None:
         self.awaited = True
         self._host = host
         self._m: M | None = None
@@ -141,30 +171,28 @@ class Canceller(Op):
 
     @property
     def obj(self) -> str:  # type: ignore[override]
-        """Whose scope."""
-        scopes = self._scopes()
-        return f"scope of {scopes[0][0]}" if len(scopes) == 1 else "a scope"
+        """Whose."""
+        victims = self._victims()
+        return victims[0][0] if len(victims) == 1 else "one of several"
 
     def begin(self, m: MLike) -> bool:
-        """Whether there is a scope to cancel."""
-        return not self._done and bool(self._scopes())
+        """Whether there is something to cancel."""
+        return not self._done and bool(self._victims())
 
     def step(self, m: MLike) -> object:
         """Cancel one."""
-        scopes = self._scopes()
-        number = self._host.engine.choice(m, len(scopes), "cancel.scope")
+        victims = self._victims()
+        number = self._host.engine.choice(m, len(victims), "cancel.which")
         self._done = True
-        scopes[number][1].cancel()
+        victims[number][1]()
         return None
 
     def see(self) -> None:
         """Let it go on, or not, as scopes have come or gone."""
-        if self._done:
-            return
         engine = self._host.engine
         m = self._m
         if m is None:
-            if self._scopes():
+            if self._victims():
                 self._m = self._host.new_m("canceller", self)
         elif m.state is State.PARKED:
             if self.begin(m):
@@ -172,30 +200,31 @@ class Canceller(Op):
         elif m.state is State.RUNNABLE and m is not engine.running and not self.begin(m):
             engine.disable(m)
 
-    def _scopes(self) -> list[tuple[str, trio.CancelScope]]:
-        """The scopes that the program has opened and that are not cancelled, with whose they are.
+    def _victims(self) -> list[tuple[str, Callable[[], None]]]:
+        """What can be cancelled, and how it is called.
 
-        Not those of nurseries, nor those that trio opens for itself to sleep.
+        Scopes that the program has opened, but for those of nurseries and those that trio opens for
+        itself to sleep; and Ms that a nursery of Ms has started.
         """
         host = self._host
-        found: dict[trio.CancelScope, str] = {}
+        found: dict[object, tuple[str, Callable[[], None]]] = {}
         tasks = host.tasks
         nurseries = {n.cancel_scope for _, task in tasks for n in task.child_nurseries}
         for m, task in tasks:
+            mine = {n.cancel_scope for n in task.child_nurseries}
             status: Any = task._cancel_status
             if isinstance(m.op, Op) and m.op.kind == "trio.sleep":
                 status = status._parent
             while status is not None and status._parent is not None:
                 scope = status._scope
-                if scope in nurseries:
-                    if scope in {n.cancel_scope for n in task.child_nurseries}:
-                        status = status._parent
-                        continue
+                if scope in nurseries and scope not in mine:
                     break  # what is around it belongs to who has opened it
-                if not scope.cancel_called:
-                    found.setdefault(scope, m.name)
+                if scope not in nurseries and not scope.cancel_called:
+                    found.setdefault(scope, (f"a scope of {m.name}", scope.cancel))
                 status = status._parent
-        return [(name, scope) for scope, name in found.items()]
+            if hasattr(m, "program"):
+                found[m] = m.name, partial(host.cancel_m, m)
+        return list(found.values())
 
 
 def expire(scope: trio.CancelScope) -> None:

@@ -28,7 +28,6 @@ from functools import partial
 from typing import Any, Final, NoReturn
 
 import outcome
-import sniffio
 import trio
 from trio._core._run import CancelScope, Nursery
 from trio._core._traps import CancelShieldedCheckpoint, WaitTaskRescheduled
@@ -37,7 +36,13 @@ from trio.testing import MockClock
 from gorun_mem.explore.controlled.awaits import START, Going, Waiting
 from gorun_mem.explore.controlled.clock import Canceller, Timers
 from gorun_mem.explore.controlled.naming import Await, await_of
-from gorun_mem.explore.controlled.seam import CONTEXT, ControlledRunner, TrioTask, new_runner
+from gorun_mem.explore.controlled.seam import (
+    CONTEXT,
+    LIBRARY,
+    ControlledRunner,
+    TrioTask,
+    new_runner,
+)
 from gorun_mem.explore.controlled.unwinding import unwind_all
 from gorun_mem.explore.drive import ASYNCIO, Uncontrolled
 from gorun_mem.machine.coroutine import Coro, where
@@ -99,10 +104,10 @@ class ControlledTrio(Trampoline):
 
     def _run(self) -> None:
         driver = self._driver
-        before, library = dict(CONTEXT.__dict__), sniffio.thread_local.name
+        before, library = dict(CONTEXT.__dict__), LIBRARY.name
         CONTEXT.__dict__.clear()
         CONTEXT.runner = self.runner
-        sniffio.thread_local.name = "trio"
+        LIBRARY.name = "trio"
         try:
             with Listener(driver, self._coro_of):
                 try:
@@ -117,13 +122,13 @@ class ControlledTrio(Trampoline):
         finally:
             CONTEXT.__dict__.clear()
             CONTEXT.__dict__.update(before)
-            sniffio.thread_local.name = library
+            LIBRARY.name = library
 
     def _drive(self, main: Coro) -> None:
         driver = self._driver
         self._open_root()
         m0 = driver.start()
-        driver.canceller = self._cancel
+        driver.canceller = self.cancel_m
         self._spawn(m0, lambda: main, self._main)
         self.runner.main_task = self._tasks[0]
         op = self.resume(m0)
@@ -378,7 +383,7 @@ class ControlledTrio(Trampoline):
 
     # Cancellation of Ms.
 
-    def _cancel(self, m: M) -> None:
+    def cancel_m(self, m: M) -> None:
         """The nursery of Ms that `m` was started in is cancelled: so is `m`, where it may be."""
         trio_task = self._tasks.get(m.id)
         if trio_task is None:

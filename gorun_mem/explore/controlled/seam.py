@@ -22,8 +22,8 @@ from contextvars import copy_context
 from math import inf
 from typing import Any, Final, NoReturn
 
-import attrs
 import trio
+from trio._core import _run
 from trio._core._instrumentation import Instruments
 from trio._core._run import GLOBAL_RUN_CONTEXT, CancelScope, Runner
 
@@ -32,6 +32,8 @@ Refuse = Callable[[str, str], NoReturn]
 """Called with what was done and what to do instead; ends the run."""
 
 CONTEXT: Final = GLOBAL_RUN_CONTEXT
+LIBRARY: Final[Any] = vars(_run)["sniffio_library"]
+"""What says which library's tasks run in this thread."""
 _NO_INSTRUMENTS: Final = Instruments(())
 
 STREAMS: Final = "inject the stream: trio.testing.memory_stream_pair()"
@@ -131,13 +133,16 @@ class RefusedIO:
         return 0
 
 
-@attrs.define(eq=False)
 class ControlledRunner(Runner):
-    """trio's runner of one run of a search."""
+    """trio's runner of one run of a search.
 
-    refused: RefusedIO = attrs.field(kw_only=True)
-    dues: Deadlines = attrs.field(kw_only=True)
-    """The same as `deadlines`."""
+    Attributes:
+        refused: what is refused.
+        dues: the same as `deadlines`.
+    """
+
+    refused: RefusedIO
+    dues: Deadlines
 
     def current_trio_token(self) -> NoReturn:
         """Refused: it is for other threads."""
@@ -164,11 +169,8 @@ def new_runner(
         "deadlines": dues,
         "system_context": copy_context(),
     }
-    return ControlledRunner(
-        clock=clock,
-        instruments=_NO_INSTRUMENTS,
-        strict_exception_groups=True,
-        refused=refused,
-        dues=dues,
-        **ours,
+    runner = ControlledRunner(
+        clock=clock, instruments=_NO_INSTRUMENTS, strict_exception_groups=True, **ours
     )
+    runner.refused, runner.dues = refused, dues
+    return runner
