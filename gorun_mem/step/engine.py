@@ -80,7 +80,10 @@ class Engine(Loop):
 
     Attributes:
         undecided: it was the strategy that raised what came out of `advance`, and no step.
+        entangled: any two steps may depend on one another, whatever they say of themselves.
     """
+
+    entangled: bool = False
 
     def __init__(
         self,

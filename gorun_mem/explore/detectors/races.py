@@ -106,7 +106,9 @@ class Races:
         m = self._last = task.id
         what = KINDS.get(kind, OTHER)
         order = what.order
-        if order == "both" and op.orders is None:
+        if op.orders is not None:
+            self._order(m, *op.orders)
+        elif order == "both":
             self._synchronise(m, order, obj, reads)
         elif order == "none" and kind != "none.lock":
             return
@@ -129,8 +131,6 @@ class Races:
             for other, join in self._joins.items():
                 if join is op:
                     _join(self._clocks[m], self._clocks[other])
-        elif op.orders is not None:
-            self._order(m, *op.orders)
         elif order != "parent":
             self._synchronise(m, order, obj, reads)
 
