@@ -1,6 +1,6 @@
 """Which of Go's sources were read, and in what each release's memory and lock files differ.
 
-`python tests/runtime/go_sources.py GOROOT...` compares them again.
+`python -m tests.runtime.go_sources GOROOT...` compares them again.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from make_logs import run_events
 
 from gorun_mem import M, World, scenario
 from gorun_mem.analysis.contention import Contention
@@ -15,6 +14,7 @@ from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.stream import feed
 from gorun_mem.events.capture import capture_events
 from gorun_mem.runtime.sink import Waited
+from tests.analysis.make_logs import run_events
 
 LOCKS = ("a", "b", "c")
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from make_logs import run_events, run_log, storm, toy_events, toy_log
 
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.stream import analyse, feed
 from gorun_mem.events.capture import capture_events
 from gorun_mem.runtime.sink import Waited
+from tests.analysis.make_logs import run_events, run_log, storm, toy_events, toy_log
 
 MUTEXES = ["sema", "futex", "spinbit", "queue"]
 

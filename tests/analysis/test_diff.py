@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, run_log, storm, toy_log
 
 from gorun_mem.analysis.diff import DiffRow, compare, first_divergence
 from gorun_mem.analysis.failon import parse_fail_on
@@ -16,6 +15,7 @@ from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli import main
 from gorun_mem.events.types import MemReturn
 from gorun_mem.runtime.mutex.book import QueueFigures
+from tests.analysis.make_logs import heap, run_log, storm, toy_log
 
 CapSys = pytest.CaptureFixture[str]
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, run_events, storm, toy_events
-from raw_memory import PAGE, Raw
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
-from scenario_runs import logged
-from test_same_log import SMALL
 
 from gorun_mem import M, World, scenario
 from gorun_mem.analysis.by_release import PARTS, ArenaPattern, OnRelease
 from gorun_mem.analysis.diff import _rows
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.testing.strategies import KINDS, DrawnCall, play
+from tests.analysis.make_logs import heap, run_events, storm, toy_events
+from tests.analysis.raw_memory import PAGE, Raw
+from tests.scenarios.scenario_runs import logged
+from tests.scenarios.test_same_log import SMALL
 
 RELEASES = [
     ("go1.27.3", "plan9/amd64"), ("go1.22.10", "plan9/386"), ("go1.26.6", "js/wasm"),

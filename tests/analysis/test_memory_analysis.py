@@ -7,7 +7,6 @@ from math import sqrt
 from typing import Any
 
 import pytest
-from make_logs import PAGE, heap, run_events, run_log, storm, toy_events, toy_log
 
 from gorun_mem import MiB
 from gorun_mem.analysis.blocks import FreeBlocks
@@ -22,6 +21,7 @@ from gorun_mem.analysis.memory import MemoryUse, whole_pages
 from gorun_mem.analysis.stream import analyse, feed
 from gorun_mem.events.capture import capture_events
 from gorun_mem.runtime.call import Call, LayerState
+from tests.analysis.make_logs import PAGE, heap, run_events, run_log, storm, toy_events, toy_log
 
 PLATFORMS = [
     ("go1.19", "js/wasm"), ("go1.21", "js/wasm"), ("go1.23", "js/wasm"), ("go1.24", "js/wasm"),

@@ -17,8 +17,9 @@ from gorun_mem.machine import library
 from gorun_mem.machine.run import run
 from gorun_mem.report.sections import SECTIONS
 from gorun_mem.runtime.purposes import ARENAS, HEAP, HEAP_RESERVATION, UNNAMED, in_reports
+from tests import TRACES
 
-TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl.gz"))
+RECORDINGS = sorted(TRACES.glob("*.jsonl.gz"))
 
 
 def layout_of(
@@ -30,7 +31,7 @@ def layout_of(
     return LogAnalysis.of(events).memory.end
 
 
-@pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.name)
+@pytest.mark.parametrize("trace", RECORDINGS, ids=lambda path: path.name)
 @pytest.mark.parametrize("order", ["recorded", "free"])
 def test_a_recordings_arenas_are_those_that_go_got(trace: Path, order: str) -> None:
     """The bytes that a report calls arenas are those that mheap.sysAlloc answered in Go, by the
@@ -85,7 +86,7 @@ def test_a_heaps_arenas_and_an_aligned_block_of_ones_own(release: str, platform:
     assert end.held["mine"] == mine >= 192 * KiB
 
 
-@pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.name)
+@pytest.mark.parametrize("trace", RECORDINGS, ids=lambda path: path.name)
 def test_a_recordings_hints_are_gos(trace: Path) -> None:
     """Issued in its order, a recording's hints that hit and that were asked in vain are Go's own,
     in metrics, section and diff alike, and every arena is told of."""

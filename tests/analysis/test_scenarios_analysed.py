@@ -10,10 +10,11 @@ import pytest
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli import main
 from gorun_mem.export.chrome import write_chrome
+from tests import ROOT
 
 SCENARIOS = sorted(
     path
-    for path in (Path(__file__).parents[2] / "scenarios").glob("*.py")
+    for path in (ROOT / "scenarios").glob("*.py")
     if "@scenario" in path.read_text() and path.stem != "real_program"  # needs a recording
 )
 

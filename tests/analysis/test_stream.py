@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, run_log, storm, toy_events, toy_log
 
 from gorun_mem.analysis.accumulator import Accumulator
 from gorun_mem.analysis.diff import as_document, compare
@@ -24,6 +23,7 @@ from gorun_mem.events.types import Event, LockAcquire, LockRelease
 from gorun_mem.export.chrome import write_chrome
 from gorun_mem.export.pprof import write_profile
 from gorun_mem.runtime.mutex.statistics import Distribution
+from tests.analysis.make_logs import heap, run_log, storm, toy_events, toy_log
 
 
 class Seen(Accumulator):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
-from make_logs import toy_log
 
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events import read_events
 from gorun_mem.events.methods import LogLevel
 from gorun_mem.report.terminal import render
+from tests.analysis.make_logs import toy_log
 
 
 @pytest.mark.parametrize("level", ["debug", "canonical"])

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from make_logs import run_events, run_log, storm, toy_events, toy_log
 
 from gorun_mem import M, World, scenario
 from gorun_mem.analysis.diff import compare
@@ -19,6 +18,7 @@ from gorun_mem.report.document import document
 from gorun_mem.report.sections import render as render_sections
 from gorun_mem.report.sections import sections
 from gorun_mem.report.terminal import render
+from tests.analysis.make_logs import run_events, run_log, storm, toy_events, toy_log
 
 MUTEXES = ["sema", "futex", "spinbit", "queue"]
 

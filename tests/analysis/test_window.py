@@ -7,14 +7,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from make_logs import run_events, storm, toy_events
-from test_blame import by_the_ns, charges, tangle
 
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
 from gorun_mem.report.html import page, read
 from gorun_mem.report.sections import SECTIONS, render, sections
+from tests.analysis.make_logs import run_events, storm, toy_events
+from tests.analysis.test_blame import by_the_ns, charges, tangle
 
 
 def cuts(events: list[Any], parts: int) -> list[Window]:
@@ -132,7 +132,7 @@ def test_every_section_names_the_window(name: str) -> None:
 
 def test_the_page_names_the_window() -> None:
     """The page is of the window, and says so."""
-    from make_logs import toy_log
+    from tests.analysis.make_logs import toy_log
 
     view = read(io.BytesIO(toy_log(1)), window=Window(10_000, 20_000))
     text = page(view)

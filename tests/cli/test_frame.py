@@ -20,8 +20,7 @@ from gorun_mem.cli import _exit
 from gorun_mem.cli._common import BYTES, NUMBER, PLATFORM, RELEASE, BadInput, progress, worst
 from gorun_mem.runtime.behaviour import UnknownRelease
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
-
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
 
 
 def python(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:

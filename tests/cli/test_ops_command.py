@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from gorun_mem.cli import main
 from gorun_mem.cli import ops as ops_module
 from gorun_mem.cli.ops import _around_difference, command
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "tests" / "data" / "ops" / "1.24.11-wasm-random-1.txt.gz"
 EMPTY = "cbf29ce484222325"
 

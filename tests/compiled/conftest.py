@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from environments import ROOT
+
+from tests.compiled.environments import ROOT
 
 
 @pytest.fixture(scope="session")

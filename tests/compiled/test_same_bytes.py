@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from environments import ROOT, environment_of, python
+
+from tests.compiled.environments import ROOT, environment_of, python
 
 WRITE = Path(__file__).with_name("write_logs.py")
 HERE = sys.version_info[:2]

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from greenlet import greenlet
-from report_runs import plainest
 
 from gorun_mem import Config, M, World, run, scenario
 from gorun_mem.events import Recorder, capture_events
@@ -34,6 +33,7 @@ from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.step.strategies.pos import Pos
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.searching import Profile
+from tests.explore.report_runs import plainest
 
 SEED = "dac514ea"
 PLATFORMS = ("plan9/amd64", "js/wasm")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from brute_force import compare, forced
 
 from gorun_mem.step.strategies import exhaustive
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.past import Past
 from gorun_mem.step.strategies.wakeup import OrderedStep
+from tests.explore.brute_force import compare, forced
 
 
 def _nothing(self: Any) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from brute_force import Plan, brute_force, compare, forced, main_of, search
+
+from tests.explore.brute_force import Plan, brute_force, compare, forced, main_of, search
 
 USUAL = 3_000
 PROGRAMS = int(os.environ.get("GORUN_MEM_PROGRAMS", USUAL))

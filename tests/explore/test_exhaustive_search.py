@@ -307,7 +307,7 @@ def test_the_budget_of_a_tree_is_honoured_and_said() -> None:
 @pytest.mark.parametrize("bound", [0, 1, 2])
 def test_depth_first_by_departures(bound: int) -> None:
     """A lost update needs one forced switch; none is not enough, and the verdict says so."""
-    from explore_programs import kept_update, lost_update
+    from tests.explore.explore_programs import kept_update, lost_update
 
     found = explore(kept_update, strategy="dfs", bound=bound)
     assert found.outcome == "exhausted"

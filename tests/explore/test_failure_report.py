@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from report_runs import plainest
 
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
@@ -17,6 +16,7 @@ from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Schedule
+from tests.explore.report_runs import plainest
 
 
 async def lost_update(world: World) -> None:

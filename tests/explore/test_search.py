@@ -7,7 +7,6 @@ import time
 from fractions import Fraction
 from typing import Any
 
-import explore_programs as programs
 import pytest
 
 from gorun_mem.explore import explore, replay
@@ -21,6 +20,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies import DRAWING, SEARCHING
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from tests.explore import explore_programs as programs
 
 EVERY = SEARCHING
 

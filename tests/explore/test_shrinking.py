@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import explore_programs as programs
 import pytest
 
 from gorun_mem.events import capture_events
@@ -20,6 +19,7 @@ from gorun_mem.machine.run import run
 from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.replay import Replay
+from tests.explore import explore_programs as programs
 
 SCENARIO = '''
 from gorun_mem import scenario

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import explore_programs as programs
 import pytest
 
 from gorun_mem import cli
@@ -16,6 +15,8 @@ from gorun_mem.explore.verdict import Facts, Statistics, judge
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from tests import ROOT
+from tests.explore import explore_programs as programs
 
 WORLD = "where memory is sequentially consistent, timers fire at their virtual time"
 SEEN: set[tuple[int, int]] = set()
@@ -180,7 +181,7 @@ def test_the_command_says_the_same_sentence(
 
 def test_nothing_is_called_passed() -> None:
     """No search says so, nor do its help and the README."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     section = readme.partition("## Every schedule")[2].partition("\n## ")[0]
     assert "survived" in section
     assert "passed" not in section

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from make_logs import heap, run_events, run_log, storm, toy_events, toy_log
 
 from gorun_mem.export.chrome import write_chrome
+from tests.analysis.make_logs import heap, run_events, run_log, storm, toy_events, toy_log
 
 
 def trace_of(log: bytes) -> list[dict[str, Any]]:

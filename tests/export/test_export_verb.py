@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-from make_logs import run_log, storm
 
 from gorun_mem.cli import main
+from tests.analysis.make_logs import run_log, storm
 
 CapSys = pytest.CaptureFixture[str]
 

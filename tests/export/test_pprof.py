@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import run_log, storm, toy_events, toy_log
 
 from gorun_mem.export.pprof import Sample, encode_profile, write_profile
+from tests.analysis.make_logs import run_log, storm, toy_events, toy_log
 
 
 def fields(data: bytes) -> list[tuple[int, Any]]:

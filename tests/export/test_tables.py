@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from make_logs import heap, run_events, run_log, storm
 
 from gorun_mem.cli import main
 from gorun_mem.cli.query import command
 from gorun_mem.export.tables import columns
+from tests.analysis.make_logs import heap, run_events, run_log, storm
 
 try:
     import duckdb

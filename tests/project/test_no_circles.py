@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "gorun_mem"
+from tests import PACKAGE
+
 PACKAGES = sorted({path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()})
 
 KNOWN = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[2] / "gorun_mem"
+from tests import PACKAGE
 
 
 def handles_marks(text: str) -> bool:

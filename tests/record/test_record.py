@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
+
 Build = Callable[..., Path]
 NODE = shutil.which("node")
 HOSTS = [
@@ -170,7 +172,7 @@ def test_another_host_writes_the_same_recording(build: Build, tmp_path: Path) ->
     page = tmp_path / "page.wasm"
     done = gorun("record", str(app), "--instrument-only", "-o", str(page))
     assert done.returncode == 0
-    glue = Path(__file__).parents[2] / "gorun_mem" / "record" / "go_js" / "wasm_exec.js"
+    glue = ROOT / "gorun_mem" / "record" / "go_js" / "wasm_exec.js"
     script = tmp_path / "page.js"
     script.write_text(
         "globalThis.fs = require('fs'); globalThis.path = require('path');\n"

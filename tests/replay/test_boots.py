@@ -15,8 +15,9 @@ from gorun_mem.runtime.mem import Mem
 from gorun_mem.runtime.mheap import MHeap
 from gorun_mem.runtime.mutex import default_mutex, make
 from gorun_mem.step.solo import SoloM, solo
+from tests import TRACES
 
-TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl.gz"))
+RECORDINGS = sorted(TRACES.glob("*.jsonl.gz"))
 
 
 def start(path: Path) -> tuple[Recording, list[RecordedEvent]]:
@@ -60,7 +61,7 @@ def boots(path: Path) -> tuple[ReplayTally, int]:
     return tally, len(events)
 
 
-@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name.removesuffix(".jsonl.gz"))
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name.removesuffix(".jsonl.gz"))
 def test_real_boots_are_predicted(path: Path) -> None:
     """Chunk, summaries, scavenger's index, and on 386 to 1.23 what is reserved for the heap: up to
     the first arena mallocinit asks for what real Go asked for, in order."""
@@ -72,5 +73,5 @@ def test_a_wrong_boot_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A level of summaries too few is found."""
     real = mallocinit.page_summary_sizes
     monkeypatch.setattr(mallocinit, "page_summary_sizes", lambda *args: real(*args)[1:])
-    path = next(path for path in TRACES if path.name == "go1.27.3-plan9-hello.jsonl.gz")
+    path = next(path for path in RECORDINGS if path.name == "go1.27.3-plan9-hello.jsonl.gz")
     assert boots(path)[0].differences > 0

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gorun_mem.replay.os_level import FileResult, Level, replay_file
 from gorun_mem.replay.recording import LINE_MAX, Recording, RecordingError
+from tests import TRACES
 
-TRACES = Path(__file__).parent.parent / "data" / "traces"
 PACKED = {
     name: (TRACES / f"{name}.jsonl.gz").read_bytes()
     for name in ("go1.19-js-trees_oom", "go1.24.11-js-trees_oom", "go1.27.3-js-trees_oom")

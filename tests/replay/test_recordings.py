@@ -12,9 +12,10 @@ import pytest
 
 from gorun_mem.replay.os_level import FileResult, Level, replay_file
 from gorun_mem.runtime import behaviour, mem, mheap
+from tests import TRACES
 
-TRACES = sorted((Path(__file__).parent.parent / "data" / "traces").glob("*.jsonl.gz"))
-TRACER = next(path for path in TRACES if path.name == "go1.27.3-wasip1-tracer.jsonl.gz")
+RECORDINGS = sorted(TRACES.glob("*.jsonl.gz"))
+TRACER = next(path for path in RECORDINGS if path.name == "go1.27.3-wasip1-tracer.jsonl.gz")
 Line = dict[str, Any]
 Edit = Callable[[list[Line]], None]
 
@@ -30,7 +31,7 @@ def replay(lines: list[Line], tmp_path: Path, level: Level) -> FileResult:
 
 
 @pytest.mark.parametrize("level", list(Level))
-@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name.removesuffix(".jsonl.gz"))
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name.removesuffix(".jsonl.gz"))
 def test_every_answer_of_real_go_is_ours(path: Path, level: Level) -> None:
     """No recorded call has another answer or leaves another state here. At heap level every event
     that was recorded is compared, at OS level every one of the OS layer."""
@@ -46,7 +47,7 @@ def test_every_answer_of_real_go_is_ours(path: Path, level: Level) -> None:
 def test_the_set_has_every_generation() -> None:
     """The recordings kept here cover each generation of wasm, js and wasip1, and running out of
     memory; and the real Plan 9 runtime of three generations, amd64 and 386, driven and not."""
-    names = {path.name.removesuffix(".jsonl.gz") for path in TRACES}
+    names = {path.name.removesuffix(".jsonl.gz") for path in RECORDINGS}
     for part in ("go1.19", "go1.21.13", "go1.24.11", "go1.26.6", "go1.27.3"):
         assert f"{part}-js-trees_oom" in names
         assert f"{part}-js-t_runtime" in names
@@ -179,7 +180,7 @@ def test_planted_bugs_in_the_table_are_found(
     trace: str, plant: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong size in the release table differs at heap level; with the right one all agree."""
-    path = next(path for path in TRACES if path.name == f"{trace}.jsonl.gz")
+    path = next(path for path in RECORDINGS if path.name == f"{trace}.jsonl.gz")
     assert replay_file(path, Level.HEAP).differences == 0
     real = behaviour.Release.heap_sizes
     monkeypatch.setattr(
@@ -207,7 +208,7 @@ def test_planted_bugs_in_the_heap_are_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_missing_trim_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before 1.24 both ends of an aligned reservation are freed: without, the lists differ."""
-    path = next(path for path in TRACES if path.name == "go1.21.13-wasip1-maps.jsonl.gz")
+    path = next(path for path in RECORDINGS if path.name == "go1.21.13-wasip1-maps.jsonl.gz")
 
     async def keep(self: mem.Mem, p: int, size: int, align: int) -> tuple[int, int, int]:
         return -(-p // align) * align, size, 0
@@ -249,7 +250,7 @@ def test_absent_fields_are_not_compared(tmp_path: Path) -> None:
 def test_1_24_3_throws_where_a_fixed_release_goes_on(tmp_path: Path) -> None:
     """golang/go#74346: the recording of 1.24.11 asks for an aligned range that the free list can
     serve; as 1.24.3 the next call throws "self deadlock", as 1.24.11 it answers."""
-    path = next(path for path in TRACES if path.name == "go1.24.11-js-t_runtime.jsonl.gz")
+    path = next(path for path in RECORDINGS if path.name == "go1.24.11-js-t_runtime.jsonl.gz")
     lines = lines_of(path)[:40]
     first = at(lines, "mheap.sysAlloc", which=-1)
     lines = lines[: lines.index(first) + 1]
@@ -287,7 +288,7 @@ OLD_386 = "go1.23.1-plan9-386-drive"
 
 
 def named(name: str) -> list[Line]:
-    return lines_of(next(path for path in TRACES if path.name == f"{name}.jsonl.gz"))
+    return lines_of(next(path for path in RECORDINGS if path.name == f"{name}.jsonl.gz"))
 
 
 @pytest.mark.parametrize("level", list(Level))

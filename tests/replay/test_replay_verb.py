@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gorun_mem.cli.replay import command
+from tests import TRACES
 
-TRACES = Path(__file__).parent.parent / "data" / "traces"
 MAPS = TRACES / "go1.27.3-js-maps.jsonl.gz"
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, one_wait, run_log, storm, toy_log
 
 from gorun_mem.report.html import page as page_of
 from gorun_mem.report.html import read
+from tests.analysis.make_logs import heap, one_wait, run_log, storm, toy_log
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

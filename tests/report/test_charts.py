@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from make_logs import heap, one_wait, run_log, storm, toy_events, toy_log
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
-from scenario_runs import logged
-from test_same_log import SMALL
 
 from gorun_mem.export.chrome import write_chrome
 from gorun_mem.report import charts
 from gorun_mem.report.html import PageData, page, read
 from gorun_mem.report.plot import SEVERAL, plot
+from tests.analysis.make_logs import heap, one_wait, run_log, storm, toy_events, toy_log
+from tests.scenarios.scenario_runs import logged
+from tests.scenarios.test_same_log import SMALL
 
 LOGS: list[Any] = [
     *(pytest.param(lambda s=s: toy_log(s, steps=700, ms=6), id=f"toy{s}") for s in range(8)),

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from make_logs import Toy, heap, run_log, storm, toy_log
 
 from gorun_mem import Config
 from gorun_mem.analysis.timeline import ROWS
@@ -22,6 +21,7 @@ from gorun_mem.events.log import json_logger
 from gorun_mem.report.html import LEVELS, PageData, _cells, _letters, page, read, write
 from gorun_mem.report.locksections import LOCKS_MAX
 from gorun_mem.report.sections import SECTIONS, sections
+from tests.analysis.make_logs import Toy, heap, run_log, storm, toy_log
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\u2028"
 

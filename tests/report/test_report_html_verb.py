@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from make_logs import run_log, storm
 
 from gorun_mem import cli
+from tests.analysis.make_logs import run_log, storm
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from make_logs import heap, run_events, storm, toy_events, toy_log
 
 from gorun_mem import Config
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli.report import SECTION_NAMES
 from gorun_mem.report.sections import SECTIONS, render, sections
 from gorun_mem.report.tables import Section, Table
+from tests.analysis.make_logs import heap, run_events, storm, toy_events, toy_log
 
 
 @pytest.fixture(scope="module")

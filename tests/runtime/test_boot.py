@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_naive import swarm
-from twins import KINDS, Twins
 
 from gorun_mem.runtime.behaviour import KNOWN, release
 from gorun_mem.runtime.boot import (
@@ -20,6 +18,8 @@ from gorun_mem.runtime.boot import (
     initial_wasm_pages,
 )
 from gorun_mem.runtime.mutex import make
+from tests.runtime.test_naive import swarm
+from tests.runtime.twins import KINDS, Twins
 
 PAGE = 65536
 P9 = 4096

@@ -8,14 +8,14 @@ from itertools import product
 from typing import Any
 
 import pytest
-from naive import Naive
-from twins import outcome
 
 from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import Fault, Hang, Throw
 from gorun_mem.runtime.freeindex import FreeIndex
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.memory import Plan9Segment
+from tests.runtime.naive import Naive
+from tests.runtime.twins import outcome
 
 # memFree. A block is written (first page, pages).
 

@@ -7,7 +7,8 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twins import GENERATIONS, KINDS, LEGAL, Act, Twins
+
+from tests.runtime.twins import GENERATIONS, KINDS, LEGAL, Act, Twins
 
 small = st.integers(0, 63)
 any_act = st.tuples(st.sampled_from(KINDS), small, small, small)

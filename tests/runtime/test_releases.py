@@ -11,8 +11,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from go_sources import Kept, Source, compare, keep
-from naive import facts as naive_facts
 
 from gorun_mem.runtime import behaviour
 from gorun_mem.runtime.behaviour import (
@@ -29,6 +27,9 @@ from gorun_mem.runtime.behaviour import (
     release,
 )
 from gorun_mem.runtime.mutex.rank import RANKS, RankChecks
+from tests import TRACES
+from tests.runtime.go_sources import Kept, Source, compare, keep
+from tests.runtime.naive import facts as naive_facts
 
 MINORS = [f"go1.{minor}" for minor in range(19, 28)]
 
@@ -243,7 +244,7 @@ def test_heap_sizes() -> None:
 def test_source_only_is_said() -> None:
     """What no recording shows is named: the heap above the OS layer of 1.20 and the seed commit,
     and on Plan 9 the heap of each release of whose real runtime none is kept here."""
-    traces = Path(__file__).parents[1] / "data" / "traces"
+    traces = TRACES
     lines = [gzip.decompress(path.read_bytes()) for path in traces.glob("*plan9*.jsonl.gz")]
     headers = [json.loads(text.partition(b"\n")[0]) for text in lines]
     recorded = {

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from naive import Dead, Naive
-
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.errors import Fault, Hang, Throw
 from gorun_mem.runtime.mutex import make
 from gorun_mem.step.solo import SoloM, solo
+from tests.runtime.naive import Dead, Naive
 
 GENERATIONS = [
     ("go1.19", "js/wasm"),

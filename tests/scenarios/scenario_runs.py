@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gorun_mem import Run, Scenario, run
@@ -12,7 +11,6 @@ from gorun_mem.events.log import json_logger
 from gorun_mem.machine.config import Host
 from gorun_mem.machine.library import find
 
-TRACES = Path(__file__).parents[1] / "data" / "traces"
 HOSTS: tuple[Host, ...] = ("trampoline", "trio")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scenario_runs import HOSTS, TRACES, logged
 
 from gorun_mem import KiB, MiB, World, scenario
 from gorun_mem.machine.config import Config, ConfigError, DoesNotFit, Host
@@ -14,6 +13,8 @@ from gorun_mem.machine.outcome import in_words
 from gorun_mem.replay.real_program import AnotherWay
 from gorun_mem.runtime.errors import OutOfMemory
 from gorun_mem.runtime.nil_answers import last_words
+from tests import TRACES
+from tests.scenarios.scenario_runs import HOSTS, logged
 
 MAPS = str(TRACES / "go1.27.3-js-maps.jsonl.gz")
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenario_runs import HOSTS, TRACES, logged
 
 from gorun_mem import ScenarioError
 from gorun_mem.machine.config import Host
 from gorun_mem.replay.os_level import Level, replay_file
 from gorun_mem.replay.real_program import AnswersDiffer, Unsound
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
+from tests import TRACES
+from tests.scenarios.scenario_runs import HOSTS, logged
 
 RECORDINGS = sorted(TRACES.glob("*.jsonl.gz"))
 # Driven to the edge, in an order that no program has; and 386 has no free order.

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from scenario_runs import TRACES, logged
 
 from gorun_mem.machine.library import find, names
+from tests import TRACES
+from tests.scenarios.scenario_runs import logged
 
 TRACE = str(TRACES / "go1.26.6-js-trees_oom.jsonl.gz")
 

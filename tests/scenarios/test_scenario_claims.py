@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scenario_runs import HOSTS, Logged, logged
 
 from gorun_mem.machine.config import Host
+from tests.scenarios.scenario_runs import HOSTS, Logged, logged
 
 on_both_hosts = pytest.mark.parametrize("host", HOSTS)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import trio
-from scenario_runs import HOSTS, TRACES, logged
 
 import gorun_mem
 from gorun_mem import Config, M, ScenarioError, Throw, World, scenario
@@ -19,6 +18,8 @@ from gorun_mem.cli import main
 from gorun_mem.machine.config import Host
 from gorun_mem.machine.library import find, names
 from gorun_mem.runtime.errors import Fault
+from tests import TRACES
+from tests.scenarios.scenario_runs import HOSTS, logged
 
 TRACE = str(TRACES / "go1.27.3-js-trees_oom.jsonl.gz")
 

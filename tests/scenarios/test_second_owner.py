@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scenario_runs import HOSTS, logged
 
 from gorun_mem import KiB, M, World, scenario
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.machine.config import Host
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.ledger import Ledger
+from tests.scenarios.scenario_runs import HOSTS, logged
 
 PAGE = 64 * KiB
 NEW = ("go1.24.11", "go1.25", "go1.26", "go1.27")

@@ -26,8 +26,7 @@ from gorun_mem.service.address import Address
 from gorun_mem.service.client import Client
 from gorun_mem.service.server import Server, serve
 from gorun_mem.service.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
 
 
 def command(*arguments: str) -> list[str]:

@@ -11,7 +11,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from service_tools import command, environment, events_of, served
+
+from tests.service.service_tools import command, environment, events_of, served
 
 SCRIPT = """\
 # a comment

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import trio
-from service_tools import Talk, in_memory
 
 from gorun_mem.service.connection import SLICE
 from gorun_mem.service.settings import Limits, Settings
+from tests.service.service_tools import Talk, in_memory
 
 PLAN9 = "plan9/amd64"
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_tools import LegalClient, events_of, served
 
 from gorun_mem.replay.ops import OpMachine, Options
 from gorun_mem.replay.opscript import parse_operation
 from gorun_mem.service.client import Client, ServiceError
+from tests.service.service_tools import LegalClient, events_of, served
 
 CALLS = int(os.environ.get("GORUN_MEM_SERVICE_CALLS", "25"))
 CLIENTS = 64

@@ -9,7 +9,6 @@ from math import sqrt
 from typing import Any
 
 import pytest
-from claims import Main, Z, bound, chi_square, draw, order_on_x, profile, straight
 
 from gorun_mem.explore.program import Cell
 from gorun_mem.machine.m import M
@@ -17,6 +16,7 @@ from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Step
 from gorun_mem.step.strategies.pct import Pct
 from gorun_mem.step.strategies.pos import Pos
+from tests.step.claims import Main, Z, bound, chi_square, draw, order_on_x, profile, straight
 
 # PCT.
 

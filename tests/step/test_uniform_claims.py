@@ -8,7 +8,6 @@ from math import exp, factorial, lgamma, log, prod
 from typing import Any
 
 import pytest
-from claims import Main, bound, chi_square, draw, order, order_on_x, profile, straight
 
 from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.machine.m import M
@@ -18,6 +17,7 @@ from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.searching import Profile
 from gorun_mem.step.strategies.surw import Surw
 from gorun_mem.step.strategies.urw import Urw
+from tests.step.claims import Main, bound, chi_square, draw, order, order_on_x, profile, straight
 
 
 @pytest.mark.parametrize("df", [4, 10, 30, 100, 460])
