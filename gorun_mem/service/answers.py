@@ -26,7 +26,7 @@ from gorun_mem.service.byhand import LocksByHand
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
-    from gorun_mem.runtime.mutex import Mutex
+    from gorun_mem.runtime.mutex import StateMutex
 
 _READS_ONLY: Final = frozenset({"word", "iszero"})
 
@@ -46,7 +46,7 @@ class Answers:
     """
 
     def __init__(
-        self, world: World, lock_made: Callable[[Mutex], None] = lambda mutex: None
+        self, world: World, lock_made: Callable[[StateMutex], None] = lambda mutex: None
     ) -> None:
         config, settings = world.config, world.settings
         self._world = world

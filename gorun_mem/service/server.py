@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import Verdict
     from gorun_mem.machine.world import World
-    from gorun_mem.runtime.mutex import Mutex
+    from gorun_mem.runtime.mutex import StateMutex
 
 TICK_S: Final = 0.5
 """How often the log is flushed and connections are looked after."""
@@ -140,7 +140,7 @@ class Server:
     def __repr__(self) -> str:
         return f"<Server {len(self.connections)} connections {self.world!r}>"
 
-    def _count(self, mutex: Mutex) -> None:
+    def _count(self, mutex: StateMutex) -> None:
         """Count what becomes of a lock, in bounded memory."""
         tally = self.tallies[mutex.name] = BoundedTally()
         mutex.book.count_with(tally)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from service_tools import in_memory
+
+from tests.service.service_tools import in_memory
 
 ALGORITHMS = ("sema", "futex", "spinbit", "queue")
 
@@ -81,6 +82,27 @@ def test_who_goes_gives_back_what_it_held() -> None:
         assert one.run is not None
         assert one.run.outcome.ok
         assert any("mine, which it held, was given back" in line for line in one.said)
+
+    trio.run(main)
+
+
+def test_who_waits_for_a_lock_held_by_hand_keeps_nobody_out() -> None:
+    """With all Ps taken by Ms that wait for it, its holder can give it back, and others can call
+    what does not need it."""
+
+    async def main() -> None:
+        async with in_memory(cpus=2) as one:
+            a, *others = [await one.join() for _ in range(7)]
+            assert await a.ask("lock memlock") == ["ok"]
+            for other in others:
+                await other.send("alloc 4096")
+            await trio.testing.wait_all_tasks_blocked()
+            assert await a.ask("lock mine", "unlock mine", "unlock memlock") == ["ok"] * 3
+            for other in others:
+                assert (await other.line()).isdigit()
+            assert await a.ask("alloc 4096") != ["0"]
+        assert one.run is not None
+        assert one.run.outcome.ok
 
     trio.run(main)
 
