@@ -203,7 +203,8 @@ class Worker:
                 self.target,
                 Picks(done.tape),
                 detectors=self.detectors,
-                steps_max=2 * self.steps_max,  # it may have gone on by chance beyond the bound
+                steps_max=self.steps_max
+                + self.steps_max,  # it may have gone on by chance beyond the bound
                 on_world=self.watched.watch,
             )
         except NonDeterminism:

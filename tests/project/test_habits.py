@@ -34,9 +34,17 @@ LAYERS = {
     "report": {"analysis", "events"},
     "export": {"runtime", "events", "analysis"},
     "sweep": {
-        "runtime", "events", "step", "machine", "explore", "replay", "predict", "analysis",
-        "report", "export",
-    },  # fmt: skip
+        "runtime",
+        "events",
+        "step",
+        "machine",
+        "explore",
+        "replay",
+        "predict",
+        "analysis",
+        "report",
+        "export",
+    },
     "testing": {"runtime", "events", "locks", "step", "machine", "explore", "cli", "replay"},
 }
 LEAVES = {"gorun_mem._version"}
