@@ -77,6 +77,7 @@ class Engine(Loop):
 
     Attributes:
         undecided: it was the strategy that raised what came out of `advance`, and no step.
+        fresh: Ms made runnable since the strategy looked here last, for one that `follows` them.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Engine(Loop):
         self.runnable: list[Task] = []
         self.alive = 0
         self.undecided = False
+        self.fresh: list[Task] = []
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
@@ -200,6 +202,7 @@ class Engine(Loop):
         """Drop every M; nothing is to be run any more."""
         self.tasks.clear()
         self.runnable.clear()
+        self.fresh.clear()
         self.current = self.running = None
 
     def leave(self, task: Task) -> None:
