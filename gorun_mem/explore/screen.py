@@ -128,10 +128,9 @@ class Screen:
             if mutex is not None and mutex.name == "memlock":
                 for part in LAYER:
                     self._touch(task.id, part, True)
-        elif kind == _JOIN:
-            if not task.id and result is not PARKED:
-                joined = [m for m in self._engine.tasks if getattr(m, "join", None) is op]
-                self._before += sum(m.state is State.DONE for m in joined)
+        elif kind == _JOIN and not task.id and result is not PARKED:
+            joined = [m for m in self._engine.tasks if getattr(m, "join", None) is op]
+            self._before += sum(m.state is State.DONE for m in joined)
 
     def suspects(self) -> bool:
         """Whether a detector might find something in the run, which has ended."""
