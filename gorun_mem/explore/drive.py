@@ -119,6 +119,7 @@ class ExploringEngine(Engine):
         self._label = getattr(strategy, "label", None)
         self._every_step: bool = getattr(strategy, "every_step", False)
         self._executed = getattr(strategy, "executed", None)
+        self._follows: bool = getattr(strategy, "follows", False)
         self._screen = screen
         self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
         self.watched = self._executed is not None or screen is not None or bool(self._looks)
@@ -149,6 +150,11 @@ class ExploringEngine(Engine):
         if self._early and self.choice(m, 2, "timeout"):
             t_ns = self.now_ns
         super().sleep_until(m, t_ns)
+
+    def _enable(self, task: Task) -> None:
+        super()._enable(task)
+        if self._follows:
+            self.fresh.append(task)
 
     # What the loop asks.
 
