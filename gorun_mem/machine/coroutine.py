@@ -19,7 +19,7 @@ class ForeignAwait(Exception):
 
 
 def where(coro: Any) -> str:
-    """The innermost line of `coro` outside of event loops and of this package: "file:line"."""
+    """The innermost line that `coro` stands at outside of event loops and this package."""
     place = ""
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)

@@ -90,7 +90,7 @@ class Waiting(Going):
             m: the M that waits.
         """
         at = self.at
-        text = f"{at.kind} {self.obj}"
+        text = f"{at.kind} {at.what}"
         owner = self._host.m_of(getattr(at.thing, "_owner", None))
         held_by = HeldBy(owner.id, owner.name, owner.since_ns) if owner is not None else None
         return f"{text} at {at.place}" if at.place else text, held_by, self._host.held_by(m)

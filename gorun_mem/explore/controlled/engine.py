@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.controlled.awaits import Going
+from gorun_mem.explore.controlled.clock import Canceller, Timers
 from gorun_mem.explore.drive import STEPS_MAX, ExploringEngine
 from gorun_mem.explore.screen import Screen
 from gorun_mem.step.task import Task
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.step.engine import Strategy
+
+_INSTANT: Final = (Going, Timers, Canceller)
+"""Operations that take no time: time passes where a program sleeps."""
 
 
 class TrioEngine(ExploringEngine):
@@ -60,5 +64,6 @@ class TrioEngine(ExploringEngine):
         if n > 1:
             self.tape.append(task.id)
         op = task.op
-        self._step_ns = 0.0 if isinstance(op, Going) else self.costs.get(op.kind, self._other_ns)
+        instant = isinstance(op, _INSTANT)
+        self._step_ns = 0.0 if instant else self.costs.get(op.kind, self._other_ns)
         return task
