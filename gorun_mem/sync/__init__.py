@@ -26,7 +26,7 @@ from gorun_mem.sync.chan import Chan, Selected, select
 from gorun_mem.sync.cond import Cond, NotifyList
 from gorun_mem.sync.counting import Once, Semaphore, WaitGroup
 from gorun_mem.sync.futex import FutexWord
-from gorun_mem.sync.gate import Change, Entry, Gate
+from gorun_mem.sync.gate import Effect, Entry, Gate
 from gorun_mem.sync.lock import Event, Lock
 from gorun_mem.sync.rwlock import RWLock
 from gorun_mem.sync.words import Cell, Variable, Word
@@ -34,8 +34,8 @@ from gorun_mem.sync.words import Cell, Variable, Word
 __all__ = [
     "Cell",
     "Chan",
-    "Change",
     "Cond",
+    "Effect",
     "Entry",
     "Event",
     "FutexWord",

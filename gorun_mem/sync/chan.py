@@ -44,7 +44,7 @@ class Selected(NamedTuple):
     ok: bool = False
 
 
-class _Turn:
+class _WaitTurn:
     """An operation that waits in queues until one of them serves it.
 
     Attributes:
@@ -84,7 +84,7 @@ class _Place:
 
     __slots__ = ("chan", "closed", "index", "name", "ok", "sends", "turn", "value")
 
-    def __init__(self, turn: _Turn, chan: Chan, index: int, sends: bool, value: Any) -> None:
+    def __init__(self, turn: _WaitTurn, chan: Chan, index: int, sends: bool, value: Any) -> None:
         self.turn = turn
         self.chan = chan
         self.index = index
@@ -111,7 +111,7 @@ class _ChanOp(Op):
     def __init__(self, name: str, timeout_ns: int | None) -> None:
         self.name = name
         self.timeout_ns = timeout_ns
-        self.turn: _Turn | None = None
+        self.turn: _WaitTurn | None = None
         self.since_ns = -1
         self.orders: Orders | None = None
 
@@ -147,7 +147,7 @@ class _ChanOp(Op):
     def __repr__(self) -> str:
         return f"<{self.kind} {self.obj}>"
 
-    def wait(self, m: MLike, turn: _Turn) -> object:
+    def wait(self, m: MLike, turn: _WaitTurn) -> object:
         """Sleep until it is served, or time is up."""
         self.turn = turn
         self.since_ns = m.sched.now_ns
@@ -235,7 +235,7 @@ class SendOp(_ChanOp):
         chan.operations += 1
         if self.is_ready():
             return self.make(m)
-        turn = _Turn(m)
+        turn = _WaitTurn(m)
         _Place(turn, chan, 0, True, self.value)
         return self.wait(m, turn)
 
@@ -289,7 +289,7 @@ class RecvOp(_ChanOp):
         chan.operations += 1
         if self.is_ready():
             return self.make(m)
-        turn = _Turn(m)
+        turn = _WaitTurn(m)
         _Place(turn, chan, 0, False, None)
         return self.wait(m, turn)
 
@@ -359,7 +359,7 @@ class _SelectOp(_ChanOp):
         if self.default:
             self.orders = ((), ())
             return Selected(-1)
-        turn = _Turn(m)
+        turn = _WaitTurn(m)
         for index, case in enumerate(self.cases):
             _Place(turn, case.chan, index, case.sends, case.value)
         return self.wait(m, turn)

@@ -23,7 +23,7 @@ class Locker(Protocol):
         """Give it back."""
 
 
-class _Add(Op):
+class _Draw(Op):
     """Draw a ticket; notifyListAdd."""
 
     kind = "cond.add"
@@ -155,7 +155,7 @@ class NotifyList(Shared):
 
     def add(self) -> Op:
         """Draw a ticket; notifyListAdd."""
-        return _Add(self)
+        return _Draw(self)
 
     def sleep(self, ticket: int, timeout_ns: int | None = None) -> Op:
         """Sleep until `ticket` is called, once; notifyListWait.

@@ -168,7 +168,7 @@ class Entry(Op):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Change(Op):
+class Effect(Op):
     """An operation on a gate that does not wait.
 
     Args:
@@ -268,9 +268,9 @@ class Gate(Shared):
 
     def change(
         self, kind: str, effect: Callable[[MLike], object], orders: Orders | None = None
-    ) -> Change:
+    ) -> Effect:
         """An operation that does not wait."""
-        return Change(kind, self, effect, orders)
+        return Effect(kind, self, effect, orders)
 
     def admitted(self) -> frozenset[str] | None:
         """As `admits`; None where waits may end by time."""

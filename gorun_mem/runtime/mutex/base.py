@@ -86,6 +86,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Fault, IllegalUse, Throw
+from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF
@@ -167,6 +168,12 @@ class StateMutex:
     lock_op: ClassVar[type[LockOp]]
     unlock_op: ClassVar[type[UnlockOp]]
     try_op: ClassVar[type[LockOp] | None] = None
+    bits: ClassVar[dict[str, int]] = {}
+    """The bits of `key` by name, for people; what is left is taken for the address of an M."""
+    values: ClassVar[dict[int, str]] = {}
+    """The values of `key` by name, where it has no bits."""
+    claimed: ClassVar[int] = 0
+    """Bits of `key` each of which is one M's alone: the M whose operation claims it (`claims`)."""
 
     def __init_subclass__(cls) -> None:
         """Name the algorithm."""
@@ -302,6 +309,17 @@ class StateMutex:
     def restore(self, snapshot: tuple[object, ...]) -> None:
         """Go back to what `snapshot` returned."""
         (self.key,) = snapshot  # type: ignore[assignment]
+
+    def in_words(self, key: int) -> str:
+        """A value of `key`, for people: the M whose address it has, and its bits by name."""
+        if key in self.values:
+            return self.values[key]
+        names = [name for name, bit in self.bits.items() if key & bit]
+        rest = key & ~sum(self.bits.values())
+        if rest:
+            is_address = bool(self.bits) and rest == m_address(m_number(rest))
+            names.insert(0, f"M{m_number(rest)}" if is_address else hex(rest))
+        return " ".join(names) or "0"
 
     def __repr__(self) -> str:
         holder = self.holder

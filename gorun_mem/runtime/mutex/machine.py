@@ -153,6 +153,10 @@ class MutexOp(Op):
             self.obj = _SLEEPS[m.id] if on == SEMA else PROFILE_RATE
         return MORE
 
+    def claims(self) -> int:
+        """Which bits of the lock's `claimed` are its M's in this state, by what it believes."""
+        return 0
+
     def snapshot(self) -> tuple[object, ...]:
         """The state's name and the registers; hashable."""
         pc = self.pc

@@ -9,6 +9,8 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.mutex.base import StateMutex
@@ -70,6 +72,7 @@ class JsMutex(StateMutex):
     several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -81,3 +84,4 @@ class Wasip1Mutex(StateMutex):
     several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
