@@ -54,8 +54,6 @@ class Kind:
     parts: tuple[str, ...]
 
 
-AND: Final = "&"
-"""In an operation's object, between the names of several that it touches."""
 ON_LINE: Final = "@"
 """In an operation's object, before the name of the cache line that it lies on with others."""
 KINDS: Final[dict[str, Kind]] = {}
@@ -125,10 +123,12 @@ _kind("group.add", 7.0, line="own", order="release")
 _kind("cond.add", 7.0, line="own", order="none")
 _kind("cond.sleep", 1500.0, order="acquire")
 _kind("cond.wake", 1200.0, "wakes", order="release")
-_kind("chan.send", 30.0, line="own", order="both")
-_kind("chan.recv", 30.0, line="own", order="both")
-_kind("chan.close", 30.0, line="own", order="both")
+for _name in ("send", "recv", "close"):
+    _kind(f"chan.{_name}", 30.0, line="own", order="both")
+    _kind(f"pipe.{_name}", 30.0, line="own", order="both")
 _kind("chan.select", 60.0, line="own", order="both")
+CHANNELS: Final = frozenset({"chan.send", "chan.recv", "chan.close", "chan.select"})
+"""Kinds whose objects count as one: by a select, what is done to one channel changes others."""
 # Coming back from a wait that another has ended: what that did to the M is the M's alone by then.
 RESUME: Final = "resume"
 _kind(RESUME, 0.0, "reads", "local", order="none")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import IllegalUse
-from gorun_mem.runtime.kinds import AND, ON_LINE
+from gorun_mem.runtime.kinds import ON_LINE
 
 
 class SyncStatistics(NamedTuple):
@@ -108,7 +108,7 @@ class Shared:
 
     def __init__(self, name: str, line: str = "") -> None:
         for text in (name, line):
-            if not isinstance(text, str) or any(mark in text for mark in (ON_LINE, AND, "\n")):
+            if not isinstance(text, str) or any(mark in text for mark in (ON_LINE, "\n")):
                 what = f"{type(self).__name__}({text!r})"
                 raise IllegalUse(f"{what}: a name is text without {ON_LINE}, in one line")
         if not name:

@@ -2,8 +2,9 @@
 
 An operation on a channel is one step, or two where it has to wait: to join the queue, and to go on
 when another has served it. Queues are first come, first served, and a value goes from hand to hand
-where somebody waits. A `select` joins the queues of all its channels at once, so whoever serves it
-there takes it out of the others: such a step touches all these channels, and says so.
+where somebody waits. A `select` joins the queues of all its channels at once, and whoever serves it
+there takes it out of the others. So to a search all channels are one object, but for those that are
+made with alone=True and never stand in a select.
 
     a, b = Chan("a"), Chan("b", 2)
     await b.send("x")
@@ -17,11 +18,11 @@ k-th receive before the (k+C)-th send has, a close before what is received becau
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from gorun_mem.runtime.errors import IllegalUse, Throw
-from gorun_mem.runtime.kinds import AND, RESUME
+from gorun_mem.runtime.kinds import RESUME
 from gorun_mem.runtime.op import PARKED, MLike, Op, Orders
 from gorun_mem.sync.base import Shared
 from gorun_mem.sync.gate import check_timeout
@@ -108,16 +109,14 @@ class _Place:
 class _ChanOp(Op):
     """What operations on one channel, and on several, have in common."""
 
-    def __init__(self, name: str, timeout_ns: int | None) -> None:
-        self.name = name
+    def __init__(self, verb: str, chans: Sequence[Chan], timeout_ns: int | None) -> None:
+        self.name = f"{'pipe' if chans and chans[0].alone else 'chan'}.{verb}"
+        self.obj = " ".join([chan.obj for chan in chans])
+        self.chans = chans
         self.timeout_ns = timeout_ns
         self.turn: _WaitTurn | None = None
         self.since_ns = -1
         self.orders: Orders | None = None
-
-    def channels(self) -> list[Chan]:
-        """Those it works on."""
-        raise NotImplementedError
 
     @property
     def is_served(self) -> bool:
@@ -134,16 +133,6 @@ class _ChanOp(Op):
         """Not where it has been served: a value would be lost."""
         return not self.is_served
 
-    @property
-    def obj(self) -> str:  # type: ignore[override]
-        """The channels that its next step touches."""
-        touched = {chan.obj: None for chan in self.channels()}
-        for chan in self.channels():
-            for place in (*chan.senders, *chan.receivers):
-                if len(place.turn.places) > 1:
-                    touched.update({other.chan.obj: None for other in place.turn.places})
-        return AND.join(sorted(touched))
-
     def __repr__(self) -> str:
         return f"<{self.kind} {self.obj}>"
 
@@ -151,7 +140,7 @@ class _ChanOp(Op):
         """Sleep until it is served, or time is up."""
         self.turn = turn
         self.since_ns = m.sched.now_ns
-        for chan in self.channels():
+        for chan in self.chans:
             chan.waits += 1
         if self.timeout_ns is not None:
             m.sched.sleep_until(m, self.since_ns + self.timeout_ns)
@@ -170,7 +159,7 @@ class _ChanOp(Op):
         served = turn.served
         if served is None:
             turn.leave()
-            for chan in self.channels():
+            for chan in self.chans:
                 chan.timeouts += 1
             self.orders = ((), ())
             return None
@@ -186,7 +175,7 @@ class _ChanOp(Op):
             self.turn.leave()
 
     def _end_wait(self, m: MLike) -> None:
-        for chan in self.channels():
+        for chan in self.chans:
             chan.waited(m.sched.now_ns - self.since_ns)
 
 
@@ -196,13 +185,9 @@ class SendOp(_ChanOp):
     sends = True
 
     def __init__(self, chan: Chan, value: Any, timeout_ns: int | None) -> None:
-        super().__init__("chan.send", timeout_ns)
+        super().__init__("send", [chan], timeout_ns)
         self.chan = chan
         self.value = value
-
-    def channels(self) -> list[Chan]:
-        """The channel."""
-        return [self.chan]
 
     def is_ready(self) -> bool:
         """Whether it need not wait."""
@@ -247,12 +232,8 @@ class RecvOp(_ChanOp):
     value: Any = None
 
     def __init__(self, chan: Chan, timeout_ns: int | None) -> None:
-        super().__init__("chan.recv", timeout_ns)
+        super().__init__("recv", [chan], timeout_ns)
         self.chan = chan
-
-    def channels(self) -> list[Chan]:
-        """The channel."""
-        return [self.chan]
 
     def is_ready(self) -> bool:
         """Whether it need not wait."""
@@ -296,17 +277,13 @@ class RecvOp(_ChanOp):
 
 class _CloseOp(_ChanOp):
     def __init__(self, chan: Chan) -> None:
-        super().__init__("chan.close", None)
+        super().__init__("close", [chan], None)
         self.chan = chan
 
     @property
     def abandonable(self) -> bool:  # type: ignore[override]
         """It never waits."""
         return False
-
-    def channels(self) -> list[Chan]:
-        """The channel."""
-        return [self.chan]
 
     def step(self, m: MLike) -> object:
         """Close it, and serve all who wait."""
@@ -329,13 +306,10 @@ class _SelectOp(_ChanOp):
     def __init__(
         self, cases: tuple[SendOp | RecvOp, ...], default: bool, timeout_ns: int | None
     ) -> None:
-        super().__init__("chan.select", timeout_ns)
+        chans = list({case.chan.name: case.chan for case in cases}.values())
+        super().__init__("select", chans, timeout_ns)
         self.cases = cases
         self.default = default
-
-    def channels(self) -> list[Chan]:
-        """Those of the cases."""
-        return list({case.chan.name: case.chan for case in self.cases}.values())
 
     def step(self, m: MLike) -> object:
         """Choose among the cases that need not wait; else take the default, or wait for all."""
@@ -344,7 +318,7 @@ class _SelectOp(_ChanOp):
             if place is None:
                 return Selected(-1)
             return Selected(place.index, None, True) if place.sends else _received(place)
-        for chan in self.channels():
+        for chan in self.chans:
             chan.operations += 1
         ready = [index for index, case in enumerate(self.cases) if case.is_ready()]
         if ready:
@@ -375,6 +349,8 @@ class Chan(Shared):
     Args:
         name: for reports; the object of its operations.
         capacity: how many values it buffers; 0: a send waits until somebody receives.
+        alone: it stands in no `select`, so a search need not try its operations in every order
+            with those of other channels.
         line: the cache line that it lies on; one of its own if "".
 
     Attributes:
@@ -387,8 +363,11 @@ class Chan(Shared):
         IllegalUse: `capacity` is negative.
     """
 
-    def __init__(self, name: str, capacity: int = 0, *, line: str = "") -> None:
+    def __init__(
+        self, name: str, capacity: int = 0, *, alone: bool = False, line: str = ""
+    ) -> None:
         super().__init__(name, line)
+        self.alone = alone
         if type(capacity) is not int or capacity < 0:
             raise IllegalUse(f"Chan({name!r}, {capacity!r}): a capacity is a whole number from 0")
         self.capacity = capacity
@@ -513,6 +492,8 @@ def select(*cases: SendOp | RecvOp, default: bool = False, timeout_ns: int | Non
     for case in cases:
         if not isinstance(case, SendOp | RecvOp):
             raise IllegalUse(f"select of {case!r}: a case is chan.send(value) or chan.recv()")
+        if case.chan.alone:
+            raise IllegalUse(f"select of {case!r}: the channel was made with alone=True")
         case.awaited = True
     if cases:
         check_timeout(cases[0].chan, timeout_ns)

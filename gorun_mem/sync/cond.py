@@ -51,8 +51,6 @@ class _Sleep(Op):
         self.obj = cond.obj
         self.abandonable = True
         cond.sleeps[ticket] = self
-        if cond.called[ticket]:
-            self.call()
         self.ticket = ticket
         self.timeout_ns = timeout_ns
         self.since_ns = -1
@@ -85,7 +83,7 @@ class _Sleep(Op):
         self.cond.asleep.pop(self.ticket, None)
 
     def call(self) -> None:
-        """Its ticket is called: all that is left is to go on."""
+        """Its ticket is called, and it sleeps: all that is left is to go on."""
         self.kind = RESUME
         self.abandonable = False
 
@@ -130,7 +128,7 @@ class NotifyList(Shared):
     Attributes:
         tickets: how many were drawn.
         called: by ticket in use, whether it was called.
-        asleep: by ticket, who sleeps; `sleeps` is the operation, from before it does.
+        asleep: by ticket, who sleeps, and `sleeps` in which operation.
     """
 
     def __init__(self, name: str, *, line: str = "") -> None:
@@ -194,10 +192,9 @@ class NotifyList(Shared):
         called = [ticket for ticket, was in sorted(self.called.items()) if not was][:count]
         for ticket in called:
             self.called[ticket] = True
-            if ticket in self.sleeps:
-                self.sleeps[ticket].call()
             sleeper = self.asleep.get(ticket)
             if sleeper is not None:
+                self.sleeps[ticket].call()
                 sleeper.sched.unpark(sleeper)
         return called
 

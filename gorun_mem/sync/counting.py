@@ -15,7 +15,6 @@ from gorun_mem.sync.lock import Lock
 from gorun_mem.sync.words import Word
 
 _DOWN: Final = frozenset({"sem.down"})
-_JOINED: Final = frozenset({"group.wait"})
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -149,8 +148,7 @@ class WaitGroup(Gate):
                 )
             self.count += n
             if n and not self.count:
-                for _, op in self.wanted.values():
-                    op.grant()
+                self.call_in()
 
         return self.change("group.add", effect)
 
@@ -159,7 +157,7 @@ class WaitGroup(Gate):
         return self.add(-1)
 
     def wait(self, timeout_ns: int | None = None) -> Op:
-        """Enabled while nobody is waited for.
+        """Go on if nobody is waited for, else when the count comes to zero.
 
         Args:
             timeout_ns: how long to wait at most; None: for ever.
@@ -170,15 +168,15 @@ class WaitGroup(Gate):
         Raises:
             IllegalUse: `timeout_ns` is negative.
         """
-        return self.entry("group.wait", timeout_ns=timeout_ns)
+        return self.visit("group.wait", timeout_ns)
 
-    def lets(self, op: Entry) -> bool:
+    def visits(self, m: MLike) -> bool:
         """While nobody is waited for."""
         return self.count == 0
 
     def admits(self) -> frozenset[str] | None:
-        """Whoever comes to wait, while nobody is waited for."""
-        return NOTHING if self.count else _JOINED
+        """There is nothing that waits without a step."""
+        return NOTHING
 
     def snapshot(self) -> tuple[object, ...]:
         """The count."""

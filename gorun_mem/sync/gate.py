@@ -20,7 +20,8 @@ the schedule says who does. So a search sees no more interleavings than there ar
             return self.entry("wait", timeout_ns=timeout_ns)
 
 `entry` makes an operation that waits, `change` one that does not. After each the gate sees who may
-go in. What an operation's kind orders, costs and wakes is in `gorun_mem.runtime.kinds`.
+go in: that must follow from its state alone. A gate that remembers who waits has a `visit`. What an
+operation's kind orders, costs and wakes is in `gorun_mem.runtime.kinds`.
 
 A wait with a time ends with False when it is up; then nothing has changed. An M that is cancelled
 while it waits (on the trio host) is forgotten, and nothing has changed either. What does not wait
@@ -35,7 +36,8 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import IllegalUse
-from gorun_mem.runtime.op import MLike, Op, Orders
+from gorun_mem.runtime.kinds import RESUME
+from gorun_mem.runtime.op import PARKED, MLike, Op, Orders
 from gorun_mem.sync.base import Shared
 
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -67,12 +69,11 @@ class Entry(Op):
         orders: what it is ordered with, where its kind does not say it all.
 
     Attributes:
-        granted: the gate has promised to let it in, whatever comes.
         since_ns: since when it waits; -1: it did not have to.
     """
 
     __slots__ = (
-        "_armed", "_deadline_ns", "_waited_ns", "abandonable", "data", "gate", "granted", "orders",
+        "_armed", "_deadline_ns", "_waited_ns", "abandonable", "data", "gate", "orders",
         "since_ns", "timeout_ns",
     )  # fmt: skip
 
@@ -90,7 +91,6 @@ class Entry(Op):
         self.gate = gate
         self.data = data
         self.timeout_ns = timeout_ns
-        self.granted = False
         self.since_ns = -1
         self.abandonable = True
         self._deadline_ns = -1
@@ -124,12 +124,12 @@ class Entry(Op):
     def step(self, m: MLike) -> object:
         """Go in; False if the time is up."""
         gate = self.gate
-        del gate.wanted[m.id]
         gate.operations += 1
+        gate.wanted.pop(m.id, None)
         if self.since_ns >= 0:
             self._waited_ns = m.sched.now_ns - self.since_ns
             gate.waited(self._waited_ns)
-        if not (self.granted or gate.lets(self)):
+        if not gate.lets(self):
             gate.timeouts += 1
             self.orders = UNORDERED
             return False
@@ -144,11 +144,6 @@ class Entry(Op):
         if self.since_ns >= 0:
             gate.waited(m.sched.now_ns - self.since_ns)
 
-    def grant(self) -> None:
-        """Promise to let it in: from now on it cannot be cancelled."""
-        self.granted = True
-        self.abandonable = False
-
     def left_ns(self) -> int | None:
         """What is left of its time once it is through; None: for ever."""
         return None if self.timeout_ns is None else max(0, self.timeout_ns - self._waited_ns)
@@ -159,12 +154,81 @@ class Entry(Op):
 
     def refresh(self, m: MLike) -> None:
         """The gate has changed: let `m` go, or not."""
-        if self.granted or self.gate.lets(self):
+        if self.gate.lets(self):
             self._armed = False
             m.sched.unpark(m)
             return
         m.sched.disable(m)
         self.stop(m)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Visit(Op):
+    """An operation that goes in if it may, and else waits to be called in by `Gate.call_in`.
+
+    For gates that remember who waits: to come to wait is a step then, which others may go before.
+
+    Args:
+        kind: of the access.
+        gate: which.
+        timeout_ns: how long to wait at most; None: for ever.
+        orders: what it is ordered with, where its kind does not say it all.
+    """
+
+    __slots__ = ("_since_ns", "abandonable", "gate", "orders", "timeout_ns")
+
+    def __init__(
+        self, kind: str, gate: Gate, timeout_ns: int | None, orders: Orders | None
+    ) -> None:
+        self.kind = kind
+        self.obj = gate.obj
+        self.gate = gate
+        self.timeout_ns = timeout_ns
+        self.orders = orders
+        self.abandonable = True
+        self._since_ns = -1
+
+    def admits(self) -> frozenset[str] | None:
+        """What the gate lets in now."""
+        return self.gate.admitted()
+
+    def step(self, m: MLike) -> object:
+        """Go in, or come to wait; go on, or give up as time is up."""
+        gate, now = self.gate, m.sched.now_ns
+        gate.operations += 1
+        if self._since_ns >= 0:
+            gate.waited(now - self._since_ns)
+            if self.kind == RESUME:
+                return True
+            del gate.visitors[m.id]
+            gate.timeouts += 1
+            self.orders = UNORDERED
+            return False
+        if gate.visits(m):
+            gate.refresh()
+            return True
+        self._since_ns = now
+        gate.waits += 1
+        gate.visitors[m.id] = (m, self)
+        if self.timeout_ns is not None:
+            m.sched.sleep_until(m, now + self.timeout_ns)
+        return PARKED
+
+    def call_in(self, m: MLike) -> None:
+        """It is in: all that is left to it is to go on."""
+        self.kind = RESUME
+        self.abandonable = False
+        m.sched.unpark(m)
+
+    def withdrawn(self, m: MLike) -> None:
+        """`m` is cancelled: it does not wait any more."""
+        if self._since_ns >= 0:
+            self.gate.waited(m.sched.now_ns - self._since_ns)
+            del self.gate.visitors[m.id]
+
+    def blocked_by(self) -> tuple[tuple[int, str, int], ...]:
+        """Who has what it waits for."""
+        return self.gate.held_by()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -218,15 +282,17 @@ class Gate(Shared):
         line: the cache line that it lies on; one of its own if "".
 
     Attributes:
-        wanted: who is about to go in, by number, in the order they came.
+        wanted: who is about to go in by an `Entry`, by number, in the order they came.
+        visitors: who waits in a `Visit`, likewise.
         timed: waits with a time were made, so that nobody can say by kind who could have gone.
     """
 
-    __slots__ = ("timed", "wanted")
+    __slots__ = ("timed", "visitors", "wanted")
 
     def __init__(self, name: str, line: str = "") -> None:
         super().__init__(name, line)
         self.wanted: dict[int, tuple[MLike, Entry]] = {}
+        self.visitors: dict[int, tuple[MLike, Visit]] = {}
         self.timed = False
 
     # What a gate says.
@@ -238,6 +304,10 @@ class Gate(Shared):
     def goes(self, m: MLike, op: Entry) -> object:
         """It goes in: its result."""
         return True
+
+    def visits(self, m: MLike) -> bool:
+        """Let a visitor in that may go in now; whether it may."""
+        raise NotImplementedError
 
     def admits(self) -> frozenset[str] | None:
         """Kinds of entry that may go in now; None where the kind alone does not decide that."""
@@ -266,6 +336,25 @@ class Gate(Shared):
             self.timed = True
         return Entry(kind, self, data, timeout_ns, orders)
 
+    def visit(
+        self, kind: str, timeout_ns: int | None = None, orders: Orders | None = None
+    ) -> Visit:
+        """An operation that goes in if it may, and else waits to be called in.
+
+        Raises:
+            IllegalUse: `timeout_ns` is negative.
+        """
+        check_timeout(self, timeout_ns)
+        return Visit(kind, self, timeout_ns, orders)
+
+    def call_in(self) -> list[MLike]:
+        """Let all visitors go on who wait, as they are in; who they are."""
+        called = list(self.visitors.values())
+        self.visitors.clear()
+        for m, op in called:
+            op.call_in(m)
+        return [m for m, _ in called]
+
     def change(
         self, kind: str, effect: Callable[[MLike], object], orders: Orders | None = None
     ) -> Effect:
@@ -284,7 +373,7 @@ class Gate(Shared):
     @property
     def waiting(self) -> int:
         """How many Ms wait in it now."""
-        return sum([op.since_ns >= 0 for _, op in self.wanted.values()])
+        return len(self.visitors) + sum([op.since_ns >= 0 for _, op in self.wanted.values()])
 
     def words(self) -> str:
         """How many wait, for a repr."""

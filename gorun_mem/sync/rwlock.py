@@ -15,7 +15,7 @@ from gorun_mem.sync.gate import Entry, Gate
 _READ: Final = "rw.read"
 _WRITE: Final = "rw.write"
 _CLAIM: Final = "rw.claim"
-_READS: Final = frozenset({_READ, _CLAIM})
+_CLAIMS: Final = frozenset({_CLAIM})
 _WRITES: Final = frozenset({_WRITE})
 _NONE: Final[frozenset[str]] = frozenset()
 
@@ -79,17 +79,16 @@ class RWLock(Gate):
         Raises:
             IllegalUse: `timeout_ns` is negative.
         """
-        return self.entry(_READ, timeout_ns=timeout_ns, orders=self._acquires_writer)
+        return self.visit(_READ, timeout_ns, self._acquires_writer)
 
     def try_acquire_read(self) -> Op:
         """Go in to read if no writer has claimed the lock; whether it went in: TryRLock."""
 
         def effect(m: MLike) -> bool:
-            if self.writer is not None:
-                self.failed += 1
-                return False
-            self._read(m)
-            return True
+            if self.visits(m):
+                return True
+            self.failed += 1
+            return False
 
         return self.change("rw.try_read", effect, self._acquires_writer)
 
@@ -184,28 +183,31 @@ class RWLock(Gate):
     # What the gate asks.
 
     def lets(self, op: Entry) -> bool:
-        """Readers while no writer has claimed it; one writer; and that when nobody reads."""
+        """One writer claims it, and goes in when nobody reads."""
         if op.kind == _WRITE:
             return not self.readers
         return self.writer is None
 
     def goes(self, m: MLike, op: Entry) -> object:
         """It is in, or has claimed it."""
-        if op.kind == _READ:
-            if not op.granted:
-                self._read(m)
-        elif op.kind == _CLAIM:
+        self._since_ns = m.sched.now_ns
+        if op.kind == _CLAIM:
             self.writer = m
-            self._since_ns = m.sched.now_ns
         else:
             self.writing = True
-            self._since_ns = m.sched.now_ns
+        return True
+
+    def visits(self, m: MLike) -> bool:
+        """A reader goes in while no writer has claimed it."""
+        if self.writer is not None:
+            return False
+        self._read(m)
         return True
 
     def admits(self) -> frozenset[str] | None:
         """By kind: a writer goes in only where it has claimed it."""
         if self.writer is None:
-            return _READS
+            return _CLAIMS
         return _WRITES if not self.readers and not self.writing else _NONE
 
     def held_by(self) -> tuple[tuple[int, str, int], ...]:
@@ -234,7 +236,5 @@ class RWLock(Gate):
         """The writer is gone: the readers that it has kept out are in."""
         self.writer = None
         self.writing = False
-        for m, op in self.wanted.values():
-            if op.kind == _READ:
-                op.grant()
-                self._read(m)
+        for m in self.call_in():
+            self._read(m)

@@ -68,6 +68,8 @@ class Notes:
         self._of_m.setdefault(name, []).append((kind, obj))
         if kind in ALONE:
             return
+        if kind.startswith("chan."):
+            obj = "channels"  # a select may hang on several, so their order matters
         order = self._on.setdefault(obj, [])
         if not reads:
             order.append(name)

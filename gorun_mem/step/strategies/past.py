@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from heapq import merge
 from typing import Final
 
-from gorun_mem.runtime.kinds import AND
 from gorun_mem.step.strategies.wakeup import (
     MEMLOCK,
     USER,
@@ -24,7 +23,6 @@ from gorun_mem.step.strategies.wakeup import (
     dependent,
     join,
     other_object,
-    parts_of,
 )
 
 YIELDS_MAX: Final = 2
@@ -76,16 +74,20 @@ class Past:
         event.clock = self.clocks[m] = clock
         self.events.append(event)
         self._by_m.setdefault(m, []).append(number)
-        for part in self._lists_of(obj):
-            self._by_obj.setdefault(part, []).append(number)
+        if obj:
+            self._by_obj.setdefault(obj, []).append(number)
+            if obj.startswith(USER):
+                self._by_obj.setdefault(USER, []).append(number)
 
     def forget(self, events: int) -> None:
         """Take back all events from number `events` on."""
         while len(self.events) > events:
             event = self.events.pop()
             self._by_m[event.m].pop()
-            for part in self._lists_of(event.obj):
-                self._by_obj[part].pop()
+            if event.obj:
+                self._by_obj[event.obj].pop()
+                if event.obj.startswith(USER):
+                    self._by_obj[USER].pop()
             for m, clock in reversed(event.woken):
                 if clock is None:
                     del self.clocks[m]
@@ -120,21 +122,10 @@ class Past:
         sequence.append(made)
         return sequence
 
-    def _lists_of(self, obj: str) -> list[str]:
-        """The lists in which an event on `obj` stands."""
-        if not obj:
-            return []
-        if obj.startswith(USER):
-            return [obj, USER]
-        return parts_of(obj) if AND in obj else [obj]
-
     def _numbers_on(self, obj: str, reads: bool) -> Iterable[int]:
         """Numbers of the events on `obj`, and on what depends on that though it is another object;
         the latest first."""
         by_obj = self._by_obj
-        if AND in obj:
-            several = {number for part in parts_of(obj) for number in by_obj.get(part, [])}
-            return sorted(several, reverse=True)
         numbers: Iterable[int] = reversed(by_obj.get(obj, []))
         other = other_object(obj, reads)
         if other and by_obj.get(other):
@@ -221,8 +212,4 @@ class Past:
 def _follows_all(event: OrderedStep, obj: str) -> bool:
     """Whether `event`, on which a step on `obj` depends, is after all before it that this depends
     on."""
-    if event.reads:
-        return False
-    if event.obj == obj or event.obj == MEMLOCK:
-        return True
-    return AND in event.obj and set(parts_of(obj)).issubset(parts_of(event.obj))
+    return not event.reads and (event.obj == obj or event.obj == MEMLOCK)

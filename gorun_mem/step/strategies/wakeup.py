@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-from gorun_mem.runtime.kinds import AND, named
+from gorun_mem.runtime.kinds import CHANNELS, named
 
 LOCAL: Final = named(lambda kind: kind.local)
 """Kinds of operation that touch nothing which another M can see."""
@@ -109,6 +109,8 @@ def object_of(kind: str, obj: str, whole_calls: bool) -> str:
     """
     if kind in LOCAL:
         return ""
+    if kind in CHANNELS:
+        return "channels"
     return USER + obj if whole_calls and obj.startswith(MEMORY) else obj
 
 
@@ -125,15 +127,7 @@ def dependent(obj: str, reads: bool, other_obj: str, other_reads: bool) -> bool:
         return not reads and other_obj.startswith(USER)
     if other_obj == MEMLOCK:
         return not other_reads and obj.startswith(USER)
-    if AND in obj or AND in other_obj:
-        shared = set(parts_of(obj)).intersection(parts_of(other_obj))
-        return bool(shared) and not (reads and other_reads)
     return other_obj.startswith((CALLS, RETURNS)) and other_obj == other_object(obj, reads)
-
-
-def parts_of(obj: str) -> list[str]:
-    """The objects that a step touches, where it touches several."""
-    return obj.split(AND)
 
 
 def other_object(obj: str, reads: bool) -> str:
