@@ -29,6 +29,7 @@ and ends at `leave`.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from gorun_mem.runtime.errors import IllegalUse
@@ -95,6 +96,7 @@ class _Driven:
     value: Any
     fresh: bool
     marks: str
+    awaited: bool
     pc: str
     orders: Any
 
@@ -185,11 +187,27 @@ class _Driven:
         """What the object of the next access lets go."""
         return None if self.inner is None else self.inner.admits()
 
+    def __await__(self) -> Any:
+        self.awaited = True
+        try:
+            value = yield self
+        except BaseException as cut:
+            self.unwind(cut)
+            raise
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return value
 
-def _raise(op: Any) -> None:
-    error, op.error = op.error, None
-    if error is not None:
-        raise error
+    def unwind(self, cut: BaseException) -> None:
+        """The run is over: end the coroutine, and what it does meanwhile does not count."""
+        coro, self.coro = self.coro, None
+        if coro is not None and self.inner is not None:
+            for end in (partial(coro.throw, cut), coro.close):
+                try:
+                    end()
+                except BaseException:
+                    pass
 
 
 class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
@@ -268,11 +286,6 @@ class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
             del mutex.book.waiting[m.id]
             m.locks -= mutex.locks_delta
         return None
-
-    def __await__(self) -> Any:
-        value = yield from super().__await__()
-        _raise(self)
-        return value
 
 
 class CoroutineTry(CoroutineLock):
@@ -353,11 +366,6 @@ class CoroutineUnlock(_Driven, UnlockOp):  # type: ignore[override]
         self.fresh = False
         mutex.leaving += 1
         mutex.released(m, self)
-
-    def __await__(self) -> Any:
-        value = yield from super().__await__()
-        _raise(self)
-        return value
 
 
 class CoroutineMutex(StateMutex):

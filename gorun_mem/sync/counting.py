@@ -79,12 +79,12 @@ class Semaphore(Gate):
 
         return self.change("sem.up", effect)
 
-    async def __aenter__(self) -> Semaphore:
+    async def __aenter__(self) -> None:
         await self.acquire()
-        return self
 
     async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
-        await self.release()
+        if kind is not GeneratorExit:  # then the run is over, and nothing can be awaited
+            await self.release()
 
     def lets(self, op: Entry) -> bool:
         """While there is one."""
@@ -220,5 +220,9 @@ class Once:
                 made = function()
                 if inspect.isawaitable(made):
                     await made
-            finally:
+            except GeneratorExit:
+                raise
+            except BaseException:
                 await self.done.store(1)
+                raise
+            await self.done.store(1)

@@ -30,7 +30,7 @@ is no point where an M can be cancelled, as in POSIX.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -55,6 +55,30 @@ def check_timeout(about: Shared, timeout_ns: int | None) -> None:
         raise IllegalUse(
             f"timeout_ns = {timeout_ns!r} of {about.name}: give whole ns from 0, or None for ever"
         )
+
+
+class Holding:
+    """What is held in the block of an `async with`.
+
+    Args:
+        take: makes the operation that takes it.
+        give: makes the one that gives it back.
+    """
+
+    __slots__ = ("_give", "_take")
+
+    def __init__(
+        self, take: Callable[[], Awaitable[object]], give: Callable[[], Awaitable[object]]
+    ) -> None:
+        self._take = take
+        self._give = give
+
+    async def __aenter__(self) -> None:
+        await self._take()
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is not GeneratorExit:  # then the run is over, and nothing can be awaited
+            await self._give()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -70,17 +69,12 @@ class Lock(Gate):
         """
         return self.change("release", self._release)
 
-    async def __aenter__(self) -> Lock:
+    async def __aenter__(self) -> None:
         await self.acquire()
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.release()
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is not GeneratorExit:  # then the run is over, and nothing can be awaited
+            await self.release()
 
     def lets(self, op: Entry) -> bool:
         """While it is free."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.op import MLike, Op, Orders
-from gorun_mem.sync.gate import Entry, Gate
+from gorun_mem.sync.gate import Entry, Gate, Holding
 
 _READ: Final = "rw.read"
 _WRITE: Final = "rw.write"
@@ -36,17 +34,17 @@ class RWLock(Gate):
     Attributes:
         readers: who is reading, by M's number how often and since when.
         writer: the M that has claimed the lock.
-        writing: it is in.
+        is_writing: it is in.
     """
 
     __slots__ = ("_acquires_all", "_acquires_writer", "_releases_reader", "_releases_writer",
-                 "_since_ns", "readers", "writer", "writing")  # fmt: skip
+                 "_since_ns", "is_writing", "readers", "writer")  # fmt: skip
 
     def __init__(self, name: str, *, line: str = "") -> None:
         super().__init__(name, line)
         self.readers: dict[int, list[tuple[str, int]]] = {}
         self.writer: MLike | None = None
-        self.writing = False
+        self.is_writing = False
         self._since_ns = 0
         # What a reader has seen, writers are to see, and other readers need not.
         by_writer, by_reader = self.name, f"{self.name} readers"
@@ -57,7 +55,7 @@ class RWLock(Gate):
 
     def __repr__(self) -> str:
         if self.writer is not None:
-            doing = "writing" if self.writing else "waiting to write"
+            doing = "writing" if self.is_writing else "waiting to write"
             state = f"M{self.writer.id} {doing} since {self._since_ns} ns"
         else:
             state = "free" if not self.readers else ""
@@ -142,7 +140,7 @@ class RWLock(Gate):
                 self.failed += 1
                 return False
             self.writer = m
-            self.writing = True
+            self.is_writing = True
             self._since_ns = m.sched.now_ns
             return True
 
@@ -156,29 +154,19 @@ class RWLock(Gate):
         """
 
         def effect(m: MLike) -> None:
-            if not self.writing:
+            if not self.is_writing:
                 raise Throw("sync: Unlock of unlocked RWMutex", lock=self.name, m=m.id, site=m.name)
             self._unclaim()
 
         return self.change("rw.release_write", effect, self._releases_writer)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[RWLock]:
+    def reading(self) -> Holding:
         """Read in the block of an `async with`."""
-        await self.acquire_read()
-        try:
-            yield self
-        finally:
-            await self.release_read()
+        return Holding(self.acquire_read, self.release_read)
 
-    @asynccontextmanager
-    async def writing_in(self) -> AsyncIterator[RWLock]:
+    def writing(self) -> Holding:
         """Write in the block of an `async with`."""
-        await self.acquire_write()
-        try:
-            yield self
-        finally:
-            await self.release_write()
+        return Holding(self.acquire_write, self.release_write)
 
     # What the gate asks.
 
@@ -194,7 +182,7 @@ class RWLock(Gate):
         if op.kind == _CLAIM:
             self.writer = m
         else:
-            self.writing = True
+            self.is_writing = True
         return True
 
     def visits(self, m: MLike) -> bool:
@@ -208,7 +196,7 @@ class RWLock(Gate):
         """By kind: a writer goes in only where it has claimed it."""
         if self.writer is None:
             return _CLAIMS
-        return _WRITES if not self.readers and not self.writing else _NONE
+        return _WRITES if not self.readers and not self.is_writing else _NONE
 
     def held_by(self) -> tuple[tuple[int, str, int], ...]:
         """The writer, or the readers."""
@@ -219,7 +207,7 @@ class RWLock(Gate):
     def snapshot(self) -> tuple[object, ...]:
         """Who reads, who has claimed it, whether it is in."""
         readers = tuple(sorted([(m, len(times)) for m, times in self.readers.items()]))
-        return (readers, self.writer.id if self.writer is not None else -1, self.writing)
+        return (readers, self.writer.id if self.writer is not None else -1, self.is_writing)
 
     # Inside.
 
@@ -235,6 +223,6 @@ class RWLock(Gate):
     def _unclaim(self) -> None:
         """The writer is gone: the readers that it has kept out are in."""
         self.writer = None
-        self.writing = False
+        self.is_writing = False
         for m in self.call_in():
             self._read(m)

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from gorun_mem import M, World
+from gorun_mem.explore.checking import check_operations
+from gorun_mem.explore.target import Target
 from gorun_mem.sync import (
     Chan,
     Event,
@@ -63,7 +65,7 @@ async def do(kit: Kit, kind: str, on: int) -> Any:
         async with kit.rw.reading():
             return None
     if kind == "write":
-        async with kit.rw.writing_in():
+        async with kit.rw.writing():
             return None
     if kind == "try_read":
         if await kit.rw.try_acquire_read():
@@ -161,3 +163,16 @@ def test_random_programs_lose_no_class_and_run_none_twice(chunk: int) -> None:
             continue
         compared += 1
         assert found == ""
+
+
+def test_every_operation_says_what_it_touches() -> None:
+    """Two that say they are independent give the same in either order."""
+    pairs = 0
+    classes: set[str] = set()
+    for seed in range(60):
+        checked = check_operations(Target.of(main_of(draw(seed))), runs=2, seed=seed)
+        assert checked.lies == [], seed
+        pairs += checked.pairs
+        classes |= {name.rpartition(".")[2] for name in checked.classes}
+    assert pairs > 100
+    assert {"Entry", "Visit", "Effect", "SendOp", "RecvOp", "_FutexWait", "_Sleep"} <= classes

@@ -90,7 +90,7 @@ def rwlock(fixed: bool) -> Main:
         c, rw = Cell("c"), RWLock("rw")
 
         async def write(m: M) -> None:
-            async with rw.writing_in() if fixed else rw.reading():
+            async with rw.writing() if fixed else rw.reading():
                 await c.store(m.id)
 
         await together(write, write)(world)
