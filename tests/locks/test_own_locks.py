@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,19 +15,18 @@ from gorun_mem.locks import (
     Mutex,
     MutexFileError,
     StateMutex,
-    UnlockOp,
     load_mutex,
-    state,
 )
 from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.library import find
+from gorun_mem.machine.outcome import in_words
+from gorun_mem.machine.run import run
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mutex import UnknownMutex
 from gorun_mem.sync import Word
-from tests import ROOT
 from tests.locks.ticket import BrokenTicketLock, TicketLock
 
-TICKET = ROOT / "tests" / "locks" / "ticket.py"
 SWAPPING = """
 from gorun_mem.locks import LockOp, StateMutex, UnlockOp, state, CPU
 
@@ -306,7 +306,6 @@ def test_access_granularity_still_wants_no_lock() -> None:
 def test_an_own_lock_replays_from_its_token() -> None:
     """A token names the file, so another process finds it."""
     from gorun_mem.explore.target import Target
-    from gorun_mem.machine.library import find
 
     config = find("memlock_storm").config(ms=2, mutex=TicketLock)
     target = Target.of(find("memlock_storm"), config, {"rounds": "1"})
@@ -315,4 +314,55 @@ def test_an_own_lock_replays_from_its_token() -> None:
     assert again.settings.lock.__name__ == "TicketLock"
 
 
-__all__ = ["SWAPPING", "TICKET", "UnlockOp", "state"]
+WRONG = """
+from gorun_mem.locks import Mutex
+from gorun_mem.sync import Word
+
+
+class Wrong(Mutex):
+    def __init__(self, name):
+        super().__init__(name)
+        self.word = Word("w")
+
+    async def lock(self, m):
+        while not await self.word.cas(0, 1):
+            await m.pauze()
+
+    async def unlock(self, m):
+        await self.word.store(0)
+
+
+class Forgets(Wrong):
+    async def lock(self, m):
+        await self.word.load()
+        self.word.store(0)
+
+
+class Foreign(Wrong):
+    async def lock(self, m):
+        import trio
+        await self.word.load()
+        await trio.sleep(0)
+"""
+
+
+@pytest.mark.parametrize("host", ["trio", "trampoline"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Wrong", "AttributeError: 'M' object has no attribute 'pauze'\nat wrong.py:13, in lock"),
+        ("Forgets", "<atomic.store memlock:w> was made at wrong.py:22 and never awaited"),
+        ("Foreign", "lock memlock awaits what is no operation at "),
+    ],
+)
+def test_what_fails_in_a_locks_file_is_told_with_its_line(
+    tmp_path: Path, host: Literal["trio", "trampoline"], name: str, said: str
+) -> None:
+    """On either host, in the words of how the run ended."""
+    path = tmp_path / "wrong.py"
+    path.write_text(WRONG)
+    storm = find("memlock_storm")
+    done = run(storm, storm.config(ms=3, mutex=f"{path}:{name}"), {"rounds": 3}, host=host)
+    assert done.outcome.verdict == "failed"
+    assert done.outcome.error is not None
+    assert said in in_words(done.outcome.error, storm.file)
