@@ -31,7 +31,6 @@ from typing import Any, Final
 from gorun_mem.bench import Row
 from gorun_mem.bench import best_of as best_of_clock
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import CHUNK, PORTFOLIO, Worker
@@ -41,6 +40,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies import DRAWING
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.sync import Cell, Lock, Word
 
 SHAPES: Final = ((2, 5, 0.4), (4, 25, 0.3), (8, 50, 0.25))
 """Ms, operations of each, and the least ratio to the bare coroutines with random."""
@@ -114,7 +114,7 @@ def atomic_target(ms: int, ops: int) -> Target:
     """Ms that each add to one variable so many times."""
 
     async def main(world: World) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def add(m: M) -> None:
             for _ in range(ops):

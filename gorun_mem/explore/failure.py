@@ -185,7 +185,9 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
     if isinstance(error, NotLinearizable):
         return Signature("not_linearizable", error.obj, error.called.name)
     if isinstance(error, Throw):
-        return Signature("throw", error.message, str(error.context.get("site", "")))
+        return Signature(
+            "throw", error.message, without_numbers(str(error.context.get("site", "")))
+        )
     current: Any = world.engine.current
     op = current.op if current is not None else None
     site = getattr(op, "site", "")

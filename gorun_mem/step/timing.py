@@ -134,6 +134,7 @@ class TimingEngine(Engine):
         self._distance = stream(seed, "distance").random
         self._lines: dict[str, Line] = {}
         self._named_lines: dict[str, Line] = {}
+        self._awake: set[int] = set()
         table = self.costs
         self._fetch_ns = table["line.fetch"]
         self._spread_ns = min(table["line.spread"], self._fetch_ns)
@@ -168,10 +169,22 @@ class TimingEngine(Engine):
             m.timer = 0
             if self.follower is not None:
                 self._note_unpark(m, self.current.id if self.current is not None else 0)
-            clock = self.clock_ns + self._wake_ns
+            clock = self.clock_ns
+            if m.id in self._awake:
+                self._awake.discard(m.id)
+            else:
+                clock += self._wake_ns
             if clock > m.clock_ns:
                 m.clock_ns = clock
             self._enable(m)
+
+    def disable(self, m: MLike) -> None:
+        """Take a runnable M out of those that may go next: it has been woken, and need not be again
+        when it may go, or whoever comes by meanwhile would keep it out for ever."""
+        assert isinstance(m, Task)
+        if m.state is RUNNABLE:
+            self._awake.add(m.id)
+            super().disable(m)
 
     def charge(self, kind: str, units: int) -> None:
         """Let the running step take longer."""

@@ -17,13 +17,13 @@ from gorun_mem import cli
 
 LOST = '''
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 @scenario(ms=2)
 async def lost(world, *, rounds: int = 1, safe: bool = False):
     """May lose an update."""
-    cell = Cell("bloc")
+    cell = Word("bloc")
 
     async def add(m):
         for _ in range(rounds):
@@ -253,7 +253,7 @@ def test_both_hosts_write_the_same_log(line: Line) -> None:
 def test_a_changed_program_departs(line: Line) -> None:
     """It exits 1 and says the step."""
     line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
-    Path("lost.py").write_text(LOST.replace('Cell("bloc")', 'Cell("other")'))
+    Path("lost.py").write_text(LOST.replace('Word("bloc")', 'Word("other")'))
     code, out, _ = line("replay-schedule", "a.schedule")
     assert code == 1
     assert "The program is not the one of the schedule any more: step " in out
@@ -304,7 +304,7 @@ def test_jobs_and_time(line: Line) -> None:
 
 LIAR = """
 from gorun_mem import Op, scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 class Peek(Op):
@@ -321,7 +321,7 @@ class Peek(Op):
 
 @scenario(ms=2)
 async def liar(world, *, honest: bool = False):
-    cell = Cell("x")
+    cell = Word("x")
 
     async def peek(m):
         await Peek(cell, not honest)
@@ -352,7 +352,7 @@ def test_operations_are_checked_where_that_is_asked_for(line: Line) -> None:
 ENDLESS = """
 from pathlib import Path
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 runs = 0
 
@@ -363,7 +363,7 @@ async def endless(world):
     runs += 1
     if runs == 60:
         Path("ready").touch()
-    cell = Cell("x")
+    cell = Word("x")
 
     async def add(m):
         for _ in range(20):

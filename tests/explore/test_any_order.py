@@ -11,13 +11,13 @@ import pytest
 
 from gorun_mem.explore import explore
 from gorun_mem.explore.drive import run_once
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import MUTEXES, default_mutex
 from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.sync import Cell
 from tests.explore.brute_force import Everything
 
 Main = Callable[[World], Coroutine[Any, Any, None]]

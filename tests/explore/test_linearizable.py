@@ -14,7 +14,6 @@ from gorun_mem import CannotYet, M, NotLinearizable, World, linearizable
 from gorun_mem.explore import explore
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.history import Called, Gave, Linearizer, Models, freeze, furthest
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.report import render
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
@@ -23,6 +22,7 @@ from gorun_mem.machine.run import run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
+from gorun_mem.sync import Cell, Lock
 from tests.explore.brute_force import Everything
 
 # Models.

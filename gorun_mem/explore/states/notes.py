@@ -266,4 +266,3 @@ class NoSleepModel(Model):
     def wrong_end(self, start: Common, end: Common, owns: Sequence[Own]) -> str:
         """Nothing can be."""
         return ""
-
