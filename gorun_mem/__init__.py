@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.states.verification import Verification, verify
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
@@ -53,6 +54,7 @@ _HOMES = {
     "Scenario": "machine.scenario",
     "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
+    "Verification": "explore.states.verification",
     "World": "machine.world",
     "WorldStatistics": "machine.statistics",
     "as_recorded": "replay.real_program",
@@ -61,6 +63,7 @@ _HOMES = {
     "run_on_trio": "machine.run",
     "scenario": "machine.scenario",
     "table": "report.plot",
+    "verify": "explore.states.verification",
 }
 
 __all__ = [
@@ -87,6 +90,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "Throw",
+    "Verification",
     "World",
     "WorldStatistics",
     "as_recorded",
@@ -95,6 +99,7 @@ __all__ = [
     "run_on_trio",
     "scenario",
     "table",
+    "verify",
 ]
 
 
