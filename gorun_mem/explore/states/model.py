@@ -293,6 +293,7 @@ class LockModel(Model):
         table = getattr(self.subject, "ms", None)
         self._table: dict[int, MLike] | None = table if isinstance(table, dict) else None
         self._more = _own_words(self.subject)
+        self._asks_first = cls.lock_op.asks_first
 
     def smaller(self) -> Model | None:
         """Two Ms."""
@@ -342,12 +343,14 @@ class LockModel(Model):
             self._table.pop(place + 1, None)
 
     def stepped(self, place: int, call: str) -> None:
-        """Who is told of as woken is woken, and who waits can be found.
+        """Who is told of as woken is woken, and who waits says so and can be found.
 
         Raises:
             Violation: not so.
         """
-        number = place + 1
+        number, m = place + 1, self.ms[place]
+        if m.parked and not m.locks and not self._asks_first:
+            raise Violation(f"M{number} sleeps, and has not told that it waits")
         if "waits" in self.told and self._table is not None and number not in self._table:
             raise Violation(f"M{number} waits, and no address leads to it")
         for told in self.told:

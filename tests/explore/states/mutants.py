@@ -138,6 +138,20 @@ def edits_of(node: ast.AST, states: list[str]) -> Iterator[tuple[str, Callable[[
         yield f"goes to {other_state}, not {node.value}", lambda n: setattr(n, "value", other_state)
 
 
+def _depend(one: ast.stmt, after: ast.stmt) -> bool:
+    """Whether the second statement reads what the first writes: else their order is the same to
+    all, for both are made in one step."""
+    targets = one.targets if isinstance(one, ast.Assign) else []
+    if isinstance(one, ast.AugAssign):
+        targets = [one.target]
+    written = {ast.unparse(part) for target in targets for part in ast.walk(target)}
+    parts = {ast.unparse(part) for part in ast.walk(after) if isinstance(part, ast.expr)}
+    return bool(
+        {text for text in written if "." in text or text.islower()}
+        & parts - {"m", "self", "mutex", "mutex.ms"}
+    )
+
+
 def _set_test(node: Any, value: bool) -> None:
     node.test = ast.Constant(value)
 
@@ -156,7 +170,7 @@ def block_edits(
             continue
         yield f"dropped: {_short(one)}", i, partial(_drop, at=i)
         after = body[i + 1] if i + 1 < len(body) else None
-        if isinstance(after, simple) and not _is_told(after) and not isinstance(one, ast.Raise):
+        if isinstance(after, simple) and not _is_told(after) and _depend(one, after):
 
             def exchange(block: list[ast.stmt], i: int = i) -> None:
                 block[i], block[i + 1] = block[i + 1], block[i]
