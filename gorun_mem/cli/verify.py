@@ -122,6 +122,9 @@ def _show(found: Verification, model: Model) -> None:
         f"search    {found.states:,} states, {found.steps:,} steps between them, in "
         f"{found.seconds:.1f} s ({rate:,.0f} states/s)"
     )
+    if found.bypasses is not None:
+        bound = "no bound" if found.bypasses < 0 else f"{found.bypasses:,} at most"
+        click.echo(f"bypasses  {bound}: others that get the lock while one waits, unfairly too")
     if found.trace:
         click.echo(f"replay    gorun-mem replay-schedule {found.token}")
 

@@ -279,11 +279,7 @@ class Examination:
         path = [at]
         while path[-1]:
             path.append(reached.parents[path[-1]])
-        path.reverse()
-        state = reached.states[0]
-        trace: list[TraceStep] = []
-        for there in path[1:]:
-            state = self._one_step(search, state, reached.states[there], trace)
+        trace, state = self.trace_along(search, path[::-1])
         if last is not None:
             for place in range(search.places):
                 moves = search.space.raw(
@@ -298,6 +294,14 @@ class Examination:
                         )
                         return trace
         return trace
+
+    def trace_along(self, search: StateSearch, path: Sequence[int]) -> tuple[list[TraceStep], int]:
+        """The steps that lead through states, and the last state in their numbering of the Ms."""
+        state = search.reached.states[path[0]]
+        trace: list[TraceStep] = []
+        for there in path[1:]:
+            state = self._one_step(search, state, search.reached.states[there], trace)
+        return trace, state
 
     def _one_step(
         self, search: StateSearch, state: int, wanted: int, trace: list[TraceStep]

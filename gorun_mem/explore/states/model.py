@@ -45,6 +45,7 @@ class StatesScheduler(Scheduler):
         draws: what the next choices are to be; 0 where there are no more.
         drawn: (number of values, value) of the choices of this step.
         unparked: numbers of the Ms made runnable in this step.
+        lots: how many of the choices are lots that Go draws at random.
     """
 
     def __init__(self, cpus: int) -> None:
@@ -52,6 +53,7 @@ class StatesScheduler(Scheduler):
         self.draws: list[int] = []
         self.drawn: list[tuple[int, int]] = []
         self.unparked: list[int] = []
+        self.lots = 0
 
     def unpark(self, m: MLike) -> None:
         """Make a parked M runnable."""
@@ -78,6 +80,7 @@ class StatesScheduler(Scheduler):
             return 0
         if label in LOTS:
             n = 2
+            self.lots += 1
         at = len(self.drawn)
         value = self.draws[at] if at < len(self.draws) else 0
         self.drawn.append((n, value))

@@ -72,6 +72,7 @@ class Move:
         done: a round of the M's program is through.
         told: what the lock's code told with it, such as "acquired".
         wrong: what went wrong, for people.
+        lot: it hangs on a lot that Go draws at random.
     """
 
     branch: tuple[int, ...]
@@ -81,6 +82,7 @@ class Move:
     done: bool = False
     told: tuple[str, ...] = ()
     wrong: str = ""
+    lot: bool = False
 
     @property
     def complaint(self) -> str:

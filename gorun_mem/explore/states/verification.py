@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gorun_mem.explore.states.examine import Examination, Examined, TraceStep
+from gorun_mem.explore.states.examine import Examination, Examined, Reductions, TraceStep
 from gorun_mem.explore.states.kernel import FutexModel, SemaphoreModel
+from gorun_mem.explore.states.live import NO_BOUND, LiveSearch
 from gorun_mem.explore.states.model import LockModel, Model
 from gorun_mem.explore.states.notes import NoSleepModel, NoteModel
 from gorun_mem.explore.states.search import Progress
@@ -136,7 +137,12 @@ class Verification:
                 f"inconclusive: {where}: {self.wrong or 'nothing wrong'} in the first "
                 f"{self.states:,} states{same}, and there are more"
             )
-        return f"holds: {where}: nothing wrong in any of its {self.states:,} states{same}"
+        if self.bypasses is None:
+            return f"holds: {where}: nothing wrong in any of its {self.states:,} states{same}"
+        return (
+            f"holds: {where}: every M that waits gets the lock under fair scheduling, at most "
+            f"{self.bypasses} others before it, in any of its {self.states:,} states"
+        )
 
     @property
     def token(self) -> str:
@@ -155,7 +161,8 @@ class Verification:
             "states": self.states,
             "transitions": self.steps,
             "symmetric": self.symmetric,
-            "bypasses_max": self.bypasses,
+            "bypasses_max": None if self.bypasses == NO_BOUND else self.bypasses,
+            "bypasses_bounded": None if self.bypasses is None else self.bypasses != NO_BOUND,
             "unreached": list(self.unreached),
             "seconds": round(self.seconds, 3),
             "trace": [
@@ -299,9 +306,44 @@ def verify(
         bounds["ms"] = default_ms(subject, cls)
     world = checked(Bounds(subject=subject, **bounds), cls)
     start = time.perf_counter()
-    model = model_of(world, cls)
+    model = model_of(replace(world, live=False), cls)
     found = Examination(model, world.pairs, states_max=states_max, progress=progress).run()
-    return _said(world, model, found, time.perf_counter() - start)
+    bypasses = None
+    if world.live and not found.wrong and found.complete:
+        model = model_of(world, cls)
+        found, bypasses = _lives(model, found, states_max, progress)
+    return _said(world, model, found, time.perf_counter() - start, bypasses)
+
+
+def _lives(
+    model: Model, safe: Examined, states_max: int, progress: Progress | None
+) -> tuple[Examined, int | None]:
+    """Whether every M that waits gets the lock, and the most bypasses.
+
+    Args:
+        model: endless.
+        safe: what was found where the Ms do not go on for ever.
+        states_max: a bound of states.
+        progress: told now and then.
+    """
+    examination = Examination(
+        model, 1, states_max=states_max, progress=progress,
+        reductions=Reductions(symmetry=False),
+    )  # fmt: skip
+    found = examination.run()
+    if found.wrong or not found.complete or found.search is None:
+        return found, None
+    live = LiveSearch(found.search, safe.guesses.symmetry).run()
+    if live.starves is not None:
+        found.trace, _ = examination.trace_along(found.search, live.way)
+        first = len(found.trace) + 1
+        found.trace, _ = examination.trace_along(found.search, live.way + live.cycle[1:])
+        others = "while others get the lock" if live.others_get_it else "and nobody gets the lock"
+        found.wrong = (
+            f"M{live.starves + 1} may wait for ever, {others}: from step {first} on it goes round, "
+            "though every M that can go on does so"
+        )
+    return found, live.bypasses
 
 
 def default_ms(subject: str, cls: type | None = None) -> int:
@@ -313,12 +355,14 @@ def default_ms(subject: str, cls: type | None = None) -> int:
     return 2 if load_mutex(cls or subject).several_ms else 1
 
 
-def _said(world: Bounds, model: Model, found: Examined, seconds: float) -> Verification:
+def _said(
+    world: Bounds, model: Model, found: Examined, seconds: float, bypasses: int | None
+) -> Verification:
     verdict = "failed" if found.wrong else "holds" if found.complete else "inconclusive"
     words = tuple([model.in_words(step.common) if step.common else "" for step in found.trace])
     return Verification(
         world, verdict, found.wrong, found.states, found.steps, seconds, tuple(found.trace),
-        found.guesses.symmetry, words,
+        found.guesses.symmetry, words, bypasses,
     )  # fmt: skip
 
 
