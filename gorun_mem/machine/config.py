@@ -20,7 +20,7 @@ HOSTS: Final = ("trio", "trampoline")
 MS_MAX: Final = 4096
 CPUS_MAX: Final = 1024
 GRANULARITIES: Final = ("sync", "access")
-FAULTS: Final = ("grow", "spurious")
+FAULTS: Final = ("grow", "spurious", "timeout", "cancel")
 """memory.grow or brk is refused; a sleep on a futex ends by itself."""
 
 

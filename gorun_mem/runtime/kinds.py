@@ -128,6 +128,10 @@ _kind("choice", 0.0, "reads", "local", order="none")
 _kind("compute", 1.0, "reads", "local", order="none")
 _kind("sleep", 1500.0, "reads", "local", order="none")
 
+# An operation of a program's own object, whose history is kept: it begins, it ends.
+_kind("op.call", 0.0, "reads", order="none")
+_kind("op.return", 0.0, "reads", order="none")
+
 # The host.
 _kind("host.grow", None, order="both")
 

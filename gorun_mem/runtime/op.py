@@ -152,6 +152,8 @@ class Op:
     reads_only: bool = False
     abandonable: bool = True
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
+    stands_by: bool = False
+    """Who waits in it waits for others to end, and says nothing of why they do not."""
     asks_first: ClassVar[bool] = False
     """Whether `begin` may answer False; follows from a class having its own."""
     orders: Orders | None = None

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.errors import said
 
 SOURCE_BYTES_MAX: Final = 4 << 20
@@ -127,9 +128,7 @@ def _line_of_class(where: str, name: str) -> int:
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        if path.stat().st_size > SOURCE_BYTES_MAX:
-            raise UserFileError(f"{path} is no {what}: it has more than {SOURCE_BYTES_MAX} bytes")
-        return path.read_bytes()
+        return read_input(path, SOURCE_BYTES_MAX)
     except FileNotFoundError:
         near = _scripts_beside(path)
         there = f"; scripts there are {', '.join(near)}" if near else ""

@@ -44,7 +44,7 @@ from typing import Final
 from gorun_mem.runtime.kinds import ON_LINE, named
 from gorun_mem.runtime.op import MORE, OFF_CPU, MLike, Op
 from gorun_mem.step.costs import CostTable
-from gorun_mem.step.engine import STEPS_MAX, TIMER, Engine, Strategy
+from gorun_mem.step.engine import STEPS_MAX, TIME_END, TIMER, Engine, Strategy
 from gorun_mem.step.streams import Streams, schedule_stream, stream
 from gorun_mem.step.task import State, Task
 
@@ -205,7 +205,7 @@ class TimingEngine(Engine):
                     return None
                 task = POP(running)[3]
             clock = self.clock_ns = task.clock_ns
-            if self.steps >= self._breath_at:
+            if self.steps >= self._breath_at or clock > TIME_END:
                 self._in_hand = None
                 self._push(task)
                 self._out_of_breath()

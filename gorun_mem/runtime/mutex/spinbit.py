@@ -37,6 +37,7 @@ from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
+from gorun_mem.runtime.wide import times
 
 LOCKED: Final = 0x001
 SLEEPING: Final = 0x002
@@ -371,7 +372,7 @@ class SpinbitUnlock(UnlockOp):
         # Go's division cuts towards zero, and recordUnlock takes less than nothing for nothing.
         total = (self.end_ticks - top.start_ticks) + (self.end_ticks - bottom.start_ticks)
         top.start_ticks = bottom.start_ticks = self.end_ticks
-        mutex.blame(self.site, max(total, 0) // 2 * len(links))
+        mutex.blame(self.site, times(max(total, 0) // 2, len(links)))
         return self.pick(m)
 
 

@@ -336,7 +336,11 @@ def verdict(mutant: Mutant) -> str:
         with _kernel_kept(), _limit(SECONDS_MAX):
             module = mutant.load()
             for make, rounds in CHECKS[mutant.module]:
-                found = Examination(make(module), rounds, states_max=STATES_MAX).run()
+                try:
+                    model = make(module)
+                except Exception as error:
+                    return f"cannot be made: {type(error).__name__}: {error}"
+                found = Examination(model, rounds, states_max=STATES_MAX).run()
                 if found.wrong:
                     return found.wrong
                 if not found.complete:
