@@ -17,6 +17,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "run": ("gorun_mem.cli.run", "Run a scenario: its log, and what it came to."),
     "compare": ("gorun_mem.cli.compare", "Run one load under several settings; what differs?"),
     "explore": ("gorun_mem.cli.explore", "Search schedules for one that breaks a scenario."),
+    "verify": ("gorun_mem.cli.verify", "Visit every state that Ms can bring a lock to."),
     "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run exactly a schedule again."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
     "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
