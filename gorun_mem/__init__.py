@@ -7,9 +7,10 @@ Names are imported when they are first used, so that a command that needs few of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not imported: what comes before `gorun_mem.start` cannot be interrupted
 if TYPE_CHECKING:
+    from typing import Any
+
     from gorun_mem.explore.history import CannotYet, NotLinearizable
     from gorun_mem.explore.linearizable import linearizable
     from gorun_mem.machine.config import Config

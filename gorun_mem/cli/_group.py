@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from gorun_mem._version import VERSION, build
+from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
@@ -30,6 +31,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
     "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
     "connect": ("gorun_mem.cli.connect", "Talk to a service, by hand or with a script."),
+    "view": ("gorun_mem.cli.view", "Show a log, a schedule or a recording in a browser."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
     "replay": (
         "gorun_mem.cli.replay",
@@ -63,6 +65,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = import_module(entry[0]).command
+        raise_interrupts()  # from here on there is something to lose
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,10 +18,9 @@ from gorun_mem.machine.outcome import (
     NoProgress,
     Stuck,
     in_words,
-    said,
 )
 from gorun_mem.machine.watchdog import LoopWithoutAwait
-from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
+from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw, said
 from gorun_mem.step.schedule import Schedule, Step
 
 if TYPE_CHECKING:
@@ -81,6 +80,10 @@ class Detector(Protocol):
 
     One object is made for a search (for each process of it) and sees its runs one after another.
     What it finds makes the run a failure. Make it cheap: `step` is called for every access.
+
+    It may have two attributes more. `looks = False` says that its `step` does nothing and need not
+    be called. `screened = True` says that it finds nothing in a run that `screen.Screen` does not
+    suspect and that ends well: the search then shows it those runs only that are not so.
     """
 
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -157,6 +158,8 @@ class Rerun:
             worker.steps_max, worker.deadline = before
 
     def _settings(self) -> dict[str, Any]:
+        if self._target.alone:
+            return {"trio": version("trio"), "seed": self._worker.seed}
         settings, config = self._target.settings, self._target.settings.config
         return {
             "release": settings.release.name,

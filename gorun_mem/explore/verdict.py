@@ -32,10 +32,13 @@ MEMORY: Final = "sequentially consistent"
 TIMERS: Final = "at their virtual time"
 """A sleep ends when its time has come and nobody else is due before; never earlier or later."""
 
+EARLY_TIMERS: Final = "at any moment"
 
 _FAULTS: Final = {
     "grow": "memory may be refused to grow",
     "spurious": "a sleep on a futex may end by itself",
+    "timeout": "a timer may fire at any moment before its time",
+    "cancel": "a scope or an M may be cancelled at any moment, once in a run",
 }
 """What the faults of `Config` are, in a sentence."""
 
@@ -93,7 +96,8 @@ class Facts:
         out_of_steps: a run of a tree was cut at its bound of steps.
         interrupted: Ctrl-C.
         canary_found: the search found the bug that is planted for it; None: it was not asked.
-        uncontrolled: where Ms awaited what no schedule controls, as "file:line".
+        uncontrolled: where Ms awaited what no schedule controls, as "file:line", and after ": "
+            what to do instead.
         walked_into: a random walk before the search failed, and nothing in the search itself.
         stands_on: what has to hold of the real lock where locks go to any M; "" where they are
             real ones. See `Target.stands_on`.
@@ -128,7 +132,7 @@ class Facts:
         bounded = self.bound is not None and self.bound >= 0
         return {
             "memory_model": MEMORY,
-            "timers": TIMERS,
+            "timers": EARLY_TIMERS if "timeout" in self.faults else TIMERS,
             "faults": list(self.faults),
             "granularity": self.granularity,
             "steps_max": self.steps_max,
@@ -145,7 +149,8 @@ class Facts:
         Args:
             unfair: runs that went on by chance beyond the bound of steps.
         """
-        parts = [f"memory is {MEMORY}", f"timers fire {TIMERS}"]
+        parts = [f"memory is {MEMORY}"]
+        parts += [] if "timeout" in self.faults else [f"timers fire {TIMERS}"]
         parts += [_FAULTS.get(fault, f"{fault} may happen") for fault in self.faults]
         if not self.faults:
             parts.append("no fault is injected")
@@ -310,11 +315,10 @@ def _survived(facts: Facts, statistics: Statistics, ran: str) -> str:
 def _doubt(facts: Facts, ran: str) -> str:
     """Why no answer can be given whatever was run; "" where one can."""
     if facts.uncontrolled:
-        where = ", ".join(facts.uncontrolled)
-        return (
-            f"an M awaits what no schedule controls at {where}: explore only operations of the "
-            "World, or run it with --host trio"
-        )
+        where, _, instead = facts.uncontrolled[0].partition(": ")
+        where = ", ".join([where, *(p.partition(": ")[0] for p in facts.uncontrolled[1:])])
+        instead = instead or "explore only operations of the World, or run it with --host trio"
+        return f"an M awaits what no schedule controls at {where}: {instead}"
     if facts.canary_found is False:
         return "the search did not find the bug that is planted for it, so its silence says nothing"
     if facts.interrupted:

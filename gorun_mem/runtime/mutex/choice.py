@@ -100,3 +100,17 @@ class ChoiceMutex(StateMutex):
         """Nobody wants it."""
         self.pending: dict[int, tuple[MLike, ChoiceLock]] = {}
         """Who wants the lock, in the order they asked."""
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The owner and who wants the lock."""
+        return (self.key, *[m for m, _ in self.pending.values()])
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        """Go back to what `snapshot` returned."""
+        self.key, *ms = snapshot  # type: ignore[assignment]
+        wanting: list[MLike] = ms  # type: ignore[assignment]
+        self.pending = {m.id: (m, ChoiceLock(self)) for m in wanting}
+
+    def in_words(self, key: int) -> str:
+        """Whose it is."""
+        return f"M{key - 1}'s" if key else "free"
