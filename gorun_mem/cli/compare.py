@@ -233,7 +233,11 @@ def _label(flag: str, name: str, value: Any, *, alone: bool) -> str:
     """What to call a value: by itself where only one option varies."""
     if flag == "--set":
         return str(value)
-    text = Path(value).stem if flag == "--costs" else str(value)
+    text = str(value)
+    if flag == "--costs":
+        text = Path(value).stem
+    elif ".py:" in text:
+        text = Path(text).name  # a lock of one's own; the folder tells nothing apart
     return text if alone and not isinstance(value, int) else f"{name.replace('_', '-')} {text}"
 
 

@@ -27,6 +27,8 @@ from gorun_mem.runtime.errors import EmulatedFailure
 
 MODELS_MAX: Final = 50_000
 """States of models that are kept with what operations do to them; then they are made again."""
+EARLIER_MAX: Final = 4
+"""Operations before those that overlap that are kept, to be shown."""
 ORDERS_MAX: Final = 100_000
 """Steps of the search for what to say of a violation."""
 
@@ -260,6 +262,7 @@ class Linearizer:
     Attributes:
         window: the operations since nothing was under way, in the order of their calls.
         before: how many operations there were before these.
+        earlier: the latest of those, `EARLIER_MAX` at most.
         base: the states in which the model may have been before these.
     """
 
@@ -267,6 +270,7 @@ class Linearizer:
         self.models = models
         self.window: list[Called] = []
         self.before = 0
+        self.earlier: list[Called] = []
         self.base: tuple[Frozen, ...] = (first,)
         self._events = 0
         self._under_way: dict[int, Called] = {}
@@ -287,9 +291,9 @@ class Linearizer:
 
     def _begin_window(self) -> None:
         self.before += len(self.window)
+        self.earlier = [*self.earlier, *self.window][-EARLIER_MAX:]
         self.window = []
         self.base = tuple({state: None for state, _ in self._may})
-        self._events = 0
         self.models.trim(self.base)
 
     def end(self, called: Called, gave: Gave) -> bool:

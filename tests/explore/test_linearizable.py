@@ -368,7 +368,7 @@ def test_a_torn_register_is_found_and_its_twin_is_not(strategy: str) -> None:
     assert failure is not None
     assert (failure.signature.kind, failure.signature.obj) == ("not_linearizable", "TwoWords")
     assert failure.shrunk_from is None or failure.switches <= failure.shrunk_from[1]
-    assert failure.history[0].startswith("history of TwoWords: no order")
+    assert failure.history[0].startswith("history of TwoWords: no order of")
 
 
 # What is said.
@@ -431,10 +431,13 @@ def test_the_timeline() -> None:
     found = explore(queue_program(False), config=Config(ms=2), strategy="exhaustive")
     assert found.failure is not None
     assert found.failure.history == (
-        "history of queue: no order of these operations gives what they gave",
-        "  before them, 2 operations: items=['a', 'b']",
-        "    M1 get() -> 'a'  |-----------|  steps 8 to 18",
-        "    M2 get() -> 'a'      |---|      steps 12 to 16",
+        "history of queue: no order of the last operations gives what they gave",
+        "  before, 2 operations:",
+        "    M0 put('a') -> None  |---|                          steps 1 to 3",
+        "    M0 put('b') -> None          |---|                  steps 4 to 6",
+        "  after which items=['a', 'b']",
+        "    M1 get() -> 'a'                      |-----------|  steps 8 to 18",
+        "    M2 get() -> 'a'                          |---|      steps 12 to 16",
         "  tried, 2 orders:",
         "    M2 get(); then M1 get() gives 'b'",
         "    M1 get(); then M2 get() gives 'b'",
@@ -468,7 +471,7 @@ def test_any_run_is_checked() -> None:
     assert ended.outcome.exit_code == 1
     text = str(ended.outcome.error)
     assert text.startswith("queue is not linearizable: M1 last() raises KeyError")
-    assert "then M1 last() raises IndexError" in text
+    assert "at once M1 last() raises IndexError" in text
 
 
 def test_the_same_exception_is_the_same_result() -> None:
