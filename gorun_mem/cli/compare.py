@@ -298,6 +298,7 @@ def _document(
         "adjusted": "Holm",
         "comparisons": len(found.contrasts),
         "can_tell": found.can_tell,
+        "runs_needed": found.runs_needed,
         "interval": {"level": LEVEL, "by": "bootstrap"},
         "sides": [
             {
@@ -349,6 +350,8 @@ def _show(found: Compared) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from gorun_mem.report.plot import box
+
     table = Table(box=frames.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("")
     for head in ("median", "95 % interval", "change", "p"):
@@ -368,7 +371,9 @@ def _show(found: Compared) -> None:
             if middles[0].median is None:
                 one = None
             table.add_row(
-                Text(f"  {side.side.name}"), *_cells(metric, middle, one, low, high),
+                Text(f"  {side.side.name}"),
+                *_cells(metric, middle, one, "~" if found.can_tell else "?"),
+                "" if middle.median is None else box(middle.values, low, high, PLOT_WIDTH),
                 style="" if one is None or one.differs else "dim",
             )  # fmt: skip
     console = Console(file=sys.stdout, highlight=False)
@@ -379,30 +384,26 @@ def _show(found: Compared) -> None:
     click.echo(_legend(found))
 
 
-def _cells(metric: str, middle: Middle, one: Contrast | None, low: float, high: float) -> list[str]:
-    from gorun_mem.report.plot import box
-
+def _cells(metric: str, middle: Middle, one: Contrast | None, none: str) -> list[str]:
+    """A row but for the plot; `none` stands for a difference that is none."""
     if middle.median is None:
-        return ["no run ended well"]
+        return ["no run ended well", "", "", ""]
     within = middle.within
     around = "" if within is None else " to ".join(_figure(metric, value) for value in within)
     change, p = "", ""
     if one is not None:
-        change, p = _change_in_words(one), f"{one.p_adjusted:.3f}"
+        change, p = _change_in_words(one, none), f"{one.p_adjusted:.3f}"
         if one.p_adjusted < 0.001:
             p = "<0.001"
-    return [
-        _figure(metric, middle.median), around, change, p,
-        box(middle.values, low, high, PLOT_WIDTH),
-    ]  # fmt: skip
+    return [_figure(metric, middle.median), around, change, p]
 
 
-def _change_in_words(one: Contrast) -> str:
-    """ "~" where it is none; "=" where no run differs at all."""
+def _change_in_words(one: Contrast, none: str) -> str:
+    """ "=" where no run differs at all."""
     if one.same:
         return "="
     if not one.differs:
-        return "~"
+        return none
     if one.change is None:
         return "from 0"
     around = one.within
@@ -443,9 +444,10 @@ def _headline(found: Compared) -> str:
 def _legend(found: Compared) -> str:
     from gorun_mem.report.units import count
 
+    none = "~ no difference" if found.can_tell else "? too few runs to tell"
     test = "Wilcoxon's signed ranks of pairs" if found.paired else "Mann and Whitney's rank sums"
     return (
-        f'change: of the median over that of "{found.sides[0].side.name}"; ~ no difference, '
+        f'change: of the median over that of "{found.sides[0].side.name}"; {none}, '
         "= the same in every run\n"
         f"p: {test}, adjusted by Holm for {count(len(found.contrasts), 'comparison')}; "
         f"below {found.alpha:g} is a difference\ninterval: bootstrap"
@@ -469,5 +471,7 @@ def _remark(found: Compared, commands: Mapping[str, list[str]]) -> None:
         click.echo(f"{also}runs that did not end well are in no figure", err=True)
     if not found.can_tell:
         click.echo(
-            "so few seeds cannot show a difference, whatever it is: take more (--seeds)", err=True
+            f"so few runs cannot show a difference, whatever it is: it takes {found.runs_needed} "
+            f"on each side that end well (--seeds {found.runs_needed})",
+            err=True,
         )

@@ -282,6 +282,7 @@ class Linearizer:
         """An operation begins."""
         if not self._under_way:
             self._begin_window()
+        self.models.trim((*self.base, *(state for state, _ in self._may)))
         self._number += 1
         self._number_of[id(called)] = self._number
         self._under_way[self._number] = called
@@ -294,7 +295,6 @@ class Linearizer:
         self.earlier = [*self.earlier, *self.window][-EARLIER_MAX:]
         self.window = []
         self.base = tuple({state: None for state, _ in self._may})
-        self.models.trim(self.base)
 
     def end(self, called: Called, gave: Gave) -> bool:
         """It returns; whether some order explains what it gave, and all before it.

@@ -47,7 +47,7 @@ def timeline(name: str, found: Linearizer) -> tuple[str, ...]:
     lines.append(f"  {'after which' if found.before else 'at first'} {' or '.join(models)}")
     lines += [f"    {line}" for line in drawn[len(found.earlier) :]]
     answer = furthest(found.models, found.base, window)
-    if answer is not None:
+    if answer is not None and answer[0]:
         tried, count = answer
         orders = "1 order" if count == 1 else f"{count:,} orders"
         rest = "" if count == len(tried) <= TRIED_MAX else "; of those that explain most"

@@ -62,7 +62,8 @@ def test_json_has_all_of_it(compare: Command) -> None:
     assert queue["p"] == queue["p_adjusted"] == 0.125
     assert queue["differs"] is False
     assert document["can_tell"] is False
-    assert "so few seeds" in said.err
+    assert document["runs_needed"] == 8  # 2 / 2 ** 8 is below 0.01
+    assert "it takes 8 on each side that end well (--seeds 8)" in said.err
 
 
 def test_what_run_says_of_one_seed_is_among_the_values(compare: Command) -> None:

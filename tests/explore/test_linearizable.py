@@ -698,3 +698,93 @@ def test_mistakes() -> None:
     assert found.failure is not None
     assert "add '_gorun_mem_history' to them" in found.failure.text
     assert issubclass(IllegalUse, Exception)
+
+
+def test_subclasses_are_checked_too() -> None:
+    """What a subclass has in the place of an operation, and what it adds; decorated again or not,
+    each operation is recorded once."""
+
+    class Broken(Torn):
+        async def last(self) -> Any:
+            return None
+
+    @linearizable(Fifo)
+    class Again(Torn):
+        async def take(self) -> Any:
+            return 5
+
+    def found(cls: type[Torn]) -> Any:
+        async def main(world: World) -> None:
+            queue = cls()
+            await queue.put(1)
+            await queue.last()
+            await queue.take()
+
+        return explore(main, config=Config(ms=1, mutex="queue"))
+
+    assert "last() -> None" in found(Broken).failure.text
+    assert "take() -> 5" in found(Again).failure.text
+    steps = [step.kind for step in found(Again).failure.steps]
+    assert steps.count("op.call") == 3
+    with pytest.raises(TypeError, match="has no method 'more'"):
+
+        class More(Torn):
+            async def more(self) -> None: ...
+
+
+def test_methods_under_one_model_have_one_history() -> None:
+    """Decorated one by one; under another model it is another history."""
+
+    class Half:
+        def __init__(self) -> None:
+            self.cell = Cell("half")
+
+        @linearizable(Register)
+        async def write(self, value: int) -> None:
+            await Word(self.cell, lambda before: (value, None))
+
+        @linearizable(Register)
+        async def read(self) -> int:
+            return int(await Word(self.cell, lambda before: (before, before)))
+
+        @linearizable(Fifo)
+        async def get(self) -> None:
+            await Word(self.cell, lambda before: (before, None))
+
+    async def main(world: World) -> None:
+        half = Half()
+        await half.write(3)
+        assert await half.read() == 3
+        await half.get()
+
+    assert explore(main, config=Config(ms=1, mutex="queue")).ok
+
+
+def test_a_long_run_keeps_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something is always under way, what is kept of models does not grow with the run."""
+    from gorun_mem.explore import history
+
+    monkeypatch.setattr(history, "MODELS_MAX", 50)
+
+    class Count:
+        def __init__(self) -> None:
+            self.n = 0
+
+        def wait(self) -> None:
+            raise CannotYet
+
+        def add(self) -> int:
+            self.n += 1
+            return self.n
+
+    models = Models(lambda of: Count())
+    found = Linearizer(models, models.first(None))
+    found.call(Called("wait"))
+    for n in range(1, 400):
+        called = Called("add")
+        found.call(called)
+        assert found.end(called, Gave(n))
+    assert len(models._models) < 60
+    called = Called("add")
+    found.call(called)
+    assert not found.end(called, Gave(7))
