@@ -24,7 +24,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gorun_mem.runtime.errors import EmulatedFailure
+from gorun_mem.step.schedule import Step
+from gorun_mem.step.strategies.wakeup import CALLS
 
+CALL: Final = "op.call"
+"""The kind of a step by which an operation begins; RETURN of the one by which it ends."""
+RETURN: Final = "op.return"
 MODELS_MAX: Final = 50_000
 """States of models that are kept with what operations do to them; then they are made again."""
 EARLIER_MAX: Final = 4
@@ -124,6 +129,12 @@ class Called:
     def returned_before(self, other: Called) -> bool:
         """Whether it had returned when `other` was called."""
         return -1 < self.order[1] < other.order[0]
+
+
+def objects_with_a_model(steps: Iterable[Step]) -> tuple[str, ...]:
+    """The names of the objects whose operations are among the steps."""
+    calls = {step.obj.removeprefix(CALLS) for step in steps if step.kind == CALL}
+    return tuple(sorted(calls))
 
 
 def short(value: object, most: int = 60) -> str:

@@ -29,6 +29,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from gorun_mem.explore.history import (
+    CALL,
+    RETURN,
     Called,
     CannotYet,
     Gave,
@@ -191,7 +193,7 @@ class _Record(Op):
         own = getattr(of, "name", None)
         name = spec.name or (own if isinstance(own, str) else type(of).__name__)
         self._name = name if spec.per is None else f"{name}[{key!r}]"
-        self.kind = "op.call" if gave is None else "op.return"
+        self.kind = CALL if gave is None else RETURN
         self.obj = (CALLS if gave is None else RETURNS) + self._name
 
     def step(self, m: MLike) -> object:

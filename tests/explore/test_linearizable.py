@@ -446,7 +446,10 @@ def test_the_timeline() -> None:
     assert all(report.count(line) == 1 for line in found.failure.history)
     assert "queue is not linearizable: M1 get() -> 'a'" in report
     assert found.document()["failures"][0]["history"] == list(found.failure.history)
-    assert explore(queue_program(True), config=Config(ms=2)).verdict == "exhausted"
+    right = explore(queue_program(True), config=Config(ms=2))
+    assert right.verdict == "exhausted"
+    assert "the operations of queue are held against a model" in right.reason
+    assert right.document()["world"]["histories"] == ["queue"]
 
 
 def test_any_run_is_checked() -> None:
