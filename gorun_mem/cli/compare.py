@@ -83,6 +83,10 @@ def _repeatable(function: Any) -> Any:
     "--jobs", type=Number(1, 256), default=1, show_default=True, metavar="N",
     help="Run in so many processes at once.",
 )  # fmt: skip
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write the table and the plots as one offline page.  [default: none is written]",
+)  # fmt: skip
 @_repeatable
 @json_option()
 def command(
@@ -93,6 +97,7 @@ def command(
     fail_on: tuple[str, ...],
     alpha: float,
     jobs: int,
+    html: Path | None,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -131,8 +136,11 @@ def command(
     commands = {of.side.name: side.words for of, side in zip(found.sides, sides, strict=True)}
     codes = [run.exit_code for _, _, run in found.failed_runs]
     exit_code = worst([*codes, *(ExitCode.FAILED for sides in held.values() if sides)])
+    document = _document(found, commands, held, exit_code)
+    if html is not None:
+        _write_page(html, document, [_headline(found), *_legend(found).splitlines()])
     if as_json:
-        write_json(_document(found, commands, held, exit_code))
+        write_json(document)
     else:
         _show(found)
     _remark(found, commands)
@@ -344,6 +352,16 @@ def _words(scenario: str, words: Sequence[str]) -> list[str]:
     return ["gorun-mem", "run", scenario, *words]
 
 
+def _write_page(path: Path, document: dict[str, Any], words: list[str]) -> None:
+    from gorun_mem.files.writing import write_output
+    from gorun_mem.report.comparison import page
+
+    try:
+        write_output(path, page(document, words).encode())
+    except OSError as error:
+        raise BadInput(f"--html {path}: {error.strerror or error}") from None
+
+
 def _show(found: Compared) -> None:
     from rich import box as frames
     from rich.console import Console
@@ -388,14 +406,16 @@ def _cells(metric: str, middle: Middle, one: Contrast | None, none: str) -> list
     """A row but for the plot; `none` stands for a difference that is none."""
     if middle.median is None:
         return ["no run ended well", "", "", ""]
+    from gorun_mem.report.units import figure
+
     within = middle.within
-    around = "" if within is None else " to ".join(_figure(metric, value) for value in within)
+    around = "" if within is None else " to ".join(figure(metric, value) for value in within)
     change, p = "", ""
     if one is not None:
         change, p = _change_in_words(one, none), f"{one.p_adjusted:.3f}"
         if one.p_adjusted < 0.001:
             p = "<0.001"
-    return [_figure(metric, middle.median), around, change, p]
+    return [figure(metric, middle.median), around, change, p]
 
 
 def _change_in_words(one: Contrast, none: str) -> str:
@@ -414,20 +434,13 @@ def _change_in_words(one: Contrast, none: str) -> str:
 def _scale(metric: str, low: float, high: float) -> str:
     """The ends of the plot's axis, and that it is logarithmic where it is."""
     from gorun_mem.report.plot import is_wide
+    from gorun_mem.report.units import figure
 
-    left, right = _figure(metric, low), _figure(metric, high)
+    left, right = figure(metric, low), figure(metric, high)
     if low == high:
         return left.center(PLOT_WIDTH)
     middle = "log scale" if is_wide(low, high) else ""
     return left + middle.center(max(1, PLOT_WIDTH - len(left) - len(right))) + right
-
-
-def _figure(metric: str, value: float) -> str:
-    from gorun_mem.report.units import ns
-
-    if "_ns" in metric:
-        return ns(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def _headline(found: Compared) -> str:

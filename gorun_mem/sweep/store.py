@@ -8,13 +8,13 @@ once.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from gorun_mem.export.tables import load_duckdb, read_rows, write_rows
+from gorun_mem.files.writing import whole_file
 
 SweepRow = dict[str, Any]
 
@@ -71,9 +71,8 @@ class Store:
         assert self._file is not None
         self._file.close()
         if self._changed:
-            fresh = self.path.with_name(self.path.name + ".new")
-            write_rows(self.rows.values(), fresh)
-            os.replace(fresh, self.path)
+            with whole_file(self.path) as fresh:
+                write_rows(self.rows.values(), fresh)
         self._part.unlink()
 
 

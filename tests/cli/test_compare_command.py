@@ -124,6 +124,15 @@ def test_runs_that_fail_are_named_with_a_command(compare: Command) -> None:
     assert "gorun-mem run leaked_lock --release go1.24.3 --seed 1" in said.err
 
 
+def test_the_page(compare: Command, home: Path) -> None:
+    """Has what the terminal has; a folder that is not there is told."""
+    asked = (*STORM, "--seeds", "3", "--metric", "time_ns")
+    said = compare(*asked, "--html", "c.html")
+    assert said.code == 0
+    assert "memlock_storm: 3 runs on each of 2 sides" in (home / "c.html").read_text()
+    assert compare(*asked, "--html", "no/c.html").code == 2
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
