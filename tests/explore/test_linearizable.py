@@ -788,6 +788,49 @@ def test_a_long_run_keeps_little(monkeypatch: pytest.MonkeyPatch) -> None:
         found.call(called)
         assert found.end(called, Gave(n))
     assert len(models._models) < 60
+    assert all(len(ahead) <= 1 for _, ahead in found._may)
     called = Called("add")
     found.call(called)
     assert not found.end(called, Gave(7))
+
+
+def test_an_operation_made_by_another_is_a_part_of_it() -> None:
+    """`take` makes `get` of the same object: one operation, with the result of the outer one."""
+
+    async def main(world: World) -> None:
+        queue = Torn()
+        await queue.put("a")
+        await queue.put("b")
+        assert await queue.take() == "a"
+        assert await queue.get() == "b"
+
+    found = explore(main, config=Config(ms=1, mutex="queue"))
+    assert found.ok, found.failure
+
+
+def test_an_object_that_outlives_a_run_has_a_history_in_each() -> None:
+    """What was in the run before is not in this one's."""
+    queue = Torn()
+
+    async def main(world: World) -> None:
+        queue.head.value = queue.tail.value = 0
+        queue.slots.clear()
+        assert await queue.get() is None
+
+        async def put(m: M) -> None:
+            await queue.put(m.id)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(put)
+            ms.start_soon(put)
+
+    found = explore(main, config=Config(ms=2, mutex="queue"), strategy="exhaustive")
+    assert found.verdict == "exhausted", found.failure
+    assert found.statistics.schedules > 1
+
+
+def test_what_is_raised_is_not_what_is_returned() -> None:
+    """Though it is the same class."""
+    assert Gave(IndexError, raised=True).is_like(Gave(IndexError, raised=True))
+    assert not Gave(IndexError).is_like(Gave(IndexError, raised=True))
+    assert not Gave(1).is_like(Gave(2))
