@@ -228,7 +228,8 @@ def test_what_it_spares() -> None:
 )  # fmt: skip
 def test_the_verdict_says_what_it_stands_on(settings: dict[str, Any], command: str) -> None:
     """Both in the sentence and in the document, with the lock that the release has there."""
-    found = explore(two_pairs, config=Config(**({"ms": 2, "mutex": "any"} | settings)))
+    given: dict[str, Any] = {"ms": 2, "mutex": "any"} | settings
+    found = explore(two_pairs, config=Config(**given))
     assert f"stands on what `{command}` finds of the lock in its place" in found.sentence
     assert found.document()["world"]["stands_on"] == command
     release = settings["release"]

@@ -126,6 +126,17 @@ def test_other_inputs_are_done_again(write: Write) -> None:
     assert [row["result.sum"] for row in rows] == [9]
 
 
+def test_a_lock_of_ones_own_is_swept(write: Write) -> None:
+    """By its file, whose text is an input."""
+    ticket = (Path(__file__).parents[1] / "locks" / "ticket.py").read_text()
+    write(ticket, "ticket.py")
+    text = STORM.replace('["sema", "queue"]', '["sema", "ticket.py:TicketLock"]')
+    found = sweep(read_grid(write(text)))
+    assert {row["outcome"] for row in found.rows} == {"ok"}
+    write(ticket + "# another\n", "ticket.py")
+    assert sweep(read_grid(write(text))).fresh == 6
+
+
 def test_a_cell_that_cannot_be_is_a_row(write: Write) -> None:
     """With the reason; it does not keep the others from being done."""
     text = STORM.replace('mutex = ["sema", "queue"]', 'mutex = ["js", "queue"]')
