@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.explore import canary as planted
 from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings
@@ -277,6 +278,9 @@ class _Search:
         """Take in what the first runs show of the program."""
         worker = self._worker
         worker.profile = profile_of(runs)
+        self._facts.histories = objects_with_a_model(
+            step for run in runs for step in run.named_steps
+        )
         self._statistics.space = (
             estimate([branches_log(run.named_steps) for run in runs]) if runs else None
         )

@@ -19,6 +19,8 @@ from gorun_mem.step.costs import CostTable
 Main = Callable[[World], Coroutine[Any, Any, Any]]
 """A program: an async function of a World."""
 
+VERIFIED_MS_MAX: Final = 4
+"""Ms of whose lock every state can be visited."""
 _UNNAMED: Final = frozenset({"strategy", "costs", "schedule"})
 """Settings that a token does not name: the tape stands for the strategy."""
 
@@ -134,14 +136,18 @@ class Target:
     @property
     def stands_on(self) -> str:
         """The command that has to find nothing wrong for a search over `any` to hold of the lock
-        that the release has there; "" where the locks are real ones."""
+        that the release has there; "" where the locks are real ones.
+
+        Of more Ms than VERIFIED_MS_MAX nothing is verified: then of so many.
+        """
         found = self.settings
         if found.mutex != ANY:
             return ""
         config = found.config
         real = default_mutex(found.release, found.platform.name, config.ms)
+        ms = min(config.ms, VERIFIED_MS_MAX)
         return (
-            f"gorun-mem verify {real} --release {found.release.name} --ms {config.ms} "
+            f"gorun-mem verify {real} --release {found.release.name} --ms {ms} "
             f"--cpus {config.cpus}"
         )
 
