@@ -20,7 +20,9 @@ from gorun_mem.machine.world import World
 Body = Callable[..., Coroutine[Any, Any, None]]
 
 
-def _both(body: Callable[[World, bool], Coroutine[Any, Any, None]], ms: int) -> tuple[Target, Target]:
+def _both(
+    body: Callable[[World, bool], Coroutine[Any, Any, None]], ms: int
+) -> tuple[Target, Target]:
     async def buggy(world: World) -> None:
         await body(world, False)
 
@@ -38,7 +40,12 @@ async def _start(world: World, *programs: Body) -> None:
 
 async def bluetooth(world: World, fixed: bool) -> None:
     """A driver is stopped while a request is between its check and its use."""
-    pending, stopping, event, stopped = Word("pending", 1), Word("stopping"), Word("event"), Word("stopped")
+    pending, stopping, event, stopped = (
+        Word("pending", 1),
+        Word("stopping"),
+        Word("event"),
+        Word("stopped"),
+    )
 
     async def release() -> None:
         if await pending.add(-1) == 0:
