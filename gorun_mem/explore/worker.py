@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.portfolio import CHUNK, FIRST, Handover, Handovers, Slice, Tape
@@ -213,7 +214,8 @@ class Worker:
                 self.target,
                 Picks(done.tape),
                 detectors=self.detectors,
-                steps_max=2 * self.steps_max,  # it may have gone on by chance beyond the bound
+                steps_max=self.steps_max
+                + self.steps_max,  # it may have gone on by chance beyond the bound
                 on_world=self.watched.watch,
             )
         except NonDeterminism:
@@ -362,7 +364,11 @@ class Worker:
             is_late: whether nothing from the start with this number on matters any more.
             into: what to add to, which is there also if the search is interrupted.
         """
-        searching: Any = BoundedDfs(bound) if strategy == "dfs" else Exhaustive(split, share)
+        searching: Any
+        if strategy == "dfs":
+            searching = BoundedDfs(bound)
+        else:  # what a task of trio touches between two awaits nobody knows
+            searching = (EveryOrder if self.target.host else Exhaustive)(split, share)
         batch = Batch() if into is None else into
         random = Random(self.seed)
         try:

@@ -23,7 +23,7 @@ from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import Holder, Mutex, Waiter
+    from gorun_mem.runtime.mutex import Holder, StateMutex, Waiter
 
 
 class Lifecycle:
@@ -51,6 +51,7 @@ class Lifecycle:
     """
 
     __slots__ = (
+        "_adopted",
         "_guests",
         "_hosted",
         "_make_m",
@@ -82,7 +83,7 @@ class Lifecycle:
         self.engine = engine
         self.recorder = recorder
         self._make_m = make_m
-        self.mutexes: dict[str, Mutex] = {}
+        self.mutexes: dict[str, StateMutex] = {}
         self.runtime: Runtime | None = None
         self.observers: list[Observer] = []
         self.canceller: Callable[[M], None] | None = None
@@ -94,6 +95,7 @@ class Lifecycle:
         self.alive = 0
         self._hosted = False
         self._guests = Join()
+        self._adopted = Join()
         self.main = self._new_m(0, name)
         if recorder is not None:
             recorder.m = 0
@@ -159,8 +161,7 @@ class Lifecycle:
         Raises:
             ConfigError: there are as many Ms as there may be.
         """
-        if self.alive >= MS_MAX:
-            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
+        self._check_room()
         self.started += 1
         self.alive += 1
         m = self._new_m(self.started, name or getattr(program, "__name__", "m"))
@@ -170,6 +171,24 @@ class Lifecycle:
         self._parent().starts(m)
         self.engine.add(m)
         self.engine.submit(m, START)
+        return m
+
+    def adopt(self, name: str) -> M:
+        """An M for what a host has started by itself; its operations come from there.
+
+        Args:
+            name: for people.
+
+        Raises:
+            ConfigError: there are as many Ms as there may be.
+        """
+        self._check_room()
+        self.started += 1
+        self.alive += 1
+        m = self._new_m(self.started, name)
+        m.join = self._adopted
+        self._parent().starts(m)
+        self.engine.add(m)
         return m
 
     def begin(self, m: M) -> Coroutine[Any, Any, Any]:
@@ -270,7 +289,7 @@ class Lifecycle:
 
     def _find_stuck(self, everybody: bool) -> tuple[Stuck, ...]:
         """Every M that has not ended and holds a lock, or waits for one, or sleeps."""
-        waits: dict[int, tuple[Mutex, Waiter]] = {}
+        waits: dict[int, tuple[StateMutex, Waiter]] = {}
         holds: dict[int, list[str]] = {}
         for mutex in self.mutexes.values():
             waits |= {waiter.m: (mutex, waiter) for waiter in mutex.waiters}
@@ -280,15 +299,19 @@ class Lifecycle:
             self._stuck(task, waits.get(task.id), tuple(holds.get(task.id, ())))
             for task in self.engine.tasks
             if task.state is not State.DONE
-            and not isinstance(task.op, Join)
+            and not getattr(task.op, "stands_by", False)
             and (task.id in waits or task.id in holds or (everybody and task.state is State.PARKED))
         )
 
     def _stuck(
-        self, task: Task, wait: tuple[Mutex, Waiter] | None, holds: tuple[str, ...]
+        self, task: Task, wait: tuple[StateMutex, Waiter] | None, holds: tuple[str, ...]
     ) -> Stuck:
         if wait is None:
             op = task.op
+            account = getattr(op, "account", None)
+            if account is not None:
+                waits_for, held_by, holds = account(task)
+                return Stuck(task.id, task.name, waits_for, task.since_ns, held_by, holds)
             waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
             return Stuck(task.id, task.name, waits_for, task.since_ns, None, holds)
         mutex, waiter = wait
@@ -297,6 +320,10 @@ class Lifecycle:
         return Stuck(task.id, task.name, f"acquire {mutex.name}", waiter.since_ns, held_by, holds)
 
     # Inside.
+
+    def _check_room(self) -> None:
+        if self.alive >= MS_MAX:
+            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
 
     def _now(self) -> int:
         return self.engine.now_ns
@@ -313,7 +340,7 @@ class Lifecycle:
         return m
 
 
-def _holders(mutex: Mutex) -> tuple[Holder, ...]:
+def _holders(mutex: StateMutex) -> tuple[Holder, ...]:
     """Who holds `mutex`: several where it does not exclude."""
     several: tuple[Holder, ...] | None = getattr(mutex, "holders", None)
     if several is not None:

@@ -256,7 +256,8 @@ class Scenario:
         trace = options.get("trace")
         if not trace or not Path(trace).is_file():
             return ""
-        return hashlib.sha256(Path(trace).read_bytes()).hexdigest()
+        with open(trace, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def main(self) -> None:
         """Run it as a script: `gorun-mem run` with this scenario and the command line's options."""
@@ -299,7 +300,8 @@ def _options_of(function: Callable[..., Any]) -> dict[str, Option]:
             world += parameter.default is parameter.empty
             continue
         if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise ScenarioError(f"{of}: {parameter} cannot be an option; name each")
+            shown = str(parameter.replace(annotation=parameter.empty))
+            raise ScenarioError(f"{of}: {shown} cannot be an option; name each")
         if parameter.default is parameter.empty:
             raise ScenarioError(f"{of}: option {name!r} has no default; give it one")
         hint = hints.get(name, type(parameter.default))

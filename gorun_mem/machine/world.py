@@ -26,7 +26,7 @@ from gorun_mem.step.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import LockStatistics, Mutex
+    from gorun_mem.runtime.mutex import LockStatistics, StateMutex
 
 Result = bool | int | float | str
 """What a scenario may say that it found."""
@@ -44,6 +44,7 @@ class World:
         recorder: who logs what happens; nobody if None.
         name: of what runs in it, for people.
         engine: decides who goes next; one that the settings ask for if None.
+        settings: fields of `Config` in which it differs from `config`, such as mutex=MyLock.
 
     Attributes:
         ms: how many Ms the scenario is asked to start.
@@ -68,16 +69,19 @@ class World:
         recorder: Recorder | None = None,
         name: str = "world",
         engine: Engine | None = None,
+        **settings: Any,
     ) -> None:
-        self.settings: Resolved = (
-            config if isinstance(config, Resolved) else resolve(config or Config())
-        )
+        if settings or not isinstance(config, Resolved):
+            asked = config.config if isinstance(config, Resolved) else config or Config()
+            config = resolve(asked.but(**settings))
+        self.settings: Resolved = config
         self.config = self.settings.config
         self.ms = self.config.ms
         self.recorder = recorder
         self.engine = engine or _make_engine(self.config)
+        self.engine.spurious = "spurious" in self.config.faults
         self.results: dict[str, Result] = {}
-        self._memlock: Mutex | None = None
+        self._memlock: StateMutex | None = None
         make_m: type[M] = AccessM if self.config.granularity == "access" else M
         self.driver = Lifecycle(self, self.engine, recorder, make_m, name)
 
@@ -101,7 +105,7 @@ class World:
     # of what it explores never touch the memory.
 
     @property
-    def memlock(self) -> Mutex:
+    def memlock(self) -> StateMutex:
         """The mutex around the OS layer."""
         lock = self._memlock
         if lock is None:
@@ -127,7 +131,7 @@ class World:
         return self.driver.runtime is not None
 
     @property
-    def mutexes(self) -> dict[str, Mutex]:
+    def mutexes(self) -> dict[str, StateMutex]:
         """Every lock by name, the runtime's own first."""
         self._booted()  # which makes its locks
         return self.driver.mutexes
@@ -136,7 +140,7 @@ class World:
         """A nursery of Ms, for `async with`; its end waits until all have ended."""
         return Nursery(self.driver)
 
-    def mutex(self, name: str) -> Mutex:
+    def mutex(self, name: str) -> StateMutex:
         """The runtime mutex called `name`, made at the first call, of the World's algorithm."""
         if name not in self.driver.mutexes:
             if name in (MEMLOCK, HEAP_LOCK):
@@ -287,9 +291,9 @@ class World:
 
     # Inside.
 
-    def _make_mutex(self, name: str, rank: str = LEAF) -> Mutex:
+    def _make_mutex(self, name: str, rank: str = LEAF) -> StateMutex:
         return make_mutex(
-            self.settings.mutex,
+            self.settings.lock,
             self.settings.release,
             lock_name=name,
             rank=rank,

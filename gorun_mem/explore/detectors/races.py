@@ -109,7 +109,9 @@ class Races:
         m = self._last = task.id
         what = KINDS.get(kind, OTHER)
         order = what.order
-        if order == "both":
+        if op.orders is not None:
+            self._order(m, *op.orders)
+        elif order == "both":
             self._synchronise(m, order, obj, reads)
         elif order == "none" and kind != "none.lock":
             return
@@ -164,6 +166,16 @@ class Races:
         else:
             _join(synced, clock)
         clock[m] += 1
+
+    def _order(self, m: int, acquires: tuple[str, ...], releases: tuple[str, ...]) -> None:
+        """Order a step by names that it says itself."""
+        clock = self._clocks[m]
+        for name in acquires:
+            _join(clock, self._synced.get(name, {}))
+        for name in releases:
+            _join(self._synced.setdefault(name, {}), clock)
+        if releases:
+            clock[m] += 1
 
     # Accesses.
 

@@ -12,12 +12,12 @@ to compare with. Go's sampling of wait times from 1.22 is left out, as in sema.p
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
-from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
+from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state
 from gorun_mem.runtime.op import PARKED, MLike
 
@@ -144,17 +144,20 @@ class FutexUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class FutexMutex(Mutex):
+class FutexMutex(StateMutex):
     """Go's mutex on Linux up to 1.23."""
 
     __slots__ = ("word",)
     algorithm = "futex"
     lock_op = FutexLock
     unlock_op = FutexUnlock
+    values: ClassVar[dict[int, str]] = {
+        UNLOCKED: "unlocked", LOCKED: "locked", SLEEPING: "sleeping",
+    }  # fmt: skip
 
     def prepare(self, settings: LockSettings) -> None:
         """Nobody sleeps; sleeps may end for no reason where the settings say so."""
-        self.word = FutexWord()
+        self.word = FutexQueue()
         self.word.spurious = settings.spurious
 
     def snapshot(self) -> tuple[object, ...]:

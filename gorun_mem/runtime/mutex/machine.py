@@ -20,7 +20,7 @@ from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.op import MORE, MLike, Op
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import Mutex
+    from gorun_mem.runtime.mutex.base import StateMutex
     from gorun_mem.runtime.mutex.note import Note
 
 KEY: Final = "key"
@@ -121,7 +121,7 @@ class MutexOp(Op):
     REGISTERS: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold what Go keeps in local variables, set when FIRST is left."""
 
-    def __init__(self, mutex: Mutex | Note) -> None:
+    def __init__(self, mutex: StateMutex | Note) -> None:
         self.mutex: Any = mutex
         self.key_obj: str = mutex.key_obj
         self.site = ""
@@ -153,6 +153,10 @@ class MutexOp(Op):
             self.obj = _SLEEPS[m.id] if on == SEMA else PROFILE_RATE
         return MORE
 
+    def claims(self) -> int:
+        """Which bits of the lock's `claimed` are its M's in this state, by what it believes."""
+        return 0
+
     def snapshot(self) -> tuple[object, ...]:
         """The state's name and the registers; hashable."""
         pc = self.pc
@@ -177,7 +181,7 @@ class LockOp(MutexOp):
 
     __slots__ = ("sleeps", "spins", "wait_since_ns")
 
-    # Set by Mutex.waits, not before: a lock that is free needs none of it.
+    # Set by StateMutex.waits, not before: a lock that is free needs none of it.
     wait_since_ns: int
     spins: int
     sleeps: int
@@ -190,7 +194,7 @@ class LockOp(MutexOp):
         Raises:
             Throw: the M's count is negative, or the order of locks is wrong.
         """
-        mutex: Mutex = self.mutex
+        mutex: StateMutex = self.mutex
         if mutex.ranks is not None:
             mutex.ranks.before_lock(m, mutex, self)
         if m.locks < 0:
@@ -210,12 +214,28 @@ class LockOp(MutexOp):
             self.check(m)
         result = self.run(self, m)
         if result is None:
-            mutex: Mutex = self.mutex
+            mutex: StateMutex = self.mutex
             if mutex.waited is not self:
                 if self.pc is not self.first:
                     self.reset()
                 mutex.lock_ops.append(self)
         return result
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class TryLockOp(LockOp):
+    """Take the lock if that goes without waiting; Go's runtime has none, sync.Mutex.TryLock is one.
+
+    Its states return True, once `mutex.acquired` was told, or False where it is through.
+    """
+
+    __slots__ = ()
+
+    def step(self, m: MLike) -> object:
+        """Make the access of the state the machine is in."""
+        if self.pc is self.first and (m.locks < 0 or self.mutex.ranks is not None):
+            self.check(m)
+        return self.run(self, m)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -231,7 +251,7 @@ class UnlockOp(MutexOp):
         Raises:
             Throw: there was none.
         """
-        mutex: Mutex = self.mutex
+        mutex: StateMutex = self.mutex
         if mutex.ranks is not None and self.pc is self.first:
             mutex.ranks.before_unlock(m, mutex, self)
         result = self.run(self, m)

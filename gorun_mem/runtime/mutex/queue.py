@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import PARKED, MLike
 
@@ -73,7 +73,7 @@ class QueueUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class QueueMutex(Mutex):
+class QueueMutex(StateMutex):
     """A FIFO mutex with direct handoff; `key` is one above the number of the owning M."""
 
     __slots__ = ("queue",)
@@ -84,6 +84,10 @@ class QueueMutex(Mutex):
     def prepare(self, settings: LockSettings) -> None:
         """Nobody waits."""
         self.queue: list[MLike] = []
+
+    def in_words(self, key: int) -> str:
+        """Whose it is."""
+        return f"M{key - 1}'s" if key else "free"
 
     def snapshot(self) -> tuple[object, ...]:
         """The owner and the Ms in the queue."""

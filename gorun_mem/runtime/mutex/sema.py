@@ -16,12 +16,12 @@ is changed: `nextwaitm` is read once the word is.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
@@ -188,15 +188,20 @@ class SemaUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class SemaMutex(Mutex):
+class SemaMutex(StateMutex):
     """Go's mutex on Plan 9 up to 1.23."""
 
     __slots__ = ("ms",)
     algorithm = "sema"
     lock_op = SemaLock
     unlock_op = SemaUnlock
+    bits: ClassVar[dict[str, int]] = {"locked": LOCKED}
 
     def prepare(self, settings: LockSettings) -> None:
         """Nobody has waited."""
         self.ms: dict[int, MLike] = {}
         """The Ms that have waited, by number: what an address leads to."""
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The word; the links are with the Ms."""
+        return (self.key,)

@@ -9,9 +9,11 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
 
@@ -62,20 +64,24 @@ class SingleUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class JsMutex(Mutex):
+class JsMutex(StateMutex):
     """The mutex of js/wasm, all releases (`locks` counts in 16s from 1.27)."""
 
     __slots__ = ()
     algorithm = "js"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Wasip1Mutex(Mutex):
+class Wasip1Mutex(StateMutex):
     """The mutex of wasip1/wasm, from 1.21 on (`locks` counts in 16s from 1.27)."""
 
     __slots__ = ()
     algorithm = "wasip1"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
