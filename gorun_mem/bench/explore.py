@@ -31,9 +31,10 @@ from typing import Any, Final
 from gorun_mem.bench import Row
 from gorun_mem.bench import best_of as best_of_clock
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.portfolio import CHUNK, FIRST
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import CHUNK, PORTFOLIO, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.library import find
 from gorun_mem.machine.m import M
@@ -191,7 +192,7 @@ def _with_many(strategy: str, quick: bool) -> Row:
         walk.begin(Random(0), worker.profile)
         worker.profile = profile_of([worker.run(walk, transcribe=True)])
         drawing.append(_drawing(worker, strategy))
-    count = CHUNK * (len(PORTFOLIO) if strategy == "auto" else 1)
+    count = CHUNK * (len(FIRST) if strategy == "auto" else 1)
     times = best_of(1 if quick else 5, count, *drawing)
     few, many = [
         seconds / (ms * MANY_OPS + ms + 1) for ms, seconds in zip((FEW, MANY), times, strict=True)
