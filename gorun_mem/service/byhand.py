@@ -24,7 +24,7 @@ from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
-    from gorun_mem.runtime.mutex import Mutex
+    from gorun_mem.runtime.mutex import StateMutex
 
 LOCKS_MAX: Final = 64
 """Locks that a World of a service has; each is kept for ever."""
@@ -37,7 +37,7 @@ class _TryLock(Op):
     __slots__ = ("_mutex",)
     kind = "atomic.cas"
 
-    def __init__(self, mutex: Mutex) -> None:
+    def __init__(self, mutex: StateMutex) -> None:
         self._mutex = mutex
         self.obj = mutex.key_obj
 
@@ -69,7 +69,7 @@ class LocksByHand:
         operations: by word, what an M awaits, as `operation(m, name)`.
     """
 
-    def __init__(self, world: World, strict: bool, made: Callable[[Mutex], None]) -> None:
+    def __init__(self, world: World, strict: bool, made: Callable[[StateMutex], None]) -> None:
         self._world = world
         self._strict = strict
         self._made = made
@@ -106,7 +106,7 @@ class LocksByHand:
         await m.unlock(mutex, SITE)
         return "ok"
 
-    def _mutex(self, name: str) -> Mutex:
+    def _mutex(self, name: str) -> StateMutex:
         """The lock called `name`, made where there is none.
 
         Raises:

@@ -30,7 +30,7 @@ from gorun_mem.web.stream import KEEP_ALIVE_S, sse
 
 if TYPE_CHECKING:
     from gorun_mem.events.types import Event
-    from gorun_mem.runtime.mutex import Mutex
+    from gorun_mem.runtime.mutex import StateMutex
     from gorun_mem.service.server import Server
     from gorun_mem.web.hands import Hands
 
@@ -237,7 +237,7 @@ class Live:
         found.sort(key=lambda one: (not one["hand"], not (one["holds"] or one["waits"]), one["m"]))
         return found[:MS_SHOWN]
 
-    def _lock(self, lock: Mutex, now: float) -> dict[str, Any]:
+    def _lock(self, lock: StateMutex, now: float) -> dict[str, Any]:
         holder = lock.holder
         tally = self._server.tallies[lock.name]
         counted, waits = tally.counts(), tally.waits()

@@ -9,12 +9,12 @@ from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.mutex import futex, sema, spinbit
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex import Mutex
+    from gorun_mem.runtime.mutex import StateMutex
 
 Bits = list[dict[str, Any]]
 
 
-def bits_of(mutex: Mutex) -> Bits:
+def bits_of(mutex: StateMutex) -> Bits:
     """What the lock's word says: (name, value, whether it is set), the lowest bits first."""
     for cls in type(mutex).__mro__:
         read = _READ.get(str(getattr(cls, "algorithm", "")))

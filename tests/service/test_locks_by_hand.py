@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from service_tools import in_memory
+
+from tests.service.service_tools import in_memory
 
 ALGORITHMS = ("sema", "futex", "spinbit", "queue")
 
