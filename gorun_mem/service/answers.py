@@ -287,7 +287,7 @@ class Answers:
         return await _in_slices(slices.dump(self._onlooker, self._world))
 
     async def _dump_full(self, m: M) -> str:
-        return await _in_slices(slices.dump_full(self._onlooker, self._os.memory))
+        return await _in_slices(slices.dump_full(self._onlooker, self._world))
 
     async def _snapshot(self, m: M) -> str:
         return await _in_slices(slices.snapshot(self._world, self.ledger))

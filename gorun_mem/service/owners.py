@@ -79,6 +79,12 @@ class OwnersLedger(Ledger):
         """How many ranges an M owns."""
         return len(self._starts.get(m, ()))
 
+    def first_of(self, m: int) -> tuple[int, int]:
+        """(start, end) of the lowest range of an M that owns one."""
+        start = min(self._starts[m])
+        ((low, high, _),) = self._ranges.overlapping(start, start + 1)
+        return low, high
+
     def ranges_of(self, m: int) -> list[tuple[int, int]]:
         """(start, end) of each range of an M, in address order."""
         found = []

@@ -292,24 +292,25 @@ class Server:
         held = await self.answers.by_hand.give_back(m)
         if held:
             self.say(f"M{m.id} has gone; {', '.join(held)}, which it held, was given back")
-        owned = self._owned_by(m) if not self.draining else []
-        bytes_owned = sum(high - low for low, high in owned)
+        ledger = self.answers.ledger
+        owned = ledger.count_of(m.id) if ledger is not None and not self.draining else 0
         reason = "drained" if self.draining else "lost" if connection.gone else "left"
-        if owned:
-            what = f"{count(len(owned), 'range')}, {size(bytes_owned)}"
+        if ledger is not None and owned:
+            bytes_owned = ledger.bytes_of(m.id)
+            what = f"{count(owned, 'range')}, {size(bytes_owned)}"
             if self.settings.reclaim:
-                await self._reclaim(owned)
+                await self._reclaim(ledger.ranges_of(m.id))
                 reason += f", {what} reclaimed"
                 self.say(f"M{m.id} has gone; {what} that it owned were freed (--reclaim)")
             else:
                 self.abandoned_bytes += bytes_owned
                 reason += f", owns {what}"
-                first, end = owned[0]
+                first, end = ledger.first_of(m.id)
                 self.say(
                     f"M{m.id} has gone and still owns {what}, the first at [{first:#x}, {end:#x})"
                 )
-        if self.answers.ledger is not None:
-            self.answers.ledger.forget(m.id)
+        if ledger is not None:
+            ledger.forget(m.id)
         self.answers.admins.discard(m.id)
         for tally in self.tallies.values():
             tally.forget(m.id)
@@ -317,10 +318,6 @@ class Server:
         if connection.watcher is None:
             connection.over.set()
         return reason
-
-    def _owned_by(self, m: M) -> list[tuple[int, int]]:
-        ledger = self.answers.ledger
-        return ledger.ranges_of(m.id) if ledger is not None else []
 
     async def _reclaim(self, owned: list[tuple[int, int]]) -> None:
         """Free ranges; one that another M frees meanwhile is no matter."""

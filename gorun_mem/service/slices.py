@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.replay.digest import MemoryDigest
 from gorun_mem.runtime.errors import IllegalUse
-from gorun_mem.runtime.linear_memory import FRAME, LinearMemory
+from gorun_mem.runtime.linear_memory import FRAME
 from gorun_mem.runtime.pages import pages_of
 
 if TYPE_CHECKING:
@@ -70,18 +71,26 @@ def dump(onlooker: Onlooker, world: World) -> Iterator[str]:
     yield f'{head},"free":[{free}],"headers_sha256":"{digest.hexdigest()}"}}'
 
 
-def dump_full(onlooker: Onlooker, memory: LinearMemory) -> Iterator[str]:
+def dump_full(onlooker: Onlooker, world: World) -> Iterator[str]:
     """The answer to `dump full`, last of all; "" after each slice before.
 
     Raises:
         IllegalUse: more is written than can be copied in a slice.
     """
+    memory = world.runtime.memory
     if memory.written_bytes > COPY_BYTES_MAX:
         raise IllegalUse(
             f"dump full: {memory.written_bytes:,} bytes of memory are written, and a service "
             f"hashes at most {COPY_BYTES_MAX:,}; ask for dump, or for parts by iszero and word"
         )
-    yield from onlooker.dump_full(copied=True)
+    digest = MemoryDigest(memory, world.runtime.os.top, copied=True)
+    text = ""
+    for text in dump(onlooker, world):  # which copies the list at its first step: now
+        if not text:
+            yield ""
+    for _ in digest.pieces():
+        yield ""
+    yield f"{text[:-1]},{json.dumps(digest.view(), separators=(',', ':'))[1:]}"
 
 
 def snapshot(world: World, ledger: OwnersLedger | None) -> Iterator[str]:

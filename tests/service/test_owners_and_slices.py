@@ -11,6 +11,7 @@ import trio
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.service import slices
 from gorun_mem.service.host import BREATHE
 from gorun_mem.service.owners import OwnersLedger
 from gorun_mem.service.settings import Limits, Settings
@@ -112,21 +113,23 @@ def test_requests_clients_and_the_world_have_bounds() -> None:
     trio.run(main)
 
 
-async def longest_wait(talk: Talk, until: trio.Event) -> float:
-    """The longest that a small request waits for its answer meanwhile, in seconds."""
-    longest = 0.0
+async def asked(talk: Talk, until: trio.Event) -> int:
+    """How many small requests are answered meanwhile."""
+    count = 0
     while not until.is_set():
-        began = time.perf_counter()
         await talk.ask("alloc 4096")
-        longest = max(longest, time.perf_counter() - began)
-    return longest
+        count += 1
+    return count
 
 
 @pytest.mark.parametrize("request_", ["dump full", "dump", "snapshot", "iszero", "fill"])
-def test_long_requests_let_others_go_on(request_: str) -> None:
+def test_long_requests_let_others_go_on(request_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one client has something long answered, another's calls are answered in between, many
     times; the answers are right."""
-    size = 16 * MiB
+    size = 4 * MiB
+    monkeypatch.setattr(slices, "ENTRIES", 100)
+    monkeypatch.setattr(slices, "FILL_BYTES", 64 << 10)
+    monkeypatch.setattr(slices, "LOOK_BYTES", 64 << 10)
 
     async def main() -> None:
         async with in_memory(settings(client_ranges=40_000)) as one:
@@ -134,36 +137,34 @@ def test_long_requests_let_others_go_on(request_: str) -> None:
             (v,) = await slow.ask(f"alloc {size}")
             await slow.ask(f"fill {v} {size} 3")
             if request_ in ("dump", "snapshot"):
-                await slow.send(*["alloc 4096"] * 12_000)
-                blocks = [await slow.line() for _ in range(12_000)]
+                await slow.send(*["alloc 4096"] * 8000)
+                blocks = [await slow.line() for _ in range(8000)]
                 await slow.send(*[f"free {block} 4096" for block in blocks[::2]])
                 assert {await slow.line() for _ in blocks[::2]} == {"ok"}
             request = {"iszero": f"iszero {v} {size}", "fill": f"fill {v} {size} 9"}.get(
                 request_, request_
             )
             done = trio.Event()
-            waits: list[float] = []
+            answered: list[int] = []
 
             async def look() -> None:
-                waits.append(await longest_wait(quick, done))
+                answered.append(await asked(quick, done))
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(look)
-                began = time.perf_counter()
                 (answer,) = await slow.ask(request)
-                took = time.perf_counter() - began
                 done.set()
-            assert waits[0] < max(took / 2, 0.05), "it was answered in one piece"
+            assert answered[0] > 5, "it was answered in one piece"
             if request_ == "iszero":
                 assert answer == str(size)
             elif request_ == "dump full":
                 assert json.loads(answer)["nonzero_words"] >= size // 8
             elif request_ == "dump":
-                assert len(json.loads(answer)["free"]) >= 6000
+                assert len(json.loads(answer)["free"]) >= 4000
             elif request_ == "snapshot":
                 found = json.loads(answer)
-                assert len(found["live"]) >= 6000
-                assert len(found["free"]) >= 6000
+                assert len(found["live"]) >= 4000
+                assert len(found["free"]) >= 4000
 
     trio.run(main)
 
