@@ -89,6 +89,7 @@ class ServiceHost(Resumer):
         self._coros: dict[int, Coro] = {}
         self._woken: deque[M] = deque()
         self._procs = self._procs_free = procs
+        self._procs_lent = 0
         self._task: trio.lowlevel.Task | None = None
         self._asleep = False
         self._budget = BREATH_AFTER
@@ -180,16 +181,32 @@ class ServiceHost(Resumer):
                 driver.step_failed(error)
             else:
                 if not went_on and not (self._woken and self._procs_free > 0):
-                    break
+                    if not self._woken or not self.comes_back(self._is_outside):
+                        break
+                    # All who are in calls wait for a lock that is held by hand: with their Ps,
+                    # who holds it could not come back to give it up.
+                    self._procs_free += 1
+                    self._procs_lent += 1
             if driver.stopped:
                 return
             if self._budget <= 0:
                 self._budget = self._breath()
                 self._after_turn()
                 await trio.lowlevel.cancel_shielded_checkpoint()
-        if engine.alive > len(self.idle) and not self.comes_back(self.idle.__contains__):
+        if engine.alive > len(self.idle) and not self.comes_back(self._is_outside):
             driver.deadlocked()
         self._after_turn()
+
+    def _is_outside(self, m_id: int) -> bool:
+        """Whether an M is in no call: its client, or its turn, is waited for."""
+        return m_id in self.idle or any(m.id == m_id for m in self._woken)
+
+    def _give_up_p(self) -> None:
+        """An M is in no call any more."""
+        if self._procs_lent:
+            self._procs_lent -= 1
+        else:
+            self._procs_free += 1
 
     def _breath(self) -> int:
         """Operations until the next breath: one where people look on."""
@@ -209,7 +226,7 @@ class ServiceHost(Resumer):
             op: Op = coro.send(m.result)
         except StopIteration as end:
             del self._coros[m.id]
-            self._procs_free += 1
+            self._give_up_p()
             driver.ended(m, end.value or "")
             return None
         except BaseException as error:
@@ -220,7 +237,7 @@ class ServiceHost(Resumer):
             return None
         if op is RECEIVE or op is YIELD or op is BREATHE:
             self._engine.leave(m)
-            self._procs_free += 1
+            self._give_up_p()
             if op is RECEIVE:
                 self.idle[m.id] = m
             else:

@@ -80,7 +80,11 @@ class Engine(Loop):
 
     Attributes:
         undecided: it was the strategy that raised what came out of `advance`, and no step.
+        entangled: any two steps may depend on one another, whatever they say of themselves.
+        fresh: Ms made runnable since the strategy looked here last, for one that `follows` them.
     """
+
+    entangled: bool = False
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class Engine(Loop):
         self.runnable: list[Task] = []
         self.alive = 0
         self.undecided = False
+        self.fresh: list[Task] = []
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
@@ -203,6 +208,7 @@ class Engine(Loop):
         """Drop every M; nothing is to be run any more."""
         self.tasks.clear()
         self.runnable.clear()
+        self.fresh.clear()
         self.current = self.running = None
 
     def leave(self, task: Task) -> None:
@@ -225,7 +231,9 @@ class Engine(Loop):
         Its coroutine runs again after `come_back`.
         """
         self.leave(task)
-        task.op = None
+        op, task.op = task.op, None
+        if op is not None:
+            op.withdrawn(task)
 
     @property
     def is_stuck(self) -> bool:

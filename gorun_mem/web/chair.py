@@ -94,7 +94,8 @@ class Chair:
             Refused: a choice names an M that cannot go.
         """
         if len(self.marks) == self._stop:
-            self._look(None)
+            able = sorted(other.id for other in runnable)
+            self._look({"kind": "m", "options": able} if len(able) > 1 else None)
         task = runnable[0] if len(runnable) == 1 else self._chosen(runnable, current)
         if len(runnable) == 1 and self._then is not None and self.at >= len(self._choices):
             self._then.next_task(runnable, current)
@@ -235,7 +236,10 @@ def _first_step(sentence: str) -> int:
 def answer(facts: dict[str, Any]) -> dict[str, Any]:
     """The answer to a schedule made by hand."""
     wanted = msgspec.convert(facts, HandMadeSchedule)
-    target = target_of(wanted.scenario, wanted.options, wanted.settings, wanted.fixed)
+    if wanted.token:
+        _, target, _ = _of_token(wanted.token)
+    else:
+        target = target_of(wanted.scenario, wanted.options, wanted.settings, wanted.fixed)
     choices: Sequence[int] = wanted.choices
     found: dict[str, Any] | None = None
     if wanted.find is not None:
@@ -288,7 +292,7 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
         target = Target.from_about(about)
     except _BAD as error:
         raise Refused(400, str(error), "the token is of another version") from None
-    program = {"scenario": name, "options": options, "fixed": fixed}
+    program = {"scenario": name, "options": options, "fixed": fixed, "token": token}
     return schedule, target, program
 
 

@@ -128,7 +128,7 @@ class _Columns:
             self.points = thinned(self.points, 32 * POINTS_MAX)
 
     def close(self, last_ns: int) -> None:
-        """The run is over: who waits waits until then."""
+        """The run is over: who waits waits until then; lanes are in the order of the Ms."""
         for m, one in self.open.items():
             row = self.lanes.setdefault(m, len(self.lanes))
             number = self.locks.setdefault(one.lock, len(self.locks))
@@ -138,6 +138,10 @@ class _Columns:
                 self.lane.append(row)
                 self.kind.append(0)
                 self.lock.append(number)
+        ordered = sorted(list(self.lanes)[:LANES_MAX])
+        place = {self.lanes[m]: row for row, m in enumerate(ordered)}
+        self.lane = array("H", [place[row] for row in self.lane])
+        self.lanes = {m: row for row, m in enumerate(ordered)}
 
 
 def thinned(points: Sequence[_ReturnLine], most: int) -> list[_ReturnLine]:
@@ -250,9 +254,7 @@ def lanes(log: str, folder: str) -> dict[str, Any]:
         "last_ns": last_ns,
         "intervals": len(columns.begin),
         "left_out": columns.left_out,
-        "lanes": [
-            {"m": m, "name": columns.names.get(m, "")} for m in list(columns.lanes)[:LANES_MAX]
-        ],
+        "lanes": [{"m": m, "name": columns.names.get(m, "")} for m in columns.lanes],
         "locks": list(columns.locks)[:LOCKS_MAX],
         "memory": [[p.t_ns, p.pages, p.bloc, p.free_bytes, p.free_blocks] for p in points],
         "marks": [[one.event, one.t_ns, one.m] for one in marks[::every]],

@@ -125,6 +125,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
         options: the scenario's.
         settings: of its World.
         fixed: of a lesson: the twin without the bug.
+        token: of a schedule whose program, options and settings are meant instead; "" for none.
         choices: wherever two Ms or more may go, the id of the one that does; wherever a value is
             drawn, the value.
         step: look at the state after so many steps; None: where the choices end.
@@ -136,6 +137,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
     options: dict[Name, Value] = {}
     settings: RunSettings = RunSettings()
     fixed: bool = False
+    token: Token = ""
     choices: Annotated[list[Choice], Meta(max_length=20_000)] = []
     step: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     then: PlayOn | None = None

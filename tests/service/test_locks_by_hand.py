@@ -86,6 +86,27 @@ def test_who_goes_gives_back_what_it_held() -> None:
     trio.run(main)
 
 
+def test_who_waits_for_a_lock_held_by_hand_keeps_nobody_out() -> None:
+    """With all Ps taken by Ms that wait for it, its holder can give it back, and others can call
+    what does not need it."""
+
+    async def main() -> None:
+        async with in_memory(cpus=2) as one:
+            a, *others = [await one.join() for _ in range(7)]
+            assert await a.ask("lock memlock") == ["ok"]
+            for other in others:
+                await other.send("alloc 4096")
+            await trio.testing.wait_all_tasks_blocked()
+            assert await a.ask("lock mine", "unlock mine", "unlock memlock") == ["ok"] * 3
+            for other in others:
+                assert (await other.line()).isdigit()
+            assert await a.ask("alloc 4096") != ["0"]
+        assert one.run is not None
+        assert one.run.outcome.ok
+
+    trio.run(main)
+
+
 def test_a_circle_in_a_faithful_world_is_a_deadlock() -> None:
     """Nothing is refused there, and nobody can end a circle: the World ends."""
 
