@@ -16,8 +16,10 @@ Besides `events` there are views:
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -60,6 +62,8 @@ VIEWS: Final[dict[str, str]] = {
 }
 """Name -> what it selects; columns keep the names that the log has."""
 
+STOP_S: Final = 5.0
+"""How long an interrupted query is waited for, in seconds."""
 MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-mem[analysis]'"
 
 
@@ -143,9 +147,14 @@ class _CopyingReader(BatchReader):
 
 @contextmanager
 def database(
-    source: Source, progress: Progress | None = None
+    source: Source, progress: Progress | None = None, *, locked: bool = False
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, LogCondition]]:
     """A connection to a database that holds the log, and the log's condition.
+
+    Args:
+        source: the log.
+        progress: called with lines read.
+        locked: let SQL open no other file, no network and no extension, and change no setting.
 
     Raises:
         ExportError: DuckDB is not installed, or there is no room for the copy.
@@ -168,7 +177,27 @@ def database(
             except duckdb.Error as error:
                 raise ExportError(f"DuckDB cannot load the log: {one_line(error)}") from None
             copy.unlink()
-            yield connection, condition
+            if locked:
+                for setting in _LOCKED:
+                    connection.execute(setting)
+            yield connection, _with_lost_rows(connection, condition)
+
+
+_LOCKED: Final = (
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+def _with_lost_rows(connection: duckdb.DuckDBPyConnection, condition: LogCondition) -> LogCondition:
+    """The condition, where events did not fit into the table: times beyond 64 bits."""
+    row = connection.execute("SELECT count(t_ns) FROM events").fetchone()
+    lost = condition.events - (row[0] if row else 0)
+    if lost <= 0:
+        return condition
+    return replace(condition, unloaded=lost)
 
 
 def _load(connection: duckdb.DuckDBPyConnection, copy: Path) -> None:
@@ -312,6 +341,40 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             ]
     except duckdb.Error as error:
         raise ExportError(f"{path} cannot be read: {one_line(error)}") from None
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:
+    """The columns and rows that SQL asks for.
+
+    DuckDB answers in a thread of its own: while it computes it hears of no signal.
+
+    Raises:
+        duckdb.Error: the SQL is wrong.
+        KeyboardInterrupt: Ctrl-C; what was computed is dropped.
+    """
+    found: list[tuple[list[str], list[Any]]] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            connection.execute(sql)
+            names = [column[0] for column in connection.description or []]
+            found.append((names, connection.fetchall()))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="query", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    except KeyboardInterrupt:
+        connection.interrupt()
+        thread.join(STOP_S)
+        raise
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def plain(value: Any) -> Any:
