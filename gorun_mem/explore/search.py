@@ -27,7 +27,7 @@ from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
-from gorun_mem.explore.target import Main, Target
+from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import CHUNK, Batch, Worker
 from gorun_mem.machine.config import Config
@@ -53,7 +53,7 @@ _STRETCH: Final = 4 * CHUNK
 
 
 def explore(
-    program: Scenario | Main | Target,
+    program: Scenario | Main | Alone | Target,
     *,
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
@@ -74,7 +74,8 @@ def explore(
     """Search the schedules of a program for one that breaks it.
 
     Args:
-        program: a scenario, an `async def main(world)`, or a target.
+        program: a scenario, an `async def main(world)`, an `async def main()` that awaits trio, or
+            a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         strategy: one of SEARCHING.

@@ -40,10 +40,12 @@ class Host(Protocol):
     Attributes:
         clock: what the program takes for the time.
         runner: trio's.
+        outermost: the scopes that lie around the whole program.
     """
 
     clock: MockClock
     runner: ControlledRunner
+    outermost: set[trio.CancelScope]
 
     @property
     def engine(self) -> Any:
@@ -210,6 +212,7 @@ class Canceller(Op):
         found: dict[object, tuple[str, Callable[[], None]]] = {}
         tasks = host.tasks
         nurseries = {n.cancel_scope for _, task in tasks for n in task.child_nurseries}
+        nurseries |= host.outermost
         for m, task in tasks:
             mine = {n.cancel_scope for n in task.child_nurseries}
             status: Any = task._cancel_status

@@ -23,6 +23,7 @@ What reaches out of the program ends the run as uncontrolled, at the line that d
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn
@@ -35,7 +36,7 @@ from trio.testing import MockClock
 
 from gorun_mem.explore.controlled.awaits import START, Going, Waiting
 from gorun_mem.explore.controlled.clock import Canceller, Timers
-from gorun_mem.explore.controlled.naming import Await, await_of
+from gorun_mem.explore.controlled.naming import Await, await_of, place_in
 from gorun_mem.explore.controlled.seam import (
     CONTEXT,
     LIBRARY,
@@ -79,7 +80,10 @@ class ControlledTrio(Trampoline):
     Attributes:
         clock: what the program takes for the time.
         runner: trio's.
+        outermost: the scopes that lie around the whole program.
     """
+
+    outermost: set[CancelScope]
 
     def __init__(self, driver: Driver, faults: tuple[str, ...] = ()) -> None:
         super().__init__(driver, None)
@@ -152,6 +156,7 @@ class ControlledTrio(Trampoline):
         inner = CancelScope()
         inner.__enter__()
         self._main = Nursery._create(self._root, inner, True)
+        self.outermost = {scope, inner}
         del CONTEXT.task
 
     def _spawn(self, m: M, program: Callable[[], Coro], nursery: Nursery) -> None:
@@ -373,7 +378,7 @@ class ControlledTrio(Trampoline):
         """A task reaches out of the program."""
         trio_task = CONTEXT.task
         m = self._ms.get(trio_task, self._driver.main)
-        self.fail_uncontrolled(m, what, where(trio_task.coro), instead)
+        self.fail_uncontrolled(m, what, place_in(sys._getframe(1)), instead)
         raise RunStopped
 
     def fail_uncontrolled(self, m: M, what: str, place: str, instead: str) -> None:
