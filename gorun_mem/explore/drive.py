@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.explore.failure import Detector, Finding, Signature, place_of, signature_of
+from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex.spinbit import LOTS
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
 from gorun_mem.step.schedule import Schedule, Step
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
 
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
-
-LOTS: Final = frozenset({"spinbit.tail_wake", "spinbit.sample"})
-"""Data choices of which Go asks only whether they are 0: two values stand for all."""
 
 ASYNCIO: Final = (
     "asyncio cannot be searched, trio can: write it against trio, or against anyio with trio under "
@@ -92,6 +91,7 @@ class ExploringEngine(Engine):
         steps_max: bound of steps.
         detectors: told of each step.
         breathe: called now and then.
+        screen: told of each step likewise.
 
     Attributes:
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
@@ -106,6 +106,7 @@ class ExploringEngine(Engine):
         steps_max: int = STEPS_MAX,
         detectors: Sequence[Detector] = (),
         breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
     ) -> None:
         cpus = target.config.cpus
         super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
@@ -118,8 +119,10 @@ class ExploringEngine(Engine):
         self._label = getattr(strategy, "label", None)
         self._every_step: bool = getattr(strategy, "every_step", False)
         self._executed = getattr(strategy, "executed", None)
-        self._looks = [detector.step for detector in detectors]
-        self.watched = self._executed is not None or bool(self._looks)
+        self._follows: bool = getattr(strategy, "follows", False)
+        self._screen = screen
+        self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
+        self.watched = self._executed is not None or screen is not None or bool(self._looks)
 
     # What operations ask.
 
@@ -148,6 +151,11 @@ class ExploringEngine(Engine):
             t_ns = self.now_ns
         super().sleep_until(m, t_ns)
 
+    def _enable(self, task: Task) -> None:
+        super()._enable(task)
+        if self._follows:
+            self.fresh.append(task)
+
     # What the loop asks.
 
     def _pick(self) -> Task | None:
@@ -172,11 +180,16 @@ class ExploringEngine(Engine):
         self._step_ns = self.costs.get(task.op.kind, self._other_ns)
         return task
 
-    def _look(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+    def _watch(self, task: Task, pending: Any) -> object:
+        kind, obj, reads = pending.kind, pending.obj, pending.reads_only
+        result = pending.step(task)
+        if self._screen is not None:
+            self._screen.step(task, pending, kind, obj, reads, result)
         if self._executed is not None:
             self._executed(task, kind, obj, reads)
         for look in self._looks:
-            look(task, op, kind, obj, reads, result)
+            look(task, pending, kind, obj, reads, result)
+        return result
 
     def _through(self, task: Task, result: object) -> None:
         task.result = result
@@ -217,7 +230,7 @@ class ExploringEngine(Engine):
         else:
             self.follow(fair)
         self.unfair = True
-        self.steps_max = 2 * self.steps_max
+        self.steps_max += self.steps_max
 
 
 class Execution:
@@ -278,6 +291,7 @@ def run_once(
     steps_max: int = STEPS_MAX,
     breathe: Callable[[], None] | None = None,
     on_world: Callable[[World], None] | None = None,
+    screen: Screen | None = None,
 ) -> Execution:
     """Run a program once.
 
@@ -289,15 +303,18 @@ def run_once(
         steps_max: bound of steps.
         breathe: called now and then; what it raises goes through.
         on_world: called with the World before it runs.
+        screen: looks at the run, to be asked afterwards.
     """
     transcriber = Transcriber(strategy) if transcribe else None
     hosts: Any = import_module(_HOSTS[target.host]) if target.host else None
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
-        transcriber or strategy, target, steps_max, detectors, breathe
+        transcriber or strategy, target, steps_max, detectors, breathe, screen
     )
     world = target.world(engine)
     if on_world is not None:
         on_world(world)
+    if screen is not None:
+        screen.begin(world)
     for detector in detectors:
         detector.begin(world)
     trampoline: Trampoline = (hosts.host_for if hosts else SearchingTrampoline)(world.driver)
@@ -344,7 +361,7 @@ def replay(
     # A schedule that reached the bound was found in a run of twice as many steps.
     try:
         done = run_once(
-            target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max,
+            target, strategy, detectors=detectors, transcribe=True, steps_max=steps_max + steps_max,
             on_world=on_world,
         )  # fmt: skip
     except AwaitsTrio:

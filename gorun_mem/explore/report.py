@@ -60,7 +60,7 @@ def render(failure: Failure, target: Target | None = None) -> str:
     sights, memory = _seen_again(failure, target)
     head = [*_head(failure), "", *_what_matters(failure, sights)]
     tail: list[str] = []
-    for part in (lines_of(failure), _memory(memory)):
+    for part in (failure.history, lines_of(failure), _memory(memory)):
         if part:
             tail += ["", *map(_cut, part)]
     command = _command(failure)
@@ -75,7 +75,8 @@ def render(failure: Failure, target: Target | None = None) -> str:
 
 def _head(failure: Failure) -> list[str]:
     lines = [_cut(f"FAILED: {failure.signature}")]
-    text = [line for part in failure.text.splitlines() for line in wrap(part, COLUMNS - 2)]
+    parts = [part for part in failure.text.splitlines() if part not in failure.history]
+    text = [line for part in parts for line in wrap(part, COLUMNS - 2)]
     lines += [f"  {line}" for line in text[:_TEXT_MAX]]
     if len(text) > _TEXT_MAX:
         lines.append(f"  ... and {count(len(text) - _TEXT_MAX, 'line')} more")

@@ -151,6 +151,7 @@ class _Search:
             steps_max=settings.steps_max,
             granularity=target.config.granularity,
             faults=target.config.faults,
+            stands_on=target.stands_on,
         )
         self._statistics = Statistics()
         self._unsteady: Failure | None = None

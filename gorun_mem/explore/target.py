@@ -12,6 +12,8 @@ from typing import Any, Final, cast
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex import default_mutex
+from gorun_mem.runtime.mutex.choice import ANY
 from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
@@ -130,6 +132,20 @@ class Target:
     def start(self, world: World) -> Coroutine[Any, Any, Any]:
         """The program's coroutine on `world`."""
         return self.program(world)
+
+    @property
+    def stands_on(self) -> str:
+        """The command that has to find nothing wrong for a search over `any` to hold of the lock
+        that the release has there; "" where the locks are real ones."""
+        found = self.settings
+        if found.mutex != ANY:
+            return ""
+        config = found.config
+        real = default_mutex(found.release, found.platform.name, config.ms)
+        return (
+            f"gorun-mem verify {real} --release {found.release.name} --ms {config.ms} "
+            f"--cpus {config.cpus}"
+        )
 
     @property
     def importable(self) -> bool:

@@ -99,6 +99,8 @@ class Facts:
         uncontrolled: where Ms awaited what no schedule controls, as "file:line", and after ": "
             what to do instead.
         walked_into: a random walk before the search failed, and nothing in the search itself.
+        stands_on: what has to hold of the real lock where locks go to any M; "" where they are
+            real ones. See `Target.stands_on`.
     """
 
     tree: bool = False
@@ -117,13 +119,15 @@ class Facts:
     canary_found: bool | None = None
     uncontrolled: tuple[str, ...] = ()
     walked_into: bool = False
+    stands_on: str = ""
 
     def world(self) -> dict[str, Any]:
         """In what world the verdict holds, as JSON.
 
         `departures_max` is the number of departures from run-to-block up to which every schedule
         was run, null where there is no such bound; `yields_give_way` says that an M that yields
-        lets another go before it goes on.
+        lets another go before it goes on; `stands_on` is a command whose verdict has to be good,
+        null where nothing was put in another's place.
         """
         bounded = self.bound is not None and self.bound >= 0
         return {
@@ -136,6 +140,7 @@ class Facts:
             "yields_give_way": self.rested,
             "budget": self.budget,
             "time_s": self.time_s,
+            "stands_on": self.stands_on or None,
         }
 
     def in_words(self, unfair: int) -> str:
@@ -153,6 +158,11 @@ class Facts:
             parts.append("every access of the allocator is a step")
         if self.rested:
             parts.append("an M that yields lets another go")
+        if self.stands_on:
+            parts.append(
+                "a lock goes to any M that waits for it, which stands on what "
+                f"`{self.stands_on}` finds of the lock in its place"
+            )
         on = f" (and as many again in {count(unfair, 'run')}, by chance)" if unfair else ""
         parts.append(f"a run has at most {count(self.steps_max, 'step')}{on}")
         return f"where {_and(parts)}"
@@ -254,6 +264,7 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
         "preemptions": failure.preemptions,
         "switches": failure.switches,
         "stuck": [str(stuck) for stuck in failure.stuck],
+        "history": list(failure.history),
         "steps": [
             {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
             for number, step in enumerate(failure.steps, 1)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import pytest
 
 from gorun_mem.explore import Schedule, Target, explore, replay
-from gorun_mem.explore.failure import Failure, words_of
+from gorun_mem.explore.failure import Failure, history_of, words_of
 from gorun_mem.explore.report import render
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.step.schedule import load
@@ -155,6 +155,7 @@ class _Test:
             stuck=done.world.driver.stuck_at_end,
             findings=done.findings,
             ms={task.id: task.name for task in done.world.engine.tasks},
+            history=history_of(done.world),
         )
         _fail(render(failure, self._target))
 

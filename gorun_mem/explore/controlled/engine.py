@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.explore.controlled.awaits import Going
 from gorun_mem.explore.controlled.clock import Canceller, Timers
 from gorun_mem.explore.drive import STEPS_MAX, ExploringEngine
+from gorun_mem.explore.screen import Screen
 from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class TrioEngine(ExploringEngine):
         steps_max: int = STEPS_MAX,
         detectors: Sequence[Detector] = (),
         breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
     ) -> None:
-        super().__init__(strategy, target, steps_max, detectors, breathe)
+        super().__init__(strategy, target, steps_max, detectors, breathe, screen)
         self.faults = target.config.faults
 
     def _pick(self) -> Task | None:

@@ -9,6 +9,7 @@ from gorun_mem.explore.controlled.engine import TrioEngine
 from gorun_mem.explore.controlled.host import ControlledTrio, first_of
 from gorun_mem.explore.drive import OF_THE_SEARCH, broken_off, of_asyncio, raised
 from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.driver import Driver
 from gorun_mem.step.engine import Strategy
@@ -38,9 +39,10 @@ def engine_for(
     steps_max: int,
     detectors: Sequence[Detector] = (),
     breathe: Callable[[], None] | None = None,
+    screen: Screen | None = None,
 ) -> TrioEngine:
     """The engine of a run; see `ExploringEngine`."""
-    return TrioEngine(strategy, target, steps_max, detectors, breathe)
+    return TrioEngine(strategy, target, steps_max, detectors, breathe, screen)
 
 
 def host_for(driver: Driver) -> SearchingTrio:
