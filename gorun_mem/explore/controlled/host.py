@@ -112,6 +112,7 @@ class ControlledTrio(Trampoline):
         CONTEXT.__dict__.clear()
         CONTEXT.runner = self.runner
         LIBRARY.name = "trio"
+        self.runner.asyncgens.install_hooks(self.runner)
         try:
             with Listener(driver, self._coro_of):
                 try:
@@ -124,6 +125,7 @@ class ControlledTrio(Trampoline):
                         driver.stop()
                     unwind_all(self.runner, self._root, list(self._ms))
         finally:
+            self.runner.asyncgens.close()
             CONTEXT.__dict__.clear()
             CONTEXT.__dict__.update(before)
             LIBRARY.name = library

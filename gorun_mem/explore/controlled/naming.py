@@ -19,7 +19,7 @@ from itertools import islice
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
-_NOT_THE_PROGRAM: Final = frozenset({"trio", "outcome", "contextlib", "gorun_mem"})
+_NOT_THE_PROGRAM: Final = frozenset({"anyio", "contextlib", "gorun_mem", "outcome", "trio"})
 _KERNELS: Final = "gorun_mem.explore.kernels"
 _RECEIVER: Final = re.compile(r"(?:.*\bawait\s+)?\(*(?P<of>[\w.\[\]]+?)\.\w+\s*\(", re.DOTALL)
 _NAME: Final = re.compile(r"[\w.\[\]\"']+")

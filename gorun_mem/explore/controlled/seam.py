@@ -125,6 +125,12 @@ class RefusedIO:
 
         return refused
 
+    def run_sync_soon(
+        self, sync_fn: Callable[..., object], *args: object, idempotent: bool = False
+    ) -> None:
+        """Only trio calls it, from this thread: an async generator was dropped half way."""
+        sync_fn(*args)
+
     def statistics(self) -> None:
         """Nothing is waited for."""
 
@@ -146,7 +152,7 @@ class ControlledRunner(Runner):
 
     def current_trio_token(self) -> NoReturn:
         """Refused: it is for other threads."""
-        self.refused.run_sync_soon()
+        self.refused.threads()
         raise AssertionError  # it does not return
 
 

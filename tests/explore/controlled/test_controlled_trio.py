@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import warnings
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -444,3 +446,50 @@ def test_a_timer_of_an_m_fires_early_where_that_may_be() -> None:
     found = explore(main, config=Config(ms=2, faults=("timeout",)), budget=200)
     assert found.failure is not None
     assert found.about.get("host") is None
+
+
+def test_an_async_generator_that_is_dropped_is_closed_by_trio() -> None:
+    """As a task of its own, some time later."""
+    seen = set()
+
+    async def main() -> None:
+        closed = []
+
+        async def numbers() -> AsyncGenerator[int, None]:
+            try:
+                yield 1
+                yield 2
+            finally:
+                closed.append(1)
+
+        async for _ in numbers():
+            break
+        await trio.lowlevel.checkpoint()
+        seen.add(len(closed))
+        await wait_all_tasks_blocked()
+        assert closed
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # trio's own, which it is worth
+        assert explore(main, strategy="exhaustive").outcome == "exhausted"
+    assert seen == {0, 1}
+
+
+def test_anyio_runs_on_it() -> None:
+    """What asyncio's programs are told to be written against."""
+    anyio = pytest.importorskip("anyio")
+
+    async def main() -> None:
+        lock, got = anyio.Lock(), list[int]()
+
+        async def task(number: int) -> None:
+            async with lock:
+                await anyio.sleep(1)
+                got.append(number)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(task, 1)
+            group.start_soon(task, 2)
+        assert sorted(got) == [1, 2]
+
+    assert explore(main, strategy="exhaustive").outcome == "exhausted"
