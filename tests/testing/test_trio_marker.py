@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from tests import ROOT
+
 QUIET = ("-p", "no:cacheprovider", "-p", "no:randomly", "--strict-markers")
 
 RACE = """
@@ -159,3 +161,16 @@ async def test_handover(world):
 """
     )
     pytester.runpytest(*QUIET).assert_outcomes(passed=1)
+
+
+def test_the_readme_shows_what_comes_of_its_example(pytester: pytest.Pytester) -> None:
+    """Line by line."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Any trio test under every schedule\n")[2]
+    _, code, _, shown = re.split(r"^```.*\n", section, flags=re.MULTILINE)[:4]
+    pytester.makepyfile(test_seats=code)
+    result = pytester.runpytest(*QUIET)
+    result.assert_outcomes(failed=1)
+    printed = [line.strip() for line in result.stdout.lines]
+    for line in shown.splitlines():
+        assert line.strip() in printed

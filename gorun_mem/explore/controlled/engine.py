@@ -26,8 +26,6 @@ class TrioEngine(ExploringEngine):
     What a task of trio does between two awaits takes no time, and touches nobody knows what.
     """
 
-    entangled = True
-    """Any two steps may depend on one another."""
     host: Any = None
 
     def __init__(
@@ -41,6 +39,7 @@ class TrioEngine(ExploringEngine):
     ) -> None:
         super().__init__(strategy, target, steps_max, detectors, breathe, screen)
         self.faults = target.config.faults
+        self.entangled = True
 
     def _pick(self) -> Task | None:
         runnable = self.runnable
