@@ -21,8 +21,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings

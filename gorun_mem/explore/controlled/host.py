@@ -26,7 +26,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import outcome
 import trio
@@ -40,34 +40,27 @@ from gorun_mem.explore.controlled.naming import Await, await_of, place_in
 from gorun_mem.explore.controlled.seam import (
     CONTEXT,
     LIBRARY,
+    NOTHING,
     ControlledRunner,
     TrioTask,
+    first_of,
     new_runner,
+    scope_around,
+    without_ours,
 )
 from gorun_mem.explore.controlled.unwinding import unwind_all
-from gorun_mem.explore.drive import ASYNCIO, Uncontrolled
+from gorun_mem.explore.foreign import ASYNCIO, Uncontrolled
 from gorun_mem.machine.coroutine import Coro, where
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import RunStopped
 from gorun_mem.machine.trampoline import Trampoline
+from gorun_mem.machine.trio_host import is_cancellation
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import State, Task
-
-
-class Nothing:
-    """What a checkpoint comes to: an outcome of None that may be looked at more than once."""
-
-    __slots__ = ()
-
-    def unwrap(self) -> None:
-        """None."""
-
-
-NOTHING: Final[Any] = Nothing()
 
 
 class ControlledTrio(Trampoline):
@@ -194,7 +187,7 @@ class ControlledTrio(Trampoline):
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            self._over(m, trio_task, outcome.Error(_without_ours(error)))
+            self._over(m, trio_task, outcome.Error(without_ours(error)))
             return None
         if self._engine.stopped:
             return None
@@ -398,11 +391,11 @@ class ControlledTrio(Trampoline):
             trio_task = self._tasks[m.id]
         scope = self._scopes.get(m.id)
         if scope is None:
-            scope = self._scopes[m.id] = _scope_around(trio_task)
+            scope = self._scopes[m.id] = scope_around(trio_task)
         scope.cancel()
 
     def _was_cancelled(self, m: M, error: BaseException) -> bool:
-        return m.id in self._scopes and _is_cancellation(error)
+        return m.id in self._scopes and is_cancellation(error)
 
     def _abort(self, m: M, op: Op, raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
         """Whether `m`, which waits in an operation of the World's, gives it up to be cancelled."""
@@ -424,41 +417,6 @@ class ControlledTrio(Trampoline):
 
 async def _root() -> None:
     """Stands for trio's init task, and never runs."""
-
-
-def _without_ours(error: BaseException) -> BaseException:
-    """`error` without the frame of this module."""
-    back = error.__traceback__
-    return error.with_traceback(back.tb_next if back is not None else None)
-
-
-def first_of(error: BaseException) -> BaseException:
-    """What a nursery's group has to say: the exception that came first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
-
-
-def _scope_around(trio_task: TrioTask) -> CancelScope:
-    """A scope around all that a task does, which is not left before it ends."""
-    outer = trio_task._cancel_status
-    while outer._parent is not None and outer._parent._parent is not None:
-        outer = outer._parent
-    scope = CancelScope()
-    status = type(outer)(scope=scope, parent=outer.parent)
-    scope._has_been_entered = True
-    scope._cancel_status = status
-    if trio_task._cancel_status is outer:
-        trio_task._activate_cancel_status(status)
-    else:
-        outer.parent = status
-    return scope
 
 
 def _under_a_lock(m: M, place: str) -> IllegalUse:

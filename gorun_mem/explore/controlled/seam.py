@@ -54,6 +54,18 @@ THREADS: Final = (
 )
 
 
+class Nothing:
+    """What a checkpoint comes to: an outcome of None that may be looked at more than once."""
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """None."""
+
+
+NOTHING: Final[Any] = Nothing()
+
+
 class RunQueue(deque[TrioTask]):
     """In the place of trio's run queue: tells the host who can go on.
 
@@ -180,3 +192,32 @@ def new_runner(
     )
     runner.refused, runner.dues = refused, dues
     return runner
+
+
+def without_ours(error: BaseException) -> BaseException:
+    """`error` without the frame of this module."""
+    back = error.__traceback__
+    return error.with_traceback(back.tb_next if back is not None else None)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """What a nursery's group has to say: the exception that came first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def scope_around(trio_task: TrioTask) -> CancelScope:
+    """A scope around all that a task does, which is not left before it ends."""
+    outer = trio_task._cancel_status
+    while outer._parent is not None and outer._parent._parent is not None:
+        outer = outer._parent
+    scope = CancelScope()
+    status = type(outer)(scope=scope, parent=outer.parent)
+    scope._has_been_entered = True
+    scope._cancel_status = status
+    if trio_task._cancel_status is outer:
+        trio_task._activate_cancel_status(status)
+    else:
+        outer.parent = status
+    return scope
