@@ -43,8 +43,10 @@ from gorun_mem.explore.controlled.seam import (
     NOTHING,
     ControlledRunner,
     TrioTask,
+    dissolve,
     first_of,
     new_runner,
+    open_scope,
     scope_around,
     without_ours,
 )
@@ -82,6 +84,7 @@ class ControlledTrio(Trampoline):
         super().__init__(driver, None)
         self.clock = MockClock(autojump_threshold=0.0)
         self.runner: ControlledRunner = new_runner(self.clock, self._wake, self._refuse)
+        self._dues = self.runner.dues.scopes
         self.timers = Timers(self, "timeout" in faults)
         self.canceller = Canceller(self) if "cancel" in faults else None
         self.used = False
@@ -117,11 +120,20 @@ class ControlledTrio(Trampoline):
                     if not self._ended or self._tasks:
                         driver.stop()
                     unwind_all(self.runner, self._root, list(self._ms))
+                    self._part()
         finally:
             self.runner.asyncgens.close()
             CONTEXT.__dict__.clear()
             CONTEXT.__dict__.update(before)
             LIBRARY.name = library
+
+    def _part(self) -> None:
+        """Part from trio, so that all is freed at once, without the garbage collector."""
+        dissolve(self.runner, self._root)
+        for known in (self._ms, self._tasks, self._names, self._scopes, self._dues):
+            known.clear()
+        del self._main, self._system
+        self.outermost = set()
 
     def _drive(self, main: Coro) -> None:
         driver = self._driver
@@ -144,15 +156,10 @@ class ControlledTrio(Trampoline):
             _root, (), None, "<init>", system_task=True
         )
         del self._ms[self._root]
-        CONTEXT.task = self._root
-        scope = CancelScope()
-        scope.__enter__()
+        scope = open_scope(self._root)
         self._system = runner.system_nursery = Nursery._create(self._root, scope, True)
-        inner = CancelScope()
-        inner.__enter__()
-        self._main = Nursery._create(self._root, inner, True)
-        self.outermost = {scope, inner}
-        del CONTEXT.task
+        self._main = Nursery._create(self._root, scope, True)
+        self.outermost = {scope}
 
     def _spawn(self, m: M, program: Callable[[], Coro], nursery: Nursery) -> None:
         """Make a task of trio for `m`."""
@@ -206,8 +213,11 @@ class ControlledTrio(Trampoline):
         del CONTEXT.task
         if m.locks and isinstance(op, Going):
             self._throw(trio_task, _under_a_lock(m, where(trio_task.coro)))
-        self._settle()
-        return op if not self._engine.stopped else None
+        if self._woken or self._dues or self.timers.is_on or self.canceller is not None:
+            self._settle()
+            if self._driver.stopped:
+                return None
+        return op
 
     def _other(self, m: M, trio_task: TrioTask, message: Any) -> Op:
         """An await that is not trio's: an operation, or something of another library's."""
@@ -288,7 +298,7 @@ class ControlledTrio(Trampoline):
                 if m.state is State.PARKED:
                     self._engine.unpark(m)
             woken.clear()
-        if self.runner.dues.scopes or self.timers.now_due:
+        if self._dues or self.timers.is_on:
             self.timers.see()
         if self.canceller is not None:
             self.canceller.see()
@@ -302,9 +312,9 @@ class ControlledTrio(Trampoline):
         if not waiting:
             self.timers.jump()
             return
-        cushion = waiting.keys()[0][0]
+        cushion = min(waiting)[0]
         first = [key for key in waiting if key[0] == cushion]
-        for task in [waiting.pop(key) for key in first]:
+        for task in [waiting.pop(key) for key in first]:  # in the order in which they came
             self.runner.reschedule(task)
         self._settle()
 
@@ -331,7 +341,9 @@ class ControlledTrio(Trampoline):
     def where(self, trio_task: TrioTask) -> Await:
         """Where a task stands."""
         coro = trio_task.coro
-        m = self._ms[trio_task]
+        m = self._ms.get(trio_task)
+        if m is None:  # the run is over
+            return Await("trio.wait", "", None, "", "")
         if coro.cr_await is None and trio_task._schedule_points == 0:
             code = coro.cr_code
             file = code.co_filename.replace("\\", "/").rpartition("/")[2]

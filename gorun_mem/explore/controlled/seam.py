@@ -25,7 +25,7 @@ from typing import Any, Final, NoReturn
 import trio
 from trio._core import _run
 from trio._core._instrumentation import Instruments
-from trio._core._run import GLOBAL_RUN_CONTEXT, CancelScope, Runner
+from trio._core._run import GLOBAL_RUN_CONTEXT, CancelScope, CancelStatus, Runner
 
 TrioTask = trio.lowlevel.Task
 Refuse = Callable[[str, str], NoReturn]
@@ -184,6 +184,7 @@ def new_runner(
         "entry_queue": refused,
         "ki_manager": None,
         "runq": RunQueue(wake),
+        "waiting_for_idle": {},
         "deadlines": dues,
         "system_context": copy_context(),
     }
@@ -207,13 +208,32 @@ def first_of(error: BaseException) -> BaseException:
     return error
 
 
+def open_scope(trio_task: TrioTask) -> CancelScope:
+    """Let a task be in a new scope, which is never left."""
+    scope = CancelScope()
+    scope._has_been_entered = True
+    scope._cancel_status = CancelStatus(scope=scope, parent=trio_task._cancel_status)
+    trio_task._activate_cancel_status(scope._cancel_status)
+    return scope
+
+
+def dissolve(runner: ControlledRunner, root: TrioTask) -> None:
+    """Part from a runner whose run is over, and let its parts go each by itself."""
+    ours: Any = runner
+    ours.runq = ours.io_manager = ours.entry_queue = ours.refused = None
+    ours.init_task = ours.main_task = ours.system_nursery = None
+    runner.tasks.clear()
+    root._child_nurseries.clear()
+    root._activate_cancel_status(None)
+
+
 def scope_around(trio_task: TrioTask) -> CancelScope:
     """A scope around all that a task does, which is not left before it ends."""
     outer = trio_task._cancel_status
     while outer._parent is not None and outer._parent._parent is not None:
         outer = outer._parent
     scope = CancelScope()
-    status = type(outer)(scope=scope, parent=outer.parent)
+    status = CancelStatus(scope=scope, parent=outer.parent)
     scope._has_been_entered = True
     scope._cancel_status = status
     if trio_task._cancel_status is outer:
