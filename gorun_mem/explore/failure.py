@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.op import Op
     from gorun_mem.step.task import Task
 
-_NOT_THE_PROGRAM: Final = frozenset({"gorun_mem", "trio"}) | sys.stdlib_module_names
+_NOT_THE_PROGRAM: Final = (
+    frozenset({"anyio", "gorun_mem", "outcome", "trio"}) | sys.stdlib_module_names
+)
 """Packages through which an error may pass on its way to the program's own line."""
 _KERNELS: Final = "gorun_mem.explore.kernels."
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")

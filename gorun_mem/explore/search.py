@@ -21,15 +21,16 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Slice
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
-from gorun_mem.explore.target import Main, Target
+from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import Batch, Shown, Worker
 from gorun_mem.machine.config import Config
@@ -59,7 +60,7 @@ _STRETCH: Final = 4 * CHUNK
 
 
 def explore(
-    program: Scenario | Main | Target,
+    program: Scenario | Main | Alone | Target,
     *,
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
@@ -80,7 +81,8 @@ def explore(
     """Search the schedules of a program for one that breaks it.
 
     Args:
-        program: a scenario, an `async def main(world)`, or a target.
+        program: a scenario, an `async def main(world)`, an `async def main()` that awaits trio, or
+            a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         strategy: one of SEARCHING.

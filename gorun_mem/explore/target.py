@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gorun_mem.explore.naming import is_file
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
@@ -19,6 +19,8 @@ from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
 """A program: an async function of a World."""
+Alone = Callable[[], Coroutine[Any, Any, Any]]
+"""A program of trio's, which takes no World."""
 
 VERIFIED_MS_MAX: Final = 4
 """Ms of whose lock every state can be visited."""
@@ -61,11 +63,11 @@ class Target:
 
     @staticmethod
     def of(
-        program: Scenario | Main,
+        program: Scenario | Main | Alone,
         config: Config | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Target:
-        """A target for a scenario, or for any async function of a World.
+        """A target for a scenario, for an async function of a World, or for any of trio's.
 
         Args:
             program: what to explore.
@@ -84,8 +86,8 @@ class Target:
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
         about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
         if _takes_world(program):
-            return Target(program, config, about, name)
-        alone: Any = program
+            return Target(cast(Main, program), config, about, name)
+        alone = cast(Alone, program)
         target = Target(lambda world: alone(), config, about, name)
         target.alone = True
         target.control_trio()

@@ -156,6 +156,32 @@ def test_what_no_schedule_controls_is_inconclusive(line: Line) -> None:
     assert "foreign.py:8" in document["reason"]
 
 
+PLAIN = """
+import trio
+
+
+async def in_time():
+    with trio.move_on_after(2) as scope:
+        await trio.sleep(1)
+    assert not scope.cancelled_caught
+"""
+
+
+def test_a_program_of_trios_alone_is_named_by_file_and_function(line: Line) -> None:
+    """It needs no World; its timers fire when the schedule says, if that is asked for."""
+    Path("plain.py").write_text(PLAIN)
+    code, document = line.json("explore", "plain.py:in_time", "--strategy", "exhaustive")
+    assert (code, document["verdict"]) == (0, "exhausted")
+    code, document = line.json("explore", "plain.py:in_time", "--faults", "timeout,cancel")
+    assert (code, document["failures"][0]["site"]) == (1, "plain.py:8")
+    code, out, _ = line("replay-schedule", document["failures"][0]["token"])
+    assert code == 1
+    assert "AssertionError" in out
+    code, _, err = line("explore", "plain.py")
+    assert code == 2
+    assert "name one that takes nothing and awaits trio" in err
+
+
 def test_a_deadlock_is_a_failure_of_explore(line: Line) -> None:
     """1 and not 3, as anything that explore finds."""
     code, document = line.json("explore", "leaked_lock", "--no-detectors")
