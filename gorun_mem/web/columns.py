@@ -80,7 +80,9 @@ class _Columns:
         self.lane, self.kind, self.lock = array("H"), array("B"), array("B")
         self.lanes: dict[int, int] = {}
         self.locks: dict[str, int] = {}
-        self.open: dict[int, _WaitLine] = {}
+        self.asked: dict[tuple[int, str], int] = {}
+        self.got: dict[tuple[int, str], int] = {}
+        self.gave: dict[tuple[int, str], int] = {}
         self.points: list[_ReturnLine] = []
         self.marks: list[_MarkLine] = []
         self.names: dict[int, str] = {}
@@ -109,15 +111,17 @@ class _Columns:
             lane.append(row)
             kind.append(1)
             lock.append(number)
-            if self.open:
-                self.open.pop(one.m, None)
+            self.gave[one.m, one.lock] = one.t_ns
         if found:
             self.last_ns = max(self.last_ns, found[-1].t_ns)
 
     def waits(self, found: list[_WaitLine]) -> None:
         """Waits that may not have an end."""
-        for one in found:
-            self.open[one.m] = one
+        self.asked.update(((one.m, one.lock), one.t_ns) for one in found)
+
+    def acquires(self, found: list[_WaitLine]) -> None:
+        """Holds that may not have an end."""
+        self.got.update(((one.m, one.lock), one.t_ns) for one in found)
 
     def returns(self, found: list[_ReturnLine]) -> None:
         """The memory after a call; thinned out where there are many."""
@@ -129,14 +133,18 @@ class _Columns:
 
     def close(self, last_ns: int) -> None:
         """The run is over: who waits waits until then; lanes are in the order of the Ms."""
-        for m, one in self.open.items():
+        open_ones = [
+            *((who, t, 0) for who, t in self.asked.items() if t > self.got.get(who, -1)),
+            *((who, t, 1) for who, t in self.got.items() if t > self.gave.get(who, -1)),
+        ]
+        for (m, name), since, kind in open_ones:
             row = self.lanes.setdefault(m, len(self.lanes))
-            number = self.locks.setdefault(one.lock, len(self.locks))
+            number = self.locks.setdefault(name, len(self.locks))
             if row < LANES_MAX and number < LOCKS_MAX:
-                self.begin.append(one.t_ns)
-                self.end.append(max(last_ns, one.t_ns))
+                self.begin.append(since)
+                self.end.append(max(last_ns, since))
                 self.lane.append(row)
-                self.kind.append(0)
+                self.kind.append(kind)
                 self.lock.append(number)
         ordered = sorted(list(self.lanes)[:LANES_MAX])
         place = {self.lanes[m]: row for row, m in enumerate(ordered)}
@@ -226,6 +234,7 @@ def lanes(log: str, folder: str) -> dict[str, Any]:
     end: dict[str, Any] = {}
     sorter.on(b"lock.release", _ReleaseLine, columns.releases)
     sorter.on(b"lock.wait", _WaitLine, columns.waits)
+    sorter.on(b"lock.acquire", _WaitLine, columns.acquires)
     sorter.on(b"mem.return", _ReturnLine, columns.returns)
     sorter.on(
         b"m.start", _NamedLine, lambda all: columns.names.update({o.m: o.reason for o in all})

@@ -72,17 +72,17 @@ class Viewer:
         self._waiting = sample
         self._came.set()
 
-    async def parts(self) -> AsyncIterator[bytes]:
-        """The samples, as server-sent events."""
-        while True:
-            with trio.move_on_after(KEEP_ALIVE_S):
-                await self._came.wait()
-            self._came = trio.Event()
-            sample, self._waiting = self._waiting, None
-            if self.missed:
-                yield sse("missed", b'{"missed":%d}' % self.missed)
-                self.missed = 0
-            yield sse("live", sample) if sample is not None else b": nothing new\n\n"
+    async def next(self) -> bytes:
+        """What is to be sent next, as server-sent events."""
+        with trio.move_on_after(KEEP_ALIVE_S):
+            await self._came.wait()
+        self._came = trio.Event()
+        sample, self._waiting = self._waiting, None
+        told = b""
+        if self.missed:
+            told = sse("missed", b'{"missed":%d}' % self.missed)
+            self.missed = 0
+        return told + (sse("live", sample) if sample is not None else b": nothing new\n\n")
 
 
 class _Burst:
@@ -155,8 +155,8 @@ class Live:
         self._somebody.set()
         viewer.put(self._encode(self.sample()))
         try:
-            async for part in viewer.parts():
-                yield part
+            while True:
+                yield await viewer.next()
         finally:
             self._viewers.remove(viewer)
 

@@ -81,5 +81,5 @@ async def open_page(
             try:
                 yield Page(f"http://{where}/", site, page)
             finally:
-                site.laboratory.close()
+                await site.laboratory.aclose()
                 nursery.cancel_scope.cancel()

@@ -174,8 +174,13 @@ class Runs:
                     reading.cancel_scope.deadline = trio.current_time() + 1
                 bound.cancel_scope.cancel()
         finally:
-            if process.poll() is None:
-                process.kill()
+            with trio.CancelScope(shield=True):
+                if process.poll() is None:
+                    process.kill()
+                    await process.wait()
+                for stream in (process.stdout, process.stderr):
+                    assert stream is not None
+                    await stream.aclose()
         run.took_s = time.monotonic() - run.started_s
         run.exit = process.returncode
         run.said = run.said + b"".join(err).decode("utf-8", "replace")[-_SAID_MAX:]
