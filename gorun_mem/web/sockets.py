@@ -82,7 +82,7 @@ class PageServer:
         self._config.errorlog = None
         self._config.include_server_header = False
         self._config.keep_alive_timeout = 20
-        self._config.h11_max_incomplete_size = 16 * 1024
+        self._config.h11_max_incomplete_size = 64 * 1024
         self._config.websocket_max_message_size = 1024
         self._app = wrap_app(cast(Any, app), 0, "asgi")
         self._most = connections
