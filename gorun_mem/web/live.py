@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 EVENTS_MAX: Final = 500
 """Events that are heard from one sample to the next; a lock has three in a call."""
 PACE_S: Final = 0.1
-VIEWER_S: Final = 0.012
+VIEWER_S: Final = 0.02
 """What each browser adds to the time between two samples: sending one costs some 0.2 ms, so all of
-them together stay under 2 % of the loop."""
+them together stay near 1 % of the loop."""
 MS_SHOWN: Final = 64
 RANGES_SHOWN: Final = 600
 WINDOW_S: Final = 5.0
@@ -180,8 +180,7 @@ class Live:
         """The World as it is now."""
         server = self._server
         world, now = server.world, time.monotonic()
-        counted = server.answers.statistics()
-        counted.pop("locks")
+        counted = server.answers.figures()
         self._rates.append((now, server.answers.calls))
         while now - self._rates[0][0] > 2 and len(self._rates) > 2:
             self._rates.popleft()

@@ -20,6 +20,7 @@ from gorun_mem.web.hands import Hands
 from gorun_mem.web.laboratory import Laboratory
 from gorun_mem.web.live import Live
 from gorun_mem.web.runs import Runs
+from gorun_mem.web.tails import Tails
 from tests.service.service_tools import InMemory, command, environment, in_memory
 
 BASE = "http://127.0.0.1:80"
@@ -50,6 +51,7 @@ async def over_asgi(**config: Any) -> AsyncIterator[OverAsgi]:
             live = Live(service.server, hands)
             site = Site(Runs(Path(folder), nursery), Laboratory(folder), Path(folder))
             site.server, site.hands, site.live = service.server, hands, live
+            site.tails = Tails(service.recorder, 1 << 16)
             nursery.start_soon(live.run)
             app = application(site, lambda: Rules(80), faults.append)
             transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
