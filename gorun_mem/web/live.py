@@ -189,6 +189,7 @@ class Live:
         return {
             **counted,
             "calls_per_s": round((server.answers.calls - calls) / span, 1) if span > 0.05 else None,
+            "hint_misses": server.recorder.hint_misses,
             "paused": pace.paused,
             "ns_per_s": pace.ns_per_s,
             "viewers": len(self._viewers),

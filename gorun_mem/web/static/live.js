@@ -124,7 +124,7 @@ export async function live({ main, signal, say }) {
 // Made once and then only changed, so that who hovers or has the focus there keeps it.
 function figureList() {
   const make = (name) => { const value = h("span"), small = h("small"); return { value, small, element: h("div", {}, h("dt", {}, name), h("dd", {}, value, " ", small)) }; };
-  const all = { calls: make("calls a second"), ms: make(term("M", "Ms")), time: make(term("virtual time")), pages: make(term("page", "pages")), bloc: make(term("break")), live: make("handed out"), free: make(term("free list")), grows: make(term("growth", "growths")), viewers: make("looking on") };
+  const all = { calls: make("calls a second"), ms: make(term("M", "Ms")), time: make(term("virtual time")), pages: make(term("page", "pages")), bloc: make(term("break")), live: make("handed out"), free: make(term("free list")), grows: make(term("growth", "growths")), misses: make(term("hint miss", "hint misses")), viewers: make("looking on") };
   const set = (name, value, small = "") => { write(all[name].value, value); write(all[name].small, small); };
   return {
     elements: Object.values(all).map((one) => one.element),
@@ -137,6 +137,7 @@ function figureList() {
       set("live", sample.live_bytes === null ? "–" : bytes(sample.live_bytes));
       set("free", bytes(sample.free_bytes), plural(sample.free_blocks, "block"));
       set("grows", count(sample.grows), sample.fails ? `${count(sample.fails)} refused` : "");
+      set("misses", count(sample.hint_misses));
       set("viewers", count(sample.viewers));
     },
   };
@@ -252,11 +253,12 @@ function tailPanel(signal) {
   function begin() {
     stop?.abort();
     stop = new AbortController();
-    const both = AbortSignal.any ? AbortSignal.any([stop.signal, signal]) : stop.signal;
+    const mine = stop;
+    signal.addEventListener("abort", () => mine.abort(), { once: true });
     const query = new URLSearchParams({ level: level.value });
     if (filter.value.trim()) query.set("filter", filter.value.trim());
     missed.textContent = "";
-    listen(`/api/events?${query}`, { log: write, broken: (error) => { missed.textContent = error.message; }, open: () => { missed.textContent = ""; } }, both);
+    listen(`/api/events?${query}`, { log: write, broken: (error) => { missed.textContent = error.message; }, open: () => { missed.textContent = ""; } }, mine.signal);
   }
   begin();
   return h("div", { class: "panel" }, h("h2", {}, "The log"), h("div", { class: "two" }, field("level", level), field("events and Ms", filter)), missed, lines);
