@@ -144,6 +144,15 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
     "--report-every", 10, 0, 1 << 30, "Write a line to stderr every so many seconds; 0 writes none."
 )
 @log_option()
+@click.option(
+    "--log-max",
+    type=Number(1 << 20, sizes=True),
+    default=1 << 30,
+    show_default="1GiB",
+    metavar="BYTES",
+    help="Keep so much of the log: it is written in parts, which are numbered beside the file, and "
+    "the oldest are removed.",
+)
 @log_level_option(LEVELS_HELP)
 @json_option()
 def command(
@@ -151,6 +160,7 @@ def command(
     http: str | None,
     token_file: str | None,
     log: str | None,
+    log_max: int,
     log_level: LogLevel,
     as_json: bool,
     reclaim: bool,
@@ -195,7 +205,7 @@ def command(
     if reclaim and given["faithful"]:
         raise BadInput("--reclaim needs to know who owns what, which a --faithful World does not")
     config = _config(settings, given)
-    done, document = _serve(where, page, config, settings, (log, log_level))
+    done, document = _serve(where, page, config, settings, (log, log_max, log_level))
     if as_json:
         write_json(document)
     else:
@@ -259,14 +269,15 @@ def _serve(
     page: PageOptions | None,
     config: Config,
     settings: Settings,
-    log_to: tuple[str | None, LogLevel],
+    log_to: tuple[str | None, int, LogLevel],
 ) -> tuple[Run, dict[str, Any]]:
     """Serve to the end; the run, and what is said of it."""
-    log, level = log_to
+    log, log_max, level = log_to
     import trio
 
     from gorun_mem.events.home import new_log_path
     from gorun_mem.events.log import open_log
+    from gorun_mem.events.parts import PartsBound
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.service.address import SocketFile, listen
     from gorun_mem.service.server import Server
@@ -278,8 +289,9 @@ def _serve(
             raise BadInput(f"--listen: {error}") from None
         file = SocketFile(address)
         try:
-            path = os.fspath(new_log_path("serve")) if log is None else log
-            recorder = Recorder(open_log(path), level=level)
+            path = log or os.fspath(new_log_path("serve", folder_of_parts=True, say=say))
+            bound = PartsBound(log_max, removed=_say_removed)
+            recorder = Recorder(open_log(path, bound=bound), level=level)
             try:
                 server = Server(config, settings, recorder, say, _on_fault)
                 return await _serve_on(address, listeners, page, server, path)
@@ -316,6 +328,10 @@ async def _serve_on(
         done = await server.run(listeners)
         nursery.cancel_scope.cancel()
     return done, _document(server, done, where, path)
+
+
+def _say_removed(part: Path) -> None:
+    say(f"removed {click.format_filename(part)}, the oldest part of the log (--log-max)")
 
 
 def _on_fault(error: BaseException) -> str:

@@ -22,12 +22,12 @@ import trio
 
 from gorun_mem._version import VERSION
 from gorun_mem.events.errors import LogError
-from gorun_mem.machine.outcome import DeadlockFound, said
+from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.machine.run import OpenRun, Run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.replay.ops import ending
 from gorun_mem.report.units import count, ns, size
-from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse
+from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse, said
 from gorun_mem.service.answers import Answers
 from gorun_mem.service.connection import Connection
 from gorun_mem.service.host import RECEIVE, ServiceHost

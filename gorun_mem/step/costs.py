@@ -41,11 +41,11 @@ import difflib
 import hashlib
 import tomllib
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.kinds import KINDS
 
 DEFAULT_NS: Final = MappingProxyType(
@@ -66,6 +66,13 @@ DEFAULT_NS: Final = MappingProxyType(
 
 TIME_SLICE_NS: Final = 10_000_000
 """How long an M keeps its CPU while others wait for one: 10 ms, as Go's sysmon and most kernels."""
+
+
+TIME_NS_MAX: Final = 1 << 62
+"""Where virtual time ends, after 146 years: times fit into 64 bits, in a log and elsewhere."""
+TABLE_BYTES_MAX: Final = 1 << 20
+COST_NS_MAX: Final = 1e12
+"""The most that a step, or a byte or page of one, may cost: 1,000 s."""
 
 
 class CostError(ValueError):
@@ -96,12 +103,16 @@ class CostTable:
             if (
                 isinstance(value, bool)
                 or not isinstance(value, int | float)
-                or not 0 <= value < inf
+                or not 0 <= value <= COST_NS_MAX
             ):
-                raise CostError(f"ns.{kind} = {value!r} is not a cost in ns: give a number from 0")
-        if type(self.time_slice_ns) is not int or self.time_slice_ns <= 0:
+                raise CostError(
+                    f"ns.{kind} = {_shown(value)} is not a cost in ns: give a number from 0 to "
+                    f"{COST_NS_MAX:g}"
+                )
+        if type(self.time_slice_ns) is not int or not 0 < self.time_slice_ns <= TIME_NS_MAX:
             raise CostError(
-                f"time_slice_ns = {self.time_slice_ns!r}: must be a positive whole number"
+                f"time_slice_ns = {_shown(self.time_slice_ns)}: must be a positive whole number "
+                f"of at most {TIME_NS_MAX}"
             )
 
     @staticmethod
@@ -112,14 +123,14 @@ class CostTable:
             CostError: the file cannot be read, or holds an unknown name or no number.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(read_input(path, TABLE_BYTES_MAX).decode())
             for name in data.keys() - {"ns", "time_slice_ns"}:
                 raise CostError(f"no {name!r}: there are time_slice_ns and the section [ns]")
             ns = data.get("ns", {})
             if not isinstance(ns, dict):
                 raise CostError("ns must be a section of kind = ns")
             return CostTable(ns, data.get("time_slice_ns", TIME_SLICE_NS))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CostError) as error:
+        except (OSError, ValueError, RecursionError, CostError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CostError(f"cost table {path}: {reason}") from error
 
@@ -132,3 +143,11 @@ class CostTable:
         """Names the table in a log."""
         text = repr((sorted(self.table().items()), self.time_slice_ns))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _shown(value: object) -> str:
+    """A value for people; the interpreter refuses to write out an int of some thousand digits."""
+    try:
+        return f"{value!r:.40}"
+    except ValueError:
+        return "a number of thousands of digits"

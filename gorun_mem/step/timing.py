@@ -23,7 +23,9 @@ that look at a lock slow down whoever holds it, the more the more of them there 
     CPU 2     ask ------wait----> read                 (copy gone)
     CPU 3       ask --------wait-------> read          (copy gone)
 
-Simplified: a line is an operation's `obj`, so two locks never share one; how far apart two CPUs are
+A line is an operation's `obj`, or what that names behind an "@": then several lie on one.
+
+Simplified: two locks of the package never share a line; how far apart two CPUs are
 is drawn anew for each transfer; an M takes the CPU that has been idle for longest, not its last.
 Plain loads and stores of the emulated memory cost the same everywhere, for a block is one M's at a
 time.
@@ -39,10 +41,10 @@ from collections import deque
 from heapq import heappop, heappush, heappushpop
 from typing import Final
 
-from gorun_mem.runtime.kinds import named
+from gorun_mem.runtime.kinds import ON_LINE, named
 from gorun_mem.runtime.op import MORE, OFF_CPU, MLike, Op
 from gorun_mem.step.costs import CostTable
-from gorun_mem.step.engine import STEPS_MAX, TIMER, Engine, Strategy
+from gorun_mem.step.engine import STEPS_MAX, TIME_END, TIMER, Engine, Strategy
 from gorun_mem.step.streams import Streams, schedule_stream, stream
 from gorun_mem.step.task import State, Task
 
@@ -70,6 +72,9 @@ class Line:
         1. `sole` is -1, or the only CPU whose bit is set in `copies`, and `owner` ran on it;
         2. if `sole` is -1, nobody has written the line since the first copy was made.
 
+    Args:
+        name: of the line, which is that of the object where no other lies on it.
+
     Attributes:
         sole: the CPU that may write the line without asking; -1: none.
         owner: the M that brought it there.
@@ -77,9 +82,10 @@ class Line:
         free_ns: when the last transfer ends; the next one cannot begin before.
     """
 
-    __slots__ = ("copies", "free_ns", "owner", "sole")
+    __slots__ = ("copies", "free_ns", "name", "owner", "sole")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.sole = -1
         self.owner: Task | None = None
         self.copies = 0
@@ -127,6 +133,7 @@ class TimingEngine(Engine):
         self._ties = schedule_stream(seed).random
         self._distance = stream(seed, "distance").random
         self._lines: dict[str, Line] = {}
+        self._named_lines: dict[str, Line] = {}
         table = self.costs
         self._fetch_ns = table["line.fetch"]
         self._spread_ns = min(table["line.spread"], self._fetch_ns)
@@ -198,7 +205,7 @@ class TimingEngine(Engine):
                     return None
                 task = POP(running)[3]
             clock = self.clock_ns = task.clock_ns
-            if self.steps >= self._breath_at:
+            if self.steps >= self._breath_at or clock > TIME_END:
                 self._in_hand = None
                 self._push(task)
                 self._out_of_breath()
@@ -256,9 +263,11 @@ class TimingEngine(Engine):
             ns until it is there; 0 where the CPU has it, or has a copy and wants no more.
         """
         if line is None:
-            line = self._lines[obj] = Line()
+            line = self._lines[obj] = self._line_of(obj)
         clock, bit, copies = task.clock_ns, 1 << task.cpu, line.copies
-        if (not writes and copies & bit) or (clock < task.keeps_until_ns and task.keeps == obj):
+        if (not writes and copies & bit) or (
+            clock < task.keeps_until_ns and task.keeps == line.name
+        ):
             return 0.0
         free_ns = line.free_ns
         wait_ns = free_ns - clock if free_ns > clock else 0.0
@@ -270,7 +279,7 @@ class TimingEngine(Engine):
             fetch_ns = self._fetch_ns + (self._distance() * 2 - 1) * self._spread_ns
             wait_ns += fetch_ns + self._invalidate_ns * (others.bit_count() - 1)
             if line.owner is not None:  # the request takes half the way to get there
-                line.owner.keeps = obj
+                line.owner.keeps = line.name
                 line.owner.keeps_until_ns = clock + wait_ns - fetch_ns / 2
         if writes:
             line.sole, line.owner, line.copies = task.cpu, task, bit
@@ -278,6 +287,14 @@ class TimingEngine(Engine):
             line.sole, line.owner, line.copies = -1, None, copies | bit
         line.free_ns = clock + wait_ns
         return wait_ns
+
+    def _line_of(self, obj: str) -> Line:
+        """The line that an object lies on which has not been touched yet."""
+        name = obj.partition(ON_LINE)[2] or obj
+        line = self._named_lines.get(name)
+        if line is None:
+            line = self._named_lines[name] = Line(name)
+        return line
 
     def _push(self, task: Task) -> None:
         PUSH(self._running, (task.clock_ns, task.priority, task.id, task))
