@@ -23,7 +23,7 @@ from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import Holder, Mutex, Waiter
+    from gorun_mem.runtime.mutex import Holder, StateMutex, Waiter
 
 
 class Lifecycle:
@@ -82,7 +82,7 @@ class Lifecycle:
         self.engine = engine
         self.recorder = recorder
         self._make_m = make_m
-        self.mutexes: dict[str, Mutex] = {}
+        self.mutexes: dict[str, StateMutex] = {}
         self.runtime: Runtime | None = None
         self.observers: list[Observer] = []
         self.canceller: Callable[[M], None] | None = None
@@ -270,7 +270,7 @@ class Lifecycle:
 
     def _find_stuck(self, everybody: bool) -> tuple[Stuck, ...]:
         """Every M that has not ended and holds a lock, or waits for one, or sleeps."""
-        waits: dict[int, tuple[Mutex, Waiter]] = {}
+        waits: dict[int, tuple[StateMutex, Waiter]] = {}
         holds: dict[int, list[str]] = {}
         for mutex in self.mutexes.values():
             waits |= {waiter.m: (mutex, waiter) for waiter in mutex.waiters}
@@ -285,7 +285,7 @@ class Lifecycle:
         )
 
     def _stuck(
-        self, task: Task, wait: tuple[Mutex, Waiter] | None, holds: tuple[str, ...]
+        self, task: Task, wait: tuple[StateMutex, Waiter] | None, holds: tuple[str, ...]
     ) -> Stuck:
         if wait is None:
             op = task.op
@@ -313,7 +313,7 @@ class Lifecycle:
         return m
 
 
-def _holders(mutex: Mutex) -> tuple[Holder, ...]:
+def _holders(mutex: StateMutex) -> tuple[Holder, ...]:
     """Who holds `mutex`: several where it does not exclude."""
     several: tuple[Holder, ...] | None = getattr(mutex, "holders", None)
     if several is not None:

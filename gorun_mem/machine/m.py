@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gorun_mem.machine.ops import Join
     from gorun_mem.runtime.boot import Runtime
-    from gorun_mem.runtime.mutex import Mutex
+    from gorun_mem.runtime.mutex import StateMutex
 
 T = TypeVar("T")
 
@@ -37,10 +37,10 @@ class Surroundings(Protocol):
         """Memory, OS layer, mem.go and the heap."""
 
     @property
-    def memlock(self) -> Mutex:
+    def memlock(self) -> StateMutex:
         """The mutex around the OS layer."""
 
-    def mutex(self, name: str) -> Mutex:
+    def mutex(self, name: str) -> StateMutex:
         """The runtime mutex called `name`."""
 
 
@@ -201,7 +201,7 @@ class M(Task):
 
     # Locks, time and chance.
 
-    async def lock(self, mutex: Mutex, site: str = "") -> None:
+    async def lock(self, mutex: StateMutex, site: str = "") -> None:
         """Take a runtime mutex of the World's (see `World.mutex`).
 
         Args:
@@ -210,7 +210,7 @@ class M(Task):
         """
         await mutex.lock(site or self.name)
 
-    async def unlock(self, mutex: Mutex, site: str = "") -> None:
+    async def unlock(self, mutex: StateMutex, site: str = "") -> None:
         """Give a runtime mutex back.
 
         Args:

@@ -299,7 +299,8 @@ def _options_of(function: Callable[..., Any]) -> dict[str, Option]:
             world += parameter.default is parameter.empty
             continue
         if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise ScenarioError(f"{of}: {parameter} cannot be an option; name each")
+            shown = str(parameter.replace(annotation=parameter.empty))
+            raise ScenarioError(f"{of}: {shown} cannot be an option; name each")
         if parameter.default is parameter.empty:
             raise ScenarioError(f"{of}: option {name!r} has no default; give it one")
         hint = hints.get(name, type(parameter.default))

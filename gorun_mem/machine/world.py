@@ -26,7 +26,7 @@ from gorun_mem.step.timing import TimingEngine
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.runtime.mutex import LockStatistics, Mutex
+    from gorun_mem.runtime.mutex import LockStatistics, StateMutex
 
 Result = bool | int | float | str
 """What a scenario may say that it found."""
@@ -77,7 +77,7 @@ class World:
         self.recorder = recorder
         self.engine = engine or _make_engine(self.config)
         self.results: dict[str, Result] = {}
-        self._memlock: Mutex | None = None
+        self._memlock: StateMutex | None = None
         make_m: type[M] = AccessM if self.config.granularity == "access" else M
         self.driver = Lifecycle(self, self.engine, recorder, make_m, name)
 
@@ -101,7 +101,7 @@ class World:
     # of what it explores never touch the memory.
 
     @property
-    def memlock(self) -> Mutex:
+    def memlock(self) -> StateMutex:
         """The mutex around the OS layer."""
         lock = self._memlock
         if lock is None:
@@ -127,7 +127,7 @@ class World:
         return self.driver.runtime is not None
 
     @property
-    def mutexes(self) -> dict[str, Mutex]:
+    def mutexes(self) -> dict[str, StateMutex]:
         """Every lock by name, the runtime's own first."""
         self._booted()  # which makes its locks
         return self.driver.mutexes
@@ -136,7 +136,7 @@ class World:
         """A nursery of Ms, for `async with`; its end waits until all have ended."""
         return Nursery(self.driver)
 
-    def mutex(self, name: str) -> Mutex:
+    def mutex(self, name: str) -> StateMutex:
         """The runtime mutex called `name`, made at the first call, of the World's algorithm."""
         if name not in self.driver.mutexes:
             if name in (MEMLOCK, HEAP_LOCK):
@@ -287,7 +287,7 @@ class World:
 
     # Inside.
 
-    def _make_mutex(self, name: str, rank: str = LEAF) -> Mutex:
+    def _make_mutex(self, name: str, rank: str = LEAF) -> StateMutex:
         return make_mutex(
             self.settings.mutex,
             self.settings.release,

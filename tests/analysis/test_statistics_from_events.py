@@ -17,7 +17,7 @@ from gorun_mem.machine.run import Run, run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import sema, spinbit
-from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.statistics import LockStatistics
 from tests.analysis import brute
 
@@ -62,13 +62,13 @@ async def mixture(world: World, *, rounds: int = 40, stop_at: int = 0) -> None:
 @contextmanager
 def probes(trace: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Note each wakeup that a lock sends in `trace`, whether or not its M is asleep already."""
-    real_sema, real_futex = sema.sema_wakeup, FutexWord.wakeup
+    real_sema, real_futex = sema.sema_wakeup, FutexQueue.wakeup
 
     def sema_wakeup(by: Any, target: Any) -> None:
         trace.append(brute.Woken(by.id, target.id))
         real_sema(by, target)
 
-    def wakeup(self: FutexWord, by: Any, count: int) -> Any:
+    def wakeup(self: FutexQueue, by: Any, count: int) -> Any:
         woken = real_futex(self, by, count)
         trace.extend(brute.Woken(by.id, m.id) for m in woken)
         return woken
@@ -76,7 +76,7 @@ def probes(trace: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(sema, "sema_wakeup", sema_wakeup)
         patch.setattr(spinbit, "sema_wakeup", sema_wakeup)
-        patch.setattr(FutexWord, "wakeup", wakeup)
+        patch.setattr(FutexQueue, "wakeup", wakeup)
         yield
 
 
@@ -127,7 +127,9 @@ def compare(done: Run, trace: Any) -> dict[str, brute.Book]:
 
 @pytest.mark.parametrize("strategy", ["timing", "random"])
 @pytest.mark.parametrize("mutex", MUTEXES)
-def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
+def test_every_figure_equals_the_recomputed_one(
+    mutex: str, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Waits, holds, shares, bypasses, depths, convoys, handoffs and fairness of random runs are
     what the events come to, for 1 to 8 Ms on 1 to 4 CPUs."""
     seen = {"contended": 0, "handoffs": 0, "busy": 0, "convoys": 0, "bypassed": 0, "deep": 0}
@@ -156,7 +158,9 @@ def test_every_figure_equals_the_recomputed_one(mutex, strategy, monkeypatch):
 
 
 @pytest.mark.parametrize("mutex", MUTEXES)
-def test_a_run_that_is_cut_off_is_counted_so_far(mutex, monkeypatch):
+def test_a_run_that_is_cut_off_is_counted_so_far(
+    mutex: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where an M ends the run, holds and waits under way count up to its end."""
     held = waiting = 0
     for seed in range(12):
@@ -171,7 +175,7 @@ def test_a_run_that_is_cut_off_is_counted_so_far(mutex, monkeypatch):
     assert waiting > 5
 
 
-def test_depth_over_time_integrates_to_the_waits(monkeypatch):
+def test_depth_over_time_integrates_to_the_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue's depth over time, integrated, is what all Ms waited together: no event is late."""
     for mutex, strategy in itertools.product(MUTEXES, ("timing", "random")):
         config = Config(mutex=mutex, strategy=strategy, seed=3, ms=6, cpus=3)
@@ -183,7 +187,7 @@ def test_depth_over_time_integrates_to_the_waits(monkeypatch):
             assert book.depths[-1][1] == 0
 
 
-def test_the_comparison_can_fail(monkeypatch):
+def test_the_comparison_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that is lost, moved or of another M is noticed by a figure that differs."""
     done, trace = traced(monkeypatch, Config(mutex="sema", seed=1, ms=6, cpus=2))
     compare(done, trace)
@@ -194,7 +198,7 @@ def test_the_comparison_can_fail(monkeypatch):
                 compare(done, damage(i))
 
 
-def test_statistics_are_the_same_with_and_without_a_log():
+def test_statistics_are_the_same_with_and_without_a_log() -> None:
     """Nobody listening changes no figure: the book does not lean on the log."""
     for mutex, seed in itertools.product(MUTEXES, range(4)):
         config = Config(mutex=mutex, seed=seed, ms=5, cpus=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -20,14 +21,14 @@ JUST_SAID = Row(name="c", figure=3.0, unit="us")
 
 
 @pytest.mark.parametrize("name", BENCHES)
-def test_every_bench_is_there(name):
+def test_every_bench_is_there(name: str) -> None:
     """Each registered name has a module with a `run`."""
     import importlib
 
     assert callable(importlib.import_module(BENCHES[name][0]).run)
 
 
-def test_events_beat_stock_structlog():
+def test_events_beat_stock_structlog() -> None:
     """A typed event into the sink is several times cheaper than stock structlog's JSON.
 
     The target is 4 times, and the figure is 8 to 9; a quick run on a busy machine must show 3.
@@ -43,7 +44,9 @@ def test_events_beat_stock_structlog():
 @pytest.mark.parametrize(
     ("rows", "code"), [([MET, JUST_SAID], 0), ([MET, MISSED], 1), ([JUST_SAID], 0)]
 )
-def test_exit_code_says_whether_targets_are_met(monkeypatch, rows, code):
+def test_exit_code_says_whether_targets_are_met(
+    monkeypatch: pytest.MonkeyPatch, rows: Any, code: Any
+) -> None:
     """A missed target is exit 1; a figure without a target cannot miss."""
     monkeypatch.setattr("gorun_mem.cli.bench.run_bench", lambda name, quick: rows)
     result = CliRunner().invoke(command, ["events", "--json"])
@@ -54,7 +57,7 @@ def test_exit_code_says_whether_targets_are_met(monkeypatch, rows, code):
     assert document["benches"]["events"][0]["name"] == rows[0].name
 
 
-def test_table(monkeypatch):
+def test_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table shows figure, peer, ratio and verdict, in full where there is no terminal."""
     monkeypatch.setattr("gorun_mem.cli.bench.run_bench", lambda name, quick: [MET, MISSED])
     result = CliRunner().invoke(command, ["events"])
@@ -64,14 +67,14 @@ def test_table(monkeypatch):
     ]
 
 
-def test_unknown_bench():
+def test_unknown_bench() -> None:
     """A name that does not exist is a usage error that lists those that do."""
     result = CliRunner().invoke(command, ["evnets"])
     assert result.exit_code == 2
     assert "no benchmark 'evnets': the benchmarks are events" in result.stderr
 
 
-def test_help_has_an_example():
+def test_help_has_an_example() -> None:
     """The help names the benchmarks and shows a command."""
     text = CliRunner().invoke(command, ["--help"]).stdout
     assert "gorun-mem bench events" in text
@@ -80,7 +83,7 @@ def test_help_has_an_example():
         assert what in text
 
 
-def test_best_of_takes_turns(monkeypatch):
+def test_best_of_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Candidates take turns, each gets the count, and the least time of each is kept."""
     clock = iter([0, 8, 0, 6, 0, 2, 0, 10])
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import wraps
+from typing import Any
 
 import pytest
 import simpy
 
+from gorun_mem import M
 from gorun_mem.bench import contention
 from gorun_mem.bench.contention import ALGORITHMS, Case, contend, simpy_events
 from gorun_mem.runtime.mutex.futex import FutexLock, FutexUnlock
@@ -25,13 +27,15 @@ OPS = {
 
 @pytest.mark.parametrize("mutex", ALGORITHMS)
 @pytest.mark.parametrize("ms", [1, 4, 16])
-def test_lock_steps_are_those_of_the_state_machine(monkeypatch, mutex, ms):
+def test_lock_steps_are_those_of_the_state_machine(
+    monkeypatch: pytest.MonkeyPatch, mutex: str, ms: Any
+) -> None:
     """As many lock steps are counted as states of lock and unlock have been run."""
     made = []
 
-    def counting(method):
+    def counting(method: str) -> Any:
         @wraps(method)
-        def state(op, m):
+        def state(op: Any, m: M) -> Any:
             made.append(method.__name__)
             return method(op, m)
 
@@ -47,12 +51,12 @@ def test_lock_steps_are_those_of_the_state_machine(monkeypatch, mutex, ms):
 
 
 @pytest.mark.parametrize("ms", [1, 4, 64])
-def test_simpy_events_are_those_it_processes(monkeypatch, ms):
+def test_simpy_events_are_those_it_processes(monkeypatch: pytest.MonkeyPatch, ms: Any) -> None:
     """SimPy has processed as many events as are said: all that its `step` does not find empty."""
     processed = []
     step = simpy.Environment.step
 
-    def counted(env):
+    def counted(env: Any) -> None:
         step(env)
         processed.append(env)
 
@@ -60,7 +64,7 @@ def test_simpy_events_are_those_it_processes(monkeypatch, ms):
     assert simpy_events(ms, 640) == len(processed)
 
 
-def test_rows(monkeypatch):
+def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each case has both rates, and each algorithm says how a step's cost grows."""
     monkeypatch.setattr(contention, "ROUNDS", 4 * 64)
     monkeypatch.setattr(contention, "MS", (2, 8))
@@ -72,7 +76,7 @@ def test_rows(monkeypatch):
     assert all(row.unit == "times" and row.figure > 0 for row in rows[-8:])
 
 
-def test_rows_without_simpy(monkeypatch):
+def test_rows_without_simpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where SimPy is not installed there are our figures, and no verdict on the ratio."""
     monkeypatch.setattr(contention, "ROUNDS", 4 * 8)
     monkeypatch.setattr(contention, "MS", (2, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gorun_mem.bench import run_bench
 
 
-def test_it_measures_what_it_says():
+def test_it_measures_what_it_says() -> None:
     """A switch, logging off and start-up are measured beside their peers."""
     rows = run_bench("host", quick=True)
     assert [row.name for row in rows] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,12 @@ from gorun_mem.runtime.call import Call, LayerState
 from tests import TRACES
 
 
-def document(capsys, *arguments):
+def document(capsys: pytest.CaptureFixture[str], *arguments: Any) -> Any:
     assert main(["releases", *arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_scenario_on_many_releases(capsys):
+def test_a_scenario_on_many_releases(capsys: pytest.CaptureFixture[str]) -> None:
     """Every minor release and the seed commit; the parts of the memory add up to its pages."""
     found = document(capsys, "checkerboard", "--platform", "js/wasm")
     names = [run["release"] for run in found["releases"]]
@@ -36,7 +37,9 @@ def test_a_scenario_on_many_releases(capsys):
     assert "initial pages that sbrk passes over" in why["go1.23", "go1.24"]
 
 
-def test_a_recording_on_its_own_release_takes_what_go_took(capsys):
+def test_a_recording_on_its_own_release_takes_what_go_took(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """On the recorded release the pages are near the recording's, and others need more or less."""
     trace = TRACES / "go1.27.3-js-maps.jsonl.gz"
     found = document(capsys, str(trace), "--of", "go1.23,go1.25,go1.27.3")
@@ -45,7 +48,9 @@ def test_a_recording_on_its_own_release_takes_what_go_took(capsys):
     assert pages["go1.23"] > 2 * pages["go1.25"]  # the trims of aligned reservations
 
 
-def test_the_pattern_is_seen_where_it_is_and_not_where_it_is_not(capsys):
+def test_the_pattern_is_seen_where_it_is_and_not_where_it_is_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A|B|A|B: metadata between arenas makes each miss its hint; without metadata none does."""
     with_metadata = document(capsys, "arena_at_break", "--of", "go1.26", "--set", "arenas=8")
     without = document(
@@ -55,7 +60,7 @@ def test_the_pattern_is_seen_where_it_is_and_not_where_it_is_not(capsys):
     assert without["releases"][0]["pattern"] == 0
 
 
-def test_the_table_and_the_plot(capsys):
+def test_the_table_and_the_plot(capsys: pytest.CaptureFixture[str]) -> None:
     """People get a table, a plot and sentences."""
     assert main(["releases", "freelist_fallback", "--of", "go1.20,go1.23,go1.27"]) == 0
     out = capsys.readouterr().out
@@ -64,7 +69,9 @@ def test_the_table_and_the_plot(capsys):
     assert "go1.20 to go1.23:" in out
 
 
-def test_under_a_limit_each_release_says_whether_it_lives(capsys):
+def test_under_a_limit_each_release_says_whether_it_lives(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """200 pages: each row's outcome, the least limit that would do, and exit 1.
 
     That limit is the truth: with it the row lives, with one page less it does not.
@@ -87,7 +94,7 @@ def test_under_a_limit_each_release_says_whether_it_lives(capsys):
     assert "needs" in out.splitlines()[0]
 
 
-def test_a_scenario_that_fits_some_releases_only(capsys):
+def test_a_scenario_that_fits_some_releases_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Initial pages are the release's: 100 are too few to 1.23 and enough from 1.24 on."""
     assert main(["releases", "end_of_memory", "--platform", "js/wasm", "--max-pages", "100"]) == 1
     out = capsys.readouterr().out
@@ -111,13 +118,13 @@ def test_a_scenario_that_fits_some_releases_only(capsys):
         ([__file__], "defines no scenario"),
     ],
 )
-def test_bad_input(capsys, arguments, says):
+def test_bad_input(capsys: pytest.CaptureFixture[str], arguments: Any, says: Any) -> None:
     """One clear sentence, exit 2."""
     assert main(["releases", *arguments]) == 2
     assert says in capsys.readouterr().err
 
 
-def test_the_pattern_counts_rows():
+def test_the_pattern_counts_rows() -> None:
     """Planted events: three arenas in a row that miss, then one that hits."""
     from gorun_mem.events import capture_events
 

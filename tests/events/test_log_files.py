@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -47,13 +48,13 @@ def packed(log: bytes, suffix: str, flush_every: int = 7) -> bytes:
     return out + codec.end()
 
 
-def read(data: bytes):
+def read(data: bytes) -> Any:
     reader = read_events(io.BytesIO(data))
     return list(reader), reader
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_round_trip_through_a_file(tmp_path, drive, log, suffix):
+def test_round_trip_through_a_file(tmp_path: Path, drive: Any, log: Any, suffix: str) -> None:
     """What was logged is in the file when it is closed; other tools can unpack it."""
     path = tmp_path / f"run{suffix}"
     recorder = Recorder(open_log(path))
@@ -76,7 +77,7 @@ def test_round_trip_through_a_file(tmp_path, drive, log, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_cut_at_every_byte(log, suffix):
+def test_cut_at_every_byte(log: Any, suffix: str) -> None:
     """Wherever a log is cut, what was flushed before is read: the lines are a prefix of the log's,
     the reader says that it was cut, and it never raises."""
     data = packed(log, suffix)
@@ -99,7 +100,7 @@ def test_cut_at_every_byte(log, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_flush_makes_all_lines_readable(tmp_path, drive, log, suffix):
+def test_flush_makes_all_lines_readable(tmp_path: Path, drive: Any, log: Any, suffix: str) -> None:
     """After `flush` a reader finds every line, though the file is not closed."""
     path = tmp_path / f"run{suffix}"
     sink = FileSink(path, flush_seconds=0)
@@ -112,7 +113,7 @@ def test_flush_makes_all_lines_readable(tmp_path, drive, log, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_flushes_by_itself(tmp_path, suffix):
+def test_flushes_by_itself(tmp_path: Path, suffix: str) -> None:
     """A line is in the file within a second, though the program does nothing about it."""
     path = tmp_path / f"run{suffix}"
     with FileSink(path, flush_seconds=0.05) as sink:
@@ -123,7 +124,7 @@ def test_flushes_by_itself(tmp_path, suffix):
             time.sleep(0.01)
 
 
-def test_buffer_is_bounded(tmp_path):
+def test_buffer_is_bounded(tmp_path: Path) -> None:
     """Lines are written out when they fill the buffer; one long line at once."""
     path = tmp_path / "run.jsonl"
     with FileSink(path, flush_seconds=0, buffer_bytes=1000) as sink:
@@ -152,7 +153,7 @@ while True:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_killed(tmp_path, suffix):
+def test_killed(tmp_path: Path, suffix: str) -> None:
     """A run that is killed leaves a log that lacks at most its last second."""
     path = tmp_path / f"run{suffix}"
     code = CHILD.format(after="pass")
@@ -174,7 +175,7 @@ def test_killed(tmp_path, suffix):
     assert reader.damaged <= 1
 
 
-def test_killed_in_a_loop_without_events(tmp_path):
+def test_killed_in_a_loop_without_events(tmp_path: Path) -> None:
     """A run that hangs in a loop and is killed leaves all events of before the loop."""
     path = tmp_path / "run.jsonl.gz"
     code = CHILD.format(after="while True: pass").replace("20_000", "30")
@@ -193,7 +194,7 @@ def test_killed_in_a_loop_without_events(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk(tmp_path, drive, suffix):
+def test_full_disk(tmp_path: Path, drive: Any, suffix: str) -> None:
     """A full disk is one error that names the file and the cause, when the log is closed at the
     latest; closing again is quiet."""
     path = tmp_path / f"full{suffix}"
@@ -210,7 +211,7 @@ def test_full_disk(tmp_path, drive, suffix):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_while_running(drive):
+def test_full_disk_while_running(drive: Any) -> None:
     """A full buffer that cannot be written stops the run; each further try says so again, memory
     stays bounded, and `close` does not repeat what was said."""
     sink = FileSink("/dev/full", flush_seconds=0, buffer_bytes=2000)
@@ -220,7 +221,7 @@ def test_full_disk_while_running(drive):
     with pytest.raises(LogError):
         recorder.flush()
 
-    def fill_the_buffer():
+    def fill_the_buffer() -> None:
         for _ in range(100):
             recorder.m_start(1)
 
@@ -230,14 +231,14 @@ def test_full_disk_while_running(drive):
     assert "closed" in repr(sink)
 
 
-def test_failed_write_leaves_no_half_line(tmp_path, monkeypatch):
+def test_failed_write_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a write of a plain file fails in the middle of a line, the line is taken back."""
     path = tmp_path / "run.jsonl"
     sink = FileSink(path, flush_seconds=0)
     real_write = os.write
     room = 25
 
-    def write(fd, data):
+    def write(fd: int, data: Any) -> Any:
         nonlocal room
         if room == 0:
             raise OSError(28, "No space left on device")
@@ -253,7 +254,7 @@ def test_failed_write_leaves_no_half_line(tmp_path, monkeypatch):
     assert path.read_bytes() == b"line 0000\nline 0001\n"
 
 
-def test_unwritable_path(tmp_path):
+def test_unwritable_path(tmp_path: Path) -> None:
     """A folder that does not exist, or a folder in place of a file: an error that names it."""
     with pytest.raises(LogError, match=r"cannot write log .*/no/run.jsonl: No such file"):
         open_log(tmp_path / "no" / "run.jsonl")
@@ -264,7 +265,7 @@ def test_unwritable_path(tmp_path):
         open_log(tmp_path / "a", exclusive=True)
 
 
-def test_unreadable_path(tmp_path):
+def test_unreadable_path(tmp_path: Path) -> None:
     """A log that is not there is one error for people, at either speed."""
     for reader in (read_events(tmp_path / "x"), read_raw(tmp_path)):
         with pytest.raises(LogError, match="cannot read log"):
@@ -274,7 +275,7 @@ def test_unreadable_path(tmp_path):
 # Damaged logs.
 
 
-def test_damage_is_named(log):
+def test_damage_is_named(log: Any) -> None:
     """Damaged and foreign lines are counted and named by number; the others are read, and the
     jumps in `seq` are counted."""
     lines = log.splitlines()
@@ -296,7 +297,7 @@ def test_damage_is_named(log):
     assert str(reader.damage[2]) == "line 6: not UTF-8"
 
 
-def test_not_a_log():
+def test_not_a_log() -> None:
     """A file that is something else gives no events, and does not fail."""
     noise = random.Random(1).randbytes(200_000)
     for head in (b"", b"\x1f\x8b", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"PNG"):
@@ -309,7 +310,7 @@ def test_not_a_log():
     assert read(b"")[0] == []
 
 
-def test_compression_is_told_by_content(tmp_path, log):
+def test_compression_is_told_by_content(tmp_path: Path, log: Any) -> None:
     """A compressed log under any name is read, and so are members one after another."""
     for suffix in SUFFIXES:
         path = tmp_path / "renamed"
@@ -317,7 +318,7 @@ def test_compression_is_told_by_content(tmp_path, log):
         assert len(list(read_events(path))) == 2 * log.count(b"\n")
 
 
-def test_line_without_end(monkeypatch, log):
+def test_line_without_end(monkeypatch: pytest.MonkeyPatch, log: Any) -> None:
     """A line longer than the bound is passed over without being kept; what follows is read."""
     monkeypatch.setattr(reader_module, "LINE_BYTES_MAX", 300_000)
     long = b"x" * 2_000_000
@@ -339,7 +340,7 @@ edits = st.lists(
 )
 
 
-def mutate(data: bytes, changes) -> bytes:
+def mutate(data: bytes, changes: Any) -> bytes:
     for where, how, what in changes:
         at = int(where * len(data))
         if how == "flip":
@@ -360,7 +361,7 @@ def mutate(data: bytes, changes) -> bytes:
 @example(changes=[(0.5, "newline", b"")], suffix=".jsonl")
 @example(changes=[(0.0, "insert", b"\x28\xb5\x2f\xfd")], suffix=".jsonl")
 @example(changes=[(0.0, "insert", b"\x00\r")], suffix=".jsonl")
-def test_mutated_logs(log, changes, suffix):
+def test_mutated_logs(log: Any, changes: Any, suffix: str) -> None:
     """Whatever is done to a log, reading does not raise, and of a plain one every line that is
     still whole is read."""
     data = mutate(packed(log, suffix), changes)
@@ -379,11 +380,11 @@ def test_mutated_logs(log, changes, suffix):
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> Any:
         return True
 
 
-def test_console(drive, monkeypatch):
+def test_console(drive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The console shows one line an event, addresses in hexadecimal, colours only on a terminal
     that did not ask for none."""
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -404,7 +405,7 @@ def test_console(drive, monkeypatch):
     assert "blocks=0x200000+69632 0x2000000+4096" in text
 
 
-def test_console_is_what_log_dash_means(capsys, drive):
+def test_console_is_what_log_dash_means(capsys: pytest.CaptureFixture[str], drive: Any) -> None:
     """`--log -` writes to standard error, so that standard output stays for results."""
     drive(Recorder(open_log("-"), level="canonical"))
     captured = capsys.readouterr()
@@ -412,20 +413,20 @@ def test_console_is_what_log_dash_means(capsys, drive):
     assert "run.end" in captured.err
 
 
-def test_stock_processors_take_typed_events(drive):
+def test_stock_processors_take_typed_events(drive: Any) -> None:
     """After `as_event_dict` a chain may hold structlog's own processors."""
     import structlog
 
     from gorun_mem.events.log import EventLogger
 
     class Out:
-        def __init__(self):
+        def __init__(self) -> None:
             self.lines = []
 
-        def msg(self, line):
+        def msg(self, line: Any) -> None:
             self.lines.append(line)
 
-    def drop_debug(logger, name, event):
+    def drop_debug(logger: Any, name: str, event: str) -> Any:
         if name == "debug":
             raise structlog.DropEvent
         return event
@@ -443,7 +444,7 @@ def test_stock_processors_take_typed_events(drive):
         logger.bind(user=1)
 
 
-def test_where_logs_go(monkeypatch, tmp_path):
+def test_where_logs_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """GORUN_MEM_HOME, XDG_STATE_HOME if absolute, and the home folder, in this order."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
@@ -455,7 +456,7 @@ def test_where_logs_go(monkeypatch, tmp_path):
     assert runs_dir() == tmp_path / "home/runs"
 
 
-def test_newest_logs_are_kept(monkeypatch, tmp_path):
+def test_newest_logs_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Names are unique and sort by age; the newest twenty stay and `last` is the newest; what is
     not a log stays too."""
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
@@ -473,7 +474,7 @@ def test_newest_logs_are_kept(monkeypatch, tmp_path):
     assert (tmp_path / "runs" / "notes.txt").exists()
 
 
-def test_two_runs_in_one_microsecond(monkeypatch, tmp_path):
+def test_two_runs_in_one_microsecond(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A name that is taken is not given again."""
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
     times = iter(["20260101T000000.000000Z"] * 3 + ["20260101T000000.000001Z"])
@@ -481,7 +482,7 @@ def test_two_runs_in_one_microsecond(monkeypatch, tmp_path):
     assert new_log_path("a") != new_log_path("a")
 
 
-def test_unwritable_home(monkeypatch, tmp_path):
+def test_unwritable_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A folder that cannot be made is named, with what to do."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path / "file"))
@@ -489,7 +490,7 @@ def test_unwritable_home(monkeypatch, tmp_path):
         new_log_path("storm")
 
 
-def test_import_leaves_structlog_alone():
+def test_import_leaves_structlog_alone() -> None:
     """Importing the events does not pay for structlog, rich or zstandard."""
     code = (
         "import sys, gorun_mem.events\n"
@@ -499,7 +500,9 @@ def test_import_leaves_structlog_alone():
     assert out.stdout.strip() == "[]"
 
 
-def test_a_log_error_is_the_users_to_put_right(capsys, tmp_path):
+def test_a_log_error_is_the_users_to_put_right(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """The command line says what is wrong in one sentence and exits with 2."""
     from gorun_mem.cli._exit import explain
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import timeit
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -20,18 +22,18 @@ from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.sink import Sink, Waited
 
 
-def fields(log):
+def fields(log: Any) -> Any:
     return [json.loads(line) for line in log.splitlines()]
 
 
-def test_every_event_is_emitted(everything):
+def test_every_event_is_emitted(everything: Any) -> None:
     """The run of these tests has all events of the format, so what they prove holds for all."""
     assert {event.name for event in everything} == {
         kind.__struct_config__.tag for kind in EVENT_TYPES
     }
 
 
-def test_recorder_is_a_sink():
+def test_recorder_is_a_sink() -> None:
     """At every level the recorder has a method of its own for each of the sink's."""
     methods = [name for name in vars(Sink) if not name.startswith("_")]
     assert methods
@@ -51,7 +53,7 @@ class Moved(Event, frozen=True, gc=False, tag="block.moved"):
     by_m: int
 
 
-def sink_with(method):
+def sink_with(method: str) -> Any:
     """The package's sink with one more method."""
     return type("Sink", (), {**vars(Sink), "block_moved": method} if method else dict(vars(Sink)))
 
@@ -64,14 +66,14 @@ def sink_with(method):
         (lambda self, addr: None, "takes"),
     ],
 )
-def test_an_incomplete_event_cannot_be_imported(method, complaint):
+def test_an_incomplete_event_cannot_be_imported(method: str, complaint: str) -> None:
     """A type without its method, or whose method takes other fields: refused where the recorder's
     methods are made, which is at import."""
     with pytest.raises(TypeError, match=complaint):
         check_sink(sink_with(method), (*REPORTED, Moved))
 
 
-def test_a_complete_event_is_written_at_once():
+def test_a_complete_event_is_written_at_once() -> None:
     """The same event with its method is accepted; a method without an event is not."""
     complete = sink_with(lambda self, addr, by_m: None)
     check_sink(complete, (*REPORTED, Moved))
@@ -84,7 +86,7 @@ def test_a_complete_event_is_written_at_once():
 
 
 @pytest.mark.parametrize("level", LOG_LEVELS)
-def test_round_trip(make_log, level, tmp_path):
+def test_round_trip(make_log: Any, level: str, tmp_path: Path) -> None:
     """A written event reads back equal, at every level."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(make_log(level))
@@ -93,7 +95,7 @@ def test_round_trip(make_log, level, tmp_path):
 
 
 @pytest.mark.parametrize("level", LOG_LEVELS)
-def test_levels_and_seq(make_log, level):
+def test_levels_and_seq(make_log: Any, level: str) -> None:
     """A level leaves out what it says it leaves out and nothing else; `seq` has no gaps."""
     whole = fields(make_log())
     some = fields(make_log(level))
@@ -105,17 +107,17 @@ def test_levels_and_seq(make_log, level):
     # t_ns is a counter of calls here, and a filtered event does not ask for the time.
     unlike = ("seq", "t_ns", "dur_ns", "events", "log_level")
 
-    def same(line):
+    def same(line: Any) -> Any:
         return {k: v for k, v in line.items() if k not in unlike}
 
     assert [same(line) for line in some] == [same(line) for line in expected]
 
 
-def read_events_of(log):
+def read_events_of(log: Any) -> Any:
     return read_events(io.BytesIO(log))
 
 
-def test_canonical_is_what_the_format_says(make_log):
+def test_canonical_is_what_the_format_says(make_log: Any) -> None:
     """The canonical level has run.*, mem.return, lock.release and errors only."""
     for line in fields(make_log("canonical")):
         assert line["level"] == "error" or line["event"] in (
@@ -127,7 +129,7 @@ def test_canonical_is_what_the_format_says(make_log):
     }  # fmt: skip
 
 
-def test_a_call_owns_what_happens_in_it(everything):
+def test_a_call_owns_what_happens_in_it(everything: Any) -> None:
     """op and site are those of the M's own call: also of the release after mem.return, and not of
     the other M's; the waiter names the owner's call."""
     by_m = {(event.name, event.m): event for event in everything}
@@ -141,11 +143,11 @@ def test_a_call_owns_what_happens_in_it(everything):
     assert by_m["m.start", 2].op is UNSET
 
 
-def test_duration_and_nesting():
+def test_duration_and_nesting() -> None:
     """dur_ns spans the call, a nested call has an id of its own, and a call that a throw left open
     is closed with its caller."""
 
-    def back(fn):
+    def back(fn: str) -> None:
         recorder.mem_return(Call(fn, 0, 10, ok=True, path="sbrk"), LayerState(0, 0, 0, 0, 0, 0))
 
     with capture_events() as events:
@@ -163,14 +165,14 @@ def test_duration_and_nesting():
     assert recorder.peak_live_bytes == 10
 
 
-def test_sums_do_not_depend_on_the_level(make_log):
+def test_sums_do_not_depend_on_the_level(make_log: Any) -> None:
     """run.end states the same sums whatever was written."""
     ends = [fields(make_log(level))[-1] for level in LOG_LEVELS]
     sums = ("peak_live_bytes", "grows", "hint_misses", "lock_wait_ns")
     assert {tuple(end[name] for name in sums) for end in ends} == {(65536, 2, 1, 40)}
 
 
-def test_same_events_same_bytes(make_log):
+def test_same_events_same_bytes(make_log: Any) -> None:
     """Two runs write the same bytes; with the wall clock on they do not, and only `timestamp`
     is the difference."""
     assert make_log() == make_log()
@@ -181,7 +183,7 @@ def test_same_events_same_bytes(make_log):
     assert lines == fields(make_log())
 
 
-def test_run_id_is_of_the_other_fields(drive):
+def test_run_id_is_of_the_other_fields(drive: Any) -> None:
     """The run's id changes with what decides the run, and not with when it was logged."""
     with capture_events() as events:
         drive(events.recorder)
@@ -194,12 +196,12 @@ def test_run_id_is_of_the_other_fields(drive):
     assert run_id(replace(start, trace_sha256="0")) != start.run_id
 
 
-def test_file_names_that_are_not_utf8(make_log):
+def test_file_names_that_are_not_utf8(make_log: Any) -> None:
     """What a file system says and JSON cannot is spelled out."""
     assert fields(make_log())[0]["options"]["name"] == "a\\udcffb"
 
 
-def test_outcomes_have_levels():
+def test_outcomes_have_levels() -> None:
     """run.end is info when ok and error otherwise."""
     with capture_events() as events:
         events.recorder.run_end("ok", final_pages=1, steps=1)
@@ -207,7 +209,7 @@ def test_outcomes_have_levels():
     assert [event.level for event in events] == ["info", "error"]
 
 
-def test_subscribers_see_more_than_the_log(drive, make_log):
+def test_subscribers_see_more_than_the_log(drive: Any, make_log: Any) -> None:
     """A subscriber's level is its own: the log is what it would be without it."""
     sink = MemorySink()
     recorder = Recorder(json_logger(sink), level="canonical")
@@ -226,7 +228,7 @@ def test_subscribers_see_more_than_the_log(drive, make_log):
     assert len(errors) == count
 
 
-def test_subscriber_of_the_same_level(drive, make_log):
+def test_subscriber_of_the_same_level(drive: Any, make_log: Any) -> None:
     """A subscriber beside a log of the same level sees just its lines."""
     sink = MemorySink()
     recorder = Recorder(json_logger(sink), level="canonical")
@@ -236,7 +238,7 @@ def test_subscriber_of_the_same_level(drive, make_log):
     assert [msgspec.json.encode(event) for event in seen] == sink.lines
 
 
-def test_capture_of_a_recorder_and_of_those_made_meanwhile():
+def test_capture_of_a_recorder_and_of_those_made_meanwhile() -> None:
     """capture_events listens to the one given, or to all that are made in its block."""
     made_before = Recorder()
     with capture_events(made_before) as one, capture_events() as others:
@@ -249,19 +251,19 @@ def test_capture_of_a_recorder_and_of_those_made_meanwhile():
     assert others.names() == ["m.start"]
 
 
-def test_unknown_level():
+def test_unknown_level() -> None:
     """A level that does not exist is refused by name."""
     with pytest.raises(ValueError, match="no log level 'loud'"):
         Recorder(level="loud")
 
 
-def test_user_subclass_keeps_its_methods():
+def test_user_subclass_keeps_its_methods() -> None:
     """A subclass of the recorder works at a level that filters."""
 
     class Mine(Recorder):
         __slots__ = ()
 
-        def extra(self):
+        def extra(self) -> Any:
             return self.level
 
     recorder = Mine(level="info")
@@ -269,7 +271,7 @@ def test_user_subclass_keeps_its_methods():
     assert recorder.extra() == "info"
 
 
-def test_filtered_events_are_cheap():
+def test_filtered_events_are_cheap() -> None:
     """An event that is left out costs little more than a call: under a fifth of a written one.
 
     The figure in ns is `bench events`' to show; here the ratio guards against building the event.
@@ -277,8 +279,8 @@ def test_filtered_events_are_cheap():
     recorder = Recorder(json_logger(MemorySink()))
     filtered = Recorder(json_logger(MemorySink()), level="info")
 
-    def cost(one):
-        def call():
+    def cost(one: Any) -> Any:
+        def call() -> None:
             one.lock_acquire("memlock", "runtime.sysAllocOS", Waited(True, 1, 2, 3), 4, 5, 6)
 
         return min(timeit.repeat(call, number=2000, repeat=20))
@@ -289,14 +291,14 @@ def test_filtered_events_are_cheap():
 # The schema.
 
 
-def test_published_schema_is_the_types():
+def test_published_schema_is_the_types() -> None:
     """The committed schema.json is what the types say; `python -m gorun_mem.events.schema` makes
     it."""
     assert published_schema() == make_schema()
     assert json.loads(schema_text()) == make_schema()
 
 
-def test_every_event_is_valid(make_log):
+def test_every_event_is_valid(make_log: Any) -> None:
     """Each line of a log, at each level, with and without the wall clock, fits the schema."""
     validator = jsonschema.Draft202012Validator(published_schema())
     validator.check_schema(published_schema())
@@ -315,7 +317,7 @@ def test_every_event_is_valid(make_log):
         {"seq": None},
     ],
 )
-def test_schema_refuses(make_log, change):
+def test_schema_refuses(make_log: Any, change: Any) -> None:
     """A wrong type, a level the event cannot have, an unknown field or event: not valid."""
     validator = jsonschema.Draft202012Validator(published_schema())
     line = next(line for line in fields(make_log()) if line["event"] == "lock.acquire")
@@ -323,7 +325,7 @@ def test_schema_refuses(make_log, change):
     assert not validator.is_valid(line | change)
 
 
-def test_schema_wants_all_fields(make_log):
+def test_schema_wants_all_fields(make_log: Any) -> None:
     """A line without one of the fields that always apply is not valid."""
     validator = jsonschema.Draft202012Validator(published_schema())
     line = next(line for line in fields(make_log()) if line["event"] == "lock.acquire")
@@ -333,7 +335,7 @@ def test_schema_wants_all_fields(make_log):
         assert validator.is_valid({k: v for k, v in line.items() if k != name}), name
 
 
-def test_every_field_is_described():
+def test_every_field_is_described() -> None:
     """The schema explains each field, except where its values do."""
     for kind in make_schema()["$defs"].values():
         for name, field in kind["properties"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
@@ -25,7 +26,7 @@ PLATFORMS = [
 ]
 
 
-async def work(os, mheap):
+async def work(os: Any, mheap: Any) -> None:
     """Arenas, allocations, frees in the middle and at the end, and a growth that is refused."""
     await mheap.sys_alloc(1 << 20)
     first = await os.sys_alloc_os(65536)
@@ -57,7 +58,7 @@ def run(go: str, platform: str, level: str = "debug") -> list[dict]:
 
 
 @pytest.mark.parametrize(("go", "platform"), PLATFORMS)
-def test_lines_fit_the_schema(go, platform):
+def test_lines_fit_the_schema(go: Any, platform: str) -> None:
     """Each line that a release's memory layer causes is valid, and `seq` has no gaps."""
     validator = jsonschema.Draft202012Validator(published_schema())
     lines = run(go, platform)
@@ -68,7 +69,7 @@ def test_lines_fit_the_schema(go, platform):
 
 
 @pytest.mark.parametrize(("go", "platform"), PLATFORMS)
-def test_calls_are_whole(go, platform):
+def test_calls_are_whole(go: Any, platform: str) -> None:
     """Each call has one id with one mem.call and one mem.return, and all that happens between
     them on this M, memlock included, carries an id."""
     lines = run(go, platform)
@@ -82,10 +83,10 @@ def test_calls_are_whole(go, platform):
 
 
 @pytest.mark.parametrize(("go", "platform"), PLATFORMS)
-def test_canonical_is_a_part(go, platform):
+def test_canonical_is_a_part(go: Any, platform: str) -> None:
     """At the canonical level the same calls have the same ids and answers."""
 
-    def returns(level):
+    def returns(level: str) -> Any:
         return [
             {name: value for name, value in line.items() if name != "seq"}
             for line in run(go, platform, level)

@@ -14,7 +14,7 @@ from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.note import NOTES, make_note
 from gorun_mem.runtime.op import Op
 from tests.explore.brute_force import draw_program, main_of
@@ -168,7 +168,7 @@ def test_what_programs_are_made_of_says_what_it_touches() -> None:
     assert known <= {name.rsplit(".", 1)[1] for name in classes}
 
 
-def of_runtime(make: Callable[[World, str], Mutex] | None) -> Main:
+def of_runtime(make: Callable[[World, str], StateMutex] | None) -> Main:
     """Locks, memory, words of it, time and chance."""
 
     async def main(world: World) -> None:
@@ -201,7 +201,7 @@ def test_the_runtime_says_what_it_touches(mutex: str) -> None:
     """Every algorithm's lock and unlock, and what is done to the memory under it."""
     config = Config(ms=3, mutex=mutex)
 
-    def make(world: World, name: str) -> Mutex:
+    def make(world: World, name: str) -> StateMutex:
         return world.mutex(name)
 
     checked = check_operations(Target.of(of_runtime(make), config), runs=6, pairs_max=40)

@@ -19,7 +19,7 @@ from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.op import PARKED, MLike, Op
 from tests.explore.explore_programs import gives_up
 
@@ -32,7 +32,7 @@ class Wait(Op):
     kind = "futexsleep"
     obj = "ready"
 
-    def __init__(self, word: Word, sleepers: FutexWord, looks: bool) -> None:
+    def __init__(self, word: Word, sleepers: FutexQueue, looks: bool) -> None:
         self.word, self.sleepers, self.looks, self.asleep = word, sleepers, looks, False
 
     def step(self, m: MLike) -> object:
@@ -52,7 +52,7 @@ class Wake(Op):
     kind = "futexwakeup"
     obj = "ready"
 
-    def __init__(self, sleepers: FutexWord) -> None:
+    def __init__(self, sleepers: FutexQueue) -> None:
         self.sleepers = sleepers
 
     def step(self, m: MLike) -> object:
@@ -64,7 +64,7 @@ def waits_for_a_flag(looks: bool) -> Any:
     """An M looks at a flag and sleeps, another sets it and wakes it."""
 
     async def main(world: World) -> None:
-        ready, sleepers = Word("ready", 0), FutexWord()
+        ready, sleepers = Word("ready", 0), FutexQueue()
 
         async def waiter(m: M) -> None:
             while not await ready.load():

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gorun_mem import Config, KiB, Run, run, scenario
+from gorun_mem import Config, KiB, M, Run, World, run, scenario
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.events.capture import CapturedEvents
+from gorun_mem.machine.scenario import Scenario
 
 MUTEXES = ("queue", "sema", "futex", "spinbit", "any", "none")
 HOSTS = ("trampoline", "trio")
 
 
 @scenario(ms=3)
-async def storm(world, *, rounds: int = 3):
+async def storm(world: World, *, rounds: int = 3) -> None:
     """Every M allocates, writes and frees under memlock; an arena and a second lock besides."""
     gate = world.mutex("gate")
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         for _ in range(rounds):
             size = m.choice(64, 128, 192) * KiB
             addr = await m.sys_alloc(size)
@@ -36,14 +37,14 @@ async def storm(world, *, rounds: int = 3):
 
 
 @scenario(ms=3)
-async def varied(world):
+async def varied(world: World) -> None:
     """Sleeps, pauses, computing and a nursery inside an M."""
 
-    async def inner(m, ns):
+    async def inner(m: M, ns: int) -> None:
         await m.sleep(ns)
         await m.pause()
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         async with m.world.open_ms() as ms:
             ms.start_soon(inner, 100 + m.randrange(3000))
             ms.start_soon(inner, 100)
@@ -67,15 +68,22 @@ class Logged:
     events: CapturedEvents
 
     @property
-    def outcome(self):
+    def outcome(self) -> Any:
         return self.run.outcome
 
     @property
-    def world(self):
+    def world(self) -> Any:
         return self.run.world
 
 
-def logged(scenario, host="trampoline", options=None, watch_s=0.0, on_breath=None, **config: Any):
+def logged(
+    scenario: Scenario,
+    host: str = "trampoline",
+    options: Any = None,
+    watch_s: Any = 0.0,
+    on_breath: Any = None,
+    **config: Any,
+) -> Any:
     """Run a scenario and keep its events."""
     with capture_events() as events:
         settings = scenario.config(**config)

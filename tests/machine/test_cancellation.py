@@ -7,11 +7,12 @@ between any two of them; `at_step` does it at the one that is asked for.
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 import trio
 
-from gorun_mem import Config, KiB, run, run_on_trio, scenario
+from gorun_mem import Config, KiB, M, World, run, run_on_trio, scenario
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.step import engine
 from tests.machine.machine_workloads import MUTEXES
@@ -20,10 +21,10 @@ LOCKING = tuple(name for name in MUTEXES if name != "none")
 
 
 @scenario(ms=3)
-async def small(world, *, rounds: int = 2):
+async def small(world: World, *, rounds: int = 2) -> None:
     """Two rounds of allocation and free by every M."""
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         for _ in range(rounds):
             addr = await m.sys_alloc(64 * KiB)
             await m.sys_free(addr, 64 * KiB)
@@ -35,7 +36,7 @@ async def small(world, *, rounds: int = 2):
 
 
 @pytest.fixture(autouse=True)
-def breathless(monkeypatch):
+def breathless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the host come up for air after every step."""
     monkeypatch.setattr(engine, "BREATH", 1)
 
@@ -43,27 +44,27 @@ def breathless(monkeypatch):
 class AtStep:
     """An `on_breath` that does something once, when the engine has made `step` steps."""
 
-    def __init__(self, step, action):
+    def __init__(self, step: int, action: Any) -> None:
         self._step = step
         self._action = action
         self.fired = False
 
-    def __call__(self, world):
+    def __call__(self, world: World) -> None:
         if not self.fired and world.engine.steps >= self._step:
             self.fired = True
             self.steps = world.engine.steps
             self._action()
 
 
-def config(mutex, **changes):
+def config(mutex: str, **changes: Any) -> Any:
     return Config(ms=3, mutex=mutex, strategy="random", seed=5, **changes)
 
 
-def steps_of(mutex):
+def steps_of(mutex: str) -> Any:
     return run(small, config(mutex)).outcome.steps
 
 
-def assert_sound(events, world, verdict):
+def assert_sound(events: Any, world: World, verdict: Any) -> Any:
     """The log ends with run.end and nothing after it, and the memory is as it should be."""
     ends = [event for event in events if event.name == "run.end"]
     assert len(ends) == 1
@@ -77,12 +78,12 @@ def assert_sound(events, world, verdict):
 
 
 @pytest.mark.parametrize("mutex", LOCKING)
-def test_the_run_is_cancelled_at_every_step(mutex):
+def test_the_run_is_cancelled_at_every_step(mutex: str) -> None:
     """Wherever a run is cancelled no M makes another step, and run.end names holder and waiters."""
     named = 0
     for step in range(1, steps_of(mutex)):
 
-        async def main(step=step):
+        async def main(step: int = step) -> Any:
             with trio.CancelScope() as scope:
                 trigger = AtStep(step, scope.cancel)
                 await run_on_trio(
@@ -107,7 +108,7 @@ def test_the_run_is_cancelled_at_every_step(mutex):
 
 
 @pytest.mark.parametrize("mutex", LOCKING)
-def test_one_m_is_cancelled_at_every_step(mutex):
+def test_one_m_is_cancelled_at_every_step(mutex: str) -> None:
     """A cancelled M ends only where it holds no runtime lock and waits for none; the rest go on.
 
     Under `any` an M that asks for a lock counts as one that waits, and these Ms do nothing else.
@@ -118,10 +119,12 @@ def test_one_m_is_cancelled_at_every_step(mutex):
         locks_at_cancel = []
 
         @scenario(ms=3)
-        async def with_a_scope(world, scopes=scopes, locks_at_cancel=locks_at_cancel):
+        async def with_a_scope(
+            world: World, scopes: Any = scopes, locks_at_cancel: Any = locks_at_cancel
+        ) -> None:
             """M1 runs under a scope of its own."""
 
-            async def guarded(m):
+            async def guarded(m: M) -> None:
                 with trio.CancelScope() as scope:
                     scopes.append(scope)
                     try:
@@ -130,7 +133,7 @@ def test_one_m_is_cancelled_at_every_step(mutex):
                         locks_at_cancel.append(m.locks)
                         raise
 
-            async def worker(m):
+            async def worker(m: M) -> None:
                 for _ in range(2):
                     addr = await m.sys_alloc(64 * KiB)
                     await m.sys_free(addr, 64 * KiB)
@@ -163,7 +166,7 @@ def test_one_m_is_cancelled_at_every_step(mutex):
 
 @pytest.mark.parametrize("host", ["trampoline", "trio"])
 @pytest.mark.parametrize("mutex", LOCKING)
-def test_ctrl_c_at_every_step(mutex, host):
+def test_ctrl_c_at_every_step(mutex: str, host: str) -> None:
     """Ctrl-C at any step ends the run as interrupted, with a log that ends with run.end."""
     for step in range(1, steps_of(mutex)):
         trigger = AtStep(step, lambda: signal.raise_signal(signal.SIGINT))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gorun_mem import Config, World
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.library import find
@@ -14,14 +16,14 @@ def public(of: type) -> set[str]:
     )
 
 
-def test_a_world_does_not_show_what_drives_it():
+def test_a_world_does_not_show_what_drives_it() -> None:
     """Of a Driver's names it has those that a scenario may ask for, and no other."""
     assert public(World) & public(Driver) <= {"main", "failure", "engine"}
     world = World(Config(ms=1))
     assert {name for name in public(Driver) if not hasattr(world.driver, name)} == set()
 
 
-def host(driver: Driver, main) -> None:
+def host(driver: Driver, main: Any) -> None:
     """The least that a host must do: no fault of a program's is seen to here."""
     engine = driver.engine
     coros = {0: main}
@@ -39,7 +41,7 @@ def host(driver: Driver, main) -> None:
         m = engine.advance()
 
 
-def test_a_host_of_ones_own_needs_the_driver_only():
+def test_a_host_of_ones_own_needs_the_driver_only() -> None:
     """It sees no World, and runs the same schedule as the hosts of this package."""
     scenario = find("memlock_storm")
     config = scenario.config(ms=3, seed=5)

@@ -7,10 +7,12 @@ import re
 import sys
 import types
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from gorun_mem import Op, scenario
+from gorun_mem import M, Op, World, scenario
 from gorun_mem.explore import explore
 from gorun_mem.explore.program import Cell
 from gorun_mem.machine.outcome import NeverAwaited
@@ -26,42 +28,42 @@ def line_of(text: str, mark: str = MARK) -> str:
         return file.read().splitlines()[number - 1]
 
 
-async def helper(m):
+async def helper(m: M) -> None:
     await m.pause()
 
 
-def calls_a_method(m, cell):
+def calls_a_method(m: M, cell: Any) -> None:
     m.sys_alloc(65536)  # here
 
 
-def makes_an_operation(m, cell):
+def makes_an_operation(m: M, cell: Any) -> None:
     cell.add(1)  # here
 
 
-def takes_a_lock(m, cell):
+def takes_a_lock(m: M, cell: Any) -> None:
     m.world.memlock.lock("main.f")  # here
 
 
-def calls_a_function_of_its_own(m, cell):
+def calls_a_function_of_its_own(m: M, cell: Any) -> None:
     helper(m)  # here
 
 
 FORGETS = (calls_a_method, makes_an_operation, takes_a_lock, calls_a_function_of_its_own)
 
 
-def program(forget, *, after=1):
+def program(forget: Any, *, after: Any = 1) -> Any:
     """A scenario in which the second M does `forget` between two operations of its own."""
 
     @scenario(ms=2)
-    async def forgetful(world):
+    async def forgetful(world: World) -> None:
         cell = Cell("x")
 
-        async def good(m):
+        async def good(m: M) -> None:
             addr = await m.sys_alloc(4096)
             await m.sys_free(addr, 4096)
             await helper(m)
 
-        async def bad(m):
+        async def bad(m: M) -> None:
             for _ in range(after):
                 await cell.load()
             forget(m, cell)
@@ -75,7 +77,7 @@ def program(forget, *, after=1):
 
 
 @pytest.mark.parametrize("forget", FORGETS)
-def test_a_run_fails_with_the_line(forget):
+def test_a_run_fails_with_the_line(forget: Any) -> None:
     """On either host with the same log; what is forgotten is an error of the M that forgot it."""
     logs = [logged(program(forget), host) for host in HOSTS]
     for log in logs:
@@ -90,14 +92,14 @@ def test_a_run_fails_with_the_line(forget):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_what_a_variable_holds_is_found_when_that_goes(host):
+def test_what_a_variable_holds_is_found_when_that_goes(host: str) -> None:
     """At the end of the M at the latest; of a coroutine the line where it was made is known."""
 
     @scenario(ms=1)
-    async def keeps(world, *, method: bool = False):
+    async def keeps(world: World, *, method: bool = False) -> None:
         cell = Cell("x")
 
-        async def bad(m):  # of the operation
+        async def bad(m: M) -> None:  # of the operation
             kept = m.sys_alloc(1) if method else cell.add(1)  # here
             await cell.load()
             assert kept
@@ -113,11 +115,11 @@ def test_what_a_variable_holds_is_found_when_that_goes(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_scenario_itself_may_forget(host):
+def test_the_scenario_itself_may_forget(host: str) -> None:
     """M 0 is watched as the others are."""
 
     @scenario(ms=1)
-    async def itself(world):
+    async def itself(world: World) -> None:
         world.main.sleep(5)  # here
 
     log = logged(itself, host)
@@ -127,7 +129,7 @@ def test_the_scenario_itself_may_forget(host):
 
 @pytest.mark.parametrize("forget", FORGETS)
 @pytest.mark.parametrize("strategy", ["exhaustive", "random"])
-def test_a_search_finds_it(forget, strategy):
+def test_a_search_finds_it(forget: Any, strategy: str) -> None:
     """The failure has a signature of its own, and its token leads to it again."""
     found = explore(program(forget), strategy=strategy, budget=50)
     assert found.verdict == "failed"
@@ -136,18 +138,18 @@ def test_a_search_finds_it(forget, strategy):
     assert MARK in line_of(found.failure.text)
 
 
-def test_a_search_finds_it_on_the_one_path_that_has_it():
+def test_a_search_finds_it_on_the_one_path_that_has_it() -> None:
     """No schedule is called good that another would have shown to be bad."""
 
     @scenario(ms=2)
-    async def rarely(world, *, fixed: bool = False):
+    async def rarely(world: World, *, fixed: bool = False) -> None:
         cell = Cell("x")
 
-        async def first(m):
+        async def first(m: M) -> None:
             await cell.store(1)
             await cell.store(2)
 
-        async def second(m):
+        async def second(m: M) -> None:
             if await cell.load() == 1:
                 made = cell.add(1)
                 if fixed:
@@ -163,7 +165,7 @@ def test_a_search_finds_it_on_the_one_path_that_has_it():
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_awaited_ones_are_not_mentioned(host):
+def test_awaited_ones_are_not_mentioned(host: str) -> None:
     """Kept and awaited later, performed, stepped by another, or left by an error of its own."""
 
     class Twice(Op):
@@ -171,30 +173,30 @@ def test_awaited_ones_are_not_mentioned(host):
         kind = "twice"
         obj = "x"
 
-        def __init__(self, inner):
+        def __init__(self, inner: Any) -> None:
             inner.awaited = True
             self._inner = inner
 
-        def step(self, m):
+        def step(self, m: M) -> Any:
             self._inner.step(m)
             return self._inner.step(m)
 
     @types.coroutine
-    def yields(op):
+    def yields(op: Any) -> Iterator[Any]:
         op.awaited = True
         return (yield op)
 
     class Refused(Op):
         __slots__ = ()
 
-        def __init__(self, n):
+        def __init__(self, n: int) -> None:
             raise ValueError(n)
 
     @scenario(ms=1)
-    async def good(world):
+    async def good(world: World) -> None:
         cell = Cell("x")
 
-        async def worker(m):
+        async def worker(m: M) -> None:
             later = [cell.add(1), m.sys_alloc(4096)]
             await m.pause()
             for one in later:
@@ -219,12 +221,12 @@ def test_awaited_ones_are_not_mentioned(host):
     assert log.run.results["x"] == 5
 
 
-def test_what_a_world_aside_forgets_is_raised():
+def test_what_a_world_aside_forgets_is_raised() -> None:
     """It is that World's failure, and ends the M that had it run."""
 
     @scenario(ms=1)
-    async def outer(world):
-        async def inner(other):
+    async def outer(world: World) -> None:
+        async def inner(other: Any) -> None:
             Cell("x").add(1)  # here
 
         world.aside(inner)
@@ -234,11 +236,11 @@ def test_what_a_world_aside_forgets_is_raised():
     assert MARK in line_of(str(log.outcome.error))
 
 
-def test_what_the_collector_drops_is_no_ms():
+def test_what_the_collector_drops_is_no_ms() -> None:
     """It goes at another time in another run, so nobody is blamed for it."""
 
     @scenario(ms=1)
-    async def cycle(world):
+    async def cycle(world: World) -> None:
         made = [Cell("x").add(1)]
         made.append(made)
         del made
@@ -248,7 +250,7 @@ def test_what_the_collector_drops_is_no_ms():
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_interpreter_is_left_as_it_was(host):
+def test_the_interpreter_is_left_as_it_was(host: str) -> None:
     """Its own warning is said of what is forgotten outside of a run, also within the same trio."""
     hook, tracking = warnings._warn_unawaited_coroutine, sys.get_coroutine_origin_tracking_depth()
     for forget in (calls_a_method, lambda m, cell: None):
@@ -260,17 +262,17 @@ def test_the_interpreter_is_left_as_it_was(host):
 
 
 @pytest.mark.trio
-async def test_other_tasks_of_trio_are_not_watched():
+async def test_other_tasks_of_trio_are_not_watched() -> None:
     """A coroutine that another task forgets while a World runs is that task's own business."""
     import trio
 
     from gorun_mem.machine.run import run_on_trio
 
     @scenario(ms=1)
-    async def waits(world):
+    async def waits(world: World) -> None:
         await trio.sleep(0.02)
 
-    async def other():
+    async def other() -> None:
         with pytest.warns(RuntimeWarning, match="never awaited"):
             helper(None)
         Cell("x").add(1)

@@ -1,10 +1,12 @@
 """One seed is one load: what an M draws is its own, whatever lock, schedule and host it meets."""
 
 from itertools import product
+from typing import Any
 
 import pytest
+import trio
 
-from gorun_mem import World
+from gorun_mem import M, World
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore.target import Target
 from gorun_mem.machine import library
@@ -21,17 +23,17 @@ from tests.machine.machine_workloads import logged
 SEVERAL_M = sorted(e.name for e in MUTEXES.values() if e.several_ms)
 
 
-def load_of(**settings):
+def load_of(**settings: Any) -> Any:
     """What each M draws under a contended lock, by the names that the Ms have in the program."""
     drawn = {}
 
-    async def child(m, name, lock):
+    async def child(m: M, name: str, lock: str) -> None:
         drawn[name] = [m.randrange(1000)]
         await m.lock(lock)
         drawn[name].append(await m.choose(*range(1000)))
         await m.unlock(lock)
 
-    async def worker(m, name, lock, nursery):
+    async def worker(m: M, name: str, lock: str, nursery: trio.Nursery) -> None:
         drawn[name] = []
         for turn in range(3):
             await m.lock(lock)
@@ -54,7 +56,7 @@ def load_of(**settings):
     return drawn
 
 
-def test_one_seed_is_one_load_under_every_lock_strategy_and_host():
+def test_one_seed_is_one_load_under_every_lock_strategy_and_host() -> None:
     """Locks that draw lots and locks that do not, schedules that draw and those that count: the
     data of every M is the same."""
     expected = load_of(mutex="queue")
@@ -64,12 +66,12 @@ def test_one_seed_is_one_load_under_every_lock_strategy_and_host():
         assert got == expected, (mutex, strategy, host)
 
 
-def test_the_storm_asks_for_the_same_blocks_under_every_lock():
+def test_the_storm_asks_for_the_same_blocks_under_every_lock() -> None:
     """memlock_storm: each M allocates the same sizes in the same order, whatever the mutex; so what
     `--mutex` changes in a report is the lock's doing."""
     storm = library.find("memlock_storm")
 
-    def blocks(**settings):
+    def blocks(**settings: Any) -> Any:
         asked = {}
         for event in logged(storm, ms=4, seed=3, **settings).events:
             if event.name == "mem.call" and event.fn == "sysAllocOS":
@@ -88,29 +90,29 @@ def test_the_storm_asks_for_the_same_blocks_under_every_lock():
     [{"cpus": 1}, {"cpus": 16}, {"release": "go1.21.13"}, {"release": "go1.24.11"},
      {"platform": "js/wasm", "mutex": "spinbit"}],
 )  # fmt: skip
-def test_nor_does_the_machine_change_it(settings):
+def test_nor_does_the_machine_change_it(settings: Any) -> None:
     """CPUs, release and platform have no part in it."""
     assert load_of(**settings) == load_of()
 
 
-def test_another_seed_is_another_load():
+def test_another_seed_is_another_load() -> None:
     """The twin of all this: the seed does matter, and no two Ms of a run draw alike."""
     one, other = load_of(seed=1), load_of(seed=2)
     assert all(one[name] != other[name] for name in one)
     assert len({tuple(values) for values in one.values()}) == len(one)
 
 
-def test_the_numbers_stay():
+def test_the_numbers_stay() -> None:
     """A stream's numbers are the same on every machine: this one's, written down."""
     assert stream(7, "data 0.1").randrange(1000) == 90
 
 
-def test_a_search_still_decides_data():
+def test_a_search_still_decides_data() -> None:
     """In a search data is the schedule's: every value of a choice is reached and replays."""
     seen = set()
 
-    async def program(world):
-        async def worker(m):
+    async def program(world: World) -> None:
+        async def worker(m: M) -> None:
             seen.add(m.choice("a", "b", "c"))
 
         async with world.open_ms() as ms:
@@ -120,12 +122,12 @@ def test_a_search_still_decides_data():
     assert seen == {"a", "b", "c"}
 
 
-def test_what_a_search_drew_is_in_the_token():
+def test_what_a_search_drew_is_in_the_token() -> None:
     """A failure that hangs on data replays from its token alone, with that data."""
     drawn = []
 
-    async def program(world):
-        async def worker(m):
+    async def program(world: World) -> None:
+        async def worker(m: M) -> None:
             drawn.append((m.randrange(50), await m.choose(*range(50))))
             assert sum(drawn[-1]) != 61
 
@@ -143,16 +145,16 @@ def test_what_a_search_drew_is_in_the_token():
     assert [sum(pair) for pair in drawn] == [61, 61]
 
 
-def test_a_world_that_is_driven_twice_does_not_draw_again_what_it_drew():
+def test_a_world_that_is_driven_twice_does_not_draw_again_what_it_drew() -> None:
     """Ms of a second nursery are others than those of the first, and draw other data."""
     drawn = []
 
-    async def main(world):
+    async def main(world: World) -> None:
         for _ in range(2):
             async with world.open_ms() as ms:
                 ms.start_soon(worker)
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         drawn.append([m.randrange(1 << 30) for _ in range(3)])
 
     world = World()
@@ -162,17 +164,17 @@ def test_a_world_that_is_driven_twice_does_not_draw_again_what_it_drew():
     assert len({tuple(values) for values in drawn}) == 4
 
 
-def test_ms_that_start_ms_in_a_row_without_end_stay_small():
+def test_ms_that_start_ms_in_a_row_without_end_stay_small() -> None:
     """An M's origin is bounded however deep it is, and still its own."""
     drawn = []
 
-    async def link(m, nursery, left):
+    async def link(m: M, nursery: trio.Nursery, left: Any) -> None:
         drawn.append(m.randrange(1 << 60))
         assert len(m.origin) <= 80
         if left:
             nursery.start_soon(link, nursery, left - 1)
 
-    async def main(world):
+    async def main(world: World) -> None:
         async with world.open_ms() as nursery:
             nursery.start_soon(link, nursery, 300)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -21,14 +21,14 @@ async def everything(
     fast: bool = False,
     trace: Path = Path("none"),
     mode: Literal["a", "b", 3] = "a",
-):
+) -> None:
     """Do everything at once. Nothing of it matters.
 
     More of this.
     """
 
 
-def test_options_and_documentation():
+def test_options_and_documentation() -> None:
     """Options keep order, type, default, description and bounds; settings are the defaults."""
     assert isinstance(everything, Scenario)
     assert [(o.name, o.type_name, o.default) for o in everything.options.values()] == [
@@ -66,7 +66,7 @@ def test_options_and_documentation():
         ({"mode": 3}, 3),
     ],
 )
-def test_values_are_converted(given, value):
+def test_values_are_converted(given: Any, value: Any) -> None:
     """Text becomes the option's type; values of the type pass; the rest keeps its default."""
     (name,) = given
     checked = everything.check(given)
@@ -94,18 +94,18 @@ def test_values_are_converted(given, value):
         ({"round": 7}, "everything has no option 'round': did you mean rounds? it has rounds, sh"),
     ],
 )
-def test_wrong_values_are_refused(given, words):
+def test_wrong_values_are_refused(given: Any, words: Any) -> None:
     """A value of another type or out of bounds is refused by name, value and what is allowed."""
     with pytest.raises(ScenarioError) as raised:
         everything.check(given)
     assert words in str(raised.value)
 
 
-def test_a_scenario_without_options_says_so():
+def test_a_scenario_without_options_says_so() -> None:
     """The refusal of an option names that there are none."""
 
     @scenario()
-    async def plain(world):
+    async def plain(world: World) -> None:
         pass
 
     assert plain.summary == ""
@@ -113,39 +113,39 @@ def test_a_scenario_without_options_says_so():
         plain.check({"rounds": 3})
 
 
-def test_functions_that_are_no_scenarios():
+def test_functions_that_are_no_scenarios() -> None:
     """What cannot be a scenario is refused where it is decorated, with what to write."""
 
-    def refused(function, words):
+    def refused(function: Any, words: Any) -> None:
         with pytest.raises(ScenarioError) as raised:
             scenario()(function)
         assert words in str(raised.value)
 
-    def synchronous(world):
+    def synchronous(world: World) -> None:
         pass
 
-    async def without_world():
+    async def without_world() -> None:
         pass
 
-    async def two(world, rounds):
+    async def two(world: World, rounds: int) -> None:
         pass
 
-    async def anything(world, **options):
+    async def anything(world: World, **options: Any) -> None:
         pass
 
-    async def no_default(world, *, rounds: int):
+    async def no_default(world: World, *, rounds: int) -> None:
         pass
 
-    async def no_such_type(world, *, sizes: tuple = ()):
+    async def no_such_type(world: World, *, sizes: tuple = ()) -> None:
         pass
 
-    async def wrong_default(world, *, rounds: int = "3"):
+    async def wrong_default(world: World, *, rounds: int = "3") -> None:
         pass
 
-    async def beyond(world, *, rounds: Annotated[int, Range(1)] = 0):
+    async def beyond(world: World, *, rounds: Annotated[int, Range(1)] = 0) -> None:
         pass
 
-    async def no_name(world: Wrold, *, rounds: int = 3):  # noqa: F821
+    async def no_name(world: Wrold, *, rounds: int = 3) -> None:  # noqa: F821
         pass
 
     refused(synchronous, "scenario 'synchronous' is no async function: write `async def`")
@@ -159,7 +159,7 @@ def test_functions_that_are_no_scenarios():
     refused(no_name, "'no_name': its annotations cannot be read: name 'Wrold' is not defined")
 
 
-def test_unknown_settings_are_refused():
+def test_unknown_settings_are_refused() -> None:
     """A setting that a World does not have is refused where it is written, with the nearest."""
     with pytest.raises(ConfigError, match=r"no setting 'mutexx': did you mean mutex\? there"):
         scenario(mutexx="queue")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
-from gorun_mem import IllegalUse, KiB, NoProgress, Range, run_on_trio, scenario
+from gorun_mem import IllegalUse, KiB, M, NoProgress, Range, World, run_on_trio, scenario
 from gorun_mem.events import Recorder, capture_events
+from gorun_mem.machine.scenario import Scenario
 from gorun_mem.runtime.op import Op
 from tests.machine.machine_workloads import assert_ended, config_for, logged, storm
 
@@ -23,11 +26,13 @@ class Step(Op):
     def __init__(self, trace: list[int]) -> None:
         self.trace = trace
 
-    def step(self, m):
+    def step(self, m: M) -> None:
         self.trace.append(m.id)
 
 
-async def run_here(scenario, options=None, *, recorder=None, **config):
+async def run_here(
+    scenario: Scenario, options: Any = None, *, recorder: Any = None, **config: Any
+) -> Any:
     """Run in the trio of the test, at the settings the test gives."""
     return await run_on_trio(
         scenario, scenario.config(**config), options, recorder=recorder, watch_s=0
@@ -40,12 +45,12 @@ class CountSteps(trio.abc.Instrument):
     def __init__(self) -> None:
         self.steps: dict[str, int] = {}
 
-    def before_task_step(self, task):
+    def before_task_step(self, task: Any) -> None:
         self.steps[task.name] = self.steps.get(task.name, 0) + 1
 
 
 @pytest.mark.trio
-async def test_every_interleaving_is_reachable():
+async def test_every_interleaving_is_reachable() -> None:
     """The random strategy takes all 90 interleavings of 3 Ms of 2 steps.
 
     trio itself takes 4 of them, and 36 where a test plugin has it shuffle: it goes round by round.
@@ -57,8 +62,8 @@ async def test_every_interleaving_is_reachable():
     trace: list[int] = []
 
     @scenario(ms=3, strategy="random")
-    async def six_steps(world):
-        async def worker(m):
+    async def six_steps(world: World) -> None:
+        async def worker(m: M) -> None:
             await Step(trace)
             await Step(trace)
 
@@ -75,7 +80,7 @@ async def test_every_interleaving_is_reachable():
             break
     assert len(seen) == 90
 
-    async def stock(number):
+    async def stock(number: int) -> None:
         for _ in range(2):
             trace.append(number)
             await trio.sleep(0)
@@ -90,12 +95,12 @@ async def test_every_interleaving_is_reachable():
     assert len(plain) <= 36
 
 
-def test_no_switch_when_the_same_m_goes_on():
+def test_no_switch_when_the_same_m_goes_on() -> None:
     """An M that goes on itself costs no step of trio's; one that hands over costs one."""
 
     @scenario(ms=2)
-    async def steps(world, *, n: int = 1):
-        async def worker(m):
+    async def steps(world: World, *, n: int = 1) -> None:
+        async def worker(m: M) -> None:
             for _ in range(n):
                 await Step([])
 
@@ -103,10 +108,10 @@ def test_no_switch_when_the_same_m_goes_on():
             for _ in range(world.ms):
                 ms.start_soon(worker)
 
-    def trio_steps(strategy, n):
+    def trio_steps(strategy: str, n: int) -> Any:
         count = CountSteps()
 
-        async def main():
+        async def main() -> None:
             await run_here(steps, {"n": n}, strategy=strategy)
 
         trio.run(main, instruments=[count])
@@ -117,11 +122,11 @@ def test_no_switch_when_the_same_m_goes_on():
     assert many - few == 2 * 1000
 
 
-def test_ms_are_named_trio_tasks():
+def test_ms_are_named_trio_tasks() -> None:
     """Whoever looks at trio's tasks finds each M by number and name."""
     count = CountSteps()
 
-    async def main():
+    async def main() -> None:
         await run_here(storm, ms=2)
 
     trio.run(main, instruments=[count])
@@ -129,27 +134,27 @@ def test_ms_are_named_trio_tasks():
 
 
 @pytest.mark.trio
-async def test_real_awaits_inside_an_m(autojump_clock):
+async def test_real_awaits_inside_an_m(autojump_clock: trio.testing.MockClock) -> None:
     """Ms may sleep in real time and talk over trio's channels; the run says where, and goes on."""
     got = []
 
     @scenario(ms=2)
-    async def talks(world):
+    async def talks(world: World) -> None:
         send, receive = trio.open_memory_channel(0)
 
-        async def sender(m):
+        async def sender(m: M) -> None:
             for i in range(3):
                 await trio.sleep(10)
                 addr = await m.sys_alloc(64 * KiB)
                 await send.send((i, addr))
             await send.aclose()
 
-        async def receiver(m):
+        async def receiver(m: M) -> None:
             async for i, addr in receive:
                 await m.sys_free(addr, 64 * KiB)
                 got.append((i, trio.current_time() - start))
 
-        async def bystander(m):
+        async def bystander(m: M) -> None:
             for _ in range(50):
                 await m.pause()
 
@@ -177,7 +182,7 @@ async def test_real_awaits_inside_an_m(autojump_clock):
 
 
 @pytest.mark.trio
-async def test_a_run_without_trio_is_controlled():
+async def test_a_run_without_trio_is_controlled() -> None:
     """A run whose Ms await operations only is not marked."""
     ended = await run_here(storm)
     assert ended.outcome.ok
@@ -185,23 +190,23 @@ async def test_a_run_without_trio_is_controlled():
 
 
 @pytest.mark.trio
-async def test_timeouts_around_operations(autojump_clock):
+async def test_timeouts_around_operations(autojump_clock: trio.testing.MockClock) -> None:
     """A timeout cancels what it is around, where the M neither holds nor waits for a lock."""
     seen = {}
 
     @scenario(ms=3, strategy="round_robin")
-    async def timeouts(world):
+    async def timeouts(world: World) -> None:
         lock = world.mutex("lock")
         scope = trio.CancelScope()
 
-        async def keeper(m):
+        async def keeper(m: M) -> None:
             await m.lock(lock)
             for _ in range(20):
                 await m.pause()
             seen["given back"] = True
             await m.unlock(lock)
 
-        async def waiter(m):
+        async def waiter(m: M) -> None:
             with scope:
                 await m.lock(lock)  # waits for the keeper, and is not interrupted
                 seen["got"] = seen["given back"]
@@ -210,13 +215,13 @@ async def test_timeouts_around_operations(autojump_clock):
                 seen["not here"] = True
             seen["cancelled"] = scope.cancelled_caught
 
-        async def canceller(m):
+        async def canceller(m: M) -> None:
             for _ in range(10):
                 await m.pause()
             scope.cancel()
             seen["asked"] = "given back" not in seen
 
-        async def sleeper(m):
+        async def sleeper(m: M) -> None:
             with trio.move_on_after(1) as timeout:
                 await trio.sleep_forever()
             seen["timeout"] = timeout.cancelled_caught
@@ -236,12 +241,12 @@ async def test_timeouts_around_operations(autojump_clock):
 
 
 @pytest.mark.trio
-async def test_trio_under_a_lock_is_refused():
+async def test_trio_under_a_lock_is_refused() -> None:
     """An M that holds a lock may not await trio: it says where, and what to do instead."""
 
     @scenario(ms=1, mutex="queue", platform="plan9/amd64")
-    async def holds(world):
-        async def worker(m):
+    async def holds(world: World) -> None:
+        async def worker(m: M) -> None:
             await m.lock(world.mutex("lock"))
             await trio.sleep(0)
 
@@ -260,13 +265,13 @@ async def test_trio_under_a_lock_is_refused():
 
 
 @pytest.mark.trio
-async def test_nested_nurseries_of_ms():
+async def test_nested_nurseries_of_ms() -> None:
     """An M may start Ms of its own and wait for them, three deep."""
     order = []
 
     @scenario(ms=1)
-    async def nested(world):
-        async def worker(m, depth):
+    async def nested(world: World) -> None:
+        async def worker(m: M, depth: int) -> None:
             if depth:
                 async with world.open_ms() as ms:
                     ms.start_soon(worker, depth - 1)
@@ -284,19 +289,19 @@ async def test_nested_nurseries_of_ms():
 
 
 @pytest.mark.trio
-async def test_a_timeout_around_a_nursery_of_ms(autojump_clock):
+async def test_a_timeout_around_a_nursery_of_ms(autojump_clock: trio.testing.MockClock) -> None:
     """A timeout around open_ms cancels the Ms in it, waits for them, and lets the others go on."""
     ended_ms = []
 
     @scenario(ms=1)
-    async def timed(world):
-        async def sleeper(m):
+    async def timed(world: World) -> None:
+        async def sleeper(m: M) -> None:
             try:
                 await trio.sleep_forever()
             finally:
                 ended_ms.append(m.id)
 
-        async def pauser(m):
+        async def pauser(m: M) -> None:
             try:
                 while True:
                     await m.pause()
@@ -304,7 +309,7 @@ async def test_a_timeout_around_a_nursery_of_ms(autojump_clock):
             finally:
                 ended_ms.append(m.id)
 
-        async def outer(m):
+        async def outer(m: M) -> None:
             with trio.move_on_after(1) as scope:
                 async with world.open_ms() as inner:
                     inner.start_soon(sleeper)
@@ -322,12 +327,12 @@ async def test_a_timeout_around_a_nursery_of_ms(autojump_clock):
 
 
 @pytest.mark.trio
-async def test_operations_in_a_task_that_is_no_m():
+async def test_operations_in_a_task_that_is_no_m() -> None:
     """A child of an M's own trio nursery is no M: its operations are refused with the reason."""
 
     @scenario(ms=1)
-    async def strays(world):
-        async def worker(m):
+    async def strays(world: World) -> None:
+        async def worker(m: M) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(m.sys_alloc, 64 * KiB)
 
@@ -344,18 +349,18 @@ async def test_operations_in_a_task_that_is_no_m():
 
 
 @pytest.mark.trio
-async def test_an_m_with_a_nursery_of_trio_s():
+async def test_an_m_with_a_nursery_of_trio_s() -> None:
     """An M may run trio tasks beside its operations: they share the M's trio, not the engine."""
     ticks = []
 
     @scenario(ms=2)
-    async def mixed(world):
-        async def ticker():
+    async def mixed(world: World) -> None:
+        async def ticker() -> None:
             while True:
                 ticks.append(1)
                 await trio.sleep(0)
 
-        async def worker(m):
+        async def worker(m: M) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ticker)
                 for _ in range(5):
@@ -376,17 +381,17 @@ async def test_an_m_with_a_nursery_of_trio_s():
 
 
 @pytest.mark.trio
-async def test_the_log_says_whose_event_it_is_after_a_real_await():
+async def test_the_log_says_whose_event_it_is_after_a_real_await() -> None:
     """An M that comes back while another runs does not take over the other's events."""
 
     @scenario(ms=2, strategy="round_robin")
-    async def interleaved(world):
-        async def away(m):
+    async def interleaved(world: World) -> None:
+        async def away(m: M) -> None:
             for _ in range(30):
                 await trio.sleep(0)
                 await m.pause()
 
-        async def allocates(m):
+        async def allocates(m: M) -> None:
             for _ in range(30):
                 addr = await m.sys_alloc(64 * KiB)
                 await m.sys_free(addr, 64 * KiB)
@@ -404,18 +409,20 @@ async def test_the_log_says_whose_event_it_is_after_a_real_await():
 
 
 @pytest.mark.trio
-async def test_a_deadlock_is_found_only_when_nobody_is_away(autojump_clock):
+async def test_a_deadlock_is_found_only_when_nobody_is_away(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """While an M is away the others may wait; when it is back and nobody can go on, it is one."""
 
     @scenario(ms=2, mutex="queue", strategy="round_robin")
-    async def late(world):
+    async def late(world: World) -> None:
         lock = world.mutex("lock")
 
-        async def keeper(m):
+        async def keeper(m: M) -> None:
             await trio.sleep(5)
             await m.lock(lock)
 
-        async def waiter(m):
+        async def waiter(m: M) -> None:
             await m.lock(lock)
             await m.lock(lock)
 
@@ -431,19 +438,19 @@ async def test_a_deadlock_is_found_only_when_nobody_is_away(autojump_clock):
 
 
 @pytest.mark.trio
-async def test_breath_errors_go_through():
+async def test_breath_errors_go_through() -> None:
     """What the progress display raises ends the run and is the caller's; the log ends too."""
 
     @scenario(ms=1)
-    async def long(world, *, n: int = 100_000):
-        async def worker(m):
+    async def long(world: World, *, n: int = 100_000) -> None:
+        async def worker(m: M) -> None:
             for _ in range(n):
                 await m.pause()
 
         async with world.open_ms() as ms:
             ms.start_soon(worker)
 
-    def broken(world):
+    def broken(world: World) -> None:
         raise LookupError("display is gone")
 
     with capture_events() as events, pytest.raises(LookupError, match="display is gone"):
@@ -454,17 +461,17 @@ async def test_breath_errors_go_through():
     assert_ended(events, "cancelled")
 
 
-def test_two_worlds_in_one_trio():
+def test_two_worlds_in_one_trio() -> None:
     """Two runs side by side in one trio are each the run that they are alone."""
     alone = logged(storm, "trio", seed=3).events
     logs = []
 
-    async def one():
+    async def one() -> None:
         with capture_events(recorder := Recorder()) as events:
             await run_here(storm, seed=3, recorder=recorder)
         logs.append(events)
 
-    async def main():
+    async def main() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one)
             nursery.start_soon(one)
@@ -473,11 +480,11 @@ def test_two_worlds_in_one_trio():
     assert logs[0] == logs[1] == alone
 
 
-def test_a_run_outside_the_main_thread():
+def test_a_run_outside_the_main_thread() -> None:
     """A run needs no signal handlers: it works in any thread, on both hosts."""
     found = []
 
-    def work():
+    def work() -> None:
         found.extend(logged(storm, host).outcome.verdict for host in ("trio", "trampoline"))
 
     thread = threading.Thread(target=work)
@@ -486,15 +493,15 @@ def test_a_run_outside_the_main_thread():
     assert found == ["ok", "ok"]
 
 
-def test_a_loop_after_a_real_await_names_the_m():
+def test_a_loop_after_a_real_await_names_the_m() -> None:
     """An M that loops when it comes back is named, though the engine had not let it go."""
 
     @scenario(ms=2)
-    async def loops(world, *, seconds: float = 0.0):
-        async def waits(m):
+    async def loops(world: World, *, seconds: float = 0.0) -> None:
+        async def waits(m: M) -> None:
             await trio.sleep(100)
 
-        async def spins(m):
+        async def spins(m: M) -> None:
             await trio.sleep(0)
             while True:
                 pass

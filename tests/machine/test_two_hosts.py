@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from gorun_mem import Config, DeadlockFound, NoProgress, run, scenario
+from gorun_mem import Config, DeadlockFound, M, NoProgress, World, run, scenario
 from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.machine.coroutine import ForeignAwait
 from gorun_mem.step.costs import CostTable
@@ -24,14 +25,14 @@ from tests.machine.machine_workloads import (
 BASIC = ("timing", "random", "round_robin", "run_to_block")
 
 
-def test_the_basic_strategies_are_there():
+def test_the_basic_strategies_are_there() -> None:
     """The strategies that are compared here exist."""
     assert set(BASIC) <= set(RUNNING)
 
 
 @pytest.mark.parametrize("mutex", MUTEXES)
 @pytest.mark.parametrize("strategy", BASIC)
-def test_same_events_on_both_hosts(mutex, strategy):
+def test_same_events_on_both_hosts(mutex: str, strategy: str) -> None:
     """Same scenario, strategy and seed: the same events in the same order, times included."""
     distinct = set()
     for seed in range(6):
@@ -50,7 +51,7 @@ def test_same_events_on_both_hosts(mutex, strategy):
 
 
 @pytest.mark.parametrize("mutex", ["js", "wasip1"])
-def test_one_m_on_wasm(mutex):
+def test_one_m_on_wasm(mutex: str) -> None:
     """The mutexes that know one M run it on both hosts alike."""
     platform = {"js": "js/wasm", "wasip1": "wasip1/wasm"}[mutex]
     logs = [logged(storm, host, ms=1, mutex=mutex, platform=platform) for host in HOSTS]
@@ -59,21 +60,21 @@ def test_one_m_on_wasm(mutex):
 
 
 @pytest.mark.parametrize("strategy", BASIC)
-def test_the_same_run_twice_is_the_same_log(strategy):
+def test_the_same_run_twice_is_the_same_log(strategy: str) -> None:
     """A run is a function of its settings, on one host as between them."""
     first, second = (logged(storm, strategy=strategy, seed=5) for _ in range(2))
     assert first.events == second.events
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_deadlock_names_everyone(host):
+def test_a_deadlock_names_everyone(host: str) -> None:
     """A deadlock is exit code 3; its report says who waits for what, since when, who holds it."""
 
     @scenario(ms=2, strategy="round_robin")
-    async def embrace(world):
+    async def embrace(world: World) -> None:
         first, second = world.mutex("first"), world.mutex("second")
 
-        async def worker(m, one, other):
+        async def worker(m: M, one: Any, other: Any) -> None:
             await m.lock(one, "take one")
             await m.pause()
             await m.lock(other, "take other")
@@ -105,17 +106,17 @@ def test_a_deadlock_names_everyone(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_an_m_that_fails_ends_the_run(host):
+def test_an_m_that_fails_ends_the_run(host: str) -> None:
     """The exception is kept as it is, the others are unwound, nothing runs afterwards."""
     unwound = []
 
     @scenario(ms=3, strategy="round_robin")
-    async def one_fails(world):
-        async def fails(m):
+    async def one_fails(world: World) -> None:
+        async def fails(m: M) -> None:
             await m.pause()
             raise ZeroDivisionError("here")
 
-        async def goes_on(m):
+        async def goes_on(m: M) -> None:
             try:
                 while True:
                     await m.pause()
@@ -140,11 +141,11 @@ def test_an_m_that_fails_ends_the_run(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_scenario_itself_fails(host):
+def test_the_scenario_itself_fails(host: str) -> None:
     """An error in the scenario's own code, or at once, is a failed run of M 0."""
 
     @scenario()
-    async def fails(world, *, at_once: bool = True):
+    async def fails(world: World, *, at_once: bool = True) -> None:
         if not at_once:
             async with world.open_ms():
                 pass
@@ -157,12 +158,12 @@ def test_the_scenario_itself_fails(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_system_exit_in_an_m_is_a_failure(host):
+def test_system_exit_in_an_m_is_a_failure(host: str) -> None:
     """sys.exit() in a scenario ends the run, not the program that runs it."""
 
     @scenario()
-    async def exits(world):
-        async def worker(m):
+    async def exits(world: World) -> None:
+        async def worker(m: M) -> None:
             raise SystemExit(7)
 
         async with world.open_ms() as ms:
@@ -174,12 +175,12 @@ def test_system_exit_in_an_m_is_a_failure(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_an_m_that_will_not_end(host):
+def test_an_m_that_will_not_end(host: str) -> None:
     """One that catches what unwinds it and goes on is closed by force, and the run ends."""
 
     @scenario(ms=1, strategy="round_robin")
-    async def stubborn(world):
-        async def never_ends(m):
+    async def stubborn(world: World) -> None:
+        async def never_ends(m: M) -> None:
             while True:
                 try:
                     await m.pause()
@@ -188,7 +189,7 @@ def test_an_m_that_will_not_end(host):
                 except BaseException:
                     pass
 
-        async def fails(m):
+        async def fails(m: M) -> None:
             await m.pause()
             raise ZeroDivisionError
 
@@ -203,12 +204,12 @@ def test_an_m_that_will_not_end(host):
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("strategy", ["timing", "random"])
-def test_steps_max(host, strategy):
+def test_steps_max(host: str, strategy: str) -> None:
     """A run that reaches steps_max ends there, with its own verdict and exit code 3."""
 
     @scenario(ms=2)
-    async def endless(world):
-        async def worker(m):
+    async def endless(world: World) -> None:
+        async def worker(m: M) -> None:
             while True:
                 await m.pause()
 
@@ -226,12 +227,12 @@ def test_steps_max(host, strategy):
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("swallows", [False, True])
-def test_a_loop_without_awaits(host, swallows):
+def test_a_loop_without_awaits(host: str, swallows: Any) -> None:
     """The watchdog names the M and the line, even of a loop that catches every Exception."""
 
     @scenario(ms=2)
-    async def loops(world):
-        async def spins(m):
+    async def loops(world: World) -> None:
+        async def spins(m: M) -> None:
             await m.pause()
             n = 0
             while True:
@@ -241,7 +242,7 @@ def test_a_loop_without_awaits(host, swallows):
                     if not swallows:
                         raise
 
-        async def waits(m):
+        async def waits(m: M) -> None:
             await m.pause()
 
         async with world.open_ms() as ms:
@@ -261,11 +262,11 @@ def test_a_loop_without_awaits(host, swallows):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_loop_in_the_scenario_itself(host):
+def test_a_loop_in_the_scenario_itself(host: str) -> None:
     """The scenario's own code is watched too, from its first line."""
 
     @scenario()
-    async def loops(world):
+    async def loops(world: World) -> None:
         while True:
             pass
 
@@ -274,13 +275,13 @@ def test_a_loop_in_the_scenario_itself(host):
     assert "M0 (loops) has run" in str(log.outcome.error)
 
 
-def test_the_trampoline_refuses_what_is_no_operation():
+def test_the_trampoline_refuses_what_is_no_operation() -> None:
     """An await of something else names M and line, and says which host can do it."""
     import trio
 
     @scenario()
-    async def awaits_trio(world):
-        async def worker(m):
+    async def awaits_trio(world: World) -> None:
+        async def worker(m: M) -> None:
             await trio.lowlevel.checkpoint()
 
         async with world.open_ms() as ms:
@@ -295,7 +296,7 @@ def test_the_trampoline_refuses_what_is_no_operation():
     )
 
 
-def test_unknown_host_and_settings():
+def test_unknown_host_and_settings() -> None:
     """Settings that do not go together are refused with names and ranges before anything runs."""
     with pytest.raises(ConfigError, match="no host 'tri': there are trio and trampoline"):
         run(storm, host="tri")
@@ -314,12 +315,12 @@ def test_unknown_host_and_settings():
 # The timing strategy, seen from a scenario.
 
 
-def test_one_cpu_serialises():
+def test_one_cpu_serialises() -> None:
     """Computing on one CPU takes the sum of the times, on many the longest."""
 
     @scenario(ms=4, costs=CostTable({"switch": 0, "wake": 0, "compute": 1}))
-    async def computes(world):
-        async def worker(m):
+    async def computes(world: World) -> None:
+        async def worker(m: M) -> None:
             await m.compute(1_000_000)
 
         async with world.open_ms() as ms:
@@ -332,20 +333,20 @@ def test_one_cpu_serialises():
     assert times[4] == pytest.approx(1_000_000, rel=0.01)
 
 
-def test_a_preempted_holder_holds_for_a_slice():
+def test_a_preempted_holder_holds_for_a_slice() -> None:
     """A holder that loses its CPU at the end of its slice holds the lock while the others run."""
 
     @scenario(ms=2, mutex="queue", cpus=1)
-    async def preempted(world):
+    async def preempted(world: World) -> None:
         lock = world.mutex("lock")
 
-        async def holder(m):
+        async def holder(m: M) -> None:
             await m.lock(lock)
             for _ in range(4):
                 await m.compute(3_000_000)
             await m.unlock(lock)
 
-        async def other(m):
+        async def other(m: M) -> None:
             for _ in range(4):
                 await m.compute(3_000_000)
 
@@ -359,14 +360,14 @@ def test_a_preempted_holder_holds_for_a_slice():
     assert shared >= alone + 10_000_000
 
 
-def test_virtual_sleep():
+def test_virtual_sleep() -> None:
     """A sleep takes its time in the log, and Ms wake in the order of their times."""
 
     @scenario(ms=3)
-    async def sleeps(world):
+    async def sleeps(world: World) -> None:
         woke = []
 
-        async def worker(m, ns):
+        async def worker(m: M, ns: int) -> None:
             await m.sleep(ns)
             woke.append((m.id, world.engine.now_ns))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gorun_mem import Config, scenario
+from gorun_mem import Config, M, World, scenario
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from tests.machine.machine_workloads import HOSTS, logged
@@ -15,17 +16,17 @@ from tests.machine.machine_workloads import HOSTS, logged
 LIMIT_S = 0.2
 
 
-def busy(seconds):
+def busy(seconds: float) -> None:
     """Run for that long, as Python code does that awaits nothing."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
 
 
-async def several(other):
+async def several(other: Any) -> None:
     """Four Ms that take their time, none too long."""
 
-    async def one(m):
+    async def one(m: M) -> None:
         busy(LIMIT_S / 2)
         await m.pause()
 
@@ -35,12 +36,12 @@ async def several(other):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_world_aside_may_take_its_time(host):
+def test_a_world_aside_may_take_its_time(host: str) -> None:
     """Twice the limit and more, and a World aside that has one aside itself."""
 
     @scenario()
-    async def compares(world):
-        async def nested(other):
+    async def compares(world: World) -> None:
+        async def nested(other: Any) -> None:
             other.aside(several)
 
         world.aside(several)
@@ -50,15 +51,15 @@ def test_a_world_aside_may_take_its_time(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_an_m_aside_is_watched(host):
+def test_an_m_aside_is_watched(host: str) -> None:
     """A loop there is found and named, the line too."""
 
-    async def loops(other):
+    async def loops(other: Any) -> None:
         while True:
             pass
 
     @scenario()
-    async def compares(world):
+    async def compares(world: World) -> None:
         world.aside(loops)
 
     log = logged(compares, host, watch_s=LIMIT_S)
@@ -68,14 +69,14 @@ def test_an_m_aside_is_watched(host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_own_time_adds_up_around_worlds_aside(host):
+def test_own_time_adds_up_around_worlds_aside(host: str) -> None:
     """Having Worlds run aside for ever is a loop without an await like any other."""
 
-    async def short(other):
+    async def short(other: Any) -> None:
         pass
 
     @scenario()
-    async def for_ever(world):
+    async def for_ever(world: World) -> None:
         while True:
             world.aside(short)
             busy(LIMIT_S / 20)
@@ -85,25 +86,25 @@ def test_own_time_adds_up_around_worlds_aside(host):
     assert "M0 (for_ever)" in str(log.outcome.error)
 
 
-def test_0_is_for_ever():
+def test_0_is_for_ever() -> None:
     """No watchdog then."""
 
     @scenario()
-    async def long(world):
+    async def long(world: World) -> None:
         busy(2 * LIMIT_S)
 
     assert logged(long, watch_s=0).outcome.ok
     assert logged(long, watch_s=LIMIT_S).outcome.verdict == "no_progress"
 
 
-def test_a_search_is_watched_too_whoever_calls_it():
+def test_a_search_is_watched_too_whoever_calls_it() -> None:
     """Who loops is found though nothing but the search's own code lies between it and a test.
 
     Of a compiled host there is no frame; the one that stands for it is not compiled.
     """
 
-    async def main(world):
-        async def loops(m):
+    async def main(world: World) -> None:
+        async def loops(m: M) -> None:
             await m.pause()
             until = time.monotonic() + 30
             while time.monotonic() < until:

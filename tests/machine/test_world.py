@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 
-from gorun_mem import Config, IllegalUse, KiB, Throw, World, run, scenario
+from gorun_mem import Config, IllegalUse, KiB, M, Throw, World, run, scenario
 from gorun_mem.machine.config import MS_MAX, ConfigError
 from gorun_mem.runtime.errors import Fault
 from tests.machine.machine_workloads import HOSTS, assert_ended, config_for, logged, storm
 
 
-def one_m(program, host="trampoline", **config):
+def one_m(program: Any, host: str = "trampoline", **config: Any) -> Any:
     """Run `program` as the only M of a World and return what came of it."""
 
     @scenario(ms=1, platform="plan9/amd64")
-    async def alone(world):
+    async def alone(world: World) -> None:
         async with world.open_ms() as ms:
             ms.start_soon(program)
 
@@ -29,10 +30,10 @@ def one_m(program, host="trampoline", **config):
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("verb", ["load", "store"])
-def test_use_after_free_names_the_history(host, verb):
+def test_use_after_free_names_the_history(host: str, verb: str) -> None:
     """A load or store of freed memory is an error that says who freed it, by which call."""
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         addr = await m.sys_alloc(64 * KiB)
         keep = await m.sys_alloc(64 * KiB)
         await m.sys_free(addr, 64 * KiB)
@@ -51,11 +52,11 @@ def test_use_after_free_names_the_history(host, verb):
     assert_ended(log.events, "failed")
 
 
-def test_the_break_has_the_limit_that_was_given():
+def test_the_break_has_the_limit_that_was_given() -> None:
     """On Plan 9 a World goes beyond 4 GiB, unless fewer pages than that are allowed."""
     answers = []
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         answers.append(await m.sys_alloc(5 << 30) != 0)
         answers.append(await m.sys_alloc(64 * KiB) != 0)
 
@@ -65,13 +66,13 @@ def test_the_break_has_the_limit_that_was_given():
 
 
 @pytest.mark.parametrize("verb", ["load", "store"])
-def test_stray_accesses(verb):
+def test_stray_accesses(verb: str) -> None:
     """What was never handed out may not be touched, to a word's last byte; nothing changes."""
 
-    async def below(m):
+    async def below(m: M) -> None:
         await (m.load(0x1000) if verb == "load" else m.store(0x1000, 7))
 
-    async def over_the_end(m):
+    async def over_the_end(m: M) -> None:
         addr = await m.sys_alloc(64 * KiB)
         end = addr + 64 * KiB
         await m.store(end - 8, 1)
@@ -86,17 +87,17 @@ def test_stray_accesses(verb):
     assert "the part before is owned by M1" in str(log.outcome.error)
 
 
-def test_memory_of_another_m_may_be_used():
+def test_memory_of_another_m_may_be_used() -> None:
     """Memory is the runtime's, not an M's: another M may use and free it."""
     handed: list[int] = []
 
     @scenario(ms=2)
-    async def hands_over(world):
-        async def gives(m):
+    async def hands_over(world: World) -> None:
+        async def gives(m: M) -> None:
             handed.append(await m.sys_alloc(64 * KiB))
             await m.store(handed[0], 42)
 
-        async def takes(m):
+        async def takes(m: M) -> None:
             assert await m.load(handed[0]) == 42
             await m.sys_free(handed[0], 64 * KiB)
 
@@ -110,10 +111,10 @@ def test_memory_of_another_m_may_be_used():
     assert log.world.snapshot().live == ()
 
 
-def test_double_free_and_free_of_what_is_not_ours():
+def test_double_free_and_free_of_what_is_not_ours() -> None:
     """The refusal names both calls, and the state is as before."""
 
-    async def twice(m):
+    async def twice(m: M) -> None:
         addr = await m.sys_alloc_os(64 * KiB)
         await m.sys_alloc_os(64 * KiB)
         await m.sys_free_os(addr, 64 * KiB)
@@ -128,17 +129,17 @@ def test_double_free_and_free_of_what_is_not_ours():
     assert "was freed by M1 in call 3 (sysFreeOS); free each range once" in str(error)
 
 
-def test_a_faithful_world_lets_ms_touch_what_they_like():
+def test_a_faithful_world_lets_ms_touch_what_they_like() -> None:
     """With faithful nothing is refused: a stray store happens, and one outside memory faults."""
     seen = []
 
-    async def stray(m):
+    async def stray(m: M) -> None:
         addr = await m.sys_alloc(64 * KiB)
         await m.sys_free(addr, 64 * KiB)
         await m.store(addr + 64, 7)
         seen.append(await m.load(addr + 64))
 
-    async def outside(m):
+    async def outside(m: M) -> None:
         await m.load(1 << 40)
 
     assert one_m(stray, faithful=True).outcome.ok
@@ -148,10 +149,10 @@ def test_a_faithful_world_lets_ms_touch_what_they_like():
     assert log.outcome.verdict == "fault"
 
 
-def test_the_check_finds_a_planted_corruption():
+def test_the_check_finds_a_planted_corruption() -> None:
     """A header overwritten behind the list's back is found, and its untouched twin is sound."""
 
-    async def some_free(m, plant):
+    async def some_free(m: M, plant: Any) -> None:
         a, b, c = [await m.sys_alloc(64 * KiB) for _ in range(3)]
         await m.sys_free(a, 64 * KiB)
         assert b < c
@@ -159,10 +160,10 @@ def test_the_check_finds_a_planted_corruption():
             m.world.runtime.memory.store_word(a, a)  # the block's next is itself
         m.world.check()
 
-    async def sound(m):
+    async def sound(m: M) -> None:
         await some_free(m, plant=False)
 
-    async def corrupt(m):
+    async def corrupt(m: M) -> None:
         await some_free(m, plant=True)
 
     assert one_m(sound, mem_debug=True).outcome.ok
@@ -171,10 +172,10 @@ def test_the_check_finds_a_planted_corruption():
     assert_ended(log.events, log.outcome.verdict)
 
 
-def test_the_check_finds_a_planted_double_allocation():
+def test_the_check_finds_a_planted_double_allocation() -> None:
     """A block that is free and handed out at once is found, with both ranges and the owner."""
 
-    async def planted(m, plant):
+    async def planted(m: M, plant: Any) -> None:
         a, b = [await m.sys_alloc(64 * KiB) for _ in range(2)]
         await m.sys_free(a, 64 * KiB)
         assert b
@@ -182,10 +183,10 @@ def test_the_check_finds_a_planted_double_allocation():
             m.world.runtime.os.ledger.handed_out(a + 4096, 4096, "planted", 7)
         m.world.check()
 
-    async def sound(m):
+    async def sound(m: M) -> None:
         await planted(m, plant=False)
 
-    async def broken(m):
+    async def broken(m: M) -> None:
         await planted(m, plant=True)
 
     assert one_m(sound).outcome.ok
@@ -195,11 +196,11 @@ def test_the_check_finds_a_planted_double_allocation():
     assert "owned by M7, which got it in call 4 (planted)" in error.printed[0]
 
 
-def test_snapshot():
+def test_snapshot() -> None:
     """A snapshot is the free list, the live ranges and the breaks at one moment, and stays so."""
     snapshots = []
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         a, b, c = [await m.sys_alloc(64 * KiB) for _ in range(3)]
         await m.sys_free(b, 64 * KiB)
         snapshots.append((m.world.snapshot(), a, b, c))
@@ -222,15 +223,15 @@ def test_snapshot():
 
 
 @pytest.mark.parametrize("mutex", ["queue", "sema", "futex", "spinbit"])
-def test_no_m_has_locks_at_the_end(mutex):
+def test_no_m_has_locks_at_the_end(mutex: str) -> None:
     """`m.locks` counts up and down, and is 0 for every M at the end."""
     inside = []
 
     @scenario(ms=3)
-    async def nested(world):
+    async def nested(world: World) -> None:
         outer, inner = world.mutex("outer"), world.mutex("inner")
 
-        async def worker(m):
+        async def worker(m: M) -> None:
             for _ in range(5):
                 await m.lock(outer)
                 await m.lock(inner)
@@ -251,7 +252,7 @@ def test_no_m_has_locks_at_the_end(mutex):
         assert set(inside) == {2 * each, 0}
 
 
-def test_locks_are_made_once():
+def test_locks_are_made_once() -> None:
     """A lock is the same by the same name; memlock is the one that the layer takes."""
     world = World(Config(ms=2))
     assert world.mutex("a") is world.mutex("a")
@@ -259,21 +260,21 @@ def test_locks_are_made_once():
     assert world.mutex("a") is not world.mutex("b")
 
 
-def test_times_and_choices_out_of_range():
+def test_times_and_choices_out_of_range() -> None:
     """Virtual time does not go back, and nothing can be drawn from nothing."""
 
-    def refused(call, words):
-        async def worker(m):
+    def refused(call: Any, words: Any) -> None:
+        async def worker(m: M) -> None:
             await call(m)
 
         error = one_m(worker).outcome.error
         assert isinstance(error, IllegalUse)
         assert str(error) == words
 
-    async def choice(m):
+    async def choice(m: M) -> None:
         m.choice()
 
-    async def randrange(m):
+    async def randrange(m: M) -> None:
         m.randrange(0)
 
     refused(lambda m: m.compute(-1), "M1 is to compute -1: must be at least 0")
@@ -283,16 +284,16 @@ def test_times_and_choices_out_of_range():
     refused(randrange, "M1 is to choose among 0: must be at least 1")
 
 
-def test_choices_come_from_the_seed():
+def test_choices_come_from_the_seed() -> None:
     """The same seed draws the same values on either host, another seed others."""
     drawn: list[object] = []
 
-    async def worker(m):
+    async def worker(m: M) -> None:
         drawn.append([m.choice("a", "b", "c") for _ in range(8)])
         drawn.append([m.randrange(100) for _ in range(8)])
         drawn.append([await m.choose(1, 2, 3) for _ in range(8)])
 
-    def draw(host, seed):
+    def draw(host: str, seed: int) -> Any:
         drawn.clear()
         assert one_m(worker, host, seed=seed).outcome.ok
         return list(drawn)
@@ -302,12 +303,12 @@ def test_choices_come_from_the_seed():
     assert first != draw("trampoline", 2)
 
 
-def test_too_many_ms():
+def test_too_many_ms() -> None:
     """One M more than there may be at once is refused with the bound."""
 
     @scenario(ms=1, strategy="run_to_block")
-    async def swarm(world):
-        async def worker(m):
+    async def swarm(world: World) -> None:
+        async def worker(m: M) -> None:
             await m.sleep(10**9)
 
         async with world.open_ms() as ms:
@@ -322,13 +323,13 @@ def test_too_many_ms():
 # Statistics.
 
 
-def test_statistics_are_frozen_and_of_one_moment():
+def test_statistics_are_frozen_and_of_one_moment() -> None:
     """Statistics taken in the middle stay what they were; an unknown lock names the known."""
     taken = []
 
     @scenario(ms=2)
-    async def twice(world):
-        async def worker(m):
+    async def twice(world: World) -> None:
+        async def worker(m: M) -> None:
             addr = await m.sys_alloc(64 * KiB)
             await m.sys_free(addr, 64 * KiB)
 
@@ -352,7 +353,7 @@ def test_statistics_are_frozen_and_of_one_moment():
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_statistics_agree_with_the_events(host):
+def test_statistics_agree_with_the_events(host: str) -> None:
     """Acquisitions, waits, holds and bypasses of random runs are what the events come to."""
     contended = 0
     for seed in range(8):
@@ -375,14 +376,14 @@ def test_statistics_agree_with_the_events(host):
 # A World that nobody drives.
 
 
-def test_a_stopped_world_says_so():
+def test_a_stopped_world_says_so() -> None:
     """A World whose run was cut off cannot be used again, and says what to do."""
     import trio
 
-    async def main():
+    async def main() -> None:
         world = World(Config(ms=1))
 
-        async def fails(m):
+        async def fails(m: M) -> None:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -394,11 +395,11 @@ def test_a_stopped_world_says_so():
     trio.run(main)
 
 
-def test_a_world_may_be_used_again_and_again():
+def test_a_world_may_be_used_again_and_again() -> None:
     """Scenarios awaited one after the other share memory, locks, time and numbers of Ms."""
     import trio
 
-    async def main():
+    async def main() -> None:
         world = World(Config(ms=3))
         for rounds in (1, 2):
             await storm(world, rounds=rounds)
@@ -409,16 +410,16 @@ def test_a_world_may_be_used_again_and_again():
     trio.run(main)
 
 
-def test_a_body_that_raises_in_a_world_of_a_test():
+def test_a_body_that_raises_in_a_world_of_a_test() -> None:
     """An error in the body of open_ms goes through as it is; its Ms never begin."""
     import trio
 
     began = []
 
-    async def main():
+    async def main() -> None:
         world = World(Config(ms=1))
 
-        async def worker(m):
+        async def worker(m: M) -> None:
             began.append(m)
 
         with pytest.raises(LookupError):  # noqa: PT012

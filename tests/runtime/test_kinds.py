@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gorun_mem.machine.library import find
@@ -11,13 +13,13 @@ from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.step.costs import DEFAULT_NS
 
 
-def test_an_incomplete_kind_cannot_be_made():
+def test_an_incomplete_kind_cannot_be_made() -> None:
     """Every field of a kind must be said."""
     with pytest.raises(TypeError, match="missing"):
         Kind(name="atomic.min", ns=7.0, reads=False)
 
 
-def test_a_state_of_an_unknown_kind_cannot_be_imported():
+def test_a_state_of_an_unknown_kind_cannot_be_imported() -> None:
     """A lock whose state names no kind fails where its class is read."""
     with pytest.raises(KeyError, match=r"atomic\.kas"):
 
@@ -27,7 +29,7 @@ def test_a_state_of_an_unknown_kind_cannot_be_imported():
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_what_a_kind_says_goes_together(kind):
+def test_what_a_kind_says_goes_together(kind: Any) -> None:
     """A local kind needs no cache line, takes no lock and wakes nobody; what waits only reads; a
     kind with a cost of its own is in the default cost table."""
     if kind.local:
@@ -39,14 +41,14 @@ def test_what_a_kind_says_goes_together(kind):
     assert kind.ns is None or DEFAULT_NS[kind.name] == kind.ns
 
 
-def test_the_kinds_of_what_ms_do_are_known(monkeypatch):
+def test_the_kinds_of_what_ms_do_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the scenarios' Ms do, on every mutex, is in the table."""
     unknown = set()
     from gorun_mem.step.engine import Engine
 
     submit = Engine.submit
 
-    def look(self, task, op):
+    def look(self, task: Any, op: Any) -> None:
         if op.kind not in KINDS:
             unknown.add((type(op).__name__, op.kind))
         submit(self, task, op)
@@ -58,7 +60,7 @@ def test_the_kinds_of_what_ms_do_are_known(monkeypatch):
     assert not unknown
 
 
-def test_others():
+def test_others() -> None:
     """A kind that the package does not have is taken for what touches and orders."""
     assert kind_of("mine") is OTHER
     assert kind_of("load") is KINDS["load"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gorun_mem import Config, KiB, M, World, scenario
@@ -41,7 +43,7 @@ async def sawtooth(world: World) -> None:
         ms.start_soon(worker)
 
 
-def test_what_a_page_is():
+def test_what_a_page_is() -> None:
     """One page holds 64 KiB, and a byte more takes another."""
     assert [pages_of(n) for n in (0, 1, PAGE, PAGE + 1)] == [0, 1, 1, 2]
     assert top_of(3, 5000, True) == 3 * PAGE
@@ -50,7 +52,7 @@ def test_what_a_page_is():
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("seed", range(4))
-def test_all_figures_of_pages_agree(settings, seed):
+def test_all_figures_of_pages_agree(settings: Any, seed: int) -> None:
     """Start, growths, returns, the end, the snapshot and the report count the same pages: those at
     the start and what the growths that were granted added are those at the end."""
     with capture_events() as events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def both(
 
 
 @given(STEPS, st.booleans())
-def test_every_address_has_the_value_assigned_last(steps, coalesce: bool) -> None:
+def test_every_address_has_the_value_assigned_last(steps: Any, coalesce: bool) -> None:
     """After any assigns and erases each address answers as a dict by address would."""
     ranges, model = both(steps, coalesce)
     for addr in range(TOP):
@@ -41,7 +42,7 @@ def test_every_address_has_the_value_assigned_last(steps, coalesce: bool) -> Non
 
 
 @given(STEPS, st.booleans())
-def test_the_invariants_hold(steps, coalesce: bool) -> None:
+def test_the_invariants_hold(steps: Any, coalesce: bool) -> None:
     """Ranges are non-empty, disjoint, in order, and with coalesce no equal ones touch."""
     ranges, _ = both(steps, coalesce)
     pieces = list(ranges)
@@ -54,7 +55,7 @@ def test_the_invariants_hold(steps, coalesce: bool) -> None:
 
 
 @given(STEPS, RANGES, st.booleans())
-def test_queries_agree_with_the_model(steps, query: tuple[int, int], coalesce: bool) -> None:
+def test_queries_agree_with_the_model(steps: Any, query: tuple[int, int], coalesce: bool) -> None:
     """overlapping, first_overlap, gaps and covers say of any range what the model says."""
     ranges, model = both(steps, coalesce)
     lo, hi = query

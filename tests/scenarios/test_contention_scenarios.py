@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ class TestShootout:
         """Acquisitions in a us by mutex, of the default load, by (CPUs, Ms)."""
         return read_table(run_it("mutex_shootout", processors="1,4,20").results)
 
-    def test_queue_pays_a_wakeup_for_every_acquisition(self, rates):
+    def test_queue_pays_a_wakeup_for_every_acquisition(self, rates: Any) -> None:
         """Once two Ms fight on two CPUs the FIFO queue is more than ten times slower."""
         for (cpus, ms), rate in rates["queue"].items():
             others = [rates[name][cpus, ms] for name in rates if name != "queue"]
@@ -53,7 +54,7 @@ class TestShootout:
             else:
                 assert rate == pytest.approx(min(others), rel=0.02)
 
-    def test_sema_and_futex_slow_down_and_spinbit_does_not(self, rates):
+    def test_sema_and_futex_slow_down_and_spinbit_does_not(self, rates: Any) -> None:
         """On 20 CPUs each step from 2 to 16 Ms costs sema and futex throughput; spinbit stays."""
         for name in ("sema", "futex"):
             line = [rates[name][20, ms] for ms in (2, 4, 8, 16)]
@@ -62,7 +63,7 @@ class TestShootout:
         assert max(spinbit) < min(spinbit) * 1.1
         assert min(spinbit) > 2 * rates["futex"][20, 32]
 
-    def test_with_long_holds_spinbit_is_the_slower(self):
+    def test_with_long_holds_spinbit_is_the_slower(self) -> None:
         """Where a hold takes 1 us, those that let many spin take the lock up sooner."""
         found = run_it(
             "mutex_shootout", processors="20", threads="8,32", hold_ns=1000, think_ns=2000
@@ -72,13 +73,13 @@ class TestShootout:
             assert rates["spinbit go1.27"][20, ms] < 0.9 * rates["futex"][20, ms]
             assert rates["spinbit go1.27"][20, ms] < 0.9 * rates["sema"][20, ms]
 
-    def test_on_one_cpu_all_are_alike(self, rates):
+    def test_on_one_cpu_all_are_alike(self, rates: Any) -> None:
         """Nobody has to wait where one M empties the pool within its slice."""
         lines = [{rate for (cpus, _), rate in rates[name].items() if cpus == 1} for name in rates]
         assert all(len(line) == 1 for line in lines)
         assert max(map(max, lines)) < min(map(min, lines)) * 1.02
 
-    def test_releases_of_spinbit_are_equal(self):
+    def test_releases_of_spinbit_are_equal(self) -> None:
         """go1.24 and go1.27 give the same figures while nothing is profiled."""
         found = run_it(
             "mutex_shootout", mutexes="spinbit", spinbit="go1.24,go1.27", threads="1,8",
@@ -87,13 +88,13 @@ class TestShootout:
         one, other = read_table(found).values()
         assert one == other
 
-    def test_no_lock_beats_what_costs_nothing(self, rates):
+    def test_no_lock_beats_what_costs_nothing(self, rates: Any) -> None:
         """No throughput is above what hold and think time leave."""
         for line in rates.values():
             for (cpus, ms), rate in line.items():
                 assert rate <= min(1000 / 50, min(cpus, ms) * 1000 / 150) * 1.01
 
-    def test_the_log_is_of_the_run_itself(self):
+    def test_the_log_is_of_the_run_itself(self) -> None:
         """Only the load of the settings is in the log: its mutex, its Ms, its acquisitions."""
         _, events = events_of(
             "mutex_shootout", {"ms": 3, "mutex": "queue"}, ops=30, threads="1,2", processors="2"
@@ -112,7 +113,7 @@ class TestShootout:
             ({"processors": "0"}, "processors = 0: must be numbers from 1 to 256"),
         ],
     )
-    def test_bad_options_are_refused_before_anything_runs(self, options, words):
+    def test_bad_options_are_refused_before_anything_runs(self, options: Any, words: Any) -> None:
         """Each mistake names the option and what it takes."""
         scenario = find("mutex_shootout")
         with pytest.raises(ValueError, match=words):
@@ -135,7 +136,7 @@ class TestLifo:
     """The docstring of lifo_starvation."""
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_sema_starves_for_as_long_as_the_load_lasts(self, seed):
+    def test_sema_starves_for_as_long_as_the_load_lasts(self, seed: int) -> None:
         """Bypasses and the longest wait grow with the load; few Ms get nearly everything."""
         short = run_it("lifo_starvation", {"seed": seed}, ops=500).results
         long = run_it("lifo_starvation", {"seed": seed}, ops=2000).results
@@ -145,7 +146,7 @@ class TestLifo:
             assert results["this run: fairness"] < 0.3
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_queue_bypasses_nobody(self, seed):
+    def test_queue_bypasses_nobody(self, seed: int) -> None:
         """The twin: no bypass, and nobody waits much longer than all do."""
         results = run_it("lifo_starvation", {"seed": seed}, ops=500).results
         assert results["queue: bypasses of one M"] == 0
@@ -153,19 +154,19 @@ class TestLifo:
         assert results["queue: fairness"] > 0.99
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_spinbit_bounds_the_wait(self, seed):
+    def test_spinbit_bounds_the_wait(self, seed: int) -> None:
         """Waking the bottom now and then ends every wait: four times the load, no longer waits."""
         results = run_it("lifo_starvation", {"seed": seed, "mutex": "spinbit"}, ops=4000).results
         assert 20 < results["this run: bypasses of one M"] < 600
         assert results["this run: fairness"] > 0.9
 
-    def test_an_idle_lock_starves_nobody(self):
+    def test_an_idle_lock_starves_nobody(self) -> None:
         """With pauses of 1 ms the stack runs empty: sema is as fair as the queue."""
         results = run_it("lifo_starvation", think_ns=1_000_000, ops=500).results
         assert results["this run: bypasses of one M"] <= 15
         assert results["this run: fairness"] > 0.98
 
-    def test_the_log_shows_the_stack(self):
+    def test_the_log_shows_the_stack(self) -> None:
         """The first waiters stay the same; each release wakes the one that came last but one."""
         _, events = events_of("lifo_starvation", ops=400)
         releases = [e for e in events.named("lock.release") if len(e.waiters) == 11][100:]
@@ -178,7 +179,7 @@ class TestPreempted:
     """The docstring of preempted_holder."""
 
     @pytest.mark.parametrize("mutex", ["sema", "futex", "spinbit", "queue"])
-    def test_waits_cover_whole_slices(self, mutex):
+    def test_waits_cover_whole_slices(self, mutex: str) -> None:
         """Every hold is cut by one slice of each computing M, and Ms wait for whole slices."""
         done, events = events_of("preempted_holder", {"mutex": mutex})
         results = done.results
@@ -191,7 +192,7 @@ class TestPreempted:
 
     @pytest.mark.parametrize("seed", range(4))
     @pytest.mark.parametrize("mutex", ["sema", "spinbit", "queue"])
-    def test_the_twins_show_none_of_it(self, mutex, seed):
+    def test_the_twins_show_none_of_it(self, mutex: str, seed: int) -> None:
         """Holds shorter than a slice, and CPUs for all: no hold is cut, no wait exceeds a hold."""
         short = run_it("preempted_holder", {"mutex": mutex, "seed": seed}, hold_ns=1_000_000)
         enough = run_it("preempted_holder", {"mutex": mutex, "seed": seed, "cpus": 8})
@@ -201,7 +202,7 @@ class TestPreempted:
             assert results["longest wait beyond what a hold takes, in slices"] == 0
         assert enough.statistics.lock("shared").contended > 5  # they did meet
 
-    def test_it_ends_where_others_get_no_turn(self):
+    def test_it_ends_where_others_get_no_turn(self) -> None:
         """A schedule that never leaves a computing M comes to its end all the same."""
         run_it("preempted_holder", {"strategy": "run_to_block"}, rounds=2)
 
@@ -211,7 +212,7 @@ class TestChanContended:
 
     @pytest.fixture(scope="class", params=range(2))
     @staticmethod
-    def lines(request) -> dict[str, dict[int, float]]:
+    def lines(request: Any) -> dict[str, dict[int, float]]:
         """ns of a send, by mutex and Ms."""
         results = run_it("chan_contended", {"seed": request.param}).results
         rows = results["ns of a send or receive, how many times slower than alone"].splitlines()[1:]
@@ -221,26 +222,26 @@ class TestChanContended:
             "spinbit": {int(row[0]): float(row[5]) for row in cells},
         }
 
-    def test_futex_slows_down_with_every_m(self, lines):
+    def test_futex_slows_down_with_every_m(self, lines: Any) -> None:
         """Each number of Ms is slower than the one before, and 20 at least four times than one."""
         futex = list(lines["futex"].values())
         assert futex == sorted(futex)
         assert futex[-1] > 4 * futex[0]
 
-    def test_spinbit_falls_and_then_holds(self, lines):
+    def test_spinbit_falls_and_then_holds(self, lines: Any) -> None:
         """It is slower than alone, and from 3 to 20 Ms no slower than that."""
         spinbit = lines["spinbit"]
         held = [spinbit[ms] for ms in (3, 4, 8, 12, 16, 20)]
         assert min(held) > 1.15 * spinbit[1]
         assert max(held) < 1.1 * min(held)
 
-    def test_futex_is_the_faster_at_first_and_three_times_slower_at_last(self, lines):
+    def test_futex_is_the_faster_at_first_and_three_times_slower_at_last(self, lines: Any) -> None:
         """With 2 Ms spinbit is no faster; with 20 futex is over three times slower."""
         assert lines["spinbit"][2] >= lines["futex"][2]
         assert lines["futex"][20] > 3 * lines["spinbit"][20]
         assert lines["futex"][3] > lines["spinbit"][3]  # where they meet, and not at 8
 
-    def test_without_cache_lines_the_collapse_is_gone(self):
+    def test_without_cache_lines_the_collapse_is_gone(self) -> None:
         """The twin: where a line costs nothing to fetch, futex with 20 Ms is as fast as with 4."""
         from gorun_mem import CostTable
 
@@ -248,7 +249,7 @@ class TestChanContended:
         results = run_it("chan_contended", {"costs": CostTable(free)}, threads="1,4,20").results
         assert results["futex times slower than with 1"] < 1.6
 
-    def test_what_was_published_is_beside_it(self):
+    def test_what_was_published_is_beside_it(self) -> None:
         """The table has the published factors where there are some, and says what does not fit."""
         results = run_it("chan_contended", iterations=1, threads="1,2,8,20").results
         table = results["ns of a send or receive, how many times slower than alone"]
@@ -258,7 +259,7 @@ class TestChanContended:
         assert (rows["2"][4], rows["2"][8]) == ("2.1", "2.8")
         assert "12 and 4 with 20" in results["what does not fit"]
 
-    def test_the_log_is_of_the_run_itself(self):
+    def test_the_log_is_of_the_run_itself(self) -> None:
         """An iteration is 100 sends and 100 receives; the captured lock shows in prev_owner_m."""
         _, events = events_of("chan_contended", {"ms": 1}, iterations=3, threads="1")
         sites = [event.site for event in events.named("lock.acquire")]
@@ -269,7 +270,7 @@ class TestChanContended:
         assert max(event.bypassed for event in acquired) > 100
 
     @pytest.mark.parametrize("threads", ["", "2,1", "1,1", "0", "1,300", "one"])
-    def test_bad_threads_are_refused(self, threads):
+    def test_bad_threads_are_refused(self, threads: int) -> None:
         """What is no ascending list of numbers is refused with an example."""
         scenario = find("chan_contended")
         with pytest.raises(ScenarioError, match="as 1,4,20"):
@@ -277,7 +278,7 @@ class TestChanContended:
 
 
 @pytest.mark.parametrize("name", ["mutex_shootout", "chan_contended"])
-def test_the_command_says_the_same_bytes_twice(name, tmp_path):
+def test_the_command_says_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
     """Output and log of two processes are the same, and show table and plot."""
     said = []
     for _ in range(2):
@@ -301,7 +302,7 @@ def test_the_command_says_the_same_bytes_twice(name, tmp_path):
 
 
 @pytest.mark.parametrize("host", ["trampoline", "trio"])
-def test_a_comparison_can_be_interrupted_between_two_simulations(host):
+def test_a_comparison_can_be_interrupted_between_two_simulations(host: str) -> None:
     """The host gets its breath after each of the 8 simulations aside, short as they are."""
     breaths: list[object] = []
     scenario = find("mutex_shootout")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gorun_mem import M, World, scenario
@@ -31,7 +33,7 @@ class Script(Op):
         self.trace, self.plan = trace, list(plan)
         self.kind, self.obj = self.plan.pop(0)
 
-    def step(self, m):
+    def step(self, m: M) -> Any:
         self.trace.append((m.id, self.kind, m.sched.now_ns))
         if not self.plan:
             return "done"
@@ -39,7 +41,7 @@ class Script(Op):
         return MORE
 
 
-def run(*plans: list[tuple[str, str]], cpus: int = 4, seed: int = 0, **costs: float):
+def run(*plans: list[tuple[str, str]], cpus: int = 4, seed: int = 0, **costs: float) -> Any:
     """One M for each plan, all from time 0; (M, kind, time) of each access and the last clock."""
     table = CostTable({**EXACT, **costs})
     engine = TimingEngine(make_strategy("timing", seed), seed, costs=table, cpus=cpus)
@@ -67,13 +69,13 @@ def pause(ns: int) -> list[tuple[str, str]]:
     return [("compute", "cpu")] * ns
 
 
-def test_a_line_of_ones_own_costs_no_transfer():
+def test_a_line_of_ones_own_costs_no_transfer() -> None:
     """One M alone pays for the access and nothing else, however often it writes."""
     _, clocks = run([SWAP] * 5 + [LOAD] * 5)
     assert clocks == [55]
 
 
-def test_a_line_that_another_has_written_comes_over():
+def test_a_line_that_another_has_written_comes_over() -> None:
     """A read and a write of a line that another CPU has written take a fetch first."""
     for access, cost in ((LOAD, 1), (SWAP, 10)):
         trace, clocks = run([SWAP], [*pause(200), access])
@@ -81,7 +83,7 @@ def test_a_line_that_another_has_written_comes_over():
         assert clocks[1] == 300 + cost
 
 
-def test_copies_are_read_for_nothing_and_invalidated_one_by_one():
+def test_copies_are_read_for_nothing_and_invalidated_one_by_one() -> None:
     """Whoever has a copy reads it at once; a write waits for all copies but its own to go."""
     trace, _ = run(
         [SWAP],
@@ -97,7 +99,7 @@ def test_copies_are_read_for_nothing_and_invalidated_one_by_one():
     ]
 
 
-def test_a_write_takes_the_copies_away():
+def test_a_write_takes_the_copies_away() -> None:
     """After a write the next read of another CPU is a fetch again."""
     trace, _ = run(
         [SWAP, *pause(500), SWAP],
@@ -108,7 +110,7 @@ def test_a_write_takes_the_copies_away():
     assert loads[-1] == (2, 901 + 100)
 
 
-def test_transfers_of_one_line_wait_for_each_other_and_of_two_do_not():
+def test_transfers_of_one_line_wait_for_each_other_and_of_two_do_not() -> None:
     """Four CPUs that want one line get it one after another, a fetch apart; four lines at once."""
     trace, _ = run([SWAP], *[[*pause(200), SWAP]] * 3)
     assert [t for _, kind, t in trace if kind == "atomic.xchg"] == [0, 300, 400, 500]
@@ -117,7 +119,7 @@ def test_transfers_of_one_line_wait_for_each_other_and_of_two_do_not():
     assert [t for m, kind, t in trace if kind == "atomic.xchg" and m > 1] == [300, 300, 300]
 
 
-def test_the_owner_keeps_a_line_until_the_request_has_come_through():
+def test_the_owner_keeps_a_line_until_the_request_has_come_through() -> None:
     """Half a fetch long the owner goes on writing for nothing; then it has to ask for the line."""
     # M2 asks at 20 and gets the line at 120: M1 has it until 70.
     trace, _ = run([SWAP] * 8, [*pause(20), SWAP])
@@ -126,7 +128,7 @@ def test_the_owner_keeps_a_line_until_the_request_has_come_through():
     assert trace[-2] == (2, "atomic.xchg", 120)
 
 
-def test_one_cpu_never_waits_for_a_line():
+def test_one_cpu_never_waits_for_a_line() -> None:
     """Ms that take turns on one CPU share its cache: no access costs a transfer."""
     plan = [SWAP, ("osyield", "cpu")] * 10
     trace, clocks = run(plan, plan, plan, cpus=1, osyield=0)
@@ -136,7 +138,7 @@ def test_one_cpu_never_waits_for_a_line():
     assert min(clocks) > 3 * 10 * 10
 
 
-def test_spinners_slow_the_holder_down_by_their_number():
+def test_spinners_slow_the_holder_down_by_their_number() -> None:
     """A holder's write takes the longer, the more Ms have looked at its lock since the last one."""
     took = []
     for spinners in (0, 1, 3, 9):
@@ -145,7 +147,7 @@ def test_spinners_slow_the_holder_down_by_their_number():
     assert took == [0, 100, 100 + 2 * 5, 100 + 8 * 5]
 
 
-def test_the_spread_is_drawn_from_the_seed_within_its_bounds():
+def test_the_spread_is_drawn_from_the_seed_within_its_bounds() -> None:
     """Transfers take fetch give or take spread: by the seed, the same again, never outside."""
     plans = [[SWAP], [*pause(200), SWAP]]
     took = {seed: run(*plans, seed=seed, **{"line.spread": 40})[0][-1][2] for seed in range(60)}
@@ -156,7 +158,7 @@ def test_the_spread_is_drawn_from_the_seed_within_its_bounds():
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
-def test_time_never_goes_back(cpus):
+def test_time_never_goes_back(cpus: int) -> None:
     """With lines going round, accesses still happen in the order of their times."""
     plan = [SWAP, LOAD, *pause(7), SWAP, ("osyield", "cpu"), LOAD] * 20
     trace, _ = run(*[plan] * 6, cpus=cpus)
@@ -165,7 +167,7 @@ def test_time_never_goes_back(cpus):
     assert times == sorted(times)
 
 
-def test_the_default_costs_come_to_what_go_measured():
+def test_the_default_costs_come_to_what_go_measured() -> None:
     """A lock and unlock alone take under 20 ns (50,000,000 a second), and a lock that is handed
     from sleeper to sleeper moves some 200,000 times a second (40,000 to 500,000)."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,13 +14,13 @@ from gorun_mem.runtime.mutex.machine import MutexOp, states_of
 from gorun_mem.step.costs import DEFAULT_NS, TIME_SLICE_NS, CostError, CostTable
 
 
-def all_ops(base=MutexOp):
+def all_ops(base: Any = MutexOp) -> Iterator[Any]:
     for cls in base.__subclasses__():
         yield cls
         yield from all_ops(cls)
 
 
-def test_every_access_of_every_mutex_has_a_cost():
+def test_every_access_of_every_mutex_has_a_cost() -> None:
     """No kind of access falls back to `other` because the table forgot it."""
     for name in (
         *{entry.where.partition(":")[0] for entry in MUTEXES.values()},
@@ -30,7 +33,7 @@ def test_every_access_of_every_mutex_has_a_cost():
     assert sorted(kinds - DEFAULT_NS.keys()) == []
 
 
-def test_a_file_replaces_single_entries(tmp_path):
+def test_a_file_replaces_single_entries(tmp_path: Path) -> None:
     """What the file names is replaced, the rest stays; the table has another name in the log."""
     path = tmp_path / "costs.toml"
     path.write_text('time_slice_ns = 5000\n[ns]\n"atomic.cas" = 55\nwake = 1.5\n')
@@ -62,7 +65,7 @@ def test_a_file_replaces_single_entries(tmp_path):
         ("[ns", "Expected"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_reason(tmp_path, text, words):
+def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, text: str, words: Any) -> None:
     """Each mistake names the file, the value and what is allowed."""
     path = tmp_path / "costs.toml"
     path.write_text(text)
@@ -72,7 +75,7 @@ def test_a_bad_file_is_refused_with_the_reason(tmp_path, text, words):
     assert words in str(raised.value)
 
 
-def test_a_missing_or_binary_file_is_refused(tmp_path):
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     """So is a file that is not there, and one that is no text."""
     with pytest.raises(CostError, match="No such file"):
         CostTable.read(tmp_path / "none.toml")
@@ -81,7 +84,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
         CostTable.read(tmp_path / "b.toml")
 
 
-def test_a_table_made_in_code_is_checked_too():
+def test_a_table_made_in_code_is_checked_too() -> None:
     """`CostTable(ns=...)` refuses what a file may not hold."""
     with pytest.raises(CostError, match="no kind 'bogus'"):
         CostTable({"bogus": 1})

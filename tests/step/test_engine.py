@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from gorun_mem import M
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.step.costs import CostTable
 from gorun_mem.step.engine import BREATH, TIMER, Breath, Engine, StepsExceeded
@@ -23,7 +25,7 @@ class Steps(Op):
         self.trace = trace
         self.left = n
 
-    def step(self, m):
+    def step(self, m: M) -> Any:
         self.trace.append((m.sched.now_ns, m.id))
         self.left -= 1
         return MORE if self.left else "done"
@@ -38,7 +40,7 @@ class Park(Op):
         self.t_ns = t_ns
         self.asleep = False
 
-    def step(self, m):
+    def step(self, m: M) -> Any:
         if self.asleep:
             return "woken"
         self.asleep = True
@@ -56,11 +58,11 @@ class Asleep(Op):
     def __init__(self, t_ns: int) -> None:
         self.t_ns = t_ns
 
-    def begin(self, m):
+    def begin(self, m: M) -> Any:
         m.sched.sleep_until(m, self.t_ns)
         return False
 
-    def step(self, m):
+    def step(self, m: M) -> str:
         return "woken"
 
 
@@ -73,7 +75,7 @@ class Wake(Op):
     def __init__(self, other: Task) -> None:
         self.other = other
 
-    def step(self, m):
+    def step(self, m: M) -> None:
         m.sched.unpark(self.other)
 
 
@@ -86,14 +88,14 @@ class Follow:
         self._engine = engine
         engine.follower = self
 
-    def m_park(self, m, reason="", by_m=0):
+    def m_park(self, m: M, reason: str = "", by_m: int = 0) -> None:
         self.told.append(("park", m, reason))
 
-    def m_unpark(self, m, by_m=0, reason=""):
+    def m_unpark(self, m: M, by_m: int = 0, reason: str = "") -> None:
         self.told.append(("unpark", m, by_m, reason, self._engine.now_ns))
 
 
-def make(strategy: str = "timing", seed: int = 0, **settings) -> Engine:
+def make(strategy: str = "timing", seed: int = 0, **settings: Any) -> Engine:
     kind = TimingEngine if strategy == "timing" else Engine
     args = (seed,) if strategy == "timing" else ()
     return kind(make_strategy(strategy, seed), *args, **settings)
@@ -121,7 +123,7 @@ def run_out(engine: Engine) -> list[int]:
 
 
 @pytest.mark.parametrize("strategy", RUNNING)
-def test_a_run_is_a_function_of_strategy_and_seed(strategy):
+def test_a_run_is_a_function_of_strategy_and_seed(strategy: str) -> None:
     """The same strategy and seed step the same Ms at the same times; every step is made."""
     for seed in range(20):
         traces = []
@@ -137,7 +139,7 @@ def test_a_run_is_a_function_of_strategy_and_seed(strategy):
         assert traces[0] == traces[1]
 
 
-def test_random_reaches_every_interleaving():
+def test_random_reaches_every_interleaving() -> None:
     """Two Ms of three steps each have C(6, 3) = 20 interleavings; the random walk takes all.
 
     The least likely has probability 1/64, so 2,000 seeds miss it with (63/64)^2000 < 3e-14.
@@ -153,7 +155,7 @@ def test_random_reaches_every_interleaving():
     assert len(seen) == 20
 
 
-def test_round_robin_and_run_to_block_by_hand():
+def test_round_robin_and_run_to_block_by_hand() -> None:
     """Round robin is one step each in turn; run-to-block finishes one M before the next."""
     for strategy, order in (("round_robin", [1, 2, 3] * 2), ("run_to_block", [1, 1, 2, 2, 3, 3])):
         engine = make(strategy)
@@ -164,14 +166,14 @@ def test_round_robin_and_run_to_block_by_hand():
         assert [m for _, m in trace] == order
 
 
-def test_unknown_strategy_lists_the_known():
+def test_unknown_strategy_lists_the_known() -> None:
     """An unknown strategy is refused with the nearest and all names."""
     with pytest.raises(UnknownStrategy, match=r"did you mean random\? the strategies are round_"):
         make_strategy("randm", 0)
 
 
 @pytest.mark.parametrize("strategy", ["timing", "random"])
-def test_timers_wake_in_order_and_by_nobody(strategy):
+def test_timers_wake_in_order_and_by_nobody(strategy: str) -> None:
     """Sleepers wake in the order of their times, not before, and the log says that a timer did."""
     engine = make(strategy, cpus=1)
     follow = Follow(engine)
@@ -184,7 +186,7 @@ def test_timers_wake_in_order_and_by_nobody(strategy):
 
 
 @pytest.mark.parametrize("strategy", ["timing", "random"])
-def test_a_wakeup_cancels_the_timer(strategy):
+def test_a_wakeup_cancels_the_timer(strategy: str) -> None:
     """Who is woken before its time is not woken again by the timer in its next sleep."""
     engine = make(strategy)
     follow = Follow(engine)
@@ -203,7 +205,7 @@ def test_a_wakeup_cancels_the_timer(strategy):
 
 
 @pytest.mark.parametrize("strategy", ["timing", "random", "run_to_block"])
-def test_steps_max_ends_a_run_without_progress(strategy):
+def test_steps_max_ends_a_run_without_progress(strategy: str) -> None:
     """An operation that never comes through ends at exactly steps_max steps, with the figure."""
     engine = make(strategy, steps_max=1234)
     (m,) = ms(engine, 1)
@@ -214,7 +216,7 @@ def test_steps_max_ends_a_run_without_progress(strategy):
 
 
 @pytest.mark.parametrize("strategy", ["timing", "random"])
-def test_breath(strategy):
+def test_breath(strategy: str) -> None:
     """A long operation lets its host breathe every BREATH steps, and loses none of them."""
     engine = make(strategy)
     (m,) = ms(engine, 1)
@@ -231,11 +233,11 @@ def test_breath(strategy):
 
 
 @pytest.mark.parametrize("strategy", ["timing", "random"])
-def test_a_step_that_raises_is_counted(strategy):
+def test_a_step_that_raises_is_counted(strategy: str) -> None:
     """Both engines count the step that ended the program: the log's steps are the same."""
 
     class Bad(Steps):
-        def step(self, m):
+        def step(self, m: M) -> Any:
             if super().step(m) is MORE:
                 return MORE
             raise ZeroDivisionError
@@ -250,7 +252,7 @@ def test_a_step_that_raises_is_counted(strategy):
 
 
 @pytest.mark.parametrize("strategy", RUNNING)
-def test_disabled_ms_do_not_go(strategy):
+def test_disabled_ms_do_not_go(strategy: str) -> None:
     """A disabled M is passed over until it is made runnable again."""
     engine = make(strategy)
     first, second = ms(engine, 2)
@@ -267,7 +269,7 @@ def test_disabled_ms_do_not_go(strategy):
 
 
 @pytest.mark.parametrize("strategy", RUNNING)
-def test_away_ms_are_neither_stuck_nor_stepped(strategy):
+def test_away_ms_are_neither_stuck_nor_stepped(strategy: str) -> None:
     """An M that is away keeps the run from being stuck, makes no step, and can come back."""
     engine = make(strategy, cpus=1)
     first, second = ms(engine, 2)
@@ -290,7 +292,7 @@ def test_away_ms_are_neither_stuck_nor_stepped(strategy):
 
 
 @pytest.mark.parametrize("strategy", RUNNING)
-def test_withdrawn_operations_do_not_happen(strategy):
+def test_withdrawn_operations_do_not_happen(strategy: str) -> None:
     """A withdrawn operation makes no access, runnable or asleep, and its timer wakes nobody."""
     engine = make(strategy, cpus=1)
     first, second, third = ms(engine, 3)
@@ -319,7 +321,7 @@ def times(trace: list[tuple[int, int]], m: int) -> list[int]:
     return [t for t, who in trace if who == m]
 
 
-def test_accesses_happen_in_the_order_of_their_times():
+def test_accesses_happen_in_the_order_of_their_times() -> None:
     """Clocks of several CPUs are merged: the trace's times never go down."""
     engine = make(cpus=3, costs=CostTable({"atomic.cas": 7, "store": 11, "load": 13}))
     trace: list[tuple[int, int]] = []
@@ -332,7 +334,7 @@ def test_accesses_happen_in_the_order_of_their_times():
     assert times(trace, 3) == [13 * i for i in range(50)]
 
 
-def test_ms_above_cpus_queue_first_come_first_served():
+def test_ms_above_cpus_queue_first_come_first_served() -> None:
     """With one CPU the second M begins when the first ends, a context switch later."""
     costs = CostTable({"store": 100, "switch": 30})
     engine = make(cpus=1, costs=costs)
@@ -343,7 +345,7 @@ def test_ms_above_cpus_queue_first_come_first_served():
     assert trace == [(0, 1), (100, 1), (230, 2), (330, 2), (460, 3), (560, 3)]
 
 
-def test_time_slice():
+def test_time_slice() -> None:
     """An M loses its CPU at the end of its slice while others wait, and only then."""
     costs = CostTable({"store": 100, "switch": 0}, time_slice_ns=300)
     for n, first_run in ((1, 9), (2, 3)):
@@ -359,7 +361,7 @@ def test_time_slice():
             assert order == ([1] * 3 + [2] * 3) * 3
 
 
-def test_spinning_holds_a_cpu_and_sleeping_frees_it():
+def test_spinning_holds_a_cpu_and_sleeping_frees_it() -> None:
     """With one CPU, others wait for as long as one spins, and run while one sleeps."""
     costs = CostTable({"procyield": 400, "store": 10, "sleep": 0, "switch": 0})
     trace: list[tuple[int, int]] = []
@@ -379,7 +381,7 @@ def test_spinning_holds_a_cpu_and_sleeping_frees_it():
     assert trace == [(0, 2)]
 
 
-def test_yielding_gives_way_to_those_that_wait_for_a_cpu():
+def test_yielding_gives_way_to_those_that_wait_for_a_cpu() -> None:
     """An osyield hands the CPU to the head of the queue; with nobody there it keeps it."""
     costs = CostTable({"osyield": 10, "switch": 0})
     engine = make(cpus=1, costs=costs)
@@ -390,7 +392,7 @@ def test_yielding_gives_way_to_those_that_wait_for_a_cpu():
     assert [m for _, m in trace] == [1, 2, 1, 2, 1, 2]
 
 
-def test_ties_go_by_the_seed():
+def test_ties_go_by_the_seed() -> None:
     """Ms whose clocks are equal go in an order drawn from the seed: all 6 orders of 3 turn up.
 
     100 seeds miss one of them with probability below 6 * (5/6)^100 < 1e-7; the seeds are fixed.
@@ -408,7 +410,7 @@ def test_ties_go_by_the_seed():
     assert len(orders) == 6
 
 
-def test_a_short_sleep_does_not_put_the_clock_ahead():
+def test_a_short_sleep_does_not_put_the_clock_ahead() -> None:
     """Time never goes back, though a sleep shorter than its own cost ends after other steps."""
     engine = make(cpus=2, costs=CostTable({"sleep": 5000, "store": 10}))
     follow = Follow(engine)
@@ -423,7 +425,7 @@ def test_a_short_sleep_does_not_put_the_clock_ahead():
     assert later == list(range(110, 300, 10))
 
 
-def test_coming_back_does_not_put_the_clock_ahead():
+def test_coming_back_does_not_put_the_clock_ahead() -> None:
     """An M that comes back from elsewhere does not carry the others' clocks with it."""
     engine = make(cpus=2, costs=CostTable({"store": 10, "grow": 100_000}))
     first, second = ms(engine, 2)
@@ -441,7 +443,7 @@ def test_coming_back_does_not_put_the_clock_ahead():
     assert times(trace, 2) == [0, 10]
 
 
-def test_a_wakeup_takes_its_latency():
+def test_a_wakeup_takes_its_latency() -> None:
     """A woken M runs `wake` ns after the step that woke it."""
     engine = make(cpus=2, costs=CostTable({"wake": 777, "semawakeup": 1, "sleep": 1}))
     sleeper, waker = ms(engine, 2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 TEST = """
 import pytest
 from gorun_mem import scenario, KiB
@@ -21,7 +23,7 @@ async def pair(world, *, rounds: int = 3):
 """
 
 
-def test_a_failure_shows_the_world(pytester):
+def test_a_failure_shows_the_world(pytester: pytest.Pytester) -> None:
     """The report of a failed test has the World's settings, last events and how to run again."""
     pytester.makepyfile(
         TEST
@@ -50,7 +52,7 @@ def test_by_name(run_scenario):
     )
 
 
-def test_an_async_test_goes_on_with_the_same_world(pytester):
+def test_an_async_test_goes_on_with_the_same_world(pytester: pytest.Pytester) -> None:
     """A World may be used by several scenarios and nurseries of one test, one after the other."""
     pytester.makepyfile(
         TEST
@@ -69,7 +71,7 @@ async def test_it(world):
     pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
-def test_wrong_settings_are_named(pytester):
+def test_wrong_settings_are_named(pytester: pytest.Pytester) -> None:
     """An unknown setting or option is an error that says so."""
     pytester.makepyfile(
         TEST
@@ -89,7 +91,7 @@ def test_option(run_scenario):
     )
 
 
-def test_it_works_with_xdist(pytester):
+def test_it_works_with_xdist(pytester: pytest.Pytester) -> None:
     """Several processes run the tests as one does."""
     pytester.makepyfile(
         TEST
@@ -103,7 +105,7 @@ async def test_it(world, seed):
     pytester.runpytest("-n", "2", "-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
-def test_it_is_harmless_where_nobody_uses_it(pytester):
+def test_it_is_harmless_where_nobody_uses_it(pytester: pytest.Pytester) -> None:
     """Without pytest-trio, and in tests that do not ask for it, the plugin imports nothing."""
     pytester.makepyfile(
         """

@@ -9,7 +9,7 @@ from gorun_mem.explore.kernels.parts import WaitList, Word
 from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.futex import (
     LOCKED,
     SLEEPING,
@@ -108,7 +108,7 @@ class LookingMutex(FutexMutex):
     unlock_op = LookingUnlock
 
 
-async def _two_take(world: World, mutex: Mutex) -> None:
+async def _two_take(world: World, mutex: StateMutex) -> None:
     world.driver.mutexes[mutex.name] = mutex
     shared = Cell("shared")
 

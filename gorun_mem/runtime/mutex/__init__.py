@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gorun_mem.runtime.behaviour import Release
 from gorun_mem.runtime.behaviour import release as find_release
-from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
 from gorun_mem.runtime.mutex.statistics import (
@@ -37,11 +37,11 @@ __all__ = [
     "LockOp",
     "LockSettings",
     "LockStatistics",
-    "Mutex",
     "MutexEntry",
     "MutexOp",
     "RankMode",
     "Share",
+    "StateMutex",
     "UnknownMutex",
     "UnlockOp",
     "Waiter",
@@ -159,7 +159,7 @@ def make(
     rank_checks: RankMode = "off",
     profile_rate: int = 0,
     spurious: bool = False,
-) -> Mutex:
+) -> StateMutex:
     """A mutex.
 
     Args:
@@ -187,7 +187,7 @@ def make(
     check_rank_name(rank)
     ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.behaviour.lock_ranks)
     module, _, cls = MUTEXES[name].where.partition(":")
-    made: type[Mutex] = getattr(import_module(f"{__name__}.{module}"), cls)
+    made: type[StateMutex] = getattr(import_module(f"{__name__}.{module}"), cls)
     return made(
         lock_name,
         LockSettings(

@@ -8,7 +8,7 @@ An author derives three classes, and adds a row to `MUTEXES` (`gorun_mem.runtime
 
     LockOp      FIRST and the states of taking the lock; REGISTERS, the attributes that they keep
     UnlockOp    the same of giving it back
-    Mutex       algorithm, lock_op, unlock_op; `prepare` where the lock has more words than `key`,
+    StateMutex  algorithm, lock_op, unlock_op; `prepare` where the lock has more words than `key`,
                 and then `snapshot` and `restore`
 
 A state is a method under `@state(KIND)` that makes one access to what Ms share: mostly to `key`.
@@ -65,7 +65,7 @@ Example: a test-and-set lock.
             self.mutex.released(m, self)
             return None
 
-    class TasMutex(Mutex):
+    class TasMutex(StateMutex):
         __slots__ = ()
         algorithm = "tas"
         lock_op = TasLock
@@ -126,7 +126,7 @@ USUAL: Final = LockSettings()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Mutex:
+class StateMutex:
     """A runtime mutex; the base of all algorithms.
 
     Args:

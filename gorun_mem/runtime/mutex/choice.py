@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
 
@@ -81,7 +81,7 @@ class ChoiceUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class ChoiceMutex(Mutex):
+class ChoiceMutex(StateMutex):
     """A mutex whose next owner the scheduler chooses; `key` is one above the owner's number."""
 
     __slots__ = ("pending",)

@@ -16,8 +16,8 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
-from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
+from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state
 from gorun_mem.runtime.op import PARKED, MLike
 
@@ -144,7 +144,7 @@ class FutexUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class FutexMutex(Mutex):
+class FutexMutex(StateMutex):
     """Go's mutex on Linux up to 1.23."""
 
     __slots__ = ("word",)
@@ -154,7 +154,7 @@ class FutexMutex(Mutex):
 
     def prepare(self, settings: LockSettings) -> None:
         """Nobody sleeps; sleeps may end for no reason where the settings say so."""
-        self.word = FutexWord()
+        self.word = FutexQueue()
         self.word.spurious = settings.spurious
 
     def snapshot(self) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.op import MORE, MLike, Op
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import Mutex
+    from gorun_mem.runtime.mutex.base import StateMutex
     from gorun_mem.runtime.mutex.note import Note
 
 KEY: Final = "key"
@@ -121,7 +121,7 @@ class MutexOp(Op):
     REGISTERS: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold what Go keeps in local variables, set when FIRST is left."""
 
-    def __init__(self, mutex: Mutex | Note) -> None:
+    def __init__(self, mutex: StateMutex | Note) -> None:
         self.mutex: Any = mutex
         self.key_obj: str = mutex.key_obj
         self.site = ""
@@ -177,7 +177,7 @@ class LockOp(MutexOp):
 
     __slots__ = ("sleeps", "spins", "wait_since_ns")
 
-    # Set by Mutex.waits, not before: a lock that is free needs none of it.
+    # Set by StateMutex.waits, not before: a lock that is free needs none of it.
     wait_since_ns: int
     spins: int
     sleeps: int
@@ -190,7 +190,7 @@ class LockOp(MutexOp):
         Raises:
             Throw: the M's count is negative, or the order of locks is wrong.
         """
-        mutex: Mutex = self.mutex
+        mutex: StateMutex = self.mutex
         if mutex.ranks is not None:
             mutex.ranks.before_lock(m, mutex, self)
         if m.locks < 0:
@@ -210,7 +210,7 @@ class LockOp(MutexOp):
             self.check(m)
         result = self.run(self, m)
         if result is None:
-            mutex: Mutex = self.mutex
+            mutex: StateMutex = self.mutex
             if mutex.waited is not self:
                 if self.pc is not self.first:
                     self.reset()
@@ -231,7 +231,7 @@ class UnlockOp(MutexOp):
         Raises:
             Throw: there was none.
         """
-        mutex: Mutex = self.mutex
+        mutex: StateMutex = self.mutex
         if mutex.ranks is not None and self.pc is self.first:
             mutex.ranks.before_unlock(m, mutex, self)
         result = self.run(self, m)

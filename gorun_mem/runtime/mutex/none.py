@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.statistics import Holder
 from gorun_mem.runtime.op import MLike
@@ -51,7 +51,7 @@ class NoUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class NoMutex(Mutex):
+class NoMutex(StateMutex):
     """A mutex that never excludes; several Ms may hold it at once, and that is what it notes."""
 
     __slots__ = ("inside",)

@@ -9,7 +9,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Throw
-from gorun_mem.runtime.mutex.futex_word import FutexWord
+from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.mutex.note import DOUBLE_WAKEUP, WOKEN, Note, NoteOp
 from gorun_mem.runtime.op import PARKED, MLike
@@ -111,7 +111,7 @@ class FutexNote(Note):
 
     def __init__(self, name: str = "note", behaviour: Behaviour = NEWEST_BEHAVIOUR) -> None:
         super().__init__(name, behaviour)
-        self.word = FutexWord()
+        self.word = FutexQueue()
 
     def wakeup(self) -> NoteOp:
         """Go's notewakeup."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import PARKED, MLike
 
@@ -73,7 +73,7 @@ class QueueUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class QueueMutex(Mutex):
+class QueueMutex(StateMutex):
     """A FIFO mutex with direct handoff; `key` is one above the number of the owning M."""
 
     __slots__ = ("queue",)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from gorun_mem.runtime.errors import Throw
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import Mutex
+    from gorun_mem.runtime.mutex.base import StateMutex
     from gorun_mem.runtime.mutex.machine import MutexOp
     from gorun_mem.runtime.op import MLike
 
@@ -160,7 +160,7 @@ class RankChecks:
         entry = RANKS[rank]
         return last in (entry.over_119 if self._pairs_only else entry.over)
 
-    def before_lock(self, m: MLike, mutex: Mutex, op: MutexOp) -> None:
+    def before_lock(self, m: MLike, mutex: StateMutex, op: MutexOp) -> None:
         """Check `mutex` against the locks that `m` holds.
 
         Raises:
@@ -172,7 +172,7 @@ class RankChecks:
         elif held and not self.allows(held[-1].rank, mutex.rank):
             self._violation(m, mutex, op, "lock ordering problem", *self._printed(m, mutex))
 
-    def before_unlock(self, m: MLike, mutex: Mutex, op: MutexOp) -> None:
+    def before_unlock(self, m: MLike, mutex: StateMutex, op: MutexOp) -> None:
         """Check that `m` holds `mutex`.
 
         Raises:
@@ -182,14 +182,16 @@ class RankChecks:
             line = f"{m.id} : {mutex.rank} {self.number(mutex.rank)} {mutex.name}"
             self._violation(m, mutex, op, "unlock without matching lock acquire", line)
 
-    def _printed(self, m: MLike, mutex: Mutex) -> list[str]:
+    def _printed(self, m: MLike, mutex: StateMutex) -> list[str]:
         """The lines before the throw: the M and its locks, the one being taken last."""
         lines = [f"{m.id}  ======"]
         for i, lock in enumerate([*m.go.held, mutex]):
             lines.append(f"{i} : {lock.rank} {self.number(lock.rank)} {lock.name}")
         return lines
 
-    def _violation(self, m: MLike, mutex: Mutex, op: MutexOp, text: str, *printed: str) -> None:
+    def _violation(
+        self, m: MLike, mutex: StateMutex, op: MutexOp, text: str, *printed: str
+    ) -> None:
         throw: Throw = mutex.throw(m, op, text, *printed, error_type="rank")
         if self.mode == "throw":
             raise throw

@@ -21,7 +21,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
@@ -188,7 +188,7 @@ class SemaUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class SemaMutex(Mutex):
+class SemaMutex(StateMutex):
     """Go's mutex on Plan 9 up to 1.23."""
 
     __slots__ = ("ms",)

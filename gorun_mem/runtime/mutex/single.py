@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
 
@@ -62,7 +62,7 @@ class SingleUnlock(UnlockOp):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class JsMutex(Mutex):
+class JsMutex(StateMutex):
     """The mutex of js/wasm, all releases (`locks` counts in 16s from 1.27)."""
 
     __slots__ = ()
@@ -72,7 +72,7 @@ class JsMutex(Mutex):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Wasip1Mutex(Mutex):
+class Wasip1Mutex(StateMutex):
     """The mutex of wasip1/wasm, from 1.21 on (`locks` counts in 16s from 1.27)."""
 
     __slots__ = ()

@@ -33,7 +33,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import Hang
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
@@ -403,7 +403,7 @@ class SampledUnlock(SpinbitUnlock):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class SpinbitMutex(Mutex):
+class SpinbitMutex(StateMutex):
     """Go's mutex on Plan 9 from 1.24 on."""
 
     __slots__ = ("low_latency", "ms", "profile", "profile_rate", "samples")

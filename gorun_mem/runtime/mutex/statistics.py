@@ -119,7 +119,7 @@ class BusySpan:
 
 @dataclass(frozen=True, slots=True)
 class LockStatistics:
-    """What `Mutex.statistics()` returns.
+    """What `StateMutex.statistics()` returns.
 
     A wait or a hold that has not ended counts as long as it has lasted; then `at_least` is true,
     and the times are lower bounds.

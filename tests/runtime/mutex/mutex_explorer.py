@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.runtime.mutex.base import LockSettings, Mutex
+from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
@@ -22,7 +22,7 @@ class Violation(Exception):
     """Two Ms hold the lock, or somebody gives back what he does not hold."""
 
 
-class Bare(Mutex):
+class Bare(StateMutex):
     """Only who holds the lock, in place of the book: mixed in before a mutex class."""
 
     __slots__ = ()
@@ -52,7 +52,7 @@ class ExploredM(MLike):
 
     __slots__ = ("lock", "op", "pairs", "parked", "unlock")
 
-    def __init__(self, id: int, sched: ExploredScheduler, mutex: Mutex) -> None:
+    def __init__(self, id: int, sched: ExploredScheduler, mutex: StateMutex) -> None:
         super().__init__(id, sched)
         self.parked = False
         self.pairs = 0
@@ -148,7 +148,7 @@ class Explorer:
         cpus: what Ms think they run on; 1 turns spinning off.
     """
 
-    def __init__(self, mutex: Mutex, pairs: Sequence[int], cpus: int = 4) -> None:
+    def __init__(self, mutex: StateMutex, pairs: Sequence[int], cpus: int = 4) -> None:
         self.mutex = mutex
         self.sched = ExploredScheduler(cpus)
         self.ms = [ExploredM(i + 1, self.sched, mutex) for i in range(len(pairs))]
@@ -285,7 +285,9 @@ class Explorer:
         return result
 
 
-def bare(cls: type[Mutex], minor: int, *, low_latency: bool = False, **config: int) -> Mutex:
+def bare(
+    cls: type[StateMutex], minor: int, *, low_latency: bool = False, **config: int
+) -> StateMutex:
     """A mutex with Bare mixed in.
 
     Args:
@@ -297,11 +299,13 @@ def bare(cls: type[Mutex], minor: int, *, low_latency: bool = False, **config: i
     mixed = type(f"Bare{cls.__name__}", (Bare, cls), {"__slots__": ()})
     name = LOW_LATENCY if low_latency else "memlock"
     behaviour = release(f"go1.{minor}").behaviour
-    mutex: Mutex = mixed(name, LockSettings(behaviour=behaviour, **config))  # type: ignore[arg-type]
+    mutex: StateMutex = mixed(name, LockSettings(behaviour=behaviour, **config))  # type: ignore[arg-type]
     return mutex
 
 
-def explore(cls: type[Mutex], *pairs: int, cpus: int = 4, minor: int = 24, **config: int) -> Result:
+def explore(
+    cls: type[StateMutex], *pairs: int, cpus: int = 4, minor: int = 24, **config: int
+) -> Result:
     """Search a mutex class with Bare mixed in.
 
     Args:

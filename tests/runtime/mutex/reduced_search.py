@@ -30,7 +30,7 @@ from typing import Any
 
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.m import MState, m_address, m_number
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.op import PARKED
 from tests.runtime.mutex.mutex_explorer import ExploredScheduler, Violation, bare
 
@@ -188,7 +188,7 @@ class Search:
 
     def __init__(
         self,
-        mutex: Mutex,
+        mutex: StateMutex,
         ms: int,
         cpus: int,
         *,
@@ -450,7 +450,7 @@ def _kind(own: Own) -> Own:
 
 
 def exhaust(
-    cls: type[Mutex],
+    cls: type[StateMutex],
     ms: int,
     pairs: int,
     *,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gorun_mem.runtime.m import m_number
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.futex import SLEEPING, UNLOCKED, FutexLock, FutexMutex, FutexUnlock
 from gorun_mem.runtime.mutex.machine import LockOp, state, states_of
 from gorun_mem.runtime.mutex.queue import QueueMutex
@@ -27,7 +27,7 @@ from tests.runtime.mutex.mutex_explorer import explore
 from tests.runtime.mutex.reduced_search import exhaust
 
 SAMPLED = {"profile_rate": 2}
-VARIANTS: dict[str, tuple[type[Mutex], dict[str, int]]] = {
+VARIANTS: dict[str, tuple[type[StateMutex], dict[str, int]]] = {
     "sema": (SemaMutex, {}),
     "futex": (FutexMutex, {}),
     "spurious": (FutexMutex, {"spurious": True}),
@@ -97,7 +97,7 @@ def test_queue(pairs: tuple[int, ...], cpus: int) -> None:
         (SpinbitMutex, (2, 1, 1), 1),
     ],
 )
-def test_unlike_ms(cls: type[Mutex], pairs: tuple[int, ...], cpus: int) -> None:
+def test_unlike_ms(cls: type[StateMutex], pairs: tuple[int, ...], cpus: int) -> None:
     """Ms that do not lock equally often, by the plain search: the same holds."""
     result = explore(cls, *pairs, cpus=cpus)
     assert (result.verdict, result.trace) == ("ok", [])
@@ -370,7 +370,7 @@ SHARED = "got the lock that M"
     ],
 )
 def test_planted_bug_is_found(
-    base: type[Mutex], part: type, pairs: tuple[int, ...], cpus: int, verdict: str
+    base: type[StateMutex], part: type, pairs: tuple[int, ...], cpus: int, verdict: str
 ) -> None:
     """One wrong state in a machine is found, with the accesses that lead to it."""
     slot = "lock_op" if issubclass(part, base.lock_op) else "unlock_op"

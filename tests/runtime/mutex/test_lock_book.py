@@ -7,7 +7,7 @@ from math import comb
 import pytest
 
 from gorun_mem.runtime.errors import Fault, Throw
-from gorun_mem.runtime.mutex import Mutex, Share, make
+from gorun_mem.runtime.mutex import Share, StateMutex, make
 from gorun_mem.runtime.mutex.choice import ChoiceMutex
 from gorun_mem.runtime.mutex.statistics import BusySpan, Distribution, jain
 from gorun_mem.runtime.sink import Waited
@@ -18,7 +18,7 @@ CONTENDED = ["queue", "sema", "futex", "spinbit"]
 
 def cast(
     name: str, ms: int, release: str = "go1.26", **options: int
-) -> tuple[Hand, Mutex, list[HandM]]:
+) -> tuple[Hand, StateMutex, list[HandM]]:
     hand = Hand()
     return hand, make(name, release, **options), [HandM(i + 1, hand) for i in range(ms)]  # type: ignore[arg-type]
 

@@ -6,12 +6,14 @@ import pytest
 
 from gorun_mem.runtime.behaviour import KNOWN, release
 from gorun_mem.runtime.errors import Throw
-from gorun_mem.runtime.mutex import LEAF, Mutex, RankMode, make
+from gorun_mem.runtime.mutex import LEAF, RankMode, StateMutex, make
 from gorun_mem.runtime.mutex.rank import RANKS, TABLES, RankChecks, UnknownRank
 from gorun_mem.step.solo import SoloM, solo
 
 
-def locks(mode: RankMode, *ranks: str, release: str = "go1.27", mutex: str = "js") -> list[Mutex]:
+def locks(
+    mode: RankMode, *ranks: str, release: str = "go1.27", mutex: str = "js"
+) -> list[StateMutex]:
     return [
         make(mutex, release, lock_name=f"{rank}{i}", rank=rank, rank_checks=mode)
         for i, rank in enumerate(ranks)
@@ -22,12 +24,12 @@ def checks(name: str) -> RankChecks:
     return RankChecks("throw", release(name).behaviour.lock_ranks)
 
 
-async def take(mutexes: list[Mutex]) -> None:
+async def take(mutexes: list[StateMutex]) -> None:
     for mutex in mutexes:
         await mutex.lock()
 
 
-async def give_back(mutexes: list[Mutex]) -> None:
+async def give_back(mutexes: list[StateMutex]) -> None:
     for mutex in mutexes:
         await mutex.unlock()
 

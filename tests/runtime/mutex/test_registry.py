@@ -17,7 +17,7 @@ from gorun_mem import M, World
 from gorun_mem.explore import explore as search
 from gorun_mem.machine.config import Config
 from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS, release
-from gorun_mem.runtime.mutex import MUTEXES, Mutex, MutexEntry, default_mutex, make
+from gorun_mem.runtime.mutex import MUTEXES, MutexEntry, StateMutex, default_mutex, make
 from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state, states_of
 from gorun_mem.runtime.op import MLike
 from tests.runtime.mutex.hand_driven import Hand, HandM
@@ -116,13 +116,13 @@ def test_a_locks_file_has_its_states_and_nothing_else() -> None:
         ), module
 
 
-def example() -> type[Mutex]:
+def example() -> type[StateMutex]:
     """The lock that the docstring of base.py shows."""
     doc = str(ast.get_docstring(ast.parse((folder() / "base.py").read_text()), clean=False))
     text = textwrap.dedent(doc[doc.index("    class TasLock") : doc.index("\nA lock that is got")])
     names: dict[str, object] = {
-        "CPU": CPU, "LockOp": LockOp, "MLike": MLike, "Mutex": Mutex, "UnlockOp": UnlockOp,
-        "state": state,
+        "CPU": CPU, "LockOp": LockOp, "MLike": MLike, "StateMutex": StateMutex,
+        "UnlockOp": UnlockOp, "state": state,
     }  # fmt: skip
     exec(compile(text, "example", "exec", dont_inherit=True), names)
     made = names["TasMutex"]

@@ -6,11 +6,11 @@ import pytest
 
 from gorun_mem.runtime.errors import Deadlock, Throw
 from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex, default_mutex, make
-from gorun_mem.runtime.mutex.base import Mutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.step.solo import SoloM, solo
 
 
-async def pair(mutex: Mutex, times: int = 1) -> None:
+async def pair(mutex: StateMutex, times: int = 1) -> None:
     for _ in range(times):
         await mutex.lock("here")
         await mutex.unlock("here")
@@ -33,7 +33,7 @@ def test_lone_m_takes_and_gives_back(name: str, release: str) -> None:
 def test_locks_count_in_16s_from_127(name: str) -> None:
     """While held, a lock adds 1 to `m.locks` up to 1.26 and 16 from 1.27."""
 
-    async def take(mutex: Mutex) -> None:
+    async def take(mutex: StateMutex) -> None:
         await mutex.lock()
 
     for release, delta in (("go1.26", 1), ("go1.27", 16)):
@@ -46,11 +46,11 @@ def test_locks_count_in_16s_from_127(name: str) -> None:
 def test_single_m_throws(name: str) -> None:
     """The one-M mutexes throw Go's three texts, and a refused lock changes nothing."""
 
-    async def twice(mutex: Mutex) -> None:
+    async def twice(mutex: StateMutex) -> None:
         await mutex.lock("first")
         await mutex.lock("second")
 
-    async def only_unlock(mutex: Mutex) -> None:
+    async def only_unlock(mutex: StateMutex) -> None:
         await mutex.unlock()
 
     m, mutex = SoloM(), make(name, "go1.24.3")
@@ -77,7 +77,7 @@ def test_single_m_throws(name: str) -> None:
 def test_queue_waits_for_itself() -> None:
     """A lone M that takes the queue lock twice deadlocks: nobody could hand it over."""
 
-    async def twice(mutex: Mutex) -> None:
+    async def twice(mutex: StateMutex) -> None:
         await mutex.lock()
         await mutex.lock()
 

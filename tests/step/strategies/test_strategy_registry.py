@@ -23,7 +23,7 @@ SHARED = {"__init__", "searching", "transcribe", "replay", "past", "wakeup", "se
 """Files of the folder that are no strategy with an entry of its own."""
 
 
-def test_an_incomplete_strategy_cannot_be_made():
+def test_an_incomplete_strategy_cannot_be_made() -> None:
     """Every field must be said, and one of the two classes named."""
     with pytest.raises(TypeError, match="missing"):
         StrategyEntry(name="fair", about="in turn", run="fair:Fair")
@@ -31,7 +31,7 @@ def test_an_incomplete_strategy_cannot_be_made():
         StrategyEntry(name="fair", about="in turn", source="", run="", search="", tree=False)
 
 
-def test_every_file_is_listed():
+def test_every_file_is_listed() -> None:
     """A file in the folder that no entry leads to is a strategy that nobody can ask for."""
     used = {
         where.partition(":")[0]
@@ -44,13 +44,13 @@ def test_every_file_is_listed():
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_a_run_can_have_it(name):
+def test_a_run_can_have_it(name: str) -> None:
     """The class exists, is made with a seed and calls itself what the list calls it."""
     assert make_strategy(name, 3).name == name
 
 
 @pytest.mark.parametrize("name", [*DRAWING, *TREES])
-def test_a_search_can_have_it(name):
+def test_a_search_can_have_it(name: str) -> None:
     """The class exists, and knows of itself what the list says of it."""
     found = searching_class(name)
     assert issubclass(found, Searching)

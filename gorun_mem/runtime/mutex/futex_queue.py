@@ -14,7 +14,7 @@ from gorun_mem.runtime.op import MLike
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class FutexWord:
+class FutexQueue:
     """The sleepers of one word."""
 
     __slots__ = ("sleepers", "spurious")
