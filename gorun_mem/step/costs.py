@@ -19,6 +19,7 @@ was measured; that file says from what. In words:
     procyield               30 PAUSE instructions.
     osyield                 sched_yield with nobody to yield to.
     futexsleep, semasleep   the call, until the thread is off the CPU; and once more, coming back.
+    futex.look              futexsleep, until the kernel has read the word; on top of that.
     futexwakeup, semawakeup the call, for the waker, where nobody sleeps.
     wake.call               what it takes him longer where somebody does.
     wake, wake.least        from the waker's call until the sleeper runs, the median; and the part
@@ -65,6 +66,7 @@ DEFAULT_NS: Final = MappingProxyType(
         "wake": 3650.0,
         "wake.least": 3200.0,
         "wake.call": 1230.0,
+        "futex.look": 240.0,
         "switch": 1000.0,
         "interrupt": 8500.0,
         "interrupt.every": 700_000.0,

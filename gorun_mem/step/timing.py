@@ -75,9 +75,9 @@ SPINS: Final = named(lambda kind: kind.waits)
 CALLS: Final = frozenset(("semasleep", "semawakeup", "futexsleep", "futexwakeup", "notesleep"))
 """Kinds that vary as calls of the kernel do."""
 
-Price = tuple[float, bool | None, bool, float]
+Price = tuple[float, bool | None, bool, float, float]
 """Of a kind of step: ns, whether it writes its cache line (None: it needs none), whether others may
-have the CPU after it, and by what part of its ns it varies to either side."""
+have the CPU after it, by what part of its ns it varies to either side, and ns before its effect."""
 
 
 class Line:
@@ -163,13 +163,14 @@ class TimingEngine(Engine):
         self._interrupts = log_logistic(spreads["interrupt"])
         self._interrupt_every_ns = table["interrupt.every"] if model.has("interrupts") else 0.0
         self._switch_ns = table["switch"]
-        self._other: Price = (table["other"], None, False, 0.0)
+        self._other: Price = (table["other"], None, False, 0.0, 0.0)
         self._prices: dict[str, Price] = {
             kind: (
                 ns,
                 True if kind in WRITES else False if kind in READS else None,
                 kind in YIELDS,
                 spreads["spin"] if kind in SPINS else spreads["call"] if kind in CALLS else 0.0,
+                table["futex.look"] if kind == "futexsleep" else 0.0,
             )
             for kind, ns in table.items()
         }
@@ -248,7 +249,7 @@ class TimingEngine(Engine):
                 task = None
                 continue
             pending = task.op
-            ns, writes, yields, spread = self._prices.get(pending.kind, self._other)
+            ns, writes, yields, spread, before_ns = self._prices.get(pending.kind, self._other)
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
@@ -258,6 +259,8 @@ class TimingEngine(Engine):
                     wait_ns = self._transfer(task, pending.obj, line, writes)
                 elif writes:
                     line.written = True
+            elif before_ns:
+                wait_ns = before_ns
             if not wait_ns:
                 self._step_ns = ns * (1 + (self._draw() * 2 - 1) * spread) if spread else ns
                 self._yields = yields
