@@ -7,9 +7,12 @@ Names are imported when they are first used, so that a command that needs few of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not imported: what comes before `gorun_mem.start` cannot be interrupted
 if TYPE_CHECKING:
+    from typing import Any
+
+    from gorun_mem.explore.history import CannotYet, NotLinearizable
+    from gorun_mem.explore.linearizable import linearizable
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.mutex import LockStatistics
     from gorun_mem.runtime.op import Op
     from gorun_mem.step.costs import CostTable
+    from gorun_mem.sweep.compare import compare
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CannotYet": "explore.history",
     "Config": "machine.config",
     "CostTable": "step.costs",
     "DeadlockFound": "machine.outcome",
@@ -45,6 +50,7 @@ _HOMES = {
     "MemorySnapshot": "machine.statistics",
     "MiB": "runtime.behaviour",
     "NoProgress": "machine.outcome",
+    "NotLinearizable": "explore.history",
     "Op": "runtime.op",
     "Outcome": "machine.outcome",
     "Range": "machine.scenario",
@@ -56,6 +62,8 @@ _HOMES = {
     "World": "machine.world",
     "WorldStatistics": "machine.statistics",
     "as_recorded": "replay.real_program",
+    "compare": "sweep.compare",
+    "linearizable": "explore.linearizable",
     "plot": "report.plot",
     "run": "machine.run",
     "run_on_trio": "machine.run",
@@ -64,6 +72,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CannotYet",
     "Config",
     "CostTable",
     "DeadlockFound",
@@ -79,6 +88,7 @@ __all__ = [
     "MemorySnapshot",
     "MiB",
     "NoProgress",
+    "NotLinearizable",
     "Op",
     "Outcome",
     "Range",
@@ -90,6 +100,8 @@ __all__ = [
     "World",
     "WorldStatistics",
     "as_recorded",
+    "compare",
+    "linearizable",
     "plot",
     "run",
     "run_on_trio",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gorun_mem.cli import main
+from gorun_mem.start import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

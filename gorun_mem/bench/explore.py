@@ -8,6 +8,10 @@ That a schedule can be made again belongs to the least: the peer seeds its gener
 the subject writes a tape. Seeding takes as long as the smallest shape itself, so there is a row,
 without a target, beside the same coroutines with one generator for all.
 
+What the default detectors cost is a row for each of a few programs: the rate with all of them
+beside the rate with none. What a step costs with 64 Ms is measured beside one with 2, for each
+strategy that draws and for the portfolio of `auto`.
+
 Other explorers for Python are measured where they are installed, on the same program written for
 them, by their own random exploration: frontrun, and simloom, which needs Python 3.12. Their rows
 say "not installed" elsewhere.
@@ -16,26 +20,43 @@ say "not installed" elsewhere.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Generator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from random import Random
 from typing import Any, Final
 
-from gorun_mem.bench import Row, best_of
-from gorun_mem.explore.program import Cell
+from gorun_mem.bench import Row
+from gorun_mem.bench import best_of as best_of_clock
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.program import Cell, Lock
+from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Worker
+from gorun_mem.explore.worker import CHUNK, PORTFOLIO, Worker
 from gorun_mem.machine.config import Config
+from gorun_mem.machine.library import find
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.step.strategies import DRAWING
+from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 SHAPES: Final = ((2, 5, 0.4), (4, 25, 0.3), (8, 50, 0.25))
 """Ms, operations of each, and the least ratio to the bare coroutines with random."""
 POS_SHARE: Final = 0.5
 """What POS may cost: it has half of that ratio."""
+LOOKING_LEAST: Final = 0.6
+"""Of the rate without detectors what is to be left with all default ones."""
+MANY, FEW, MANY_OPS = 64, 2, 40
+"""Ms of which a step is compared, and the operations of each."""
+MANY_MOST: Final = 1.3
+"""How many times as much a step may cost with many Ms as with few."""
 PEER_RATIO: Final = 100
 """How many times the schedules of each other explorer a second should have."""
+
+
+best_of = partial(best_of_clock, clock=time.process_time)
 
 
 def run(*, quick: bool = False) -> list[Row]:
@@ -47,6 +68,8 @@ def run(*, quick: bool = False) -> list[Row]:
     rows: list[Row] = []
     for ms, ops, least in SHAPES:
         rows += _beside_bare(ms, ops, least, quick)
+    rows += [_looking(name, target, quick) for name, target in _looked_at().items()]
+    rows += [_with_many(strategy, quick) for strategy in ("auto", *DRAWING)]
     for name, (drive, where) in PEERS.items():
         rows.append(_beside(name, drive, where, quick))
     return rows
@@ -104,6 +127,77 @@ def _target(ms: int, ops: int) -> Target:
 
 def _drawing(worker: Worker, strategy: str) -> Callable[[int], object]:
     return lambda n: worker.draw(strategy, 0, n)
+
+
+# Detectors, and many Ms.
+
+
+def _looked_at() -> dict[str, Target]:
+    """Programs for detectors to look at: of atomic words, of locked data, of Go's locks."""
+
+    async def main(world: World) -> None:
+        cell, lock = Cell("x"), Lock("lock")
+
+        async def add(m: M) -> None:
+            for _ in range(10):
+                await lock.acquire()
+                await cell.store(await cell.load() + 1)
+                await lock.release()
+
+        async with world.open_ms() as started:
+            for _ in range(4):
+                started.start_soon(add)
+
+    storm = find("memlock_storm")
+    return {
+        "4 Ms x 25 atomic operations": _target(4, 25),
+        "4 Ms x 10 updates under a lock": Target.of(main, Config(ms=4)),
+        "memlock_storm, 2 Ms": Target.of(storm, storm.config().but(ms=2), {"rounds": 3}),
+    }
+
+
+def _looking(name: str, target: Target, quick: bool) -> Row:
+    bare = Worker(target, steps_max=10_000)
+    looking = Worker(target, DEFAULT_DETECTORS, steps_max=10_000)
+    count = 32 if quick else 256
+    without, with_all = best_of(
+        1 if quick else 7, count, _drawing(bare, "random"), _drawing(looking, "random")
+    )
+    return Row(
+        name=f"{name}, all detectors",
+        figure=1 / with_all,
+        unit="schedules/s",
+        peer="no detector",
+        peer_figure=1 / without,
+        ratio=without / with_all,
+        target=f"ratio at least {LOOKING_LEAST:g}",
+        ok=without / with_all >= LOOKING_LEAST,
+    )
+
+
+def _with_many(strategy: str, quick: bool) -> Row:
+    drawing = []
+    for ms in (FEW, MANY):
+        worker = Worker(_target(ms, MANY_OPS), steps_max=100_000)
+        walk = SearchingWalk()
+        walk.begin(Random(0), worker.profile)
+        worker.profile = profile_of([worker.run(walk, transcribe=True)])
+        drawing.append(_drawing(worker, strategy))
+    count = CHUNK * (len(PORTFOLIO) if strategy == "auto" else 1)
+    times = best_of(1 if quick else 5, count, *drawing)
+    few, many = [
+        seconds / (ms * MANY_OPS + ms + 1) for ms, seconds in zip((FEW, MANY), times, strict=True)
+    ]
+    return Row(
+        name=f"a step with {MANY} Ms, {strategy}",
+        figure=many * 1e6,
+        unit="us/step",
+        peer=f"a step with {FEW}",
+        peer_figure=few * 1e6,
+        ratio=few / many,
+        target=f"at most {MANY_MOST:g} times as much" if strategy == "auto" else "",
+        ok=many <= MANY_MOST * few if strategy == "auto" else None,
+    )
 
 
 # The peers.

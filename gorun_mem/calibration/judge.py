@@ -96,7 +96,8 @@ def distances(compared: Sequence[Compared]) -> list[Distance]:
                 found.setdefault((name, figure), []).append(each)
     order = [*FIGURES, "channel"]
     return [
-        _distance(*key, found[key]) for key in sorted(found, key=lambda k: (k[0], order.index(k[1])))
+        _distance(*key, found[key])
+        for key in sorted(found, key=lambda k: (k[0], order.index(k[1])))
     ]
 
 

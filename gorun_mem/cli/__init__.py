@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from gorun_mem.cli._exit import ExitCode, explain
 from gorun_mem.cli._group import VERBS, gorun_mem
 from gorun_mem.cli._stdout import outlive_reader, silence
+from gorun_mem.start import end_at_interrupt
 
 __all__ = ["VERBS", "ExitCode", "gorun_mem", "main"]
 
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence()
         return ExitCode.CLEAN
     except BaseException as error:
+        end_at_interrupt()  # a second Ctrl-C
         return explain(error, PROG, args)
 
 

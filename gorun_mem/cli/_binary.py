@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, write_json
+from gorun_mem.files.reading import open_input, read_input
 
 if TYPE_CHECKING:
     from gorun_mem.wasm.binary import Binary
 
+BINARY_BYTES_MAX: Final = 1 << 30
 _HEAD: Final = b"\0asm"
 
 
@@ -19,7 +21,7 @@ def is_wasm(path: Path) -> bool:
     """Whether a file is named or begins like a wasm binary."""
     if not path.is_file():
         return False
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         return file.read(4) == _HEAD or path.suffix == ".wasm"
 
 
@@ -33,7 +35,7 @@ def read_binary(path: Path) -> Binary:
     from gorun_mem.wasm.errors import WasmError
 
     try:
-        return Binary.parse(path.read_bytes())
+        return Binary.parse(read_input(path, BINARY_BYTES_MAX))
     except WasmError as error:
         raise BadInput(f"{path}: {error}") from None
 

@@ -170,7 +170,7 @@ def _debugging(args: Sequence[str]) -> bool:
 
 def internal_fault(error: BaseException, prog: str, args: Sequence[str]) -> str:
     """The sentence about a fault of ours, whose traceback is saved, or shown when asked for."""
-    from gorun_mem.machine.outcome import said
+    from gorun_mem.runtime.errors import said
 
     name = type(error).__name__
     first = next(iter(said(error).splitlines()), "")

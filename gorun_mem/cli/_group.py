@@ -10,10 +10,12 @@ from typing import Any, Final
 import click
 
 from gorun_mem._version import VERSION, build
+from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
     "run": ("gorun_mem.cli.run", "Run a scenario: its log, and what it came to."),
+    "compare": ("gorun_mem.cli.compare", "Run one load under several settings; what differs?"),
     "explore": ("gorun_mem.cli.explore", "Search schedules for one that breaks a scenario."),
     "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run exactly a schedule again."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
@@ -28,6 +30,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
     "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
     "connect": ("gorun_mem.cli.connect", "Talk to a service, by hand or with a script."),
+    "view": ("gorun_mem.cli.view", "Show a log, a schedule or a recording in a browser."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
     "replay": (
         "gorun_mem.cli.replay",
@@ -61,6 +64,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = import_module(entry[0]).command
+        raise_interrupts()  # from here on there is something to lose
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

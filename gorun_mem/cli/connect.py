@@ -60,7 +60,7 @@ def command(address: str, token_file: str | None, echo: bool, as_json: bool) -> 
 
 
 def _open(address: str, token_file: str | None) -> Client:
-    from gorun_mem.cli.serve import read_token
+    from gorun_mem.cli._page import read_token
 
     token = read_token(token_file).decode("utf-8", "surrogateescape") if token_file else None
     try:

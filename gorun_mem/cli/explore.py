@@ -82,7 +82,8 @@ def _search_run_options(function: Any) -> Any:
 @click.option(
     "--faults", metavar="NAMES",
     help="Let these go wrong wherever the schedule chooses, with commas between them: grow (memory "
-    "refuses to grow), spurious (a sleeper wakes for nothing).  [default: none]",
+    "refuses to grow), spurious (a sleeper wakes for nothing), timeout (a timer fires before its "
+    "time), cancel (a scope or an M is cancelled, once in a run).  [default: none]",
 )  # fmt: skip
 @click.option(
     "--failures", "failures_max", type=Number(1, 1000), default=1, show_default=True, metavar="N",

@@ -113,12 +113,14 @@ def command(
     Exit codes: the program's own; where that is 0, 1 if the recording does not replay exactly;
     2 if APP.wasm cannot be recorded or its host is not installed.
     """
+    from gorun_mem.cli._binary import BINARY_BYTES_MAX
+    from gorun_mem.files.reading import read_input
     from gorun_mem.record.prepare import prepare
     from gorun_mem.record.run import HostMissing
     from gorun_mem.wasm.errors import WasmError
 
     try:
-        prepared = prepare(app.read_bytes(), level, rest["max_pages"])
+        prepared = prepare(read_input(app, BINARY_BYTES_MAX), level, rest["max_pages"])
     except WasmError as error:
         raise BadInput(f"{app}: {error}") from None
     if rest["instrument_only"]:

@@ -182,7 +182,7 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
     from gorun_mem.events.home import new_log_path
 
     if log is None:
-        return os.fspath(new_log_path(prepared.scenario.name))
+        return os.fspath(new_log_path(prepared.scenario.name, say=say))
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
             raise BadInput(f"--log {log} would overwrite what the run reads: name another file")

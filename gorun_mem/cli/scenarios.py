@@ -88,7 +88,7 @@ def _settings(scenario: Scenario) -> str:
     """What the scenario asks for where the command line does not say."""
     config = scenario.defaults
     ms = f"{config.ms} M" + ("s" if config.ms != 1 else "")
-    asked = [config.release or "", config.platform or "", config.mutex or ""]
+    asked = [config.release or "", config.platform or "", config.mutex_name]
     return ", ".join([ms, *(word for word in asked if word)])
 
 
@@ -114,7 +114,7 @@ def _document(scenario: Scenario) -> dict[str, Any]:
         "ms": config.ms,
         "release": config.release,
         "platform": config.platform,
-        "mutex": config.mutex,
+        "mutex": config.mutex_name or None,
         "options": [
             {
                 "name": option.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -28,6 +29,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._page import PageOptions, read_token
 from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.settings import DEFAULT_ADDRESS, Limits, Settings
 
@@ -41,7 +43,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMITS: Final = Limits()
 _INT63: Final = (1 << 63) - 1
-_TOKEN_BYTES_MAX: Final = 1024
 
 
 def _limit(option: str, default: float, least: int, most: int, text: str) -> Callable[[F], F]:
@@ -63,6 +64,11 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
     show_default=True,
     metavar="ADDRESS",
     help="Listen at this address: HOST:PORT, where port 0 takes any free one, or unix:PATH.",
+)
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Serve the page and the JSON API here too; port 0 takes any free one.  [default: no page]",
 )
 @click.option(
     "--token-file",
@@ -138,12 +144,23 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
     "--report-every", 10, 0, 1 << 30, "Write a line to stderr every so many seconds; 0 writes none."
 )
 @log_option()
+@click.option(
+    "--log-max",
+    type=Number(1 << 20, sizes=True),
+    default=1 << 30,
+    show_default="1GiB",
+    metavar="BYTES",
+    help="Keep so much of the log: it is written in parts, which are numbered beside the file, and "
+    "the oldest are removed.",
+)
 @log_level_option(LEVELS_HELP)
 @json_option()
 def command(
     address: str,
+    http: str | None,
     token_file: str | None,
     log: str | None,
+    log_max: int,
     log_level: LogLevel,
     as_json: bool,
     reclaim: bool,
@@ -165,11 +182,13 @@ def command(
       gorun-mem serve --release go1.24 --platform plan9/amd64
       gorun-mem serve --listen unix:/tmp/world.sock --mutex sema --log world.jsonl.zst
       gorun-mem serve --listen 0.0.0.0:7059 --token-file token.txt
+      gorun-mem serve --http 127.0.0.1:7060
 
     Exit codes: 0 stopped by SIGTERM; 1 a throw or fault ended the World; 2 usage, or the address
     cannot be used; 3 a deadlock or hang did; 4 internal fault; 130 interrupted.
     """
     where = _address(address)
+    page = PageOptions.of(http, token_file) if http is not None else None
     settings = Settings(
         limits=Limits(
             connections=given.pop("connections_max"),
@@ -186,7 +205,7 @@ def command(
     if reclaim and given["faithful"]:
         raise BadInput("--reclaim needs to know who owns what, which a --faithful World does not")
     config = _config(settings, given)
-    done, document = _serve(where, config, settings, log, log_level)
+    done, document = _serve(where, page, config, settings, (log, log_max, log_level))
     if as_json:
         write_json(document)
     else:
@@ -222,23 +241,6 @@ def _token(address: Address, file: str | None) -> bytes | None:
     return read_token(file)
 
 
-def read_token(file: str) -> bytes:
-    """The token in a file: one word.
-
-    Raises:
-        BadInput: there is none in it.
-        OSError: it cannot be read.
-    """
-    with Path(file).open("rb") as stream:
-        token = stream.read(_TOKEN_BYTES_MAX + 1).strip()
-    if not token or len(token) > _TOKEN_BYTES_MAX or len(token.split()) != 1:
-        raise BadInput(
-            f"{click.format_filename(file)} holds no token: write one word of at most "
-            f"{_TOKEN_BYTES_MAX} bytes into it, such as of `openssl rand -hex 16`"
-        )
-    return token
-
-
 def _config(settings: Settings, given: dict[str, Any]) -> Config:
     """The World's settings, checked."""
     from gorun_mem.machine.config import ConfigError, resolve
@@ -263,15 +265,22 @@ def _config(settings: Settings, given: dict[str, Any]) -> Config:
 
 
 def _serve(
-    address: Address, config: Config, settings: Settings, log: str | None, level: LogLevel
+    address: Address,
+    page: PageOptions | None,
+    config: Config,
+    settings: Settings,
+    log_to: tuple[str | None, int, LogLevel],
 ) -> tuple[Run, dict[str, Any]]:
     """Serve to the end; the run, and what is said of it."""
+    log, log_max, level = log_to
     import trio
 
     from gorun_mem.events.home import new_log_path
     from gorun_mem.events.log import open_log
+    from gorun_mem.events.parts import PartsBound
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.service.address import SocketFile, listen
+    from gorun_mem.service.server import Server
 
     async def main() -> tuple[Run, dict[str, Any]]:
         try:
@@ -280,10 +289,12 @@ def _serve(
             raise BadInput(f"--listen: {error}") from None
         file = SocketFile(address)
         try:
-            path = os.fspath(new_log_path("serve")) if log is None else log
-            recorder = Recorder(open_log(path), level=level)
+            path = log or os.fspath(new_log_path("serve", folder_of_parts=True, say=say))
+            bound = PartsBound(log_max, removed=_say_removed)
+            recorder = Recorder(open_log(path, bound=bound), level=level)
             try:
-                return await _serve_on(address, listeners, config, settings, recorder, path)
+                server = Server(config, settings, recorder, say, _on_fault)
+                return await _serve_on(address, listeners, page, server, path)
             finally:
                 recorder.close()
         finally:
@@ -296,30 +307,31 @@ def _serve(
 
 
 async def _serve_on(
-    address: Address,
-    listeners: list[Any],
-    config: Config,
-    settings: Settings,
-    recorder: Any,
-    path: str,
+    address: Address, listeners: list[Any], page: PageOptions | None, server: Server, path: str
 ) -> tuple[Run, dict[str, Any]]:
     import trio
 
     from gorun_mem.service.address import bound
-    from gorun_mem.service.server import Server
 
-    server = Server(config, settings, recorder, say, _on_fault)
     where = bound(address, listeners[0])
-    async with trio.open_nursery() as nursery:
+    async with contextlib.AsyncExitStack() as stack:
+        nursery = await stack.enter_async_context(trio.open_nursery())
         await nursery.start(server.drain_at_signals)
         world = server.world.settings
         say(
             f"listening on {where}: {world.release.name} {world.platform.name}, "
             f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
         )
+        if page is not None:
+            url = await stack.enter_async_context(page.opened(server=server))
+            say(f"page at {url}")
         done = await server.run(listeners)
         nursery.cancel_scope.cancel()
     return done, _document(server, done, where, path)
+
+
+def _say_removed(part: Path) -> None:
+    say(f"removed {click.format_filename(part)}, the oldest part of the log (--log-max)")
 
 
 def _on_fault(error: BaseException) -> str:

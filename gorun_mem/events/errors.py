@@ -13,6 +13,9 @@ class LogError(Exception):
         path: the file or folder.
         cause: why not, in words.
         advice: the next step, if there is one.
+
+    Attributes:
+        lost: events that were to be written and are not, so far.
     """
 
     def __init__(
@@ -23,6 +26,7 @@ class LogError(Exception):
         self.path = os.fspath(path)
         self.cause = cause
         self.advice = advice
+        self.lost = 0
 
     @classmethod
     def of(
@@ -33,4 +37,6 @@ class LogError(Exception):
 
     def __str__(self) -> str:
         text = f"cannot {self.doing} {self.path}: {self.cause}"
+        if self.lost:
+            text += f"; up to {self.lost:,} event{'s are' if self.lost > 1 else ' is'} lost"
         return f"{text}; {self.advice}" if self.advice else text

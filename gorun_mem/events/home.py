@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from gorun_mem.events.errors import LogError
+from gorun_mem.files.marks import is_held
 
 KEEP: Final = 20
 """Logs kept."""
@@ -23,7 +25,13 @@ SUFFIX: Final = ".jsonl.zst"
 LAST: Final = "last"
 """What stands for the newest log on a command line."""
 
+FRESH_S: Final = 60.0
+"""How long an empty file is taken for that of a run that starts."""
+
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-.*\.jsonl(\.gz|\.zst)?")
+_FOLDER: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[A-Za-z0-9_-]+")
+
+Say: TypeAlias = Callable[[str], None]
 
 
 def runs_dir() -> Path:
@@ -46,12 +54,16 @@ def runs_dir() -> Path:
         ) from None
 
 
-def new_log_path(label: str, suffix: str = SUFFIX) -> Path:
+def new_log_path(
+    label: str, suffix: str = SUFFIX, *, folder_of_parts: bool = False, say: Say | None = None
+) -> Path:
     """Make room for one more log and name it; the file is created, empty, so the name is taken.
 
     Args:
         label: what was run, for people; what a file name should not have is replaced.
         suffix: `.jsonl`, `.jsonl.gz` or `.jsonl.zst`.
+        folder_of_parts: give the log a folder of its own, for it will have parts.
+        say: told which logs were removed for it.
 
     Raises:
         LogError: the folder or the file cannot be made.
@@ -61,13 +73,20 @@ def new_log_path(label: str, suffix: str = SUFFIX) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
-            path = folder / f"{_now()}-{name}{suffix}"
+            path = folder / f"{_now()}-{name}"
             try:
+                if folder_of_parts:
+                    path.mkdir()
+                    path /= f"{name}{suffix}"
+                else:
+                    path = path.with_name(path.name + suffix)
                 path.touch(exist_ok=False)
             except FileExistsError:
                 continue  # another run in the same microsecond; the next one is free
             break
-        _prune(folder)
+        for removed in _prune(folder):
+            if say is not None:
+                say(f"removed {removed}: the newest {KEEP} logs stay (keep one with --log FILE)")
     except OSError as error:
         advice = "set GORUN_MEM_HOME or name a file with --log FILE"
         raise LogError.of("make log in", folder, error, advice) from None
@@ -90,7 +109,9 @@ def logs() -> list[Path]:
 
 
 def resolve_log(name: str | os.PathLike[str]) -> Path:
-    """The file that a command line means: the newest log for `last`.
+    """The file that a command line means: for `last` the newest log that has begun.
+
+    Of a log in parts it is the folder.
 
     Raises:
         LogError: `last`, and there is none.
@@ -100,18 +121,55 @@ def resolve_log(name: str | os.PathLike[str]) -> Path:
     found = logs()
     if not found:
         raise LogError("find the last log in", runs_dir(), "no runs yet", "try gorun-mem run")
-    return found[-1]
+    return next((path for path in reversed(found) if _has_begun(path)), found[-1])
 
 
 def _logs_in(folder: Path) -> list[Path]:
     """What is named as a log there, oldest first."""
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if _NAME.fullmatch(path.name) or (_FOLDER.fullmatch(path.name) and path.is_dir())
+    )
 
 
-def _prune(folder: Path) -> None:
-    """Remove the oldest logs beyond those kept; another run may be doing the same."""
+def _has_begun(path: Path) -> bool:
+    """Whether there is a line in it; a run that starts makes an empty file first."""
+    try:
+        return any(part.stat().st_size for part in _files_of(path))
+    except OSError:
+        return False
+
+
+def _files_of(path: Path) -> list[Path]:
+    return list(path.iterdir()) if path.is_dir() else [path]
+
+
+def _prune(folder: Path) -> list[Path]:
+    """Remove the oldest logs beyond those kept; another run may be doing the same.
+
+    One that is being written stays: its process marks it, and the mark ends with the process.
+    """
+    removed = []
     for path in _logs_in(folder)[:-KEEP]:
-        path.unlink(missing_ok=True)
+        try:
+            files = _files_of(path)
+            if any(is_held(file) or _is_fresh(file) for file in files):
+                continue
+            for file in files:
+                file.unlink(missing_ok=True)
+            if path.is_dir():
+                path.rmdir()
+        except FileNotFoundError:
+            continue
+        removed.append(path)
+    return removed
+
+
+def _is_fresh(file: Path) -> bool:
+    """Whether a run may be about to open it."""
+    found = file.stat()
+    return found.st_size == 0 and abs(time.time() - found.st_mtime) < FRESH_S
 
 
 def _now() -> str:

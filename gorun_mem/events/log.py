@@ -23,6 +23,7 @@ import msgspec
 import structlog
 from msgspec import UNSET
 
+from gorun_mem.events.parts import PartsBound, PartsSink
 from gorun_mem.events.sinks import FileSink, LineSink
 from gorun_mem.events.types import EVENT_TYPES, Event
 
@@ -191,7 +192,11 @@ def console_logger(
 
 
 def open_log(
-    target: str | os.PathLike[str], *, wall_clock: bool = False, exclusive: bool = False
+    target: str | os.PathLike[str],
+    *,
+    wall_clock: bool = False,
+    exclusive: bool = False,
+    bound: PartsBound | None = None,
 ) -> EventLogger:
     """The logger that `--log TARGET` asks for.
 
@@ -199,12 +204,15 @@ def open_log(
         target: a file, compressed by the end of its name; "-" for a console.
         wall_clock: give each event a `timestamp`.
         exclusive: refuse a file that exists.
+        bound: go over to a new file now and then, and keep as much (see `parts`).
 
     Raises:
         LogError: the file cannot be opened.
     """
     if os.fspath(target) == "-":
         return console_logger(wall_clock=wall_clock)
+    if bound is not None:
+        return json_logger(PartsSink(target, bound), wall_clock=wall_clock)
     return json_logger(FileSink(target, exclusive=exclusive), wall_clock=wall_clock)
 
 

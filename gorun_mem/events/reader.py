@@ -8,6 +8,9 @@ Two speeds: `read_events` decodes each line into its type, `read_raw` hands out 
 Typed reading decodes all whole lines of a block in one call and goes back to line by line only
 where that fails: a fifth faster.
 
+Control characters in strings are escaped on the way: a log may come from anywhere, and what is made
+of it goes to terminals and pages.
+
 Rejected: telling the compression by the file's name, because logs are renamed and piped;
 `gzip.open`, which raises at a cut member before it gives out what it has.
 """
@@ -15,24 +18,21 @@ Rejected: telling the compression by the file's name, because logs are renamed a
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from itertools import chain
-from typing import BinaryIO, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from gorun_mem.events.errors import LogError
+from gorun_mem.events.parts import parts_in, without_start
 from gorun_mem.events.types import AnyEvent, Event, RunEnd
+from gorun_mem.files.packed import Damaged, unpacked
+from gorun_mem.files.reading import open_input
+from gorun_mem.files.text import printable_json
 
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 T = TypeVar("T")
-
-BLOCK_BYTES: Final = 128 * 1024
-"""Read from the file at a time: what is decoded of it stays in a core's own cache."""
-
-PIECE_BYTES: Final = 1024
-"""Decompressed at a time: bounds what is in memory at once, and what is lost to damage."""
 
 LINE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A longer line is damage: the memory that a reader takes has a bound."""
@@ -40,8 +40,6 @@ LINE_BYTES_MAX: Final = 64 * 1024 * 1024
 NAMED_DAMAGE_MAX: Final = 100
 """Damaged lines that are named; the others are only counted."""
 
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _RUN_END: Final = b'{"event":"run.end",'
 _NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -59,10 +57,6 @@ class Damage(NamedTuple):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
-
-
-class _BrokenStreamError(Exception):
-    """The compressed data cannot be decompressed from here on."""
 
 
 class LogReader(Generic[T]):
@@ -108,7 +102,7 @@ class LogReader(Generic[T]):
             if end:
                 # Of a line that was too long its newline is left, so that the lines keep numbers.
                 start = data.index(b"\n") if skipping else 0
-                yield b"".join(rest) + data[start:end]
+                yield printable_json(b"".join(rest) + data[start:end])
                 rest, size, skipping = [], 0, False
             if not skipping:
                 rest.append(data[end:])
@@ -118,14 +112,15 @@ class LogReader(Generic[T]):
                 rest, size, skipping = [], 0, True
         last = b"".join(rest)
         if last.strip():
-            yield last
+            yield printable_json(last)
 
     def _data(self) -> Iterator[bytes]:
         """The log's bytes, decompressed, as far as they go."""
         try:
             yield from _decompressed(self._source)
-        except _BrokenStreamError as error:
-            self.broken = str(error)
+        except Damaged as damage:
+            if not damage.truncated:
+                self.broken = damage.reason
 
     def _note(self, line: int, reason: str) -> None:
         """Count a damaged line and name it if there is room."""
@@ -257,20 +252,15 @@ def _is_json(line: bytes) -> bool:
 
 
 def _decompressed(source: Source) -> Iterator[bytes]:
-    """The bytes of a log, by what its first bytes say it is."""
+    """The bytes of a log, by what its first bytes say it is; of a folder those of all parts."""
+    if isinstance(source, str | os.PathLike) and os.path.isdir(source):
+        yield from _all_parts(Path(source))
+        return
     name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "<stream>")
     try:
-        file = open(source, "rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
+        file = open_input(source) if isinstance(source, str | os.PathLike) else source
         try:
-            raw = _raw_blocks(file)
-            head = next(raw, b"")
-            if head.startswith(_GZIP):
-                yield from _gunzipped(head, raw)
-            elif head.startswith(_ZSTD):
-                yield from _unzstd(head, raw)
-            else:
-                yield head
-                yield from raw
+            yield from unpacked(file.read)
         finally:
             if file is not source:
                 file.close()
@@ -278,63 +268,21 @@ def _decompressed(source: Source) -> Iterator[bytes]:
         raise LogError.of("read log", str(name), error) from None
 
 
-def _raw_blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The file's bytes; the first block has the four of the magic number if the file has."""
-    head = file.read(BLOCK_BYTES)
-    while 0 < len(head) < len(_ZSTD) and (more := file.read(BLOCK_BYTES)):
-        head += more
-    while head:
-        yield head
-        head = file.read(BLOCK_BYTES)
-
-
-class _Stream(Protocol):
-    """What zlib's and zstandard's decompressors have in common."""
-
-    @property
-    def eof(self) -> bool:
-        """The member or frame is over."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What came behind its end."""
-
-    def decompress(self, data: bytes, /) -> bytes:
-        """All that `data` decompresses to."""
-
-
-def _gunzipped(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Gzip members one after another."""
-    return _unpacked(lambda: zlib.decompressobj(31), zlib.error, "gzip", head, blocks)
-
-
-def _unzstd(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Zstd frames one after another."""
-    import zstandard  # only logs in zstd need it
-
-    make = zstandard.ZstdDecompressor().decompressobj
-    return _unpacked(make, zstandard.ZstdError, "zstd", head, blocks)
-
-
-def _unpacked(
-    make: Callable[[], _Stream],
-    damaged: type[Exception],
-    what: str,
-    head: bytes,
-    blocks: Iterator[bytes],
-) -> Iterator[bytes]:
-    """Members one after another; a cut one as far as it goes."""
-    stream = make()
-    for block in chain((head,), blocks):
-        for start in range(0, len(block), PIECE_BYTES):
-            piece = block[start : start + PIECE_BYTES]
-            while piece:
-                try:
-                    out = stream.decompress(piece)
-                except damaged:
-                    raise _BrokenStreamError(f"damaged {what} data: the rest is lost") from None
-                if out:
-                    yield out
-                piece = stream.unused_data
-                if stream.eof:
-                    stream = make()
+def _all_parts(folder: Path) -> Iterator[bytes]:
+    """The bytes of a log in parts; a part that is cut does not hide those behind it."""
+    try:
+        parts = parts_in(folder)
+    except OSError as error:
+        raise LogError.of("read log", folder, error) from None
+    for number, part in enumerate(parts):
+        try:
+            pieces = _decompressed(part)
+            last = b""
+            for last in without_start(pieces) if number else pieces:
+                yield last
+            if last and not last.endswith(b"\n"):
+                yield b"\n"
+        except Damaged as damage:
+            if not damage.truncated or number == len(parts) - 1:
+                raise
+            yield b"\n"

@@ -19,6 +19,7 @@ on when the flushes came.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import zlib
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol
 
 from gorun_mem.events.errors import LogError
+from gorun_mem.files.marks import hold
 
 BUFFER_BYTES: Final = 64 * 1024
 """Lines kept before they are written; a longer line is written at once."""
@@ -172,13 +174,17 @@ class FileSink:
         exclusive: refuse a file that exists.
         flush_seconds: wall-clock time between flushes; 0 leaves them to `flush` and to size.
 
+    Attributes:
+        written: bytes in the file so far.
+
     Raises:
         LogError: the file cannot be opened.
     """
 
     __slots__ = (
         "_buffer_bytes", "_codec", "_encode", "_end_of_lines", "_error", "_fd", "_lines", "_lock",
-        "_raised", "_room", "_stop", "_thread", "_unsynced", "path",
+        "_raised", "_room", "_stop", "_thread", "_unsure", "_unsynced", "path",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -195,7 +201,9 @@ class FileSink:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o666)
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
+        hold(self._fd)
         self._codec = codec_for(self.path)
+        self.written = self._unsure = 0
         self._lines: list[Any] = []
         self._encode: Callable[[list[Any]], bytes] = _with_newlines
         self._buffer_bytes = self._room = buffer_bytes
@@ -273,7 +281,10 @@ class FileSink:
         self._drain(sync=False)
         with self._lock:
             if not isinstance(self._error, LogError):
+                self._check_there()
                 self._write_out(self._codec.end())
+                if isinstance(self._error, LogError):
+                    self._error.lost += self._unsure
             fd, self._fd = self._fd, -1
             try:
                 os.close(fd)
@@ -298,12 +309,31 @@ class FileSink:
                 self._room = self._buffer_bytes
                 data = b"" if lost else self._encode_all(lines)
             if lost:
+                if isinstance(self._error, LogError):
+                    self._error.lost += len(lines)
                 return
+            if sync:
+                self._check_there()
+            self._unsure += len(lines)
             out = self._codec.add(data) if data else b""
             if sync and (data or self._unsynced):
                 out += self._codec.sync()
             self._unsynced = not sync and (self._unsynced or bool(data))
             self._write_out(out)
+            if isinstance(self._error, LogError):
+                self._error.lost += self._unsure
+            elif sync or isinstance(self._codec, PlainCodec):
+                self._unsure = 0
+
+    def _check_there(self) -> None:
+        """Note where the file was removed: what is written to it since is lost."""
+        try:
+            found = os.fstat(self._fd)
+        except OSError:
+            return
+        if stat.S_ISREG(found.st_mode) and not found.st_nlink:
+            why = "its file was removed while it was written, and all that was in it"
+            self._error = self._error or LogError("write log", self.path, why)
 
     def _encode_all(self, lines: list[Any]) -> bytes:
         """The bytes of lines or events; the first event that cannot be encoded is noted."""
@@ -320,7 +350,9 @@ class FileSink:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._fd, view) :]
+                done = os.write(self._fd, view)
+                self.written += done
+                view = view[done:]
         except OSError as error:
             self._error = LogError.of("write log", self.path, error, _ADVICE)
             self._cut_half_line(data, len(data) - len(view))

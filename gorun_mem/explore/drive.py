@@ -12,13 +12,20 @@ then is without progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.explore.failure import Detector, Finding, Signature, place_of, signature_of
+from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
+from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex.spinbit import LOTS
 from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
 from gorun_mem.step.schedule import Schedule, Step
@@ -34,11 +41,22 @@ if TYPE_CHECKING:
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
 
-LOTS: Final = frozenset({"spinbit.tail_wake", "spinbit.sample"})
-"""Data choices of which Go asks only whether they are 0: two values stand for all."""
+ASYNCIO: Final = (
+    "asyncio cannot be searched, trio can: write it against trio, or against anyio with trio under "
+    "it, as in trio.sleep or anyio.sleep for asyncio.sleep"
+)
+"""What to do with a program of asyncio's."""
 
-OF_THE_SEARCH: Final = (Redundant, NonDeterminism)
-"""What a strategy raises in the middle of a run; no doing of the program's."""
+_HOSTS: Final = {"trio": "gorun_mem.explore.controlled.searching"}
+"""By name of a host, the module that has its `engine_for` and `host_for`; see `run_once`."""
+
+
+class AwaitsTrio(Exception):
+    """The program awaits trio, of which this host knows nothing: another is to run it."""
+
+
+OF_THE_SEARCH: Final = (Redundant, NonDeterminism, AwaitsTrio)
+"""What a strategy or a host raises in the middle of a run; no doing of the program's."""
 
 
 class OutOfTime(BaseException):
@@ -62,6 +80,7 @@ class Uncontrolled(ForeignAwait):
         self.place = place
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ExploringEngine(Engine):
     """An engine that puts what is decided on a tape, and in which an M that goes on keeps its place
     among the runnable ones.
@@ -72,6 +91,7 @@ class ExploringEngine(Engine):
         steps_max: bound of steps.
         detectors: told of each step.
         breathe: called now and then.
+        screen: told of each step likewise.
 
     Attributes:
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
@@ -86,6 +106,7 @@ class ExploringEngine(Engine):
         steps_max: int = STEPS_MAX,
         detectors: Sequence[Detector] = (),
         breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
     ) -> None:
         cpus = target.config.cpus
         super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
@@ -94,11 +115,14 @@ class ExploringEngine(Engine):
         self.unfair = False
         self.timed = False
         self._breathe = breathe
+        self._early = "timeout" in target.config.faults
         self._label = getattr(strategy, "label", None)
         self._every_step: bool = getattr(strategy, "every_step", False)
         self._executed = getattr(strategy, "executed", None)
-        self._looks = [detector.step for detector in detectors]
-        self.watched = self._executed is not None or bool(self._looks)
+        self._follows: bool = getattr(strategy, "follows", False)
+        self._screen = screen
+        self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
+        self.watched = self._executed is not None or screen is not None or bool(self._looks)
 
     # What operations ask.
 
@@ -123,7 +147,14 @@ class ExploringEngine(Engine):
     def sleep_until(self, m: MLike, t_ns: int) -> None:
         """Unpark `m` at `t_ns`, unless somebody does before."""
         self.timed = True
+        if self._early and self.choice(m, 2, "timeout"):
+            t_ns = self.now_ns
         super().sleep_until(m, t_ns)
+
+    def _enable(self, task: Task) -> None:
+        super()._enable(task)
+        if self._follows:
+            self.fresh.append(task)
 
     # What the loop asks.
 
@@ -149,11 +180,16 @@ class ExploringEngine(Engine):
         self._step_ns = self.costs.get(task.op.kind, self._other_ns)
         return task
 
-    def _look(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+    def _watch(self, task: Task, pending: Any) -> object:
+        kind, obj, reads = pending.kind, pending.obj, pending.reads_only
+        result = pending.step(task)
+        if self._screen is not None:
+            self._screen.step(task, pending, kind, obj, reads, result)
         if self._executed is not None:
             self._executed(task, kind, obj, reads)
         for look in self._looks:
-            look(task, op, kind, obj, reads, result)
+            look(task, pending, kind, obj, reads, result)
+        return result
 
     def _through(self, task: Task, result: object) -> None:
         task.result = result
@@ -194,7 +230,7 @@ class ExploringEngine(Engine):
         else:
             self.follow(fair)
         self.unfair = True
-        self.steps_max = 2 * self.steps_max
+        self.steps_max += self.steps_max
 
 
 class Execution:
@@ -255,6 +291,7 @@ def run_once(
     steps_max: int = STEPS_MAX,
     breathe: Callable[[], None] | None = None,
     on_world: Callable[[World], None] | None = None,
+    screen: Screen | None = None,
 ) -> Execution:
     """Run a program once.
 
@@ -266,15 +303,21 @@ def run_once(
         steps_max: bound of steps.
         breathe: called now and then; what it raises goes through.
         on_world: called with the World before it runs.
+        screen: looks at the run, to be asked afterwards.
     """
     transcriber = Transcriber(strategy) if transcribe else None
-    engine = ExploringEngine(transcriber or strategy, target, steps_max, detectors, breathe)
+    hosts: Any = import_module(_HOSTS[target.host]) if target.host else None
+    engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
+        transcriber or strategy, target, steps_max, detectors, breathe, screen
+    )
     world = target.world(engine)
     if on_world is not None:
         on_world(world)
+    if screen is not None:
+        screen.begin(world)
     for detector in detectors:
         detector.begin(world)
-    trampoline = SearchingTrampoline(world.driver)
+    trampoline: Trampoline = (hosts.host_for if hosts else SearchingTrampoline)(world.driver)
     if transcribe:
         with noting_origins():
             trampoline.run(target.start(world))
@@ -316,10 +359,17 @@ def replay(
     """
     strategy = Replay(schedule, on_divergence=on_divergence, seed=seed)
     # A schedule that reached the bound was found in a run of twice as many steps.
-    done = run_once(
-        target, strategy, detectors=detectors, transcribe=True, steps_max=2 * steps_max,
-        on_world=on_world,
-    )  # fmt: skip
+    try:
+        done = run_once(
+            target, strategy, detectors=detectors, transcribe=True, steps_max=steps_max + steps_max,
+            on_world=on_world,
+        )  # fmt: skip
+    except AwaitsTrio:
+        target.control_trio()
+        return replay(
+            target, schedule, detectors=detectors, on_divergence=on_divergence, seed=seed,
+            steps_max=steps_max, on_world=on_world,
+        )  # fmt: skip
     return Execution(
         done.world,
         done.signature,
@@ -340,20 +390,67 @@ class SearchingTrampoline(Trampoline):
     """
 
     def _raised(self, task: Task, error: BaseException) -> None:
-        if isinstance(error, OF_THE_SEARCH):
-            raise error
-        task.op = None
-        self._driver.failed(task, error)
+        raised(self._driver, task, error)
 
     def _broken_off(self, error: Exception) -> None:
-        if isinstance(error, Diverged):
-            self._driver.failed(self._driver.main, error)
-        elif isinstance(error, OF_THE_SEARCH) or self._engine.undecided:
-            raise error
-        else:
-            self._driver.step_failed(error)
+        broken_off(self._driver, error)
 
     def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
+        if _is_of("trio", _innermost(coro)):
+            raise AwaitsTrio
         place = where(coro)
+        if _is_of("asyncio", _innermost(coro)):
+            return of_asyncio(task, place)
         text = f"M{task.id} ({task.name}) awaits what is no operation, at {place}"
         return Uncontrolled(text, place)
+
+
+def raised(driver: Driver, task: Task, error: BaseException) -> None:
+    """The coroutine of `task` has raised `error`, in a run of a search.
+
+    Raises:
+        Redundant, NonDeterminism, AwaitsTrio: it was no doing of the program's.
+    """
+    if isinstance(error, OF_THE_SEARCH):
+        raise error
+    task.op = None
+    if isinstance(error, RuntimeError):
+        back = error.__traceback__
+        while back is not None and back.tb_next is not None:
+            back = back.tb_next
+        if back is not None and _is_of("trio", back.tb_frame) and not driver.engine.entangled:
+            raise AwaitsTrio from error  # it found no task of trio's around it
+        if back is not None and _is_of("asyncio", back.tb_frame):
+            error = of_asyncio(task, place_of(error))  # it found no event loop
+    driver.failed(task, error)
+
+
+def broken_off(driver: Driver, error: Exception) -> None:
+    """A step, or who is asked between two, has raised `error`, in a run of a search."""
+    if isinstance(error, Diverged):
+        driver.failed(driver.main, error)
+    elif isinstance(error, OF_THE_SEARCH) or driver.engine.undecided:
+        raise error
+    else:
+        driver.step_failed(error)
+
+
+def of_asyncio(task: Task, place: str) -> Uncontrolled:
+    """`task` awaits asyncio at `place`."""
+    text = f"M{task.id} ({task.name}) awaits asyncio at {place}: {ASYNCIO}"
+    return Uncontrolled(text, f"{place}: {ASYNCIO}")
+
+
+def _innermost(coro: Any) -> FrameType | None:
+    """The frame of what a coroutine awaits in the end."""
+    frame: FrameType | None = None
+    while coro is not None:
+        inner = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+        frame = inner or frame
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
+    return frame
+
+
+def _is_of(package: str, frame: FrameType | None) -> bool:
+    name = "" if frame is None else frame.f_globals.get("__name__", "")
+    return bool(name.partition(".")[0] == package)

@@ -11,16 +11,16 @@ from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from gorun_mem.explore.history import NotLinearizable
 from gorun_mem.machine.outcome import (
     DeadlockFound,
     NeverAwaited,
     NoProgress,
     Stuck,
     in_words,
-    said,
 )
 from gorun_mem.machine.watchdog import LoopWithoutAwait
-from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
+from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw, said
 from gorun_mem.step.schedule import Schedule, Step
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ class Detector(Protocol):
 
     One object is made for a search (for each process of it) and sees its runs one after another.
     What it finds makes the run a failure. Make it cheap: `step` is called for every access.
+
+    It may have two attributes more. `looks = False` says that its `step` does nothing and need not
+    be called. `screened = True` says that it finds nothing in a run that `screen.Screen` does not
+    suspect and that ends well: the search then shows it those runs only that are not so.
     """
 
     name: str
@@ -120,6 +124,7 @@ class Failure:
         shrunk_from: steps and switches of the schedule before it was shrunk; None if it was not.
         ms: names of the Ms by id.
         settings: release, platform, mutex and the like, for the report.
+        history: the lines that explain why an object's history is not linearizable.
     """
 
     signature: Signature
@@ -133,6 +138,7 @@ class Failure:
     shrunk_from: tuple[int, int] | None = None
     ms: dict[int, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
 
     @property
     def token(self) -> str:
@@ -176,6 +182,8 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
         return Signature("no_progress", getattr(error, "function", ""))
     if isinstance(error, NeverAwaited):
         return Signature("never_awaited", without_numbers(error.what), error.place)
+    if isinstance(error, NotLinearizable):
+        return Signature("not_linearizable", error.obj, error.called.name)
     if isinstance(error, Throw):
         return Signature("throw", error.message, str(error.context.get("site", "")))
     current: Any = world.engine.current
@@ -216,6 +224,12 @@ def place_of(error: BaseException) -> str:
             name = frame.f_code.co_filename.replace("\\", "/")
             found = f"{name.rpartition('/')[2]}:{line}"
     return found
+
+
+def history_of(world: World) -> tuple[str, ...]:
+    """The timeline of an object whose history is not linearizable; nothing if none is so."""
+    error = world.failure
+    return error.timeline if isinstance(error, NotLinearizable) else ()
 
 
 def words_of(world: World, findings: Sequence[Finding]) -> str:

@@ -42,7 +42,7 @@ _SENTENCE_MAX: Final = 3
 _BLOCKS_MAX: Final = 4
 _GUTTER: Final = 7
 _MEMORY_KINDS: Final = frozenset({"throw", "fault", "illegal_use"})
-_SETTINGS: Final = ("release", "platform", "mutex", "granularity", "ms", "host", "seed")
+_SETTINGS: Final = ("trio", "release", "platform", "mutex", "granularity", "ms", "host", "seed")
 
 
 def render(failure: Failure, target: Target | None = None) -> str:
@@ -60,13 +60,14 @@ def render(failure: Failure, target: Target | None = None) -> str:
     sights, memory = _seen_again(failure, target)
     head = [*_head(failure), "", *_what_matters(failure, sights)]
     tail: list[str] = []
-    for part in (lines_of(failure), _memory(memory)):
+    for part in (failure.history, lines_of(failure), _memory(memory)):
         if part:
             tail += ["", *map(_cut, part)]
     command = _command(failure)
     tail += ["", "Replay it:", command]
     used = len(head) + len(tail) - 1 + -(-len(command) // COLUMNS) + 1
-    return "\n".join([*head, "", *_lanes(failure, LINES - used), *tail])
+    places = [getattr(op, "place", "") for op in sights.ops] if sights is not None else []
+    return "\n".join([*head, "", *_lanes(failure, LINES - used, places), *tail])
 
 
 # What broke.
@@ -74,7 +75,8 @@ def render(failure: Failure, target: Target | None = None) -> str:
 
 def _head(failure: Failure) -> list[str]:
     lines = [_cut(f"FAILED: {failure.signature}")]
-    text = [line for part in failure.text.splitlines() for line in wrap(part, COLUMNS - 2)]
+    parts = [part for part in failure.text.splitlines() if part not in failure.history]
+    text = [line for part in parts for line in wrap(part, COLUMNS - 2)]
     lines += [f"  {line}" for line in text[:_TEXT_MAX]]
     if len(text) > _TEXT_MAX:
         lines.append(f"  ... and {count(len(text) - _TEXT_MAX, 'line')} more")
@@ -111,8 +113,14 @@ def _what_matters(failure: Failure, sights: Sights | None) -> list[str]:
 # The Ms, each in a column.
 
 
-def _lanes(failure: Failure, room: int) -> list[str]:
-    """The diagram: a line of names, then a line for each step shown; at most `room` lines."""
+def _lanes(failure: Failure, room: int, places: Sequence[str] = ()) -> list[str]:
+    """The diagram: a line of names, then a line for each step shown; at most `room` lines.
+
+    Args:
+        failure: what is shown.
+        room: lines.
+        places: of the steps, the program's own line, as "file:line"; "" where that is not known.
+    """
     steps = failure.steps
     if not steps or room < 3:
         return []
@@ -126,12 +134,13 @@ def _lanes(failure: Failure, room: int) -> list[str]:
         left_out = index - before - 1
         if left_out:
             lines.append(f"{':':>{_GUTTER - 2}}  ({count(left_out, 'step')})")
-        lines.append(_lane_line(steps, index, ms, width))
+        place = places[index] if index < len(places) else ""
+        lines.append(_lane_line(steps, index, ms, width, place))
         before = index
     return lines
 
 
-def _lane_line(steps: Sequence[Step], index: int, ms: Sequence[int], width: int) -> str:
+def _lane_line(steps: Sequence[Step], index: int, ms: Sequence[int], width: int, place: str) -> str:
     step = steps[index]
     mark = ">" if step.preempts else " "
     if step.m not in ms:
@@ -139,8 +148,16 @@ def _lane_line(steps: Sequence[Step], index: int, ms: Sequence[int], width: int)
     cells = []
     for m in ms:
         line = "|" if _lives(steps, m, index) else ""
-        cells.append(_fit(step.name if m == step.m else line, width))
+        cells.append(_fit(_placed(step.name, place, width) if m == step.m else line, width))
     return f"{index + 1:>{_GUTTER - 2}}{mark} {''.join(cells)}".rstrip()
+
+
+def _placed(name: str, place: str, width: int) -> str:
+    """A step with the program's line; a long name makes room for it."""
+    if not place:
+        return name
+    room = max(width - len(place) - 2, 8)
+    return f"{name if len(name) <= room else f'{name[: room - 3]}...'} {place}"
 
 
 def _lives(steps: Sequence[Step], m: int, index: int) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.drive import Execution, replay
-from gorun_mem.explore.failure import Failure, Signature, words_of
+from gorun_mem.explore.failure import Failure, Signature, history_of, words_of
 from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
 from gorun_mem.explore.worker import Found, Worker
 from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
@@ -131,6 +132,7 @@ class Rerun:
             shrunk_from=shrunk_from,
             ms={task.id: task.name for task in done.world.engine.tasks},
             settings=self._settings(),
+            history=history_of(done.world),
         )
 
     def _unsteady(self, done: Execution, why: str) -> Failure:
@@ -156,6 +158,8 @@ class Rerun:
             worker.steps_max, worker.deadline = before
 
     def _settings(self) -> dict[str, Any]:
+        if self._target.alone:
+            return {"trio": version("trio"), "seed": self._worker.seed}
         settings, config = self._target.settings, self._target.settings.config
         return {
             "release": settings.release.name,

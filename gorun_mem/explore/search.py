@@ -21,7 +21,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
+from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.rerun import Rerun
@@ -103,7 +103,11 @@ def explore(
         strategy=strategy, seed=seed, budget=budget, time_s=time_s, jobs=jobs, bound=bound,
         steps_max=steps_max, failures_max=failures_max, canary=canary, watch_s=watch_s,
     )  # fmt: skip
-    return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
+    try:
+        return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
+    except AwaitsTrio:
+        target.control_trio()
+        return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
 
 
 def steps_bound(target: Target) -> int:
@@ -146,6 +150,7 @@ class _Search:
             steps_max=settings.steps_max,
             granularity=target.config.granularity,
             faults=target.config.faults,
+            stands_on=target.stands_on,
         )
         self._statistics = Statistics()
         self._unsteady: Failure | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
@@ -11,6 +12,8 @@ from typing import Any, Final
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex import default_mutex
+from gorun_mem.runtime.mutex.choice import ANY
 from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
@@ -28,6 +31,10 @@ class Target:
         config: settings of the Worlds.
         about: names program and settings in a token; see `from_about`.
         name: for people.
+
+    Attributes:
+        host: what runs it in a search: "trio" where it awaits trio, "" otherwise.
+        alone: it is a program of trio's, without a World.
     """
 
     def __init__(self, program: Main, config: Config, about: Mapping[str, Any], name: str) -> None:
@@ -37,6 +44,10 @@ class Target:
         self.costs = config.costs.table()
         self.about = dict(about)
         self.name = name
+        self.host = ""
+        self.alone = False
+        if "cancel" in config.faults:  # whatever awaits trio or not: its scopes do the cancelling
+            self.control_trio()
 
     def __repr__(self) -> str:
         return f"<Target {self.name}>"
@@ -64,8 +75,14 @@ class Target:
         config = config or Config(ms=2)
         name = getattr(program, "__name__", "main")
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
-        about = {"function": where, "config": _changes(config, Config())}
-        return Target(program, config, about, name)
+        about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
+        if _takes_world(program):
+            return Target(program, config, about, name)
+        alone: Any = program
+        target = Target(lambda world: alone(), config, about, name)
+        target.alone = True
+        target.control_trio()
+        return target
 
     @staticmethod
     def from_about(about: Mapping[str, Any]) -> Target:
@@ -92,7 +109,19 @@ class Target:
         else:
             raise ConfigError("the schedule does not say what to run; give the scenario")
         base = program.config() if isinstance(program, Scenario) else Config()
-        return Target.of(program, _changed(base, config), options)
+        target = Target.of(program, _changed(base, config), options)
+        if about.get("host") == "trio":
+            target.control_trio()
+        return target
+
+    def control_trio(self) -> None:
+        """The program awaits trio: its tasks are to be under the schedule too.
+
+        Raises:
+            ConfigError: this trio is not known.
+        """
+        import_module("gorun_mem.explore.controlled.versions").check_version()
+        self.host = self.about["host"] = "trio"
 
     def world(self, engine: Any = None, recorder: Any = None) -> World:
         """A new World for one run."""
@@ -103,10 +132,32 @@ class Target:
         return self.program(world)
 
     @property
+    def stands_on(self) -> str:
+        """The command that has to find nothing wrong for a search over `any` to hold of the lock
+        that the release has there; "" where the locks are real ones."""
+        found = self.settings
+        if found.mutex != ANY:
+            return ""
+        config = found.config
+        real = default_mutex(found.release, found.platform.name, config.ms)
+        return (
+            f"gorun-mem verify {real} --release {found.release.name} --ms {config.ms} "
+            f"--cpus {config.cpus}"
+        )
+
+    @property
     def importable(self) -> bool:
         """Whether another process can find the program by its name."""
         where = self.about.get("function")
         return where is None or ("<" not in where and not where.startswith(("__main__:", ":")))
+
+
+def _takes_world(program: Any) -> bool:
+    """Whether it is a program of a World, and not of trio alone."""
+    try:
+        return bool(inspect.signature(program).parameters)
+    except (TypeError, ValueError):
+        return True
 
 
 def _of_scenario(scenario: Scenario, config: Config, options: Mapping[str, Any]) -> Target:

@@ -32,10 +32,13 @@ MEMORY: Final = "sequentially consistent"
 TIMERS: Final = "at their virtual time"
 """A sleep ends when its time has come and nobody else is due before; never earlier or later."""
 
+EARLY_TIMERS: Final = "at any moment"
 
 _FAULTS: Final = {
     "grow": "memory may be refused to grow",
     "spurious": "a sleep on a futex may end by itself",
+    "timeout": "a timer may fire at any moment before its time",
+    "cancel": "a scope or an M may be cancelled at any moment, once in a run",
 }
 """What the faults of `Config` are, in a sentence."""
 
@@ -93,8 +96,11 @@ class Facts:
         out_of_steps: a run of a tree was cut at its bound of steps.
         interrupted: Ctrl-C.
         canary_found: the search found the bug that is planted for it; None: it was not asked.
-        uncontrolled: where Ms awaited what no schedule controls, as "file:line".
+        uncontrolled: where Ms awaited what no schedule controls, as "file:line", and after ": "
+            what to do instead.
         walked_into: a random walk before the search failed, and nothing in the search itself.
+        stands_on: what has to hold of the real lock where locks go to any M; "" where they are
+            real ones. See `Target.stands_on`.
     """
 
     tree: bool = False
@@ -113,18 +119,20 @@ class Facts:
     canary_found: bool | None = None
     uncontrolled: tuple[str, ...] = ()
     walked_into: bool = False
+    stands_on: str = ""
 
     def world(self) -> dict[str, Any]:
         """In what world the verdict holds, as JSON.
 
         `departures_max` is the number of departures from run-to-block up to which every schedule
         was run, null where there is no such bound; `yields_give_way` says that an M that yields
-        lets another go before it goes on.
+        lets another go before it goes on; `stands_on` is a command whose verdict has to be good,
+        null where nothing was put in another's place.
         """
         bounded = self.bound is not None and self.bound >= 0
         return {
             "memory_model": MEMORY,
-            "timers": TIMERS,
+            "timers": EARLY_TIMERS if "timeout" in self.faults else TIMERS,
             "faults": list(self.faults),
             "granularity": self.granularity,
             "steps_max": self.steps_max,
@@ -132,6 +140,7 @@ class Facts:
             "yields_give_way": self.rested,
             "budget": self.budget,
             "time_s": self.time_s,
+            "stands_on": self.stands_on or None,
         }
 
     def in_words(self, unfair: int) -> str:
@@ -140,7 +149,8 @@ class Facts:
         Args:
             unfair: runs that went on by chance beyond the bound of steps.
         """
-        parts = [f"memory is {MEMORY}", f"timers fire {TIMERS}"]
+        parts = [f"memory is {MEMORY}"]
+        parts += [] if "timeout" in self.faults else [f"timers fire {TIMERS}"]
         parts += [_FAULTS.get(fault, f"{fault} may happen") for fault in self.faults]
         if not self.faults:
             parts.append("no fault is injected")
@@ -148,6 +158,11 @@ class Facts:
             parts.append("every access of the allocator is a step")
         if self.rested:
             parts.append("an M that yields lets another go")
+        if self.stands_on:
+            parts.append(
+                "a lock goes to any M that waits for it, which stands on what "
+                f"`{self.stands_on}` finds of the lock in its place"
+            )
         on = f" (and as many again in {count(unfair, 'run')}, by chance)" if unfair else ""
         parts.append(f"a run has at most {count(self.steps_max, 'step')}{on}")
         return f"where {_and(parts)}"
@@ -249,6 +264,7 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
         "preemptions": failure.preemptions,
         "switches": failure.switches,
         "stuck": [str(stuck) for stuck in failure.stuck],
+        "history": list(failure.history),
         "steps": [
             {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
             for number, step in enumerate(failure.steps, 1)
@@ -299,11 +315,10 @@ def _survived(facts: Facts, statistics: Statistics, ran: str) -> str:
 def _doubt(facts: Facts, ran: str) -> str:
     """Why no answer can be given whatever was run; "" where one can."""
     if facts.uncontrolled:
-        where = ", ".join(facts.uncontrolled)
-        return (
-            f"an M awaits what no schedule controls at {where}: explore only operations of the "
-            "World, or run it with --host trio"
-        )
+        where, _, instead = facts.uncontrolled[0].partition(": ")
+        where = ", ".join([where, *(p.partition(": ")[0] for p in facts.uncontrolled[1:])])
+        instead = instead or "explore only operations of the World, or run it with --host trio"
+        return f"an M awaits what no schedule controls at {where}: {instead}"
     if facts.canary_found is False:
         return "the search did not find the bug that is planted for it, so its silence says nothing"
     if facts.interrupted:

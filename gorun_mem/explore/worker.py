@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
+from gorun_mem.explore.screen import Screen
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.step.strategies.exhaustive import Exhaustive
+from gorun_mem.step.strategies.replay import Picks
 from gorun_mem.step.strategies.searching import (
     NonDeterminism,
     Profile,
@@ -150,6 +153,9 @@ class Worker:
     ) -> None:
         self.target = target
         self.detectors = [make() for make in detectors]
+        unscreened = [one for one in self.detectors if not getattr(one, "screened", False)]
+        self._live = unscreened
+        self._screen = Screen() if len(unscreened) < len(self.detectors) else None
         self.seed = seed
         self.steps_max = steps_max
         self.profile = profile or Profile()
@@ -173,15 +179,43 @@ class Worker:
         Raises:
             OutOfTime: the time was up in the middle of it.
         """
-        return run_once(
+        screen = None if transcribe else self._screen
+        done = run_once(
             self.target,
             strategy,
-            detectors=self.detectors,
+            detectors=self.detectors if screen is None else self._live,
             transcribe=transcribe,
             steps_max=self.steps_max,
             breathe=self.breathe,
             on_world=self.watched.watch,
+            screen=screen,
         )
+        if screen is None or done.foreign:
+            return done
+        if done.signature is None and not screen.suspects():
+            return done
+        return self._look_closely(done, screen)
+
+    def _look_closely(self, done: Execution, screen: Screen) -> Execution:
+        """A run again that has failed, or may be wrong, with every detector looking on."""
+        try:
+            again = run_once(
+                self.target,
+                Picks(done.tape),
+                detectors=self.detectors,
+                steps_max=self.steps_max
+                + self.steps_max,  # it may have gone on by chance beyond the bound
+                on_world=self.watched.watch,
+            )
+        except NonDeterminism:
+            return done  # whoever makes a report of it will see that
+        if again.signature is None:
+            screen.clear()
+        first: Any = done.world.engine
+        second: Any = again.world.engine
+        second.unfair = first.unfair
+        done.world.driver.dissolve()
+        return again
 
     def draw(self, strategy: str, first: int, runs: int, into: Batch | None = None) -> Batch:
         """Run `runs` schedules by a strategy that draws, from number `first` on.
@@ -256,7 +290,11 @@ class Worker:
             is_late: whether nothing from the start with this number on matters any more.
             into: what to add to, which is there also if the search is interrupted.
         """
-        searching: Any = BoundedDfs(bound) if strategy == "dfs" else Exhaustive(split, share)
+        searching: Any
+        if strategy == "dfs":
+            searching = BoundedDfs(bound)
+        else:  # what a task of trio touches between two awaits nobody knows
+            searching = (EveryOrder if self.target.host else Exhaustive)(split, share)
         batch = Batch() if into is None else into
         random = Random(self.seed)
         try:

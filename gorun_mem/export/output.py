@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from gorun_mem.files.writing import whole_file
 
 
 class ExportError(Exception):
@@ -23,34 +24,14 @@ def unwritable(path: Path, error: OSError) -> ExportError:
 def named_output(path: Path) -> Iterator[Path]:
     """A name to write to; the file has its own name once all is written.
 
-    A pipe or a device is written to as it is.
-
     Raises:
         ExportError: it cannot be written.
     """
-    if path.is_dir():
-        raise ExportError(f"cannot write {path}: it is a folder; name a file with -o")
-    direct = path.exists() and not path.is_file()
-    # Beside it, so that the rename stays within one file system.
-    part = path if direct else path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        if not direct:
-            part.replace(path)
+        with whole_file(path) as name:
+            yield name
     except OSError as error:
-        _drop(part, direct)
         raise unwritable(path, error) from None
-    except BaseException:
-        _drop(part, direct)
-        raise
-
-
-def _drop(part: Path, direct: bool) -> None:
-    if not direct:
-        try:
-            part.unlink(missing_ok=True)
-        except OSError:
-            pass  # it could not be made in the first place
 
 
 @contextmanager

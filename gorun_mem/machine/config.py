@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
+from gorun_mem.locks import Mutex, StateMutex, load_mutex, name_of
 from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, BootOptions, check_start
 from gorun_mem.runtime.errors import NotInstantiable
+from gorun_mem.runtime.mutex import default_mutex
 from gorun_mem.step.costs import CostTable
 from gorun_mem.step.engine import STEPS_MAX
 
@@ -18,7 +20,7 @@ HOSTS: Final = ("trio", "trampoline")
 MS_MAX: Final = 4096
 CPUS_MAX: Final = 1024
 GRANULARITIES: Final = ("sync", "access")
-FAULTS: Final = ("grow", "spurious")
+FAULTS: Final = ("grow", "spurious", "timeout", "cancel")
 """memory.grow or brk is refused; a sleep on a futex ends by itself."""
 
 
@@ -46,7 +48,8 @@ class Config:
     Args:
         release: Go release, such as "go1.24.3"; the newest if None.
         platform: such as "plan9/amd64"; if None js/wasm for one M and plan9/amd64 for more.
-        mutex: which runtime mutex memlock is; if None the one that release and platform have.
+        mutex: which runtime mutex memlock is: a name, "FILE.py:Class", or a class of
+            `gorun_mem.locks`; if None the one that release and platform have.
         ms: how many Ms the scenario starts.
         cpus: how many of them run at once.
         seed: of everything that is left to chance.
@@ -69,7 +72,7 @@ class Config:
 
     release: str | None = None
     platform: str | None = None
-    mutex: str | None = None
+    mutex: str | type[Mutex] | type[StateMutex] | None = None
     ms: int = 4
     cpus: int = 4
     seed: int = 0
@@ -85,6 +88,20 @@ class Config:
     costs: CostTable = field(default_factory=CostTable)
     faults: tuple[str, ...] = ()
     schedule: str = ""
+
+    def __post_init__(self) -> None:
+        """Name a lock that is given as a class.
+
+        Raises:
+            MutexFileError: the class is no lock.
+        """
+        if isinstance(self.mutex, type):
+            object.__setattr__(self, "mutex", name_of(self.mutex))
+
+    @property
+    def mutex_name(self) -> str:
+        """The lock's name or reference, "" where it is left to release and platform."""
+        return str(self.mutex or "")
 
     def but(self, **changes: Any) -> Config:
         """This, with some settings changed; a None changes nothing.
@@ -115,6 +132,7 @@ class Resolved:
     """A Config whose defaults are filled in and whose parts go together.
 
     Args:
+        lock: the class of the mutex.
         what_if: no Go release runs so: several Ms on wasm, or a mutex that it does not have there.
     """
 
@@ -122,6 +140,7 @@ class Resolved:
     release: Release
     platform: Platform
     mutex: str
+    lock: type[StateMutex]
     what_if: bool
 
 
@@ -132,11 +151,8 @@ def resolve(config: Config) -> Resolved:
         ConfigError: a setting is out of range, or two do not go together.
         DoesNotFit: the program starts with more memory than there may be.
         UnknownRelease: no such release, or no such platform in it.
-        UnknownMutex: no such mutex.
+        UnknownMutex: no such mutex, or a file's that cannot be used.
     """
-    from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex, default_mutex
-    from gorun_mem.runtime.mutex import make as make_mutex
-
     _in_range("ms", config.ms, 1, MS_MAX)
     _in_range("cpus", config.cpus, 1, CPUS_MAX)
     _in_range("max_pages", config.max_pages, 1, MAX_PAGES)
@@ -152,20 +168,18 @@ def resolve(config: Config) -> Resolved:
     known = release(config.release or NEWEST)
     platform = known.platform(config.platform or ("js/wasm" if config.ms == 1 else "plan9/amd64"))
     usual = default_mutex(known, platform.name, config.ms)
-    mutex = config.mutex or usual
-    if mutex not in MUTEXES:
-        make_mutex(mutex, known)
-        raise UnknownMutex(mutex)
-    if config.ms > 1 and not MUTEXES[mutex].several_ms:
+    mutex = config.mutex_name or usual
+    lock = load_mutex(config.mutex or usual)
+    if config.ms > 1 and not lock.several_ms:
         raise ConfigError(
             f"mutex {mutex!r} knows one M and there are {config.ms}: run one M (--ms 1), or take "
             "sema, spinbit, futex or queue"
         )
     if config.granularity == "access":
-        _check_access(known, platform, mutex)
+        _check_access(known, platform, mutex, lock)
     _check_memory(config, known, platform)
     what_if = (platform.is_wasm and config.ms > 1) or mutex != usual
-    return Resolved(config, known, platform, mutex, what_if)
+    return Resolved(config, known, platform, mutex, lock, what_if)
 
 
 def _check_memory(config: Config, known: Release, platform: Platform) -> None:
@@ -187,11 +201,9 @@ def _check_memory(config: Config, known: Release, platform: Platform) -> None:
         raise ConfigError(str(error)) from None
 
 
-def _check_access(known: Release, platform: Platform, mutex: str) -> None:
+def _check_access(known: Release, platform: Platform, mutex: str, lock: type[StateMutex]) -> None:
     """Whether the accesses of the allocator can be, and are worth, interleaving."""
-    from gorun_mem.runtime.mutex import MUTEXES
-
-    if MUTEXES[mutex].excludes:
+    if lock.excludes:
         raise ConfigError(
             f"granularity access with mutex {mutex}: no two Ms are ever inside a lock, so there is "
             "nothing to interleave that sync does not; take the lock away (--mutex none)"

@@ -19,14 +19,14 @@ class ForeignAwait(Exception):
 
 
 def where(coro: Any) -> str:
-    """The innermost line that `coro` stands at in neither trio nor this package: "file:line"."""
+    """The innermost line that `coro` stands at outside of event loops and this package."""
     place = ""
     while coro is not None:
         frame = getattr(coro, "cr_frame", None)
         if frame is None:
             break
         package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in ("trio", "gorun_mem") or not place:
+        if package not in ("trio", "asyncio", "gorun_mem") or not place:
             place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return place

@@ -85,6 +85,16 @@ class Driver(Protocol):
             ConfigError: there are as many Ms as there may be.
         """
 
+    def adopt(self, name: str) -> M:
+        """An M for what a host has started by itself; its operations come from there.
+
+        Args:
+            name: for people.
+
+        Raises:
+            ConfigError: there are as many Ms as there may be.
+        """
+
     def begin(self, m: M) -> Coroutine[Any, Any, Any]:
         """The coroutine of an M whose first operation is through."""
 

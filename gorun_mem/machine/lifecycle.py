@@ -51,6 +51,7 @@ class Lifecycle:
     """
 
     __slots__ = (
+        "_adopted",
         "_guests",
         "_hosted",
         "_make_m",
@@ -94,6 +95,7 @@ class Lifecycle:
         self.alive = 0
         self._hosted = False
         self._guests = Join()
+        self._adopted = Join()
         self.main = self._new_m(0, name)
         if recorder is not None:
             recorder.m = 0
@@ -159,8 +161,7 @@ class Lifecycle:
         Raises:
             ConfigError: there are as many Ms as there may be.
         """
-        if self.alive >= MS_MAX:
-            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
+        self._check_room()
         self.started += 1
         self.alive += 1
         m = self._new_m(self.started, name or getattr(program, "__name__", "m"))
@@ -170,6 +171,24 @@ class Lifecycle:
         self._parent().starts(m)
         self.engine.add(m)
         self.engine.submit(m, START)
+        return m
+
+    def adopt(self, name: str) -> M:
+        """An M for what a host has started by itself; its operations come from there.
+
+        Args:
+            name: for people.
+
+        Raises:
+            ConfigError: there are as many Ms as there may be.
+        """
+        self._check_room()
+        self.started += 1
+        self.alive += 1
+        m = self._new_m(self.started, name)
+        m.join = self._adopted
+        self._parent().starts(m)
+        self.engine.add(m)
         return m
 
     def begin(self, m: M) -> Coroutine[Any, Any, Any]:
@@ -280,7 +299,7 @@ class Lifecycle:
             self._stuck(task, waits.get(task.id), tuple(holds.get(task.id, ())))
             for task in self.engine.tasks
             if task.state is not State.DONE
-            and not isinstance(task.op, Join)
+            and not getattr(task.op, "stands_by", False)
             and (task.id in waits or task.id in holds or (everybody and task.state is State.PARKED))
         )
 
@@ -289,6 +308,10 @@ class Lifecycle:
     ) -> Stuck:
         if wait is None:
             op = task.op
+            account = getattr(op, "account", None)
+            if account is not None:
+                waits_for, held_by, holds = account(task)
+                return Stuck(task.id, task.name, waits_for, task.since_ns, held_by, holds)
             waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
             return Stuck(task.id, task.name, waits_for, task.since_ns, None, holds)
         mutex, waiter = wait
@@ -297,6 +320,10 @@ class Lifecycle:
         return Stuck(task.id, task.name, f"acquire {mutex.name}", waiter.since_ns, held_by, holds)
 
     # Inside.
+
+    def _check_room(self) -> None:
+        if self.alive >= MS_MAX:
+            raise ConfigError(f"more than {MS_MAX} Ms were started; let some end or start fewer")
 
     def _now(self) -> int:
         return self.engine.now_ns

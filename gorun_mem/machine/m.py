@@ -210,6 +210,19 @@ class M(Task):
         """
         await mutex.lock(site or self.name)
 
+    async def try_lock(self, mutex: StateMutex, site: str = "") -> bool:
+        """Take a runtime mutex if that goes without waiting; whether it was taken.
+
+        Args:
+            mutex: which; its class must have a try_lock.
+            site: who takes it; what this M is for if "".
+
+        Raises:
+            IllegalUse: the mutex cannot be tried.
+        """
+        taken: bool = await mutex.try_lock(site or self.name)
+        return taken
+
     async def unlock(self, mutex: StateMutex, site: str = "") -> None:
         """Give a runtime mutex back.
 

@@ -160,6 +160,7 @@ class Join(Op):
     kind = "join"
     obj = "ms"
     reads_only = True
+    stands_by = True
 
     def __init__(self) -> None:
         self.left = 0

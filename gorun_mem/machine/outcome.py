@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from gorun_mem.runtime.errors import Fault, Hang, OutOfMemory, Throw
+from gorun_mem.runtime.errors import Fault, Hang, OutOfMemory, Throw, said
 
 Verdict = Literal[
     "ok", "failed", "throw", "fault", "out_of_memory", "deadlock", "no_progress", "cancelled",
@@ -177,14 +177,6 @@ def in_words(error: BaseException, source: str = "") -> str:
         lines = [f"{name}: {text}" if text else name]
     place = _place_in(error, source)
     return "\n".join([*lines, f"at {place}"] if place else lines)
-
-
-def said(error: BaseException) -> str:
-    """`str(error)`, of a class of the user's whose `__str__` may itself fail."""
-    try:
-        return str(error)
-    except Exception as failed:
-        return f"(its __str__ raised {type(failed).__name__})"
 
 
 def _context(context: dict[str, int | str]) -> str:

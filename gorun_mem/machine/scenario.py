@@ -256,7 +256,8 @@ class Scenario:
         trace = options.get("trace")
         if not trace or not Path(trace).is_file():
             return ""
-        return hashlib.sha256(Path(trace).read_bytes()).hexdigest()
+        with open(trace, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def main(self) -> None:
         """Run it as a script: `gorun-mem run` with this scenario and the command line's options."""

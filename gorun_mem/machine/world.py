@@ -44,6 +44,7 @@ class World:
         recorder: who logs what happens; nobody if None.
         name: of what runs in it, for people.
         engine: decides who goes next; one that the settings ask for if None.
+        settings: fields of `Config` in which it differs from `config`, such as mutex=MyLock.
 
     Attributes:
         ms: how many Ms the scenario is asked to start.
@@ -68,14 +69,17 @@ class World:
         recorder: Recorder | None = None,
         name: str = "world",
         engine: Engine | None = None,
+        **settings: Any,
     ) -> None:
-        self.settings: Resolved = (
-            config if isinstance(config, Resolved) else resolve(config or Config())
-        )
+        if settings or not isinstance(config, Resolved):
+            asked = config.config if isinstance(config, Resolved) else config or Config()
+            config = resolve(asked.but(**settings))
+        self.settings: Resolved = config
         self.config = self.settings.config
         self.ms = self.config.ms
         self.recorder = recorder
         self.engine = engine or _make_engine(self.config)
+        self.engine.spurious = "spurious" in self.config.faults
         self.results: dict[str, Result] = {}
         self._memlock: StateMutex | None = None
         make_m: type[M] = AccessM if self.config.granularity == "access" else M
@@ -289,7 +293,7 @@ class World:
 
     def _make_mutex(self, name: str, rank: str = LEAF) -> StateMutex:
         return make_mutex(
-            self.settings.mutex,
+            self.settings.lock,
             self.settings.release,
             lock_name=name,
             rank=rank,

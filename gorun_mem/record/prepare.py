@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from gorun_mem.files.writing import open_output
 from gorun_mem.record.hooks import FoundHooks, find
 from gorun_mem.record.plan import Reads, reads_of, state_search
 from gorun_mem.runtime.behaviour import Release, UnknownRelease, release
@@ -55,7 +56,7 @@ class PreparedApp:
 
     def write(self, path: Path) -> None:
         """Write the instrumented binary."""
-        with open(path, "wb") as file:
+        with open_output(path) as file:
             file.writelines(self.pieces)
 
 

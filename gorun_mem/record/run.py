@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
+from gorun_mem.files.writing import open_output
 from gorun_mem.record.check import self_check
 from gorun_mem.record.events import Events
 from gorun_mem.record.plan import Plan
@@ -235,8 +236,9 @@ def write(
         "level": level,
         "hooks": sorted({f.hook.function for f in prepared.found}),
     }
-    _write(out, header, body)
-    check = self_check(out, level, prepared.missing, events)
+    made = raw.with_name("recording.jsonl")  # what is asked for may be a pipe
+    _write(made, header, body)
+    check = self_check(made, level, prepared.missing, events)
     _write(out, {**header, "self_check": check}, body)
     complete = events.ended and not interrupted
     return Recorded(out, exit_code, events.pages, events.count, complete, check)
@@ -252,8 +254,8 @@ def _write(out: Path, header: dict[str, Any], body: Path) -> None:
 @contextmanager
 def _open(out: Path) -> Iterator[IO[bytes]]:
     if out.suffix != ".gz":
-        with open(out, "wb") as file:
+        with open_output(out) as file:
             yield file
         return
-    with open(out, "wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+    with open_output(out) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
         yield packed  # type: ignore[misc]

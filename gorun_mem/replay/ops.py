@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from gorun_mem.replay.digest import MemoryDigest
 from gorun_mem.replay.opscript import Operation, Script
-from gorun_mem.runtime import mutex
-from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release
+from gorun_mem.runtime import fnv, mutex
+from gorun_mem.runtime.behaviour import NEWEST, Platform, Release
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.boot import (
     BRK_MAX,
@@ -40,11 +42,10 @@ from gorun_mem.runtime.errors import (
     IllegalUse,
     Throw,
 )
-from gorun_mem.runtime.freeindex import FNV_OFFSET, fnv1a
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.step.solo import SoloM, solo
 
-NO_BLOCKS: Final = f"{FNV_OFFSET:016x}"
+NO_BLOCKS: Final = f"{fnv.OFFSET:016x}"
 
 
 class BadOptions(ValueError):
@@ -203,25 +204,31 @@ class Onlooker:
         if freelist.indexed:
             return freelist.count, freelist.total_bytes, f"{freelist.fnv():016x}"
         blocks = freelist.blocks("state")
-        fnv = fnv1a(FNV_OFFSET, *(word for block in blocks for word in block))
         total = sum(size for _, size in blocks) & self.platform.word_mask
-        return len(blocks), total, f"{fnv:016x}"
+        return len(blocks), total, f"{freelist.fnv('state'):016x}"
 
     def _dump(self) -> str:
         return json.dumps(self._view(), separators=(",", ":"))
 
     def _dump_full(self) -> str:
+        return deque(self.dump_full(), maxlen=1)[0]
+
+    def dump_full(self, *, copied: bool = False) -> Iterator[str]:
+        """The answer to `dump full`, last of all; "" after each piece of the work before.
+
+        Args:
+            copied: others go on with the memory meanwhile.
+        """
         view = self._view()
         top = self._os.top
-        count, fnv = 0, FNV_OFFSET
-        for addr, word in self._memory.nonzero_words(WASM_PAGE, top):
-            count += 1
-            fnv = fnv1a(fnv, addr, word)
+        digest = MemoryDigest(self._memory, top, copied=copied)
+        for _ in digest.pieces():
+            yield ""
         view["top"] = top
-        view["nonzero_words"] = count
-        view["nonzero_fnv"] = f"{fnv:016x}"
-        view["mem_sha256"] = self._memory.sha256(top)
-        return json.dumps(view, separators=(",", ":"))
+        view["nonzero_words"] = digest.words
+        view["nonzero_fnv"] = f"{digest.fnv:016x}"
+        view["mem_sha256"] = digest.sha256
+        yield json.dumps(view, separators=(",", ":"))
 
     def _view(self) -> dict[str, object]:
         os = self._os

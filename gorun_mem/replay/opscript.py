@@ -15,12 +15,13 @@ This module knows what an operation looks like, not what it does.
 from __future__ import annotations
 
 import difflib
-import gzip
-import zlib
+import io
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
+from gorun_mem.files.packed import GZIP, ZSTD, Damaged, UnpackedFile
+from gorun_mem.files.reading import open_input
 from gorun_mem.replay.numbers import parse_number
 
 OPERANDS: Final[dict[str, tuple[str, ...]]] = {
@@ -48,7 +49,6 @@ LINE_BYTES_MAX: Final = 64 << 20
 """Longer lines are refused; the longest real ones, dumps of long free lists, have some 2 MB."""
 
 _COUNTS: Final = {name: len(operands) for name, operands in OPERANDS.items()}
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _ARROW: Final = " =>"
 
 
@@ -225,7 +225,7 @@ class Script:
         self.has_host = True
         self._close = stream.close if close else None
         self._raw = stream
-        self._stream: BinaryIO | gzip.GzipFile = stream
+        self._stream: BinaryIO | io.BufferedReader = stream
         self._opened = False
         self._line = 0
         self._held: str | None = None
@@ -250,7 +250,7 @@ class Script:
         Raises:
             OSError: the file cannot be opened.
         """
-        return cls(open(path, "rb"), path)
+        return cls(open_input(path), path)
 
     def __enter__(self) -> Script:
         return self
@@ -334,20 +334,17 @@ class Script:
         self._opened = True
         raw = self._raw
         peek = getattr(raw, "peek", None)
-        if peek is not None and peek(2)[:2] == _GZIP_MAGIC:
-            self._stream = gzip.GzipFile(fileobj=raw, mode="rb")
+        if peek is not None and peek(4).startswith((GZIP, ZSTD)):
+            self._stream = io.BufferedReader(UnpackedFile(raw.read))
 
     def _read_line(self, number: int) -> bytes:
         try:
             if not self._opened:
                 self._open_stream()
             data = self._stream.readline(LINE_BYTES_MAX + 1)
-        except EOFError:
-            raise ScriptError(
-                self.source, number, "the gzip data is cut off here: get the whole file"
-            ) from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise ScriptError(self.source, number, f"the gzip data is damaged: {error}") from None
+        except Damaged as damage:
+            advice = " here: get the whole file" if damage.truncated else ""
+            raise ScriptError(self.source, number, f"{damage.reason}{advice}") from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise ScriptError(self.source, number, f"reading failed: {reason}") from None

@@ -13,7 +13,6 @@ Simplified: fields that nobody here compares (`how`) are skipped without a look.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,8 @@ from typing import IO, Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from gorun_mem.files.packed import Damaged, unpacked
+from gorun_mem.files.reading import open_input
 from gorun_mem.replay.shipped import resolve
 from gorun_mem.runtime.behaviour import Platform, Release, UnknownRelease, release
 from gorun_mem.runtime.boot import BRK_MAX, BootOptions, check_start
@@ -31,8 +32,6 @@ FORMAT: Final = 1
 LINE_MAX: Final = 1 << 16
 """Bytes in the longest line that is read."""
 _BLOCK: Final = 1 << 14
-_INFLATED_MAX: Final = 1 << 18
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _PAGES_MAX: Final = 65536
 
 
@@ -221,7 +220,7 @@ class Recording:
         self.line = 0
         self.events = 0
         self._decoder = msgspec.json.Decoder(RecordedEvent)
-        self._file = open(self.path, "rb")  # noqa: SIM115 - closed by close()
+        self._file = open_input(self.path)
         try:
             self._lines = _Lines(self._file)
             self._read_header()
@@ -407,34 +406,8 @@ class _Lines:
             yield rest
 
     def _blocks(self) -> Iterator[bytes]:
-        block = self._file.read(_BLOCK)
-        if block.startswith(_GZIP_MAGIC):
-            yield from self._inflate(block)
-            return
-        while block:
-            yield block
-            block = self._file.read(_BLOCK)
-
-    def _inflate(self, block: bytes) -> Iterator[bytes]:
-        """Members of a gzip file one after the other; zeros behind the last are padding."""
-        member = zlib.decompressobj(31)
-        while block:
-            if member.eof:
-                block = block.lstrip(b"\0")
-                if not block:
-                    block = self._file.read(_BLOCK)
-                    continue
-                member = zlib.decompressobj(31)
-            try:
-                data = member.decompress(block, _INFLATED_MAX)
-            except zlib.error as error:
-                raise _Damage(
-                    f"the gzip data is damaged ({error}); decompress it by hand"
-                ) from None
-            if data:
-                yield data
-            block = member.unused_data if member.eof else member.unconsumed_tail
-            if not block:
-                block = self._file.read(_BLOCK)
-        if not member.eof:
-            raise _Damage("the gzip file is cut off", truncated=True)
+        try:
+            yield from unpacked(lambda n: self._file.read(min(n, _BLOCK)))
+        except Damaged as damage:
+            reason = "the gzip file is cut off" if damage.truncated else damage.reason
+            raise _Damage(reason, truncated=damage.truncated) from None

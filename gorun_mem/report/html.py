@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.reader import Source
+from gorun_mem.files.writing import write_output
 from gorun_mem.report import charts
 from gorun_mem.report.sections import SECTIONS, sections
 from gorun_mem.report.tables import Section
@@ -101,12 +103,7 @@ def write(view: PageData, target: Path, pages: int | None = None, again: str = "
         OSError: it cannot be written.
     """
     data = page(view, pages, again).encode()
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_output(target, data)
     return len(data)
 
 
@@ -121,10 +118,12 @@ def page(view: PageData, pages: int | None = None, again: str = "") -> str:
         lstrip_blocks=True,
     )
     start = view.found.start
+    script = loader.get_source(environment, "report.js")[0]
     return environment.get_template("report.html").render(
         title=start.scenario if start is not None else "a run",
         style=loader.get_source(environment, "report.css")[0],
-        script=loader.get_source(environment, "report.js")[0],
+        script=script,
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         data=_json(_data(view)),
         head=_head(view),
         results=_results(view),

@@ -68,6 +68,40 @@ def plot(
     return "\n".join([unit, *body, axis, names, f"{legend}, {SEVERAL} several"])
 
 
+def box(values: Sequence[float], low: float, high: float, width: int) -> str:
+    """How values are spread, on a line: from the least, over the quartiles, to the greatest.
+
+    Args:
+        values: at least one.
+        low: what the line's left end stands for.
+        high: its right end; the scale is logarithmic where `is_wide` says so.
+        width: characters.
+    """
+    wide = is_wide(low, high)
+
+    def at(value: float) -> int:
+        if high <= low:
+            return width // 2
+        part = log10(value / low) / log10(high / low) if wide else (value - low) / (high - low)
+        return round(part * (width - 1))
+
+    ordered = sorted(values)
+    least, first, middle, third, most = (
+        at(ordered[round(part * (len(ordered) - 1) / 4)]) for part in range(5)
+    )
+    line = [" "] * width
+    line[least : most + 1] = "-" * (most + 1 - least)
+    line[first : third + 1] = "=" * (third + 1 - first)
+    line[least] = line[most] = "|"
+    line[middle] = "#"
+    return "".join(line)
+
+
+def is_wide(low: float, high: float) -> bool:
+    """Whether values lie so far apart that only a logarithmic scale shows them all."""
+    return low > 0 and high / low >= 20
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times the powers of ten between two logarithms."""
     powers = range(floor(low), ceil(high) + 1)

@@ -170,3 +170,11 @@ class NotInstantiable(ValueError):
         )
         self.needed = needed
         self.limit = limit
+
+
+def said(error: BaseException) -> str:
+    """`str(error)`, of a class of the user's whose `__str__` may itself fail."""
+    try:
+        return str(error)
+    except Exception as failed:
+        return f"(its __str__ raised {type(failed).__name__})"

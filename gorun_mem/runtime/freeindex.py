@@ -17,24 +17,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
+from gorun_mem.runtime.fnv import OFFSET, after_each
+
 LOAD: Final = 96
-FNV_OFFSET: Final = 0xCBF29CE484222325
-_FNV_PRIME: Final = 0x100000001B3
-_MASK: Final = (1 << 64) - 1
-# A byte of zero only multiplies, so a run of them multiplies once, by a power of the prime.
-_PRIME_2: Final = pow(_FNV_PRIME, 2, _MASK + 1)
-_PRIME_4: Final = pow(_FNV_PRIME, 4, _MASK + 1)
 
 Place: TypeAlias = tuple[int, int]
 """A block's position: (chunk number, place in the chunk). It holds until the next change."""
-
-
-def fnv1a(state: int, *words: int) -> int:
-    """FNV-1a 64 continued over `words`, each as 8 little-endian bytes."""
-    for word in words:
-        for byte in word.to_bytes(8, "little"):
-            state = (state ^ byte) * _FNV_PRIME & _MASK
-    return state
 
 
 class _Chunk:
@@ -271,7 +259,7 @@ class FreeIndex:
 
         What comes before the first block changed since the last call is not computed again.
         """
-        state = FNV_OFFSET
+        state = OFFSET
         for chunk in self._chunks:
             hashes = chunk.hashes
             if chunk.hash_in != state:
@@ -281,15 +269,6 @@ class FreeIndex:
             if done:
                 state = hashes[-1]
             if done < len(chunk.addrs):
-                for block in zip(chunk.addrs[done:], chunk.sizes[done:], strict=True):
-                    for word in block:
-                        if word & 0xFFFF_FFFF_0000_FFFF:
-                            state = fnv1a(state, word)
-                            continue
-                        # Whole 64 KiB below 4 GiB, as on wasm: two bytes are not zero.
-                        state = state * _PRIME_2 & _MASK
-                        state = (state ^ (word >> 16 & 0xFF)) * _FNV_PRIME & _MASK
-                        state = (state ^ word >> 24) * _FNV_PRIME & _MASK
-                        state = state * _PRIME_4 & _MASK
-                    hashes.append(state)
+                hashes += after_each(state, chunk.addrs[done:], chunk.sizes[done:])
+                state = hashes[-1]
         return state

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gorun_mem.runtime import fnv
 from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import Fault
-from gorun_mem.runtime.freeindex import FNV_OFFSET, FreeIndex, fnv1a
+from gorun_mem.runtime.freeindex import FreeIndex
 from gorun_mem.runtime.freewalk import WalkedList
 from gorun_mem.runtime.linear_memory import LinearMemory
 
@@ -102,7 +103,7 @@ class FreeList(WalkedList):
         """FNV-1a 64 over (address, size) of every block in list order, each as 8 bytes."""
         if self._index is not None:
             return self._index.fnv()
-        return fnv1a(FNV_OFFSET, *(word for block in self.blocks(function) for word in block))
+        return fnv.fnv1a(fnv.OFFSET, *(word for block in self.blocks(function) for word in block))
 
     def note_write(self, addr: int, n: int) -> None:
         """Take note that somebody is about to write [addr, addr+n)."""

@@ -54,6 +54,8 @@ class Kind:
     parts: tuple[str, ...]
 
 
+ON_LINE: Final = "@"
+"""In an operation's object, before the name of the cache line that it lies on with others."""
 KINDS: Final[dict[str, Kind]] = {}
 """Every kind that the package has, by name."""
 
@@ -91,11 +93,17 @@ _kind("atomic.xchg", 7.0, line="own", order="both")
 _kind("atomic.xchg8", 7.0, line="own", order="both")
 _kind("atomic.add", 7.0, line="own", order="both")
 _kind("atomic.or8", 7.0, line="own", order="both")
+_kind("atomic.or", 7.0, line="own", order="both")
+_kind("atomic.and", 7.0, line="own", order="both")
 _kind("touch", 2.0, line="own", order="both")
 
 # A lock as one step.
 _kind("acquire", 9.0, lock="takes", line="own", order="acquire")
 _kind("release", 7.0, lock="gives", line="own", order="release")
+# A lock that is a coroutine over words: where its critical section begins and ends. What orders the
+# sections are its words.
+_kind("enter", 0.0, order="none")
+_kind("leave", 0.0, order="none")
 _kind("none.lock", 10.0, order="none")
 _kind("none.unlock", 10.0, order="none")
 
@@ -119,6 +127,10 @@ _kind("join", 0.0, "reads", "local", order="parent")
 _kind("choice", 0.0, "reads", "local", order="none")
 _kind("compute", 1.0, "reads", "local", order="none")
 _kind("sleep", 500.0, "reads", "local", order="none")
+
+# An operation of a program's own object, whose history is kept: it begins, it ends.
+_kind("op.call", 0.0, "reads", order="none")
+_kind("op.return", 0.0, "reads", order="none")
 
 # The host.
 _kind("host.grow", None, order="both")

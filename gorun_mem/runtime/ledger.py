@@ -14,6 +14,7 @@ such an answer is kept as a `UnsoundAnswer`, for whoever checks.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final, NamedTuple
 
 from gorun_mem.runtime.errors import IllegalUse
@@ -133,6 +134,19 @@ class Ledger:
     def live_ranges(self) -> list[tuple[int, int, Ownership]]:
         """(start, end, owner) of each range that is handed out, in address order."""
         return [r for r in self._ranges.overlapping(0, 1 << 65) if r[2].live]
+
+    def first_ranges(self, most: int) -> list[tuple[int, int, int]]:
+        """(start, bytes, id of the M) of what is handed out among the first `most` known ranges.
+
+        It costs `most` and no more, however many there are; `range_count` says that.
+        """
+        first = islice(self._ranges, most)
+        return [(low, high - low, owner.m) for low, high, owner in first if owner.live]
+
+    @property
+    def range_count(self) -> int:
+        """How many ranges are known, handed out or freed."""
+        return len(self._ranges)
 
     def overlapping(self, start: int, end: int) -> list[tuple[int, int, Ownership]]:
         """(start, end, owner) of each known range that shares a byte with [start, end)."""

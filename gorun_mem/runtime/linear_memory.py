@@ -13,7 +13,6 @@ call `guard` first, by which the free list learns that one of its headers may be
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final, Protocol
@@ -289,31 +288,15 @@ class LinearMemory:
             raise self._fault(max(addr, self.size), 1, "read")
         return None
 
-    def nonzero_words(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """(address, value) of each 8-byte word of [start, end) that is not zero, in order.
+    def written(self, end: int) -> Iterator[tuple[int, bytearray]]:
+        """(address, bytes) of each frame below `end` that was written, in order; not copied."""
+        for key in sorted(k for k in self._frames if k << _SHIFT < end):
+            yield key << _SHIFT, self._frames[key]
 
-        `start` is a multiple of 4096; a word that `end` cuts is left out.
-        """
-        for key in sorted(k for k in self._frames if start >> _SHIFT <= k <= end >> _SHIFT):
-            base = key << _SHIFT
-            whole = min(FRAME, end - base) & -8
-            for i, (word,) in enumerate(_WORDS[8].iter_unpack(self._frames[key][:whole])):
-                if word:
-                    yield base + 8 * i, word
-
-    def sha256(self, n: int) -> str:
-        """SHA-256 of [0, n) in hex."""
-        digest = hashlib.sha256()
-        zeros = bytes(1 << 20)
-        at = 0
-        for key in sorted(k for k in self._frames if k <= n >> _SHIFT):
-            base = key << _SHIFT
-            _feed_zeros(digest.update, base - at, zeros)
-            part = self._frames[key][: n - base]
-            digest.update(part)
-            at = base + len(part)
-        _feed_zeros(digest.update, n - at, zeros)
-        return digest.hexdigest()
+    @property
+    def written_bytes(self) -> int:
+        """How much is kept, in bytes."""
+        return len(self._frames) * FRAME
 
     def check_range(self, addr: int, n: int, verb: str) -> None:
         """Raise Fault unless [addr, addr+n) lies in the memory."""
@@ -372,9 +355,3 @@ class LinearMemory:
     def _zero_part(self, start: int, end: int) -> None:
         for key, low, high in self._written(start, end - start):
             self._frames[key][low:high] = bytes(high - low)
-
-
-def _feed_zeros(update: Callable[[bytes], None], n: int, zeros: bytes) -> None:
-    while n > 0:
-        update(zeros[: min(n, len(zeros))])
-        n -= len(zeros)

@@ -36,6 +36,11 @@ OFF_CPU: Final = "off CPU"
 """Why the log parks, and unparks, an M that holds locks and has to wait for a CPU."""
 
 
+Orders = tuple[tuple[str, ...], tuple[str, ...]]
+"""The names from which a step acquires what was published under them, and those to which it
+publishes, as happens-before has it."""
+
+
 class Mark(Enum):
     """What a `step` returns when the operation is not through."""
 
@@ -56,13 +61,15 @@ class Scheduler:
     Attributes:
         clock_ns: virtual time in ns, as the M that is running sees it; costs add up in fractions.
         cpus: how many Ms run at once; Go's ncpu, which decides whether a lock spins at all.
+        spurious: a sleep on a word may end by itself, at the schedule's choice.
     """
 
-    __slots__ = ("clock_ns", "cpus")
+    __slots__ = ("clock_ns", "cpus", "spurious")
 
     def __init__(self, cpus: int = 1) -> None:
         self.clock_ns = 0.0
         self.cpus = cpus
+        self.spurious = False
 
     @property
     def now_ns(self) -> int:
@@ -145,8 +152,12 @@ class Op:
     reads_only: bool = False
     abandonable: bool = True
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
+    stands_by: bool = False
+    """Who waits in it waits for others to end, and says nothing of why they do not."""
     asks_first: ClassVar[bool] = False
     """Whether `begin` may answer False; follows from a class having its own."""
+    orders: Orders | None = None
+    """What the latest step is ordered with, where its kind and object do not say it all."""
 
     def __init_subclass__(cls) -> None:
         """See whether `begin` is given."""
@@ -171,6 +182,17 @@ class Op:
     def step(self, m: MLike) -> object:
         """Make one access; return the operation's result, or a `Mark`."""
         raise NotImplementedError
+
+    def acting(self) -> Op:
+        """Whose access the next step is: its own, or that of an operation which it is made of."""
+        return self
+
+    def withdrawn(self, m: MLike) -> None:
+        """`m`, whose pending operation it was, is cancelled: whoever knows `m` forgets it."""
+
+    def blocked_by(self) -> tuple[tuple[int, str, int], ...]:
+        """Who keeps the M that waits in it from going on: number, site, since when in ns."""
+        return ()
 
     def __await__(self) -> Generator[Op, Any, Any]:
         self.awaited = True

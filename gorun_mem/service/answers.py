@@ -21,10 +21,12 @@ from gorun_mem.replay.ops import Onlooker, Options, reserve_aligned_generic
 from gorun_mem.runtime.boot import brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, IllegalUse
 from gorun_mem.runtime.pages import pages_of
+from gorun_mem.service.byhand import LocksByHand
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
+    from gorun_mem.runtime.mutex import StateMutex
 
 _READS_ONLY: Final = frozenset({"word", "iszero"})
 
@@ -34,14 +36,18 @@ class Answers:
 
     Args:
         world: the shared World.
+        lock_made: told of each lock that a client's `lock` made.
 
     Attributes:
+        by_hand: the locks that clients hold.
         calls: requests so far that entered the OS layer.
         operations: what an M awaits, as `operation(m, *operands)`; an illegal one raises
             IllegalUse, and one that ends the emulated program an EmulatedFailure.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(
+        self, world: World, lock_made: Callable[[StateMutex], None] = lambda mutex: None
+    ) -> None:
         config, settings = world.config, world.settings
         self._world = world
         self._os = world.runtime.os
@@ -61,6 +67,7 @@ class Answers:
                 strict=self._strict,
             ),
         )
+        self.by_hand = LocksByHand(world, self._strict, lock_made)
         self.calls = 0
         self.operations: dict[str, Callable[..., Awaitable[str]]] = {
             "alloc": self._alloc,
@@ -70,23 +77,27 @@ class Answers:
             "load": self._load,
             "store": self._store,
             "sleep": self._sleep,
+            **self.by_hand.operations,
         }
 
     # Calls.
 
     async def _alloc(self, m: M, n: int) -> str:
         self._check_size("alloc", n)
+        self.by_hand.entering(m, "alloc")
         self.calls += 1
         return str(await self._os.sys_alloc_os(n))
 
     async def _free(self, m: M, v: int, n: int) -> str:
         self._check_size("free", v + n)
+        self.by_hand.entering(m, "free")
         self.calls += 1
         await self._os.sys_free_os(v, n)
         return "ok"
 
     async def _reserve(self, m: M, v: int, n: int) -> str:
         self._check_size("reserve", n)
+        self.by_hand.entering(m, "reserve")
         self.calls += 1
         return str(await self._os.sys_reserve_os(v, n))
 
@@ -94,6 +105,7 @@ class Answers:
         self._check_size("reserve_aligned", size + align)
         if self._strict and (align == 0 or align & (align - 1)):
             raise IllegalUse(f"reserve_aligned: ALIGN {align} is no power of two")
+        self.by_hand.entering(m, "reserve_aligned")
         self.calls += 1
         if self._os.release.behaviour.is_sbrk_platform:
             p, got = await self._os.sys_reserve_aligned_sbrk(size, align)

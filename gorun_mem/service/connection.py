@@ -301,7 +301,7 @@ class Connection:
             operation = operations.get(name)
             try:
                 if operation is not None:
-                    answer = await operation(m, *request.operands)
+                    answer = await operation(m, *request.operands, *request.rest)
                 else:
                     answer = answers.inspect(m, name, request.operands)
             except IllegalUse as refusal:

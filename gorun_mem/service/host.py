@@ -15,7 +15,8 @@ steps them until each waits for its connection again. So
     host's task          sleeps ------------------------> a turn: M1 M2 M1 ... all wait -> flush
 
 When a turn ends with an M that waits for anything but its connection, nobody can ever wake it: that
-is a deadlock of the emulated program, though connections may still be open.
+is a deadlock of the emulated program, though connections may still be open. It is none where the M
+waits for a lock that another took by hand: its client may give it back.
 
 Rejected: an M whose coroutine awaits trio (`machine.trio_host`). There an M runs at once when its
 socket has something, alone, so no two calls would ever contend; and each operation that is passed
@@ -36,6 +37,7 @@ from gorun_mem.machine.driver import Driver, Program
 from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.service.pace import Pace
 from gorun_mem.step.engine import Breath, StepsExceeded
 from gorun_mem.step.loop import Resumer
 from gorun_mem.step.task import Task
@@ -74,6 +76,8 @@ class ServiceHost(Resumer):
 
     Attributes:
         idle: Ms that wait for their connections, by id.
+        comes_back: whether an M that waits for a lock waits for one of `idle` in the end.
+        pace: holds the Ms back, for people to see what they do.
     """
 
     def __init__(self, driver: Driver, after_turn: Callable[[], None], procs: int) -> None:
@@ -83,10 +87,13 @@ class ServiceHost(Resumer):
         self._coros: dict[int, Coro] = {}
         self._woken: deque[M] = deque()
         self._procs = self._procs_free = procs
+        self._procs_lent = 0
         self._task: trio.lowlevel.Task | None = None
         self._asleep = False
         self._budget = BREATH_AFTER
         self.idle: dict[int, M] = {}
+        self.comes_back: Callable[[Callable[[int], bool]], bool] = lambda idle: False
+        self.pace = Pace()
 
     def __repr__(self) -> str:
         return f"<ServiceHost of {len(self._coros)} Ms, {len(self.idle)} idle>"
@@ -147,8 +154,14 @@ class ServiceHost(Resumer):
     async def _turn(self) -> None:
         """Step the Ms until each waits for its connection."""
         engine, driver = self._engine, self._driver
-        self._budget = BREATH_AFTER
+        self._budget = self._breath()
         while True:
+            if self.pace.holds:
+                self._after_turn()
+                await self.pace.wait(engine.now_ns)
+                if driver.stopped:
+                    return
+                self._budget = self._breath()
             while self._woken and self._procs_free > 0:
                 m = self._woken.popleft()
                 self._procs_free -= 1
@@ -166,16 +179,36 @@ class ServiceHost(Resumer):
                 driver.step_failed(error)
             else:
                 if not went_on and not (self._woken and self._procs_free > 0):
-                    break
+                    if not self._woken or not self.comes_back(self._is_outside):
+                        break
+                    # All who are in calls wait for a lock that is held by hand: with their Ps,
+                    # who holds it could not come back to give it up.
+                    self._procs_free += 1
+                    self._procs_lent += 1
             if driver.stopped:
                 return
             if self._budget <= 0:
-                self._budget = BREATH_AFTER
+                self._budget = self._breath()
                 self._after_turn()
                 await trio.lowlevel.cancel_shielded_checkpoint()
-        if engine.alive > len(self.idle):
+        if engine.alive > len(self.idle) and not self.comes_back(self._is_outside):
             driver.deadlocked()
         self._after_turn()
+
+    def _is_outside(self, m_id: int) -> bool:
+        """Whether an M is in no call: its client, or its turn, is waited for."""
+        return m_id in self.idle or any(m.id == m_id for m in self._woken)
+
+    def _give_up_p(self) -> None:
+        """An M is in no call any more."""
+        if self._procs_lent:
+            self._procs_lent -= 1
+        else:
+            self._procs_free += 1
+
+    def _breath(self) -> int:
+        """Operations until the next breath: one where people look on."""
+        return 1 if self.pace.holds else BREATH_AFTER
 
     def resume(self, task: Task) -> Op | None:
         """Let the coroutine of `task` go on to its next operation, and return that.
@@ -191,7 +224,7 @@ class ServiceHost(Resumer):
             op: Op = coro.send(m.result)
         except StopIteration as end:
             del self._coros[m.id]
-            self._procs_free += 1
+            self._give_up_p()
             driver.ended(m, end.value or "")
             return None
         except BaseException as error:
@@ -202,7 +235,7 @@ class ServiceHost(Resumer):
             return None
         if op is RECEIVE or op is YIELD:
             self._engine.leave(m)
-            self._procs_free += 1
+            self._give_up_p()
             if op is RECEIVE:
                 self.idle[m.id] = m
             else:

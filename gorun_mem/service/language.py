@@ -14,6 +14,7 @@ A line that begins with `end` comes unasked: the connection is over, and why.
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Final, NamedTuple
 
 from gorun_mem.replay.numbers import parse_number
@@ -23,6 +24,9 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "load": ("V",),
     "store": ("V", "WORD"),
     "sleep": ("NS",),
+    "lock": ("NAME",),
+    "try_lock": ("NAME",),
+    "unlock": ("NAME",),
     "statistics": (),
     "snapshot": (),
     "watch": ("[FILTER]...",),
@@ -31,6 +35,9 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What a connection understands beside the operations of scripts."""
 
+LOCK_WORDS: Final = frozenset({"lock", "try_lock", "unlock"})
+"""What an M does with a lock by hand."""
+LOCK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 REQUESTS: Final = (*OPERANDS, *WORDS)
 SLEEP_NS_MAX: Final = 3_600_000_000_000
 """The longest sleep: an hour of virtual time."""
@@ -46,7 +53,7 @@ class Request(NamedTuple):
     Args:
         name: an operation, or one of WORDS.
         operands: its numbers.
-        rest: its words, for watch and auth.
+        rest: its words, for watch and auth, and the name of a lock.
     """
 
     name: str
@@ -83,7 +90,9 @@ def _word(words: list[str], word_mask: int) -> Request:
     if len(rest) != len(wanted):
         usage = " ".join((name, *wanted))
         raise NotARequest(f"{name} takes {len(wanted)} operands, not {len(rest)}: write {usage}")
-    if name == "auth":
+    if name in LOCK_WORDS and not LOCK_NAME.fullmatch(rest[0]):
+        raise NotARequest(f"{name}: {rest[0][:40]!r} is no name of a lock: letters, digits, _ . -")
+    if name == "auth" or name in LOCK_WORDS:
         return Request(name, (), tuple(rest))
     try:
         numbers = tuple(parse_number(word) for word in rest)

@@ -22,12 +22,12 @@ import trio
 
 from gorun_mem._version import VERSION
 from gorun_mem.events.errors import LogError
-from gorun_mem.machine.outcome import DeadlockFound, said
+from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.machine.run import OpenRun, Run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.replay.ops import ending
 from gorun_mem.report.units import count, ns, size
-from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse
+from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse, said
 from gorun_mem.service.answers import Answers
 from gorun_mem.service.connection import Connection
 from gorun_mem.service.host import RECEIVE, ServiceHost
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import Verdict
     from gorun_mem.machine.world import World
+    from gorun_mem.runtime.mutex import StateMutex
 
 TICK_S: Final = 0.5
 """How often the log is flushed and connections are looked after."""
@@ -84,8 +85,10 @@ class Server:
         hub: hands events to watchers.
         poller: reads plain sockets, where the system can do that for all at once.
         answers: what requests come to.
+        tallies: what is counted of each lock, by name.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
+        recorder: who logs.
         dirty: connections whose answers are to be sent after the turn.
         parsed: requests by their line.
         draining: why no call is begun any more, "" while the service runs.
@@ -105,7 +108,7 @@ class Server:
         self.settings = settings
         self._on_fault = on_fault or _fault_line
         self.say = say
-        self._recorder = recorder
+        self.recorder = recorder
         self._execution = OpenRun(serve, config, {}, recorder)
         self._execution.uncontrolled = (SITE,)
         self.world = self._execution.world
@@ -113,10 +116,11 @@ class Server:
         self.host = ServiceHost(self.world.driver, self._after_turn, procs)
         self.hub = Hub(recorder)
         self.poller = Poller.make()
-        self.answers = Answers(self.world)
-        self._tallies = [BoundedTally() for _ in self.world.mutexes]
-        for mutex, tally in zip(self.world.mutexes.values(), self._tallies, strict=True):
-            mutex.book.count_with(tally)
+        self.tallies: dict[str, BoundedTally] = {}
+        for mutex in self.world.mutexes.values():
+            self._count(mutex)
+        self.answers = Answers(self.world, self._count)
+        self.host.comes_back = self.answers.by_hand.somebody_comes_back
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}
@@ -135,6 +139,11 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {len(self.connections)} connections {self.world!r}>"
+
+    def _count(self, mutex: StateMutex) -> None:
+        """Count what becomes of a lock, in bounded memory."""
+        tally = self.tallies[mutex.name] = BoundedTally()
+        mutex.book.count_with(tally)
 
     # The run.
 
@@ -220,6 +229,7 @@ class Server:
             self.host.begin_turn()
             return
         self.draining = why
+        self.host.pace.set(paused=False, ns_per_s=None)
         self._listening.cancel()
         for connection in list(self.speakers.values()):
             if connection.m is not None:
@@ -258,6 +268,9 @@ class Server:
 
     async def leave(self, connection: Connection, m: M) -> str:
         """An M's last act: see to the memory that it leaves behind; why it ended, for the log."""
+        held = await self.answers.by_hand.give_back(m)
+        if held:
+            self.say(f"M{m.id} has gone; {', '.join(held)}, which it held, was given back")
         owned = self._owned_by(m) if not self.draining else []
         bytes_owned = sum(high - low for low, high in owned)
         reason = "drained" if self.draining else "lost" if connection.gone else "left"
@@ -274,7 +287,7 @@ class Server:
                 self.say(
                     f"M{m.id} has gone and still owns {what}, the first at [{first:#x}, {end:#x})"
                 )
-        for tally in self._tallies:
+        for tally in self.tallies.values():
             tally.forget(m.id)
         del self.speakers[m.id]
         if connection.watcher is None:
@@ -367,7 +380,7 @@ class Server:
         connection.scope.cancel()
 
     def _progress(self) -> tuple[int, int, int]:
-        return self.answers.calls, len(self.speakers), self._recorder.lock_wait_ns
+        return self.answers.calls, len(self.speakers), self.recorder.lock_wait_ns
 
     def _report(
         self, before: tuple[int, int, int], after: tuple[int, int, int], seconds: float
@@ -400,7 +413,7 @@ class Server:
                 "failed_auths": self.failed_auths,
                 "held_back": sum(one.held_back for one in self.connections),
                 "abandoned_bytes": self.abandoned_bytes,
-                "log_lines": self._recorder.seq,
+                "log_lines": self.recorder.seq,
                 **self.answers.statistics(),
             }
         )

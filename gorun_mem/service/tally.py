@@ -92,3 +92,14 @@ class BoundedTally(LockTally):
         """Spins and sleeps of all who got the lock, and the most bypasses that one suffered."""
         self.fold()
         return self._spins, self._sleeps, self._bypassed_max
+
+    def waits(self) -> Counter[int]:
+        """Contended waits so far, by the least time of their bucket."""
+        self.fold()
+        return Counter(self._wait_times)
+
+    def counts(self) -> tuple[int, int]:
+        """Acquisitions that have ended, and contended ones."""
+        self.fold()
+        holds = sum(self._hold_times.values())
+        return holds, sum(self._wait_times.values())

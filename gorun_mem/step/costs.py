@@ -44,11 +44,11 @@ import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.kinds import KINDS
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "costs"
@@ -99,6 +99,14 @@ MECHANISMS: Final = MappingProxyType(
 measurement of each."""
 
 
+TIME_NS_MAX: Final = 1 << 62
+"""Where virtual time ends, after 146 years: times fit into 64 bits, in a log and elsewhere."""
+TABLE_BYTES_MAX: Final = 1 << 20
+COST_NS_MAX: Final = 1e12
+"""The most that a step, or a byte or page of one, may cost: 1,000 s."""
+SPREAD_MAX: Final = 1.0
+
+
 class CostError(ValueError):
     """A cost table that cannot be used; the message says where and why."""
 
@@ -127,14 +135,20 @@ class CostTable:
         _known("spread", self.spread, DEFAULT_SPREAD)
         _known("mechanism", self.without, MECHANISMS)
         for kind, value in self.ns.items():
-            if not _is_number(value, inf):
-                raise CostError(f"ns.{kind} = {value!r} is not a cost in ns: give a number from 0")
+            if not _is_number(value, COST_NS_MAX):
+                raise CostError(
+                    f"ns.{kind} = {_shown(value)} is not a cost in ns: give a number from 0 to "
+                    f"{COST_NS_MAX:g}"
+                )
         for name, value in self.spread.items():
-            if not _is_number(value, 1):
-                raise CostError(f"spread.{name} = {value!r}: give a number from 0, less than 1")
-        if type(self.time_slice_ns) is not int or self.time_slice_ns <= 0:
+            if not _is_number(value, SPREAD_MAX):
+                raise CostError(
+                    f"spread.{name} = {_shown(value)}: give a number from 0 to {SPREAD_MAX:g}"
+                )
+        if type(self.time_slice_ns) is not int or not 0 < self.time_slice_ns <= TIME_NS_MAX:
             raise CostError(
-                f"time_slice_ns = {self.time_slice_ns!r}: must be a positive whole number"
+                f"time_slice_ns = {_shown(self.time_slice_ns)}: must be a positive whole number "
+                f"of at most {TIME_NS_MAX}"
             )
 
     @staticmethod
@@ -160,7 +174,7 @@ class CostTable:
             CostError: the file cannot be read, or holds an unknown name or no number.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(read_input(path, TABLE_BYTES_MAX).decode())
             for name in data.keys() - {"ns", "spread", "time_slice_ns", "without"}:
                 raise CostError(
                     f"no {name!r}: there are time_slice_ns, without and the sections [ns] and "
@@ -172,7 +186,7 @@ class CostTable:
                 _section(data, "spread"),
                 _words(data.get("without", [])),
             )
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CostError) as error:
+        except (OSError, ValueError, RecursionError, CostError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CostError(f"cost table {path}: {reason}") from error
 
@@ -214,12 +228,14 @@ def _section(data: dict[str, Any], name: str) -> dict[str, float]:
 
 def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise CostError(f"without = {value!r}: must be a list of names, of {', '.join(MECHANISMS)}")
+        raise CostError(
+            f"without = {_shown(value)}: must be a list of names, of {', '.join(MECHANISMS)}"
+        )
     return tuple(value)
 
 
-def _is_number(value: object, below: float) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value < below
+def _is_number(value: object, most: float) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= most
 
 
 def _known(what: str, given: Iterable[str], known: Mapping[str, object]) -> None:
@@ -228,3 +244,11 @@ def _known(what: str, given: Iterable[str], known: Mapping[str, object]) -> None
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             raise CostError(f"no {what} {name!r}: {hint}the {what}s are {', '.join(known)}")
+
+
+def _shown(value: object) -> str:
+    """A value for people; the interpreter refuses to write out an int of some thousand digits."""
+    try:
+        return f"{value!r:.40}"
+    except ValueError:
+        return "a number of thousands of digits"

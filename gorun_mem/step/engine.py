@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.op import MLike, Op
-from gorun_mem.step.costs import CostTable
+from gorun_mem.step.costs import TIME_NS_MAX, CostTable
 from gorun_mem.step.loop import Follower, Loop
 from gorun_mem.step.streams import Streams
 from gorun_mem.step.task import State, Task
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 STEPS_MAX: Final = 50_000_000
 BREATH = 20_000
 """Steps after which `advance` gives its host a chance to see to signals and the clock."""
+TIME_END: Final[float] = float(TIME_NS_MAX)
+_PAST_TIME: Final = TIME_NS_MAX + (1 << 61)
+"""Where an M wakes that would sleep for longer than there is time."""
 TIMER: Final = "timer"
 """Why an M was unparked that no M unparked."""
 
@@ -77,7 +80,11 @@ class Engine(Loop):
 
     Attributes:
         undecided: it was the strategy that raised what came out of `advance`, and no step.
+        entangled: any two steps may depend on one another, whatever they say of themselves.
+        fresh: Ms made runnable since the strategy looked here last, for one that `follows` them.
     """
+
+    entangled: bool = False
 
     def __init__(
         self,
@@ -100,6 +107,7 @@ class Engine(Loop):
         self.runnable: list[Task] = []
         self.alive = 0
         self.undecided = False
+        self.fresh: list[Task] = []
         self._away = 0
         self._breath_at = min(BREATH, steps_max)
         self._timers: list[tuple[int, int, Task]] = []
@@ -150,7 +158,7 @@ class Engine(Loop):
         assert isinstance(m, Task)
         self._timer_number += 1
         m.timer = self._timer_number
-        heappush(self._timers, (t_ns, self._timer_number, m))
+        heappush(self._timers, (min(t_ns, _PAST_TIME), self._timer_number, m))
 
     # What hosts do.
 
@@ -200,6 +208,7 @@ class Engine(Loop):
         """Drop every M; nothing is to be run any more."""
         self.tasks.clear()
         self.runnable.clear()
+        self.fresh.clear()
         self.current = self.running = None
 
     def leave(self, task: Task) -> None:
@@ -222,7 +231,9 @@ class Engine(Loop):
         Its coroutine runs again after `come_back`.
         """
         self.leave(task)
-        task.op = None
+        op, task.op = task.op, None
+        if op is not None:
+            op.withdrawn(task)
 
     @property
     def is_stuck(self) -> bool:
@@ -237,7 +248,7 @@ class Engine(Loop):
         runnable = self.runnable
         if not runnable:
             return None
-        if self.steps >= self._breath_at:
+        if self.steps >= self._breath_at or self.clock_ns > TIME_END:
             self._out_of_breath()
         task = self._next_task(runnable, self.current)
         self._step_ns = self.costs.get(task.op.kind, self._other_ns)
@@ -319,10 +330,15 @@ class Engine(Loop):
 
     def _price(self, kind: str, units: int) -> float:
         costs = self.costs
-        ns = costs[kind if kind in costs else "other"] * units
+        ns = min(costs[kind if kind in costs else "other"] * units, TIME_END)
         return ns + costs["grow_call"] if kind == "grow" else ns
 
     def _out_of_breath(self) -> None:
+        if self.clock_ns > TIME_END:
+            raise StepsExceeded(
+                f"virtual time has come to its end, {TIME_NS_MAX:,} ns; sleep less, or let steps "
+                "cost less (--costs)"
+            )
         if self.steps >= self.steps_max:
             raise StepsExceeded(
                 f"no end after {self.steps:,} steps; raise steps_max if the scenario needs more"

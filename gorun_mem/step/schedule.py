@@ -39,6 +39,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from gorun_mem.files.reading import read_input
+from gorun_mem.files.writing import write_output
+
 VERSION: Final = 2
 NAMED_CHARS_MAX: Final = 1200
 """A token with the names of its steps is no longer than that, in characters."""
@@ -185,7 +188,7 @@ class Schedule:
         lines = [json.dumps(head)]
         lines += [_step_line(number, step) for number, step in enumerate(steps, 1)]
         lines.append(json.dumps({"end": len(steps)}))
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_output(path, ("\n".join(lines) + "\n").encode())
 
     @staticmethod
     def read(path: Path) -> Schedule:
@@ -426,9 +429,7 @@ def _step_line(number: int, step: Step) -> str:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        if path.stat().st_size > _UNPACKED_MAX * 8:
-            raise ScheduleError(f"{path}: too large for a schedule")
-        text = path.read_text(encoding="utf-8")
+        text = read_input(path, _UNPACKED_MAX * 8).decode()
     except OSError as error:
         raise ScheduleError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError:

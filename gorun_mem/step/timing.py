@@ -26,17 +26,17 @@ it, however soon its owner wants it back.
     CPU 2     ask ------wait----> read                 (copy gone)
     CPU 3       ask --------wait-------> read          (copy gone)
 
+A line is an operation's `obj`, or what that names behind an "@": then several lie on one.
+
 What varies on a real machine varies here: spins and calls, how long a sleeper takes to wake, and
 now and then an M's CPU is away, with interrupts or its hypervisor. All of it is drawn from one
 stream of the seed; `costs.MECHANISMS` has what can be switched off, and `gorun_mem.calibration`
 what of it was measured where.
 
-Simplified: a line is an operation's `obj`, so two locks never share one; how far apart two CPUs are
-is drawn anew for each transfer; an M takes the CPU that has been idle for longest, not its last;
-interrupts come to Ms, not to CPUs, and an operation that takes long is prolonged by them at its
-end.
-Plain loads and stores of the emulated memory cost the same everywhere, for a block is one M's at a
-time.
+Simplified: two locks of the package never share a line; how far apart two CPUs are is drawn anew
+for each transfer; an M takes the CPU that has been idle for longest, not its last; interrupts come
+to Ms, not to CPUs, and an operation that takes long is prolonged by them at its end. Plain loads
+and stores of the emulated memory cost the same everywhere, for a block is one M's at a time.
 
 Rejected: making the access when it is asked for and charging the wait afterwards, which saves going
 round the queue of Ms twice. Requests that wait for one line would then see it as it was before the
@@ -50,62 +50,22 @@ from heapq import heappop, heappush, heappushpop
 from math import inf
 from typing import Final
 
-from gorun_mem.runtime.kinds import named
+from gorun_mem.runtime.kinds import ON_LINE
 from gorun_mem.runtime.op import MORE, OFF_CPU, MLike, Op
 from gorun_mem.step.costs import CostTable
 from gorun_mem.step.draws import EXPONENTIAL, SIZE, log_logistic
-from gorun_mem.step.engine import STEPS_MAX, TIMER, Engine, Strategy
+from gorun_mem.step.engine import STEPS_MAX, TIME_END, TIMER, Engine, Strategy
+from gorun_mem.step.hardware import Line, Price, prices
 from gorun_mem.step.streams import Streams, schedule_stream, stream
 from gorun_mem.step.task import State, Task
 
-READS: Final = named(lambda kind: kind.line == "copy")
-"""Kinds of access to a shared word for which a copy of its cache line will do."""
-WRITES: Final = named(lambda kind: kind.line == "own")
-"""Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
 RUNNABLE: Final = State.RUNNABLE
-YIELDS: Final = named(lambda kind: kind.yields)
-"""Kinds of operation after which an M lets others have its CPU."""
 POP: Final = heappop
 PUSH: Final = heappush
 PUSH_POP: Final = heappushpop
 """Named again, for compiled code holds a Final and looks up by name what is imported."""
-
-SPINS: Final = named(lambda kind: kind.waits)
-"""Kinds that vary as spins do."""
-CALLS: Final = frozenset(("semasleep", "semawakeup", "futexsleep", "futexwakeup", "notesleep"))
-"""Kinds that vary as calls of the kernel do."""
-
-Price = tuple[float, bool | None, bool, float, float]
-"""Of a kind of step: ns, whether it writes its cache line (None: it needs none), whether others may
-have the CPU after it, by what part of its ns it varies to either side, and ns before its effect."""
-
-
-class Line:
-    """The cache line of a word that Ms share, as it is after all transfers that were asked for.
-
-    Invariants:
-        1. `sole` is -1, or the only CPU whose bit is set in `copies`, and `owner` ran on it;
-        2. if `sole` is -1, nobody has written the line since the first copy was made.
-
-    Attributes:
-        sole: the CPU that may write the line without asking; -1: none.
-        owner: the M that brought it there.
-        copies: bit mask of the CPUs that have it.
-        written: its owner has written it.
-        free_ns: when the last transfer ends; the next one cannot begin before.
-    """
-
-    __slots__ = ("copies", "free_ns", "owner", "sole", "written")
-
-    def __init__(self) -> None:
-        self.sole = -1
-        self.owner: Task | None = None
-        self.copies = 0
-        self.written = False
-        self.free_ns = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Line of CPU {self.sole} copies {self.copies:b} free at {self.free_ns:.0f} ns>"
+INTERRUPTS_DRAWN: Final = 64
+"""So many interrupts of one step are drawn one by one."""
 
 
 class TimingEngine(Engine):
@@ -147,6 +107,7 @@ class TimingEngine(Engine):
         self._ties = schedule_stream(seed).random
         self._draw = stream(seed, "machine").random
         self._lines: dict[str, Line] = {}
+        self._named_lines: dict[str, Line] = {}
         table = self.costs
         self._fetch_ns = table["line.fetch"]
         self._spread_ns = min(table["line.spread"], self._fetch_ns)
@@ -161,19 +122,11 @@ class TimingEngine(Engine):
         self._wake_call_ns = table["wake.call"]
         self._interrupt_ns = table["interrupt"]
         self._interrupts = log_logistic(spreads["interrupt"])
+        self._interrupt_mean_ns = self._interrupt_ns * sum(self._interrupts) / SIZE
         self._interrupt_every_ns = table["interrupt.every"] if model.has("interrupts") else 0.0
         self._switch_ns = table["switch"]
-        self._other: Price = (table["other"], None, False, 0.0, 0.0)
-        self._prices: dict[str, Price] = {
-            kind: (
-                ns,
-                True if kind in WRITES else False if kind in READS else None,
-                kind in YIELDS,
-                spreads["spin"] if kind in SPINS else spreads["call"] if kind in CALLS else 0.0,
-                table["futex.look"] if kind == "futexsleep" else 0.0,
-            )
-            for kind, ns in table.items()
-        }
+        self._prices = prices(table, spreads)
+        self._other: Price = self._prices["other"]
 
     @property
     def is_stuck(self) -> bool:
@@ -241,7 +194,7 @@ class TimingEngine(Engine):
                     return None
                 task = POP(running)[3]
             clock = self.clock_ns = task.clock_ns
-            if self.steps >= self._breath_at:
+            if self.steps >= self._breath_at or clock > TIME_END:
                 self._in_hand = None
                 self._push(task)
                 self._out_of_breath()
@@ -303,9 +256,11 @@ class TimingEngine(Engine):
             ns until it is there; 0 where the CPU has it, or has a copy and wants no more.
         """
         if line is None:
-            line = self._lines[obj] = Line()
+            line = self._lines[obj] = self._line_of(obj)
         clock, bit, copies = task.clock_ns, 1 << task.cpu, line.copies
-        if (not writes and copies & bit) or (clock < task.keeps_until_ns and task.keeps == obj):
+        if (not writes and copies & bit) or (
+            clock < task.keeps_until_ns and task.keeps == line.name
+        ):
             return 0.0
         free_ns = line.free_ns
         wait_ns = free_ns - clock if free_ns > clock else 0.0
@@ -317,7 +272,7 @@ class TimingEngine(Engine):
             fetch_ns = self._fetch_ns + (self._draw() * 2 - 1) * self._spread_ns
             wait_ns += fetch_ns + self._invalidate_ns * (others.bit_count() - 1)
             if line.owner is not None:
-                line.owner.keeps = obj
+                line.owner.keeps = line.name
                 line.owner.keeps_until_ns = clock + wait_ns - fetch_ns + self._kept_ns(fetch_ns)
         if writes or (line.written and self._migrates):
             line.sole, line.owner, line.copies, line.written = task.cpu, task, bit, writes
@@ -332,6 +287,14 @@ class TimingEngine(Engine):
         if keep_ns < 0:  # the request takes half the way to get there
             return fetch_ns / 2
         return keep_ns * EXPONENTIAL[int(self._draw() * SIZE)]
+
+    def _line_of(self, obj: str) -> Line:
+        """The line that an object lies on which has not been touched yet."""
+        name = obj.partition(ON_LINE)[2] or obj
+        line = self._named_lines.get(name)
+        if line is None:
+            line = self._named_lines[name] = Line(name)
+        return line
 
     def _push(self, task: Task) -> None:
         PUSH(self._running, (task.clock_ns, task.priority, task.id, task))
@@ -409,6 +372,11 @@ class TimingEngine(Engine):
     def _interrupted(self, task: Task) -> None:
         """Let `task` be away for every interrupt that has come until now."""
         at_ns, away_ns = task.interrupt_ns, 0.0
+        many_ns = INTERRUPTS_DRAWN * self._interrupt_every_ns
+        if task.clock_ns - at_ns > many_ns:  # after so many, the mean will do for those before
+            skipped_ns = task.clock_ns - many_ns - at_ns
+            away_ns = skipped_ns / self._interrupt_every_ns * self._interrupt_mean_ns
+            at_ns += skipped_ns
         while at_ns <= task.clock_ns:
             away_ns += self._interrupt_ns * self._interrupts[int(self._draw() * SIZE)]
             at_ns = self._interrupt_after(at_ns)

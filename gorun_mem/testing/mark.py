@@ -5,9 +5,12 @@
         async with world.open_ms() as ms: ...
 
 The body is the program of a search: it runs on a new World each time, driven by the search itself
-and not by trio, so pytest-trio is not needed and not in the way. Its other fixtures are made once,
-so what they hold must not change from run to run. A failure is the search's: its report is the
-test's, and its command replays that one schedule with `--explore-token`.
+and not by trio, so pytest-trio is not needed and not in the way. A test that takes no `world` is
+one of trio's alone; where a test awaits trio, with a World or without, trio's tasks are under the
+schedule too (`gorun_mem.explore.controlled`), and `autojump_clock` is the run's own clock. Its
+other fixtures are made once, so what they hold must not change from run to run. A failure is the
+search's: its report is the test's, and its command replays that one schedule with
+`--explore-token`.
 
 A search that gives no answer fails the test, for a pass would say what nobody knows. One that does
 says it in the properties of JUnit's report and, with -rP, on the terminal: "exhausted" or
@@ -18,14 +21,14 @@ runs.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import pytest
 
 from gorun_mem.explore import Schedule, Target, explore, replay
-from gorun_mem.explore.failure import Failure, words_of
+from gorun_mem.explore.failure import Failure, history_of, words_of
 from gorun_mem.explore.report import render
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.step.schedule import load
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 SETTINGS: Final = (
-    "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s"
+    "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s",
+    "faults",
 )  # fmt: skip
 """What the marker takes; see `gorun_mem.explore.explore`."""
 
@@ -53,7 +57,10 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
         __tracebackhide__ = True
         settings = _settings(item)
-        test = _Test(item, function, arguments)
+        try:
+            test = _Test(item, function, arguments, settings.pop("faults", ()))
+        except ConfigError as error:
+            _fail(f"@pytest.mark.explore: {error}")
         if token:
             test.replay(load(token), alone=explored == 1)
         else:
@@ -64,21 +71,42 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
 
 
 class _Test:
-    """One test as the program of a search."""
+    """One test as the program of a search.
 
-    def __init__(self, item: Any, function: Any, arguments: Mapping[str, Any]) -> None:
+    Args:
+        item: the test.
+        function: its function, and `arguments` what that takes.
+        faults: what may go wrong at the schedule's choice; what the World says, if nothing.
+    """
+
+    def __init__(
+        self, item: Any, function: Any, arguments: Mapping[str, Any], faults: Sequence[str] = ()
+    ) -> None:
         self._item = item
         self._function = function
         self._arguments = dict(arguments)
         self._left: list[BaseException] = []
         _check(function, arguments)
-        config: Config = arguments["world"].config
+        alone = "world" not in arguments
+        config: Config = Config() if alone else arguments["world"].config
+        if faults:
+            config = config.but(faults=tuple(faults))
         about = {"test": item.nodeid, "config": _changes(config)}
         self._target = Target(self._program, config, about, item.name)
+        self._target.alone = alone
+        if alone:
+            self._target.control_trio()
 
     async def _program(self, world: World) -> None:
+        arguments, engine = dict(self._arguments), cast("Any", world.engine)
+        if not self._target.alone:
+            arguments["world"] = world
+        for name, value in self._arguments.items():
+            if type(value).__name__ == "MockClock":  # trio's: a run has a clock of its own
+                clock = arguments[name] = engine.host.clock
+                clock.autojump_threshold = value.autojump_threshold
         try:
-            await self._function(**{**self._arguments, "world": world})
+            await self._function(**arguments)
         except (pytest.skip.Exception, pytest.xfail.Exception) as left:
             self._left.append(left)
             raise
@@ -125,6 +153,7 @@ class _Test:
             stuck=done.world.driver.stuck_at_end,
             findings=done.findings,
             ms={task.id: task.name for task in done.world.engine.tasks},
+            history=history_of(done.world),
         )
         _fail(render(failure, self._target))
 
@@ -168,11 +197,12 @@ def _check(function: Any, arguments: Mapping[str, Any]) -> None:
         _fail("@pytest.mark.explore and @given do not go together: explore draws the schedules")
     if not inspect.iscoroutinefunction(function):
         _fail("@pytest.mark.explore is for async tests: write `async def`")
-    if "world" not in arguments:
-        _fail("@pytest.mark.explore needs the fixture `world`: take it as an argument")
     for name, value in arguments.items():
         if type(value).__name__ == "TrioFixture" or inspect.iscoroutine(value):
-            _fail(f"fixture {name!r} is async: an explored test runs without trio; make it plain")
+            _fail(
+                f"fixture {name!r} is async, and every schedule needs one of its own: make it "
+                "plain, or open what it has in the test"
+            )
 
 
 def _changes(config: Config) -> dict[str, Any]:

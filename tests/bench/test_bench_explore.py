@@ -5,6 +5,7 @@ from __future__ import annotations
 from gorun_mem.bench import run_bench
 from gorun_mem.bench.explore import SHAPES, _drive_bare, _target
 from gorun_mem.explore.worker import Worker
+from gorun_mem.step.strategies import DRAWING
 
 
 def test_each_shape_is_measured_with_random_and_pos() -> None:
@@ -30,3 +31,16 @@ def test_the_program_makes_the_operations_that_are_counted() -> None:
         assert batch.steps == 10 * (ms * ops + ms + 1)
     for seeded in (False, True):
         _drive_bare(2, 5, 3, seeded=seeded)
+
+
+def test_what_detectors_and_many_ms_cost_has_rows() -> None:
+    """Three programs with all detectors beside none, and a step with 64 Ms beside one with 2."""
+    rows = run_bench("explore", quick=True)
+    looking = [row for row in rows if row.peer == "no detector"]
+    assert len(looking) == 3
+    many = {row.name.rpartition(" ")[2]: row for row in rows if row.name.startswith("a step with")}
+    assert set(many) == {"auto", *DRAWING}
+    for row in (*looking, many["auto"]):
+        assert row.ratio is not None
+        assert row.target
+        assert 0.1 < row.ratio < 10

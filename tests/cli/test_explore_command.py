@@ -48,7 +48,7 @@ from gorun_mem import scenario
 
 @scenario(ms=2)
 async def foreign(world):
-    await trio.sleep(0)
+    await trio.to_thread.run_sync(print)
 """
 
 LOOPS = """

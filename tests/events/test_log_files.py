@@ -203,8 +203,10 @@ def test_full_disk(tmp_path: Path, drive: Any, suffix: str) -> None:
     drive(recorder)
     with pytest.raises(LogError) as raised:
         recorder.close()
+    lost = raised.value.lost
+    assert lost > 20
     assert str(raised.value) == (
-        f"cannot write log {path}: No space left on device; "
+        f"cannot write log {path}: No space left on device; up to {lost} events are lost; "
         "free some space or name another file with --log FILE"
     )
     recorder.close()
@@ -464,11 +466,15 @@ def test_newest_logs_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         resolve_log("last")
     made = [new_log_path("scenarios/my storm.py")]
     (tmp_path / "runs" / "notes.txt").touch()
-    made += [new_log_path("storm", suffix) for suffix in SUFFIXES * 8]
+    for suffix in SUFFIXES * 8:
+        made[-1].write_text("x")
+        made.append(new_log_path("storm", suffix))
     assert made == sorted(made)
     assert len(set(made)) == 25
     assert made[0].name.endswith("-my_storm.jsonl.zst")
     assert logs() == made[-KEEP:]
+    assert resolve_log("last") == made[-2], "the newest that has begun"
+    made[-1].write_text("x")
     assert resolve_log("last") == made[-1]
     assert resolve_log("x.jsonl").name == "x.jsonl"
     assert (tmp_path / "runs" / "notes.txt").exists()

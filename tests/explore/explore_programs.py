@@ -143,10 +143,10 @@ async def slow(world: World) -> None:
 
 async def foreign(world: World) -> None:
     """Awaits what is no operation."""
-    import trio
+    import asyncio
 
     async def sleep(m: M) -> None:
-        await trio.sleep(0)
+        await asyncio.sleep(0)
 
     async with world.open_ms() as ms:
         ms.start_soon(sleep)

@@ -118,10 +118,11 @@ def test_a_program_that_is_not_deterministic_is_a_finding(strategy: str) -> None
 
 
 def test_uncontrolled_awaits_are_inconclusive() -> None:
-    """What no schedule controls is named by its line."""
+    """What no schedule controls is named by its line, and by what helps."""
     found = explore(programs.foreign)
     assert found.outcome == "inconclusive"
     assert "explore_programs.py:" in found.reason
+    assert "asyncio cannot be searched, trio can" in found.reason
 
 
 def test_a_spin_loop_without_end_is_no_progress() -> None:

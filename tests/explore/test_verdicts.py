@@ -84,6 +84,7 @@ def test_every_verdict_says_its_world(program: Any, settings: dict[str, Any], sa
         "yields_give_way": False,
         "budget": settings.get("budget", 2000),
         "time_s": None,
+        "stands_on": None,
     }
 
 

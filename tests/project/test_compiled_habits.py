@@ -46,3 +46,71 @@ def test_such_names_are_seen() -> None:
     alike = "def f():\n try: pass\n except A as e: pass\n except B as e: pass"
     assert named_alike(alike) == [4]
     assert named_alike(alike.replace("B as e", "B as other")) == []
+
+
+NARROW = {
+    "[0] * (2 * leaves - len(tree))": "a list",
+    "[0] * leaves": "a list",
+    "2 * leaves": "of a tree over a free list",
+    "2 * node": "of a tree over a free list",
+    "LOAD // 2": "constants",
+    "len(chunk.addrs) // 2": "of a chunk",
+    "chunk % len(PORTFOLIO)": "a number of runs",
+    "start // CHUNK": "a number of runs",
+    "start // CHUNK % SAMPLED_CHUNKS": "a number of runs",
+    "self.start % n": "a number of starts",
+    "max(total, 0) // 2": "virtual time, which is below 2**62",
+    "ns // _MS": "virtual time, which is below 2**62",
+    "(ms + _INT32_MAX + 1) % (1 << 32)": "virtual time, which is below 2**62",
+    "(ms or 1) * _MS": "no more than what it was made of",
+    "costs[kind if kind in costs else 'other'] * units": "floats",
+    "(self._distance() * 2 - 1) * self._spread_ns": "floats",
+    "self._distance() * 2": "floats",
+    "self._invalidate_ns * (others.bit_count() - 1)": "floats",
+    "self._draw() * n": "floats",
+    "self._random.random() * n": "floats",
+    "self._random.random() * total": "floats",
+    "self._random.random() * len(objects)": "floats",
+    "self._random.random() * len(may)": "floats",
+    "self._random.random() * len(ids)": "floats",
+    "self._random.random() * sum(weights)": "floats",
+    "self._draw() * len(runnable)": "floats",
+    "random.random() * len(objects)": "floats",
+}
+"""Products and quotients in compiled modules, and why none is wider than a machine word."""
+
+
+def wide_arithmetic(text: str) -> list[tuple[int, str]]:
+    """Products, quotients, remainders and powers that nobody has said to be narrow."""
+    tree = ast.parse(text)
+    if "from mypy_extensions import i64" in text:
+        return []  # of machine words, which never leave the compiler's own arithmetic
+    operators = (ast.Mult, ast.FloorDiv, ast.Mod, ast.Pow)
+    found = []
+    for node in ast.walk(tree):
+        operator = getattr(node, "op", None)
+        called = getattr(getattr(node, "func", None), "id", "")
+        if not isinstance(operator, operators) and called not in ("divmod", "pow"):
+            continue
+        if ast.unparse(node) not in NARROW:
+            found.append((getattr(node, "lineno", 0), ast.unparse(node)))
+    return found
+
+
+def test_compiled_code_has_no_wide_products() -> None:
+    """A signal that comes in one aborts the process ("out of memory"): the interpreter raises there
+    and mypyc's arithmetic has no way out. Use `runtime.wide.times`, i64, or say why it is narrow
+    in NARROW."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {expression}"
+        for path in compiled()
+        for line, expression in wide_arithmetic(path.read_text())
+    ]
+    assert wrong == []
+
+
+def test_wide_products_are_seen() -> None:
+    """In any form; machine words may be multiplied."""
+    text = "x = a * b\ny //= c\nz = divmod(a, b)\nw = 2 ** a\nv = a + b\nu = 2 * node"
+    assert sorted(line for line, _ in wide_arithmetic(text)) == [1, 2, 3, 4]
+    assert wide_arithmetic("from mypy_extensions import i64\nx: i64 = a * b") == []

@@ -6,6 +6,8 @@ import io
 import json
 import random
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -308,3 +310,12 @@ def test_sizes_beyond_64_bits_and_holds_below_0_are_drawn() -> None:
     assert b"-1000000000000" in log
     data = data_of(page(view_of(log)))
     assert max(column[3] for column in data["map"]["columns"]) == 1 << 76
+
+
+def test_only_the_pages_own_script_may_run(stormy: str) -> None:
+    """The policy names the one script by its hash; no other inline script is allowed."""
+    own = stormy.partition('<script type="module">')[2].partition("</script>")[0]
+    wanted = b64encode(sha256(own.encode()).digest()).decode()
+    policy = stormy.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    assert f"script-src 'sha256-{wanted}';" in policy
+    assert "default-src 'none'" in policy

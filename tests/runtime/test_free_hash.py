@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gorun_mem.runtime.freeindex import FNV_OFFSET, FreeIndex, fnv1a
+from gorun_mem.runtime.fnv import OFFSET as FNV_OFFSET
+from gorun_mem.runtime.fnv import fnv1a
+from gorun_mem.runtime.freeindex import FreeIndex
 
 WORDS = st.one_of(
     st.integers(0, 0xFFFF).map(lambda n: n << 16),

@@ -6,7 +6,9 @@ import random
 
 import pytest
 
-from gorun_mem.runtime.freeindex import FNV_OFFSET, LOAD, FreeIndex, fnv1a
+from gorun_mem.runtime.fnv import OFFSET as FNV_OFFSET
+from gorun_mem.runtime.fnv import fnv1a
+from gorun_mem.runtime.freeindex import LOAD, FreeIndex
 
 UNIT = 16
 

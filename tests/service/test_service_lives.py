@@ -342,7 +342,7 @@ def test_ms_come_and_go_without_end() -> None:
             server = one.server
 
             def kept() -> tuple[int, ...]:
-                engine, tally = server.world.engine, server._tallies[0]
+                engine, tally = server.world.engine, server.tallies["memlock"]
                 return (
                     len(engine.tasks), len(server.speakers), len(server.asking), len(tally._by),
                     server.world.driver.alive,

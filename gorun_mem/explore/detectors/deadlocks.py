@@ -23,6 +23,7 @@ class Deadlocks:
     """Names the circle of a deadlock; kind "deadlock"."""
 
     name = "deadlocks"
+    screened = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

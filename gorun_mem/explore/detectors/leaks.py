@@ -18,6 +18,7 @@ class LeakedLocks:
     """Finds locks whose M has ended, or which are held when the program has; kind "lock.leaked"."""
 
     name = "leaked_locks"
+    screened = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""
@@ -54,6 +55,7 @@ class LeakedMemory:
     """
 
     name = "leaked_memory"
+    looks = False
 
     def begin(self, world: World) -> None:
         """Nothing to forget."""

@@ -23,6 +23,7 @@ class Livelock:
     """Names the Ms that make steps and no progress; kind "no_progress"."""
 
     name = "livelock"
+    screened = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

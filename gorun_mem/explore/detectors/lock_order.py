@@ -42,6 +42,7 @@ class LockOrder:
     """Finds cycles in the order of locks; kind "lock.order"."""
 
     name = "lock_order"
+    screened = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

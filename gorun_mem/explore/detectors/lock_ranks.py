@@ -29,6 +29,7 @@ class LockRanks:
     """Finds locks taken against their rank; kind "lock.rank"."""
 
     name = "lock_ranks"
+    screened = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

@@ -26,7 +26,7 @@ class FreeListCheck:
     name = "mem_check"
 
     def __init__(self, each_release: bool = False) -> None:
-        self._each_release = each_release
+        self._each_release = self.looks = each_release
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

@@ -53,6 +53,7 @@ class MemorySafety(Observer):
     """Finds and names misuse of memory; kinds "memory.double_alloc" and so on."""
 
     name = "memory_safety"
+    looks = False
 
     def begin(self, world: World) -> None:
         """Forget the run before, and watch the ledger when there is one."""

@@ -31,7 +31,7 @@ from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Access
-from gorun_mem.runtime.kinds import kind_of
+from gorun_mem.runtime.kinds import KINDS, OTHER
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import State, Task
 
@@ -73,9 +73,17 @@ class _Shadow:
 
 
 class Races:
-    """Finds data races by happens-before; kind "race"."""
+    """Finds data races by happens-before; kind "race".
+
+    Args:
+        places: say where the two accesses are; without, only whether there is a race.
+    """
 
     name = "races"
+    screened = True
+
+    def __init__(self, places: bool = True) -> None:
+        self._places = places
 
     def begin(self, world: World) -> None:
         """Forget the run before."""
@@ -96,9 +104,15 @@ class Races:
         if len(self._tasks) != self._known:
             self._meet_new()
         m = self._last = task.id
-        what = kind_of(kind)
+        what = KINDS.get(kind, OTHER)
         order = what.order
-        if what.parts:
+        if op.orders is not None:
+            self._order(m, *op.orders)
+        elif order == "both":
+            self._synchronise(m, order, obj, reads)
+        elif order == "none" and kind != "none.lock":
+            return
+        elif what.parts:
             for part in what.parts:
                 self._access(m, f"{obj}.{part}", obj, not what.reads, None, 0)
         elif order == "plain":
@@ -117,7 +131,7 @@ class Races:
             for other, join in self._joins.items():
                 if join is op:
                     _join(self._clocks[m], self._clocks[other])
-        elif order != "none" and order != "parent":
+        elif order != "parent":
             self._synchronise(m, order, obj, reads)
 
     def end(self, world: World) -> Sequence[Finding]:
@@ -144,11 +158,21 @@ class Races:
             _join(clock, synced)
         if reads or order == "acquire":
             return
-        if synced is None:
+        if synced is None or order != "release":  # it is before the M's clock by now
             self._synced[obj] = clock.copy()
         else:
             _join(synced, clock)
         clock[m] += 1
+
+    def _order(self, m: int, acquires: tuple[str, ...], releases: tuple[str, ...]) -> None:
+        """Order a step by names that it says itself."""
+        clock = self._clocks[m]
+        for name in acquires:
+            _join(clock, self._synced.get(name, {}))
+        for name in releases:
+            _join(self._synced.setdefault(name, {}), clock)
+        if releases:
+            clock[m] += 1
 
     # Accesses.
 
@@ -172,7 +196,11 @@ class Races:
         if shadow is None or shadow.call != call:
             shadow = self._shadows[key] = _Shadow(call)
         clock = self._clocks[m]
-        if place is None:
+        if not self._places:
+            if _is_known(shadow, m, clock[m], writes):
+                return
+            place = ""
+        elif place is None:
             place = self._watch.place(m)
         now = _Past(m, clock[m], self._watch.step, place, writes)
         last = shadow.write
@@ -210,6 +238,14 @@ class Races:
         text = f"data race on {where}: {_say(second)}, and nothing orders it after {_say(first)}"
         ms = (first.m, second.m)
         self._findings[obj, site] = Finding("race", obj, site, text, ms, second.step)
+
+
+def _is_known(shadow: _Shadow, m: int, count: int, writes: bool) -> bool:
+    """Whether an access like this one was made since the M's clock moved on, and is the last."""
+    last = shadow.write if writes else shadow.read
+    if last is None or last.m != m or last.clock != count or shadow.reads is not None:
+        return False
+    return not writes or shadow.read is None
 
 
 def _join(clock: Clock, other: Clock) -> None:

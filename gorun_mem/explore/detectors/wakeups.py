@@ -45,6 +45,7 @@ class LostWakeups:
     """Finds Ms that nobody will wake any more though somebody should have; kind "wakeup.lost"."""
 
     name = "lost_wakeups"
+    screened = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

@@ -111,8 +111,8 @@ class Watch(Observer):
             return self._event
         self._seen = now
         self._event = None
-        if result is MORE or result is PARKED:
-            return None
+        if result is MORE or result is PARKED or (result is False and _takes(op, kind)):
+            return None  # not through, or it was only tried, or its time was up
         if isinstance(op, LockOp | UnlockOp):
             if op.mutex.excludes:
                 taken = isinstance(op, LockOp)
@@ -158,6 +158,10 @@ def wanted_lock(op: Op | None) -> str:
     if isinstance(op, LockOp):
         return str(op.mutex.name)
     return op.obj if op is not None and kind_of(op.kind).lock == "takes" else ""
+
+
+def _takes(op: Op, kind: str) -> bool:
+    return isinstance(op, LockOp) or kind_of(kind).lock == "takes"
 
 
 def _asks_for_a_place(code: CodeType) -> bool:

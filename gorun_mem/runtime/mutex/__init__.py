@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from gorun_mem.runtime.behaviour import Release
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
-from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
+from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, TryLockOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
 from gorun_mem.runtime.mutex.statistics import (
     BusySpan,
@@ -42,9 +42,11 @@ __all__ = [
     "RankMode",
     "Share",
     "StateMutex",
+    "TryLockOp",
     "UnknownMutex",
     "UnlockOp",
     "Waiter",
+    "class_of",
     "default_mutex",
     "make",
 ]
@@ -149,8 +151,26 @@ def default_mutex(release: str | Release, platform: str, ms: int = 1) -> str:
     return known.behaviour.mutex
 
 
+def class_of(name: str) -> type[StateMutex]:
+    """The class of one of MUTEXES.
+
+    Raises:
+        UnknownMutex: there is no mutex called `name`.
+    """
+    if name not in MUTEXES:
+        near = difflib.get_close_matches(name, MUTEXES, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UnknownMutex(
+            f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}, and FILE.py:Class is "
+            "one of your own"
+        )
+    module, _, cls = MUTEXES[name].where.partition(":")
+    found: type[StateMutex] = getattr(import_module(f"{__name__}.{module}"), cls)
+    return found
+
+
 def make(
-    name: str,
+    mutex: str | type[StateMutex],
     release: str | Release,
     *,
     lock_name: str = "memlock",
@@ -163,7 +183,7 @@ def make(
     """A mutex.
 
     Args:
-        name: one of MUTEXES.
+        mutex: one of MUTEXES, or the class of one.
         release: whose version of it; also in releases that do not have this mutex.
         lock_name: the lock's name in the log.
         rank: the lock's rank by the name that lockrank.go gives it; LEAF for one without.
@@ -175,19 +195,14 @@ def make(
         spurious: a sleep on a futex may end at once, as the kernel is free to do.
 
     Raises:
-        UnknownMutex: there is no mutex called `name`.
+        UnknownMutex: there is no mutex of that name.
         UnknownRank: there is no rank called `rank`.
         UnknownRelease: there is no such release.
     """
-    if name not in MUTEXES:
-        near = difflib.get_close_matches(name, MUTEXES, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UnknownMutex(f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}")
+    made = class_of(mutex) if isinstance(mutex, str) else mutex
     known = find_release(release) if isinstance(release, str) else release
     check_rank_name(rank)
     ranks = None if rank_checks == "off" else RankChecks(rank_checks, known.behaviour.lock_ranks)
-    module, _, cls = MUTEXES[name].where.partition(":")
-    made: type[StateMutex] = getattr(import_module(f"{__name__}.{module}"), cls)
     return made(
         lock_name,
         LockSettings(

@@ -4,12 +4,14 @@ A lock's file has its states, which of them is the first, and its registers; all
 Counts of `m.locks`, the order of ranks, operations that are used again, the book of who had the
 lock, the log and the construction follow from what the states tell and return.
 
-An author derives three classes, and adds a row to `MUTEXES` (`gorun_mem.runtime.mutex`):
+An author derives three classes. In a file of one's own, `--mutex FILE.py:Class` finds them; a lock
+of the package has a row in `MUTEXES` (`gorun_mem.runtime.mutex`):
 
     LockOp      FIRST and the states of taking the lock; REGISTERS, the attributes that they keep
     UnlockOp    the same of giving it back
-    StateMutex  algorithm, lock_op, unlock_op; `prepare` where the lock has more words than `key`,
-                and then `snapshot` and `restore`
+    StateMutex  lock_op, unlock_op; `algorithm`, a name, where it is not to be the class's own;
+                `prepare` where the lock has more words than `key`, and then `snapshot` and
+                `restore`; `try_op` where it can be tried (a TryLockOp)
 
 A state is a method under `@state(KIND)` that makes one access to what Ms share: mostly to `key`.
 It returns `self.goto(m, "another")`, or `PARKED` for an M that sleeps, or None where the operation
@@ -83,7 +85,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
-from gorun_mem.runtime.errors import Fault, Throw
+from gorun_mem.runtime.errors import Fault, IllegalUse, Throw
+from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF
@@ -123,6 +126,8 @@ class LockSettings:
 
 
 USUAL: Final = LockSettings()
+HELD_TWICE: Final = "gorun_mem: two Ms hold one lock"
+"""What a lock throws that does not exclude."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -154,11 +159,26 @@ class StateMutex:
         "waited",
     )
 
-    algorithm: ClassVar[str]
+    algorithm: ClassVar[str] = ""
+    """What statistics call it; the class's name where nothing is said."""
     excludes: ClassVar[bool] = True
     """At most one M has it."""
+    several_ms: ClassVar[bool] = True
+    """Several Ms may share it."""
     lock_op: ClassVar[type[LockOp]]
     unlock_op: ClassVar[type[UnlockOp]]
+    try_op: ClassVar[type[LockOp] | None] = None
+    bits: ClassVar[dict[str, int]] = {}
+    """The bits of `key` by name, for people; what is left is taken for the address of an M."""
+    values: ClassVar[dict[int, str]] = {}
+    """The values of `key` by name, where it has no bits."""
+    claimed: ClassVar[int] = 0
+    """Bits of `key` each of which is one M's alone: the M whose operation claims it (`claims`)."""
+
+    def __init_subclass__(cls) -> None:
+        """Name the algorithm."""
+        if "algorithm" not in vars(cls) and not cls.algorithm:
+            cls.algorithm = cls.__name__
 
     def __init__(self, name: str = "memlock", settings: LockSettings = USUAL) -> None:
         self.name = name
@@ -210,6 +230,22 @@ class StateMutex:
         pool = self.unlock_ops
         op = pool.pop() if pool else self.new_unlock(self)
         op.awaited = False
+        op.site = site
+        return op
+
+    def try_lock(self, site: str = "") -> LockOp:
+        """The operation of taking it if that goes without waiting; whether it was taken.
+
+        Raises:
+            IllegalUse: the algorithm cannot be tried.
+        """
+        made = self.try_op
+        if made is None:
+            raise IllegalUse(
+                f"lock {self.name} ({self.algorithm}) has no try_lock: give the class a try_op, a "
+                "TryLockOp; a lock that is a coroutine has an `async def try_lock(self, m)`"
+            )
+        op = made(self)
         op.site = site
         return op
 
@@ -274,6 +310,17 @@ class StateMutex:
         """Go back to what `snapshot` returned."""
         (self.key,) = snapshot  # type: ignore[assignment]
 
+    def in_words(self, key: int) -> str:
+        """A value of `key`, for people: the M whose address it has, and its bits by name."""
+        if key in self.values:
+            return self.values[key]
+        names = [name for name, bit in self.bits.items() if key & bit]
+        rest = key & ~sum(self.bits.values())
+        if rest:
+            is_address = bool(self.bits) and rest == m_address(m_number(rest))
+            names.insert(0, f"M{m_number(rest)}" if is_address else hex(rest))
+        return " ".join(names) or "0"
+
     def __repr__(self) -> str:
         holder = self.holder
         held = f"held by M{holder.m} since {holder.since_ns} ns" if holder else "free"
@@ -310,7 +357,13 @@ class StateMutex:
         book.wait(m.id, op, now, owner is not None)
 
     def acquired(self, m: MLike, op: LockOp) -> None:
-        """`m` has the lock from this access on."""
+        """`m` has the lock from this access on.
+
+        Raises:
+            Throw: another has it, so the lock does not exclude.
+        """
+        if self.owner is not None:
+            raise self.held_twice(m, op, self.owner)
         self.owner = m
         self.owner_site = op.site = op.site or m.name
         self.since_ns = m.sched.now_ns
@@ -413,6 +466,14 @@ class StateMutex:
         if owner_m:
             context |= {"owner_m": owner_m, "owner_site": owner_site, "since_ns": self.since_ns}
         return Throw(text, *printed, **context)
+
+    def held_twice(self, m: MLike, op: MutexOp, owner: MLike) -> Throw:
+        """`m` has got the lock that `owner` has; the caller raises it."""
+        text = (
+            f"M{m.id} took {self.name} in {op.site or m.name}, and M{owner.id} has it in "
+            f"{self.owner_site} since {self.since_ns} ns"
+        )
+        return self.throw(m, op, HELD_TWICE, text)
 
     def fault(self, op: MutexOp, error_type: str, address: int, detail: str) -> Fault:
         """A stray access of the lock's code, logged; the caller raises it."""

@@ -28,6 +28,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.mutex.statistics import BusySpan, Distribution, LockStatistics, Share
+from gorun_mem.runtime.wide import times
 
 FOLD_AT: Final = 4096
 """How many fresh records to keep before they are folded."""
@@ -200,15 +201,15 @@ class LockTally:
         by_site: dict[str, list[int]] = {}
         for (m, site, hold_ns), n in self._holds.items():
             holds[hold_ns] += n
-            _share(by_m, m, n, 0, 0, hold_ns * n)
-            _share(by_site, site, n, 0, 0, hold_ns * n)
+            _share(by_m, m, n, 0, 0, times(hold_ns, n))
+            _share(by_site, site, n, 0, 0, times(hold_ns, n))
         for m, site in running:
             _share(by_m, m, 1, 0, 0, 0)
             _share(by_site, site, 1, 0, 0, 0)
         for (m, site, wait_ns, _, _, _), n in self._waits.items():
             waits[wait_ns] += n
-            _share(by_m, m, 0, n, wait_ns * n, 0)
-            _share(by_site, site, 0, n, wait_ns * n, 0)
+            _share(by_m, m, 0, n, times(wait_ns, n), 0)
+            _share(by_site, site, 0, n, times(wait_ns, n), 0)
         contended = Distribution.of(waits)
         waits[0] += sum(sums[0] for sums in by_m.values()) - contended.count
         return (
@@ -224,8 +225,8 @@ class LockTally:
         self.fold()
         spins = sleeps = bypassed_max = 0
         for (_, _, _, spun, slept, bypassed), n in self._waits.items():
-            spins += spun * n
-            sleeps += slept * n
+            spins += times(spun, n)
+            sleeps += times(slept, n)
             bypassed_max = max(bypassed_max, bypassed)
         return spins, sleeps, bypassed_max
 

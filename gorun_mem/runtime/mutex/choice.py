@@ -4,6 +4,12 @@ An M whose lock is pending may go next iff the lock is free: there is no queue, 
 step for having to wait, so a critical section costs two steps and any waiting M may be the next.
 Two Ms with S critical sections each have exactly C(2S, S) runs, which is what an exhaustive search
 of schedules is measured by. `queue` keeps an order of its own and so has other runs.
+
+It stands for any lock that excludes, loses no wakeup and is stuck by nothing of its own, which is
+what `gorun-mem verify` finds out: a program over such a lock ends in no way in which it cannot end
+over this one (its Ms take the lock in some order, and here in every order). Not the other way
+round: a lock with an order of its own has ends fewer. What is not kept is time, and how often an M
+is overtaken.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
 
+ANY: Final = "any"
 ACQUIRE: Final = frozenset({"acquire"})
 NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -85,7 +92,7 @@ class ChoiceMutex(StateMutex):
     """A mutex whose next owner the scheduler chooses; `key` is one above the owner's number."""
 
     __slots__ = ("pending",)
-    algorithm = "any"
+    algorithm = ANY
     lock_op = ChoiceLock
     unlock_op = ChoiceUnlock
 
@@ -93,3 +100,17 @@ class ChoiceMutex(StateMutex):
         """Nobody wants it."""
         self.pending: dict[int, tuple[MLike, ChoiceLock]] = {}
         """Who wants the lock, in the order they asked."""
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The owner and who wants the lock."""
+        return (self.key, *[m for m, _ in self.pending.values()])
+
+    def restore(self, snapshot: tuple[object, ...]) -> None:
+        """Go back to what `snapshot` returned."""
+        self.key, *ms = snapshot  # type: ignore[assignment]
+        wanting: list[MLike] = ms  # type: ignore[assignment]
+        self.pending = {m.id: (m, ChoiceLock(self)) for m in wanting}
+
+    def in_words(self, key: int) -> str:
+        """Whose it is."""
+        return f"M{key - 1}'s" if key else "free"

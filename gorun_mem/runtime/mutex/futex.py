@@ -12,7 +12,7 @@ to compare with. Go's sampling of wait times from 1.22 is left out, as in sema.p
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -151,6 +151,9 @@ class FutexMutex(StateMutex):
     algorithm = "futex"
     lock_op = FutexLock
     unlock_op = FutexUnlock
+    values: ClassVar[dict[int, str]] = {
+        UNLOCKED: "unlocked", LOCKED: "locked", SLEEPING: "sleeping",
+    }  # fmt: skip
 
     def prepare(self, settings: LockSettings) -> None:
         """Nobody sleeps; sleeps may end for no reason where the settings say so."""

@@ -153,6 +153,10 @@ class MutexOp(Op):
             self.obj = _SLEEPS[m.id] if on == SEMA else PROFILE_RATE
         return MORE
 
+    def claims(self) -> int:
+        """Which bits of the lock's `claimed` are its M's in this state, by what it believes."""
+        return 0
+
     def snapshot(self) -> tuple[object, ...]:
         """The state's name and the registers; hashable."""
         pc = self.pc
@@ -216,6 +220,22 @@ class LockOp(MutexOp):
                     self.reset()
                 mutex.lock_ops.append(self)
         return result
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class TryLockOp(LockOp):
+    """Take the lock if that goes without waiting; Go's runtime has none, sync.Mutex.TryLock is one.
+
+    Its states return True, once `mutex.acquired` was told, or False where it is through.
+    """
+
+    __slots__ = ()
+
+    def step(self, m: MLike) -> object:
+        """Make the access of the state the machine is in."""
+        if self.pc is self.first and (m.locks < 0 or self.mutex.ranks is not None):
+            self.check(m)
+        return self.run(self, m)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -85,6 +85,10 @@ class QueueMutex(StateMutex):
         """Nobody waits."""
         self.queue: list[MLike] = []
 
+    def in_words(self, key: int) -> str:
+        """Whose it is."""
+        return f"M{key - 1}'s" if key else "free"
+
     def snapshot(self) -> tuple[object, ...]:
         """The owner and the Ms in the queue."""
         return (self.key, *self.queue)

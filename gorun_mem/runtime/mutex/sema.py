@@ -16,7 +16,7 @@ is changed: `nextwaitm` is read once the word is.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -195,8 +195,13 @@ class SemaMutex(StateMutex):
     algorithm = "sema"
     lock_op = SemaLock
     unlock_op = SemaUnlock
+    bits: ClassVar[dict[str, int]] = {"locked": LOCKED}
 
     def prepare(self, settings: LockSettings) -> None:
         """Nobody has waited."""
         self.ms: dict[int, MLike] = {}
         """The Ms that have waited, by number: what an address leads to."""
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The word; the links are with the Ms."""
+        return (self.key,)

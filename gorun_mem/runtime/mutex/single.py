@@ -9,6 +9,8 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.mutex.base import StateMutex
@@ -67,8 +69,10 @@ class JsMutex(StateMutex):
 
     __slots__ = ()
     algorithm = "js"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -77,5 +81,7 @@ class Wasip1Mutex(StateMutex):
 
     __slots__ = ()
     algorithm = "wasip1"
+    several_ms = False
     lock_op = SingleLock
     unlock_op = SingleUnlock
+    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}

@@ -27,7 +27,7 @@ belong to the holder of stack-locked.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -37,6 +37,7 @@ from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
+from gorun_mem.runtime.wide import times
 
 LOCKED: Final = 0x001
 SLEEPING: Final = 0x002
@@ -47,6 +48,8 @@ FLAGS: Final = 0x3FF
 LOW_BYTE: Final = 0xFF
 TAIL_WAKE_PERIOD: Final = 16
 """mutexTailWakePeriod: 1 release in so many wakes the M at the bottom."""
+LOTS: Final = frozenset({"spinbit.tail_wake", "spinbit.sample"})
+"""What it draws, of which Go asks only whether it is 0: two values stand for all."""
 LOW_LATENCY: Final = "sched.lock"
 """The one lock for which all who wait may spin (mutexPreferLowLatency)."""
 
@@ -69,6 +72,10 @@ class SpinbitLock(LockOp):
     """This M was woken from the bottom of the stack and may spin without the bit."""
     have_timers: bool
     """The time when it first tried to sleep is noted, for sampled releases."""
+
+    def claims(self) -> int:
+        """The spinning bit, where this M has it."""
+        return SPINNING if self.pc not in ("grab", "restore_hint") and self.we_spin else 0
 
     @state("atomic.xchg8")
     def grab(self, m: MLike) -> object:
@@ -216,6 +223,13 @@ class SpinbitUnlock(UnlockOp):
     have_stack_lock: bool
     """A sampled release came with the stack lock."""
 
+    def claims(self) -> int:
+        """The stack lock, where this M has it."""
+        pc = self.pc
+        if pc == "look":
+            return STACK_LOCKED if self.have_stack_lock else 0
+        return STACK_LOCKED if pc in ("walk", "pop", "look_for_pop", "blame") else 0
+
     @state("atomic.xchg8")
     def give_back(self, m: MLike) -> object:
         """Swap 0 into the low byte."""
@@ -358,7 +372,7 @@ class SpinbitUnlock(UnlockOp):
         # Go's division cuts towards zero, and recordUnlock takes less than nothing for nothing.
         total = (self.end_ticks - top.start_ticks) + (self.end_ticks - bottom.start_ticks)
         top.start_ticks = bottom.start_ticks = self.end_ticks
-        mutex.blame(self.site, max(total, 0) // 2 * len(links))
+        mutex.blame(self.site, times(max(total, 0) // 2, len(links)))
         return self.pick(m)
 
 
@@ -410,6 +424,10 @@ class SpinbitMutex(StateMutex):
     algorithm = "spinbit"
     lock_op = SpinbitLock
     unlock_op = SpinbitUnlock
+    bits: ClassVar[dict[str, int]] = {
+        "stack-locked": STACK_LOCKED, "spinning": SPINNING, "sleeping": SLEEPING, "locked": LOCKED,
+    }  # fmt: skip
+    claimed = SPINNING | STACK_LOCKED
 
     def prepare(self, settings: LockSettings) -> None:
         """Nobody has waited; the name and the settings say how it spins and samples."""
@@ -424,6 +442,10 @@ class SpinbitMutex(StateMutex):
             self.new_unlock = SampledUnlock
         self.profile: dict[str, tuple[int, int]] = {}
         """What the mutex profile got: site -> (samples, ns), not scaled by the rate."""
+
+    def snapshot(self) -> tuple[object, ...]:
+        """The word; the links are with the Ms."""
+        return (self.key,)
 
     def links(self, top: int) -> list[int]:
         """The addresses on the stack from `top` to the bottom; the stack lock must be held."""

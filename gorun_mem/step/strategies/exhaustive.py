@@ -92,6 +92,7 @@ class Exhaustive(Searching):
         self._names: dict[str, int] = {}
         self._ms: dict[int, int] = {}
         self._stepped: dict[int, Any] = {}
+        self._chosen: Any = None
         self._at = 0
         self._made = 0
         self._fresh = 0
@@ -187,6 +188,7 @@ class Exhaustive(Searching):
         if at >= len(self._past.events):
             self._admits = task.op.admits()
             self._asks = self._is_asking(task)
+        self._chosen = task.op.acting()
         return task
 
     def _compare(self, node: Node, enabled: dict[int, Pending]) -> None:
@@ -253,7 +255,8 @@ class Exhaustive(Searching):
                 continue
             m = self._ms[task.id]
             kind, obj, reads = self._pending(task)
-            if not obj or (task.state is State.PARKED and task.op is self._stepped.get(m)):
+            acting = task.op.acting()
+            if not obj or (task.state is State.PARKED and acting is self._stepped.get(m)):
                 continue  # it sleeps: what wakes it is a step
             event = past.next_of(m, kind, obj, reads)
             for raced in past.races(event, self._is_asking(task)):
@@ -338,7 +341,7 @@ class Exhaustive(Searching):
             self._yielder = m
         elif self._yielder != m:
             self._yielder, self._yields = -1, 0
-        self._stepped[m] = task.op
+        self._stepped[m] = self._chosen
         past, number = self._past, self._made
         self._made = number + 1
         if number < len(past.events):
@@ -350,8 +353,9 @@ class Exhaustive(Searching):
 
     def _is_asking(self, task: Task) -> bool:
         """Whether the pending operation of `task` waits until it may be stepped at all."""
-        op = task.op
-        return op.asks_first and op is not self._stepped.get(self._ms[task.id])
+        op = task.op.acting()
+        asks: bool = op.asks_first and op is not self._stepped.get(self._ms[task.id])
+        return asks
 
     def _pending(self, task: Task) -> Pending:
         op = task.op

@@ -18,11 +18,13 @@ Bugs", ASPLOS 2010.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from random import Random
 from typing import Final
 
+from gorun_mem.step.engine import Engine
 from gorun_mem.step.strategies.searching import WAITS, Profile, Searching
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import State, Task
 
 PATIENCE: Final = 8
 """How often an M that is on top may spin before it falls, no other M going in between."""
@@ -36,11 +38,14 @@ class Pct(Searching):
     """
 
     name = "pct"
+    follows = True
 
     def __init__(self, depth: int = 3) -> None:
         super().__init__()
         self.depth = depth
         self._priority: dict[int, float] = {}
+        self._order: list[tuple[float, int, Task]] = []
+        """A heap of the Ms by priority, those that cannot go and old priorities among them."""
         self._changes: dict[int, int] = {}
         """Step -> the level to which the M that would make it falls."""
         self._decisions = 0
@@ -51,6 +56,7 @@ class Pct(Searching):
         """Draw the places of change."""
         self._random = random
         self._priority = {}
+        self._order = []
         k = max(profile.decisions, self.depth - 1, 1)
         points = random.sample(range(1, k + 1), min(self.depth - 1, k))
         self._changes = {step: self.depth - j for j, step in enumerate(points, 1)}
@@ -65,7 +71,7 @@ class Pct(Searching):
         best = self._highest(runnable)
         level = self._changes.get(self._decisions, 0)
         if level:
-            self._priority[best.id] = level / self.depth  # those that have not fallen are above 1
+            self._let(best, level / self.depth)  # those that have not fallen are above 1
             best = self._highest(runnable)
         if best.op.kind in WAITS and self._is_spun_out(best, current):
             self._fall(best)
@@ -78,20 +84,29 @@ class Pct(Searching):
         return self._spins > PATIENCE or best.op.kind == "yield"
 
     def _highest(self, runnable: Sequence[Task]) -> Task:
-        priorities = self._priority
-        best = runnable[0]
-        highest = float("-inf")
-        for task in runnable:
-            priority = priorities.get(task.id)
-            if priority is None:
-                # Two Ms never draw the same: a float has 53 random bits.
-                priority = priorities[task.id] = self._random.random() + 1.0
-            if priority > highest:
-                highest = priority
-                best = task
-        return best
+        engine = runnable[0].sched
+        assert isinstance(engine, Engine)
+        priorities, order = self._priority, self._order
+        if engine.fresh:
+            for task in engine.fresh:
+                priority = priorities.get(task.id)
+                if priority is None:
+                    # Two Ms never draw the same: a float has 53 random bits.
+                    priority = priorities[task.id] = self._random.random() + 1.0
+                heappush(order, (-priority, task.id, task))
+            engine.fresh.clear()
+        while True:
+            priority, m, task = order[0]
+            if task.state is State.RUNNABLE and priorities[m] == -priority:
+                return task
+            heappop(order)
+
+    def _let(self, task: Task, priority: float) -> None:
+        """Let the priority of `task` be another."""
+        self._priority[task.id] = priority
+        heappush(self._order, (-priority, task.id, task))
 
     def _fall(self, task: Task) -> None:
         """Let `task`, which waits for others, have the lowest priority of all."""
         self._falls += 1
-        self._priority[task.id] = -float(self._falls)
+        self._let(task, -float(self._falls))

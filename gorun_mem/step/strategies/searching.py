@@ -14,6 +14,10 @@ from gorun_mem.step.task import Task, line_of
 
 WAITS: Final = named(lambda kind: kind.waits)
 """Kinds of operation by which an M says that it waits for others to go on."""
+FEW: Final = 8
+"""Of so many Ms all are looked at, at every step; of more, no strategy does."""
+TRIES: Final = 6
+"""How often an M of many is drawn before all of them are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Shares:
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         self.left: list[int] = []
+        self._most = 0  # nobody has more left
         self._whole: dict[str, int] = {}
         for origin, count in counts.items():
             for above in line_of(origin):
@@ -65,7 +70,37 @@ class Shares:
             if self.left:
                 self.left[task.starter] -= count
             self.left.append(count)
+            self._most = max(self._most, count)
         return new
+
+    def draw(self, random: Random, tasks: Sequence[Task], least: int) -> Task:
+        """One of `tasks` in proportion to what is left to each; any, where nothing is left.
+
+        Of many, one is drawn and then taken with a chance of its share in the largest; only if none
+        of a few was taken are all shares added up. Either way the chances are the same.
+
+        Args:
+            random: draws.
+            tasks: the Ms.
+            least: what an M counts at least.
+        """
+        left, n = self.left, len(tasks)
+        if n > FEW:
+            for _ in range(TRIES):
+                task = tasks[int(random.random() * n)]
+                if random.random() * self._most < max(left[task.id], least):
+                    return task
+            self._most = max(max(left), least)
+        weights = [max(left[task.id], least) for task in tasks]
+        total = sum(weights)
+        if not total:
+            return tasks[int(random.random() * n)]
+        drawn = int(random.random() * total)
+        for task, weight in zip(tasks, weights, strict=True):
+            drawn -= weight
+            if drawn < 0:
+                return task
+        return tasks[-1]
 
 
 class Redundant(Exception):
@@ -82,6 +117,7 @@ class Searching:
 
     Attributes:
         every_step: `next_task` is to be called also where one M only can go.
+        follows: it goes by `Engine.fresh`, and is not to walk all runnable Ms at each step.
         executed: called after each step with the M, kind, object and whether it only read; None
             where the strategy does not care.
         exhaustive: `begin` answers False once every schedule was run.
@@ -90,6 +126,7 @@ class Searching:
     name: ClassVar[str]
     every_step: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
     executed: Callable[[Task, str, str, bool], None] | None = None
 
     def __init__(self) -> None:

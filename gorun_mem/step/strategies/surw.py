@@ -14,21 +14,33 @@ from collections.abc import Sequence
 from random import Random
 
 from gorun_mem.step.engine import Engine
-from gorun_mem.step.strategies.searching import Profile, Searching, Shares
-from gorun_mem.step.task import Task
+from gorun_mem.step.strategies.searching import FEW, Profile, Searching, Shares
+from gorun_mem.step.task import State, Task
 
 
 class Surw(Searching):
-    """Selectively uniform random walk."""
+    """Selectively uniform random walk.
+
+    Invariants:
+        1. `_others` has each M that can go with a step that is not interesting, but those in the
+           engine's `fresh` and `_last`; also some that cannot go any more. Only once there were
+           more than FEW.
+        2. `_inside` has the ids of those in `_others`.
+    """
 
     name = "surw"
     every_step = True
+    follows = True
 
     def __init__(self) -> None:
         super().__init__()
         self._obj = ""
         self._shares = Shares({})
-        self._chosen = -1
+        self._chosen: Task | None = None
+        self._last: Task | None = None
+        self._others: list[Task] = []
+        self._inside: set[int] = set()
+        self._are_many = False
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Draw the object whose steps are interesting."""
@@ -36,7 +48,10 @@ class Surw(Searching):
         objects = sorted(profile.objects)
         self._obj = objects[int(random.random() * len(objects))] if objects else ""
         self._shares = Shares(profile.objects.get(self._obj, {}))
-        self._chosen = -1
+        self._chosen = self._last = None
+        self._others = []
+        self._inside = set()
+        self._are_many = False
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
@@ -45,34 +60,58 @@ class Surw(Searching):
         assert isinstance(engine, Engine)
         if len(engine.tasks) > len(self._shares.left):
             self._meet(engine.tasks)
-        if self._chosen < 0:
-            self._choose([task.id for task in runnable])
-        obj, chosen = self._obj, self._chosen
-        may = [task for task in runnable if task.id == chosen or task.op.obj != obj]
-        if not may:  # the M that was chosen cannot go: somebody here must
-            self._choose([task.id for task in runnable])
-            may = [task for task in runnable if task.id == self._chosen]
-        task = may[0] if len(may) == 1 else may[int(self._random.random() * len(may))]
-        if task.op.obj == obj:
+        if self._chosen is None:
+            self._chosen = self._shares.draw(self._random, runnable, 0)
+        if self._are_many or len(runnable) > FEW:
+            task = self._one_of_many(runnable, engine)
+        else:
+            task = self._one_of_few(runnable)
+        if task.op.obj == self._obj:
             self._shares.left[task.id] -= 1
-            self._chosen = -1
+            self._chosen = None
         return task
+
+    def _one_of_few(self, runnable: Sequence[Task]) -> Task:
+        obj, chosen = self._obj, self._chosen
+        may = [task for task in runnable if task is chosen or task.op.obj != obj]
+        if not may:  # the M that was chosen cannot go: somebody here must
+            return self._shares.draw(self._random, runnable, 0)
+        return may[0] if len(may) == 1 else may[int(self._random.random() * len(may))]
+
+    def _one_of_many(self, runnable: Sequence[Task], engine: Engine) -> Task:
+        if not self._are_many:
+            self._are_many = True
+            engine.fresh.clear()
+            engine.fresh += runnable
+        others, inside, obj, chosen = self._others, self._inside, self._obj, self._chosen
+        if self._last is not None:
+            engine.fresh.append(self._last)
+        for task in engine.fresh:
+            if task.state is State.RUNNABLE and task.op.obj != obj and task.id not in inside:
+                inside.add(task.id)
+                others.append(task)
+        engine.fresh.clear()
+        is_able = chosen is not None and chosen.state is State.RUNNABLE and chosen.op.obj == obj
+        while others or is_able:
+            at = int(self._random.random() * (len(others) + is_able))
+            if at == len(others):
+                break
+            task = others[at]
+            others[at] = others[-1]
+            others.pop()
+            inside.discard(task.id)
+            if task.state is State.RUNNABLE:
+                self._last = task
+                return task
+        if not is_able or chosen is None:  # somebody here must
+            chosen = self._shares.draw(self._random, runnable, 0)
+        self._last = chosen
+        return chosen
 
     def _meet(self, tasks: Sequence[Task]) -> None:
         """Take in new Ms; the next interesting step may be one of those that `chosen` started."""
-        family = [task.id for task in self._shares.meet(tasks) if task.starter == self._chosen]
-        if family and self._chosen >= 0:
-            self._choose([self._chosen, *family])
-
-    def _choose(self, ids: Sequence[int]) -> None:
-        weights = [max(self._shares.left[m], 0) for m in ids]
-        total = sum(weights)
-        if not total:
-            self._chosen = ids[int(self._random.random() * len(ids))]
-            return
-        drawn = int(self._random.random() * total)
-        for m, weight in zip(ids, weights, strict=True):
-            drawn -= weight
-            if drawn < 0:
-                self._chosen = m
-                return
+        new, chosen = self._shares.meet(tasks), self._chosen
+        if chosen is not None:
+            family = [task for task in new if task.starter == chosen.id]
+            if family:
+                self._chosen = self._shares.draw(self._random, [chosen, *family], 0)

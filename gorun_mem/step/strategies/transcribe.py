@@ -25,6 +25,7 @@ class Transcriber:
     def __init__(self, inner: Strategy) -> None:
         self.name = inner.name
         self.inner = inner
+        self.follows: bool = getattr(inner, "follows", False)
         self.tape: list[int] = []
         self._steps: list[tuple[int, str, str, bool, tuple[int, ...], bool]] = []
         self._choices: dict[int, list[tuple[str, int, int]]] = {}

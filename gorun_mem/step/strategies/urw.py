@@ -13,7 +13,7 @@ Source: H. Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from gorun_mem.step.engine import Engine
@@ -25,30 +25,25 @@ class Urw(Searching):
     """Uniform random walk."""
 
     name = "urw"
+    every_step = True
 
     def __init__(self) -> None:
         super().__init__()
-        self._expected: Mapping[str, int] = {}
         self._shares = Shares({})
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Take the numbers of steps from `profile`."""
         self._random = random
-        self._expected = profile.steps
-        self._shares = Shares(self._expected)
+        self._shares = Shares(profile.steps)
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """One of them, in proportion to the steps that are left to it."""
-        left = self._shares.left
+        shares = self._shares
         engine = runnable[0].sched
         assert isinstance(engine, Engine)
-        if len(engine.tasks) > len(left):
-            self._shares.meet(engine.tasks)
-        weights = [max(left[task.id] - task.steps, 1) for task in runnable]
-        drawn = int(self._random.random() * sum(weights))
-        for task, weight in zip(runnable, weights, strict=True):
-            drawn -= weight
-            if drawn < 0:
-                return task
-        return runnable[-1]
+        if len(engine.tasks) > len(shares.left):
+            shares.meet(engine.tasks)
+        task = runnable[0] if len(runnable) == 1 else shares.draw(self._random, runnable, 1)
+        shares.left[task.id] -= 1
+        return task

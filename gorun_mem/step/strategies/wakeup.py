@@ -28,6 +28,10 @@ LOCAL: Final = named(lambda kind: kind.local)
 """Kinds of operation that touch nothing which another M can see."""
 MEMORY: Final = "mem:"
 MEMLOCK: Final = "memlock.key"
+CALLS: Final = "in:"
+RETURNS: Final = "out:"
+"""What the objects of an operation's call and return begin with, before the same name: a call
+commutes with a call and a return with a return, but not the one with the other."""
 USER: Final = "user memory"
 """What a word's object begins with where it depends on memlock, and the object of all of them."""
 
@@ -119,13 +123,19 @@ def dependent(obj: str, reads: bool, other_obj: str, other_reads: bool) -> bool:
         return not (reads and other_reads) and obj != ""
     if obj == MEMLOCK:
         return not reads and other_obj.startswith(USER)
-    return other_obj == MEMLOCK and not other_reads and obj.startswith(USER)
+    if other_obj == MEMLOCK:
+        return not other_reads and obj.startswith(USER)
+    return other_obj.startswith((CALLS, RETURNS)) and other_obj == other_object(obj, reads)
 
 
 def other_object(obj: str, reads: bool) -> str:
     """The object that a step on `obj` depends on though it is another, "" if there is none."""
     if obj.startswith(USER):
         return MEMLOCK
+    if obj.startswith(CALLS):
+        return RETURNS + obj[len(CALLS) :]
+    if obj.startswith(RETURNS):
+        return CALLS + obj[len(RETURNS) :]
     return USER if obj == MEMLOCK and not reads else ""
 
 

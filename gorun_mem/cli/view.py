@@ -1,0 +1,146 @@
+"""`gorun-mem view`: the page on one run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+from gorun_mem.cli._exit import say
+from gorun_mem.cli._page import PageOptions
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the page is to open on.
+
+    Args:
+        kind: "log", "schedule" or "recording".
+        log: the event log, None for a schedule.
+        token: the schedule's.
+    """
+
+    kind: str
+    log: str | None = None
+    token: str = ""
+
+
+@click.command("view")
+@click.argument("shown", metavar="LOG_OR_TOKEN_OR_RECORDING")
+@click.option(
+    "--http",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Serve the page here; port 0 takes any free one.",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Let callers in only with the token in this file, which is needed where others can "
+    "connect.  [default: no token, on loopback only]",
+)
+@click.option("--no-open", is_flag=True, help="Open no browser.")
+@json_option()
+def command(shown: str, http: str, token_file: str | None, no_open: bool, as_json: bool) -> int:
+    """Show one run in a browser: an event log, a schedule's token, a recording.
+
+    `last` is the newest log. A recording of a real Go program is replayed first. The page is served
+    until Ctrl-C.
+
+    \b
+    Examples:
+      gorun-mem view last
+      gorun-mem view run.jsonl.zst --http 127.0.0.1:7061 --no-open
+
+    Exit codes: 0 stopped by SIGTERM; 2 nothing can be shown of it, or the address cannot be used;
+    4 internal fault; 130 interrupted.
+    """
+    import trio
+
+    page = PageOptions.of(http, token_file)
+    with ExitStack() as stack:
+        what = _what(shown, stack)
+        return trio.run(_show, page, what, no_open, as_json)
+
+
+async def _show(page: PageOptions, what: _Shown, no_open: bool, as_json: bool) -> int:
+    import trio
+
+    shows = {"kind": "token", "token": what.token} if what.log is None else None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with page.opened(log=what.log, shows=shows) as url:
+            if as_json:
+                write_json({"url": url, "kind": what.kind, "log": what.log})
+            say(f"{what.kind} at {url}, until Ctrl-C")
+            if not no_open:
+                import webbrowser
+
+                await trio.to_thread.run_sync(webbrowser.open, url)
+            async for number in signals:
+                return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.CLEAN
+    raise AssertionError("signals end only by a return")
+
+
+def _what(reference: str, stack: ExitStack) -> _Shown:
+    """What the argument names.
+
+    Raises:
+        BadInput: it is nothing that can be shown.
+    """
+    from gorun_mem.events.errors import LogError
+    from gorun_mem.events.home import resolve_log
+    from gorun_mem.step.schedule import Schedule, ScheduleError, load
+
+    try:
+        is_file = reference == "last" or (len(reference) < 4096 and Path(reference).is_file())
+    except (OSError, ValueError):
+        is_file = False
+    try:
+        if not is_file:
+            return _Shown("schedule", token=Schedule.from_token(reference).token())
+        if reference.endswith(".schedule"):
+            return _Shown("schedule", token=load(reference).token())
+        log = os.fspath(resolve_log(reference))
+    except ScheduleError as error:
+        raise BadInput(f"{reference[:80]}: no such file, and no token: {error}") from None
+    except LogError as error:
+        raise BadInput(str(error)) from None
+    head = _first_line(log)
+    if b'"header"' in head:
+        return _Shown("recording", _replayed(log, stack))
+    if not head.startswith(b'{"event":'):
+        raise BadInput(f"{log} is no event log, no schedule and no recording")
+    return _Shown("log", log)
+
+
+def _first_line(log: str) -> bytes:
+    from gorun_mem.events.reader import read_raw
+
+    return next(iter(read_raw(log)), b"")
+
+
+def _replayed(recording: str, stack: ExitStack) -> str:
+    """A log of the program that a recording is of.
+
+    Raises:
+        BadInput: it cannot be replayed.
+    """
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gorun_mem-"))
+    log = os.path.join(folder, f"{Path(recording).name}.log.jsonl")
+    words = ["run", "real_program", "--set", f"trace={recording}", "--log", log, "--json"]
+    say(f"replaying {recording}")
+    done = subprocess.run(
+        [sys.executable, "-m", "gorun_mem", *words], capture_output=True, text=True, check=False
+    )
+    if not Path(log).is_file():
+        raise BadInput(f"{recording} cannot be replayed: {done.stderr.strip()[-400:]}")
+    return log

@@ -1,0 +1,69 @@
+"""The engine of a search in which trio is under the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from gorun_mem.explore.controlled.awaits import Going
+from gorun_mem.explore.controlled.clock import Canceller, Timers
+from gorun_mem.explore.drive import STEPS_MAX, ExploringEngine
+from gorun_mem.explore.screen import Screen
+from gorun_mem.step.task import Task
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.failure import Detector
+    from gorun_mem.explore.target import Target
+    from gorun_mem.step.engine import Strategy
+
+_INSTANT: Final = (Going, Timers, Canceller)
+"""Operations that take no time: time passes where a program sleeps."""
+
+
+class TrioEngine(ExploringEngine):
+    """An engine whose host lets time pass, and wakes who waits for that nobody can go on.
+
+    What a task of trio does between two awaits takes no time, and touches nobody knows what.
+    """
+
+    entangled = True
+    """Any two steps may depend on one another."""
+    host: Any = None
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        target: Target,
+        steps_max: int = STEPS_MAX,
+        detectors: Sequence[Detector] = (),
+        breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
+    ) -> None:
+        super().__init__(strategy, target, steps_max, detectors, breathe, screen)
+        self.faults = target.config.faults
+
+    def _pick(self) -> Task | None:
+        runnable = self.runnable
+        if self._timers and (runnable or self._timers[0][0] <= self.host.timers.next_ns):
+            self._fire_timers()
+        if not runnable:
+            self.host.idle()
+        n = len(runnable)
+        if not n:
+            return None
+        try:
+            if self.steps >= self._breath_at:
+                self._out_of_breath()
+            if n == 1 and not self._every_step:
+                task = runnable[0]
+            else:
+                task = self._next_task(runnable, self.current)
+        except Exception:
+            self.undecided = True
+            raise
+        if n > 1:
+            self.tape.append(task.id)
+        op = task.op
+        instant = isinstance(op, _INSTANT)
+        self._step_ns = 0.0 if instant else self.costs.get(op.kind, self._other_ns)
+        return task

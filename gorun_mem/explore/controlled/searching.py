@@ -1,0 +1,53 @@
+"""Runs of a search under which trio is controlled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gorun_mem.explore.controlled.engine import TrioEngine
+from gorun_mem.explore.controlled.host import ControlledTrio, first_of
+from gorun_mem.explore.drive import OF_THE_SEARCH, broken_off, of_asyncio, raised
+from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.screen import Screen
+from gorun_mem.machine.coroutine import ForeignAwait, where
+from gorun_mem.machine.driver import Driver
+from gorun_mem.step.engine import Strategy
+from gorun_mem.step.strategies.replay import Diverged
+from gorun_mem.step.task import Task
+
+
+class SearchingTrio(ControlledTrio):
+    """Runs one World of a search: what the strategy raises is none of the program's doing."""
+
+    def _raised(self, task: Task, error: BaseException) -> None:
+        raised(self._driver, task, error)
+
+    def _broken_off(self, error: Exception) -> None:
+        broken_off(self._driver, error)
+
+    def _is_fatal(self, error: BaseException) -> bool:
+        return isinstance(first_of(error), (*OF_THE_SEARCH, Diverged)) or super()._is_fatal(error)
+
+    def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
+        return of_asyncio(task, where(coro))
+
+
+def engine_for(
+    strategy: Strategy,
+    target: Any,
+    steps_max: int,
+    detectors: Sequence[Detector] = (),
+    breathe: Callable[[], None] | None = None,
+    screen: Screen | None = None,
+) -> TrioEngine:
+    """The engine of a run; see `ExploringEngine`."""
+    return TrioEngine(strategy, target, steps_max, detectors, breathe, screen)
+
+
+def host_for(driver: Driver) -> SearchingTrio:
+    """The host of the run whose Ms `driver` has."""
+    engine: Any = driver.engine
+    host = SearchingTrio(driver, engine.faults)
+    engine.host = host
+    return host

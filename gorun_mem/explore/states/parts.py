@@ -1,0 +1,97 @@
+"""What a state is taken apart into, and what a step leads to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+FIRE: Final = -1
+"""In place of a call: the M's time is up, and it is made runnable."""
+PASS: Final = -2
+"""In place of a call: so much time passes that it is up, though the M has not noticed yet."""
+
+
+class Own(NamedTuple):
+    """What an M has for itself.
+
+    Args:
+        phase: where it is in its program.
+        locks: Go's count of the locks that it holds.
+        call: the call it is in; "" between calls.
+        pc: the state of that call's operation.
+        registers: (name, value) of those that are live.
+    """
+
+    phase: str
+    locks: int
+    call: str = ""
+    pc: str = ""
+    registers: tuple[tuple[str, Any], ...] = ()
+
+
+class MShare(NamedTuple):
+    """What Ms share of one M."""
+
+    parked: bool
+    timer: int
+    nextwaitm: int
+    start_ticks: int
+    waitsema: int
+    asleep: bool
+    blocked: bool
+
+
+class Common(NamedTuple):
+    """What Ms share.
+
+    Args:
+        words: of the lock.
+        monitor: what the model keeps: who holds it, or what was promised.
+        clock_ns: virtual time.
+        ms: of each M.
+    """
+
+    words: tuple[Any, ...]
+    monitor: tuple[Any, ...]
+    clock_ns: int
+    ms: tuple[MShare, ...]
+
+
+@dataclass(slots=True)
+class Move:
+    """What one step may lead to.
+
+    Args:
+        branch: which step it was: the call's number among those the M may make (FIRE, PASS for what
+            time does), then the values drawn.
+        text: the access, for people.
+        shared: after it; None where the step went wrong.
+        own: after it.
+        done: a round of the M's program is through.
+        told: what the lock's code told with it, such as "acquired".
+        wrong: what went wrong, for people.
+    """
+
+    branch: tuple[int, ...]
+    text: str
+    shared: Common | None
+    own: Own | None
+    done: bool = False
+    told: tuple[str, ...] = ()
+    wrong: str = ""
+
+    @property
+    def complaint(self) -> str:
+        """What went wrong, without numbers: the same however Ms are numbered."""
+        return without_numbers(self.wrong)
+
+
+def without_numbers(text: str) -> str:
+    """A complaint that is the same however Ms are numbered and however many they are."""
+    return re.sub(r"\d+", "N", text)
+
+
+Outcomes = Callable[[int, Common, Own], list[Move]]
+"""Makes the steps of the M at a place."""

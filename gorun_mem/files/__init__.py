@@ -1,0 +1,1 @@
+"""Files as they come: read within bounds, written whole or not at all, shown without surprises."""

@@ -1,0 +1,1 @@
+"""Many runs: settings compared over seeds, grids over processes, and their figures."""

@@ -1,0 +1,91 @@
+"""Work spread over processes of this machine.
+
+Work is a function at the top of a module and what it is given: both are pickled, and whoever has
+other machines needs no more. `Spread` is that seam.
+
+Processes are spawned and leave Ctrl-C to this one; what was done by then has been yielded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+Given = TypeVar("Given")
+Done = TypeVar("Done")
+
+POLL_S: Final = 0.1
+"""How often this process looks for Ctrl-C."""
+AHEAD: Final = 4
+"""Pieces of work that wait for each process: what Ctrl-C has to throw away."""
+
+
+class Spread(Protocol):
+    """Does pieces of work somewhere."""
+
+    def __call__(
+        self, work: Callable[[Any], Any], given: Sequence[Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (place in `given`, what `work` made of it) as each is done, in any order."""
+        ...
+
+
+def here(work: Callable[[Given], Done], given: Sequence[Given]) -> Iterator[tuple[int, Done]]:
+    """In this process, one after the other."""
+    for place, each in enumerate(given):
+        yield place, work(each)
+
+
+def over_processes(processes: int) -> Spread:
+    """What does it in so many processes; in this one where that is one."""
+    return here if processes <= 1 else partial(_in_processes, processes)
+
+
+def _in_processes(
+    processes: int, work: Callable[[Given], Done], given: Sequence[Given]
+) -> Iterator[tuple[int, Done]]:
+    if not given:
+        return
+    processes = min(processes, len(given))
+    executor = ProcessPoolExecutor(
+        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
+    )
+    left = enumerate(given)
+    under_way: dict[Future[Done], int] = {}
+    try:
+        _launch(executor, processes)
+        while True:
+            while len(under_way) < AHEAD * processes and (item := next(left, None)) is not None:
+                under_way[executor.submit(work, item[1])] = item[0]
+            if not under_way:
+                return
+            for future in wait(under_way, POLL_S, FIRST_COMPLETED).done:
+                yield under_way.pop(future), future.result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """In each process, first: Ctrl-C is the first process's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _nothing() -> None:
+    """Lets a process begin."""
+
+
+def _launch(executor: ProcessPoolExecutor, processes: int) -> None:
+    """Start the processes, deaf to Ctrl-C from their very beginning."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for _ in range(processes):
+            executor.submit(_nothing)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,403 @@
+"""The scheduler's chair: a schedule made by hand, and what everything looks like at each step.
+
+There is no state between two requests: a schedule is the list of its choices, and to go on, back or
+elsewhere is to run another list. A run of some hundred steps takes a few milliseconds. Choices are
+those of `ExploringEngine.tape`: the id of an M wherever two or more may go, the value wherever one
+is drawn; where one M only can go it goes.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.drive import Execution, replay, run_once
+from gorun_mem.explore.failure import Failure, words_of
+from gorun_mem.explore.matters import Sights, what_matters
+from gorun_mem.machine.config import ConfigError
+from gorun_mem.machine.scenario import ScenarioError
+from gorun_mem.runtime.behaviour import UnknownRelease
+from gorun_mem.runtime.mutex import UnknownMutex
+from gorun_mem.step.costs import CostError
+from gorun_mem.step.schedule import Schedule, ScheduleError
+from gorun_mem.step.strategies import RUNNING, make_strategy, searching_class
+from gorun_mem.step.strategies.searching import Profile, Redundant
+from gorun_mem.web.catalogue import PLAYING, target_of
+from gorun_mem.web.chair_view import Spy, steps_of, view_of
+from gorun_mem.web.documents import HandMadeSchedule, RunSettings
+from gorun_mem.web.guard import Refused
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.target import Target
+    from gorun_mem.machine.world import World
+    from gorun_mem.step.task import Task
+
+STEPS_MAX: Final = 100_000
+STEPS_SHOWN: Final = 3000
+"""Steps that are listed; of longer runs those around the step that is looked at."""
+FIND_S: Final = 10.0
+NEAREST_S: Final = 1.5
+_STEP: Final = re.compile(r"\(step (\d+)\)")
+_BAD: Final = (
+    ConfigError, CostError, ScenarioError, ScheduleError, UnknownMutex, UnknownRelease,
+)  # fmt: skip
+
+
+class Chair:
+    """Follows choices; then another strategy, or nobody: there the run is looked at.
+
+    Args:
+        choices: see the module.
+        spy: looks at the run when it is reached.
+        stop: look after so many steps; None: where the choices end.
+        then: who decides behind the choices; None for nobody.
+        most: steps that `then` decides at most.
+
+    Attributes:
+        at: choices used so far.
+        marks: for each step, how many choices were used before it.
+        open: what is to be decided where the run was looked at.
+    """
+
+    name = "chair"
+    every_step = True
+
+    def __init__(
+        self,
+        choices: Sequence[int],
+        spy: Spy,
+        stop: int | None = None,
+        then: Any = None,
+        most: int = STEPS_MAX,
+    ) -> None:
+        self._choices = choices
+        self._spy = spy
+        self._stop = stop
+        self._then = then
+        self._most = most
+        self.at = 0
+        self.marks: list[int] = []
+        self.open: dict[str, Any] | None = None
+        self.executed = getattr(then, "executed", None)
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Whom the choices name.
+
+        Raises:
+            Redundant: the state that was asked for is reached.
+            Refused: a choice names an M that cannot go.
+        """
+        if len(self.marks) == self._stop:
+            able = sorted(other.id for other in runnable)
+            self._look({"kind": "m", "options": able} if len(able) > 1 else None)
+        task = runnable[0] if len(runnable) == 1 else self._chosen(runnable, current)
+        if len(runnable) == 1 and self._then is not None and self.at >= len(self._choices):
+            self._then.next_task(runnable, current)
+        self.marks.append(self.at)
+        if len(runnable) > 1:
+            self.at += 1
+        return task
+
+    def _chosen(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        able = sorted(task.id for task in runnable)
+        if self.at < len(self._choices):
+            wanted = self._choices[self.at]
+            for task in runnable:
+                if task.id == wanted:
+                    return task
+            can = ", ".join(f"M{m}" for m in able)
+            raise Refused(400, f"choice {self.at + 1}: M{wanted} cannot go, {can} can", "undo it")
+        if self._then is None or self.at - len(self._choices) >= self._most:
+            self._look({"kind": "m", "options": able})
+        chosen: Task = self._then.next_task(runnable, current)
+        return chosen
+
+    def choice(self, n: int) -> int:
+        """The value that the choices name.
+
+        Raises:
+            Redundant: there is none.
+            Refused: it is none of those that there are.
+        """
+        if self.at < len(self._choices):
+            value = self._choices[self.at]
+            if value >= n:
+                raise Refused(400, f"choice {self.at + 1}: one of {n} values, not {value}")
+        elif self._then is None:
+            self._look({"kind": "value", "options": list(range(n))})
+            raise AssertionError
+        else:
+            value = int(self._then.choice(n))
+        self.at += 1
+        return value
+
+    def _look(self, open: dict[str, Any] | None) -> None:
+        self.open = open
+        self._spy.look()
+        raise Redundant  # what breaks off a run, and is none of the program's doing
+
+
+class Seat:
+    """One run of a program by choices.
+
+    Args:
+        target: the program.
+        choices: see the module.
+        stop: look after so many steps.
+
+    Attributes:
+        done: how it ended; None where it was looked at before.
+    """
+
+    def __init__(self, target: Target, choices: Sequence[int], stop: int | None = None) -> None:
+        self.target = target
+        self.sights = Sights()
+        self._spy = Spy(target)
+        self.chair = Chair(choices, self._spy, stop)
+        self.done: Execution | None = None
+        detectors = [*(make() for make in DEFAULT_DETECTORS), self.sights]
+        try:
+            self.done = run_once(
+                target, self.chair, detectors=detectors, transcribe=True, steps_max=STEPS_MAX,
+                on_world=self._spy.begin,
+            )  # fmt: skip
+        except Redundant:
+            pass
+
+    @property
+    def world(self) -> World:
+        """As the run left it."""
+        return self._spy.world
+
+    def failure(self) -> Failure | None:
+        """What went wrong; None where nothing did, or the run has not ended."""
+        done = self.done
+        if done is None or done.signature is None or done.transcriber is None:
+            return None
+        return Failure(
+            done.signature,
+            words_of(done.world, done.findings),
+            done.transcriber.schedule(self.target.about),
+            done.named_steps,
+            strategy="by hand",
+            stuck=done.world.driver.stuck_at_end,
+            findings=done.findings,
+            ms={task.id: task.name for task in done.world.engine.tasks},
+        )
+
+    def document(self) -> dict[str, Any]:
+        """All that there is to see."""
+        strategy: Any = self.world.engine.strategy
+        steps = strategy.steps
+        made = len(steps)
+        first = max(0, made - STEPS_SHOWN)
+        failure = self.failure()
+        return {
+            "step": made,
+            "choices": list(self.world.engine.tape),  # type: ignore[attr-defined]
+            "decision": self.chair.open,
+            "ended": self._ending(failure),
+            "first_step": first,
+            "steps": steps_of(steps[first:], self.chair.marks[first:]),
+            "token": strategy.schedule(self.target.about).token(),
+            **view_of(self._spy),
+        }
+
+    def _ending(self, failure: Failure | None) -> dict[str, Any] | None:
+        if self.done is None:
+            return None
+        if self.done.foreign:
+            text = f"an M awaits what no schedule controls, at {self.done.foreign}"
+            return {"failed": True, "signature": "uncontrolled", "text": text, "matters": []}
+        if failure is None:
+            return {"failed": False, "signature": "", "text": "it ended well", "matters": []}
+        return {
+            "failed": True,
+            "signature": str(failure.signature),
+            "text": failure.text,
+            "matters": [
+                {"text": text, "step": _first_step(text)}
+                for text in what_matters(failure, self.sights)
+            ],
+        }
+
+
+def _first_step(sentence: str) -> int:
+    found = _STEP.search(sentence)
+    return int(found[1]) if found else 0
+
+
+def answer(facts: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a schedule made by hand."""
+    wanted = msgspec.convert(facts, HandMadeSchedule)
+    if wanted.token:
+        _, target, _ = _of_token(wanted.token)
+    else:
+        target = target_of(wanted.scenario, wanted.options, wanted.settings, wanted.fixed)
+    choices: Sequence[int] = wanted.choices
+    found: dict[str, Any] | None = None
+    if wanted.find is not None:
+        found, choices = _find(target, wanted)
+    elif wanted.then is not None:
+        then = wanted.then
+        choices = _played(target, choices, _strategy(then.strategy, then.seed), then.steps)
+    document = _seen(target, choices, wanted.step)
+    document["found"] = found
+    return document
+
+
+def answer_token(facts: dict[str, Any]) -> dict[str, Any]:
+    """The state of a token's schedule after a number of steps."""
+    schedule, target, about = _of_token(facts["token"])
+    done = replay(target, schedule, on_divergence="stop", steps_max=STEPS_MAX // 2)
+    if done.divergence:
+        raise Refused(409, f"the program is not the one of the schedule: {done.divergence}")
+    return {**_seen(target, done.tape, facts["step"]), "program": about, "found": None}
+
+
+def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
+    """A schedule and its program, which is one of the library's.
+
+    Raises:
+        Refused: it is damaged, or names something else.
+    """
+    try:
+        schedule = Schedule.from_token(token)
+    except ScheduleError as error:
+        raise Refused(400, str(error), "copy the whole token") from None
+    about: dict[str, Any] = dict(schedule.about)
+    name = str(about.get("scenario") or _lesson_of(str(about.get("function", ""))))
+    if not name:
+        if "test" in about:
+            hint = "pytest TEST --explore-token TOKEN"
+            raise Refused(400, f"the token is of the test {str(about['test'])[:200]}", hint)
+        raise Refused(
+            400, "the token's program is none of the library's", "see gorun-mem scenarios"
+        )
+    fixed = name.endswith("+fixed")
+    name = name.removesuffix("+fixed")
+    options = about.get("options", {})
+    if not isinstance(options, dict):
+        raise Refused(400, "the token's options cannot be read")
+    target_of(name, options, RunSettings(), fixed)
+    from gorun_mem.explore.target import Target
+
+    try:
+        target = Target.from_about(about)
+    except _BAD as error:
+        raise Refused(400, str(error), "the token is of another version") from None
+    program = {"scenario": name, "options": options, "fixed": fixed, "token": token}
+    return schedule, target, program
+
+
+def _lesson_of(function: str) -> str:
+    """The lesson that a function is, "" where it is none."""
+    from gorun_mem.explore.kernels import KERNELS
+
+    for name, kernel in KERNELS.items():
+        for program, mark in ((kernel.program, ""), (kernel.fixed, "+fixed")):
+            if function == f"{program.__module__}:{getattr(program, '__qualname__', '')}":
+                return f"lessons/{name}{mark}"
+    return ""
+
+
+def _seen(target: Target, choices: Sequence[int], stop: int | None) -> dict[str, Any]:
+    """The state at a step; with the whole schedule where that goes further."""
+    try:
+        whole = Seat(target, choices)
+        document = whole.document()
+        if stop is None or stop >= document["step"]:
+            return {**document, "whole": None}
+        there = Seat(target, choices, stop).document()
+    except _BAD as error:
+        raise Refused(400, str(error)) from None
+    keys = ("step", "choices", "decision", "ended", "first_step", "steps", "token")
+    return {**there, "whole": {key: document[key] for key in keys}}
+
+
+def _strategy(name: str, seed: int) -> Any:
+    """A strategy that plays on.
+
+    Raises:
+        Refused: there is none of that name.
+    """
+    if name in RUNNING and name in PLAYING:
+        return make_strategy(name, seed)
+    if name in PLAYING:
+        strategy = searching_class(name)()
+        strategy.begin(Random(seed), Profile(decisions=100))
+        return strategy
+    raise Refused(400, f"no strategy {name!r} plays on", f"one of {', '.join(PLAYING)}")
+
+
+def _played(target: Target, choices: Sequence[int], strategy: Any, most: int) -> list[int]:
+    """The choices, and what a strategy chooses behind them."""
+    spy = Spy(target)
+    chair = Chair(choices, spy, then=strategy, most=most)
+    worlds: list[World] = []
+    try:
+        done = run_once(target, chair, steps_max=STEPS_MAX, on_world=worlds.append)
+    except Redundant:
+        return list(worlds[0].engine.tape)  # type: ignore[attr-defined]
+    return done.tape
+
+
+def _find(target: Target, wanted: HandMadeSchedule) -> tuple[dict[str, Any], Sequence[int]]:
+    """What a search comes to: its verdict, and the choices of what failed, or none."""
+    from gorun_mem.explore.search import explore
+    from gorun_mem.step.strategies import SEARCHING
+
+    find = wanted.find
+    assert find is not None
+    if find.strategy not in SEARCHING:
+        raise Refused(400, f"no search {find.strategy!r}", f"one of {', '.join(SEARCHING)}")
+    try:
+        result = explore(
+            target, strategy=find.strategy, budget=find.budget, time_s=FIND_S, seed=find.seed,
+            detectors=DEFAULT_DETECTORS,
+        )  # fmt: skip
+    except _BAD as error:
+        raise Refused(400, str(error)) from None
+    found: dict[str, Any] = {
+        "outcome": result.outcome,
+        "sentence": result.sentence,
+        "nearest": None,
+    }
+    if result.failure is None:
+        return found, wanted.choices
+    choices = replay(target, result.failure.schedule, steps_max=STEPS_MAX // 2).tape
+    found["nearest"] = _nearest(target, choices)
+    return found, choices
+
+
+def _nearest(target: Target, choices: Sequence[int]) -> dict[str, Any] | None:
+    """A schedule that passes, with as many of the failing one's first choices as may be.
+
+    None where there is none among those that differ in one choice and go on plainly.
+    """
+    until = time.monotonic() + NEAREST_S
+    failing = Seat(target, choices)
+    # A finding of a detector may be one of every schedule, as a race is.
+    by_itself = failing.world.failure is not None
+    steps = failing.document()["steps"]
+    enabled = {step["mark"]: step["enabled"] for step in steps if len(step["enabled"]) > 1}
+    for at in range(len(choices) - 1, -1, -1):
+        for other in enabled.get(at, ()):
+            if other == choices[at]:
+                continue
+            if time.monotonic() > until:
+                return None
+            begun = [*choices[:at], other]
+            tried = _played(target, begun, make_strategy("run_to_block", 0), STEPS_MAX)
+            seat = Seat(target, tried)
+            wrong = seat.world.failure if by_itself else seat.failure()
+            if seat.done is not None and wrong is None and not seat.done.foreign:
+                step = next(number for number, one in enumerate(steps) if one["mark"] == at)
+                return {"choices": tried, "differs_at": step + 1}
+    return None

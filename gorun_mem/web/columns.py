@@ -1,0 +1,349 @@
+"""A log as columns that a canvas can draw, and as pages of lines.
+
+One pass, at the speed of the file: lines are told apart by their first bytes and decoded, in lists,
+only where they are drawn. A release says all of an acquisition (`lock.release` repeats what it
+cost), so canonical logs have lanes too. Two intervals come of each, a wait and a hold; they go to a
+file as plain columns, which the browser maps as typed arrays:
+
+    begin float64 | end float64 | lane uint16 | kind uint8 (0 wait, 1 hold) | lock uint8
+
+Begin and end are in virtual ns, exact below 2^53.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from gorun_mem.events.reader import read_raw
+from gorun_mem.web.guard import Refused
+
+LANES_MAX: Final = 256
+LOCKS_MAX: Final = 255
+INTERVALS_MAX: Final = 4_000_000
+POINTS_MAX: Final = 2000
+MARKS_MAX: Final = 400
+LINES_MAX: Final = 500
+_BATCH: Final = 4096
+_PREFIX: Final = b'{"event":"'
+
+
+class _ReleaseLine(Struct, gc=False):
+    t_ns: int
+    m: int
+    lock: str
+    hold_ns: int
+    wait_ns: int
+
+
+class _WaitLine(Struct, gc=False):
+    t_ns: int
+    m: int
+    lock: str
+
+
+class _ReturnLine(Struct, gc=False):
+    t_ns: int
+    pages: int
+    bloc: int
+    free_bytes: int
+    free_blocks: int
+
+
+class _MarkLine(Struct, gc=False):
+    event: str
+    t_ns: int
+    m: int
+
+
+class _NamedLine(Struct, gc=False):
+    m: int
+    reason: str = ""
+
+
+_MARKS: Final = (b"mem.grow", b"arena.hint_miss", b"deadlock.found", b"race.found", b"lock.throw")
+
+
+class _Columns:
+    """What is gathered of a log."""
+
+    def __init__(self) -> None:
+        self.begin, self.end = array("d"), array("d")
+        self.lane, self.kind, self.lock = array("H"), array("B"), array("B")
+        self.lanes: dict[int, int] = {}
+        self.locks: dict[str, int] = {}
+        self.open: dict[int, _WaitLine] = {}
+        self.points: list[_ReturnLine] = []
+        self.marks: list[_MarkLine] = []
+        self.names: dict[int, str] = {}
+        self.left_out = 0
+        self.last_ns = 0
+
+    def releases(self, found: list[_ReleaseLine]) -> None:
+        """Waits and holds."""
+        lanes, locks = self.lanes, self.locks
+        begin, end, lane, kind, lock = self.begin, self.end, self.lane, self.kind, self.lock
+        for one in found:
+            row = lanes.setdefault(one.m, len(lanes))
+            number = locks.setdefault(one.lock, len(locks))
+            if row >= LANES_MAX or number >= LOCKS_MAX or len(begin) >= INTERVALS_MAX:
+                self.left_out += 1
+                continue
+            since = one.t_ns - one.hold_ns
+            if one.wait_ns:
+                begin.append(since - one.wait_ns)
+                end.append(since)
+                lane.append(row)
+                kind.append(0)
+                lock.append(number)
+            begin.append(since)
+            end.append(one.t_ns)
+            lane.append(row)
+            kind.append(1)
+            lock.append(number)
+            if self.open:
+                self.open.pop(one.m, None)
+        if found:
+            self.last_ns = max(self.last_ns, found[-1].t_ns)
+
+    def waits(self, found: list[_WaitLine]) -> None:
+        """Waits that may not have an end."""
+        for one in found:
+            self.open[one.m] = one
+
+    def returns(self, found: list[_ReturnLine]) -> None:
+        """The memory after a call; thinned out where there are many."""
+        self.points += found
+        if found:
+            self.last_ns = max(self.last_ns, found[-1].t_ns)
+        if len(self.points) > 64 * POINTS_MAX:
+            self.points = thinned(self.points, 32 * POINTS_MAX)
+
+    def close(self, last_ns: int) -> None:
+        """The run is over: who waits waits until then; lanes are in the order of the Ms."""
+        for m, one in self.open.items():
+            row = self.lanes.setdefault(m, len(self.lanes))
+            number = self.locks.setdefault(one.lock, len(self.locks))
+            if row < LANES_MAX and number < LOCKS_MAX:
+                self.begin.append(one.t_ns)
+                self.end.append(max(last_ns, one.t_ns))
+                self.lane.append(row)
+                self.kind.append(0)
+                self.lock.append(number)
+        ordered = sorted(list(self.lanes)[:LANES_MAX])
+        place = {self.lanes[m]: row for row, m in enumerate(ordered)}
+        self.lane = array("H", [place[row] for row in self.lane])
+        self.lanes = {m: row for row, m in enumerate(ordered)}
+
+
+def thinned(points: Sequence[_ReturnLine], most: int) -> list[_ReturnLine]:
+    """At most some `most` of the points: of each stretch the first, and the highest of pages and
+    of free bytes."""
+    if len(points) <= most:
+        return list(points)
+    step = -(-len(points) * 3 // most)
+    kept: list[_ReturnLine] = []
+    for at in range(0, len(points), step):
+        stretch = points[at : at + step]
+        several = {
+            id(one): one
+            for one in (
+                stretch[0],
+                max(stretch, key=lambda one: one.pages),
+                max(stretch, key=lambda one: one.free_bytes),
+            )
+        }
+        kept += sorted(several.values(), key=lambda one: one.t_ns)
+    return kept
+
+
+class _Sorter:
+    """Tells the lines apart, and decodes those that somebody wants in lists."""
+
+    def __init__(self) -> None:
+        self._takers: dict[bytes, tuple[Any, Callable[[list[Any]], None], list[bytes]]] = {}
+        self.damaged = 0
+
+    def on(self, name: bytes, kind: Any, take: Callable[[list[Any]], None]) -> None:
+        """Hand the events of a name to `take`."""
+        self._takers[name] = (msgspec.json.Decoder(list[kind]), take, [])
+
+    def feed(self, name: bytes, line: bytes) -> None:
+        """One line."""
+        taker = self._takers.get(name)
+        if taker is not None:
+            taker[2].append(line)
+            if len(taker[2]) >= _BATCH:
+                self._hand_over(taker)
+
+    def flush(self) -> None:
+        """Hand over what is left."""
+        for taker in self._takers.values():
+            self._hand_over(taker)
+
+    def _hand_over(self, taker: tuple[Any, Callable[[list[Any]], None], list[bytes]]) -> None:
+        decoder, take, lines = taker
+        if not lines:
+            return
+        try:
+            found = decoder.decode(b"[" + b",".join(lines) + b"]")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = []
+            for line in lines:
+                try:
+                    found += decoder.decode(b"[" + line + b"]")
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    self.damaged += 1
+        lines.clear()
+        take(found)
+
+
+def _named_lines(log: str) -> Iterator[tuple[bytes, bytes]]:
+    """The event's name and the line, of each line that has one where it belongs."""
+    at = len(_PREFIX)
+    for line in read_raw(log):
+        if line.startswith(_PREFIX):
+            yield line[at : line.find(b'"', at)], line
+
+
+def lanes(log: str, folder: str) -> dict[str, Any]:
+    """Columns of a log, in a file beside others in `folder`, and what they mean.
+
+    Raises:
+        LogError: the file cannot be read.
+        Refused: it holds no event.
+    """
+    columns, sorter = _Columns(), _Sorter()
+    start: dict[str, Any] = {}
+    end: dict[str, Any] = {}
+    sorter.on(b"lock.release", _ReleaseLine, columns.releases)
+    sorter.on(b"lock.wait", _WaitLine, columns.waits)
+    sorter.on(b"mem.return", _ReturnLine, columns.returns)
+    sorter.on(
+        b"m.start", _NamedLine, lambda all: columns.names.update({o.m: o.reason for o in all})
+    )
+    for name in _MARKS:
+        sorter.on(name, _MarkLine, columns.marks.extend)
+    sorter.on(b"run.start", dict[str, Any], lambda all: start.update(all[0] if all else {}))
+    sorter.on(b"run.end", dict[str, Any], lambda all: end.update(all[-1] if all else {}))
+    events = 0
+    for name, line in _named_lines(log):
+        events += 1
+        sorter.feed(name, line)
+    sorter.flush()
+    if not events:
+        raise Refused(400, f"{log} holds no event", "is it an event log?")
+    last_ns = max(columns.last_ns, _int(end.get("t_ns")))
+    columns.close(last_ns)
+    points = thinned(columns.points, POINTS_MAX)
+    marks = columns.marks
+    every = max(1, -(-len(marks) // MARKS_MAX))
+    return {
+        "events": events,
+        "damaged": sorter.damaged,
+        "start": start,
+        "end": end,
+        "last_ns": last_ns,
+        "intervals": len(columns.begin),
+        "left_out": columns.left_out,
+        "lanes": [{"m": m, "name": columns.names.get(m, "")} for m in columns.lanes],
+        "locks": list(columns.locks)[:LOCKS_MAX],
+        "memory": [[p.t_ns, p.pages, p.bloc, p.free_bytes, p.free_blocks] for p in points],
+        "marks": [[one.event, one.t_ns, one.m] for one in marks[::every]],
+        "marks_in_all": len(marks),
+        "file": _write(columns, folder),
+    }
+
+
+def _write(columns: _Columns, folder: str) -> str:
+    """The columns' file; its name is all that is told."""
+    handle, path = tempfile.mkstemp(".columns", "log-", folder)
+    with os.fdopen(handle, "wb") as file:
+        for column in (columns.begin, columns.end, columns.lane, columns.kind, columns.lock):
+            file.write(column.tobytes())
+    return os.path.basename(path)
+
+
+def _int(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < 1 << 62 else 0
+
+
+def events(log: str, start: int, limit: int, filter: str, ms: list[int]) -> dict[str, Any]:
+    """Lines of a log, as they are.
+
+    Args:
+        log: the file.
+        start: from this `seq` on; a negative one counts from the end.
+        limit: at most so many.
+        filter: globs of event names with commas between; "" for all.
+        ms: of these Ms only; [] for all.
+    """
+    globs = [glob for glob in filter.split(",") if glob]
+    wanted: dict[bytes, bool] = {}
+    of_ms = [b'"m":%d,' % m for m in ms]
+    found: list[bytes] = []
+    matched = 0
+    from_end = start < 0
+    for name, line in _named_lines(log):
+        want = wanted.get(name)
+        if want is None:
+            text = name.decode("utf-8", "replace")
+            want = wanted[name] = not globs or any(fnmatchcase(text, glob) for glob in globs)
+        if not want or (of_ms and not any(part in line for part in of_ms)):
+            continue
+        if not from_end:
+            if _seq(line) < start:
+                continue
+            if matched >= limit:
+                return {"events": _decoded(found), "more": True}
+        matched += 1
+        found.append(line)
+        if from_end and len(found) > 4 * limit:
+            del found[:-limit]
+    return {"events": _decoded(found[-limit:] if from_end else found), "more": False}
+
+
+def _seq(line: bytes) -> int:
+    at = line.find(b'"seq":')
+    digits = line[at + 6 : at + 26].partition(b",")[0]
+    return int(digits) if at > 0 and digits.isdigit() else 0
+
+
+def _decoded(lines: list[bytes]) -> list[Any]:
+    decoded = []
+    for line in lines:
+        try:
+            decoded.append(msgspec.json.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            decoded.append({"event": "damaged", "text": line[:200].decode("utf-8", "replace")})
+    return decoded
+
+
+def report(log: str, folder: str) -> dict[str, Any]:
+    """The report's sections, and the offline file.
+
+    Raises:
+        LogError: the file cannot be read, or holds no event.
+    """
+    from pathlib import Path
+
+    from gorun_mem.report import html
+    from gorun_mem.report.sections import SECTIONS, sections
+
+    view = html.read(log)
+    handle, path = tempfile.mkstemp(".html", "report-", folder)
+    os.close(handle)
+    try:
+        html.write(view, Path(path))
+    except OSError as error:
+        raise Refused(400, f"the report cannot be written: {error.strerror}") from None
+    made = sections(view.found, SECTIONS)
+    return {"sections": [asdict(one) for one in made], "file": os.path.basename(path)}

@@ -1,0 +1,85 @@
+"""The page on a socket, beside a service or alone."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from gorun_mem.service.address import Address, bound, listen
+from gorun_mem.service.server import Server
+from gorun_mem.web.app import Site, application
+from gorun_mem.web.guard import Rules
+from gorun_mem.web.hands import Hands
+from gorun_mem.web.laboratory import Laboratory
+from gorun_mem.web.live import Live
+from gorun_mem.web.runs import Runs
+from gorun_mem.web.sockets import PageServer
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that is served.
+
+    Args:
+        url: where.
+        site: what it is about.
+        server: its connections.
+    """
+
+    url: str
+    site: Site
+    server: PageServer
+
+
+@asynccontextmanager
+async def open_page(
+    address: Address,
+    *,
+    server: Server | None = None,
+    token: bytes | None = None,
+    log: str | None = None,
+    shows: dict[str, Any] | None = None,
+    on_fault: Callable[[BaseException], None],
+) -> AsyncIterator[Page]:
+    """Serve the page while the block runs.
+
+    Args:
+        address: where to listen.
+        server: the service whose World it shows; None for a page on one run.
+        token: what callers of the API must say; None where they need not.
+        log: an event log that it opens on.
+        shows: what else it opens on; see `Site`.
+        on_fault: told of an error of ours.
+
+    Raises:
+        AddressError: the address is in use, or not ours to use.
+    """
+    listeners = (await listen(address))[:1]
+    where = bound(address, listeners[0])
+    names = {address.host.lower(), *((socket.gethostname().lower(),) if token else ())}
+    rules = Rules(where.port, frozenset(names), token, address.is_private())
+    with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
+        async with trio.open_nursery() as nursery:
+            site = Site(Runs(Path(folder), nursery), Laboratory(folder), Path(folder), token=token)
+            if server is not None:
+                site.server = server
+                site.hands = Hands(server, nursery)
+                site.live = Live(server, site.hands)
+                nursery.start_soon(site.live.run)
+            if log is not None:
+                shows = {"kind": "run", "id": site.runs.show(log).id}
+            site.shows = shows
+            page = PageServer(application(site, lambda: rules, on_fault))
+            await nursery.start(page.run, listeners)
+            try:
+                yield Page(f"http://{where}/", site, page)
+            finally:
+                site.laboratory.close()
+                nursery.cancel_scope.cancel()

@@ -1,0 +1,166 @@
+// Elements, numbers in words, definitions at a hover, tables that sort and copy.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (name in element && typeof value !== "string") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export const count = (value) => Number(value).toLocaleString("en-US");
+
+export function ns(value) {
+  const size = Math.abs(value);
+  if (size < 1e3) return `${Math.round(value)} ns`;
+  if (size < 1e6) return `${short(value / 1e3)} us`;
+  if (size < 1e9) return `${short(value / 1e6)} ms`;
+  return `${short(value / 1e9)} s`;
+}
+
+export function bytes(value) {
+  const size = Math.abs(value);
+  if (size < 1024) return `${count(value)} B`;
+  if (size < 1 << 20) return `${short(value / 1024)} KiB`;
+  if (size < 1 << 30) return `${short(value / (1 << 20))} MiB`;
+  return `${short(value / 2 ** 30)} GiB`;
+}
+
+const short = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+export const hex = (value) => `0x${Number(value).toString(16)}`;
+export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+
+// Definitions.
+
+let terms = {};
+export function setTerms(all) { terms = all; }
+
+const tip = document.getElementById("tip");
+let shown = null;
+
+function show(element) {
+  const text = terms[element.dataset.term];
+  if (!text) return;
+  tip.textContent = text;
+  tip.hidden = false;
+  element.setAttribute("aria-describedby", "tip");
+  const at = element.getBoundingClientRect();
+  const size = tip.getBoundingClientRect();
+  const left = Math.max(8, Math.min(at.left, innerWidth - size.width - 8));
+  const below = at.bottom + 6 + size.height < innerHeight;
+  tip.style.left = `${left}px`;
+  tip.style.top = `${below ? at.bottom + 6 : Math.max(8, at.top - size.height - 6)}px`;
+  shown = element;
+}
+
+function hide() {
+  if (shown) shown.removeAttribute("aria-describedby");
+  tip.hidden = true;
+  shown = null;
+}
+
+export function term(word, text = word) {
+  return h("button", {
+    type: "button", class: "term", "data-term": word,
+    onmouseenter: (event) => show(event.currentTarget), onmouseleave: hide,
+    onfocus: (event) => show(event.currentTarget), onblur: hide,
+    onclick: (event) => (shown === event.currentTarget && event.detail === 0 ? hide() : show(event.currentTarget)),
+  }, text);
+}
+addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+addEventListener("scroll", hide, { passive: true, capture: true });
+
+// What went wrong.
+
+export function complain(error) {
+  const toast = h("div", { class: "toast" }, error.message || String(error), error.hint ? h("small", {}, error.hint) : null);
+  document.getElementById("toasts").append(toast);
+  setTimeout(() => toast.remove(), 9000);
+}
+
+export function guarded(work) {
+  return async (...given) => {
+    try { return await work(...given); } catch (error) { if (error.name !== "AbortError") complain(error); }
+  };
+}
+
+// Tables.
+
+export function table(caption, columns, rows, { figures = [], left_out = 0, empty = "none" } = {}) {
+  let order = { column: -1, up: true };
+  const body = h("tbody");
+  const cell = (value, i) => {
+    const [text] = Array.isArray(value) ? value : [value];
+    return h("td", { class: figures[i] ? "n" : "" }, text);
+  };
+  const key = (value) => (Array.isArray(value) ? value[1] : value);
+  const draw = () => {
+    const sorted = order.column < 0 ? rows : [...rows].sort((a, b) => {
+      const x = key(a[order.column]), y = key(b[order.column]);
+      const less = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+      return order.up ? less : -less;
+    });
+    fill(body, sorted.length ? sorted.map((row) => h("tr", {}, row.map(cell))) : h("tr", {}, h("td", { colspan: String(columns.length), class: "note" }, empty)));
+  };
+  const heads = columns.map((name, i) => h("th", { scope: "col", class: figures[i] ? "n" : "" }, h("button", {
+    type: "button",
+    onclick: () => {
+      order = { column: i, up: order.column === i ? !order.up : !figures[i] };
+      heads.forEach((head, j) => (j === i ? head.setAttribute("aria-sort", order.up ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
+      draw();
+    },
+  }, name)));
+  draw();
+  const text = () => [columns, ...rows.map((row) => row.map((value) => (Array.isArray(value) ? value[0] : value)))].map((row) => row.join("\t")).join("\n");
+  const region = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, heads)), body));
+  const sign = h("p", { class: "scroll-sign" }, "scrolls sideways →");
+  const look = () => region.classList.toggle("more", region.scrollWidth - region.clientWidth - region.scrollLeft > 4);
+  region.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(region);
+  const hidden = left_out ? h("p", { class: "note" }, `and ${count(left_out)} more`) : null;
+  return h("div", {}, region, sign, hidden, h("button", { type: "button", class: "quiet small", "aria-label": `copy the table: ${caption}`, onclick: (event) => copy(text(), event.currentTarget) }, "Copy"));
+}
+
+export async function copy(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = h("textarea", { class: "visually-hidden" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1200);
+}
+
+export function field(label, control, help = "") {
+  const id = `f${(field.last = (field.last || 0) + 1)}`;
+  control.id = id;
+  const small = help ? h("small", { id: `${id}-help` }, help) : null;
+  if (help) control.setAttribute("aria-describedby", `${id}-help`);
+  return h("div", { class: "field" }, h("label", { for: id }, label), control, small);
+}
+
+export function select(values, chosen, onchange = null) {
+  return h("select", { onchange }, values.map((value) => {
+    const [key, text] = Array.isArray(value) ? value : [value, value];
+    return h("option", { value: String(key), selected: String(key) === String(chosen) }, text);
+  }));
+}
+
+export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -1,0 +1,219 @@
+// Runs: a scenario with its options as a form, and what the run's log says, what matters first.
+
+import { buffer, download, get, post, remove } from "./api.js";
+import { bytes, complain, count, field, fill, guarded, h, ns, plural, select, table, term } from "./dom.js";
+import { Lanes, unpack } from "./lanes.js";
+import { words } from "./live.js";
+import { drawSteps } from "./map.js";
+
+export async function runs({ main, rest, library, signal, say }) {
+  const shown = Number(rest[0]) || 0;
+  const list = h("div", { class: "lesson-list" }), place = h("div", { class: "stack" });
+  const open = (id) => { location.hash = `runs/${id}`; };
+
+  const draw = async () => {
+    const all = (await get("/api/runs", signal)).runs;
+    fill(list, all.length ? all.map((run) => h("button", { type: "button", "aria-current": String(run.id === shown), onclick: () => open(run.id) }, `${run.id}. ${run.title} `, h("span", { class: "note" }, run.state === "running" ? "running" : run.summary ? run.summary.outcome : run.state))) : h("p", { class: "empty" }, "None yet: start one above."));
+    return all;
+  };
+  fill(main, h("h1", { class: "visually-hidden" }, "Runs"), h("div", { class: "side" },
+    h("div", { class: "stack" }, scenarioForm(library, open), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
+  const all = await draw();
+  if (!shown) {
+    if (all.length) { open(all[0].id); return; }
+    fill(place, h("div", { class: "panel" }, h("p", { class: "empty" }, "Choose a scenario and start it. Its run opens here: who waited for whom, the memory, the report.")));
+    return;
+  }
+  await follow(shown, place, signal, say, draw, library);
+}
+
+// The form.
+
+function scenarioForm(library, open) {
+  const about = h("p", { class: "note" }), options = h("div", { class: "two" });
+  const controls = new Map();
+  let chosen = null;
+  const settings = {
+    ms: h("input", { type: "number", min: "1", max: "1024" }), cpus: h("input", { type: "number", min: "1", max: "256", placeholder: "4" }),
+    seed: h("input", { type: "number", min: "0", placeholder: "0" }), mutex: select([["", "as the scenario says"], ...library.mutexes], ""),
+    release: select([["", "as the scenario says"], ...library.releases], ""), platform: select([["", "as the scenario says"], ...library.platforms], ""),
+    strategy: select([["", "timing"], ...library.strategies.run.filter((one) => one !== "timing")], ""), max_pages: h("input", { type: "number", min: "1", max: "65536", placeholder: "65536" }),
+  };
+  const pick = () => {
+    chosen = library.scenarios.find((one) => one.name === scenario.value);
+    about.textContent = chosen.summary;
+    settings.ms.placeholder = String(chosen.ms);
+    controls.clear();
+    fill(options, chosen.options.map((option) => {
+      const control = optionControl(option);
+      controls.set(option.name, [option, control]);
+      return field(option.name.replaceAll("_", " "), control, [option.help, range(option)].filter(Boolean).join("; "));
+    }));
+  };
+  const start = guarded(async () => {
+    const wanted = { scenario: chosen.name, options: {}, settings: {} };
+    for (const [name, [option, control]] of controls) {
+      const value = valueOf(option, control);
+      if (value !== option.default && value !== "") wanted.options[name] = value;
+    }
+    for (const [name, control] of Object.entries(settings)) if (control.value !== "") wanted.settings[name] = control.type === "number" ? Number(control.value) : control.value;
+    open((await post("/api/runs", wanted)).id);
+  });
+  const scenario = select(library.scenarios.map((one) => one.name), "memlock_storm", pick);
+  pick();
+  return h("form", { class: "panel stack", onsubmit: (event) => { event.preventDefault(); start(); } }, h("h2", {}, "Run a scenario"), field("scenario", scenario), about, options,
+    h("details", {}, h("summary", {}, "Settings of its World"), h("div", { class: "two" }, Object.entries(settings).map(([name, control]) => field(name.replace("_", " "), control)))),
+    h("button", { class: "main" }, "Start it"));
+}
+
+function optionControl(option) {
+  if (option.type === "bool") return h("input", { type: "checkbox", checked: Boolean(option.default) });
+  if (option.type.includes("|")) return select(option.type.split("|"), option.default);
+  if (option.type === "int" || option.type === "float") return h("input", { type: "number", value: String(option.default), step: option.type === "int" ? "1" : "any", min: option.low === null ? null : String(option.low), max: option.high === null ? null : String(option.high) });
+  return h("input", { value: String(option.default), maxlength: "200" });
+}
+
+function valueOf(option, control) {
+  if (option.type === "bool") return control.checked;
+  if (option.type === "int" || option.type === "float") return control.value === "" ? "" : Number(control.value);
+  return control.value;
+}
+
+function range({ low, high }) {
+  if (low === null && high === null) return "";
+  if (high === null) return `at least ${count(low)}`;
+  return low === null ? `at most ${count(high)}` : `${count(low)} to ${count(high)}`;
+}
+
+// One run.
+
+async function follow(id, place, signal, say, draw, library) {
+  let run = await get(`/api/runs/${id}`, signal);
+  while (run.state === "running" && !signal.aborted) {
+    fill(place, h("div", { class: "panel" }, h("h1", {}, run.title), h("p", { role: "status" }, `running for ${run.seconds.toFixed(1)} s; its log has ${bytes(run.log_bytes)}`), h("button", { type: "button", onclick: guarded(() => remove(`/api/runs/${id}`)) }, "Stop it")));
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    run = await get(`/api/runs/${id}`, signal);
+  }
+  if (signal.aborted) return;
+  await draw();
+  await show(run, place, signal, say, library);
+}
+
+async function show(run, place, signal, say, library) {
+  const path = `/api/runs/${run.id}`;
+  const verdict = h("div", { class: `verdict ${run.exit ? "bad" : ""}` }, h("h1", {}, run.title));
+  fill(place, verdict, h("p", { class: "empty", role: "status" }, "Reading its log"));
+  let log;
+  try {
+    log = await get(`${path}/lanes`, signal);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    fill(place, verdict, h("p", { class: "verdict bad" }, error.message, " ", error.hint || "", h("br"), run.said));
+    return;
+  }
+  if (signal.aborted) return;
+  const { start, end } = log, outcome = end.outcome || "cut";
+  verdict.className = `verdict ${outcome === "ok" ? "good" : "bad"}`;
+  verdict.append(h("p", {}, sentence(log, outcome)), run.said.trim() && outcome !== "ok" ? h("p", { class: "mono" }, run.said.trim().slice(0, 600)) : "",
+    h("p", { class: "note" }, `${start.release || ""} ${start.platform || ""}, ${start.mutex || ""} mutex, ${plural(start.ms || 0, "M")}, ${start.cpus || "?"} CPUs, strategy ${start.strategy || "?"}, seed ${start.seed ?? "?"}`));
+  const failed = outcome !== "ok" && Boolean(end.token);
+  const actions = h("div", { class: "row" },
+    h("button", { type: "button", onclick: guarded(() => download(`${path}/log`, `${run.title}.jsonl`)) }, "Download the log"),
+    h("button", { type: "button", id: "offline", disabled: true }, "Download the offline report"),
+    end.token && !end.uncontrolled ? h("a", { href: `#chair/token/${encodeURIComponent(end.token)}` }, failed ? "Step through what failed" : "Step through it") : null);
+  const lanes = lanesPanel(log, path), memory = memoryPanel(log), lines = linesPanel(path, signal), report = h("div", { class: "report" }, h("p", { class: "empty", role: "status" }, "Reckoning the report"));
+  const first = start.ms > 1 && log.intervals > 2 ? [lanes.element, memory.element] : [memory.element, lanes.element];
+  fill(place, verdict, actions, first, lines, report);
+  lanes.onshow = (from, to) => memory.draw(from, to);
+  const redraw = () => { lanes.lanes.draw(); memory.draw(lanes.lanes.from, lanes.lanes.to); };
+  addEventListener("resize", redraw, { signal });
+  addEventListener("themed", redraw, { signal });
+  await lanes.load();
+  redraw();
+  try {
+    const made = await get(`${path}/report`, signal);
+    fill(report, made.sections.map((section, i) => sectionPanel(section, i)));
+    const button = document.getElementById("offline");
+    button.disabled = false;
+    button.onclick = guarded(() => download(`/api/files/${made.file}`, `${run.title}.html`));
+  } catch (error) {
+    if (error.name !== "AbortError") { complain(error); fill(report, h("p", { class: "empty" }, error.message)); }
+  }
+}
+
+function sentence(log, outcome) {
+  const { end } = log, what = { ok: "It ended well", cut: "The log has no end: the run was cut off, or goes on" }[outcome] || `It ended in ${outcome.replaceAll("_", " ")}`;
+  const parts = [`${what} after ${ns(log.last_ns)} of virtual time`, `${count(log.events)} events`];
+  if (end.error_type) parts.push(end.error_type);
+  if (log.damaged) parts.push(`${count(log.damaged)} lines could not be read`);
+  return `${parts.join("; ")}.`;
+}
+
+function lanesPanel(log, path) {
+  const canvas = h("canvas"), hover = h("p", { class: "note" }, " ");
+  const lanes = new Lanes(canvas, { onhover: (text) => { hover.textContent = text || " "; } });
+  const range = h("input", { type: "range", min: "0", max: "1000", value: "0", class: "grow", "aria-label": "move through the time", oninput: () => { const span = lanes.to - lanes.from, from = (Number(range.value) / 1000) * Math.max(0, log.last_ns - span); lanes.show(from, from + span); } });
+  const button = (text, label, work) => h("button", { type: "button", "aria-label": label, onclick: work }, text);
+  const panel = {
+    lanes,
+    onshow: null,
+    element: h("section", { class: "panel", "aria-label": "Lanes" }, h("div", { class: "head" }, h("h2", {}, "Who held, who waited"), h("span", { class: "note" }, `${count(log.intervals)} intervals`)),
+      canvas, h("div", { class: "row" }, button("−", "zoom out", () => lanes.zoom(1.8)), button("+", "zoom in", () => lanes.zoom(0.55)), button("All", "show all of the time", () => lanes.show(0, log.last_ns)), range), hover,
+      h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-hold" }), term("hold", "holds a lock")), h("span", {}, h("i", { class: "k-wait" }), term("wait", "waits for it")), h("span", {}, h("i", { class: "k-mark" }), term("growth"), ", ", term("hint miss"), " or error"), h("span", {}, "a row of waits behind one lock is a ", term("convoy")))),
+    async load() {
+      const began = performance.now();
+      const data = await buffer(`/api/files/${log.file}`);
+      lanes.set(unpack(data, log.intervals), log.lanes.length ? log.lanes : [{ m: 0, name: "no lock was taken" }], log.locks, { first: 0, last: log.last_ns, marks: log.marks.map((mark) => mark[1]) });
+      performance.measure("lanes.load", { start: began, end: performance.now() });
+      canvas.dataset.loaded = String(log.intervals);
+    },
+  };
+  lanes.onshow = () => {
+    const span = lanes.to - lanes.from;
+    range.value = String(Math.round((lanes.from / Math.max(1, log.last_ns - span)) * 1000));
+    range.disabled = span >= log.last_ns;
+    panel.onshow?.(lanes.from, lanes.to);
+  };
+  range.disabled = true;
+  window.gorunLanes = lanes;
+  return panel;
+}
+
+function memoryPanel(log) {
+  const canvas = h("canvas", { role: "img", "aria-label": "pages and free bytes over virtual time" });
+  const last = log.memory[log.memory.length - 1];
+  const series = [{ index: 1, name: "live", text: (most) => `${count(most)} pages` }, { index: 3, name: "hold", text: (most) => `${bytes(most)} free` }];
+  const element = h("section", { class: "panel", "aria-label": "Memory" }, h("h2", {}, "The memory over the same time"),
+    log.memory.length ? [canvas, h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), term("page", "pages")), h("span", {}, h("i", { class: "k-hold" }), term("free list", "free bytes")), h("span", {}, `in the end ${plural(last[1], "page")}, the break at 0x${last[2].toString(16)}, ${plural(last[4], "free block")}`))] : h("p", { class: "empty" }, "This run has not called the memory layer."));
+  return { element, draw: (from, to) => { if (log.memory.length) drawSteps(canvas, log.memory, from, to, series); } };
+}
+
+function linesPanel(path, signal) {
+  const lines = h("div", { class: "log", tabindex: "0", role: "region", "aria-label": "lines of the log" });
+  const filter = h("input", { placeholder: "lock.*, mem.grow, m=3", spellcheck: "false", autocomplete: "off", onchange: () => load(1) });
+  let first = 1, next = 1, more = false;
+  const load = guarded(async (from) => {
+    const query = new URLSearchParams({ from: String(from), limit: "200" });
+    if (filter.value.trim()) query.set("filter", filter.value.trim().replaceAll(" ", ""));
+    const found = await get(`${path}/events?${query}`, signal);
+    first = from;
+    more = found.more;
+    next = found.events.length ? (found.events[found.events.length - 1].seq || 0) + 1 : from;
+    fill(lines, found.events.length ? found.events.map(({ event, level, seq, t_ns: t, m, ...rest }) => h("p", { class: level === "error" ? "bad" : "" }, h("span", { class: "t" }, `${seq} ${ns(t || 0)} M${m} `), h("span", { class: "e" }, event), ` ${words(rest)}`)) : h("p", { class: "t" }, "No such event."));
+    lines.scrollTop = 0;
+    forward.disabled = !more;
+    back.disabled = first <= 1;
+  });
+  const forward = h("button", { type: "button", onclick: () => load(next) }, "Later"), back = h("button", { type: "button", disabled: true, onclick: () => load(1) }, "First");
+  const end = h("button", { type: "button", onclick: () => load(-1) }, "Last");
+  const element = h("details", { class: "panel", ontoggle: () => { if (element.open && !lines.childElementCount) load(1); } }, h("summary", {}, h("h2", {}, "The log’s lines")),
+    h("div", { class: "row" }, h("div", { class: "grow" }, field("events and Ms", filter)), back, forward, end), lines);
+  return element;
+}
+
+function sectionPanel(section, index) {
+  return h("details", { class: "panel", open: index < 3 }, h("summary", {}, h("h2", {}, section.title)),
+    section.facts.length ? h("dl", { class: "facts" }, section.facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null,
+    section.remarks.map((remark) => h("p", { class: "note" }, remark)),
+    section.tables.filter((one) => one.rows.length).map((one) => table(one.title, one.columns, one.rows.map((row) => row.map((cell) => [cell[0], cell[1]])), { figures: one.columns.map((_, i) => one.rows.every((row) => typeof row[i][1] === "number")), left_out: one.left_out })));
+}

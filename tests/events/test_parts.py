@@ -1,0 +1,147 @@
+"""Logs while they are written: not removed by other runs, bounded, missed when they vanish."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gorun_mem.analysis.whole import LogAnalysis
+from gorun_mem.events import new_log_path, read_events, resolve_log
+from gorun_mem.events.errors import LogError
+from gorun_mem.events.home import KEEP, logs
+from gorun_mem.events.log import open_log
+from gorun_mem.events.parts import PARTS, PartsBound, numbered
+from gorun_mem.events.recorder import Recorder
+
+WRITER = """
+import sys
+from gorun_mem.events.home import new_log_path
+from gorun_mem.events.sinks import FileSink
+sink = FileSink(new_log_path("service"))
+sink.write(b"{}")
+sink.flush()
+print(sink.path, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
+    return tmp_path / "runs"
+
+
+def a_short_run() -> Path:
+    path = new_log_path("short")
+    path.write_text("x")
+    return path
+
+
+def test_other_runs_do_not_remove_a_log_that_is_written(home: Path) -> None:
+    """However many runs there are beside it; once its process has died, by SIGKILL even, it goes
+    as any other."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        path = Path(child.stdout.readline().decode().strip())
+        for _ in range(2 * KEEP):
+            a_short_run()
+        assert path.exists()
+        assert len(logs()) == KEEP + 1
+        child.kill()
+        child.wait()
+    said: list[str] = []
+    new_log_path("after", say=said.append)
+    assert not path.exists()
+    assert any(str(path) in line for line in said), "what is removed is said"
+    assert len(logs()) == KEEP
+
+
+def test_last_is_the_newest_that_has_begun(home: Path) -> None:
+    """A run that starts makes its file before it has anything to say; nobody removes it then."""
+    begun, starting = a_short_run(), new_log_path("starting")
+    assert resolve_log("last") == begun
+    for _ in range(KEEP):
+        a_short_run()
+    assert starting.exists()
+
+
+def test_a_log_that_vanishes_is_missed(tmp_path: Path) -> None:
+    """A removed file is an error within a second, though nothing is written; it says what is
+    lost."""
+    path = tmp_path / "log.jsonl"
+    recorder = Recorder(open_log(path))
+    for _ in range(30):
+        recorder.m_start(1)
+    recorder.flush()
+    path.unlink()
+    time.sleep(1)  # nothing is written meanwhile
+    with pytest.raises(LogError, match="removed while it was written"):
+        recorder.tick()
+    for _ in range(30):
+        recorder.m_start(1)
+    recorder.close()
+
+
+def write_parts(path: Path, bound: PartsBound, events: int) -> None:
+    recorder = Recorder(open_log(path, bound=bound))
+    recorder.run_start(
+        release="go1.24.3", platform="js/wasm", mutex="queue", what_if=False, phys_page_size=65536,
+        heap_arena_bytes=4 << 20, data_end=1 << 20, initial_pages=-1, max_pages=65536, ms=2,
+        cpus=4, strategy="random", granularity="sync", seed=7, scenario="serve", options={},
+        cost_table_sha256="c" * 64,
+    )  # fmt: skip
+    for number in range(events - 1):
+        recorder.m_start(number)
+    recorder.close()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.zst", ".jsonl.gz"])
+def test_parts_make_one_log(tmp_path: Path, suffix: str) -> None:
+    """Every part can be read by itself, and the folder as the whole log, nothing doubled."""
+    path = tmp_path / f"world{suffix}"
+    write_parts(path, PartsBound(8 << 20, age_s=0), 2000)
+    parts = sorted(tmp_path.iterdir())
+    assert len(parts) == 8
+    assert numbered(path, 1) in parts
+    for part in parts:
+        events = list(read_events(part))
+        assert events[0].name == "run.start"
+        assert LogAnalysis.read(part).start is not None
+    reader = read_events(tmp_path)
+    assert [event.seq for event in reader] == list(range(1, 2001))
+    assert (reader.damaged, reader.missing, reader.broken) == (0, 0, "")
+
+
+def test_parts_are_bounded(tmp_path: Path) -> None:
+    """All parts together stay within the bound, the oldest go and are named, and a reader says how
+    many events are missing."""
+    removed: list[Path] = []
+    path = tmp_path / "world.jsonl"
+    bound = 400_000
+    write_parts(path, PartsBound(bound, removed=removed.append), 20_000)
+    there = list(tmp_path.iterdir())
+    assert 2 < len(there) <= PARTS + 1
+    # A part is looked at every 256 events, so it may be that much too large.
+    assert sum(part.stat().st_size for part in there) < bound + 400 * 256
+    assert removed
+    assert not any(part.exists() for part in removed)
+    reader = read_events(tmp_path)
+    events = list(reader)
+    assert events[-1].seq == 20_000
+    assert reader.missing == 20_000 - len(events)
+
+
+def test_a_folder_of_several_logs_is_none(tmp_path: Path) -> None:
+    """It is said which there are; an empty folder says so too."""
+    with pytest.raises(LogError, match="holds no log"):
+        list(read_events(tmp_path))
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(LogError, match=r"2 logs; name one: a.jsonl, b.jsonl"):
+        list(read_events(tmp_path))

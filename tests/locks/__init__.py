@@ -1,0 +1,1 @@
+"""Locks of one's own, as files beside the tests."""

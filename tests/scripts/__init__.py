@@ -1,0 +1,1 @@
+"""Files of the user: run, and asked for what they define."""
