@@ -14,6 +14,7 @@ Where in the round the loop's own instructions lie is not measured; `IN_HOLD` is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gorun_mem.calibration.measured import Point
@@ -36,6 +37,10 @@ WARM: Final = 0.2
 ACQUISITIONS: Final = 12_000
 MEASURED: Final = 5_000
 """Of so many the waits are to be measured, at least, where a load measures some only."""
+SLICES: Final = 6
+"""Where Ms share CPUs, so many time slices of each are to go by, in up to MOST times as many
+acquisitions."""
+MOST: Final = 12
 _COMPUTE_NS: Final = 2
 """What `M.compute(0)` takes: two steps of 1 ns."""
 
@@ -74,6 +79,11 @@ class Tally:
         self.runs = 0
         self.owner = -1
         self.begin_ns = self.end_ns = 0.0
+        self.least_ns, self.more = 0.0, 0
+
+    def least(self, ns: float, acquisitions: int) -> None:
+        """Go on counting for `ns`, or until there are so many acquisitions."""
+        self.least_ns, self.more = ns, acquisitions - self.warm
 
     def got(self, m: M, asked_ns: float, *, measured: bool = True) -> None:
         """`m` has got the lock that it asked for at `asked_ns`; is that wait measured?"""
@@ -91,6 +101,9 @@ class Tally:
             if m.id != self.owner:
                 self.owner = m.id
                 self.runs += 1
+            if not self.left and self.more > 0 and now - self.begin_ns < self.least_ns:
+                self.left += 1
+                self.more -= 1
 
     def figures(self, ticks_ns: float) -> dict[str, float]:
         """By name, as `measured.FIGURES` has them."""
@@ -123,6 +136,7 @@ def simulate(
     Returns:
         The figures by name; of a channel its throughput.
     """
+    table = replace(costs or CostTable(), pinned=point.pinned)
     world = World(
         Config(
             ms=point.ms,
@@ -131,11 +145,14 @@ def simulate(
             release=point.release,
             platform="plan9/amd64",
             seed=seed,
-            costs=costs or CostTable(),
+            costs=table,
         ),
         name="calibration",
     )
     tally = Tally(point.ms, max(acquisitions, min(point.every * MEASURED, 4 * acquisitions)))
+    if point.cpus < point.ms:
+        slices = SLICES * point.ms // point.cpus
+        tally.least(slices * table.time_slice_ns, MOST * acquisitions)
 
     async def program() -> None:
         lock = world.mutex("hchan.lock" if point.chan else "calibrated")

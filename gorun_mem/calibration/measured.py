@@ -7,8 +7,10 @@ A file is JSON Lines, gzip or not, a record a line, told apart by `kind`:
             `count` acquisitions in `wall` seconds, of which a first part is left out (see below),
             waits `p50` and `p99` in ns, `jain` over threads, and `run_mean`, how many acquisitions
             in a row are one thread's. `nolock`: the same loop without its lock. `set`: "main", or
-            "four_cpus" where the threads share 4 CPUs. A wait is measured in one round out of
-            `mask` + 1, by a read of the clock before the lock and one behind it.
+            "four_cpus" where the threads share 4 CPUs, thread n on CPU n modulo 4. (That they are
+            bound is inferred: with spinbit they were seen to use 1.2 CPUs of the 4, as only
+            threads do of which one has to wait for the CPU of another.) A wait is measured in one
+            round out of `mask` + 1, by a read of the clock before the lock and one behind it.
     chan    BenchmarkChanContended: `ns_per_op` with GOMAXPROCS = `n`.
     machine, prim   of the machine: `ncpu`; "cputicks", the ns of a read of its clock.
 
@@ -37,7 +39,8 @@ SHIPPED: Final = Path(__file__).resolve().parent / "server-16.jsonl.gz"
 SENDS: Final = 200
 """Sends and receives of an operation of BenchmarkChanContended."""
 _MAIN: Final = "main"
-_CPUS: Final = {"four_cpus": 4}
+_BOUND: Final = {"four_cpus": 4}
+"""Sets whose threads are bound, and to how many CPUs."""
 _TICKS_NS: Final = 28.0
 _LOOP_NS: Final = 8.0
 
@@ -64,6 +67,7 @@ class Point:
         every: of how many rounds of an M the wait of one is measured.
         measured: by name, of FIGURES.
         chan: it is a channel's lock: BenchmarkChanContended.
+        pinned: each thread is bound to a CPU, by its number.
     """
 
     release: str
@@ -79,6 +83,7 @@ class Point:
     every: int
     measured: dict[str, float]
     chan: bool = False
+    pinned: bool = False
 
     def __str__(self) -> str:
         load = "channel" if self.chan else f"hold {self.hold}, think {self.think}"
@@ -146,7 +151,7 @@ def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Point]:
             release=release,
             mutex=mutex,
             ms=r["n"],
-            cpus=_CPUS.get(name, cpus),
+            cpus=_BOUND.get(name, cpus),
             hold=r["h"],
             think=r["t"],
             hold_ns=hold_ns,
@@ -154,6 +159,7 @@ def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Point]:
             loop_ns=loop_ns,
             ticks_ns=ticks_ns,
             every=r.get("mask", 0) + 1,
+            pinned=name in _BOUND,
             measured={
                 "throughput": r["count"] / (r["wall"] * counted_s.get(name, 1.0)) / 1e6,
                 "p50": r["p50"],

@@ -83,8 +83,9 @@ DEFAULT_SPREAD: Final = MappingProxyType(
 """By how much a cost varies: `spin` (procyield, osyield) and `call` (to sleep, to wake) evenly, by
 that part of the cost to either side; `wake` and `interrupt` as `draws.log_logistic` does."""
 
-TIME_SLICE_NS: Final = 10_000_000
-"""How long an M keeps its CPU while others wait for one: 10 ms, as Go's sysmon and most kernels."""
+TIME_SLICE_NS: Final = 2_800_000
+"""How long an M keeps its CPU while others wait for one: the base slice of Linux 6.18 from 8 CPUs
+on, 0.7 ms times 4."""
 
 MECHANISMS: Final = MappingProxyType(
     {
@@ -120,6 +121,7 @@ class CostTable:
         time_slice_ns: how long an M keeps its CPU while others wait for one.
         spread: replaces single entries of DEFAULT_SPREAD.
         without: what the model is to do without, of MECHANISMS.
+        pinned: each M runs on one CPU only, by its number (`step.pinned`).
 
     Raises:
         CostError: an unknown name, or no number.
@@ -129,6 +131,7 @@ class CostTable:
     time_slice_ns: int = TIME_SLICE_NS
     spread: Mapping[str, float] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    pinned: bool = False
 
     def __post_init__(self) -> None:
         _known("kind", self.ns, DEFAULT_NS)
@@ -168,23 +171,27 @@ class CostTable:
 
     @staticmethod
     def read(path: Path) -> CostTable:
-        """A table from a TOML file: `[ns]` and `[spread]`, `time_slice_ns` and `without`.
+        """A table from a TOML file: `[ns]` and `[spread]`, `time_slice_ns`, `without`, `pinned`.
 
         Raises:
             CostError: the file cannot be read, or holds an unknown name or no number.
         """
         try:
             data = tomllib.loads(read_input(path, TABLE_BYTES_MAX).decode())
-            for name in data.keys() - {"ns", "spread", "time_slice_ns", "without"}:
+            for name in data.keys() - {"ns", "spread", "time_slice_ns", "without", "pinned"}:
                 raise CostError(
-                    f"no {name!r}: there are time_slice_ns, without and the sections [ns] and "
-                    "[spread]"
+                    f"no {name!r}: there are time_slice_ns, without, pinned and the sections [ns] "
+                    "and [spread]"
                 )
+            pinned = data.get("pinned", False)
+            if not isinstance(pinned, bool):
+                raise CostError(f"pinned = {_shown(pinned)}: must be true or false")
             return CostTable(
                 _section(data, "ns"),
                 data.get("time_slice_ns", TIME_SLICE_NS),
                 _section(data, "spread"),
                 _words(data.get("without", [])),
+                pinned,
             )
         except (OSError, ValueError, RecursionError, CostError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
@@ -210,7 +217,7 @@ class CostTable:
     def sha256(self) -> str:
         """Names the table in a log."""
         parts: list[object] = [sorted(self.table().items()), self.time_slice_ns]
-        parts += [sorted(self.spreads().items()), sorted(self.without)]
+        parts += [sorted(self.spreads().items()), sorted(self.without), self.pinned]
         return hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()
 
 

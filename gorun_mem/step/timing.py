@@ -50,6 +50,8 @@ from heapq import heappop, heappush, heappushpop
 from math import inf
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.runtime.kinds import ON_LINE
 from gorun_mem.runtime.op import MORE, OFF_CPU, MLike, Op
 from gorun_mem.step.costs import CostTable
@@ -68,6 +70,7 @@ INTERRUPTS_DRAWN: Final = 64
 """So many interrupts of one step are drawn one by one."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class TimingEngine(Engine):
     """An engine with a clock for each M and a number of CPUs.
 
@@ -336,8 +339,11 @@ class TimingEngine(Engine):
         if task.slot != 1:
             return
         task.slot = 0
-        if task.id == 0:
-            return
+        if task.id:
+            self._cpu_is_free(task)
+
+    def _cpu_is_free(self, task: Task) -> None:
+        """The CPU of `task`, which leaves it, is another's now, or idle."""
         if self._ready:
             following = self._ready.popleft()
             self._run_on(following, task.clock_ns + self._switch_ns, task.cpu)
