@@ -154,8 +154,7 @@ class Target:
         real = default_mutex(found.release, found.platform.name, config.ms)
         ms = min(config.ms, VERIFIED_MS_MAX)
         return (
-            f"gorun-mem verify {real} --release {found.release.name} --ms {ms} "
-            f"--cpus {config.cpus}"
+            f"gorun-mem verify {real} --release {found.release.name} --ms {ms} --cpus {config.cpus}"
         )
 
     @property

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from gorun_mem.explore.kernels.parts import WaitList, Word
 from gorun_mem.explore.program import Cell, Event, Lock
+
+from gorun_mem.explore.kernels.parts import WaitList, Word
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -302,9 +303,7 @@ async def wait_group(world: World, fixed: bool) -> None:
             await done.set()
 
     async def waiter(m: M) -> None:
-        if fixed:
-            await done.wait()
-        elif await count.load():
+        if fixed or await count.load():
             await done.wait()
         if await finished.load() != 3:
             raise AssertionError("waited for fewer")
