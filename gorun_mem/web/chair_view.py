@@ -184,6 +184,8 @@ def _gather(frames: Iterable[FrameType], into: dict[int, Any]) -> None:
     """What the program's variables hold that Ms share, each once, in the order of being seen."""
     for frame in frames:
         for value in frame.f_locals.values():
+            if isinstance(value, dict):
+                value = list(value.values())
             for one in value if isinstance(value, list | tuple) else (value,):
                 if _is_shared(one) and len(into) < _OBJECTS:
                     into.setdefault(id(one), one)

@@ -257,7 +257,7 @@ def test_the_command_replays_the_failure() -> None:
     """The token in the last line leads to the same signature, also where names were left out."""
     for program in (lost_update, long_lost_update):
         target, failure = found(program)
-        token = render(failure, target).rpartition(" ")[2]
+        token = render(failure, target).rpartition("replay-schedule ")[2].split()[0]
         again = replay(target, Schedule.from_token(token))
         assert again.signature == failure.signature
         assert not again.divergence

@@ -85,6 +85,7 @@ def test_every_verdict_says_its_world(program: Any, settings: dict[str, Any], sa
         "budget": settings.get("budget", 2000),
         "time_s": None,
         "stands_on": None,
+        "histories": [],
     }
 
 

@@ -34,6 +34,7 @@ LAYERS = {
     "report": {"analysis", "events"},
     "export": {"runtime", "events", "analysis"},
     "sweep": {
+        "files",
         "runtime",
         "events",
         "step",
