@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
-from gorun_mem import M, World
+from gorun_mem import M, World, scenario
 from gorun_mem.explore import explore
+from gorun_mem.explore.target import Target
 from gorun_mem.locks import (
     LockOp,
     MLike,
@@ -24,7 +25,9 @@ from gorun_mem.machine.run import run
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.mutex import UnknownMutex
+from gorun_mem.service.byhand import LocksByHand
 from gorun_mem.sync import Word
+from tests.locks.mcs import MCSLock
 from tests.locks.ticket import BrokenTicketLock, TicketLock
 
 SWAPPING = """
@@ -145,6 +148,25 @@ def test_two_locks_of_a_class_share_no_word() -> None:
     ]  # fmt: skip
 
 
+def test_a_scenario_may_ask_for_one() -> None:
+    """As a class, like any other setting; a class that no other process can find is not shared."""
+
+    @scenario(ms=2, mutex=TicketLock)
+    async def own(world: World) -> None:
+        """Two Ms."""
+        await storm(world)
+
+    done = run(own, own.config())
+    assert done.statistics.lock("memlock").mutex == "TicketLock"
+
+    class Local(TicketLock):
+        async def lock(self, m: M) -> None:
+            await super().lock(m)
+
+    assert Target.of(storm, Config(ms=2, mutex=TicketLock)).importable
+    assert not Target.of(storm, Config(ms=2, mutex=Local)).importable
+
+
 def test_a_search_finds_that_a_lock_does_not_exclude() -> None:
     """Two Ms are in it at once, told as a throw that names both; its repaired twin is exhausted."""
 
@@ -198,6 +220,21 @@ def test_a_lock_can_be_tried() -> None:
 
     world = finished(World(ms=1, mutex=TicketLock), program)
     assert seen == [True, True, False, world.mutex("own").locks_delta, 0]
+
+
+def test_clients_of_a_service_try_it_by_its_own_way() -> None:
+    """By the lock's try_lock; a lock that has none is refused, and nothing is held."""
+    seen = []
+
+    async def program(world: World) -> None:
+        by_hand = LocksByHand(world, True, lambda mutex: None)
+        for _ in range(2):
+            seen.append(await by_hand.operations["try_lock"](world.main, "own"))  # noqa: PERF401
+
+    finished(World(ms=1, mutex=TicketLock), program)
+    assert seen == ["ok", "busy"]
+    with pytest.raises(IllegalUse, match="own \\(MCSLock\\) has no try_lock"):
+        finished(World(ms=1, mutex=MCSLock), program)
 
 
 def test_what_a_lock_raises_is_the_programs_failure() -> None:
@@ -305,8 +342,6 @@ def test_access_granularity_still_wants_no_lock() -> None:
 
 def test_an_own_lock_replays_from_its_token() -> None:
     """A token names the file, so another process finds it."""
-    from gorun_mem.explore.target import Target
-
     config = find("memlock_storm").config(ms=2, mutex=TicketLock)
     target = Target.of(find("memlock_storm"), config, {"rounds": "1"})
     assert target.about["config"]["mutex"] == "tests/locks/ticket.py:TicketLock"
