@@ -24,8 +24,9 @@ from gorun_mem.machine.outcome import in_words
 from gorun_mem.machine.run import run
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.errors import IllegalUse, Throw
-from gorun_mem.runtime.mutex import UnknownMutex
+from gorun_mem.runtime.mutex import UnknownMutex, make
 from gorun_mem.service.byhand import LocksByHand
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.sync import Word
 from tests.locks.mcs import MCSLock
 from tests.locks.ticket import BrokenTicketLock, TicketLock
@@ -220,6 +221,30 @@ def test_a_lock_can_be_tried() -> None:
 
     world = finished(World(ms=1, mutex=TicketLock), program)
     assert seen == [True, True, False, world.mutex("own").locks_delta, 0]
+
+
+def test_the_order_of_locks_is_checked() -> None:
+    """By rank, before the first access, as GOEXPERIMENT=staticlockranking does."""
+    cls = load_mutex(TicketLock)
+    heap, sched = (
+        make(cls, "go1.27", lock_name=rank, rank=rank, rank_checks="throw")
+        for rank in ("mheap", "sched")
+    )
+
+    async def take(*locks: StateMutex) -> None:
+        for lock in locks:
+            await lock.lock("here")
+
+    async def give_back(lock: StateMutex) -> None:
+        await lock.unlock("here")
+
+    m = SoloM()
+    solo(take(sched, heap), m)
+    solo(give_back(heap), m)
+    with pytest.raises(Throw, match="unlock without matching lock acquire"):
+        solo(give_back(heap), m)
+    with pytest.raises(Throw, match="lock ordering problem"):
+        solo(take(heap, sched), SoloM(2))
 
 
 def test_clients_of_a_service_try_it_by_its_own_way() -> None:
