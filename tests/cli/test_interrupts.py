@@ -57,7 +57,8 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "GORUN_MEM_HOME": str(folder / "home")}
+    ours = {} if PROGRAM else {"PYTHONPATH": str(ROOT)}
+    return {**os.environ, **ours, "GORUN_MEM_HOME": str(folder / "home")}
 
 
 def interrupted(arguments: list[str], after_s: float, folder: Path) -> tuple[int, str]:
