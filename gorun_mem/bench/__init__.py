@@ -27,8 +27,11 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
+    "soak": ("gorun_mem.bench.soak", "a service under clients that come and go; 10 minutes"),
 }
 """Name -> (module, what it measures)."""
+ONLY_WHEN_NAMED: Final = frozenset({"soak"})
+"""Not among those that are run where none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,4 +126,4 @@ def names_of(wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in BENCHES:
             raise KeyError(name)
-    return list(wanted) or list(BENCHES)
+    return list(wanted) or [name for name in BENCHES if name not in ONLY_WHEN_NAMED]

@@ -70,12 +70,18 @@ def interrupted(arguments: list[str], after_s: float, folder: Path) -> tuple[int
     ) as process:  # fmt: skip
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
+        again = ""
         try:
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=15)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return process.returncode, err.decode(errors="replace")
+            again = "not ended by the first\n"
+            process.send_signal(signal.SIGINT)
+            try:
+                _, err = process.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+    return process.returncode, again + err.decode(errors="replace")
 
 
 def fault(code: int, err: str) -> str:
@@ -84,6 +90,8 @@ def fault(code: int, err: str) -> str:
         return "aborted"
     if "internal fault" in err or code == 4:
         return "an internal fault"
+    if err.startswith("not ended") and "Traceback" not in err:
+        return "the signal was lost"  # else it came to the interpreter while that began
     ours = re.search(r'File "[^"]*gorun_mem/(?!__init__|start|__main__)', err)
     if "Traceback" in err and ours:
         return "a traceback"
