@@ -102,20 +102,77 @@ def command(
     if step is not None and (host == "trio" or log is not None):
         raise BadInput("--step looks into a run on the trampoline: leave out --host trio and --log")
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        loaded, target = _load(schedule, code)
-        if step is not None:
-            exit_code, document = _look(target, loaded, step, on_divergence, as_json)
-        elif host == "trio" or log is not None:
-            exit_code, document = _run_again(target, loaded, host, log, watch_s, as_json)
+        verification = _of_verify(schedule, code)
+        if verification is not None:
+            if host == "trio" or log is not None:
+                raise BadInput("--host and --log are for runs; this schedule is one of verify")
+            exit_code, document = _verified_again(verification, step, as_json)
         else:
-            done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
-            failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
-            exit_code, document = ExitCode(int(failed)), _document(target, done)
-            if not as_json:
-                _show(target, done)
+            loaded, target = _load(schedule, code)
+            if step is not None:
+                exit_code, document = _look(target, loaded, step, on_divergence, as_json)
+            elif host == "trio" or log is not None:
+                exit_code, document = _run_again(target, loaded, host, log, watch_s, as_json)
+            else:
+                done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
+                failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
+                exit_code, document = ExitCode(int(failed)), _document(target, done)
+                if not as_json:
+                    _show(target, done)
     if as_json:
         write_json({**document, "exit": exit_code})
     return exit_code
+
+
+def _of_verify(reference: str, allowed: Sequence[str]) -> Schedule | None:
+    """The schedule, where it is one of `verify`; None where it is another, or none.
+
+    Raises:
+        BadInput: it names code that may not run.
+    """
+    from gorun_mem.explore.naming import code_of
+    from gorun_mem.explore.saved import load
+    from gorun_mem.explore.states.again import is_verification
+    from gorun_mem.step.schedule import ScheduleError
+
+    try:
+        schedule = load(reference)
+    except ScheduleError:
+        return None
+    if not is_verification(schedule):
+        return None
+    _refuse_code(code_of(schedule.about), allowed, reference)
+    return schedule
+
+
+def _verified_again(
+    schedule: Schedule, step: int | None, as_json: bool
+) -> tuple[int, dict[str, Any]]:
+    """Make a counterexample of `verify` again.
+
+    Raises:
+        BadInput: what it names is not there any more.
+    """
+    from gorun_mem.explore.states.again import make_again
+    from gorun_mem.explore.states.lanes import render
+    from gorun_mem.explore.states.verification import VerifyError
+    from gorun_mem.runtime.mutex import UnknownMutex
+    from gorun_mem.step.schedule import ScheduleError
+
+    try:
+        again = make_again(schedule, step)
+    except (VerifyError, UnknownMutex, ScheduleError) as error:
+        raise BadInput(str(error)) from None
+    failed = step is None and (again.found.wrong or again.divergence)
+    code = ExitCode(int(bool(failed)))
+    if not as_json:
+        click.echo("\n".join(render(again.found, again.model)))
+        if step is not None:
+            click.echo("\n".join(["", f"after step {len(again.found.trace)}", *again.state()]))
+        if again.divergence:
+            click.echo(f"The lock is not the one of the schedule any more: {again.divergence}")
+    document = {**again.found.document(), "replay": again.found.bounds.subject}
+    return code, {**document, "divergence": again.divergence, "state": again.state()}
 
 
 def _load(reference: str, allowed: Sequence[str]) -> tuple[Schedule, Target]:

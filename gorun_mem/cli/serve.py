@@ -219,7 +219,7 @@ def _config(settings: Settings, given: dict[str, Any]) -> Config:
 
     costs = given.pop("costs")
     try:
-        table = CostTable.read(Path(costs)) if costs else None
+        table = CostTable.find(costs) if costs else None
         config = serve.config(ms=settings.limits.connections, costs=table, **given)
         resolve(config)
         make_strategy(config.strategy, config.seed)

@@ -29,6 +29,11 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
             found.append(scenario)
     elif isinstance(function, str) and not _is_lesson(function):
         found.append(function)
+    verified = about.get("verify")
+    if isinstance(verified, Mapping):
+        subject = verified.get("subject")
+        if isinstance(subject, str) and is_file(subject):
+            found.append(subject)
     config = about.get("config")
     if isinstance(config, Mapping):
         for name in _FILES:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gorun_mem.explore.naming import is_file
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
@@ -19,7 +19,11 @@ from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
 """A program: an async function of a World."""
+Alone = Callable[[], Coroutine[Any, Any, Any]]
+"""A program of trio's, which takes no World."""
 
+VERIFIED_MS_MAX: Final = 4
+"""Ms of whose lock every state can be visited."""
 _UNNAMED: Final = frozenset({"strategy", "costs", "schedule"})
 """Settings that a token does not name: the tape stands for the strategy."""
 
@@ -59,11 +63,11 @@ class Target:
 
     @staticmethod
     def of(
-        program: Scenario | Main,
+        program: Scenario | Main | Alone,
         config: Config | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Target:
-        """A target for a scenario, or for any async function of a World.
+        """A target for a scenario, for an async function of a World, or for any of trio's.
 
         Args:
             program: what to explore.
@@ -82,8 +86,8 @@ class Target:
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
         about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
         if _takes_world(program):
-            return Target(program, config, about, name)
-        alone: Any = program
+            return Target(cast(Main, program), config, about, name)
+        alone = cast(Alone, program)
         target = Target(lambda world: alone(), config, about, name)
         target.alone = True
         target.control_trio()
@@ -139,15 +143,18 @@ class Target:
     @property
     def stands_on(self) -> str:
         """The command that has to find nothing wrong for a search over `any` to hold of the lock
-        that the release has there; "" where the locks are real ones."""
+        that the release has there; "" where the locks are real ones.
+
+        Of more Ms than VERIFIED_MS_MAX nothing is verified: then of so many.
+        """
         found = self.settings
         if found.mutex != ANY:
             return ""
         config = found.config
         real = default_mutex(found.release, found.platform.name, config.ms)
+        ms = min(config.ms, VERIFIED_MS_MAX)
         return (
-            f"gorun-mem verify {real} --release {found.release.name} --ms {config.ms} "
-            f"--cpus {config.cpus}"
+            f"gorun-mem verify {real} --release {found.release.name} --ms {ms} --cpus {config.cpus}"
         )
 
     @property

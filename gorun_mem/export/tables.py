@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -256,6 +256,91 @@ def write_parquet(
             raise ExportError(f"DuckDB cannot write the file: {one_line(error)}") from None
         row = connection.execute("SELECT count(*) FROM events").fetchone()
     return condition, row[0] if row else 0
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as Parquet: a column for each name, NULL where a row does not have it.
+
+    Args:
+        rows: of values that JSON has; at least one.
+        path: the file.
+
+    Raises:
+        ExportError: DuckDB is not installed, or the file cannot be written.
+    """
+    duckdb = load_duckdb()
+    kept = list(rows)
+    types = row_types(kept)
+    texts = {name for name, kind in types.items() if kind == "VARCHAR"}
+    with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
+        copy = Path(folder) / "rows.jsonl"
+        encoder = msgspec.json.Encoder()
+        with copy.open("wb") as file:
+            for row in kept:
+                plain_row = {k: _text(v) if k in texts else v for k, v in row.items()}
+                file.write(encoder.encode(plain_row) + b"\n")
+        columns_ = ", ".join(f"{_quoted(name)}: {_literal(kind)}" for name, kind in types.items())
+        try:
+            with duckdb.connect() as connection:
+                connection.execute("SET enable_progress_bar = false")
+                connection.execute(
+                    f"COPY (SELECT * FROM read_json({_literal(str(copy))}, "
+                    f"format='newline_delimited', columns={{{columns_}}}, "
+                    "maximum_object_size=67108864)) "
+                    f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+                )
+        except duckdb.Error as error:
+            raise ExportError(f"DuckDB cannot write {path}: {one_line(error)}") from None
+
+
+def row_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """DuckDB's type of each column of rows: of numbers where all are, or else text."""
+    seen: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.items():
+            seen.setdefault(name, set()).add(_type_of(value))
+    return {name: _common_type(types - {""}) for name, types in seen.items()}
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, int):
+        return "BIGINT" if -(1 << 63) <= value < 1 << 63 else "DOUBLE"
+    return "DOUBLE" if isinstance(value, float) else "VARCHAR"
+
+
+def _common_type(types: set[str]) -> str:
+    if len(types) == 1:
+        return next(iter(types))
+    return "DOUBLE" if types == {"BIGINT", "DOUBLE"} else "VARCHAR"
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file; NULL is left out.
+
+    Raises:
+        ExportError: DuckDB is not installed, or it is no such file.
+    """
+    duckdb = load_duckdb()
+    try:
+        with duckdb.connect() as connection:
+            found = connection.execute(f"SELECT * FROM read_parquet({_literal(str(path))})")
+            names = [column[0] for column in found.description or ()]
+            return [
+                {name: value for name, value in zip(names, row, strict=True) if value is not None}
+                for row in found.fetchall()
+            ]
+    except duckdb.Error as error:
+        raise ExportError(f"{path} cannot be read: {one_line(error)}") from None
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:

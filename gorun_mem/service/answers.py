@@ -320,6 +320,15 @@ class Answers:
     def statistics(self) -> dict[str, Any]:
         """What the World has counted."""
         world = self._world
+        locks = {
+            name: _lock(lock.statistics(world.engine.now_ns))
+            for name, lock in world.mutexes.items()
+        }
+        return {**self.figures(), "locks": locks}
+
+    def figures(self) -> dict[str, Any]:
+        """The same without the locks, which cost a pass over what was counted of them."""
+        world = self._world
         os = self._os
         ledger, freelist = os.ledger, os.freelist
         return {
@@ -334,10 +343,6 @@ class Answers:
             "free_blocks": freelist.count if freelist is not None else 0,
             "grows": os.memory.grows,
             "fails": os.memory.fails,
-            "locks": {
-                name: _lock(lock.statistics(world.engine.now_ns))
-                for name, lock in world.mutexes.items()
-            },
         }
 
 

@@ -17,13 +17,13 @@ from gorun_mem import cli
 
 LOST = '''
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 @scenario(ms=2)
 async def lost(world, *, rounds: int = 1, safe: bool = False):
     """May lose an update."""
-    cell = Cell("bloc")
+    cell = Word("bloc")
 
     async def add(m):
         for _ in range(rounds):
@@ -156,6 +156,32 @@ def test_what_no_schedule_controls_is_inconclusive(line: Line) -> None:
     assert "foreign.py:8" in document["reason"]
 
 
+PLAIN = """
+import trio
+
+
+async def in_time():
+    with trio.move_on_after(2) as scope:
+        await trio.sleep(1)
+    assert not scope.cancelled_caught
+"""
+
+
+def test_a_program_of_trios_alone_is_named_by_file_and_function(line: Line) -> None:
+    """It needs no World; its timers fire when the schedule says, if that is asked for."""
+    Path("plain.py").write_text(PLAIN)
+    code, document = line.json("explore", "plain.py:in_time", "--strategy", "exhaustive")
+    assert (code, document["verdict"]) == (0, "exhausted")
+    code, document = line.json("explore", "plain.py:in_time", "--faults", "timeout,cancel")
+    assert (code, document["failures"][0]["site"]) == (1, "plain.py:8")
+    code, out, _ = line("replay-schedule", document["failures"][0]["token"])
+    assert code == 1
+    assert "AssertionError" in out
+    code, _, err = line("explore", "plain.py")
+    assert code == 2
+    assert "name one that takes nothing and awaits trio" in err
+
+
 def test_a_deadlock_is_a_failure_of_explore(line: Line) -> None:
     """1 and not 3, as anything that explore finds."""
     code, document = line.json("explore", "leaked_lock", "--no-detectors")
@@ -263,7 +289,7 @@ def test_both_hosts_write_the_same_log(line: Line) -> None:
 def test_a_changed_program_departs(line: Line) -> None:
     """It exits 1 and says the step."""
     line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
-    Path("lost.py").write_text(LOST.replace('Cell("bloc")', 'Cell("other")'))
+    Path("lost.py").write_text(LOST.replace('Word("bloc")', 'Word("other")'))
     code, out, err = line("replay-schedule", "a.schedule", *LOST_CODE)
     assert err == "lost.py has changed since the schedule was made\n"
     assert code == 1
@@ -315,7 +341,7 @@ def test_jobs_and_time(line: Line) -> None:
 
 LIAR = """
 from gorun_mem import Op, scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 class Peek(Op):
@@ -332,7 +358,7 @@ class Peek(Op):
 
 @scenario(ms=2)
 async def liar(world, *, honest: bool = False):
-    cell = Cell("x")
+    cell = Word("x")
 
     async def peek(m):
         await Peek(cell, not honest)
@@ -363,7 +389,7 @@ def test_operations_are_checked_where_that_is_asked_for(line: Line) -> None:
 ENDLESS = """
 from pathlib import Path
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 runs = 0
 
@@ -374,7 +400,7 @@ async def endless(world):
     runs += 1
     if runs == 60:
         Path("ready").touch()
-    cell = Cell("x")
+    cell = Word("x")
 
     async def add(m):
         for _ in range(20):

@@ -9,13 +9,13 @@ import pytest
 
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.report import COLUMNS, LINES, render
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Schedule
+from gorun_mem.sync import Cell, Lock
 from tests.explore.report_runs import plainest
 
 
