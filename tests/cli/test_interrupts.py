@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.events import read_events
-from tests import ROOT
+from tests import ROOT, heed_interrupts
 
 TRIES = int(os.environ.get("GORUN_MEM_INTERRUPTS", "12"))
 PROGRAM = os.environ.get("GORUN_MEM_PROGRAM", "")
@@ -66,7 +66,7 @@ def interrupted(arguments: list[str], after_s: float, folder: Path) -> tuple[int
     program = [PROGRAM] if PROGRAM else [sys.executable, "-m", "gorun_mem"]
     with subprocess.Popen(
         [*program, *arguments], env=environment(folder), stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True,
+        stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed_interrupts,
     ) as process:  # fmt: skip
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
