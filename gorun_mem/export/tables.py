@@ -15,6 +15,7 @@ Besides `events` there are views:
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,8 +63,6 @@ VIEWS: Final[dict[str, str]] = {
 }
 """Name -> what it selects; columns keep the names that the log has."""
 
-STOP_S: Final = 5.0
-"""How long an interrupted query is waited for, in seconds."""
 MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-mem[analysis]'"
 
 
@@ -369,8 +368,12 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], lis
         while thread.is_alive():
             thread.join(0.1)
     except KeyboardInterrupt:
-        connection.interrupt()
-        thread.join(STOP_S)
+        try:
+            while thread.is_alive():  # it may have begun only now
+                connection.interrupt()
+                thread.join(0.2)
+        except KeyboardInterrupt:
+            os._exit(130)  # a second one: what is computed cannot be waited for, nor taken apart
         raise
     if failed:
         raise failed[0]
