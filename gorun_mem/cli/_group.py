@@ -28,6 +28,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "gorun_mem.cli.releases",
         "Run one program on many releases, and say what changed.",
     ),
+    "sweep": ("gorun_mem.cli.sweep", "Do a grid of runs, searches or predictions; a row of each."),
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
     "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
     "connect": ("gorun_mem.cli.connect", "Talk to a service, by hand or with a script."),
