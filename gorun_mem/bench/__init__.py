@@ -29,6 +29,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
     "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
+    "verify": ("gorun_mem.bench.verify", "states of a lock a second, beside SPIN"),
 }
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
