@@ -30,6 +30,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
     "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
     "soak": ("gorun_mem.bench.soak", "a service under clients that come and go; 10 minutes"),
+    "verify": ("gorun_mem.bench.verify", "states of a lock a second, beside SPIN"),
 }
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
