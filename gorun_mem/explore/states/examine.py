@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gorun_mem.explore.states.model import Model
-from gorun_mem.explore.states.parts import Move, Own, Common, without_numbers
+from gorun_mem.explore.states.parts import Common, Move, Own, without_numbers
 from gorun_mem.explore.states.search import (
     ROUNDS_BITS,
     Progress,

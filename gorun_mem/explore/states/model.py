@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gorun_mem.explore.states.parts import Outcomes, Own, Common
+from gorun_mem.explore.states.parts import Common, Outcomes, Own
 from gorun_mem.explore.states.values import Place
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex

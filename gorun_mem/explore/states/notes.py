@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import Outcomes, Own, Common
+from gorun_mem.explore.states.parts import Common, Outcomes, Own
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Throw
 from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.mutex.machine import MutexOp
@@ -266,4 +266,3 @@ class NoSleepModel(Model):
     def wrong_end(self, start: Common, end: Common, owns: Sequence[Own]) -> str:
         """Nothing can be."""
         return ""
-

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import FIRE, PASS, Move, MShare, Own, Common
+from gorun_mem.explore.states.parts import FIRE, PASS, Common, Move, MShare, Own
 from gorun_mem.explore.states.values import read, written
 from gorun_mem.runtime.errors import EmulatedFailure, Fault
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp

@@ -302,9 +302,7 @@ async def wait_group(world: World, fixed: bool) -> None:
             await done.set()
 
     async def waiter(m: M) -> None:
-        if fixed:
-            await done.wait()
-        elif await count.load():
+        if fixed or await count.load():
             await done.wait()
         if await finished.load() != 3:
             raise AssertionError("waited for fewer")
