@@ -21,16 +21,22 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
+<<<<<<< HEAD
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
+=======
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
+>>>>>>> main
 from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.foreign import AwaitsTrio
+from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Seen, Slice
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.slices import grow, run_slice
 from gorun_mem.explore.space import branches_log, estimate, profile_of
-from gorun_mem.explore.target import Main, Target
+from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
@@ -60,7 +66,7 @@ _STRETCH: Final = 4 * CHUNK
 
 
 def explore(
-    program: Scenario | Main | Target,
+    program: Scenario | Main | Alone | Target,
     *,
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
@@ -81,7 +87,8 @@ def explore(
     """Search the schedules of a program for one that breaks it.
 
     Args:
-        program: a scenario, an `async def main(world)`, or a target.
+        program: a scenario, an `async def main(world)`, an `async def main()` that awaits trio, or
+            a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         strategy: one of SEARCHING.
@@ -333,6 +340,9 @@ class _Search:
     def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""
         worker = self._worker
+        self._facts.histories = objects_with_a_model(
+            step for run in runs for step in run.named_steps
+        )
         self._statistics.space = (
             estimate([branches_log(run.named_steps) for run in runs]) if runs else None
         )

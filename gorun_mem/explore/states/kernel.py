@@ -70,6 +70,8 @@ class SemaWake(MutexOp):
     __slots__ = ("wakem",)
     FIRST = "wake"
 
+    wakem: int
+
     @state("semawakeup", WAKEE)
     def wake(self, m: MLike) -> object:
         """Wake it."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from gorun_mem.explore.kernels.parts import WaitList, Word
 from gorun_mem.explore.program import Cell, Event, Lock
+
+from gorun_mem.explore.kernels.parts import WaitList, Word
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
