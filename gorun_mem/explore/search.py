@@ -21,12 +21,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-<<<<<<< HEAD
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
-from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
-=======
 from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
->>>>>>> main
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model

@@ -9,13 +9,12 @@ import pytest
 
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS, FairCycle
 from gorun_mem.explore.drive import replay
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.search import explore
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from tests.explore.brute_force import TryLock
+from gorun_mem.sync import Lock, Word
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
 Meet = Callable[[M, int], Coroutine[Any, Any, None]]
@@ -37,7 +36,7 @@ def polite(again: Meet, tries: int = 1 << 30, in_order: bool = False) -> Main:
             one, other = locks[first], locks[1 - first]
             for number in range(tries):
                 await one.acquire()
-                if await TryLock(other):
+                if await other.try_acquire():
                     await other.release()
                     await one.release()
                     return
@@ -72,15 +71,15 @@ def dekker_without_turn(world: World) -> Coroutine[Any, Any, None]:
     """Each raises its flag, and lowers it again where the other's is up."""
 
     async def main() -> None:
-        flags = [Cell("flag0"), Cell("flag1")]
+        flags = [Word("flag0"), Word("flag1")]
 
         async def enter(m: M, me: int) -> None:
             while True:
-                await flags[me].compare_and_swap(0, 1)
-                if not await flags[1 - me].compare_and_swap(1, 1):
-                    await flags[me].compare_and_swap(1, 0)
+                await flags[me].cas(0, 1)
+                if not await flags[1 - me].cas(1, 1):
+                    await flags[me].cas(1, 0)
                     return
-                await flags[me].compare_and_swap(1, 0)
+                await flags[me].cas(1, 0)
                 await m.pause()
 
         async with world.open_ms() as ms:
@@ -146,13 +145,13 @@ def test_a_spinning_waiter_alone_is_no_livelock() -> None:
     """An M that spins while the owner could go on is waiting, and the cycle is not fair."""
 
     async def main(world: World) -> None:
-        word = Cell("word", 0)
+        word = Word("word", 0)
 
         async def work(m: M) -> None:
             for _ in range(3):
-                while not await word.compare_and_swap(0, 1):
+                while not await word.cas(0, 1):
                     await m.pause()
-                await word.compare_and_swap(1, 0)
+                await word.cas(1, 0)
 
         async with world.open_ms() as ms:
             ms.start_soon(work)

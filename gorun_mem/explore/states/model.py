@@ -9,11 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-<<<<<<< HEAD
-from gorun_mem.explore.states.parts import Common, Outcomes, Own
-=======
 from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
->>>>>>> main
 from gorun_mem.explore.states.values import Place
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex

@@ -11,11 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-<<<<<<< HEAD
-from gorun_mem.explore.states.parts import Common, Outcomes, Own
-=======
 from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
->>>>>>> main
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Throw
 from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.mutex.machine import MutexOp
