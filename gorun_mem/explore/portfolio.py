@@ -106,10 +106,12 @@ class Seen:
     Args:
         shown: tapes that showed what no tape before had shown to their process, and what.
         cycles: where a run might have gone on round and round.
+        bypasses: by lock, how often others got it at most while an M waited.
     """
 
     shown: list[tuple[Tape, frozenset[Handover]]] = field(default_factory=list)
     cycles: list[Cycle] = field(default_factory=list)
+    bypasses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

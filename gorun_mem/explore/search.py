@@ -264,6 +264,7 @@ class _Search:
         if self._worker.profile.decisions > TREE_DECISIONS_MAX and not small:
             portfolio.tree_left = False
         for part, seen in self._seen:
+            self._take_bypasses(seen)
             portfolio.tell(part, part.runs, seen)
         for slices in portfolio.rounds():
             drawn = [part for part in slices if part.strategy != self._grown.name]
@@ -284,7 +285,13 @@ class _Search:
                     self._merge(batch)
                 if self._is_enough() or self._batch.out_of_time or batch.complete:
                     return
+                self._take_bypasses(seen)
                 portfolio.tell(part, batch.schedules, seen)
+
+    def _take_bypasses(self, seen: Seen) -> None:
+        most = self._statistics.bypasses
+        for lock, count in seen.bypasses.items():
+            most[lock] = max(most.get(lock, 0), count)
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Finding
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 COVERED: Final = 512
 """Of so many schedules of a portfolio each is looked at for what it covers; later one in four."""
 ONE_IN: Final = 4
+LONG, LONG_LEAST = 3, 300
+"""How many times the steps of the walks a run of the tree may have, and what it may have anyway. A
+longer one goes round, and then the tree has no end."""
 
 
 class Handovers:
@@ -72,6 +76,8 @@ class Coverage:
         self._looks = True
         self._handovers = Handovers()
         self._cycles = Cycles()
+        self._bypasses = Bypasses()
+        self.seen.bypasses = self._bypasses.most
         self._known: set[Handover] = set()
 
     def next_run(self, number: int) -> None:
@@ -80,7 +86,7 @@ class Coverage:
 
     def detectors(self) -> Sequence[Detector]:
         """What looks at the run."""
-        return (self._handovers, self._cycles) if self._looks else ()
+        return (self._handovers, self._cycles, self._bypasses) if self._looks else ()
 
     def keep(self, tape: Sequence[int]) -> None:
         """Keep the run's tape if it has shown something new."""
@@ -171,6 +177,8 @@ def grow(worker: Worker, tree: Exhaustive, part: Slice, into: Batch) -> tuple[bo
     random = Random(worker.seed)
     before = into.schedules
     worker.covering = coverage = Coverage(part.first < COVERED)
+    steps_max = worker.steps_max
+    worker.steps_max = min(steps_max, LONG_LEAST + LONG * sum(worker.profile.steps.values()))
     try:
         left = _grow(worker, tree, part.runs, random, into)
     except OutOfTime:
@@ -179,7 +187,7 @@ def grow(worker: Worker, tree: Exhaustive, part: Slice, into: Batch) -> tuple[bo
         into.found.append(unsteady(tree, error))
         left = False
     finally:
-        worker.covering = None
+        worker.covering, worker.steps_max = None, steps_max
         by = into.by_strategy
         by[tree.name] = by.get(tree.name, 0) + into.schedules - before
         into.rested = tree.rested

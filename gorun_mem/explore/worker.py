@@ -151,6 +151,7 @@ class Worker:
         self.target = target
         self.detectors = [make() for make in detectors]
         self._live = [one for one in self.detectors if not getattr(one, "screened", False)]
+        self._close = [one for one in self.detectors if getattr(one, "screened", "") != "made"]
         suspect = [one for one in self.detectors if getattr(one, "screened", "") is True]
         self._screen = Screen() if suspect else None
         self.seed = seed
@@ -206,7 +207,7 @@ class Worker:
             again = run_once(
                 self.target,
                 Picks(done.tape),
-                detectors=self.detectors,
+                detectors=self._close,
                 steps_max=2 * self.steps_max,  # it may have gone on by chance beyond the bound
                 on_world=self.watched.watch,
             )

@@ -11,6 +11,7 @@
     MemorySafety   memory.double_alloc, memory.use_after_free, memory.double_free, memory.overlap (a
                    part was freed before), memory.stray
     LostWakeups    wakeup.lost      an M sleeps although it was woken, or may go on
+    Bypasses       starvation       others got a lock past an M that waits (not by default)
     FairCycle      livelock         Ms go round for ever though everybody goes: see `fair_cycle`
     Livelock       no_progress      who went round when the run reached its bound
     Deadlocks      deadlock         who waits for whom in a circle, where and since when
@@ -24,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.deadlocks import Deadlocks
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.detectors.leaks import LeakedLocks, LeakedMemory
@@ -38,6 +40,7 @@ from gorun_mem.explore.failure import Detector
 
 __all__ = [
     "DEFAULT_DETECTORS",
+    "Bypasses",
     "Deadlocks",
     "FairCycle",
     "FreeListCheck",

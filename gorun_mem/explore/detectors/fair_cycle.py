@@ -29,8 +29,8 @@ ROUNDS: Final = 16
 """How often a cycle is gone round in a run that shows a livelock."""
 PERIOD_MAX: Final = 64
 """Steps of a longer cycle are not looked for."""
-STEPS_MAX: Final = 40_000
-"""Of a longer run no cycle is looked for."""
+STEPS_MAX: Final = 3_000
+"""Of a run are looked at: more than those of a stem and of all rounds that searches make."""
 _TIMED: Final = frozenset({"sleep", "compute"})
 
 
