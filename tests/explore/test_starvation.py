@@ -129,8 +129,9 @@ def test_a_mutex_that_barges_is_counted_as_its_book_counts() -> None:
     assert done.failure.signature.obj == "mutex"
 
 
-def test_the_command_line_takes_a_bound(tmp_path: Path) -> None:
+def test_the_command_line_takes_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--fair-bound N` fails with exit 1; without it the figure is a line of its own."""
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path / "home"))
     path = tmp_path / "starves.py"
     path.write_text(
         "from gorun_mem import World, scenario\n"
@@ -144,5 +145,6 @@ def test_the_command_line_takes_a_bound(tmp_path: Path) -> None:
     plain = CliRunner().invoke(command, arguments)
     assert "bypassed  while an M waited, others got tas" in plain.output
     bounded = CliRunner().invoke(command, [*arguments, "--fair-bound", "2", "--json"])
-    assert bounded.exit_code == 1, bounded.output
-    assert json.loads(bounded.stdout)["failures"][0]["kind"] == "starvation"
+    document = json.loads(bounded.stdout)
+    assert document["exit"] == 1
+    assert document["failures"][0]["kind"] == "starvation"
