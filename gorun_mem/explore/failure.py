@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.explore.history import NotLinearizable
+from gorun_mem.explore.naming import code_of
 from gorun_mem.machine.outcome import (
     DeadlockFound,
     NeverAwaited,
@@ -157,7 +158,12 @@ class Failure:
         test = self.schedule.about.get("test")
         if isinstance(test, str):
             return f"pytest {quote(test)} --explore-token {token}"
-        return f"gorun-mem replay-schedule {token}"
+        return join(["gorun-mem", "replay-schedule", token, *self.code_options])
+
+    @property
+    def code_options(self) -> list[str]:
+        """The options by which code that is not the library's may run."""
+        return [word for code in code_of(self.schedule.about) for word in ("--code", code)]
 
     @property
     def switches(self) -> int:
@@ -187,7 +193,9 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
     if isinstance(error, NotLinearizable):
         return Signature("not_linearizable", error.obj, error.called.name)
     if isinstance(error, Throw):
-        return Signature("throw", error.message, str(error.context.get("site", "")))
+        return Signature(
+            "throw", error.message, without_numbers(str(error.context.get("site", "")))
+        )
     current: Any = world.engine.current
     op = current.op if current is not None else None
     site = getattr(op, "site", "")
