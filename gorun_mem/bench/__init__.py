@@ -23,12 +23,18 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "host": ("gorun_mem.bench.host", "a switch between Ms, beside trio's own; start-up"),
     "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
     "contention": ("gorun_mem.bench.contention", "contended locks, beside SimPy"),
+    "calibration": ("gorun_mem.bench.calibration", "contended locks, beside real ones; minutes"),
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
+    "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
 }
 """Name -> (module, what it measures)."""
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "calibration": ("data", "costs"),
+}
+"""What `run` of a benchmark takes beside `quick`, all of it text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +62,19 @@ class Row:
     ok: bool | None = None
 
 
-def run_bench(name: str, *, quick: bool = False) -> list[Row]:
+def run_bench(name: str, *, quick: bool = False, **options: str) -> list[Row]:
     """Run one benchmark.
 
     Args:
         name: a key of `BENCHES`.
         quick: fewer rounds, for a first look and for tests.
+        options: what it takes beside, of `OPTIONS`.
 
     Raises:
         KeyError: there is no such benchmark.
+        ValueError: an option leads nowhere; the message says which.
     """
-    rows: list[Row] = import_module(BENCHES[name][0]).run(quick=quick)
+    rows: list[Row] = import_module(BENCHES[name][0]).run(quick=quick, **options)
     return rows
 
 

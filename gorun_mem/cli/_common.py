@@ -194,7 +194,8 @@ def mutex_option() -> Callable[[F], F]:
         "--mutex",
         metavar="X",
         help="Use this runtime mutex: js, wasip1, sema, futex, spinbit, queue (a plain FIFO), any "
-        "(every waiter may be next) or none.  [default: the one of the release and platform]",
+        "(every waiter may be next), none, or FILE.py:Class, one of your own (gorun_mem.locks).  "
+        "[default: the one of the release and platform]",
     )
 
 
@@ -245,9 +246,9 @@ def costs_option() -> Callable[[F], F]:
     """`--costs`: a cost table."""
     return click.option(
         "--costs",
-        metavar="FILE",
-        help="Take what each step costs in virtual ns from this TOML file.  [default: the table "
-        "that comes with the program]",
+        metavar="NAME_OR_FILE",
+        help="Take what each step costs in virtual ns from this table: server-16 or laptop-68578, "
+        "which come with the program, or a TOML file in their form.  [default: server-16]",
     )
 
 

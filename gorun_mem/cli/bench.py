@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from gorun_mem._version import build
-from gorun_mem.bench import BENCHES, Row, as_document, names_of, run_bench
-from gorun_mem.cli._common import ExitCode, json_option, write_json
+from gorun_mem.bench import BENCHES, OPTIONS, Row, as_document, names_of, run_bench
+from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
 
 _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.items())
 
@@ -28,6 +28,7 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
     Examples:
       gorun-mem bench events
       gorun-mem bench --json > bench.json
+      gorun-mem bench calibration --data measured.jsonl.gz --costs my.toml
 
     Exit codes: 0 every target is met; 1 one is not; 2 no such benchmark.
     """,
@@ -36,9 +37,27 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
 @click.option(
     "--quick", is_flag=True, help="Run fewer rounds, which gives rough figures within seconds."
 )
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="calibration: Compare with this measurement of real locks.  [default: the one of "
+    "server-16, which comes with the program]",
+)
+@click.option(
+    "--costs",
+    metavar="NAME_OR_FILE",
+    help="calibration: Simulate by this cost table.  [default: server-16]",
+)
 @json_option()
 @click.pass_context
-def command(ctx: click.Context, names: tuple[str, ...], quick: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    names: tuple[str, ...],
+    quick: bool,
+    as_json: bool,
+    **given: str | None,
+) -> None:
     """Measure this machine beside peers."""
     try:
         wanted = names_of(names)
@@ -46,9 +65,20 @@ def command(ctx: click.Context, names: tuple[str, ...], quick: bool, as_json: bo
         raise click.UsageError(
             f"no benchmark {error.args[0]!r}: the benchmarks are {', '.join(BENCHES)}"
         ) from None
+    options = {name: value for name, value in given.items() if value is not None}
+    for option in options:
+        takers = [name for name, takes in OPTIONS.items() if option in takes]
+        if not set(takers) & set(names):
+            raise click.UsageError(f"--{option} is for: gorun-mem bench {takers[0]}")
     results: dict[str, list[Row]] = {}
     for name in wanted:
-        results[name] = run_bench(name, quick=quick)
+        its = {option: options[option] for option in OPTIONS.get(name, ()) if option in options}
+        try:
+            results[name] = run_bench(name, quick=quick, **its)
+        except ValueError as error:
+            if not its:
+                raise
+            raise BadInput(str(error)) from error
         if not as_json:
             _show(name, results[name])
     document = as_document(results)

@@ -135,7 +135,7 @@ def prepare(reference: str, given: dict[str, Any]) -> Prepared:
     try:
         scenario = find(reference)
         options = scenario.check(_pairs(scenario, settings.pop("settings")))
-        table = CostTable.read(Path(costs)) if costs else None
+        table = CostTable.find(costs) if costs else None
         config = scenario.config(**settings, costs=table)
         resolved = resolve(scenario.configured(config, options))
         make_strategy(resolved.config.strategy, resolved.config.seed)

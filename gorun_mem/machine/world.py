@@ -21,6 +21,7 @@ from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.pages import pages_of
 from gorun_mem.step import streams
 from gorun_mem.step.engine import Engine
+from gorun_mem.step.pinned import PinnedEngine
 from gorun_mem.step.strategies import REPLAY, make_strategy
 from gorun_mem.step.timing import TimingEngine
 
@@ -346,7 +347,8 @@ def _make_engine(config: Config) -> Engine:
     strategy = make_strategy(config.strategy, config.seed, config.schedule)
     drawn = streams.Streams(config.seed) if config.strategy != REPLAY else None
     if config.strategy == "timing":
-        return TimingEngine(
+        kind = PinnedEngine if config.costs.pinned else TimingEngine
+        return kind(
             strategy,
             config.seed,
             costs=config.costs,

@@ -86,9 +86,9 @@ def _kind(
 
 # A word that Ms share. The figures are those of a CPU that has the line to itself; costs.py has
 # their sources.
-_kind("atomic.load", 2.0, "reads", line="copy", order="both")
-_kind("atomic.store", 7.0, line="own", order="both")
-_kind("atomic.cas", 7.0, line="own", order="both")
+_kind("atomic.load", 1.0, "reads", line="copy", order="both")
+_kind("atomic.store", 8.5, line="own", order="both")
+_kind("atomic.cas", 9.0, line="own", order="both")
 _kind("atomic.xchg", 7.0, line="own", order="both")
 _kind("atomic.xchg8", 7.0, line="own", order="both")
 _kind("atomic.add", 7.0, line="own", order="both")
@@ -98,26 +98,55 @@ _kind("atomic.and", 7.0, line="own", order="both")
 _kind("touch", 2.0, line="own", order="both")
 
 # A lock as one step.
-_kind("acquire", 7.0, lock="takes", line="own", order="acquire")
+_kind("acquire", 9.0, lock="takes", line="own", order="acquire")
+_kind("try", 9.0, lock="takes", line="own", order="acquire")
 _kind("release", 7.0, lock="gives", line="own", order="release")
 # A lock that is a coroutine over words: where its critical section begins and ends. What orders the
 # sections are its words.
 _kind("enter", 0.0, order="none")
 _kind("leave", 0.0, order="none")
+
+# What Ms let each other in by, one step each.
+_kind("rw.read", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.try_read", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.release_read", 7.0, lock="gives", line="own", order="release")
+_kind("rw.claim", 7.0, line="own", order="acquire")
+_kind("rw.write", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.try_write", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.release_write", 7.0, lock="gives", line="own", order="release")
+_kind("rw.give_up", 7.0, line="own", order="release")
+_kind("sem.down", 7.0, line="own", order="acquire")
+_kind("sem.try", 7.0, line="own", order="acquire")
+_kind("sem.up", 7.0, line="own", order="release")
+_kind("group.wait", 7.0, line="own", order="acquire")
+_kind("group.add", 7.0, line="own", order="release")
+_kind("cond.add", 7.0, line="own", order="none")
+_kind("cond.sleep", 1500.0, order="acquire")
+_kind("cond.wake", 1200.0, "wakes", order="release")
+for _name in ("send", "recv", "close"):
+    _kind(f"chan.{_name}", 30.0, line="own", order="both")
+    _kind(f"pipe.{_name}", 30.0, line="own", order="both")
+_kind("chan.select", 60.0, line="own", order="both")
+CHANNELS: Final = frozenset({"chan.send", "chan.recv", "chan.close", "chan.select"})
+"""Kinds whose objects count as one: by a select, what is done to one channel changes others."""
+# Coming back from a wait that another has ended: what that did to the M is the M's alone by then.
+RESUME: Final = "resume"
+_kind(RESUME, 0.0, "reads", "local", order="none")
 _kind("none.lock", 10.0, order="none")
 _kind("none.unlock", 10.0, order="none")
 
 # Waiting on a CPU, asleep, and being woken.
-_kind("procyield", 1250.0, "reads", "local", "waits", order="none")
-_kind("osyield", 500.0, "reads", "local", "waits", "yields", order="none")
-_kind("yield", 500.0, "reads", "local", "waits", "yields", order="none")
-_kind("semasleep", 1500.0, order="both")
-_kind("semawakeup", 1200.0, "wakes", order="release")
-_kind("futexsleep", 1500.0, order="both")
-_kind("futexwakeup", 1200.0, "wakes", order="release")
-_kind("notesleep", 1500.0, order="both")
+_kind("procyield", 560.0, "reads", "local", "waits", order="none")
+_kind("osyield", 340.0, "reads", "local", "waits", "yields", order="none")
+_kind("yield", 340.0, "reads", "local", "waits", "yields", order="none")
+_kind("semasleep", 500.0, order="both")
+_kind("semawakeup", 170.0, "wakes", order="release")
+_kind("futexsleep", 260.0, order="both")
+_kind("futexwakeup", 170.0, "wakes", order="release")
+_kind("notesleep", 500.0, order="both")
 _kind("wait", None, order="acquire")
 _kind("set", None, "wakes", order="release")
+_kind("unset", None, order="none")
 _kind("wake", None, "wakes", order="both")
 _kind("stack.walk", 60.0, order="both")
 
@@ -126,7 +155,7 @@ _kind("start", 0.0, "reads", "local", order="parent")
 _kind("join", 0.0, "reads", "local", order="parent")
 _kind("choice", 0.0, "reads", "local", order="none")
 _kind("compute", 1.0, "reads", "local", order="none")
-_kind("sleep", 1500.0, "reads", "local", order="none")
+_kind("sleep", 500.0, "reads", "local", order="none")
 
 # An operation of a program's own object, whose history is kept: it begins, it ends.
 _kind("op.call", 0.0, "reads", order="none")
@@ -142,7 +171,7 @@ _kind("load.next", None, "reads", order="plain", parts=("next",))
 _kind("load.size", None, "reads", order="plain", parts=("size",))
 _kind("store.next", None, order="plain", parts=("next",))
 _kind("store.size", None, order="plain", parts=("size",))
-_kind("clear", 0.03, order="plain", parts=("next", "size", "rest"))
+_kind("clear", 0.023, order="plain", parts=("next", "size", "rest"))
 _kind("memory.grow", None, order="plain", parts=("size",))
 _kind("brk", None, order="plain", parts=("size",))
 

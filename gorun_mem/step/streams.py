@@ -4,7 +4,7 @@
                 on the order in which Ms begin nor on what others draw
     lots        a stream for each kind of lot that a lock, or a fault, draws
     schedule    who goes next, where that is drawn; under `timing`, of Ms whose clocks are equal
-    machine     how far apart CPUs are
+    machine     what varies in it: ways between CPUs, spins, wakeups, interrupts
 
 Were they one, a lock that draws a lot more would give every M other data, and comparing locks would
 compare loads. A search is another matter: there all of it is on one tape.

@@ -67,6 +67,9 @@ class Task(MLike):
         cpu: the CPU that it runs on or ran on last, likewise.
         has_line: the cache line that its next access needs has come over, likewise.
         keeps: the line that was asked of it last and is here until `keeps_until_ns`, likewise.
+        slice_end_ns: when its time slice ends, likewise.
+        interrupt_ns: when its CPU is away next, likewise.
+        stop_ns: the earlier of the two.
         starter: id of the M that started it; 0 for the scenario itself.
         since: since when it has been parked or runnable, in ns as the clock has it.
         origin: where it comes from, whatever the schedule.
@@ -79,6 +82,7 @@ class Task(MLike):
         "cpu",
         "draws",
         "has_line",
+        "interrupt_ns",
         "keeps",
         "keeps_until_ns",
         "op",
@@ -92,6 +96,7 @@ class Task(MLike):
         "starter",
         "state",
         "steps",
+        "stop_ns",
         "timer",
     )
 
@@ -109,6 +114,8 @@ class Task(MLike):
         self.keeps_until_ns = 0.0
         self.since = 0.0
         self.slice_end_ns = 0.0
+        self.interrupt_ns = 0.0
+        self.stop_ns = 0.0
         self.priority = 0.0
         self.steps = 0
         self.timer = 0

@@ -16,8 +16,11 @@ is drawn from the seed.
 An atomic access costs what the table says where the CPU has the word's cache line to itself. Where
 it has not, the line must come over first, as MESI has it: a line is held by one CPU that may write
 it, or copied by any number that read it. Lines go round in the order of the requests, one transfer
-at a time, and whoever has got one keeps it until the next request has come through to it. So Ms
-that look at a lock slow down whoever holds it, the more the more of them there are.
+at a time, and whoever has got one goes on with it for a while after the next request has come
+through to it. So Ms that look at a lock slow down whoever holds it, the more the more of them there
+are. A read of a line that its owner has written takes the line over, for whoever reads what another
+has written mostly writes next; so an M that looks in the very moment in which a lock is free gets
+it, however soon its owner wants it back.
 
     CPU 1   write write           ---ask---wait---> write
     CPU 2     ask ------wait----> read                 (copy gone)
@@ -25,10 +28,15 @@ that look at a lock slow down whoever holds it, the more the more of them there 
 
 A line is an operation's `obj`, or what that names behind an "@": then several lie on one.
 
-Simplified: two locks of the package never share a line; how far apart two CPUs are
-is drawn anew for each transfer; an M takes the CPU that has been idle for longest, not its last.
-Plain loads and stores of the emulated memory cost the same everywhere, for a block is one M's at a
-time.
+What varies on a real machine varies here: spins and calls, how long a sleeper takes to wake, and
+now and then an M's CPU is away, with interrupts or its hypervisor. All of it is drawn from one
+stream of the seed; `costs.MECHANISMS` has what can be switched off, and `gorun_mem.calibration`
+what of it was measured where.
+
+Simplified: two locks of the package never share a line; how far apart two CPUs are is drawn anew
+for each transfer; an M takes the CPU that has been idle for longest, not its last; interrupts come
+to Ms, not to CPUs, and an operation that takes long is prolonged by them at its end. Plain loads
+and stores of the emulated memory cost the same everywhere, for a block is one M's at a time.
 
 Rejected: making the access when it is asked for and charging the wait afterwards, which saves going
 round the queue of Ms twice. Requests that wait for one line would then see it as it was before the
@@ -39,62 +47,30 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush, heappushpop
+from math import inf
 from typing import Final
 
-from gorun_mem.runtime.kinds import ON_LINE, named
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.runtime.kinds import ON_LINE
 from gorun_mem.runtime.op import MORE, OFF_CPU, MLike, Op
 from gorun_mem.step.costs import CostTable
+from gorun_mem.step.draws import EXPONENTIAL, SIZE, log_logistic
 from gorun_mem.step.engine import STEPS_MAX, TIME_END, TIMER, Engine, Strategy
+from gorun_mem.step.hardware import Line, Price, prices
 from gorun_mem.step.streams import Streams, schedule_stream, stream
 from gorun_mem.step.task import State, Task
 
-READS: Final = named(lambda kind: kind.line == "copy")
-"""Kinds of access to a shared word for which a copy of its cache line will do."""
-WRITES: Final = named(lambda kind: kind.line == "own")
-"""Those that need the line for the CPU alone; a compare-and-swap that fails, too."""
 RUNNABLE: Final = State.RUNNABLE
-YIELDS: Final = named(lambda kind: kind.yields)
-"""Kinds of operation after which an M lets others have its CPU."""
 POP: Final = heappop
 PUSH: Final = heappush
 PUSH_POP: Final = heappushpop
 """Named again, for compiled code holds a Final and looks up by name what is imported."""
-
-Price = tuple[float, bool | None, bool]
-"""Of a kind of step: ns, whether it writes its cache line (None: it needs none), and whether others
-may have the CPU after it."""
+INTERRUPTS_DRAWN: Final = 64
+"""So many interrupts of one step are drawn one by one."""
 
 
-class Line:
-    """The cache line of a word that Ms share, as it is after all transfers that were asked for.
-
-    Invariants:
-        1. `sole` is -1, or the only CPU whose bit is set in `copies`, and `owner` ran on it;
-        2. if `sole` is -1, nobody has written the line since the first copy was made.
-
-    Args:
-        name: of the line, which is that of the object where no other lies on it.
-
-    Attributes:
-        sole: the CPU that may write the line without asking; -1: none.
-        owner: the M that brought it there.
-        copies: bit mask of the CPUs that have it.
-        free_ns: when the last transfer ends; the next one cannot begin before.
-    """
-
-    __slots__ = ("copies", "free_ns", "name", "owner", "sole")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.sole = -1
-        self.owner: Task | None = None
-        self.copies = 0
-        self.free_ns = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Line of CPU {self.sole} copies {self.copies:b} free at {self.free_ns:.0f} ns>"
-
-
+@mypyc_attr(allow_interpreted_subclasses=True)
 class TimingEngine(Engine):
     """An engine with a clock for each M and a number of CPUs.
 
@@ -106,7 +82,7 @@ class TimingEngine(Engine):
 
     Args:
         strategy: draws data choices.
-        seed: of the order of Ms whose clocks are equal, and of how far apart CPUs are.
+        seed: of the order of Ms whose clocks are equal, and of what varies in the machine.
         costs: what a step costs.
         cpus: how many Ms run at once.
         steps_max: steps after which `advance` raises StepsExceeded.
@@ -124,28 +100,37 @@ class TimingEngine(Engine):
         streams: Streams | None = None,
     ) -> None:
         super().__init__(strategy, costs=costs, cpus=cpus, steps_max=steps_max, streams=streams)
-        self._slice_ns = (costs or CostTable()).time_slice_ns
+        model = costs or CostTable()
+        self._slice_ns = model.time_slice_ns
         self._running: list[tuple[float, float, int, Task]] = []
         self._in_hand: Task | None = None
         self._yields = False
         self._ready: deque[Task] = deque()
         self._idle_since = [(0.0, cpu) for cpu in range(cpus)]
         self._ties = schedule_stream(seed).random
-        self._distance = stream(seed, "distance").random
+        self._draw = stream(seed, "machine").random
         self._lines: dict[str, Line] = {}
         self._named_lines: dict[str, Line] = {}
+        self._awake: set[int] = set()
         table = self.costs
         self._fetch_ns = table["line.fetch"]
         self._spread_ns = min(table["line.spread"], self._fetch_ns)
         self._share_ns = table["line.share"]
         self._invalidate_ns = table["line.invalidate"]
-        self._wake_ns = table["wake"]
+        self._migrates = model.has("migrate")
+        self._keep_ns = table["line.keep"] if model.has("keep") else -1.0
+        spreads = model.spreads()
+        self._wake_least_ns = min(table["wake.least"], table["wake"])
+        self._wake_ns = table["wake"] - self._wake_least_ns
+        self._wakes = log_logistic(spreads["wake"])
+        self._wake_call_ns = table["wake.call"]
+        self._interrupt_ns = table["interrupt"]
+        self._interrupts = log_logistic(spreads["interrupt"])
+        self._interrupt_mean_ns = self._interrupt_ns * sum(self._interrupts) / SIZE
+        self._interrupt_every_ns = table["interrupt.every"] if model.has("interrupts") else 0.0
         self._switch_ns = table["switch"]
-        self._other: Price = (table["other"], None, False)
-        self._prices: dict[str, Price] = {
-            kind: (ns, True if kind in WRITES else False if kind in READS else None, kind in YIELDS)
-            for kind, ns in table.items()
-        }
+        self._prices = prices(table, spreads)
+        self._other: Price = self._prices["other"]
 
     @property
     def is_stuck(self) -> bool:
@@ -160,18 +145,38 @@ class TimingEngine(Engine):
         task.cpu = self.cpus  # the scenario's; an M gets one of its own before its first step
         task.priority = self._ties()
         task.clock_ns = self.clock_ns
+        task.interrupt_ns = self._interrupt_after(self.clock_ns) if task.id else inf
 
     def unpark(self, m: MLike) -> None:
-        """Make a parked M runnable once the latency of a wakeup has passed."""
+        """Make a parked M runnable once the latency of a wakeup has passed.
+
+        The waker, whose call takes the longer for it, goes on meanwhile.
+        """
         assert isinstance(m, Task)
         if m.state is State.PARKED:
             m.timer = 0
+            waker = self.current
             if self.follower is not None:
-                self._note_unpark(m, self.current.id if self.current is not None else 0)
-            clock = self.clock_ns + self._wake_ns
+                self._note_unpark(m, waker.id if waker is not None else 0)
+            clock = self.clock_ns
+            if m.id in self._awake:
+                self._awake.discard(m.id)
+            else:
+                if waker is not None:
+                    waker.clock_ns += self._wake_call_ns
+                draw = self._wakes[int(self._draw() * SIZE)]
+                clock += self._wake_least_ns + self._wake_ns * draw
             if clock > m.clock_ns:
                 m.clock_ns = clock
             self._enable(m)
+
+    def disable(self, m: MLike) -> None:
+        """Take a runnable M out of those that may go next: it has been woken, and need not be again
+        when it may go, or whoever comes by meanwhile would keep it out for ever."""
+        assert isinstance(m, Task)
+        if m.state is RUNNABLE:
+            self._awake.add(m.id)
+            super().disable(m)
 
     def charge(self, kind: str, units: int) -> None:
         """Let the running step take longer."""
@@ -209,11 +214,11 @@ class TimingEngine(Engine):
                 self._in_hand = None
                 self._push(task)
                 self._out_of_breath()
-            if clock >= task.slice_end_ns and self._preempted(task):
+            if clock >= task.stop_ns and self._stopped(task):
                 task = None
                 continue
             pending = task.op
-            ns, writes, yields = self._prices.get(pending.kind, self._other)
+            ns, writes, yields, spread, before_ns = self._prices.get(pending.kind, self._other)
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
@@ -221,8 +226,12 @@ class TimingEngine(Engine):
                 line = self._lines.get(pending.obj)
                 if line is None or line.sole != task.cpu:
                     wait_ns = self._transfer(task, pending.obj, line, writes)
+                elif writes:
+                    line.written = True
+            elif before_ns:
+                wait_ns = before_ns
             if not wait_ns:
-                self._step_ns = ns
+                self._step_ns = ns * (1 + (self._draw() * 2 - 1) * spread) if spread else ns
                 self._yields = yields
                 self._in_hand = task
                 return task
@@ -276,17 +285,24 @@ class TimingEngine(Engine):
             return wait_ns + self._share_ns if copies else wait_ns
         others = copies & ~bit
         if others:
-            fetch_ns = self._fetch_ns + (self._distance() * 2 - 1) * self._spread_ns
+            fetch_ns = self._fetch_ns + (self._draw() * 2 - 1) * self._spread_ns
             wait_ns += fetch_ns + self._invalidate_ns * (others.bit_count() - 1)
-            if line.owner is not None:  # the request takes half the way to get there
+            if line.owner is not None:
                 line.owner.keeps = line.name
-                line.owner.keeps_until_ns = clock + wait_ns - fetch_ns / 2
-        if writes:
-            line.sole, line.owner, line.copies = task.cpu, task, bit
+                line.owner.keeps_until_ns = clock + wait_ns - fetch_ns + self._kept_ns(fetch_ns)
+        if writes or (line.written and self._migrates):
+            line.sole, line.owner, line.copies, line.written = task.cpu, task, bit, writes
         else:
-            line.sole, line.owner, line.copies = -1, None, copies | bit
+            line.sole, line.owner, line.copies, line.written = -1, None, copies | bit, False
         line.free_ns = clock + wait_ns
         return wait_ns
+
+    def _kept_ns(self, fetch_ns: float) -> float:
+        """How long an owner goes on with a line after the one before it is done with it."""
+        keep_ns = self._keep_ns
+        if keep_ns < 0:  # the request takes half the way to get there
+            return fetch_ns / 2
+        return keep_ns * EXPONENTIAL[int(self._draw() * SIZE)]
 
     def _line_of(self, obj: str) -> Line:
         """The line that an object lies on which has not been touched yet."""
@@ -325,7 +341,10 @@ class TimingEngine(Engine):
         clock = task.clock_ns
         if free_ns > clock:
             clock = task.clock_ns = free_ns
-        task.slice_end_ns = clock + self._slice_ns
+        self._begin_slice(task)
+        if clock > task.interrupt_ns:  # it came while the CPU had nothing to do
+            task.interrupt_ns = self._interrupt_after(clock)
+            task.stop_ns = min(task.slice_end_ns, task.interrupt_ns)
         PUSH(self._running, (clock, task.priority, task.id, task))
 
     def _release_cpu(self, task: Task) -> None:
@@ -333,8 +352,11 @@ class TimingEngine(Engine):
         if task.slot != 1:
             return
         task.slot = 0
-        if task.id == 0:
-            return
+        if task.id:
+            self._cpu_is_free(task)
+
+    def _cpu_is_free(self, task: Task) -> None:
+        """The CPU of `task`, which leaves it, is another's now, or idle."""
         if self._ready:
             following = self._ready.popleft()
             self._run_on(following, task.clock_ns + self._switch_ns, task.cpu)
@@ -350,13 +372,41 @@ class TimingEngine(Engine):
             self._note_park(self.follower, task)
         self._release_cpu(task)
 
-    def _preempted(self, task: Task) -> bool:
-        """The slice of `task` is over: whether it loses its CPU."""
+    def _begin_slice(self, task: Task) -> None:
+        task.slice_end_ns = task.clock_ns + self._slice_ns
+        task.stop_ns = min(task.slice_end_ns, task.interrupt_ns)
+
+    def _stopped(self, task: Task) -> bool:
+        """The slice of `task` is over, or its CPU is away: whether it cannot go on yet."""
+        if task.clock_ns >= task.interrupt_ns:
+            self._interrupted(task)
+            self._push(task)
+            return True
         if not self._ready or task.id == 0:
-            task.slice_end_ns = task.clock_ns + self._slice_ns
+            self._begin_slice(task)
             return False
         self._give_way(task)
         return True
+
+    def _interrupted(self, task: Task) -> None:
+        """Let `task` be away for every interrupt that has come until now."""
+        at_ns, away_ns = task.interrupt_ns, 0.0
+        many_ns = INTERRUPTS_DRAWN * self._interrupt_every_ns
+        if task.clock_ns - at_ns > many_ns:  # after so many, the mean will do for those before
+            skipped_ns = task.clock_ns - many_ns - at_ns
+            away_ns = skipped_ns / self._interrupt_every_ns * self._interrupt_mean_ns
+            at_ns += skipped_ns
+        while at_ns <= task.clock_ns:
+            away_ns += self._interrupt_ns * self._interrupts[int(self._draw() * SIZE)]
+            at_ns = self._interrupt_after(at_ns)
+        task.clock_ns += away_ns
+        task.interrupt_ns = at_ns + away_ns
+        task.stop_ns = min(task.slice_end_ns, task.interrupt_ns)
+
+    def _interrupt_after(self, clock_ns: float) -> float:
+        """When the next interrupt comes; never where there are none."""
+        every_ns = self._interrupt_every_ns
+        return clock_ns + every_ns * EXPONENTIAL[int(self._draw() * SIZE)] if every_ns else inf
 
     def _give_way(self, task: Task) -> None:
         self._release_cpu(task)
