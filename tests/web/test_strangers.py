@@ -13,7 +13,8 @@ import pytest
 
 from gorun_mem.service.address import Address
 from gorun_mem.service.client import Client
-from tests.web.web_tools import PageProcess, serving
+from tests.service.service_tools import ROOT
+from tests.web.web_tools import PageProcess, page_process, serving
 
 JSON = "content-type: application/json\r\n"
 
@@ -244,7 +245,6 @@ def test_view_shows_a_log(tmp_path: Path) -> None:
     import subprocess
 
     from tests.service.service_tools import command, environment
-    from tests.web.web_tools import page_process
 
     log = tmp_path / "a.jsonl"
     subprocess.run(
@@ -259,6 +259,16 @@ def test_view_shows_a_log(tmp_path: Path) -> None:
         assert status == 200
         assert b'"intervals":' in told
     assert page.process.returncode == 0
+
+
+def test_view_shows_a_recording(tmp_path: Path) -> None:
+    """It is replayed first; what the page shows is the log of that."""
+    trace = ROOT / "tests/data/traces/go1.19-js-t_runtime.jsonl.gz"
+    with page_process(tmp_path, "view", str(trace), "--no-open") as page:
+        status, told = request(page, "GET /api/runs/1/lanes")
+        assert status == 200
+        assert b'"trace"' in told
+        assert b'"memory":[[' in told
 
 
 @pytest.mark.parametrize(
