@@ -11,7 +11,15 @@ import pytest
 
 from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.runtime.mutex.machine import MutexOp, states_of
-from gorun_mem.step.costs import DEFAULT_NS, TIME_SLICE_NS, CostError, CostTable
+from gorun_mem.step.costs import (
+    DEFAULT_NS,
+    DEFAULT_SPREAD,
+    MECHANISMS,
+    TIME_SLICE_NS,
+    CostError,
+    CostTable,
+    names,
+)
 
 
 def all_ops(base: Any = MutexOp) -> Iterator[Any]:
@@ -60,7 +68,13 @@ def test_a_file_replaces_single_entries(tmp_path: Path) -> None:
         ("ns = 3", "ns must be a section"),
         ("time_slice_ns = 0", "time_slice_ns = 0: must be a positive whole number"),
         ("time_slice_ns = 1.5", "time_slice_ns = 1.5: must be a positive whole number"),
-        ("time_slice = 5", "no 'time_slice': there are time_slice_ns and the section [ns]"),
+        ("time_slice = 5", "no 'time_slice': there are time_slice_ns, without, pinned and"),
+        ("[spread]\nspins = 0.2", "no spread 'spins': did you mean spin?"),
+        ("[spread]\nspin = 2", "spread.spin = 2: give a number from 0 to 1"),
+        ("spread = 3", "spread must be a section"),
+        ('without = ["keeps"]', "no mechanism 'keeps': did you mean keep?"),
+        ('without = "keep"', "without = 'keep': must be a list of names, of migrate, keep"),
+        ("pinned = 1", "pinned = 1: must be true or false"),
         ("wake = 5", "no 'wake': there are"),
         ("[ns", "Expected"),
     ],
@@ -88,3 +102,33 @@ def test_a_table_made_in_code_is_checked_too() -> None:
     """`CostTable(ns=...)` refuses what a file may not hold."""
     with pytest.raises(CostError, match="no kind 'bogus'"):
         CostTable({"bogus": 1})
+
+
+def test_the_tables_that_come_along_are_found_by_name(tmp_path: Path) -> None:
+    """By name anywhere; a file of that name in the folder goes first; others are listed."""
+    assert names() == ["laptop-68578", "server-16"]
+    laptop = CostTable.find("laptop-68578")
+    assert laptop.table()["procyield"] == 1250
+    assert laptop.sha256 != CostTable().sha256
+    path = tmp_path / "mine.toml"
+    path.write_text("[ns]\nwake = 1")
+    assert CostTable.find(str(path)) == CostTable({"wake": 1})
+    with pytest.raises(CostError, match="no such file; those that come along are laptop"):
+        CostTable.find("server")
+
+
+def test_the_default_is_server_16() -> None:
+    """What the file says is what the program has: every figure, and the slice."""
+    table = CostTable.find("server-16")
+    assert table.sha256 == CostTable().sha256
+    assert set(table.ns) <= set(DEFAULT_NS)
+    assert table.spread == DEFAULT_SPREAD
+
+
+def test_what_is_switched_off_names_another_table() -> None:
+    """So a log says that it was."""
+    sums = {CostTable(without=(name,)).sha256 for name in MECHANISMS}
+    sums |= {CostTable(pinned=True).sha256, CostTable().sha256}
+    assert len(sums) == len(MECHANISMS) + 2
+    assert CostTable(without=("spins",)).spreads() == {**DEFAULT_SPREAD, "spin": 0, "call": 0}
+    assert CostTable(without=("wakes",)).spreads() == {**DEFAULT_SPREAD, "wake": 0}

@@ -99,7 +99,9 @@ def _is_told(node: ast.stmt) -> bool:
 
 
 def _states_near(cls: ast.ClassDef) -> list[str]:
-    return [node.name for node in cls.body if isinstance(node, ast.FunctionDef) and node.decorator_list]
+    return [
+        node.name for node in cls.body if isinstance(node, ast.FunctionDef) and node.decorator_list
+    ]
 
 
 def edits_of(node: ast.AST, states: list[str]) -> Iterator[tuple[str, Callable[[Any], None]]]:
@@ -114,7 +116,10 @@ def edits_of(node: ast.AST, states: list[str]) -> Iterator[tuple[str, Callable[[
                 lambda n, v=value: setattr(n, "test", ast.Constant(v)),
             )
     if isinstance(node, ast.IfExp):
-        yield f"turned: {_short(node)}", lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))
+        yield (
+            f"turned: {_short(node)}",
+            lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test)),
+        )
     if isinstance(node, ast.BinOp) and type(node.op) in OTHER:
         other = OTHER[type(node.op)]
         yield f"another operator: {_short(node)}", lambda n: setattr(n, "op", other())
@@ -134,7 +139,9 @@ def edits_of(node: ast.AST, states: list[str]) -> Iterator[tuple[str, Callable[[
         yield f"goes to {other_state}, not {node.value}", lambda n: setattr(n, "value", other_state)
 
 
-def block_edits(body: list[ast.stmt]) -> Iterator[tuple[str, int, Callable[[list[ast.stmt]], None]]]:
+def block_edits(
+    body: list[ast.stmt],
+) -> Iterator[tuple[str, int, Callable[[list[ast.stmt]], None]]]:
     """Each way to drop a statement of a block, or to exchange two."""
     simple = (ast.Assign, ast.AugAssign, ast.Expr, ast.Raise, ast.Delete)
     for i, one in enumerate(body):
@@ -325,7 +332,9 @@ def main(modules: list[str]) -> None:
         for mutant in mutants:
             found = verdict(mutant)
             survivors += not found
-            print(f"{'FOUND   ' if found else 'SURVIVES'} {mutant.line:4} {mutant.name}  => {found}")
+            print(
+                f"{'FOUND   ' if found else 'SURVIVES'} {mutant.line:4} {mutant.name}  => {found}"
+            )
         spent = time.process_time() - start
         print(f"{name}: {len(mutants)} mutants, {survivors} survive, {spent:.0f} s of CPU")
 
