@@ -20,30 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PURE = "GORUN_MEM_PURE"
 """The environment variable that keeps the wheel pure."""
 
-SETUP = """
-import os
-import sys
-from mypyc.build import mypycify
-from setuptools import setup
-
-modules = sys.argv[1:]
-sys.argv[1:] = ["-q", "build_ext", "--inplace", f"-j{os.cpu_count() or 1}"]
-# Two libraries, compiled side by side: what makes a step, and who decides and drives.
-below = [name for name in modules if name.split("/")[1] in ("runtime", "step")]
-below = [name for name in below if "/strategies/" not in name]
-above = [name for name in modules if name not in below]
-flags = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
-setup(
-    name="gorun_mem",
-    packages=[],
-    ext_modules=mypycify(
-        [*flags, *modules],
-        opt_level="1",  # the second level takes twice as long and gains some percent
-        debug_level="0",
-        separate=[(below, "gorun_mem_steps"), (above, "gorun_mem_driving")],
-    ),
-)
-"""
+COMPILING = Path(__file__).with_name("compiling.py")
 
 
 class CompileHook(BuildHookInterface[Any]):
@@ -57,7 +34,7 @@ class CompileHook(BuildHookInterface[Any]):
         self.folder = Path(tempfile.mkdtemp(prefix="gorun_mem-"))
         shutil.copytree(Path(self.root, "gorun_mem"), self.folder / "gorun_mem")
         self.app.display_info(f"compiling {len(self.config['modules'])} modules with mypyc")
-        command = [sys.executable, "-c", SETUP, *self.config["modules"]]
+        command = [sys.executable, str(COMPILING), *self.config["modules"]]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             why = (done.stderr or done.stdout).strip().splitlines()[-1:]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from gorun_mem.explore.history import CannotYet, NotLinearizable
     from gorun_mem.explore.linearizable import linearizable
+    from gorun_mem.explore.states.verification import Verification, verify
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
@@ -59,6 +60,7 @@ _HOMES = {
     "Scenario": "machine.scenario",
     "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
+    "Verification": "explore.states.verification",
     "World": "machine.world",
     "WorldStatistics": "machine.statistics",
     "as_recorded": "replay.real_program",
@@ -69,6 +71,7 @@ _HOMES = {
     "run_on_trio": "machine.run",
     "scenario": "machine.scenario",
     "table": "report.plot",
+    "verify": "explore.states.verification",
 }
 
 __all__ = [
@@ -97,6 +100,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "Throw",
+    "Verification",
     "World",
     "WorldStatistics",
     "as_recorded",
@@ -107,6 +111,7 @@ __all__ = [
     "run_on_trio",
     "scenario",
     "table",
+    "verify",
 ]
 
 

@@ -56,6 +56,7 @@ class LogCondition:
         cut: it does not end with run.end.
         headless: it does not begin with run.start.
         runs: run.start events in it; a log holds one.
+        unloaded: events that a table of them lacks, for a number in them needs more than 64 bits.
     """
 
     name: str
@@ -70,6 +71,7 @@ class LogCondition:
     cut: bool = False
     headless: bool = False
     runs: int = 1
+    unloaded: int = 0
 
     @property
     def whole(self) -> bool:
@@ -79,6 +81,11 @@ class LogCondition:
     def remarks(self) -> list[str]:
         """What is wrong, each in a sentence; empty where nothing is."""
         said = []
+        if self.unloaded:
+            said.append(
+                f"{self.unloaded} of {self.events} events could not be loaded: a number needs more "
+                "than 64 bits"
+            )
         if self.broken_lines:
             said.append(f"{self.broken_lines} of {self.lines} lines are not JSON")
         if self.foreign_lines:

@@ -28,6 +28,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
+    "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
 }
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {

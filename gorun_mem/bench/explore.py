@@ -31,16 +31,17 @@ from typing import Any, Final
 from gorun_mem.bench import Row
 from gorun_mem.bench import best_of as best_of_clock
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
-from gorun_mem.explore.program import Cell, Lock
+from gorun_mem.explore.portfolio import CHUNK, FIRST
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import CHUNK, PORTFOLIO, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.library import find
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies import DRAWING
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.sync import Cell, Lock, Word
 
 SHAPES: Final = ((2, 5, 0.4), (4, 25, 0.3), (8, 50, 0.25))
 """Ms, operations of each, and the least ratio to the bare coroutines with random."""
@@ -76,7 +77,7 @@ def run(*, quick: bool = False) -> list[Row]:
 
 
 def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:
-    worker = Worker(_target(ms, ops), steps_max=10_000)
+    worker = Worker(atomic_target(ms, ops), steps_max=10_000)
     count = max(20_000 // (ms * ops), 20) // (10 if quick else 1)
     subjects = [("random", least), ("pos", least * POS_SHARE)]
     bare, one_generator, *ours = best_of(
@@ -110,13 +111,34 @@ def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:
     return [*rows, unseeded]
 
 
-def _target(ms: int, ops: int) -> Target:
+def atomic_target(ms: int, ops: int) -> Target:
+    """Ms that each add to one variable so many times."""
+
     async def main(world: World) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def add(m: M) -> None:
             for _ in range(ops):
                 await cell.add(1)
+
+        async with world.open_ms() as started:
+            for _ in range(ms):
+                started.start_soon(add)
+
+    return Target.of(main, Config(ms=ms))
+
+
+def locked_target(ms: int, rounds: int) -> Target:
+    """Ms that each update one variable under a lock so many times."""
+
+    async def main(world: World) -> None:
+        cell, lock = Cell("x"), Lock("lock")
+
+        async def add(m: M) -> None:
+            for _ in range(rounds):
+                await lock.acquire()
+                await cell.store(await cell.load() + 1)
+                await lock.release()
 
         async with world.open_ms() as started:
             for _ in range(ms):
@@ -135,23 +157,10 @@ def _drawing(worker: Worker, strategy: str) -> Callable[[int], object]:
 def _looked_at() -> dict[str, Target]:
     """Programs for detectors to look at: of atomic words, of locked data, of Go's locks."""
 
-    async def main(world: World) -> None:
-        cell, lock = Cell("x"), Lock("lock")
-
-        async def add(m: M) -> None:
-            for _ in range(10):
-                await lock.acquire()
-                await cell.store(await cell.load() + 1)
-                await lock.release()
-
-        async with world.open_ms() as started:
-            for _ in range(4):
-                started.start_soon(add)
-
     storm = find("memlock_storm")
     return {
-        "4 Ms x 25 atomic operations": _target(4, 25),
-        "4 Ms x 10 updates under a lock": Target.of(main, Config(ms=4)),
+        "4 Ms x 25 atomic operations": atomic_target(4, 25),
+        "4 Ms x 10 updates under a lock": locked_target(4, 10),
         "memlock_storm, 2 Ms": Target.of(storm, storm.config().but(ms=2), {"rounds": 3}),
     }
 
@@ -178,12 +187,12 @@ def _looking(name: str, target: Target, quick: bool) -> Row:
 def _with_many(strategy: str, quick: bool) -> Row:
     drawing = []
     for ms in (FEW, MANY):
-        worker = Worker(_target(ms, MANY_OPS), steps_max=100_000)
+        worker = Worker(atomic_target(ms, MANY_OPS), steps_max=100_000)
         walk = SearchingWalk()
         walk.begin(Random(0), worker.profile)
         worker.profile = profile_of([worker.run(walk, transcribe=True)])
         drawing.append(_drawing(worker, strategy))
-    count = CHUNK * (len(PORTFOLIO) if strategy == "auto" else 1)
+    count = CHUNK * (len(FIRST) if strategy == "auto" else 1)
     times = best_of(1 if quick else 5, count, *drawing)
     few, many = [
         seconds / (ms * MANY_OPS + ms + 1) for ms, seconds in zip((FEW, MANY), times, strict=True)
@@ -241,7 +250,7 @@ def _beside(peer: str, drive: Callable[[int, int, int], None], where: str, quick
     if find_spec(peer) is None:
         return Row(name=f"beside {peer}: not installed ({where})", figure=0.0, unit="schedules/s")
     ms, ops, _ = SHAPES[0]
-    worker = Worker(_target(ms, ops), steps_max=10_000)
+    worker = Worker(atomic_target(ms, ops), steps_max=10_000)
     theirs, ours = best_of(
         1 if quick else 3, 20, lambda n: drive(ms, ops, n), _drawing(worker, "random")
     )

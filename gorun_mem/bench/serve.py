@@ -7,6 +7,10 @@ with its defaults, the log included. The peer is a plain trio server with the sa
 in and a line out, batched by read; it is what trio and the sockets cost, and so the limit. Both
 take turns in one run.
 
+A further row is what browsers cost: the same load at 64 clients with 32 pages open, each with its
+two event streams (`/api/live`, and the log at level info), beside none, by turns on one server. A
+process of its own reads the streams and throws them away.
+
 Reported besides: latencies as clients see them, in real time; the CPU time that the server spends
 on a call, which other programs on the machine disturb less than rates; and what share of the time
 that Ms wait for or hold memlock is waiting, in virtual time.
@@ -32,6 +36,11 @@ from gorun_mem.service.client import Client
 CLIENTS: Final = (1, 8, 64)
 RATIO_MIN: Final = 0.5
 """Of the echo server's requests a second, at 64 clients."""
+BROWSERS: Final = 32
+BROWSERS_RATIO_MIN: Final = 0.9
+"""Of the calls a second without browsers, with so many of them."""
+STREAMS: Final = ("/api/live", "/api/events?level=info")
+"""What an open page listens to."""
 SIZES: Final = (4096, 65536, 131072)
 """Blocks that clients allocate, in bytes."""
 
@@ -47,6 +56,8 @@ def run(*, quick: bool = False) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, _servers(Path(folder)) as (ours, echo):
         for clients in CLIENTS:
             rows += _rows(clients, _compare(ours, echo, clients, rounds, seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        rows.append(_browsers(Path(folder), rounds, seconds))
     return rows
 
 
@@ -135,6 +146,80 @@ def _rows(clients: int, figures: tuple[_Figures, _Figures]) -> Iterator[Row]:
     yield Row(name=f"{who}: lock wait", figure=100 * mine.wait_share, unit="% of lock time")
 
 
+def _browsers(folder: Path, rounds: int, seconds: float) -> Row:
+    """Calls a second with browsers and without, the best of each by turns."""
+    clients = CLIENTS[-1]
+    command = [*_serve_command(folder), "--http", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        server = _Server(process)
+        assert process.stderr is not None
+        page = process.stderr.readline().split("http://")[1].strip().rstrip("/")
+        without = beside = 0.0
+        for _ in range(rounds):
+            found = _load(server.address, clients, seconds, greets=True)
+            without = max(without, found["rate"])
+            with _open_pages(Address.parse(page)):
+                found = _load(server.address, clients, seconds, greets=True)
+            beside = max(beside, found["rate"])
+    finally:
+        process.terminate()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+    ratio = beside / without
+    return Row(
+        name=f"{clients} clients, {BROWSERS} browsers: calls",
+        figure=beside,
+        unit="calls/s",
+        peer="no browser",
+        peer_figure=without,
+        ratio=ratio,
+        target=f"at least {BROWSERS_RATIO_MIN:g} of those without browsers",
+        ok=ratio >= BROWSERS_RATIO_MIN,
+    )
+
+
+@contextmanager
+def _open_pages(page: Address) -> Iterator[None]:
+    """Browsers' event streams, read by another process while the block runs."""
+    code = "from gorun_mem.bench.serve import browsers_main; browsers_main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(page), str(BROWSERS)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def browsers_main() -> None:
+    """Open every stream of so many pages, and read."""
+    import selectors
+    import socket
+
+    page, count = Address.parse(sys.argv[1]), int(sys.argv[2])
+    selector = selectors.DefaultSelector()
+    for stream in STREAMS * count:
+        sock = socket.create_connection((page.host, page.port))
+        sock.sendall(f"GET {stream} HTTP/1.1\r\nhost: {page}\r\n\r\n".encode())
+        if b" 200 " not in sock.recv(1 << 16):
+            raise SystemExit(f"{stream} was refused")
+        selector.register(sock, selectors.EVENT_READ)
+    sys.stdout.write("open\n")
+    sys.stdout.flush()
+    while True:
+        for key, _ in selector.select():
+            key.fileobj.recv(1 << 18)  # type: ignore[union-attr]
+
+
 def _locks(address: Address) -> tuple[int, int]:
     """memlock's wait and hold times so far, in virtual ns."""
     with Client(address, timeout_s=10) as client:
@@ -145,12 +230,16 @@ def _locks(address: Address) -> tuple[int, int]:
 # The servers and the clients, each a process.
 
 
-@contextmanager
-def _servers(folder: Path) -> Iterator[tuple[_Server, _Server]]:
-    ours = [
+def _serve_command(folder: Path) -> list[str]:
+    return [
         sys.executable, "-m", "gorun_mem", "serve", "--listen", "127.0.0.1:0", "--report-every",
         "0", "--log", str(folder / "serve.jsonl.zst"),
     ]  # fmt: skip
+
+
+@contextmanager
+def _servers(folder: Path) -> Iterator[tuple[_Server, _Server]]:
+    ours = _serve_command(folder)
     echo = [sys.executable, "-c", "from gorun_mem.bench.serve import echo_main; echo_main()"]
     processes: list[subprocess.Popen[str]] = []
     try:

@@ -194,7 +194,8 @@ def mutex_option() -> Callable[[F], F]:
         "--mutex",
         metavar="X",
         help="Use this runtime mutex: js, wasip1, sema, futex, spinbit, queue (a plain FIFO), any "
-        "(every waiter may be next) or none.  [default: the one of the release and platform]",
+        "(every waiter may be next), none, or FILE.py:Class, one of your own (gorun_mem.locks).  "
+        "[default: the one of the release and platform]",
     )
 
 

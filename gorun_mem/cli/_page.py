@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gorun_mem.cli._common import BadInput
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.files.reading import read_input
 from gorun_mem.service.address import Address, AddressError
 
 if TYPE_CHECKING:
@@ -22,20 +24,35 @@ _TOKEN_BYTES_MAX: Final = 1024
 
 
 def read_token(file: str) -> bytes:
-    """The token in a file: one word.
+    """The token in a file; see `read_tokens`."""
+    return read_tokens(file)[0]
+
+
+def read_tokens(file: str) -> tuple[bytes, bytes | None]:
+    """The token in a file, one word, and that of who may do what concerns all, where there is one.
+
+    The latter is on a second line, behind the word admin.
 
     Raises:
-        BadInput: there is none in it.
+        BadInput: there is none in it, or others can read the file.
         OSError: it cannot be read.
     """
-    with Path(file).open("rb") as stream:
-        token = stream.read(_TOKEN_BYTES_MAX + 1).strip()
-    if not token or len(token) > _TOKEN_BYTES_MAX or len(token.split()) != 1:
-        raise BadInput(
-            f"{click.format_filename(file)} holds no token: write one word of at most "
-            f"{_TOKEN_BYTES_MAX} bytes into it, such as of `openssl rand -hex 16`"
-        )
-    return token
+    name = click.format_filename(file)
+    if os.name == "posix":
+        mode = os.stat(file).st_mode
+        if stat.S_ISREG(mode) and mode & 0o077:
+            raise BadInput(f"{name} can be read by others: chmod 600 {name}")
+    lines = read_input(file, 2 * _TOKEN_BYTES_MAX).split(b"\n")
+    words = [line.split() for line in lines if line.strip()]
+    match words:
+        case [[token]] if len(token) <= _TOKEN_BYTES_MAX:
+            return token, None
+        case [[token], [b"admin", admin]] if len(token) <= _TOKEN_BYTES_MAX:
+            return token, admin
+    raise BadInput(
+        f"{name} holds no token: write one word of at most {_TOKEN_BYTES_MAX} bytes into it, such "
+        "as of `openssl rand -hex 16`, and on a second line, if you like, admin and another"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ def _repeatable(function: Any) -> Any:
     "--jobs", type=Number(1, 256), default=1, show_default=True, metavar="N",
     help="Run in so many processes at once.",
 )  # fmt: skip
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write the table and the plots as one offline page.  [default: none is written]",
+)  # fmt: skip
 @_repeatable
 @json_option()
 def command(
@@ -93,6 +97,7 @@ def command(
     fail_on: tuple[str, ...],
     alpha: float,
     jobs: int,
+    html: Path | None,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -131,8 +136,11 @@ def command(
     commands = {of.side.name: side.words for of, side in zip(found.sides, sides, strict=True)}
     codes = [run.exit_code for _, _, run in found.failed_runs]
     exit_code = worst([*codes, *(ExitCode.FAILED for sides in held.values() if sides)])
+    document = _document(found, commands, held, exit_code)
+    if html is not None:
+        _write_page(html, document, [_headline(found), *_legend(found).splitlines()])
     if as_json:
-        write_json(_document(found, commands, held, exit_code))
+        write_json(document)
     else:
         _show(found)
     _remark(found, commands)
@@ -233,7 +241,11 @@ def _label(flag: str, name: str, value: Any, *, alone: bool) -> str:
     """What to call a value: by itself where only one option varies."""
     if flag == "--set":
         return str(value)
-    text = Path(value).stem if flag == "--costs" else str(value)
+    text = str(value)
+    if flag == "--costs":
+        text = Path(value).stem
+    elif ".py:" in text:
+        text = Path(text).name  # a lock of one's own; the folder tells nothing apart
     return text if alone and not isinstance(value, int) else f"{name.replace('_', '-')} {text}"
 
 
@@ -294,6 +306,7 @@ def _document(
         "adjusted": "Holm",
         "comparisons": len(found.contrasts),
         "can_tell": found.can_tell,
+        "runs_needed": found.runs_needed,
         "interval": {"level": LEVEL, "by": "bootstrap"},
         "sides": [
             {
@@ -339,11 +352,23 @@ def _words(scenario: str, words: Sequence[str]) -> list[str]:
     return ["gorun-mem", "run", scenario, *words]
 
 
+def _write_page(path: Path, document: dict[str, Any], words: list[str]) -> None:
+    from gorun_mem.files.writing import write_output
+    from gorun_mem.report.comparison import page
+
+    try:
+        write_output(path, page(document, words).encode())
+    except OSError as error:
+        raise BadInput(f"--html {path}: {error.strerror or error}") from None
+
+
 def _show(found: Compared) -> None:
     from rich import box as frames
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from gorun_mem.report.plot import box
 
     table = Table(box=frames.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("")
@@ -364,7 +389,9 @@ def _show(found: Compared) -> None:
             if middles[0].median is None:
                 one = None
             table.add_row(
-                Text(f"  {side.side.name}"), *_cells(metric, middle, one, low, high),
+                Text(f"  {side.side.name}"),
+                *_cells(metric, middle, one, "~" if found.can_tell else "?"),
+                "" if middle.median is None else box(middle.values, low, high, PLOT_WIDTH),
                 style="" if one is None or one.differs else "dim",
             )  # fmt: skip
     console = Console(file=sys.stdout, highlight=False)
@@ -375,30 +402,28 @@ def _show(found: Compared) -> None:
     click.echo(_legend(found))
 
 
-def _cells(metric: str, middle: Middle, one: Contrast | None, low: float, high: float) -> list[str]:
-    from gorun_mem.report.plot import box
-
+def _cells(metric: str, middle: Middle, one: Contrast | None, none: str) -> list[str]:
+    """A row but for the plot; `none` stands for a difference that is none."""
     if middle.median is None:
-        return ["no run ended well"]
+        return ["no run ended well", "", "", ""]
+    from gorun_mem.report.units import figure
+
     within = middle.within
-    around = "" if within is None else " to ".join(_figure(metric, value) for value in within)
+    around = "" if within is None else " to ".join(figure(metric, value) for value in within)
     change, p = "", ""
     if one is not None:
-        change, p = _change_in_words(one), f"{one.p_adjusted:.3f}"
+        change, p = _change_in_words(one, none), f"{one.p_adjusted:.3f}"
         if one.p_adjusted < 0.001:
             p = "<0.001"
-    return [
-        _figure(metric, middle.median), around, change, p,
-        box(middle.values, low, high, PLOT_WIDTH),
-    ]  # fmt: skip
+    return [figure(metric, middle.median), around, change, p]
 
 
-def _change_in_words(one: Contrast) -> str:
-    """ "~" where it is none; "=" where no run differs at all."""
+def _change_in_words(one: Contrast, none: str) -> str:
+    """ "=" where no run differs at all."""
     if one.same:
         return "="
     if not one.differs:
-        return "~"
+        return none
     if one.change is None:
         return "from 0"
     around = one.within
@@ -409,20 +434,13 @@ def _change_in_words(one: Contrast) -> str:
 def _scale(metric: str, low: float, high: float) -> str:
     """The ends of the plot's axis, and that it is logarithmic where it is."""
     from gorun_mem.report.plot import is_wide
+    from gorun_mem.report.units import figure
 
-    left, right = _figure(metric, low), _figure(metric, high)
+    left, right = figure(metric, low), figure(metric, high)
     if low == high:
         return left.center(PLOT_WIDTH)
     middle = "log scale" if is_wide(low, high) else ""
     return left + middle.center(max(1, PLOT_WIDTH - len(left) - len(right))) + right
-
-
-def _figure(metric: str, value: float) -> str:
-    from gorun_mem.report.units import ns
-
-    if "_ns" in metric:
-        return ns(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def _headline(found: Compared) -> str:
@@ -439,9 +457,10 @@ def _headline(found: Compared) -> str:
 def _legend(found: Compared) -> str:
     from gorun_mem.report.units import count
 
+    none = "~ no difference" if found.can_tell else "? too few runs to tell"
     test = "Wilcoxon's signed ranks of pairs" if found.paired else "Mann and Whitney's rank sums"
     return (
-        f'change: of the median over that of "{found.sides[0].side.name}"; ~ no difference, '
+        f'change: of the median over that of "{found.sides[0].side.name}"; {none}, '
         "= the same in every run\n"
         f"p: {test}, adjusted by Holm for {count(len(found.contrasts), 'comparison')}; "
         f"below {found.alpha:g} is a difference\ninterval: bootstrap"
@@ -465,5 +484,7 @@ def _remark(found: Compared, commands: Mapping[str, list[str]]) -> None:
         click.echo(f"{also}runs that did not end well are in no figure", err=True)
     if not found.can_tell:
         click.echo(
-            "so few seeds cannot show a difference, whatever it is: take more (--seeds)", err=True
+            f"so few runs cannot show a difference, whatever it is: it takes {found.runs_needed} "
+            f"on each side that end well (--seeds {found.runs_needed})",
+            err=True,
         )

@@ -353,7 +353,8 @@ def _show(found: Exploration, target: Target, saved: str | None, logged: str | N
         click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
     if saved is not None and found.failure is not None:
         click.echo(f"schedule  {click.format_filename(saved)}")
-        click.echo(f"replay    gorun-mem replay-schedule {shlex.quote(saved)}")
+        words = [saved, *found.failure.code_options]
+        click.echo(f"replay    gorun-mem replay-schedule {shlex.join(words)}")
     if logged is not None:
         click.echo(f"log       {click.format_filename(logged)}")
         click.echo(f"report    gorun-mem report {shlex.quote(logged)}")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ from gorun_mem.cli._common import (
     watchdog_option,
     write_json,
 )
+from gorun_mem.cli._exit import say
 
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
@@ -63,10 +65,18 @@ _STEPS_SHOWN = 200
     is_flag=True,
     help="See only how the run ends, and do not look for races, leaks or locks out of order.",
 )
+@click.option(
+    "--code",
+    multiple=True,
+    metavar="REFERENCE",
+    help="Let the schedule run this code, as it names it: FILE.py, FILE.py:NAME or "
+    "module:function; may be given again.  [default: the library's scenarios and lessons only]",
+)
 @watchdog_option()
 @json_option()
 def command(
     schedule: str,
+    code: tuple[str, ...],
     step: int | None,
     on_divergence: OnDivergence,
     host: str,
@@ -77,11 +87,14 @@ def command(
 ) -> int:
     """Run the schedule of a file or token again; `last` is the newest that explore saved.
 
+    A schedule is data, whoever it comes from: code that it names and that is not the library's runs
+    only where --code says so.
+
     \b
     Examples:
       gorun-mem replay-schedule last
       gorun-mem replay-schedule last --step 12
-      gorun-mem replay-schedule lost.schedule --host trio --log lost.jsonl
+      gorun-mem replay-schedule lost.schedule --code lost.py --host trio --log lost.jsonl
 
     Exit codes: 0 the run ends well; 1 it fails, or departs from the schedule; 2 no such schedule,
     or a damaged one; 4 internal fault; 130 interrupted.
@@ -89,28 +102,86 @@ def command(
     if step is not None and (host == "trio" or log is not None):
         raise BadInput("--step looks into a run on the trampoline: leave out --host trio and --log")
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        loaded, target = _load(schedule)
-        if step is not None:
-            code, document = _look(target, loaded, step, on_divergence, as_json)
-        elif host == "trio" or log is not None:
-            code, document = _run_again(target, loaded, host, log, watch_s, as_json)
+        verification = _of_verify(schedule, code)
+        if verification is not None:
+            if host == "trio" or log is not None:
+                raise BadInput("--host and --log are for runs; this schedule is one of verify")
+            exit_code, document = _verified_again(verification, step, as_json)
         else:
-            done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
-            failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
-            code, document = ExitCode(int(failed)), _document(target, done)
-            if not as_json:
-                _show(target, done)
+            loaded, target = _load(schedule, code)
+            if step is not None:
+                exit_code, document = _look(target, loaded, step, on_divergence, as_json)
+            elif host == "trio" or log is not None:
+                exit_code, document = _run_again(target, loaded, host, log, watch_s, as_json)
+            else:
+                done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
+                failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
+                exit_code, document = ExitCode(int(failed)), _document(target, done)
+                if not as_json:
+                    _show(target, done)
     if as_json:
-        write_json({**document, "exit": code})
-    return code
+        write_json({**document, "exit": exit_code})
+    return exit_code
 
 
-def _load(reference: str) -> tuple[Schedule, Target]:
+def _of_verify(reference: str, allowed: Sequence[str]) -> Schedule | None:
+    """The schedule, where it is one of `verify`; None where it is another, or none.
+
+    Raises:
+        BadInput: it names code that may not run.
+    """
+    from gorun_mem.explore.naming import code_of
+    from gorun_mem.explore.saved import load
+    from gorun_mem.explore.states.again import is_verification
+    from gorun_mem.step.schedule import ScheduleError
+
+    try:
+        schedule = load(reference)
+    except ScheduleError:
+        return None
+    if not is_verification(schedule):
+        return None
+    _refuse_code(code_of(schedule.about), allowed, reference)
+    return schedule
+
+
+def _verified_again(
+    schedule: Schedule, step: int | None, as_json: bool
+) -> tuple[int, dict[str, Any]]:
+    """Make a counterexample of `verify` again.
+
+    Raises:
+        BadInput: what it names is not there any more.
+    """
+    from gorun_mem.explore.states.again import make_again
+    from gorun_mem.explore.states.lanes import render
+    from gorun_mem.explore.states.verification import VerifyError
+    from gorun_mem.runtime.mutex import UnknownMutex
+    from gorun_mem.step.schedule import ScheduleError
+
+    try:
+        again = make_again(schedule, step)
+    except (VerifyError, UnknownMutex, ScheduleError) as error:
+        raise BadInput(str(error)) from None
+    failed = step is None and (again.found.wrong or again.divergence)
+    code = ExitCode(int(bool(failed)))
+    if not as_json:
+        click.echo("\n".join(render(again.found, again.model)))
+        if step is not None:
+            click.echo("\n".join(["", f"after step {len(again.found.trace)}", *again.state()]))
+        if again.divergence:
+            click.echo(f"The lock is not the one of the schedule any more: {again.divergence}")
+    document = {**again.found.document(), "replay": again.found.bounds.subject}
+    return code, {**document, "divergence": again.divergence, "state": again.state()}
+
+
+def _load(reference: str, allowed: Sequence[str]) -> tuple[Schedule, Target]:
     """The schedule, and what it is a schedule of.
 
     Raises:
-        BadInput: there is none, or no such program any more.
+        BadInput: there is none, or no such program any more, or code that may not run.
     """
+    from gorun_mem.explore.naming import code_of
     from gorun_mem.explore.saved import load
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
@@ -124,11 +195,36 @@ def _load(reference: str) -> tuple[Schedule, Target]:
         sys.path.append(os.getcwd())  # a program that is named as module:function
     try:
         schedule = load(reference)
-        return schedule, Target.from_about(schedule.about)
+        _refuse_code(code_of(schedule.about), allowed, reference)
+        target = Target.from_about(schedule.about)
+        _say_changed(schedule, target)
+        return schedule, target
     except (
         ConfigError, CostError, ScenarioError, ScheduleError, UnknownMutex, UnknownRelease
     ) as error:  # fmt: skip
         raise BadInput(str(error)) from None
+    except (TypeError, ValueError, OverflowError, AttributeError, LookupError) as error:
+        # A checksum proves nothing of what is said: whatever it is, it cannot be meant.
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BadInput(f"what the schedule says cannot be run: {what}") from None
+
+
+def _refuse_code(named: Sequence[str], allowed: Sequence[str], reference: str) -> None:
+    for code in named:
+        if code not in allowed:
+            shown = reference if len(reference) < 60 else "TOKEN"
+            options = shlex.join(word for one in named for word in ("--code", one))
+            raise BadInput(
+                f"the schedule would run code, {code!r:.200}: if you trust it, say gorun-mem "
+                f"replay-schedule {shown} {options}"
+            )
+
+
+def _say_changed(schedule: Schedule, target: Target) -> None:
+    """Code that has changed may do other things: the schedule is followed as far as it fits."""
+    was, now = schedule.about.get("sha256"), target.about.get("sha256")
+    if isinstance(was, str) and now is not None and was != now:
+        say(f"{schedule.about['scenario']} has changed since the schedule was made")
 
 
 def _replay(

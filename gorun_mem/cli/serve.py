@@ -6,9 +6,8 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -29,9 +28,10 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
-from gorun_mem.cli._page import PageOptions, read_token
+from gorun_mem.cli._page import PageOptions, read_tokens
+from gorun_mem.cli._serve_options import bounds_options, take_limits
 from gorun_mem.service.address import Address, AddressError
-from gorun_mem.service.settings import DEFAULT_ADDRESS, Limits, Settings
+from gorun_mem.service.settings import DEFAULT_ADDRESS, Settings
 
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
@@ -39,21 +39,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.run import Run
     from gorun_mem.service.server import Server
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_LIMITS: Final = Limits()
 _INT63: Final = (1 << 63) - 1
-
-
-def _limit(option: str, default: float, least: int, most: int, text: str) -> Callable[[F], F]:
-    return click.option(
-        option,
-        type=Number(least, most),
-        default=int(default),
-        show_default=True,
-        metavar="N",
-        help=text,
-    )
 
 
 @click.command("serve")
@@ -111,37 +97,14 @@ def _limit(option: str, default: float, least: int, most: int, text: str) -> Cal
     help="Do what Go does with an illegal call, which may end the World, instead of refusing it.",
 )
 @click.option("--reclaim", is_flag=True, help="Free what a client still owns when it goes.")
-@_limit(
-    "--connections-max",
-    _LIMITS.connections,
-    1,
-    4000,
-    "Let in so many clients at once, each of which is an M.",
-)
-@_limit("--line-max", _LIMITS.line_bytes, 16, 1 << 20, "Hang up on a request of more bytes.")
-@_limit(
-    "--pipeline-max",
-    _LIMITS.pipeline,
-    1,
-    1 << 20,
-    "Read no further while so many requests of a client wait.",
-)
-@_limit(
-    "--queue-max",
-    _LIMITS.queue_bytes,
-    1024,
-    1 << 30,
-    "Begin no request of a client that has so many bytes to read.",
-)
-@_limit(
-    "--idle",
-    _LIMITS.idle_s,
-    0,
-    1 << 30,
-    "Hang up on a client that is idle for so many seconds; 0 never does.",
-)
-@_limit(
-    "--report-every", 10, 0, 1 << 30, "Write a line to stderr every so many seconds; 0 writes none."
+@bounds_options
+@click.option(
+    "--report-every",
+    type=Number(0, 1 << 30),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Write a line to stderr every so many seconds; 0 writes none.",
 )
 @log_option()
 @click.option(
@@ -170,12 +133,18 @@ def command(
 ) -> int:
     """Keep one World alive: each connection is an M, its calls contend with all others'.
 
-    Clients send operation lines (see `gorun-mem ops`; beside them load V, store V WORD, sleep NS,
-    statistics, snapshot, watch [FILTER], auth TOKEN, quit) and get one line for each, with
-    `gorun-mem connect` or any program that can open a socket. Illegal calls are refused; with
-    --faithful they do what Go does, and may end the World and with it the service.
+    Clients send operation lines (see `gorun-mem ops`; beside them load V, store V WORD, share V N,
+    lock NAME, try_lock NAME, unlock NAME, sleep NS, statistics, snapshot, watch [FILTER], auth
+    TOKEN, quit) and get one line for each, with `gorun-mem connect` or any program that can open a
+    socket. Illegal calls are refused; with --faithful they do what Go does, and may end the World
+    and with it the service.
 
-    SIGTERM and Ctrl-C let the calls that have begun finish; a second one ends at once.
+    What a client got is its own: another's load, store, fill or free is refused, unless the owner
+    has said share V N. limit, failnext and hostgrow concern all and need a right. A client that has
+    not said its token within 10 s is hung up on. Long requests are answered in slices, between
+    which all others go on.
+
+    SIGTERM, SIGHUP and Ctrl-C let the calls that have begun finish; a second one ends at once.
 
     \b
     Examples:
@@ -189,15 +158,13 @@ def command(
     """
     where = _address(address)
     page = PageOptions.of(http, token_file) if http is not None else None
+    token, admin_token = _tokens(where, token_file)
     settings = Settings(
-        limits=Limits(
-            connections=given.pop("connections_max"),
-            line_bytes=given.pop("line_max"),
-            pipeline=given.pop("pipeline_max"),
-            queue_bytes=given.pop("queue_max"),
-            idle_s=given.pop("idle"),
-        ),
-        token=_token(where, token_file),
+        limits=take_limits(given),
+        token=token,
+        admin_token=admin_token,
+        shared=given.pop("shared"),
+        admin=given.pop("admin"),
         procs=procs,
         reclaim=reclaim,
         report_s=report_every,
@@ -225,8 +192,8 @@ def _address(text: str) -> Address:
         raise BadInput(f"--listen: {error}") from None
 
 
-def _token(address: Address, file: str | None) -> bytes | None:
-    """The token that clients must say, None where they need not."""
+def _tokens(address: Address, file: str | None) -> tuple[bytes | None, bytes | None]:
+    """The token that clients must say, None where they need not, and the admin's."""
     try:
         private = address.is_private()
     except AddressError as error:
@@ -237,8 +204,8 @@ def _token(address: Address, file: str | None) -> bytes | None:
                 f"--listen {address} can be reached by others: name a file with a token that "
                 "clients must say (--token-file FILE), or listen on 127.0.0.1"
             )
-        return None
-    return read_token(file)
+        return None, None
+    return read_tokens(file)
 
 
 def _config(settings: Settings, given: dict[str, Any]) -> Config:
@@ -289,12 +256,14 @@ def _serve(
             raise BadInput(f"--listen: {error}") from None
         file = SocketFile(address)
         try:
+            given = log is not None
             path = log or os.fspath(new_log_path("serve", folder_of_parts=True, say=say))
             bound = PartsBound(log_max, removed=_say_removed)
             recorder = Recorder(open_log(path, bound=bound), level=level)
             try:
                 server = Server(config, settings, recorder, say, _on_fault)
-                return await _serve_on(address, listeners, page, server, path)
+                shown = path if given else os.path.dirname(path)
+                return await _serve_on(address, listeners, page, server, shown)
             finally:
                 recorder.close()
         finally:
@@ -322,6 +291,11 @@ async def _serve_on(
             f"listening on {where}: {world.release.name} {world.platform.name}, "
             f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
         )
+        if not address.is_private():
+            say(
+                "what clients send, the token too, goes in clear: put a proxy with TLS before it, "
+                "or let clients come by ssh -L"
+            )
         if page is not None:
             url = await stack.enter_async_context(page.opened(server=server))
             say(f"page at {url}")

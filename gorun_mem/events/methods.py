@@ -62,6 +62,11 @@ def passes(event: Event, level: LogLevel) -> bool:
     return event.level in _levels_in(type(event), level)
 
 
+def may_pass(kind: type[Event], level: LogLevel) -> bool:
+    """Whether a log of that level may have an event of that type."""
+    return bool(_levels_in(kind, level))
+
+
 def _levels_in(kind: type[Event], level: LogLevel) -> tuple[str, ...]:
     """Those of a type's levels that a log of that level has."""
     if level == "debug" or (level == "canonical" and kind.canonical):

@@ -25,7 +25,15 @@ import msgspec
 from gorun_mem.events.base import SCHEMA, Event
 from gorun_mem.events.books import Books
 from gorun_mem.events.handmade import host_grow
-from gorun_mem.events.methods import LOG_LEVELS, REPORTED, LogLevel, method, method_name, passes
+from gorun_mem.events.methods import (
+    LOG_LEVELS,
+    REPORTED,
+    LogLevel,
+    may_pass,
+    method,
+    method_name,
+    passes,
+)
 from gorun_mem.events.run_events import (
     EndFacts,
     Outcome,
@@ -131,8 +139,12 @@ class Recorder(Books, Sink):
             self._emit = self._tee_by_level
         else:
             self._emit = _tee(write, tuple(taker for taker, _ in self._subscribers))
+        asked = {level for _, level in self._subscribers}
         for name, kind in METHODS.items():
-            setattr(self, name, method(kind, common, self, self._emit))
+            if self._logger is not None and not any(may_pass(kind, level) for level in asked):
+                setattr(self, name, method(kind, self.level, self, write))  # the log's alone
+            else:
+                setattr(self, name, method(kind, common, self, self._emit))
         setattr(self, host_grow.__name__, host_grow(common, self, self._emit))
 
     def _tee_by_level(self, event: Event) -> None:

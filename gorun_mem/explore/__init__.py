@@ -42,9 +42,8 @@ when nothing is left; `executed(task, kind, obj, reads)` after each step if it w
 `every_step = True` to be asked where only one M can go, too.
 
 Programs to explore have locks and variables of their own: `world.mutex(name)` is a runtime mutex of
-the World's algorithm; `gorun_mem.explore.program` has `Lock` (an operation that is disabled while
-the lock is held, so a critical section is two steps), `Cell` (a shared variable: load, store, add,
-compare_and_swap, each one step) and `Event`.
+the World's algorithm; the kit, `gorun_mem.sync`, has `Lock` (an operation that is disabled while
+the lock is held, so a critical section is two steps), `Word`, `Cell`, and what else Ms wait for.
 
 Any choice of data is on the tape: `m.choose(...)`, `m.choice(...)`, the mutexes' lots, and the
 faults of `Config.faults`: "grow" (memory.grow or brk may be refused), "spurious" (a futex sleep may

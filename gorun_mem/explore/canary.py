@@ -10,7 +10,6 @@ from random import Random
 from typing import Final
 
 from gorun_mem.explore.drive import STEPS_MAX
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
@@ -19,6 +18,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies import TREES
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.sync import Cell
 
 RUNS_MAX: Final = 200
 """Of 20 interleavings of the two Ms' loads and stores 12 lose an update: a walk that misses it so

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.explore.failure import Detector, Finding, Signature, place_of, signature_of
+from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
+from gorun_mem.explore.foreign import AwaitsTrio, Uncontrolled, seen_as, uncontrolled
 from gorun_mem.explore.screen import Screen
-from gorun_mem.machine.coroutine import ForeignAwait, where
+from gorun_mem.machine.coroutine import ForeignAwait
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
@@ -41,18 +41,8 @@ if TYPE_CHECKING:
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
 
-ASYNCIO: Final = (
-    "asyncio cannot be searched, trio can: write it against trio, or against anyio with trio under "
-    "it, as in trio.sleep or anyio.sleep for asyncio.sleep"
-)
-"""What to do with a program of asyncio's."""
-
 _HOSTS: Final = {"trio": "gorun_mem.explore.controlled.searching"}
 """By name of a host, the module that has its `engine_for` and `host_for`; see `run_once`."""
-
-
-class AwaitsTrio(Exception):
-    """The program awaits trio, of which this host knows nothing: another is to run it."""
 
 
 OF_THE_SEARCH: Final = (Redundant, NonDeterminism, AwaitsTrio)
@@ -65,19 +55,6 @@ class OutOfTime(BaseException):
 
 class OutOfSteps(Exception):
     """A run of an exhaustive search has reached its bound of steps."""
-
-
-class Uncontrolled(ForeignAwait):
-    """An M awaited what no schedule controls, trio itself for one.
-
-    Args:
-        text: for people.
-        place: where, as "file:line".
-    """
-
-    def __init__(self, text: str, place: str) -> None:
-        super().__init__(text)
-        self.place = place
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -396,13 +373,7 @@ class SearchingTrampoline(Trampoline):
         broken_off(self._driver, error)
 
     def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
-        if _is_of("trio", _innermost(coro)):
-            raise AwaitsTrio
-        place = where(coro)
-        if _is_of("asyncio", _innermost(coro)):
-            return of_asyncio(task, place)
-        text = f"M{task.id} ({task.name}) awaits what is no operation, at {place}"
-        return Uncontrolled(text, place)
+        return uncontrolled(task, coro)
 
 
 def raised(driver: Driver, task: Task, error: BaseException) -> None:
@@ -414,15 +385,7 @@ def raised(driver: Driver, task: Task, error: BaseException) -> None:
     if isinstance(error, OF_THE_SEARCH):
         raise error
     task.op = None
-    if isinstance(error, RuntimeError):
-        back = error.__traceback__
-        while back is not None and back.tb_next is not None:
-            back = back.tb_next
-        if back is not None and _is_of("trio", back.tb_frame) and not driver.engine.entangled:
-            raise AwaitsTrio from error  # it found no task of trio's around it
-        if back is not None and _is_of("asyncio", back.tb_frame):
-            error = of_asyncio(task, place_of(error))  # it found no event loop
-    driver.failed(task, error)
+    driver.failed(task, seen_as(error, task, driver.engine.entangled))
 
 
 def broken_off(driver: Driver, error: Exception) -> None:
@@ -433,24 +396,3 @@ def broken_off(driver: Driver, error: Exception) -> None:
         raise error
     else:
         driver.step_failed(error)
-
-
-def of_asyncio(task: Task, place: str) -> Uncontrolled:
-    """`task` awaits asyncio at `place`."""
-    text = f"M{task.id} ({task.name}) awaits asyncio at {place}: {ASYNCIO}"
-    return Uncontrolled(text, f"{place}: {ASYNCIO}")
-
-
-def _innermost(coro: Any) -> FrameType | None:
-    """The frame of what a coroutine awaits in the end."""
-    frame: FrameType | None = None
-    while coro is not None:
-        inner = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
-        frame = inner or frame
-        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
-    return frame
-
-
-def _is_of(package: str, frame: FrameType | None) -> bool:
-    name = "" if frame is None else frame.f_globals.get("__name__", "")
-    return bool(name.partition(".")[0] == package)

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.explore.history import NotLinearizable
+from gorun_mem.explore.naming import code_of
 from gorun_mem.machine.outcome import (
     DeadlockFound,
     NeverAwaited,
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.op import Op
     from gorun_mem.step.task import Task
 
-_NOT_THE_PROGRAM: Final = frozenset({"gorun_mem", "trio"}) | sys.stdlib_module_names
+_NOT_THE_PROGRAM: Final = (
+    frozenset({"anyio", "gorun_mem", "outcome", "trio"}) | sys.stdlib_module_names
+)
 """Packages through which an error may pass on its way to the program's own line."""
 _KERNELS: Final = "gorun_mem.explore.kernels."
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")
@@ -155,7 +158,12 @@ class Failure:
         test = self.schedule.about.get("test")
         if isinstance(test, str):
             return f"pytest {quote(test)} --explore-token {token}"
-        return f"gorun-mem replay-schedule {token}"
+        return join(["gorun-mem", "replay-schedule", token, *self.code_options])
+
+    @property
+    def code_options(self) -> list[str]:
+        """The options by which code that is not the library's may run."""
+        return [word for code in code_of(self.schedule.about) for word in ("--code", code)]
 
     @property
     def switches(self) -> int:
@@ -185,7 +193,9 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
     if isinstance(error, NotLinearizable):
         return Signature("not_linearizable", error.obj, error.called.name)
     if isinstance(error, Throw):
-        return Signature("throw", error.message, str(error.context.get("site", "")))
+        return Signature(
+            "throw", error.message, without_numbers(str(error.context.get("site", "")))
+        )
     current: Any = world.engine.current
     op = current.op if current is not None else None
     site = getattr(op, "site", "")

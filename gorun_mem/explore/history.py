@@ -24,9 +24,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gorun_mem.runtime.errors import EmulatedFailure
+from gorun_mem.step.schedule import Step
+from gorun_mem.step.strategies.wakeup import CALLS
 
+CALL: Final = "op.call"
+"""The kind of a step by which an operation begins; RETURN of the one by which it ends."""
+RETURN: Final = "op.return"
 MODELS_MAX: Final = 50_000
 """States of models that are kept with what operations do to them; then they are made again."""
+EARLIER_MAX: Final = 4
+"""Operations before those that overlap that are kept, to be shown."""
 ORDERS_MAX: Final = 100_000
 """Steps of the search for what to say of a violation."""
 
@@ -122,6 +129,12 @@ class Called:
     def returned_before(self, other: Called) -> bool:
         """Whether it had returned when `other` was called."""
         return -1 < self.order[1] < other.order[0]
+
+
+def objects_with_a_model(steps: Iterable[Step]) -> tuple[str, ...]:
+    """The names of the objects whose operations are among the steps."""
+    calls = {step.obj.removeprefix(CALLS) for step in steps if step.kind == CALL}
+    return tuple(sorted(calls))
 
 
 def short(value: object, most: int = 60) -> str:
@@ -260,6 +273,7 @@ class Linearizer:
     Attributes:
         window: the operations since nothing was under way, in the order of their calls.
         before: how many operations there were before these.
+        earlier: the latest of those, `EARLIER_MAX` at most.
         base: the states in which the model may have been before these.
     """
 
@@ -267,6 +281,7 @@ class Linearizer:
         self.models = models
         self.window: list[Called] = []
         self.before = 0
+        self.earlier: list[Called] = []
         self.base: tuple[Frozen, ...] = (first,)
         self._events = 0
         self._under_way: dict[int, Called] = {}
@@ -278,6 +293,7 @@ class Linearizer:
         """An operation begins."""
         if not self._under_way:
             self._begin_window()
+        self.models.trim((*self.base, *(state for state, _ in self._may)))
         self._number += 1
         self._number_of[id(called)] = self._number
         self._under_way[self._number] = called
@@ -287,10 +303,9 @@ class Linearizer:
 
     def _begin_window(self) -> None:
         self.before += len(self.window)
+        self.earlier = [*self.earlier, *self.window][-EARLIER_MAX:]
         self.window = []
         self.base = tuple({state: None for state, _ in self._may})
-        self._events = 0
-        self.models.trim(self.base)
 
     def end(self, called: Called, gave: Gave) -> bool:
         """It returns; whether some order explains what it gave, and all before it.

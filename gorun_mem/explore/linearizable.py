@@ -25,10 +25,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from gorun_mem.explore.history import (
+    CALL,
+    RETURN,
     Called,
     CannotYet,
     Gave,
@@ -47,6 +49,8 @@ T = TypeVar("T")
 Method = Callable[..., Coroutine[Any, Any, Any]]
 Key = Callable[..., object]
 
+_WITHOUT: Final = "_gorun_mem_not_recorded"
+"""The attribute of a method that is recorded in which it is as it was."""
 _BOOK: Final = "_gorun_mem_history"
 """The attribute of an object in which its histories are."""
 
@@ -56,9 +60,10 @@ def linearizable(
 ) -> Callable[[T], T]:
     """Check the operations of an object against a sequential model.
 
-    Goes before a class, all of whose public async methods are its operations then, or before single
-    async methods. Arguments that are Ms are left out. An operation that a decorated one makes of
-    the same object is a part of that one.
+    Goes before a class, all of whose public async methods are its operations then, and those of its
+    subclasses; or before single async methods, which have one history where the model is one.
+    Arguments that are Ms are left out. An operation that a decorated one makes of the same object
+    is a part of that one.
 
     Args:
         model: the class of the model, made without arguments, or a function that makes one for an
@@ -77,19 +82,13 @@ def linearizable(
     Source: `gorun_mem.explore.history` says which algorithms.
     """
 
+    spec = _Spec(model, name, per)
+
     def decorate(target: T) -> T:
-        spec = _Spec(model, name, per)
         if inspect.isclass(target):
-            found = [
-                (attribute, value)
-                for attribute, value in inspect.getmembers(target, inspect.iscoroutinefunction)
-                if not attribute.startswith("_")
-            ]
-            if not found:
+            if not _record_methods(spec, target, inspect.getmembers(target)):
                 raise TypeError(f"{target.__name__} has no public async method to be checked")
-            for attribute, method in found:
-                spec.needs(attribute)
-                setattr(target, attribute, _recorded(spec, method))
+            _record_subclasses(spec, target)
             return target
         if not inspect.iscoroutinefunction(target):
             raise TypeError(f"{target!r} is neither a class nor an async method")
@@ -99,23 +98,51 @@ def linearizable(
     return decorate
 
 
+def _record_methods(spec: _Spec, cls: type, members: Iterable[tuple[str, Any]]) -> bool:
+    """Record the operations among a class's members; whether there are some."""
+    found = [
+        (name, value)
+        for name, value in members
+        if not name.startswith("_") and inspect.iscoroutinefunction(value)
+    ]
+    for name, method in found:
+        spec.needs(name)
+        setattr(cls, name, _recorded(spec, method))
+    return bool(found)
+
+
+def _record_subclasses(spec: _Spec, cls: type) -> None:
+    """See to it that what a subclass has in the place of an operation is one too."""
+    own: Any = vars(cls).get("__init_subclass__")
+    above: Any = super
+
+    def record(subclass: Any, /, **options: Any) -> None:
+        if own is not None:
+            own.__get__(None, subclass)(**options)
+        else:
+            above(cls, subclass).__init_subclass__(**options)
+        _record_methods(spec, subclass, list(vars(subclass).items()))
+
+    setattr(cls, "__init_subclass__", classmethod(record))  # noqa: B010 - mypy wants no assignment
+
+
 class _Spec:
     """What operations are checked against."""
 
     def __init__(self, model: Callable[..., Any], name: str, per: Key | None) -> None:
-        self._model = model
+        self.model = model
         self.name = name
         self.per = per
         self.models = Models(self._make)
 
     def _make(self, of: object) -> Any:
-        return self._model() if inspect.isclass(self._model) else self._model(of)
+        return self.model() if inspect.isclass(self.model) else self.model(of)
 
     def needs(self, method: str) -> None:
         """Refuse a model that is a class and does not have `method`."""
-        if inspect.isclass(self._model) and not callable(getattr(self._model, method, None)):
+        if inspect.isclass(self.model) and not callable(getattr(self.model, method, None)):
             raise TypeError(
-                f"the model {self._model.__name__} has no method {method!r}; give it one, or let "
+                f"the model {self.model.__name__} has no method {method!r}; give it one, or let "
                 f"the operation's name begin with an underscore"
             )
 
@@ -162,11 +189,11 @@ class _Record(Op):
         self._of = of
         self._called = called
         self._gave = gave
-        self._key = key
+        self._key = (spec.model, key)
         own = getattr(of, "name", None)
         name = spec.name or (own if isinstance(own, str) else type(of).__name__)
         self._name = name if spec.per is None else f"{name}[{key!r}]"
-        self.kind = "op.call" if gave is None else "op.return"
+        self.kind = CALL if gave is None else RETURN
         self.obj = (CALLS if gave is None else RETURNS) + self._name
 
     def step(self, m: MLike) -> object:
@@ -204,6 +231,7 @@ class _Record(Op):
 def _recorded(spec: _Spec, method: Method) -> Method:
     """`method`, with its call and its return as steps."""
     name = method.__name__
+    method = getattr(method, _WITHOUT, method)  # not twice, where a subclass is decorated too
 
     @functools.wraps(method)
     async def recorded(self: object, *args: Any, **kwargs: Any) -> Any:
@@ -220,4 +248,5 @@ def _recorded(spec: _Spec, method: Method) -> Method:
         await _Record(spec, self, called, Gave(result))
         return result
 
+    setattr(recorded, _WITHOUT, method)
     return recorded

@@ -208,7 +208,7 @@ def _object_of(waits_for: str) -> str:
 
 
 def _wipes(step: Step, about: set[str]) -> bool:
-    return step.obj in about and step.kind in ("clear", "store", "atomic.store")
+    return step.obj in about and step.kind in ("clear", "store", "atomic.store", "unset")
 
 
 def _woken(steps: Sequence[Step], index: int) -> set[int]:

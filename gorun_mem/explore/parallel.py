@@ -21,8 +21,9 @@ from types import TracebackType
 from typing import Any, Final, TypedDict, TypeVar
 
 from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.portfolio import CHUNK, Slice
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import CHUNK, Batch, Worker, bound_of
+from gorun_mem.explore.worker import Batch, Shown, Worker, bound_of
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.step.strategies.searching import Profile
@@ -74,6 +75,14 @@ def _draw(strategy: str, first: int, runs: int) -> Batch:
     assert _worker is not None
     with _worker.watchdog():
         return _worker.draw(strategy, first, runs)
+
+
+def _slice(part: Slice) -> tuple[Batch, Shown]:
+    assert _worker is not None
+    batch = Batch()
+    with _worker.watchdog():
+        shown = _worker.slice(part, batch)
+    return batch, shown
 
 
 def _follow(branches: Sequence[Branch]) -> Ran:
@@ -205,6 +214,12 @@ class Pool:
             batch = self._result(waiting.popleft())
             over |= batch.out_of_time
             yield batch
+
+    def slices(self, parts: Sequence[Slice]) -> Iterator[tuple[Batch, Shown]]:
+        """What comes of slices of a portfolio that are drawn, in their order."""
+        waiting = [self._executor.submit(_slice, part) for part in parts]
+        for future in waiting:
+            yield self._result(future)
 
     def by_cost(self, budget: int | None, bound: int | None) -> Iterator[Batch]:
         """What comes of a depth-first search, schedule by schedule in order.

@@ -124,11 +124,17 @@ def _lanes(failure: Failure, room: int, places: Sequence[str] = ()) -> list[str]
     steps = failure.steps
     if not steps or room < 3:
         return []
-    shown = _shown(steps, max(room - 1, 2))
+    shown = _shown(steps, max(room - (2 if any(places) else 1), 2))
     ms = _lanes_of(steps, shown)
     width = (COLUMNS - _GUTTER) // max(len(ms), 1)
     names = [_fit(f"M{m} {failure.ms.get(m, '')}".rstrip(), width) for m in ms]
+    files = {place.rpartition(":")[0] for place in places if place}
     lines = [f"{'step':>{_GUTTER - 2}}  {''.join(names)}".rstrip()]
+    if len(files) == 1 and room > 3:  # then the numbers of its lines will do
+        lines.insert(
+            0, f"{'':>{_GUTTER}}(behind each step: the line of {files.pop()} it goes on from)"
+        )
+        places = [f":{place.rpartition(':')[2]}" if place else "" for place in places]
     before = -1
     for index in shown:
         left_out = index - before - 1

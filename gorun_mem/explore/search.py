@@ -4,7 +4,7 @@
                   many schedules there are, and whether it does the same under the same schedule
     canary        the same strategy, in the same loop, must find a bug that is planted
     the search    drawn schedules (random, pct, pos, urw, surw) or a tree of them (dfs, exhaustive);
-                  auto goes through the tree where it seems small, else draws by several in turn
+                  auto is a portfolio of both: slices of the tree and of what is drawn by turns
     the failure   run again from its tape, shrunk, run once more for the report
 
 Where the strategy is `auto` or `random` the first runs are a part of the search: they count, and a
@@ -21,19 +21,23 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-from gorun_mem.explore.drive import STEPS_MAX, AwaitsTrio, Execution, OutOfTime
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.foreign import AwaitsTrio
+from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
+from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Slice
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
-from gorun_mem.explore.target import Main, Target
+from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import CHUNK, Batch, Worker
+from gorun_mem.explore.worker import Batch, Shown, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES
+from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 if TYPE_CHECKING:
@@ -49,11 +53,14 @@ SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
 NONDETERMINISM: Final = "nondeterminism"
+TREE_DECISIONS_MAX: Final = 400
+"""`auto` leaves the tree alone where there are many schedules and each has more decisions: its runs
+take long then and show little."""
 _STRETCH: Final = 4 * CHUNK
 
 
 def explore(
-    program: Scenario | Main | Target,
+    program: Scenario | Main | Alone | Target,
     *,
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
@@ -74,7 +81,8 @@ def explore(
     """Search the schedules of a program for one that breaks it.
 
     Args:
-        program: a scenario, an `async def main(world)`, or a target.
+        program: a scenario, an `async def main(world)`, an `async def main()` that awaits trio, or
+            a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         strategy: one of SEARCHING.
@@ -166,6 +174,8 @@ class _Search:
         self._worker.progress = progress
         self._worker.watch_s = settings.watch_s
         self._rerun = Rerun(self._worker, settings.time_s)
+        self._grown = Exhaustive()
+        self._tree_left = True
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
@@ -206,7 +216,7 @@ class _Search:
 
     def _search(self) -> None:
         self._first_runs()
-        if self._is_enough() or self._unsteady is not None:
+        if self._is_enough() or self._unsteady is not None or self._facts.complete:
             return
         if self.settings.canary:
             self._facts.canary_found = self._finds_canary()
@@ -236,52 +246,91 @@ class _Search:
         if self.settings.strategy in TREES:
             self._tree(self.settings.strategy, pool, self._left())
             return
-        if self.settings.strategy == "auto" and self._is_small():
-            left = self._left()
-            self._tree("exhaustive", pool, None if left is None else left // 2)
-            if self._is_enough() or self._facts.complete:
-                self._facts.tree = self._facts.complete
-                return
-            self._facts.out_of_steps = self._facts.out_of_budget = self._facts.rested = False
-        self._draw(pool)
+        if self.settings.strategy == "auto":
+            self._by_portfolio(pool)
+        else:
+            self._draw(pool)
 
-    def _is_small(self) -> bool:
-        return self._statistics.space is not None and self._statistics.space <= SPACE_SMALL
+    def _by_portfolio(self, pool: Pool | None) -> None:
+        """Rounds of slices until something is found, the tree is at its end or the budget is."""
+        space = self._statistics.space
+        small = space is not None and space <= SPACE_SMALL
+        portfolio = Portfolio(small, self._left(), self._tree_left)
+        if self._worker.profile.decisions > TREE_DECISIONS_MAX and not small:
+            portfolio.tree_left = False
+        for slices in portfolio.rounds():
+            drawn = [part for part in slices if part.strategy != self._grown.name]
+            ran = iter(pool.slices(drawn)) if pool is not None else None
+            for part in slices:
+                batch = Batch()
+                shown: Shown = []
+                try:
+                    if part.strategy == self._grown.name:
+                        portfolio.tree_left = self._grow(part.runs, batch)
+                    elif ran is not None:
+                        batch, shown = next(ran)
+                        self.progress(batch.schedules)
+                    else:
+                        shown = self._worker.slice(part, batch)
+                finally:
+                    self._merge(batch)
+                if self._is_enough() or self._batch.out_of_time or batch.complete:
+                    return
+                portfolio.tell(part, batch.schedules, shown)
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
         worker = self._worker
         random = Random(f"{self.settings.seed}/first")
-        walk = SearchingWalk()
-        runs: list[Execution] = []
-        count = (
-            FIRST_RUNS if self.settings.budget is None else min(FIRST_RUNS, self.settings.budget)
-        )
+        walks: list[Execution] = []
+        plan = BEGINNING if self.settings.strategy == "auto" else (SearchingWalk.name,) * FIRST_RUNS
         try:
-            for number in range(count):
+            for number, name in enumerate(plan[: self.settings.budget]):
                 worker.breathe()
-                walk.begin(random, worker.profile)
-                done = worker.run(walk, transcribe=True)
-                self._take_in(done, number)
-                runs.append(done)
-                if self._is_enough():
+                if name == SearchingWalk.name:
+                    done = self._walk(random, number)
+                    walks.append(done)
+                    worker.profile = profile_of(walks)
+                elif name == self._grown.name:
+                    self._tree_left = self._tree_left and self._grow(1, self._batch)
+                else:
+                    worker.slice(Slice(name, -number, number, 1, DEPTHS[0]), self._batch)
+                if self._is_enough() or self._batch.complete:
                     break
                 if not number:
                     self._unsteady = self._rerun.unsteadiness(done)
                     if self._unsteady is not None:
                         break
         finally:
-            self._learn(runs)
+            self._learn(walks)
+
+    def _walk(self, random: Random, number: int) -> Execution:
+        """A random walk, written down."""
+        walk = SearchingWalk()
+        walk.begin(random, self._worker.profile)
+        done = self._worker.run(walk, transcribe=True)
+        self._take_in(done, number)
+        return done
+
+    def _grow(self, runs: int, batch: Batch) -> bool:
+        """Go on with the tree of `auto`; whether something is left of it."""
+        left = self._worker.grow(self._grown, runs, batch)
+        if batch.complete:
+            self._facts.tree = self._facts.complete = True
+            self._facts.rested = self._grown.rested
+        return left
 
     def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""
         worker = self._worker
-        worker.profile = profile_of(runs)
+        self._facts.histories = objects_with_a_model(
+            step for run in runs for step in run.named_steps
+        )
         self._statistics.space = (
             estimate([branches_log(run.named_steps) for run in runs]) if runs else None
         )
         if self._walked is self._batch:
-            self._spent += len(runs)
+            self._spent += self._batch.schedules
         else:
             worker.forget()
             self._statistics.walks = len(runs)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from gorun_mem.explore.naming import is_file
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
@@ -18,9 +19,17 @@ from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
 """A program: an async function of a World."""
+Alone = Callable[[], Coroutine[Any, Any, Any]]
+"""A program of trio's, which takes no World."""
 
+VERIFIED_MS_MAX: Final = 4
+"""Ms of whose lock every state can be visited."""
 _UNNAMED: Final = frozenset({"strategy", "costs", "schedule"})
 """Settings that a token does not name: the tape stands for the strategy."""
+
+
+MS_MAX: Final = 100_000
+"""The most Ms that a token may ask for."""
 
 
 class Target:
@@ -54,11 +63,11 @@ class Target:
 
     @staticmethod
     def of(
-        program: Scenario | Main,
+        program: Scenario | Main | Alone,
         config: Config | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Target:
-        """A target for a scenario, or for any async function of a World.
+        """A target for a scenario, for an async function of a World, or for any of trio's.
 
         Args:
             program: what to explore.
@@ -77,8 +86,8 @@ class Target:
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
         about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
         if _takes_world(program):
-            return Target(program, config, about, name)
-        alone: Any = program
+            return Target(cast(Main, program), config, about, name)
+        alone = cast(Alone, program)
         target = Target(lambda world: alone(), config, about, name)
         target.alone = True
         target.control_trio()
@@ -134,15 +143,18 @@ class Target:
     @property
     def stands_on(self) -> str:
         """The command that has to find nothing wrong for a search over `any` to hold of the lock
-        that the release has there; "" where the locks are real ones."""
+        that the release has there; "" where the locks are real ones.
+
+        Of more Ms than VERIFIED_MS_MAX nothing is verified: then of so many.
+        """
         found = self.settings
         if found.mutex != ANY:
             return ""
         config = found.config
         real = default_mutex(found.release, found.platform.name, config.ms)
+        ms = min(config.ms, VERIFIED_MS_MAX)
         return (
-            f"gorun-mem verify {real} --release {found.release.name} --ms {config.ms} "
-            f"--cpus {config.cpus}"
+            f"gorun-mem verify {real} --release {found.release.name} --ms {ms} --cpus {config.cpus}"
         )
 
     @property
@@ -163,11 +175,13 @@ def _takes_world(program: Any) -> bool:
 def _of_scenario(scenario: Scenario, config: Config, options: Mapping[str, Any]) -> Target:
     complete = scenario.check(options)
     config = scenario.configured(config, complete)
-    about = {
+    about: dict[str, Any] = {
         "scenario": scenario.label,
         "options": {k: str(v) for k, v in complete.items() if v != scenario.options[k].default},
         "config": _changes(config, scenario.defaults),
     }
+    if is_file(scenario.label):
+        about["sha256"] = scenario.sha256[:16]  # what it was when this was said of it
 
     def program(world: World) -> Coroutine[Any, Any, Any]:
         return scenario.program(world, **complete)
@@ -191,6 +205,8 @@ def _changed(base: Config, changes: Mapping[str, Any]) -> Config:
     known = {one.name: one for one in fields(Config)}
     values: dict[str, Any] = {}
     for name, value in changes.items():
+        if not _is_small(value) or (name == "ms" and value > MS_MAX):
+            raise ConfigError(f"the schedule's setting {name!r:.60} is out of all bounds")
         if name not in known or name in ("strategy", "schedule"):
             raise ConfigError(f"the schedule's setting {name!r} is unknown")
         if name == "costs":
@@ -203,6 +219,19 @@ def _changed(base: Config, changes: Mapping[str, Any]) -> Config:
         if before is None and not isinstance(value, str):
             raise ConfigError(f"the schedule's setting {name} = {value!r} is no name")
     return base.but(**values)
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a value of a token is one that a setting may have."""
+    if isinstance(value, int):
+        return abs(value) < 1 << 63
+    if isinstance(value, str):
+        return len(value) < 4096
+    if isinstance(value, list | tuple):
+        return len(value) < 64 and all(map(_is_small, value))
+    if isinstance(value, dict):
+        return len(value) < 256 and all(_is_small(one) for one in (*value, *value.values()))
+    return value is None or isinstance(value, float)
 
 
 def _costs(value: Any) -> CostTable:

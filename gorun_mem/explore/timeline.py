@@ -1,12 +1,15 @@
 """A history that no order explains, drawn: who was in which operation when, and what was tried.
 
-history of queue: no order of these operations gives what they gave
-  before them, 2 operations: items=[1]
-    M1 put(2) -> None      |---------|           steps 9 to 15
-    M2 get() -> 1             |---|              steps 10 to 12
-    M3 get() -> 1                    |------     from step 17 on
-  tried, 6 orders; these explain most:
-    M2 get() -> 1, M1 put(2) -> None, then M3 get() gives 2
+history of queue: no order of the last operations gives what they gave
+  before, 2 operations:
+    M1 put(1) -> None  |---|                           steps 2 to 4
+    M1 get() -> 1              |---|                   steps 5 to 8
+  after which items=[]
+    M1 put(2) -> None                  |-------|       steps 9 to 15
+    M2 get() -> 1                          |-------|   steps 10 to 16
+  tried, 2 orders:
+    M1 put(2); then M2 get() gives 2
+    at once M2 get() gives None
 """
 
 from __future__ import annotations
@@ -32,15 +35,19 @@ def timeline(name: str, found: Linearizer) -> tuple[str, ...]:
         found: its history up to the return that nothing explains.
     """
     window = found.window
-    lines = [f"history of {name}: no order of these operations gives what they gave"]
+    lines = [f"history of {name}: no order of the last operations gives what they gave"]
+    drawn = _drawn(found.earlier, window)
     models = [in_words(found.models.model(state)) for state in found.base[:BASES_MAX]]
     if len(found.base) > BASES_MAX:
         models.append("...")
-    before = f"before them, {_count(found.before)}" if found.before else "at first"
-    lines.append(f"  {before}: {' or '.join(models)}")
-    lines += [f"    {line}" for line in _drawn(window)]
+    if found.before:
+        last = ", the last of them" if found.before > len(found.earlier) else ""
+        lines.append(f"  before, {_count(found.before)}{last}:")
+        lines += [f"    {line}" for line in drawn[: len(found.earlier)]]
+    lines.append(f"  {'after which' if found.before else 'at first'} {' or '.join(models)}")
+    lines += [f"    {line}" for line in drawn[len(found.earlier) :]]
     answer = furthest(found.models, found.base, window)
-    if answer is not None:
+    if answer is not None and answer[0]:
         tried, count = answer
         orders = "1 order" if count == 1 else f"{count:,} orders"
         rest = "" if count == len(tried) <= TRIED_MAX else "; of those that explain most"
@@ -53,16 +60,15 @@ def _count(operations: int) -> str:
     return "1 operation" if operations == 1 else f"{operations:,} operations"
 
 
-def _drawn(window: Sequence[Called]) -> list[str]:
-    shown = window[-OPERATIONS_MAX:]
-    last = max(max(called.order) for called in window)
+def _drawn(earlier: Sequence[Called], window: Sequence[Called]) -> list[str]:
+    """A line for each of `earlier`, then those of the window, on one scale."""
+    shown = [*earlier, *window[-OPERATIONS_MAX:]]
+    last = max(max(called.order) for called in shown)
     first = min(called.order[0] for called in shown)
     each = max(1, min(4, WIDTH // max(1, last - first)))
     texts = [_named(called) for called in shown]
     room = max(map(len, texts))
     lines = []
-    if len(window) > len(shown):
-        lines.append(f"({_count(len(window) - len(shown))} that overlap with these)")
     for called, text in zip(shown, texts, strict=True):
         start = (called.order[0] - first) * each
         if called.gave is None:
@@ -74,6 +80,9 @@ def _drawn(window: Sequence[Called]) -> list[str]:
             when = f"steps {called.call_at} to {called.return_at}"
         drawn = (" " * start + bar).ljust((last - first) * each + 1)
         lines.append(f"{text.ljust(room)}  {drawn}  {when}")
+    left_out = len(window) - OPERATIONS_MAX
+    if left_out > 0:
+        lines.insert(len(earlier), f"({_count(left_out)} that overlap with these)")
     return lines
 
 
@@ -91,5 +100,5 @@ def _in_order(tried: Tried) -> str:
         else f"M{called.m} {called} {gave}"
         for called, gave in tried.then
     ]
-    then = f"then {' and '.join(wrong)}" if wrong else "then nothing can be next"
+    then = f"{'then' if order else 'at once'} {' and '.join(wrong) or 'nothing can be next'}"
     return "; ".join([*order, then])

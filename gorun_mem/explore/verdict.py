@@ -33,6 +33,9 @@ TIMERS: Final = "at their virtual time"
 """A sleep ends when its time has come and nobody else is due before; never earlier or later."""
 
 EARLY_TIMERS: Final = "at any moment"
+HISTORIES_MAX: Final = 3
+"""Objects with a model that a sentence names."""
+
 
 _FAULTS: Final = {
     "grow": "memory may be refused to grow",
@@ -101,6 +104,7 @@ class Facts:
         walked_into: a random walk before the search failed, and nothing in the search itself.
         stands_on: what has to hold of the real lock where locks go to any M; "" where they are
             real ones. See `Target.stands_on`.
+        histories: the objects whose operations were held against a model.
     """
 
     tree: bool = False
@@ -120,6 +124,7 @@ class Facts:
     uncontrolled: tuple[str, ...] = ()
     walked_into: bool = False
     stands_on: str = ""
+    histories: tuple[str, ...] = ()
 
     def world(self) -> dict[str, Any]:
         """In what world the verdict holds, as JSON.
@@ -141,6 +146,7 @@ class Facts:
             "budget": self.budget,
             "time_s": self.time_s,
             "stands_on": self.stands_on or None,
+            "histories": list(self.histories),
         }
 
     def in_words(self, unfair: int) -> str:
@@ -163,6 +169,11 @@ class Facts:
                 "a lock goes to any M that waits for it, which stands on what "
                 f"`{self.stands_on}` finds of the lock in its place"
             )
+        if self.histories:
+            shown = ", ".join(self.histories[:HISTORIES_MAX])
+            more = len(self.histories) - HISTORIES_MAX
+            also = f" and {more:,} more" if more > 0 else ""
+            parts.append(f"the operations of {shown}{also} are held against a model")
         on = f" (and as many again in {count(unfair, 'run')}, by chance)" if unfair else ""
         parts.append(f"a run has at most {count(self.steps_max, 'step')}{on}")
         return f"where {_and(parts)}"

@@ -16,6 +16,7 @@ from typing import Any, Final
 from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
+from gorun_mem.explore.portfolio import CHUNK, FIRST, Handover, Handovers, Slice, Tape
 from gorun_mem.explore.screen import Screen
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
@@ -23,6 +24,8 @@ from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.step.strategies.exhaustive import Exhaustive
+from gorun_mem.step.strategies.mutant import Mutant
+from gorun_mem.step.strategies.pct import Pct
 from gorun_mem.step.strategies.replay import Picks
 from gorun_mem.step.strategies.searching import (
     NonDeterminism,
@@ -31,12 +34,13 @@ from gorun_mem.step.strategies.searching import (
     Searching,
 )
 
-CHUNK: Final = 16
-"""Schedules that are drawn from one generator."""
 SAMPLED_CHUNKS: Final = 8
 """One schedule in the first of so many chunks is written down, for what it covers."""
-PORTFOLIO: Final = ("pos", "pct", "urw", "pos", "random", "pct", "pos", "surw")
-"""What `auto` draws by, chunk after chunk: no strategy finds every bug first."""
+COVERED: Final = 512
+"""Of so many schedules of a portfolio each is looked at for what it covers; later one in four."""
+
+Shown = list[tuple[Tape, frozenset[Handover]]]
+"""Tapes that showed something that no tape before had shown, and what."""
 
 
 @dataclass(slots=True)
@@ -167,6 +171,7 @@ class Worker:
         self.is_stopped: Callable[[], bool] = lambda: False
         self._spend = spend
         self._failures_max = failures_max
+        self._covering: Handovers | None = None
         self._signatures: set[Signature] = set()
 
     def watchdog(self) -> Watchdog:
@@ -183,7 +188,7 @@ class Worker:
         done = run_once(
             self.target,
             strategy,
-            detectors=self.detectors if screen is None else self._live,
+            detectors=self._looking(screen is not None),
             transcribe=transcribe,
             steps_max=self.steps_max,
             breathe=self.breathe,
@@ -195,6 +200,12 @@ class Worker:
         if done.signature is None and not screen.suspects():
             return done
         return self._look_closely(done, screen)
+
+    def _looking(self, screened: bool) -> list[Detector]:
+        """The detectors of a run."""
+        detectors = self._live if screened else self.detectors
+        covering = self._covering
+        return [*detectors, covering] if covering is not None and covering.looks else detectors
 
     def _look_closely(self, done: Execution, screen: Screen) -> Execution:
         """A run again that has failed, or may be wrong, with every detector looking on."""
@@ -231,10 +242,10 @@ class Worker:
         try:
             for start in range(first, first + runs, CHUNK):
                 chunk = start // CHUNK
-                name = PORTFOLIO[chunk % len(PORTFOLIO)] if strategy == "auto" else strategy
+                name = FIRST[chunk % len(FIRST)] if strategy == "auto" else strategy
                 searching = made.setdefault(name, searching_class(name)())
                 count = min(CHUNK, first + runs - start)
-                self._draw_chunk(batch, searching, start, count)
+                self._draw_chunk(batch, searching, chunk, start, count)
                 self.progress(count)
                 if self._is_enough(batch):
                     break
@@ -242,9 +253,11 @@ class Worker:
             batch.out_of_time = True
         return batch
 
-    def _draw_chunk(self, batch: Batch, searching: Searching, start: int, count: int) -> None:
-        random = Random(f"{self.seed}/{start // CHUNK}")
-        sampled = (start // CHUNK) % SAMPLED_CHUNKS == 0
+    def _draw_chunk(
+        self, batch: Batch, searching: Searching, chunk: int, start: int, count: int
+    ) -> None:
+        random = Random(f"{self.seed}/{chunk}")
+        sampled = chunk % SAMPLED_CHUNKS == 0
         hashes = batch.hashes
         steps = 0
         done = 0
@@ -252,7 +265,11 @@ class Worker:
             for number in range(count):
                 self.breathe()
                 searching.begin(random, self.profile)
+                if self._covering is not None:
+                    self._covering.next_run(number)
                 one = self.run(searching, transcribe=sampled and not number)
+                if self._covering is not None:
+                    self._covering.keep(one.tape)
                 done += 1
                 steps += one.steps
                 hashes.add(hash(tuple(one.tape)))
@@ -269,6 +286,63 @@ class Worker:
             batch.steps += steps
             by = batch.by_strategy
             by[searching.name] = by.get(searching.name, 0) + done
+
+    def slice(self, part: Slice, into: Batch) -> Shown:
+        """Run a slice that is drawn, of a portfolio.
+
+        Args:
+            part: which.
+            into: what to add to, which is there also if the search is interrupted.
+        """
+        searching: Searching
+        if part.strategy == "mutant":
+            searching = Mutant(part.tapes)
+        elif part.strategy == "pct":
+            searching = Pct(part.depth)
+        else:
+            searching = searching_class(part.strategy)()
+        self._covering = handovers = Handovers(part.first < COVERED)
+        try:
+            self._draw_chunk(into, searching, part.chunk, part.first, part.runs)
+            self.progress(part.runs)
+        except OutOfTime:
+            into.out_of_time = True
+        finally:
+            self._covering = None
+        return handovers.shown
+
+    def grow(self, searching: Exhaustive, runs: int, into: Batch) -> bool:
+        """Go on with an exhaustive search for a number of runs.
+
+        Args:
+            searching: what was begun.
+            runs: how many, in vain ones among them.
+            into: what to add to, which is there also if the search is interrupted.
+
+        Returns:
+            Whether something is left of the tree that can be gone on with.
+        """
+        random = Random(self.seed)
+        before = into.schedules
+        try:
+            for _ in range(runs):
+                if not searching.begin(random, self.profile):
+                    into.complete = True
+                    return False
+                self.breathe()
+                if not self._branch(into, searching) or self._is_enough(into):
+                    return False
+        except OutOfTime:
+            into.out_of_time = True
+        except NonDeterminism as error:
+            into.found.append(_unsteady(searching, error))
+            return False
+        finally:
+            done = into.schedules - before
+            by = into.by_strategy
+            by[searching.name] = by.get(searching.name, 0) + done
+            into.rested = searching.rested
+        return True
 
     def tree(
         self,
@@ -347,24 +421,28 @@ class Worker:
             if not self._spend():
                 batch.out_of_budget = True
                 return False
-            try:
-                one = self.run(searching)
-            except Redundant:
-                searching.ended()
-                batch.redundant += 1
-                continue
-            except OutOfSteps:
-                searching.ended()
-                batch.out_of_steps = True
-                continue
-            searching.ended()
-            if not getattr(searching, "counts", True):
-                continue
-            self._count(batch, searching, one)
-            self.progress(1)
+            self._branch(batch, searching)
             if self._is_enough(batch):
                 return False
         return not batch.out_of_steps
+
+    def _branch(self, batch: Batch, searching: Any) -> bool:
+        """Run a schedule of a tree, which `begin` has led to; whether it came to its end."""
+        try:
+            one = self.run(searching)
+        except Redundant:
+            searching.ended()
+            batch.redundant += 1
+            return True
+        except OutOfSteps:
+            searching.ended()
+            batch.out_of_steps = True
+            return False
+        searching.ended()
+        if getattr(searching, "counts", True):
+            self._count(batch, searching, one)
+            self.progress(1)
+        return True
 
     def _count(self, batch: Batch, searching: Any, one: Execution) -> None:
         """Take in one schedule of a tree."""

@@ -16,8 +16,10 @@ Besides `events` there are views:
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -60,6 +62,8 @@ VIEWS: Final[dict[str, str]] = {
 }
 """Name -> what it selects; columns keep the names that the log has."""
 
+STOP_S: Final = 5.0
+"""How long an interrupted query is waited for, in seconds."""
 MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-mem[analysis]'"
 
 
@@ -143,9 +147,14 @@ class _CopyingReader(BatchReader):
 
 @contextmanager
 def database(
-    source: Source, progress: Progress | None = None
+    source: Source, progress: Progress | None = None, *, locked: bool = False
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, LogCondition]]:
     """A connection to a database that holds the log, and the log's condition.
+
+    Args:
+        source: the log.
+        progress: called with lines read.
+        locked: let SQL open no other file, no network and no extension, and change no setting.
 
     Raises:
         ExportError: DuckDB is not installed, or there is no room for the copy.
@@ -168,7 +177,27 @@ def database(
             except duckdb.Error as error:
                 raise ExportError(f"DuckDB cannot load the log: {one_line(error)}") from None
             copy.unlink()
-            yield connection, condition
+            if locked:
+                for setting in _LOCKED:
+                    connection.execute(setting)
+            yield connection, _with_lost_rows(connection, condition)
+
+
+_LOCKED: Final = (
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+def _with_lost_rows(connection: duckdb.DuckDBPyConnection, condition: LogCondition) -> LogCondition:
+    """The condition, where events did not fit into the table: times beyond 64 bits."""
+    row = connection.execute("SELECT count(t_ns) FROM events").fetchone()
+    lost = condition.events - (row[0] if row else 0)
+    if lost <= 0:
+        return condition
+    return replace(condition, unloaded=lost)
 
 
 def _load(connection: duckdb.DuckDBPyConnection, copy: Path) -> None:
@@ -227,6 +256,125 @@ def write_parquet(
             raise ExportError(f"DuckDB cannot write the file: {one_line(error)}") from None
         row = connection.execute("SELECT count(*) FROM events").fetchone()
     return condition, row[0] if row else 0
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as Parquet: a column for each name, NULL where a row does not have it.
+
+    Args:
+        rows: of values that JSON has; at least one.
+        path: the file.
+
+    Raises:
+        ExportError: DuckDB is not installed, or the file cannot be written.
+    """
+    duckdb = load_duckdb()
+    kept = list(rows)
+    types = row_types(kept)
+    texts = {name for name, kind in types.items() if kind == "VARCHAR"}
+    with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
+        copy = Path(folder) / "rows.jsonl"
+        encoder = msgspec.json.Encoder()
+        with copy.open("wb") as file:
+            for row in kept:
+                plain_row = {k: _text(v) if k in texts else v for k, v in row.items()}
+                file.write(encoder.encode(plain_row) + b"\n")
+        columns_ = ", ".join(f"{_quoted(name)}: {_literal(kind)}" for name, kind in types.items())
+        try:
+            with duckdb.connect() as connection:
+                connection.execute("SET enable_progress_bar = false")
+                connection.execute(
+                    f"COPY (SELECT * FROM read_json({_literal(str(copy))}, "
+                    f"format='newline_delimited', columns={{{columns_}}}, "
+                    "maximum_object_size=67108864)) "
+                    f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+                )
+        except duckdb.Error as error:
+            raise ExportError(f"DuckDB cannot write {path}: {one_line(error)}") from None
+
+
+def row_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """DuckDB's type of each column of rows: of numbers where all are, or else text."""
+    seen: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.items():
+            seen.setdefault(name, set()).add(_type_of(value))
+    return {name: _common_type(types - {""}) for name, types in seen.items()}
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, int):
+        return "BIGINT" if -(1 << 63) <= value < 1 << 63 else "DOUBLE"
+    return "DOUBLE" if isinstance(value, float) else "VARCHAR"
+
+
+def _common_type(types: set[str]) -> str:
+    if len(types) == 1:
+        return next(iter(types))
+    return "DOUBLE" if types == {"BIGINT", "DOUBLE"} else "VARCHAR"
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file; NULL is left out.
+
+    Raises:
+        ExportError: DuckDB is not installed, or it is no such file.
+    """
+    duckdb = load_duckdb()
+    try:
+        with duckdb.connect() as connection:
+            found = connection.execute(f"SELECT * FROM read_parquet({_literal(str(path))})")
+            names = [column[0] for column in found.description or ()]
+            return [
+                {name: value for name, value in zip(names, row, strict=True) if value is not None}
+                for row in found.fetchall()
+            ]
+    except duckdb.Error as error:
+        raise ExportError(f"{path} cannot be read: {one_line(error)}") from None
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:
+    """The columns and rows that SQL asks for.
+
+    DuckDB answers in a thread of its own: while it computes it hears of no signal.
+
+    Raises:
+        duckdb.Error: the SQL is wrong.
+        KeyboardInterrupt: Ctrl-C; what was computed is dropped.
+    """
+    found: list[tuple[list[str], list[Any]]] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            connection.execute(sql)
+            names = [column[0] for column in connection.description or []]
+            found.append((names, connection.fetchall()))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="query", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    except KeyboardInterrupt:
+        connection.interrupt()
+        thread.join(STOP_S)
+        raise
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def plain(value: Any) -> Any:

@@ -29,6 +29,7 @@ and ends at `leave`.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from gorun_mem.runtime.errors import IllegalUse
@@ -94,11 +95,29 @@ class _Driven:
     error: BaseException | None
     value: Any
     fresh: bool
-    kind: str
-    obj: str
+    marks: str
+    awaited: bool
     pc: str
-    reads_only: bool
     orders: Any
+
+    @property
+    def kind(self) -> str:
+        """Of the next access, or of the beginning or end of the critical section."""
+        inner = self.inner
+        return self.marks if inner is None else inner.kind
+
+    @property
+    def obj(self) -> str:
+        """What that touches: of a beginning or an end, the lock."""
+        inner = self.inner
+        key: str = self.mutex.key_obj
+        return key if inner is None else inner.obj
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether it changes nothing."""
+        inner = self.inner
+        return inner is not None and inner.reads_only
 
     def forget(self) -> None:
         """Nothing is under way."""
@@ -132,20 +151,12 @@ class _Driven:
             coro.close()
             return None
         self.inner = inner
-        self.announce(inner)
+        self.pc = inner.kind
         return not inner.asks_first or inner.begin(m)
-
-    def announce(self, inner: Op) -> None:
-        """Say what the next access is."""
-        self.kind = self.pc = inner.kind
-        self.obj = inner.obj
-        self.reads_only = inner.reads_only
 
     def mark(self, kind: str) -> None:
         """The next step is the beginning or the end of the critical section."""
-        self.kind = self.pc = kind
-        self.obj = self.mutex.key_obj
-        self.reads_only = False
+        self.marks = self.pc = kind
 
     def access(self, m: MLike, inner: Op) -> object:
         """Make one access of the coroutine's; MORE, PARKED, or None where it has ended."""
@@ -153,7 +164,6 @@ class _Driven:
         result = inner.step(m)
         self.orders = inner.orders
         if result is MORE or result is PARKED:
-            self.announce(inner)
             return result
         able = self.go_on(m, result)
         return None if able is None else MORE if able else PARKED
@@ -177,14 +187,30 @@ class _Driven:
         """What the object of the next access lets go."""
         return None if self.inner is None else self.inner.admits()
 
+    def __await__(self) -> Any:
+        self.awaited = True
+        try:
+            value = yield self
+        except BaseException as cut:
+            self.unwind(cut)
+            raise
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return value
 
-def _raise(op: Any) -> None:
-    error, op.error = op.error, None
-    if error is not None:
-        raise error
+    def unwind(self, cut: BaseException) -> None:
+        """The run is over: end the coroutine, and what it does meanwhile does not count."""
+        coro, self.coro = self.coro, None
+        if coro is not None and self.inner is not None:
+            for end in (partial(coro.throw, cut), coro.close):
+                try:
+                    end()
+                except BaseException:
+                    pass
 
 
-class CoroutineLock(_Driven, LockOp):
+class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
     """A call of `Mutex.lock`."""
 
     abandonable = False  # half a lock is none
@@ -261,11 +287,6 @@ class CoroutineLock(_Driven, LockOp):
             m.locks -= mutex.locks_delta
         return None
 
-    def __await__(self) -> Any:
-        value = yield from super().__await__()
-        _raise(self)
-        return value
-
 
 class CoroutineTry(CoroutineLock):
     """A call of `Mutex.try_lock`."""
@@ -291,7 +312,7 @@ class CoroutineTry(CoroutineLock):
         return True
 
 
-class CoroutineUnlock(_Driven, UnlockOp):
+class CoroutineUnlock(_Driven, UnlockOp):  # type: ignore[override]
     """A call of `Mutex.unlock`."""
 
     abandonable = False
@@ -345,11 +366,6 @@ class CoroutineUnlock(_Driven, UnlockOp):
         self.fresh = False
         mutex.leaving += 1
         mutex.released(m, self)
-
-    def __await__(self) -> Any:
-        value = yield from super().__await__()
-        _raise(self)
-        return value
 
 
 class CoroutineMutex(StateMutex):

@@ -26,7 +26,7 @@ def where(coro: Any) -> str:
         if frame is None:
             break
         package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in ("trio", "asyncio", "gorun_mem") or not place:
+        if package not in ("anyio", "asyncio", "gorun_mem", "trio") or not place:
             place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return place

@@ -9,12 +9,19 @@ Rejected: entry points, for a scenario is a file to copy.
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import Scenario, ScenarioError
 from gorun_mem.scripts import UserFileError, run_script, split
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.world import World
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 
@@ -44,7 +51,7 @@ def find(reference: str) -> Scenario:
 
     Args:
         reference: a name of the library, or the path of a .py file; ":name" behind either picks one
-            of several scenarios in the file.
+            of several scenarios in the file, or an async function that takes nothing.
 
     Raises:
         ScenarioError: there is none, or the script cannot be used.
@@ -61,10 +68,17 @@ def load(path: Path) -> dict[str, Scenario]:
     Raises:
         ScenarioError: it cannot be read or does not run.
     """
+    return _scenarios_of(_run(path))
+
+
+def _run(path: Path) -> ModuleType:
     try:
-        module = run_script(path, "scenario")
+        return run_script(path, "scenario")
     except UserFileError as error:
         raise ScenarioError(str(error)) from None
+
+
+def _scenarios_of(module: ModuleType) -> dict[str, Scenario]:
     found = (value for value in vars(module).values() if isinstance(value, Scenario))
     return {scenario.name: scenario for scenario in found if scenario.__module__ == module.__name__}
 
@@ -83,12 +97,34 @@ def _of_library(name: str) -> Path:
     raise ScenarioError(f"no scenario {name!r}: {hint}{there}; a path ends with .py")
 
 
+def _of_trio(function: Callable[[], Coroutine[Any, Any, Any]], label: str) -> Scenario:
+    """A program of trio's, which takes no World, as a scenario."""
+
+    async def alone(world: World) -> None:
+        await function()
+
+    alone.__name__, alone.__doc__, alone.__module__ = (
+        function.__name__,
+        function.__doc__,
+        function.__module__,
+    )
+    scenario = Scenario(alone, Config())
+    scenario.label, scenario.file = label, function.__code__.co_filename
+    vars(alone)["__wrapped__"] = function  # whose source it is
+    return scenario
+
+
 def _pick(path: Path, wanted: str, where: str, *, library: bool) -> Scenario:
     """One of the scenarios in a script."""
-    found = load(path)
+    module = _run(path)
+    found = _scenarios_of(module)
+    function = getattr(module, wanted, None) if wanted not in found else None
+    if inspect.iscoroutinefunction(function) and not inspect.signature(function).parameters:
+        return _of_trio(function, f"{where}:{wanted}")
     if not found:
         raise ScenarioError(
-            f"{path} defines no scenario: put @scenario() of gorun_mem before an async function"
+            f"{path} defines no scenario: put @scenario() of gorun_mem before an async function, "
+            "or name one that takes nothing and awaits trio, as in explore FILE.py:main"
         )
     if wanted and wanted not in found:
         raise ScenarioError(f"{path} has no scenario {wanted!r}; it has {', '.join(found)}")

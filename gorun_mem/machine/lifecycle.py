@@ -308,12 +308,15 @@ class Lifecycle:
     ) -> Stuck:
         if wait is None:
             op = task.op
+            if op is None:
+                return Stuck(task.id, task.name, "run", task.since_ns, None, holds)
             account = getattr(op, "account", None)
             if account is not None:
                 waits_for, held_by, holds = account(task)
                 return Stuck(task.id, task.name, waits_for, task.since_ns, held_by, holds)
-            waits_for = f"{op.kind} {op.obj}" if op is not None else "run"
-            return Stuck(task.id, task.name, waits_for, task.since_ns, None, holds)
+            by = [HeldBy(m, site, since_ns) for m, site, since_ns in op.blocked_by()]
+            waits_for, since_ns = f"{op.kind} {op.obj}", task.since_ns
+            return Stuck(task.id, task.name, waits_for, since_ns, by[0] if by else None, holds)
         mutex, waiter = wait
         holder = mutex.holder
         held_by = HeldBy(holder.m, holder.site, holder.since_ns) if holder is not None else None

@@ -46,6 +46,15 @@ class MemoryDigest:
         """SHA-256 of [0, top) in hex, once all pieces are done."""
         return self._sha256.hexdigest()
 
+    def view(self) -> dict[str, object]:
+        """What `dump full` says of it, once all pieces are done."""
+        return {
+            "top": self._top,
+            "nonzero_words": self.words,
+            "nonzero_fnv": f"{self.fnv:016x}",
+            "mem_sha256": self.sha256,
+        }
+
     def pieces(self) -> Iterator[None]:
         """Hash on; each step is a piece."""
         at = pending = 0

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -211,24 +210,11 @@ class Onlooker:
         return json.dumps(self._view(), separators=(",", ":"))
 
     def _dump_full(self) -> str:
-        return deque(self.dump_full(), maxlen=1)[0]
-
-    def dump_full(self, *, copied: bool = False) -> Iterator[str]:
-        """The answer to `dump full`, last of all; "" after each piece of the work before.
-
-        Args:
-            copied: others go on with the memory meanwhile.
-        """
         view = self._view()
-        top = self._os.top
-        digest = MemoryDigest(self._memory, top, copied=copied)
+        digest = MemoryDigest(self._memory, self._os.top)
         for _ in digest.pieces():
-            yield ""
-        view["top"] = top
-        view["nonzero_words"] = digest.words
-        view["nonzero_fnv"] = f"{digest.fnv:016x}"
-        view["mem_sha256"] = digest.sha256
-        yield json.dumps(view, separators=(",", ":"))
+            pass
+        return json.dumps({**view, **digest.view()}, separators=(",", ":"))
 
     def _view(self) -> dict[str, object]:
         os = self._os

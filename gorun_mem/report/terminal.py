@@ -70,7 +70,13 @@ def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | N
         memory: options of the memory at the start, None for what is usual.
     """
     if start.schedule is not UNSET:  # what it names besides is in the token
-        return shlex.join(["gorun-mem", "replay-schedule", start.schedule])
+        code = [
+            word
+            for name in (start.scenario, start.mutex)
+            if ".py" in name
+            for word in ("--code", name)
+        ]
+        return shlex.join(["gorun-mem", "replay-schedule", start.schedule, *code])
     settings = {
         "release": start.release,
         "platform": start.platform,

@@ -16,6 +16,13 @@ def ns(value: float) -> str:
     return f"{value:.0f} ns" if value else "0"
 
 
+def figure(metric: str, value: float) -> str:
+    """A value of a metric, or a mean of two: a time in its unit, any other as a number."""
+    if "_ns" in metric:
+        return ns(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
+
+
 def size(value: int) -> str:
     """A number of bytes, such as "192 KiB"; to one digit where it is no whole number of them."""
     for unit, name in _SIZES:

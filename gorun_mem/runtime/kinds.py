@@ -99,11 +99,39 @@ _kind("touch", 2.0, line="own", order="both")
 
 # A lock as one step.
 _kind("acquire", 9.0, lock="takes", line="own", order="acquire")
+_kind("try", 9.0, lock="takes", line="own", order="acquire")
 _kind("release", 7.0, lock="gives", line="own", order="release")
 # A lock that is a coroutine over words: where its critical section begins and ends. What orders the
 # sections are its words.
 _kind("enter", 0.0, order="none")
 _kind("leave", 0.0, order="none")
+
+# What Ms let each other in by, one step each.
+_kind("rw.read", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.try_read", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.release_read", 7.0, lock="gives", line="own", order="release")
+_kind("rw.claim", 7.0, line="own", order="acquire")
+_kind("rw.write", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.try_write", 7.0, lock="takes", line="own", order="acquire")
+_kind("rw.release_write", 7.0, lock="gives", line="own", order="release")
+_kind("rw.give_up", 7.0, line="own", order="release")
+_kind("sem.down", 7.0, line="own", order="acquire")
+_kind("sem.try", 7.0, line="own", order="acquire")
+_kind("sem.up", 7.0, line="own", order="release")
+_kind("group.wait", 7.0, line="own", order="acquire")
+_kind("group.add", 7.0, line="own", order="release")
+_kind("cond.add", 7.0, line="own", order="none")
+_kind("cond.sleep", 1500.0, order="acquire")
+_kind("cond.wake", 1200.0, "wakes", order="release")
+for _name in ("send", "recv", "close"):
+    _kind(f"chan.{_name}", 30.0, line="own", order="both")
+    _kind(f"pipe.{_name}", 30.0, line="own", order="both")
+_kind("chan.select", 60.0, line="own", order="both")
+CHANNELS: Final = frozenset({"chan.send", "chan.recv", "chan.close", "chan.select"})
+"""Kinds whose objects count as one: by a select, what is done to one channel changes others."""
+# Coming back from a wait that another has ended: what that did to the M is the M's alone by then.
+RESUME: Final = "resume"
+_kind(RESUME, 0.0, "reads", "local", order="none")
 _kind("none.lock", 10.0, order="none")
 _kind("none.unlock", 10.0, order="none")
 
@@ -118,6 +146,7 @@ _kind("futexwakeup", 170.0, "wakes", order="release")
 _kind("notesleep", 500.0, order="both")
 _kind("wait", None, order="acquire")
 _kind("set", None, "wakes", order="release")
+_kind("unset", None, order="none")
 _kind("wake", None, "wakes", order="both")
 _kind("stack.walk", 60.0, order="both")
 

@@ -293,6 +293,16 @@ class LinearMemory:
         for key in sorted(k for k in self._frames if k << _SHIFT < end):
             yield key << _SHIFT, self._frames[key]
 
+    def written_in(self, addr: int, n: int) -> int:
+        """How much of [addr, addr+n) lies in frames that are kept, in bytes."""
+        if not self._frames or n <= 0:
+            return 0
+        first, last = addr >> _SHIFT, (addr + n - 1) >> _SHIFT
+        kept = self._frames.keys()
+        if last - first < len(kept):
+            return sum(key in kept for key in range(first, last + 1)) * FRAME
+        return sum(first <= key <= last for key in kept) * FRAME
+
     @property
     def written_bytes(self) -> int:
         """How much is kept, in bytes."""

@@ -6,14 +6,15 @@ other M's. What only looks at the memory goes through `replay.ops.Onlooker`, as 
 In a strict World, the default, what no correct program does is refused with nothing changed: the
 World is everybody's. Beside illegal frees, which the layer itself refuses, these are writes to
 memory that is not handed out, looks beyond the memory, and sizes whose rounding wraps around the
-address space. Which M owns a range does not matter: in Go memory may be freed by another M.
+address space. Which M owns a range does not matter to Go; here what a client got is its own, unless
+it shares it or the service is `--shared`. What concerns all, as `limit`, needs the right to. And
+nobody may ask for so much that others suffer: requests, clients and the World have bounds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.machine.ops import Access
@@ -21,14 +22,19 @@ from gorun_mem.replay.ops import Onlooker, Options, reserve_aligned_generic
 from gorun_mem.runtime.boot import brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, IllegalUse
 from gorun_mem.runtime.pages import pages_of
+from gorun_mem.service import slices
 from gorun_mem.service.byhand import LocksByHand
+from gorun_mem.service.host import BREATHE
+from gorun_mem.service.owners import OwnersLedger
+from gorun_mem.service.settings import Settings
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
     from gorun_mem.machine.world import World
     from gorun_mem.runtime.mutex import StateMutex
 
-_READS_ONLY: Final = frozenset({"word", "iszero"})
+_ADMIN: Final = frozenset({"limit", "failnext", "hostgrow"})
+"""What is done to the machine, and so to all."""
 
 
 class Answers:
@@ -36,24 +42,34 @@ class Answers:
 
     Args:
         world: the shared World.
+        settings: the bounds and rights.
         lock_made: told of each lock that a client's `lock` made.
 
     Attributes:
         by_hand: the locks that clients hold.
+        ledger: who owns what, None in a faithful World.
+        admins: ids of the Ms that may do what concerns all.
         calls: requests so far that entered the OS layer.
         operations: what an M awaits, as `operation(m, *operands)`; an illegal one raises
             IllegalUse, and one that ends the emulated program an EmulatedFailure.
     """
 
     def __init__(
-        self, world: World, lock_made: Callable[[StateMutex], None] = lambda mutex: None
+        self,
+        world: World,
+        service: Settings,
+        lock_made: Callable[[StateMutex], None] = lambda mutex: None,
     ) -> None:
         config, settings = world.config, world.settings
+        self._service = service
+        self._limits = service.limits
+        self.admins: set[int] = set()
         self._world = world
         self._os = world.runtime.os
         self._mask = settings.platform.word_mask
         self._page = settings.platform.page_size
         self._strict = not config.faithful
+        self.ledger = self._own_ledger()
         self._onlooker = Onlooker(
             world.runtime,
             Options(
@@ -77,19 +93,38 @@ class Answers:
             "load": self._load,
             "store": self._store,
             "sleep": self._sleep,
+            "share": self._share,
+            "fill": self._fill,
+            "iszero": self._iszero,
+            "dump": self._dump,
+            "dump full": self._dump_full,
+            "snapshot": self._snapshot,
             **self.by_hand.operations,
         }
+
+    def _own_ledger(self) -> OwnersLedger | None:
+        """The book of who owns what, kept by client too."""
+        os = self._os
+        if os.ledger is None:
+            return None
+        ledger = OwnersLedger()
+        for low, high, owner in os.ledger.live_ranges():
+            ledger.handed_out(low, high - low, owner.function, owner.m)
+        os.ledger = ledger
+        return ledger
 
     # Calls.
 
     async def _alloc(self, m: M, n: int) -> str:
         self._check_size("alloc", n)
+        self._check_quota(m, "alloc", n)
         self.by_hand.entering(m, "alloc")
         self.calls += 1
         return str(await self._os.sys_alloc_os(n))
 
     async def _free(self, m: M, v: int, n: int) -> str:
         self._check_size("free", v + n)
+        self._check_owner(m, "free", v, n)
         self.by_hand.entering(m, "free")
         self.calls += 1
         await self._os.sys_free_os(v, n)
@@ -97,6 +132,7 @@ class Answers:
 
     async def _reserve(self, m: M, v: int, n: int) -> str:
         self._check_size("reserve", n)
+        self._check_quota(m, "reserve", n)
         self.by_hand.entering(m, "reserve")
         self.calls += 1
         return str(await self._os.sys_reserve_os(v, n))
@@ -105,6 +141,7 @@ class Answers:
         self._check_size("reserve_aligned", size + align)
         if self._strict and (align == 0 or align & (align - 1)):
             raise IllegalUse(f"reserve_aligned: ALIGN {align} is no power of two")
+        self._check_quota(m, "reserve_aligned", size + align)
         self.by_hand.entering(m, "reserve_aligned")
         self.calls += 1
         if self._os.release.behaviour.is_sbrk_platform:
@@ -126,7 +163,7 @@ class Answers:
 
         def attempt() -> object:
             try:
-                self._check_reach(f"{kind} by M{m.id}", v)
+                self._check_reach(m, kind, v)
                 return effect()
             except EmulatedFailure as failure:
                 return failure
@@ -144,15 +181,116 @@ class Answers:
         if self._strict and n > self._mask - self._page:
             raise IllegalUse(f"{what}: {n} bytes wrap around the address space")
 
-    def _check_reach(self, what: str, v: int) -> None:
-        ledger = self._os.ledger
+    def _check_reach(self, m: M, kind: str, v: int) -> None:
+        ledger = self.ledger
         if ledger is None:
             return
-        refusal = ledger.refusal(v, self._os.platform.word_size, f"{what} at {v:#x}")
+        size, what = self._os.platform.word_size, f"{kind} by M{m.id} at {v:#x}"
+        refusal = ledger.refusal(v, size, what)
+        if refusal is None and not self._service.shared:
+            refusal = ledger.foreign(v, size, m.id, what)
         if refusal is not None:
             raise refusal
+        if kind == "store":
+            self._check_resident(what, self._os.platform.word_size)
+
+    def _check_owner(self, m: M, name: str, v: int, n: int) -> None:
+        if self.ledger is not None and not self._service.shared:
+            what = f"{name} of [{v:#x}, {v + n:#x}) by M{m.id}"
+            refusal = self.ledger.foreign(v, n, m.id, what)
+            if refusal is not None:
+                raise refusal
+
+    def _check_quota(self, m: M, name: str, n: int) -> None:
+        """Whether a client may ask for `n` bytes more."""
+        limits, ledger = self._limits, self.ledger
+        self._check_request(name, n)
+        if ledger is None:
+            return
+        if ledger.bytes_of(m.id) + n > limits.client_bytes:
+            raise IllegalUse(
+                f"{name}: M{m.id} owns {ledger.bytes_of(m.id):,} bytes, and with {n:,} more it "
+                f"would own more than {limits.client_bytes:,} (--client-max)"
+            )
+        if ledger.count_of(m.id) >= limits.client_ranges:
+            raise IllegalUse(
+                f"{name}: M{m.id} owns {limits.client_ranges:,} ranges, as many as a client may "
+                "(--ranges-max)"
+            )
+        if ledger.live_count >= limits.world_ranges:
+            raise IllegalUse(
+                f"{name}: {ledger.live_count:,} ranges are handed out, as many as a World of a "
+                "service may have; free some"
+            )
+
+    def _check_request(self, name: str, n: int) -> None:
+        if n > self._limits.request_bytes:
+            raise IllegalUse(
+                f"{name}: {n:,} bytes are more than a request may be about, "
+                f"{self._limits.request_bytes:,} (--request-max)"
+            )
+
+    def _check_resident(self, what: str, n: int) -> None:
+        """Whether `n` bytes more may be written."""
+        most = self._limits.resident_bytes
+        if self._os.memory.written_bytes + n > most:
+            raise IllegalUse(
+                f"{what}: the World's memory has {self._os.memory.written_bytes:,} bytes written, "
+                f"and at most {most:,} may be (--resident-max); free some"
+            )
 
     # What is no call.
+
+    async def _share(self, m: M, v: int, n: int) -> str:
+        if self.ledger is not None:
+            self.ledger.share(v, v + n, m.id)
+        return "ok"
+
+    async def _fill(self, m: M, v: int, n: int, byte: int) -> str:
+        self._check_request("fill", n)
+        if byte:
+            self._check_resident(f"fill of {n:,} bytes by M{m.id}", self._fresh(v, n))
+        most = slices.FILL_BYTES if self._lies_inside(v, n) else n
+        for start, size in slices.parts_of(v, n, most):
+            if start != v:
+                await BREATHE
+            if self.ledger is not None:
+                # Looked at before each part: a range that is shared may go meanwhile.
+                what = f"fill of [{start:#x}, {v + n:#x}) by M{m.id}"
+                refusal = self.ledger.refusal(start, v + n - start, what)
+                if refusal is not None:
+                    raise refusal
+                self._check_owner(m, "fill", start, v + n - start)
+            self._onlooker.inspections["fill"](start, size, byte)
+        return "ok"
+
+    def _lies_inside(self, v: int, n: int) -> bool:
+        """Whether it is no fault to touch a range; a fault is one before anything is done."""
+        return v > 0 and v + n <= self._os.memory.size
+
+    def _fresh(self, v: int, n: int) -> int:
+        """How much of a range is not written yet, at most."""
+        return max(n - self._os.memory.written_in(v, n), 0)
+
+    async def _iszero(self, m: M, v: int, n: int) -> str:
+        self._check_request("iszero", n)
+        self._check_look("iszero", v, n)
+        found = 0
+        most = slices.LOOK_BYTES if self._lies_inside(v, n) else n
+        for start, size in slices.parts_of(v, n, most):
+            if start != v:
+                await BREATHE
+            found += int(self._onlooker.inspections["iszero"](start, size))
+        return str(found)
+
+    async def _dump(self, m: M) -> str:
+        return await _in_slices(slices.dump(self._onlooker, self._world))
+
+    async def _dump_full(self, m: M) -> str:
+        return await _in_slices(slices.dump_full(self._onlooker, self._world))
+
+    async def _snapshot(self, m: M) -> str:
+        return await _in_slices(slices.snapshot(self._world, self.ledger))
 
     def inspect(self, m: M, name: str, operands: tuple[int, ...]) -> str:
         """The answer to a request that is none of `operations`.
@@ -163,28 +301,33 @@ class Answers:
         """
         if name == "statistics":
             return json.dumps(self.statistics())
-        if name == "snapshot":
-            return json.dumps(asdict(self._world.snapshot()))
-        if self._strict:
-            self._check_inspection(m, name, operands)
+        if name in _ADMIN and not (self._service.admin or m.id in self.admins):
+            raise IllegalUse(
+                f"{name}: it concerns all clients; the service must run with --admin, or the "
+                "client say a token that may"
+            )
+        if name == "word":
+            self._check_look(name, operands[0], 8)
         return self._onlooker.inspections[name](*operands)
 
-    def _check_inspection(self, m: M, name: str, operands: tuple[int, ...]) -> None:
-        ledger = self._os.ledger
-        if name == "fill" and ledger is not None:
-            v, n, _ = operands
-            refusal = ledger.refusal(v, n, f"fill of [{v:#x}, {v + n:#x}) by M{m.id}")
-            if refusal is not None:
-                raise refusal
-        if name in _READS_ONLY:
+    def _check_look(self, name: str, v: int, n: int) -> None:
+        if self._strict:
             try:
-                n = operands[1] if name == "iszero" else 8
-                self._os.memory.check_range(operands[0], n, name)
+                self._os.memory.check_range(v, n, name)
             except Fault as fault:
                 raise IllegalUse(f"{name} at {fault.address:#x}: {fault.detail}") from None
 
     def statistics(self) -> dict[str, Any]:
         """What the World has counted."""
+        world = self._world
+        locks = {
+            name: _lock(lock.statistics(world.engine.now_ns))
+            for name, lock in world.mutexes.items()
+        }
+        return {**self.figures(), "locks": locks}
+
+    def figures(self) -> dict[str, Any]:
+        """The same without the locks, which cost a pass over what was counted of them."""
         world = self._world
         os = self._os
         ledger, freelist = os.ledger, os.freelist
@@ -200,11 +343,16 @@ class Answers:
             "free_blocks": freelist.count if freelist is not None else 0,
             "grows": os.memory.grows,
             "fails": os.memory.fails,
-            "locks": {
-                name: _lock(lock.statistics(world.engine.now_ns))
-                for name, lock in world.mutexes.items()
-            },
         }
+
+
+async def _in_slices(answers: Iterator[str]) -> str:
+    """The last of the answers; all others go on between two."""
+    for answer in answers:
+        if answer:
+            return answer
+        await BREATHE
+    raise AssertionError("a request in slices ends with its answer")
 
 
 def _lock(counted: Any) -> dict[str, Any]:

@@ -76,6 +76,9 @@ class Service(Protocol):
     def flush(self) -> None:
         """Send what has been answered."""
 
+    def is_full(self) -> bool:
+        """Whether no more clients can become an M."""
+
     async def leave(self, connection: Connection, m: M) -> str:
         """An M's last act: see to the memory that it leaves behind; why it ended, for the log."""
 
@@ -94,6 +97,7 @@ class Connection:
         m: the M that it is, None before it has said the token.
         over: set when nothing more comes from the M, and what waits is to be sent.
         gone: the client cannot be reached any more.
+        stranger_until: when it must have said its token, by trio's clock.
         active: whether it has sent or read something since `is_idle` was asked.
         active_at: until when the client is known to have sent or read something, by trio's clock.
         scope: around the connection's tasks.
@@ -120,6 +124,7 @@ class Connection:
         self.watcher: Watcher | None = None
         self.over = trio.Event()
         self.gone = False
+        self.stranger_until = trio.current_time() + self._limits.auth_s
         self.active_at = trio.current_time()
         self.active = False
         self.scope = trio.CancelScope()
@@ -131,6 +136,11 @@ class Connection:
     def limits(self) -> Limits:
         """The server's."""
         return self._limits
+
+    @property
+    def line_max(self) -> int:
+        """The longest line that may come now: a stranger has only a token to say."""
+        return self._limits.line_bytes if self.m is not None else self._limits.auth_bytes
 
     @property
     def held_back(self) -> int:
@@ -193,10 +203,10 @@ class Connection:
             lines: whole lines.
             rest: the line that has not ended.
         """
-        most = self._limits.line_bytes
+        most = self.line_max
         too_long = len(rest) > most
         for index, line in enumerate(lines):
-            if len(line) > most:
+            if len(line) > (most if index == 0 else self._limits.line_bytes):
                 del lines[index:]
                 too_long = True
                 break
@@ -208,7 +218,8 @@ class Connection:
         elif self.m is not None:
             self._inbox.extend(lines)
         if too_long:
-            self.close(f"a line is longer than {most:,} bytes (--line-max)")
+            option = " (--line-max)" if self.m is not None else ": say auth TOKEN first"
+            self.close(f"a line is longer than {most:,} bytes{option}")
         elif self.m is not None:
             self._server.host.wake(self.m)
         return not too_long and not self.over.is_set()
@@ -218,11 +229,24 @@ class Connection:
         word, _, token = line.strip().partition(b" ")
         expected = self._server.settings.token
         assert expected is not None
-        if word == b"auth" and hmac.compare_digest(token.strip(), expected):
-            self._become_m()
+        said, admin = token.strip(), self._server.settings.admin_token
+        if word == b"auth" and admin is not None and hmac.compare_digest(said, admin):
+            self._let_in(admin=True)
+            return
+        if word == b"auth" and hmac.compare_digest(said, expected):
+            self._let_in(admin=False)
             return
         self._server.failed_auths += 1
         self.close("wrong token" if word == b"auth" else "say auth TOKEN first")
+
+    def _let_in(self, *, admin: bool) -> None:
+        if self._server.is_full():
+            most = self._limits.connections
+            self.close(f"{most:,} clients are here, as many as may be (--connections-max)")
+            return
+        self._become_m()
+        if admin and self.m is not None:
+            self._server.answers.admins.add(self.m.id)
 
     async def _write(self) -> None:
         """Send what the socket did not take at once, and a watcher's events."""

@@ -62,6 +62,8 @@ class Receive(Op):
 
 
 RECEIVE: Final = Receive()
+BREATHE: Final = Receive()
+"""As YIELD, and let the connections' tasks run: what the M is in takes long."""
 YIELD: Final = Receive()
 """Let the others whose requests have come go first; as an M that is preempted gives up its P."""
 
@@ -162,7 +164,7 @@ class ServiceHost(Resumer):
                 if driver.stopped:
                     return
                 self._budget = self._breath()
-            while self._woken and self._procs_free > 0:
+            while self._woken and self._procs_free > 0 and self._budget > 0:
                 m = self._woken.popleft()
                 self._procs_free -= 1
                 engine.come_back(m)
@@ -233,13 +235,15 @@ class ServiceHost(Resumer):
                 raise
             driver.failed(m, error)
             return None
-        if op is RECEIVE or op is YIELD:
+        if op is RECEIVE or op is YIELD or op is BREATHE:
             self._engine.leave(m)
             self._give_up_p()
             if op is RECEIVE:
                 self.idle[m.id] = m
             else:
                 self._woken.append(m)
+                if op is BREATHE:
+                    self._budget = 0
             return None
         self._budget -= 1
         if self._budget > 0:

@@ -35,6 +35,10 @@ class LineTaker(Protocol):
         """What bounds a client."""
 
     @property
+    def line_max(self) -> int:
+        """The longest line that may come now."""
+
+    @property
     def has_ended(self) -> bool:
         """Nothing that comes is of use any more."""
 
@@ -144,7 +148,7 @@ class Incoming:
         self._connection.active = True
         lines = (self._half_line + data if self._half_line else data).split(b"\n")
         self._half_line = rest = lines.pop()
-        if lines or len(rest) > self._limits.line_bytes:
+        if lines or len(rest) > self._connection.line_max:
             return self._connection.take_lines(lines, rest)
         return True
 

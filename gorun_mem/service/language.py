@@ -23,6 +23,7 @@ from gorun_mem.replay.opscript import OPERANDS, ScriptError, parse_operation
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "load": ("V",),
     "store": ("V", "WORD"),
+    "share": ("V", "N"),
     "sleep": ("NS",),
     "lock": ("NAME",),
     "try_lock": ("NAME",),

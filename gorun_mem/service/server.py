@@ -119,7 +119,7 @@ class Server:
         self.tallies: dict[str, BoundedTally] = {}
         for mutex in self.world.mutexes.values():
             self._count(mutex)
-        self.answers = Answers(self.world, self._count)
+        self.answers = Answers(self.world, settings, self._count)
         self.host.comes_back = self.answers.by_hand.somebody_comes_back
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
@@ -197,7 +197,12 @@ class Server:
         """Serve one client to its end; whatever is wrong with it concerns nobody else."""
         self.accepted += 1
         most = self.settings.limits.connections
-        if len(self.connections) >= most or self.draining or self.world.driver.stopped:
+        if self.settings.token is not None:
+            self._make_room_for_a_stranger()
+            full_now = False  # whoever says a token is counted then
+        else:
+            full_now = self.is_full()
+        if full_now or self.draining or self.world.driver.stopped:
             self.refused += 1
             full = f"{most:,} connections are open, as many as may be (--connections-max)"
             await _refuse(stream, self.draining or full)
@@ -215,6 +220,18 @@ class Server:
             if not self.connections and self._over:
                 self._empty.set()
 
+    def _make_room_for_a_stranger(self) -> None:
+        """Who has not said a token has a share of its own: the one that waits longest goes."""
+        strangers = [one for one in self.connections if one.m is None and not one.over.is_set()]
+        if len(strangers) >= self.settings.limits.strangers:
+            self.refused += 1
+            strangers[0].close("too many clients have not said a token")
+
+    def is_full(self) -> bool:
+        """Whether no more clients can become an M."""
+        known = sum(one.m is not None for one in self.connections)
+        return known >= self.settings.limits.connections
+
     def drain(self, why: str, cut: Verdict | None = None) -> None:
         """Begin no call any more, finish those that have begun, and end; at once if asked again.
 
@@ -225,6 +242,7 @@ class Server:
         self._cut = cut
         if self.draining:
             self._cut = cut or "interrupted"
+            self.say("ended at once: calls that had begun are not finished, and have no answer")
             self.world.driver.stop()
             self.host.begin_turn()
             return
@@ -239,8 +257,11 @@ class Server:
     async def drain_at_signals(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Drain at SIGTERM, and at Ctrl-C as interrupted; a second one ends at once."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        """Drain at SIGTERM and SIGHUP, at Ctrl-C as interrupted; a second one ends at once."""
+        ends = [signal.SIGTERM, signal.SIGINT]
+        if hasattr(signal, "SIGHUP"):  # its terminal has gone; under nohup that is no reason
+            ends += [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+        with trio.open_signal_receiver(*ends) as signals:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGINT:
@@ -271,34 +292,32 @@ class Server:
         held = await self.answers.by_hand.give_back(m)
         if held:
             self.say(f"M{m.id} has gone; {', '.join(held)}, which it held, was given back")
-        owned = self._owned_by(m) if not self.draining else []
-        bytes_owned = sum(high - low for low, high in owned)
+        ledger = self.answers.ledger
+        owned = ledger.count_of(m.id) if ledger is not None and not self.draining else 0
         reason = "drained" if self.draining else "lost" if connection.gone else "left"
-        if owned:
-            what = f"{count(len(owned), 'range')}, {size(bytes_owned)}"
+        if ledger is not None and owned:
+            bytes_owned = ledger.bytes_of(m.id)
+            what = f"{count(owned, 'range')}, {size(bytes_owned)}"
             if self.settings.reclaim:
-                await self._reclaim(owned)
+                await self._reclaim(ledger.ranges_of(m.id))
                 reason += f", {what} reclaimed"
                 self.say(f"M{m.id} has gone; {what} that it owned were freed (--reclaim)")
             else:
                 self.abandoned_bytes += bytes_owned
                 reason += f", owns {what}"
-                first, end = owned[0]
+                first, end = ledger.first_of(m.id)
                 self.say(
                     f"M{m.id} has gone and still owns {what}, the first at [{first:#x}, {end:#x})"
                 )
+        if ledger is not None:
+            ledger.forget(m.id)
+        self.answers.admins.discard(m.id)
         for tally in self.tallies.values():
             tally.forget(m.id)
         del self.speakers[m.id]
         if connection.watcher is None:
             connection.over.set()
         return reason
-
-    def _owned_by(self, m: M) -> list[tuple[int, int]]:
-        ledger = self.world.runtime.os.ledger
-        if ledger is None:
-            return []
-        return [(low, high) for low, high, owner in ledger.live_ranges() if owner.m == m.id]
 
     async def _reclaim(self, owned: list[tuple[int, int]]) -> None:
         """Free ranges; one that another M frees meanwhile is no matter."""
@@ -362,13 +381,27 @@ class Server:
             await trio.sleep(TICK_S)
             now = trio.current_time()
             for connection in list(self.connections):
-                if connection.is_idle(now):
+                if connection.over.is_set():
+                    continue
+                if connection.m is None and now >= connection.stranger_until:
+                    connection.close(f"no token within {self.settings.limits.auth_s:g} s")
+                elif connection.is_idle(now):
                     self._close_idle(connection)
+            self._check_log()
             if self.settings.report_s and now >= report_at:
                 after = self._progress()
                 if after != before:
                     self.say(self._report(before, after, now - report_at + self.settings.report_s))
                 report_at, before = now + self.settings.report_s, after
+
+    def _check_log(self) -> None:
+        """End where the log cannot be written any more, though nothing is logged."""
+        try:
+            self.recorder.tick()
+        except LogError as error:
+            self.say(str(error))
+            self.world.driver.failed(self.world.main, error)
+            self.host.begin_turn()
 
     def _close_idle(self, connection: Connection) -> None:
         limit = self.settings.limits.idle_s

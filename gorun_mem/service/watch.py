@@ -21,6 +21,11 @@ PACE_S: Final = 0.02
 """How long a watcher's events are gathered before they are sent, in seconds."""
 
 
+WORDS_MAX: Final = 16
+WORD_MAX: Final = 200
+"""Bounds of a filter: what a glob costs grows with its length, and it is compiled for a client."""
+
+
 class BadFilter(ValueError):
     """A filter that cannot be understood; the message says why."""
 
@@ -39,6 +44,11 @@ class Filter:
     def __init__(self, words: Iterable[str] = ()) -> None:
         from gorun_mem.events.types import EVENT_TYPES
 
+        words = list(words)
+        if len(words) > WORDS_MAX or any(len(word) > WORD_MAX for word in words):
+            raise BadFilter(
+                f"a filter has at most {WORDS_MAX} words of at most {WORD_MAX} characters"
+            )
         names = [kind.__struct_config__.tag for kind in EVENT_TYPES]
         globs: list[str] = []
         self._ms: frozenset[int] = frozenset()

@@ -111,6 +111,7 @@ class TimingEngine(Engine):
         self._draw = stream(seed, "machine").random
         self._lines: dict[str, Line] = {}
         self._named_lines: dict[str, Line] = {}
+        self._awake: set[int] = set()
         table = self.costs
         self._fetch_ns = table["line.fetch"]
         self._spread_ns = min(table["line.spread"], self._fetch_ns)
@@ -157,13 +158,25 @@ class TimingEngine(Engine):
             waker = self.current
             if self.follower is not None:
                 self._note_unpark(m, waker.id if waker is not None else 0)
-            if waker is not None:
-                waker.clock_ns += self._wake_call_ns
-            latency_ns = self._wake_least_ns + self._wake_ns * self._wakes[int(self._draw() * SIZE)]
-            clock = self.clock_ns + latency_ns
+            clock = self.clock_ns
+            if m.id in self._awake:
+                self._awake.discard(m.id)
+            else:
+                if waker is not None:
+                    waker.clock_ns += self._wake_call_ns
+                draw = self._wakes[int(self._draw() * SIZE)]
+                clock += self._wake_least_ns + self._wake_ns * draw
             if clock > m.clock_ns:
                 m.clock_ns = clock
             self._enable(m)
+
+    def disable(self, m: MLike) -> None:
+        """Take a runnable M out of those that may go next: it has been woken, and need not be again
+        when it may go, or whoever comes by meanwhile would keep it out for ever."""
+        assert isinstance(m, Task)
+        if m.state is RUNNABLE:
+            self._awake.add(m.id)
+            super().disable(m)
 
     def charge(self, kind: str, units: int) -> None:
         """Let the running step take longer."""

@@ -169,8 +169,15 @@ class Compared:
     @property
     def can_tell(self) -> bool:
         """Whether there are enough runs for any difference to count as one."""
-        count = min(sum(run.ok for run in side.runs) for side in self.sides)
-        return least_p(count, paired=self.paired) * max(1, len(self.contrasts)) < self.alpha
+        return min(sum(run.ok for run in side.runs) for side in self.sides) >= self.runs_needed
+
+    @property
+    def runs_needed(self) -> int:
+        """With how many runs on each side a difference that is in all of them counts as one."""
+        count, comparisons = 1, max(1, len(self.contrasts))
+        while least_p(count, paired=self.paired) * comparisons >= self.alpha:
+            count += 1
+        return count
 
     def medians(self, place: int) -> dict[str, Metric]:
         """The medians of a side, by metric."""

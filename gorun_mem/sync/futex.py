@@ -6,39 +6,26 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.errors import IllegalUse
+from gorun_mem.runtime.kinds import RESUME
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.op import PARKED, MLike, Op
-from gorun_mem.sync.base import Shared
+from gorun_mem.sync.gate import check_timeout
 from gorun_mem.sync.words import Word, WordOp
 
 WAKE_ALL: Final = 1 << 30
 """How many to wake where all are meant; INT_MAX of futex(2)."""
 
 
-def check_timeout(about: Shared, timeout_ns: int | None) -> None:
-    """Refuse a time that is none.
-
-    Raises:
-        IllegalUse: it is negative, or no whole number.
-    """
-    if timeout_ns is not None and (type(timeout_ns) is not int or timeout_ns < 0):
-        raise IllegalUse(
-            f"timeout_ns = {timeout_ns!r} of {about.name}: give whole ns from 0, or None for ever"
-        )
-
-
 @mypyc_attr(allow_interpreted_subclasses=True)
 class _FutexWait(WordOp):
-    __slots__ = ("_asleep", "_expected", "_since", "_timeout_ns", "reads_only")
-    abandonable = True
+    __slots__ = ("_asleep", "_expected", "_since", "_timeout_ns", "abandonable")
 
     def __init__(self, word: FutexWord, expected: int, timeout_ns: int | None) -> None:
         super().__init__("futexsleep", word)
         self._expected = expected
         self._timeout_ns = timeout_ns
         self._since = -1
-        self.reads_only = False
+        self.abandonable = True
 
     def step(self, m: MLike) -> object:
         """Sleep if the word is as expected; wake up."""
@@ -48,10 +35,11 @@ class _FutexWait(WordOp):
         now = m.sched.now_ns
         if self._since >= 0:
             word.waited(now - self._since)
-            if word.sleepers.leave(m):
-                word.timeouts += 1
-                return False
-            return True
+            if self.kind == RESUME:
+                return True
+            self._leave(m)
+            word.timeouts += 1
+            return False
         if word.value != self._expected:
             word.failed += 1
             return False
@@ -59,18 +47,28 @@ class _FutexWait(WordOp):
             return True
         word.sleepers.sleep(m, 0, 0)
         word.waits += 1
+        word.asleep[m.id] = self
         self._since = now
-        if self._timeout_ns is None:
-            self.reads_only = True  # all that is left is to come back from the kernel
-        else:
+        if self._timeout_ns is not None:
             m.sched.sleep_until(m, now + self._timeout_ns)
         return PARKED
 
     def withdrawn(self, m: MLike) -> None:
         """It sleeps no more."""
+        if self._since >= 0:
+            self.word.waited(m.sched.now_ns - self._since)
+            self._leave(m)
+
+    def _leave(self, m: MLike) -> None:
         word = self.word
         assert isinstance(word, FutexWord)
         word.sleepers.leave(m)
+        del word.asleep[m.id]
+
+    def wake(self) -> None:
+        """It was woken, and will come back from the kernel."""
+        self.kind = RESUME
+        self.abandonable = False
 
 
 class _FutexWake(WordOp):
@@ -87,6 +85,8 @@ class _FutexWake(WordOp):
         assert isinstance(word, FutexWord)
         word.operations += 1
         self.woken = word.sleepers.wakeup(m, self._n)
+        for sleeper in self.woken:
+            word.asleep.pop(sleeper.id).wake()
         return len(self.woken)
 
 
@@ -100,11 +100,12 @@ class FutexWord(Word):
         line: the cache line that it lies on; one of its own if "".
     """
 
-    __slots__ = ("sleepers",)
+    __slots__ = ("asleep", "sleepers")
 
     def __init__(self, name: str, value: int = 0, *, line: str = "") -> None:
         super().__init__(name, value, line=line)
         self.sleepers = FutexQueue()
+        self.asleep: dict[int, _FutexWait] = {}
 
     def __repr__(self) -> str:
         return f"<FutexWord {self.obj} = {self.value!r}, {self.waiting} asleep>"

@@ -126,7 +126,9 @@ class _Test:
         if found.failure is not None:
             _fail(f"{found.sentence}\n{render(found.failure, self._target)}")
         if not found.ok:
-            _fail(f"{found.sentence}; give it more budget, or another strategy")
+            is_short = "no schedule controls" not in found.reason
+            help_ = "; give it more budget, or another strategy" if is_short else ""
+            _fail(f"{found.sentence}{help_}")
         self._item.add_report_section("call", "explore", found.sentence)
 
     def replay(self, schedule: Schedule, *, alone: bool) -> None:

@@ -34,6 +34,7 @@ except ImportError as error:
     needs = "gorun_mem.testing.strategies needs Hypothesis: pip install hypothesis"
     raise ImportError(needs) from error
 
+from gorun_mem.locks import load_mutex
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import Option, Scenario
 from gorun_mem.runtime.behaviour import KNOWN, NEWEST, PLATFORMS, KiB
@@ -278,7 +279,7 @@ def configs(
     has_wasip1 = find_release(name).behaviour.has_wasip1
     platform = draw(st.sampled_from([p for p in PLATFORMS if has_wasip1 or "wasip1" not in p]))
     ms = draw(st.integers(1, ms_max))
-    fitting = [mutex for mutex in mutexes if ms == 1 or MUTEXES[mutex].several_ms]
+    fitting = [mutex for mutex in mutexes if ms == 1 or load_mutex(mutex).several_ms]
     return Config(
         release=name,
         platform=platform,

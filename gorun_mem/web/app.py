@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,9 +16,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from gorun_mem._version import VERSION
-from gorun_mem.events.types import Event
 from gorun_mem.service.server import Server
-from gorun_mem.service.watch import PACE_S, BadFilter, Filter, Watcher
+from gorun_mem.service.watch import BadFilter, Filter
 from gorun_mem.web.documents import (
     Answered,
     CallOfM,
@@ -37,11 +35,11 @@ from gorun_mem.web.hands import Hands
 from gorun_mem.web.laboratory import Laboratory
 from gorun_mem.web.live import Live
 from gorun_mem.web.openapi import Endpoint, document
-from gorun_mem.web.runs import Runs
-from gorun_mem.web.stream import KEEP_ALIVE_S, sse, stream
+from gorun_mem.web.runs import OneRun, Runs
+from gorun_mem.web.stream import sse, stream
+from gorun_mem.web.tails import LEVELS, Tails
 
 STATIC: Final = Path(__file__).parent / "static"
-LEVELS: Final = ("debug", "info", "warning", "error")
 STREAMS_MAX: Final = 128
 """Event streams at once."""
 _ID_MAX: Final = 1 << 53
@@ -65,6 +63,7 @@ class Site:
         server: the service; None where the page shows one run only.
         hands: the Ms that are driven from the page, likewise.
         live: the samples of its World, likewise.
+        tails: who watches its log, likewise.
         shows: what the page opens on: {"kind": "live"}, {"kind": "run", "id": 1} or
             {"kind": "token", "token": ...}.
         token: what callers must say, None where they need not.
@@ -76,10 +75,23 @@ class Site:
     server: Server | None = None
     hands: Hands | None = None
     live: Live | None = None
+    tails: Tails | None = None
     shows: dict[str, Any] | None = None
     token: bytes | None = None
     library: bytes = b""
     streams: int = 0
+
+    async def lanes_of(self, run: OneRun) -> bytes:
+        """A log as columns, made once as long as the log stays as it is.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        async with run.reading:
+            now = run.log_state()
+            if run.lanes is None or run.lanes[0] != now:
+                run.lanes = now, await self.laboratory.logs.ask("lanes", {"log": run.log}, 120)
+            return run.lanes[1]
 
 
 def application(
@@ -361,7 +373,9 @@ class Api:
 
     async def watch_events(self, request: Request, body: None) -> Response:
         """The log as it is written."""
-        server = self._server()
+        self._server()
+        site = self._site
+        assert site.tails is not None
         level = request.query_params.get("level", "info")
         if level not in LEVELS:
             raise Refused(400, f"level = {level[:40]!r}: one of {', '.join(LEVELS)}")
@@ -370,7 +384,7 @@ class Api:
             wanted = Filter((text[:400],)) if text else Filter()
         except BadFilter as error:
             raise Refused(400, str(error)) from None
-        return stream(self._counted(_tail(server, wanted, level)))
+        return stream(self._counted(site.tails.watch(wanted, level)))
 
     async def _counted(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         site = self._site
@@ -472,8 +486,8 @@ class Api:
 
     async def lanes(self, request: Request, body: None) -> Response:
         """The log as columns."""
-        facts = {"log": self._log(request)}
-        return _json(await self._site.laboratory.logs.ask("lanes", facts, 120))
+        self._log(request)
+        return _json(await self._site.lanes_of(self._site.runs.of(_id(request))))
 
     async def report(self, request: Request, body: None) -> Response:
         """The report's sections."""
@@ -502,32 +516,3 @@ class Api:
         """A schedule by hand."""
         facts = msgspec.to_builtins(body)
         return _json(await self._site.laboratory.programs.ask("chair", facts))
-
-
-async def _tail(server: Server, wanted: Filter, level: str) -> AsyncIterator[bytes]:
-    """The events of a World from now on, for one browser; it is told what it has missed."""
-    passing = frozenset(LEVELS[LEVELS.index(level) :])
-    came = trio.Event()
-
-    def wake() -> None:
-        came.set()
-
-    watcher = Watcher(wanted, server.settings.limits.queue_bytes, wake)
-    encode = msgspec.json.Encoder().encode
-
-    def hear(event: Event) -> None:
-        if event.level in passing and wanted.wants(event):
-            watcher.offer(encode(event))
-
-    unsubscribe = server.recorder.subscribe(hear, "debug" if level == "debug" else "info")
-    try:
-        yield b": begins\n\n"
-        while True:
-            with trio.move_on_after(KEEP_ALIVE_S):
-                await came.wait()
-            came = trio.Event()
-            await trio.sleep(PACE_S)
-            lines = watcher.take().splitlines()
-            yield b"".join(sse("log", line) for line in lines) or b": nothing new\n\n"
-    finally:
-        unsubscribe()

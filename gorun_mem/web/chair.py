@@ -340,11 +340,10 @@ def _played(target: Target, choices: Sequence[int], strategy: Any, most: int) ->
     """The choices, and what a strategy chooses behind them."""
     spy = Spy(target)
     chair = Chair(choices, spy, then=strategy, most=most)
-    worlds: list[World] = []
     try:
-        done = run_once(target, chair, steps_max=STEPS_MAX, on_world=worlds.append)
+        done = run_once(target, chair, steps_max=STEPS_MAX, on_world=spy.begin)
     except Redundant:
-        return list(worlds[0].engine.tape)  # type: ignore[attr-defined]
+        return list(spy.world.engine.tape)  # type: ignore[attr-defined]
     return done.tape
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.program import Cell, Event, Lock
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Step
 from gorun_mem.step.task import State
+from gorun_mem.sync import Event, Lock, Shared
 from gorun_mem.web.words import bits_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Spy(Observer):
             ],
             "locks": [_lock(name, lock) for name, lock in world.driver.mutexes.items()],
             "objects": [_object(one) for one in objects],
-            "edges": list(_edges(world, objects)),
+            "edges": list(_edges(world)),
             "memory": _memory(world),
         }
 
@@ -184,15 +184,15 @@ def _gather(frames: Iterable[FrameType], into: dict[int, Any]) -> None:
     """What the program's variables hold that Ms share, each once, in the order of being seen."""
     for frame in frames:
         for value in frame.f_locals.values():
+            if isinstance(value, dict):
+                value = list(value.values())
             for one in value if isinstance(value, list | tuple) else (value,):
                 if _is_shared(one) and len(into) < _OBJECTS:
                     into.setdefault(id(one), one)
 
 
 def _is_shared(value: Any) -> bool:
-    module = type(value).__module__
-    of_the_kit = module.startswith(("gorun_mem.sync", "gorun_mem.explore.kernels.parts"))
-    return isinstance(value, Cell | Lock | Event) or (of_the_kit and hasattr(value, "name"))
+    return isinstance(value, Shared)
 
 
 def _object(one: Any) -> dict[str, Any]:
@@ -202,24 +202,22 @@ def _object(one: Any) -> dict[str, Any]:
         value = "has happened" if one.happened else "has not happened"
     elif hasattr(one, "value"):
         value = repr(one.value)
-    elif hasattr(one, "waiting"):
-        value = f"{len(one.waiting)} tickets wait, {len(one.sleeping)} Ms sleep"
     else:
         value = repr(one)
     return {"kind": type(one).__name__, "name": str(one.name), "value": value[:_TEXT]}
 
 
-def _edges(world: World, objects: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _edges(world: World) -> Iterator[dict[str, Any]]:
     """Who waits for a lock, and who holds it: the wait-for graph."""
-    owners = {one.name: one.owner.id for one in objects if isinstance(one, Lock) and one.owner}
     for name, lock in world.driver.mutexes.items():
         for waiter in lock.waiters:
             for holder in lock.holders:
                 yield {"m": waiter.m, "lock": name, "holder": holder.m}
     for task in world.engine.tasks:
         op = task.op if task.state is State.PARKED else None
-        if op is not None and op.kind == "acquire" and op.obj in owners:
-            yield {"m": task.id, "lock": op.obj, "holder": owners[op.obj]}
+        if op is not None:
+            for holder, _, _ in op.blocked_by():
+                yield {"m": task.id, "lock": op.obj, "holder": holder}
 
 
 # Memory.

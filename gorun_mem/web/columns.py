@@ -18,6 +18,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -32,7 +33,7 @@ INTERVALS_MAX: Final = 4_000_000
 POINTS_MAX: Final = 2000
 MARKS_MAX: Final = 400
 LINES_MAX: Final = 500
-_BATCH: Final = 4096
+_BATCH: Final = 65536
 _PREFIX: Final = b'{"event":"'
 
 
@@ -69,7 +70,9 @@ class _NamedLine(Struct, gc=False):
     reason: str = ""
 
 
+_NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MARKS: Final = (b"mem.grow", b"arena.hint_miss", b"deadlock.found", b"race.found", b"lock.throw")
+_MARKED: Final = frozenset(name.decode() for name in _MARKS)
 
 
 class _Columns:
@@ -80,7 +83,9 @@ class _Columns:
         self.lane, self.kind, self.lock = array("H"), array("B"), array("B")
         self.lanes: dict[int, int] = {}
         self.locks: dict[str, int] = {}
-        self.open: dict[int, _WaitLine] = {}
+        self.asked: dict[tuple[int, str], int] = {}
+        self.got: dict[tuple[int, str], int] = {}
+        self.gave: dict[tuple[int, str], int] = {}
         self.points: list[_ReturnLine] = []
         self.marks: list[_MarkLine] = []
         self.names: dict[int, str] = {}
@@ -109,15 +114,21 @@ class _Columns:
             lane.append(row)
             kind.append(1)
             lock.append(number)
-            if self.open:
-                self.open.pop(one.m, None)
+            self.gave[one.m, one.lock] = one.t_ns
         if found:
             self.last_ns = max(self.last_ns, found[-1].t_ns)
 
     def waits(self, found: list[_WaitLine]) -> None:
         """Waits that may not have an end."""
-        for one in found:
-            self.open[one.m] = one
+        self.asked.update(((one.m, one.lock), one.t_ns) for one in found)
+
+    def acquires(self, found: list[_WaitLine]) -> None:
+        """Holds that may not have an end."""
+        self.got.update(((one.m, one.lock), one.t_ns) for one in found)
+
+    def mark(self, found: list[_MarkLine]) -> None:
+        """Moments that are shown."""
+        self.marks += [one for one in found if one.event in _MARKED]
 
     def returns(self, found: list[_ReturnLine]) -> None:
         """The memory after a call; thinned out where there are many."""
@@ -129,14 +140,18 @@ class _Columns:
 
     def close(self, last_ns: int) -> None:
         """The run is over: who waits waits until then; lanes are in the order of the Ms."""
-        for m, one in self.open.items():
+        open_ones = [
+            *((who, t, 0) for who, t in self.asked.items() if t > self.got.get(who, -1)),
+            *((who, t, 1) for who, t in self.got.items() if t > self.gave.get(who, -1)),
+        ]
+        for (m, name), since, kind in open_ones:
             row = self.lanes.setdefault(m, len(self.lanes))
-            number = self.locks.setdefault(one.lock, len(self.locks))
+            number = self.locks.setdefault(name, len(self.locks))
             if row < LANES_MAX and number < LOCKS_MAX:
-                self.begin.append(one.t_ns)
-                self.end.append(max(last_ns, one.t_ns))
+                self.begin.append(since)
+                self.end.append(max(last_ns, since))
                 self.lane.append(row)
-                self.kind.append(0)
+                self.kind.append(kind)
                 self.lock.append(number)
         ordered = sorted(list(self.lanes)[:LANES_MAX])
         place = {self.lanes[m]: row for row, m in enumerate(ordered)}
@@ -166,44 +181,40 @@ def thinned(points: Sequence[_ReturnLine], most: int) -> list[_ReturnLine]:
 
 
 class _Sorter:
-    """Tells the lines apart, and decodes those that somebody wants in lists."""
+    """Tells the lines apart, and decodes those that somebody wants in lists.
+
+    Attributes:
+        by_head: lines that wait to be decoded, by the first `HEAD` bytes of the event's name.
+    """
+
+    HEAD: Final = slice(len(_PREFIX), len(_PREFIX) + 8)
 
     def __init__(self) -> None:
-        self._takers: dict[bytes, tuple[Any, Callable[[list[Any]], None], list[bytes]]] = {}
+        self.by_head: dict[bytes, list[bytes]] = {}
+        self._takers: list[tuple[list[bytes], Any, Callable[[list[Any]], None]]] = []
         self.damaged = 0
 
     def on(self, name: bytes, kind: Any, take: Callable[[list[Any]], None]) -> None:
-        """Hand the events of a name to `take`."""
-        self._takers[name] = (msgspec.json.Decoder(list[kind]), take, [])
-
-    def feed(self, name: bytes, line: bytes) -> None:
-        """One line."""
-        taker = self._takers.get(name)
-        if taker is not None:
-            taker[2].append(line)
-            if len(taker[2]) >= _BATCH:
-                self._hand_over(taker)
+        """Hand the events of a name, and of others that begin like it, to `take`."""
+        waiting = self.by_head[(name + b'"')[:8]] = []
+        self._takers.append((waiting, msgspec.json.Decoder(list[kind]), take))
 
     def flush(self) -> None:
-        """Hand over what is left."""
-        for taker in self._takers.values():
-            self._hand_over(taker)
-
-    def _hand_over(self, taker: tuple[Any, Callable[[list[Any]], None], list[bytes]]) -> None:
-        decoder, take, lines = taker
-        if not lines:
-            return
-        try:
-            found = decoder.decode(b"[" + b",".join(lines) + b"]")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = []
-            for line in lines:
-                try:
-                    found += decoder.decode(b"[" + line + b"]")
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    self.damaged += 1
-        lines.clear()
-        take(found)
+        """Hand over what waits."""
+        for waiting, decoder, take in self._takers:
+            if not waiting:
+                continue
+            try:
+                found = decoder.decode(b"[" + b",".join(waiting) + b"]")
+            except _NOT_AN_EVENT:
+                found = []
+                for line in waiting:
+                    try:
+                        found += decoder.decode(b"[" + line + b"]")
+                    except _NOT_AN_EVENT:
+                        self.damaged += 1
+            waiting.clear()
+            take(found)
 
 
 def _named_lines(log: str) -> Iterator[tuple[bytes, bytes]]:
@@ -226,19 +237,24 @@ def lanes(log: str, folder: str) -> dict[str, Any]:
     end: dict[str, Any] = {}
     sorter.on(b"lock.release", _ReleaseLine, columns.releases)
     sorter.on(b"lock.wait", _WaitLine, columns.waits)
+    sorter.on(b"lock.acquire", _WaitLine, columns.acquires)
     sorter.on(b"mem.return", _ReturnLine, columns.returns)
     sorter.on(
         b"m.start", _NamedLine, lambda all: columns.names.update({o.m: o.reason for o in all})
     )
     for name in _MARKS:
-        sorter.on(name, _MarkLine, columns.marks.extend)
+        sorter.on(name, _MarkLine, columns.mark)
     sorter.on(b"run.start", dict[str, Any], lambda all: start.update(all[0] if all else {}))
     sorter.on(b"run.end", dict[str, Any], lambda all: end.update(all[-1] if all else {}))
     events = 0
-    for name, line in _named_lines(log):
-        events += 1
-        sorter.feed(name, line)
-    sorter.flush()
+    reader, head, waiting = iter(read_raw(log)), _Sorter.HEAD, sorter.by_head.get
+    while chunk := list(islice(reader, _BATCH)):
+        for line in chunk:
+            lines = waiting(line[head])
+            if lines is not None:
+                lines.append(line)
+        events += sum([line.startswith(_PREFIX) for line in chunk])
+        sorter.flush()
     if not events:
         raise Refused(400, f"{log} holds no event", "is it an event log?")
     last_ns = max(columns.last_ns, _int(end.get("t_ns")))
@@ -322,7 +338,7 @@ def _decoded(lines: list[bytes]) -> list[Any]:
     for line in lines:
         try:
             decoded.append(msgspec.json.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _NOT_AN_EVENT:
             decoded.append({"event": "damaged", "text": line[:200].decode("utf-8", "replace")})
     return decoded
 

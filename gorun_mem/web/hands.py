@@ -121,7 +121,11 @@ class Hand:
             )
         self.asking = op
         self._answered = answered = trio.Event()
-        self.stream.feed(op.encode() + b"\n")
+        try:
+            self.stream.feed(op.encode() + b"\n")
+        except trio.ClosedResourceError:
+            self.asking = ""
+            raise Refused(404, f"M{self.m} is about to end", "start another") from None
         with trio.move_on_after(wait_s):
             await answered.wait()
             return self.last
@@ -219,13 +223,19 @@ class Hands:
 
     async def _live(self, hand: Hand) -> None:
         try:
-            await self._server.handle(hand.stream)
+            await self._server.handle(hand.stream)  # which tells its faults itself
         finally:
             self.by_m.pop(hand.m, None)
             hand.end("its connection was closed")
 
     async def _work(self, hand: Hand) -> None:
         """Allocate and free a block, again and again."""
+        try:
+            await self._churn(hand)
+        except Refused:
+            pass  # it was ended meanwhile
+
+    async def _churn(self, hand: Hand) -> None:
         at = trio.current_time()
         while not hand.over and hand.work is not None:
             size, per_s = hand.work

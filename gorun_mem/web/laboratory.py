@@ -65,7 +65,7 @@ class Helper:
             line = b""
         finally:
             if not line:  # too late, dead, or this request was cancelled: its answer is nobody's
-                self.close()
+                await self.aclose()
         if line is None:
             raise Refused(400, f"it takes more than {time_s:g} s", "ask for less")
         if not line:
@@ -106,11 +106,17 @@ class Helper:
                 self._rest = rest
                 return b"".join(parts)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End the process."""
         process, self._process = self._process, None
-        if process is not None:
+        if process is None:
+            return
+        with trio.CancelScope(shield=True):
             process.kill()
+            await process.wait()
+            for stream in (process.stdin, process.stdout):
+                assert stream is not None
+                await stream.aclose()
 
 
 class Laboratory:
@@ -125,7 +131,7 @@ class Laboratory:
         self.logs = Helper(folder)
         self.reports = Helper(folder)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End the processes."""
         for helper in (self.programs, self.logs, self.reports):
-            helper.close()
+            await helper.aclose()

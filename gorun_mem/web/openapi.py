@@ -110,7 +110,7 @@ def _names_in(path: str) -> list[str]:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 65536}
+    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 8000}
     if name == "id":
         schema = {"type": "integer", "minimum": 1, "maximum": 1 << 53}
     return {"name": name, "in": "path", "required": True, "schema": schema}

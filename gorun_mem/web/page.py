@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import trio
 from gorun_mem.service.address import Address, bound, listen
 from gorun_mem.service.server import Server
 from gorun_mem.web.app import Site, application
-from gorun_mem.web.guard import Rules
+from gorun_mem.web.guard import Refused, Rules
 from gorun_mem.web.hands import Hands
 from gorun_mem.web.laboratory import Laboratory
 from gorun_mem.web.live import Live
 from gorun_mem.web.runs import Runs
 from gorun_mem.web.sockets import PageServer
+from gorun_mem.web.tails import Tails
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,29 @@ async def open_page(
                 site.server = server
                 site.hands = Hands(server, nursery)
                 site.live = Live(server, site.hands)
-                nursery.start_soon(site.live.run)
+                site.tails = Tails(server.recorder, server.settings.limits.queue_bytes)
+                nursery.start_soon(_guarded, site.live.run, on_fault)
             if log is not None:
-                shows = {"kind": "run", "id": site.runs.show(log).id}
+                run = site.runs.show(log)
+                shows = {"kind": "run", "id": run.id}
+                nursery.start_soon(_guarded, partial(site.lanes_of, run), on_fault)
             site.shows = shows
-            page = PageServer(application(site, lambda: rules, on_fault))
+            page = PageServer(application(site, lambda: rules, on_fault), on_fault)
             await nursery.start(page.run, listeners)
             try:
                 yield Page(f"http://{where}/", site, page)
             finally:
-                site.laboratory.close()
+                await site.laboratory.aclose()
                 nursery.cancel_scope.cancel()
+
+
+async def _guarded(
+    work: Callable[[], Awaitable[Any]], on_fault: Callable[[BaseException], None]
+) -> None:
+    """Do something for the page; what goes wrong with it is told, and ends nothing else."""
+    try:
+        await work()
+    except Refused:
+        pass  # who asks for it is told
+    except Exception as error:
+        on_fault(error)

@@ -38,6 +38,8 @@ class OneRun:
         summary: what `run --json` said; None where it said nothing, or a log was opened.
         said: what it said to people, and why it was stopped.
         exit: its exit code; None while it runs.
+        lanes: size and time of the log, and what was read of it then; None where nothing was.
+        reading: held by who reads the log.
     """
 
     def __init__(self, id: int, title: str, log: str, ours: bool, asked: dict[str, Any]) -> None:
@@ -50,16 +52,22 @@ class OneRun:
         self.summary: Any = None
         self.said = ""
         self.exit: int | None = None
+        self.lanes: tuple[tuple[int, int], bytes] | None = None
+        self.reading = trio.Lock()
         self.process: trio.Process | None = None
         self.started_s = time.monotonic()
         self.took_s = 0.0
 
+    def log_state(self) -> tuple[int, int]:
+        """The log's size and time; zeros where there is none."""
+        try:
+            there = os.stat(self.log)
+        except OSError:
+            return 0, 0
+        return there.st_size, there.st_mtime_ns
+
     def document(self) -> dict[str, Any]:
         """As JSON."""
-        try:
-            log_bytes = os.stat(self.log).st_size
-        except OSError:
-            log_bytes = 0
         took = self.took_s or time.monotonic() - self.started_s
         return {
             "id": self.id,
@@ -67,7 +75,7 @@ class OneRun:
             "state": self.state,
             "exit": self.exit,
             "log": self.log,
-            "log_bytes": log_bytes,
+            "log_bytes": self.log_state()[0],
             "seconds": round(took, 3) if self.ours else None,
             "asked": self.asked,
             "summary": self.summary,
@@ -174,8 +182,13 @@ class Runs:
                     reading.cancel_scope.deadline = trio.current_time() + 1
                 bound.cancel_scope.cancel()
         finally:
-            if process.poll() is None:
-                process.kill()
+            with trio.CancelScope(shield=True):
+                if process.poll() is None:
+                    process.kill()
+                    await process.wait()
+                for stream in (process.stdout, process.stderr):
+                    assert stream is not None
+                    await stream.aclose()
         run.took_s = time.monotonic() - run.started_s
         run.exit = process.returncode
         run.said = run.said + b"".join(err).decode("utf-8", "replace")[-_SAID_MAX:]

@@ -7,6 +7,8 @@ cancelled, so a browser that does not read could keep the service from ending.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import trio
@@ -70,19 +72,25 @@ class PageServer:
 
     Args:
         app: the application, guard included.
+        on_fault: told of an error of ours in one connection, which concerns no other.
         connections: at most so many at once.
         stall_s: see STALL_S.
     """
 
     def __init__(
-        self, app: App, connections: int = CONNECTIONS_MAX, stall_s: float = STALL_S
+        self,
+        app: App,
+        on_fault: Callable[[BaseException], None],
+        connections: int = CONNECTIONS_MAX,
+        stall_s: float = STALL_S,
     ) -> None:
+        self._on_fault = on_fault
         self._config = HypercornConfig()
         self._config.accesslog = None
         self._config.errorlog = None
         self._config.include_server_header = False
         self._config.keep_alive_timeout = 20
-        self._config.h11_max_incomplete_size = 16 * 1024
+        self._config.h11_max_incomplete_size = 64 * 1024
         self._config.websocket_max_message_size = 1024
         self._app = wrap_app(cast(Any, app), 0, "asgi")
         self._most = connections
@@ -107,7 +115,7 @@ class PageServer:
         async def handle(stream: trio.SocketStream) -> None:
             if len(self._open) >= self._most:
                 self.refused += 1
-                with trio.move_on_after(1):
+                with trio.move_on_after(1), contextlib.suppress(trio.BrokenResourceError):
                     await stream.send_all(_FULL)
                 return
             bounded = _Bounded(stream, self._stall_s)
@@ -116,6 +124,8 @@ class PageServer:
                 state = ConnectionState(cast(Any, {}))
                 server = TCPServer(self._app, self._config, context, state, cast(Any, bounded))
                 await server.run()
+            except Exception as error:
+                self._on_fault(error)
             finally:
                 self._open.discard(bounded)
 

@@ -62,7 +62,8 @@ def test_json_has_all_of_it(compare: Command) -> None:
     assert queue["p"] == queue["p_adjusted"] == 0.125
     assert queue["differs"] is False
     assert document["can_tell"] is False
-    assert "so few seeds" in said.err
+    assert document["runs_needed"] == 8  # 2 / 2 ** 8 is below 0.01
+    assert "it takes 8 on each side that end well (--seeds 8)" in said.err
 
 
 def test_what_run_says_of_one_seed_is_among_the_values(compare: Command) -> None:
@@ -121,6 +122,15 @@ def test_runs_that_fail_are_named_with_a_command(compare: Command) -> None:
     assert said.code == 3
     assert "no run ended well" in said.out
     assert "gorun-mem run leaked_lock --release go1.24.3 --seed 1" in said.err
+
+
+def test_the_page(compare: Command, home: Path) -> None:
+    """Has what the terminal has; a folder that is not there is told."""
+    asked = (*STORM, "--seeds", "3", "--metric", "time_ns")
+    said = compare(*asked, "--html", "c.html")
+    assert said.code == 0
+    assert "memlock_storm: 3 runs on each of 2 sides" in (home / "c.html").read_text()
+    assert compare(*asked, "--html", "no/c.html").code == 2
 
 
 @pytest.mark.parametrize(

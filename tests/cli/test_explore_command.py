@@ -17,13 +17,13 @@ from gorun_mem import cli
 
 LOST = '''
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 @scenario(ms=2)
 async def lost(world, *, rounds: int = 1, safe: bool = False):
     """May lose an update."""
-    cell = Cell("bloc")
+    cell = Word("bloc")
 
     async def add(m):
         for _ in range(rounds):
@@ -93,6 +93,9 @@ def line(
     return Line(capsys)
 
 
+LOST_CODE = ("--code", "lost.py")
+
+
 def test_a_failure_is_found_said_kept_and_replayed(line: Line) -> None:
     """Exit 1; the report, the verdict, and a command that shows the same failure again."""
     code, out, err = line("explore", "lost.py", "--seed", "3", "--no-detectors")
@@ -100,10 +103,15 @@ def test_a_failure_is_found_said_kept_and_replayed(line: Line) -> None:
     assert "FAILED: AssertionError at lost.py:24\n" in out
     assert "\nverdict   failed: 1 failure in " in out
     command = next(row for row in out.splitlines() if row.startswith("gorun-mem replay-schedule"))
-    token = command.split()[-1]
+    token, *code_option = command.split()[2:]
     assert len(token) < 200
+    assert code_option == ["--code", "lost.py"]
     for reference in (token, "last"):
         code, out, err = line("replay-schedule", reference)
+        assert (code, out) == (2, "")
+        assert "the schedule would run code, 'lost.py'" in err
+        assert "--code lost.py" in err
+        code, out, err = line("replay-schedule", reference, *code_option)
         assert (code, err) == (1, "")
         assert "FAILED: AssertionError at lost.py:24\n" in out
         assert " M1   load bloc\n" in out
@@ -117,11 +125,11 @@ def test_documents(line: Line) -> None:
     (failure,) = found["failures"]
     assert failure["kind"] == "AssertionError"
     assert found["schedule"] == "a.schedule"
-    code, again = line.json("replay-schedule", "a.schedule")
+    code, again = line.json("replay-schedule", "a.schedule", *LOST_CODE)
     assert code == 1
     assert again["failure"]["kind"] == "AssertionError"
     assert again["steps"] == failure["steps"]
-    assert line.json("replay-schedule", failure["token"])[1] == again
+    assert line.json("replay-schedule", failure["token"], *LOST_CODE)[1] == again
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,32 @@ def test_what_no_schedule_controls_is_inconclusive(line: Line) -> None:
     code, document = line.json("explore", "foreign.py")
     assert (code, document["verdict"]) == (5, "inconclusive")
     assert "foreign.py:8" in document["reason"]
+
+
+PLAIN = """
+import trio
+
+
+async def in_time():
+    with trio.move_on_after(2) as scope:
+        await trio.sleep(1)
+    assert not scope.cancelled_caught
+"""
+
+
+def test_a_program_of_trios_alone_is_named_by_file_and_function(line: Line) -> None:
+    """It needs no World; its timers fire when the schedule says, if that is asked for."""
+    Path("plain.py").write_text(PLAIN)
+    code, document = line.json("explore", "plain.py:in_time", "--strategy", "exhaustive")
+    assert (code, document["verdict"]) == (0, "exhausted")
+    code, document = line.json("explore", "plain.py:in_time", "--faults", "timeout,cancel")
+    assert (code, document["failures"][0]["site"]) == (1, "plain.py:8")
+    code, out, _ = line("replay-schedule", document["failures"][0]["token"])
+    assert code == 1
+    assert "AssertionError" in out
+    code, _, err = line("explore", "plain.py")
+    assert code == 2
+    assert "name one that takes nothing and awaits trio" in err
 
 
 def test_a_deadlock_is_a_failure_of_explore(line: Line) -> None:
@@ -185,7 +219,7 @@ def test_the_log_says_the_command_that_runs_it_again(line: Line) -> None:
     rows = Path("a.jsonl").read_text().splitlines(keepends=True)
     Path("cut.jsonl").write_text("".join(rows[:-1]))
     assert f"again   {again}\n" in line("report", "cut.jsonl")[1]
-    assert json.loads(rows[-1])["token"] == again.split()[-1]
+    assert json.loads(rows[-1])["token"] == again.split()[2]
 
 
 def test_a_replay_that_loops_is_found_to(line: Line) -> None:
@@ -193,7 +227,9 @@ def test_a_replay_that_loops_is_found_to(line: Line) -> None:
     Path("loops.py").write_text(LOOPS)
     code, found = line.json("explore", "loops.py", "--watchdog", "0.3")
     assert (code, found["failures"][0]["kind"]) == (1, "no_progress")
-    code, out, _ = line("replay-schedule", found["failures"][0]["token"], "--watchdog", "0.3")
+    code, out, _ = line(
+        "replay-schedule", found["failures"][0]["token"], "--watchdog", "0.3", "--code", "loops.py"
+    )
     assert code == 1
     assert "M0 (loops) has run for 0.3 s" in out
 
@@ -220,19 +256,19 @@ def test_a_file_that_cannot_be_written_is_told_before_the_search(
 def test_one_step_and_the_state_after_it(line: Line) -> None:
     """Every M, what it is about to do, who holds what, and the memory."""
     line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
-    code, before = line.json("replay-schedule", "a.schedule", "--step", "0")
+    code, before = line.json("replay-schedule", "a.schedule", *LOST_CODE, "--step", "0")
     assert code == 0
     assert (before["step"], before["last"], before["next"]) == (0, "", "M1 start m")
     assert before["memory"] == {}
-    code, after = line.json("replay-schedule", "a.schedule", "--step", "2")
+    code, after = line.json("replay-schedule", "a.schedule", *LOST_CODE, "--step", "2")
     assert after["step"] == 2
     assert [m["holds"] for m in after["ms"]] == [[], ["memlock"], []]
     assert after["memory"]["bloc"] > 0
-    code, out, _ = line("replay-schedule", "a.schedule", "--step", "2")
+    code, out, _ = line("replay-schedule", "a.schedule", *LOST_CODE, "--step", "2")
     assert out.startswith("after step 2: M1 ")
     assert "M1 (add) may go: " in out
     assert ", holds memlock\n" in out
-    code, _, err = line("replay-schedule", "a.schedule", "--step", "5000")
+    code, _, err = line("replay-schedule", "a.schedule", *LOST_CODE, "--step", "5000")
     assert code == 2
     assert "--step 5000: the run has ended before" in err
 
@@ -242,7 +278,7 @@ def test_both_hosts_write_the_same_log(line: Line) -> None:
     line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
     for host in ("trio", "trampoline"):
         code, document = line.json(
-            "replay-schedule", "a.schedule", "--host", host, "--log", f"{host}.jsonl"
+            "replay-schedule", "a.schedule", *LOST_CODE, "--host", host, "--log", f"{host}.jsonl"
         )
         assert (code, document["outcome"]) == (1, "failed")
     log = Path("trio.jsonl").read_bytes()
@@ -253,13 +289,14 @@ def test_both_hosts_write_the_same_log(line: Line) -> None:
 def test_a_changed_program_departs(line: Line) -> None:
     """It exits 1 and says the step."""
     line("explore", "lost.py", "--save", "a.schedule", "--no-detectors")
-    Path("lost.py").write_text(LOST.replace('Cell("bloc")', 'Cell("other")'))
-    code, out, _ = line("replay-schedule", "a.schedule")
+    Path("lost.py").write_text(LOST.replace('Word("bloc")', 'Word("other")'))
+    code, out, err = line("replay-schedule", "a.schedule", *LOST_CODE)
+    assert err == "lost.py has changed since the schedule was made\n"
     assert code == 1
     assert "The program is not the one of the schedule any more: step " in out
     assert "expected load bloc, got load other" in out
     Path("lost.py").unlink()
-    code, _, err = line("replay-schedule", "a.schedule")
+    code, _, err = line("replay-schedule", "a.schedule", *LOST_CODE)
     assert code == 2
     assert "no scenario script lost.py" in err
 
@@ -304,7 +341,7 @@ def test_jobs_and_time(line: Line) -> None:
 
 LIAR = """
 from gorun_mem import Op, scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 class Peek(Op):
@@ -321,7 +358,7 @@ class Peek(Op):
 
 @scenario(ms=2)
 async def liar(world, *, honest: bool = False):
-    cell = Cell("x")
+    cell = Word("x")
 
     async def peek(m):
         await Peek(cell, not honest)
@@ -352,7 +389,7 @@ def test_operations_are_checked_where_that_is_asked_for(line: Line) -> None:
 ENDLESS = """
 from pathlib import Path
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 runs = 0
 
@@ -363,7 +400,7 @@ async def endless(world):
     runs += 1
     if runs == 60:
         Path("ready").touch()
-    cell = Cell("x")
+    cell = Word("x")
 
     async def add(m):
         for _ in range(20):

@@ -14,14 +14,12 @@ from random import Random
 from typing import Any
 
 from gorun_mem.explore.drive import run_once
-from gorun_mem.explore.kernels.parts import WaitList
-from gorun_mem.explore.program import Cell, Event, Lock
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.op import Op
+from gorun_mem.sync import Event, Lock, NotifyList, Word
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
 Plan = tuple[Any, ...]
@@ -30,7 +28,9 @@ Plan = tuple[Any, ...]
 MOST, MOST_OF_LARGE = 80, 1_000
 """Interleavings of a program by chance at most; the others are left out."""
 
-ALONE = frozenset({"start", "choice", "yield", "join", "compute", "sleep", "procyield", "osyield"})
+ALONE = frozenset({
+    "start", "choice", "yield", "join", "compute", "sleep", "procyield", "osyield", "resume",
+})  # fmt: skip
 """Steps that no other M can see."""
 
 
@@ -68,6 +68,8 @@ class Notes:
         self._of_m.setdefault(name, []).append((kind, obj))
         if kind in ALONE:
             return
+        if kind.startswith("chan."):
+            obj = "channels"  # a select may hang on several, so their order matters
         order = self._on.setdefault(obj, [])
         if not reads:
             order.append(name)
@@ -178,35 +180,14 @@ def search(main: Main, **tree: Any) -> tuple[Batch, Counter[Any], set[Any]]:
     return worker.tree("exhaustive", **tree), notes.classes, notes.ends
 
 
-class TryLock(Op):
-    """Take a lock if it is free; whether it was."""
-
-    kind = "try"
-
-    def __init__(self, lock: Lock) -> None:
-        self.obj = lock.name
-        self._lock = lock
-
-    def admits(self) -> frozenset[str] | None:
-        """What the lock lets go now."""
-        return self._lock.admits
-
-    def step(self, m: Any) -> bool:
-        if self._lock.owner is not None:
-            return False
-        self._lock._asks(m)
-        self._lock._goes(m)
-        return True
-
-
 class Shared:
     """What the Ms of a program share."""
 
     def __init__(self) -> None:
-        self.cells = [Cell("x"), Cell("y")]
+        self.cells = [Word("x"), Word("y")]
         self.locks = [Lock("K"), Lock("L")]
         self.events = [Event("E"), Event("F")]
-        self.waiters = WaitList("C")
+        self.waiters = NotifyList("C")
         self.seen: list[Any] = []
         self.drawn: list[Any] = []
 
@@ -225,7 +206,7 @@ async def follow(world: World, m: M, name: tuple[int, ...], plan: Plan, shared: 
         elif kind == "add":
             last = await shared.cells[args[0]].add(args[1])
         elif kind == "cas":
-            last = int(await shared.cells[args[0]].compare_and_swap(args[1], args[2]))
+            last = int(await shared.cells[args[0]].cas(args[1], args[2]))
         elif kind == "if":
             wanted, then, otherwise = args
             branch = then if last == wanted else otherwise
@@ -235,7 +216,7 @@ async def follow(world: World, m: M, name: tuple[int, ...], plan: Plan, shared: 
         elif kind == "unlock":
             await shared.locks[args[0]].release()
         elif kind == "try":
-            last = int(await TryLock(shared.locks[args[0]]))
+            last = int(await shared.locks[args[0]].try_acquire())
             if last:
                 await follow(world, m, (*name, -1 - number), args[1], shared)
         elif kind == "set":

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import time
 
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sync import Lock, Word
 
 
 async def lost_update(world: World) -> None:
     """Two Ms add to one variable; an addition may be lost."""
-    cell = Cell("bloc")
+    cell = Word("bloc")
 
     async def add(m: M) -> None:
         value = await cell.load()
@@ -26,7 +26,7 @@ async def lost_update(world: World) -> None:
 
 async def kept_update(world: World) -> None:
     """The same under a lock: nothing is lost."""
-    cell, lock = Cell("bloc"), Lock("L")
+    cell, lock = Word("bloc"), Lock("L")
 
     async def add(m: M) -> None:
         await lock.acquire()
@@ -57,7 +57,7 @@ async def crossed(world: World) -> None:
 
 async def two_bugs(world: World) -> None:
     """Either of two assertions may fail, at places of their own."""
-    a, b = Cell("a"), Cell("b")
+    a, b = Word("a"), Word("b")
 
     async def one(m: M) -> None:
         await a.store(1)
@@ -89,7 +89,7 @@ async def many(world: World) -> None:
 
 async def rare(world: World) -> None:
     """One order of many: the reader goes after two additions, and then last."""
-    cell = Cell("x")
+    cell = Word("x")
 
     async def writer(m: M) -> None:
         for _ in range(3):
@@ -108,7 +108,7 @@ async def rare(world: World) -> None:
 
 async def by_chance(world: World) -> None:
     """Draws from a generator that no schedule knows."""
-    cell = Cell("x")
+    cell = Word("x")
 
     async def add(m: M) -> None:
         for _ in range(random.randrange(1, 40)):
@@ -121,7 +121,7 @@ async def by_chance(world: World) -> None:
 
 async def spins(world: World) -> None:
     """One M looks again and again for what the other does not do."""
-    cell = Cell("x")
+    cell = Word("x")
 
     async def wait(m: M) -> None:
         while not await cell.load():
@@ -154,7 +154,7 @@ async def foreign(world: World) -> None:
 
 async def gives_up(world: World) -> None:
     """One M polls a flag 20 times at most, and fails unless it stood at the first look."""
-    ready = Cell("ready", False)
+    ready = Word("ready", False)
 
     async def poll(m: M) -> None:
         looks = 1

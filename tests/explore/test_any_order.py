@@ -11,13 +11,13 @@ import pytest
 
 from gorun_mem.explore import explore
 from gorun_mem.explore.drive import run_once
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import MUTEXES, default_mutex
 from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.sync import Cell
 from tests.explore.brute_force import Everything
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
@@ -222,11 +222,14 @@ def test_what_it_spares() -> None:
         ({"release": "go1.27"}, "gorun-mem verify spinbit --release go1.27 --ms 2 --cpus 4"),
         ({"release": "go1.23", "platform": "js/wasm", "cpus": 1},
          "gorun-mem verify sema --release go1.23 --ms 2 --cpus 1"),
+        ({"release": "go1.27", "ms": 9},
+         "gorun-mem verify spinbit --release go1.27 --ms 4 --cpus 4"),
     ],
 )  # fmt: skip
 def test_the_verdict_says_what_it_stands_on(settings: dict[str, Any], command: str) -> None:
     """Both in the sentence and in the document, with the lock that the release has there."""
-    found = explore(two_pairs, config=Config(ms=2, mutex="any", **settings))
+    given: dict[str, Any] = {"ms": 2, "mutex": "any"} | settings
+    found = explore(two_pairs, config=Config(**given))
     assert f"stands on what `{command}` finds of the lock in its place" in found.sentence
     assert found.document()["world"]["stands_on"] == command
     release = settings["release"]

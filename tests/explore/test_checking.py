@@ -9,7 +9,6 @@ import pytest
 
 from gorun_mem.explore.checking import check_operations
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -17,6 +16,7 @@ from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.note import NOTES, make_note
 from gorun_mem.runtime.op import Op
+from gorun_mem.sync import Cell
 from tests.explore.brute_force import draw_program, main_of
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
@@ -164,7 +164,7 @@ def test_what_programs_are_made_of_says_what_it_touches() -> None:
         pairs += checked.pairs
         classes |= checked.classes
     assert pairs > 500
-    known = {"_Load", "_Store", "_Add", "_CompareAndSwap", "_Access", "_Wait", "_Step", "_Sleep"}
+    known = {"_Load", "_Store", "_Add", "_CompareAndSwap", "Entry", "Effect", "_Draw", "_Sleep"}
     assert known <= {name.rsplit(".", 1)[1] for name in classes}
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore import explore
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies.wakeup import LOCAL
+from gorun_mem.sync import Lock, Word
 
 Main = Callable[[World], Coroutine[Any, Any, None]]
 
@@ -192,7 +192,7 @@ def test_the_same_ends_as_all_schedules(mutex: str) -> None:
 
 async def leaves(world: World) -> None:
     """Two Ms that each start one, in either order; these enter a critical section."""
-    mutex, turn = world.mutex("p"), Cell("turn")
+    mutex, turn = world.mutex("p"), Word("turn")
     order = world.results["order"] = []
 
     async def enter(m: M, of: int) -> None:

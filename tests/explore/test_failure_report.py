@@ -9,13 +9,13 @@ import pytest
 
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.report import COLUMNS, LINES, render
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Schedule
+from gorun_mem.sync import Cell, Lock
 from tests.explore.report_runs import plainest
 
 
@@ -257,7 +257,7 @@ def test_the_command_replays_the_failure() -> None:
     """The token in the last line leads to the same signature, also where names were left out."""
     for program in (lost_update, long_lost_update):
         target, failure = found(program)
-        token = render(failure, target).rpartition(" ")[2]
+        token = render(failure, target).rpartition("replay-schedule ")[2].split()[0]
         again = replay(target, Schedule.from_token(token))
         assert again.signature == failure.signature
         assert not again.divergence

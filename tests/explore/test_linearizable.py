@@ -14,7 +14,6 @@ from gorun_mem import CannotYet, M, NotLinearizable, World, linearizable
 from gorun_mem.explore import explore
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.history import Called, Gave, Linearizer, Models, freeze, furthest
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.report import render
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
@@ -23,6 +22,7 @@ from gorun_mem.machine.run import run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
+from gorun_mem.sync import Cell, Lock
 from tests.explore.brute_force import Everything
 
 # Models.
@@ -368,7 +368,7 @@ def test_a_torn_register_is_found_and_its_twin_is_not(strategy: str) -> None:
     assert failure is not None
     assert (failure.signature.kind, failure.signature.obj) == ("not_linearizable", "TwoWords")
     assert failure.shrunk_from is None or failure.switches <= failure.shrunk_from[1]
-    assert failure.history[0].startswith("history of TwoWords: no order")
+    assert failure.history[0].startswith("history of TwoWords: no order of")
 
 
 # What is said.
@@ -431,10 +431,13 @@ def test_the_timeline() -> None:
     found = explore(queue_program(False), config=Config(ms=2), strategy="exhaustive")
     assert found.failure is not None
     assert found.failure.history == (
-        "history of queue: no order of these operations gives what they gave",
-        "  before them, 2 operations: items=['a', 'b']",
-        "    M1 get() -> 'a'  |-----------|  steps 8 to 18",
-        "    M2 get() -> 'a'      |---|      steps 12 to 16",
+        "history of queue: no order of the last operations gives what they gave",
+        "  before, 2 operations:",
+        "    M0 put('a') -> None  |---|                          steps 1 to 3",
+        "    M0 put('b') -> None          |---|                  steps 4 to 6",
+        "  after which items=['a', 'b']",
+        "    M1 get() -> 'a'                      |-----------|  steps 8 to 18",
+        "    M2 get() -> 'a'                          |---|      steps 12 to 16",
         "  tried, 2 orders:",
         "    M2 get(); then M1 get() gives 'b'",
         "    M1 get(); then M2 get() gives 'b'",
@@ -443,7 +446,10 @@ def test_the_timeline() -> None:
     assert all(report.count(line) == 1 for line in found.failure.history)
     assert "queue is not linearizable: M1 get() -> 'a'" in report
     assert found.document()["failures"][0]["history"] == list(found.failure.history)
-    assert explore(queue_program(True), config=Config(ms=2)).verdict == "exhausted"
+    right = explore(queue_program(True), config=Config(ms=2))
+    assert right.verdict == "exhausted"
+    assert "the operations of queue are held against a model" in right.reason
+    assert right.document()["world"]["histories"] == ["queue"]
 
 
 def test_any_run_is_checked() -> None:
@@ -468,7 +474,7 @@ def test_any_run_is_checked() -> None:
     assert ended.outcome.exit_code == 1
     text = str(ended.outcome.error)
     assert text.startswith("queue is not linearizable: M1 last() raises KeyError")
-    assert "then M1 last() raises IndexError" in text
+    assert "at once M1 last() raises IndexError" in text
 
 
 def test_the_same_exception_is_the_same_result() -> None:
@@ -695,3 +701,136 @@ def test_mistakes() -> None:
     assert found.failure is not None
     assert "add '_gorun_mem_history' to them" in found.failure.text
     assert issubclass(IllegalUse, Exception)
+
+
+def test_subclasses_are_checked_too() -> None:
+    """What a subclass has in the place of an operation, and what it adds; decorated again or not,
+    each operation is recorded once."""
+
+    class Broken(Torn):
+        async def last(self) -> Any:
+            return None
+
+    @linearizable(Fifo)
+    class Again(Torn):
+        async def take(self) -> Any:
+            return 5
+
+    def found(cls: type[Torn]) -> Any:
+        async def main(world: World) -> None:
+            queue = cls()
+            await queue.put(1)
+            await queue.last()
+            await queue.take()
+
+        return explore(main, config=Config(ms=1, mutex="queue"))
+
+    assert "last() -> None" in found(Broken).failure.text
+    assert "take() -> 5" in found(Again).failure.text
+    steps = [step.kind for step in found(Again).failure.steps]
+    assert steps.count("op.call") == 3
+    with pytest.raises(TypeError, match="has no method 'more'"):
+
+        class More(Torn):
+            async def more(self) -> None: ...
+
+
+def test_methods_under_one_model_have_one_history() -> None:
+    """Decorated one by one; under another model it is another history."""
+
+    class Half:
+        def __init__(self) -> None:
+            self.cell = Cell("half")
+
+        @linearizable(Register)
+        async def write(self, value: int) -> None:
+            await Word(self.cell, lambda before: (value, None))
+
+        @linearizable(Register)
+        async def read(self) -> int:
+            return int(await Word(self.cell, lambda before: (before, before)))
+
+        @linearizable(Fifo)
+        async def get(self) -> None:
+            await Word(self.cell, lambda before: (before, None))
+
+    async def main(world: World) -> None:
+        half = Half()
+        await half.write(3)
+        assert await half.read() == 3
+        await half.get()
+
+    assert explore(main, config=Config(ms=1, mutex="queue")).ok
+
+
+def test_a_long_run_keeps_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something is always under way, what is kept of models does not grow with the run."""
+    from gorun_mem.explore import history
+
+    monkeypatch.setattr(history, "MODELS_MAX", 50)
+
+    class Count:
+        def __init__(self) -> None:
+            self.n = 0
+
+        def wait(self) -> None:
+            raise CannotYet
+
+        def add(self) -> int:
+            self.n += 1
+            return self.n
+
+    models = Models(lambda of: Count())
+    found = Linearizer(models, models.first(None))
+    found.call(Called("wait"))
+    for n in range(1, 400):
+        called = Called("add")
+        found.call(called)
+        assert found.end(called, Gave(n))
+    assert len(models._models) < 60
+    assert all(len(ahead) <= 1 for _, ahead in found._may)
+    called = Called("add")
+    found.call(called)
+    assert not found.end(called, Gave(7))
+
+
+def test_an_operation_made_by_another_is_a_part_of_it() -> None:
+    """`take` makes `get` of the same object: one operation, with the result of the outer one."""
+
+    async def main(world: World) -> None:
+        queue = Torn()
+        await queue.put("a")
+        await queue.put("b")
+        assert await queue.take() == "a"
+        assert await queue.get() == "b"
+
+    found = explore(main, config=Config(ms=1, mutex="queue"))
+    assert found.ok, found.failure
+
+
+def test_an_object_that_outlives_a_run_has_a_history_in_each() -> None:
+    """What was in the run before is not in this one's."""
+    queue = Torn()
+
+    async def main(world: World) -> None:
+        queue.head.value = queue.tail.value = 0
+        queue.slots.clear()
+        assert await queue.get() is None
+
+        async def put(m: M) -> None:
+            await queue.put(m.id)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(put)
+            ms.start_soon(put)
+
+    found = explore(main, config=Config(ms=2, mutex="queue"), strategy="exhaustive")
+    assert found.verdict == "exhausted", found.failure
+    assert found.statistics.schedules > 1
+
+
+def test_what_is_raised_is_not_what_is_returned() -> None:
+    """Though it is the same class."""
+    assert Gave(IndexError, raised=True).is_like(Gave(IndexError, raised=True))
+    assert not Gave(IndexError).is_like(Gave(IndexError, raised=True))
+    assert not Gave(1).is_like(Gave(2))

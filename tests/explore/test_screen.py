@@ -11,7 +11,6 @@ from gorun_mem.explore.detectors import DEFAULT_DETECTORS, Races
 from gorun_mem.explore.drive import STEPS_MAX
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.program import Cell, Event, Lock
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
@@ -19,6 +18,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies.pos import Pos
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.sync import Cell, Event, Lock
 from tests.explore.brute_force import Main, draw_plan, main_of
 
 PROGRAMS = 250

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore import explore, replay
-from gorun_mem.explore.program import Lock
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.verdict import Facts, Statistics, judge
@@ -20,6 +19,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.strategies import DRAWING, SEARCHING
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.sync import Lock
 from tests.explore import explore_programs as programs
 
 EVERY = SEARCHING

@@ -23,7 +23,7 @@ from tests.explore import explore_programs as programs
 
 SCENARIO = '''
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Cell
 
 
 @scenario(ms=3)

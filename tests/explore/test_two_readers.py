@@ -20,13 +20,13 @@ PAIRS = list(product(range(3), repeat=2))
 
 MARKED = """
 import pytest
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 @pytest.mark.parametrize("a", range(3))
 @pytest.mark.parametrize("b", range(3))
 @pytest.mark.explore({how})
 async def test_pair(world, a, b):
-    word, seen = Cell("version"), {{}}
+    word, seen = Word("version"), {{}}
 
     async def write(m):
         await word.add(1)

@@ -10,11 +10,11 @@ import pytest
 
 from gorun_mem import cli
 from gorun_mem.explore import explore
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.verdict import Facts, Statistics, judge
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sync import Word
 from tests import ROOT
 from tests.explore import explore_programs as programs
 
@@ -24,10 +24,10 @@ SEEN: set[tuple[int, int]] = set()
 
 async def store_buffering(world: World) -> None:
     """Each M stores its own word, then loads the other's."""
-    x, y = Cell("x"), Cell("y")
+    x, y = Word("x"), Word("y")
     got: dict[int, int] = {}
 
-    async def one(m: M, mine: Cell, other: Cell) -> None:
+    async def one(m: M, mine: Word, other: Word) -> None:
         await mine.store(1)
         got[m.id] = await other.load()
 
@@ -85,6 +85,7 @@ def test_every_verdict_says_its_world(program: Any, settings: dict[str, Any], sa
         "budget": settings.get("budget", 2000),
         "time_s": None,
         "stands_on": None,
+        "histories": [],
     }
 
 
@@ -101,7 +102,7 @@ def test_faults_and_bounds_are_named() -> None:
 
 async def polls(world: World) -> None:
     """One M looks again and again, and yields between, for what the other will do."""
-    cell = Cell("x")
+    cell = Word("x")
 
     async def wait(m: M) -> None:
         while not await cell.load():
@@ -139,13 +140,13 @@ def test_runs_that_chance_went_on_with_are_named() -> None:
 
 SCENARIO = '''
 from gorun_mem import scenario
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 
 @scenario(ms=2)
 async def added(world):
     """Adds in one step."""
-    cell = Cell("x")
+    cell = Word("x")
 
     async def add(m):
         await m.sys_alloc(8192)

@@ -11,9 +11,7 @@ from gorun_mem.explore import explore
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.kernels.parts import Word
 from gorun_mem.explore.matters import MATTERS_MAX, Sights, what_matters
-from gorun_mem.explore.program import Event, Lock
 from gorun_mem.explore.report import COLUMNS, LINES, render
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
@@ -21,6 +19,7 @@ from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.op import PARKED, MLike, Op
+from gorun_mem.sync import Event, Lock, Word
 from tests.explore.explore_programs import gives_up
 
 NAMED = re.compile(r"M(\d+)'s ((?:[^()]|\([^s])+?) \(step (\d+)\)")
@@ -109,7 +108,7 @@ async def stack(world: World) -> None:
             if not top:
                 return ""
             under = below[top]
-            if await head.compare_and_swap(top, under):
+            if await head.cas(top, under):
                 assert top not in owner, f"{top} is popped twice"
                 owner[top] = m.id
                 return top
@@ -125,7 +124,7 @@ async def stack(world: World) -> None:
             return
         del owner[first]
         below[first] = str(await head.load())
-        await head.compare_and_swap(below[first], first)
+        await head.cas(below[first], first)
 
     async with world.open_ms() as ms:
         ms.start_soon(one)
@@ -139,7 +138,7 @@ async def counted(world: World) -> None:
     async def add(m: M) -> None:
         while True:
             value = await n.load()
-            if await n.compare_and_swap(value, value + 1):
+            if await n.cas(value, value + 1):
                 break
         await seen.store(m.id)
 

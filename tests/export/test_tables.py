@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gorun_mem.cli import main
+from gorun_mem.cli._group import gorun_mem as group
 from gorun_mem.cli.query import command
 from gorun_mem.export.tables import columns
 from tests.analysis.make_logs import heap, run_events, run_log, storm
@@ -114,6 +119,10 @@ def test_a_damaged_log_can_be_asked(log: Path, tmp_path: Path) -> None:
     assert document["condition"]["cut"]
 
 
+def run(*args: str) -> Result:
+    return CliRunner().invoke(group, args)
+
+
 @needs_duckdb
 @pytest.mark.parametrize(
     "sql", ["SELEC 1", "SELECT nothing FROM events", "SELECT * FROM nowhere", "SELECT 1/", ""]
@@ -167,3 +176,62 @@ def test_without_duckdb_it_says_what_to_install(
     assert main(args) == 2
     assert "pip install 'gorun-mem[analysis]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@needs_duckdb
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('{other}')",
+        "COPY (SELECT 1) TO '{other}'",
+        "ATTACH '{other}'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SELECT * FROM read_csv('http://127.0.0.1:9/x')",
+    ],
+)
+def test_sql_sees_the_log_only(tmp_path: Path, sql: str) -> None:
+    """No other file, no network, no extension, and no way to allow them; what is refused says the
+    option, by which files can be read."""
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(run_log(storm)[1])
+    args = ["query", str(log), sql.format(other=other)]
+    done = run(*args)
+    assert done.exit_code == 2, done.output
+    assert other.read_text() == "a,b\n1,2\n"
+    if "read_csv('{other}')" in sql:
+        done = run(*args, "--unsafe", "--json")
+        assert done.exit_code == 0, done.output
+
+
+@needs_duckdb
+def test_events_that_do_not_fit_are_said(tmp_path: Path) -> None:
+    """A time beyond 2**63 fits no column: the event is missing, and that is said."""
+    log = tmp_path / "log.jsonl"
+    lines = run_log(storm)[1].splitlines(keepends=True)
+    late = re.sub(rb'"t_ns":\d+', b'"t_ns":9300000000000000000', lines[5])
+    log.write_bytes(b"".join([*lines[:5], late, *lines[6:]]))
+    done = run("query", str(log), "SELECT count(*) FROM events")
+    assert done.exit_code == 0
+    assert f"1 of {len(lines)} events could not be loaded" in done.output + str(done.stderr)
+
+
+@needs_duckdb
+def test_a_long_query_can_be_interrupted(log: Path) -> None:
+    """Ctrl-C while DuckDB computes: exit 130 within seconds, one line and no traceback."""
+    long = "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range = 7"
+    with subprocess.Popen(
+        [sys.executable, "-m", "gorun_mem", "query", str(log), long],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        time.sleep(2.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.endswith("gorun-mem: interrupted\n")
+    assert "Traceback" not in err

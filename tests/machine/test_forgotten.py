@@ -14,8 +14,8 @@ import pytest
 
 from gorun_mem import M, Op, World, scenario
 from gorun_mem.explore import explore
-from gorun_mem.explore.program import Cell
 from gorun_mem.machine.outcome import NeverAwaited
+from gorun_mem.sync import Word
 from tests.machine.machine_workloads import HOSTS, assert_ended, logged
 
 MARK = "# here"
@@ -56,7 +56,7 @@ def program(forget: Any, *, after: Any = 1) -> Any:
 
     @scenario(ms=2)
     async def forgetful(world: World) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def good(m: M) -> None:
             addr = await m.sys_alloc(4096)
@@ -97,7 +97,7 @@ def test_what_a_variable_holds_is_found_when_that_goes(host: str) -> None:
 
     @scenario(ms=1)
     async def keeps(world: World, *, method: bool = False) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def bad(m: M) -> None:  # of the operation
             kept = m.sys_alloc(1) if method else cell.add(1)  # here
@@ -143,7 +143,7 @@ def test_a_search_finds_it_on_the_one_path_that_has_it() -> None:
 
     @scenario(ms=2)
     async def rarely(world: World, *, fixed: bool = False) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def first(m: M) -> None:
             await cell.store(1)
@@ -194,7 +194,7 @@ def test_awaited_ones_are_not_mentioned(host: str) -> None:
 
     @scenario(ms=1)
     async def good(world: World) -> None:
-        cell = Cell("x")
+        cell = Word("x")
 
         async def worker(m: M) -> None:
             later = [cell.add(1), m.sys_alloc(4096)]
@@ -227,7 +227,7 @@ def test_what_a_world_aside_forgets_is_raised() -> None:
     @scenario(ms=1)
     async def outer(world: World) -> None:
         async def inner(other: Any) -> None:
-            Cell("x").add(1)  # here
+            Word("x").add(1)  # here
 
         world.aside(inner)
 
@@ -241,7 +241,7 @@ def test_what_the_collector_drops_is_no_ms() -> None:
 
     @scenario(ms=1)
     async def cycle(world: World) -> None:
-        made = [Cell("x").add(1)]
+        made = [Word("x").add(1)]
         made.append(made)
         del made
         gc.collect()
@@ -275,7 +275,7 @@ async def test_other_tasks_of_trio_are_not_watched() -> None:
     async def other() -> None:
         with pytest.warns(RuntimeWarning, match="never awaited"):
             helper(None)
-        Cell("x").add(1)
+        Word("x").add(1)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)

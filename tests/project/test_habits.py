@@ -34,6 +34,7 @@ LAYERS = {
     "report": {"analysis", "events"},
     "export": {"runtime", "events", "analysis"},
     "sweep": {
+        "files",
         "runtime",
         "events",
         "step",
@@ -151,10 +152,7 @@ def test_nothing_but_the_agreed_stands_at_the_top() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
-SECOND_MEANINGS = {
-    "Cell": "sync", "DeadlockFound": "machine", "Event": "events", "Word": "sync", "_Add": "sync",
-    "_CompareAndSwap": "sync", "_Load": "sync", "_Store": "sync",
-}  # fmt: skip
+SECOND_MEANINGS = {"DeadlockFound": "machine", "Event": "events"}
 """Class name -> the package in which it is still to get another one; nothing may be added."""
 
 

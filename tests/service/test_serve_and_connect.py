@@ -63,7 +63,7 @@ def test_a_script_is_answered_as_ops_answers_it(
 ) -> None:
     """`connect < script` on a fresh World prints what `ops` prints, and exits as it does."""
     wanted = run(tmp_path, "ops", *options, text=script)
-    one = ("--connections-max", "1", "--faithful", *options)
+    one = ("--connections-max", "1", "--faithful", "--admin", *options)
     with served(tmp_path, *one, listen=f"unix:{tmp_path}/s") as server:
         got = run(tmp_path, "connect", str(server.address), text=script)
     assert got.stdout == wanted.stdout
@@ -148,6 +148,13 @@ def test_others_need_a_token(tmp_path: Path) -> None:
     token.write_text("s3cret\n")
     wrong = tmp_path / "wrong"
     wrong.write_text("s3cre\n")
+    for file in (token, wrong):
+        file.chmod(0o644)
+    done = run(tmp_path, "serve", "--listen", "0.0.0.0:0", "--token-file", str(token))
+    assert done.returncode == 2
+    assert f"{token} can be read by others: chmod 600 {token}" in done.stderr
+    for file in (token, wrong):
+        file.chmod(0o600)
     done = run(tmp_path, "serve", "--listen", "0.0.0.0:0")
     assert done.returncode == 2
     assert "--token-file" in done.stderr
@@ -160,6 +167,8 @@ def test_others_need_a_token(tmp_path: Path) -> None:
         done = run(tmp_path, "connect", where, "--token-file", str(token), text="info\n")
         assert done.returncode == 0
         assert done.stdout.startswith("go1.")
+        server.stop()
+    assert any("in clear" in said and "ssh -L" in said for said in server.said)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from random import Random
 from typing import Any
 
 from gorun_mem.explore.drive import run_once
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
@@ -24,6 +23,7 @@ from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Step
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.searching import Profile, Searching
+from gorun_mem.sync import Word
 
 Main = Callable[[World], Any]
 Z: float = 4.753
@@ -81,7 +81,7 @@ def straight(*counts: int) -> Main:
     """Ms that add so often to one variable, and nothing else."""
 
     async def main(world: World) -> None:
-        x = Cell("x")
+        x = Word("x")
 
         async def work(m: M, count: int) -> None:
             for _ in range(count):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore.drive import ExploringEngine, run_once
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -21,6 +20,7 @@ from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.searching import Searching
 from gorun_mem.step.task import Task
 from gorun_mem.step.timing import TimingEngine
+from gorun_mem.sync import Word
 
 
 @pytest.mark.parametrize("kind", [Engine, TimingEngine, ExploringEngine, SoloLoop])
@@ -49,7 +49,7 @@ class Numbers:
 
 
 async def two_adds(world: World) -> None:
-    cell = Cell("x")
+    cell = Word("x")
 
     async def add(m: M) -> None:
         await cell.add(1)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.explore.program import Cell
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Step
 from gorun_mem.step.strategies.pct import Pct
 from gorun_mem.step.strategies.pos import Pos
+from gorun_mem.sync import Word
 from tests.step.claims import Main, Z, bound, chi_square, draw, order_on_x, profile, straight
 
 # PCT.
@@ -132,10 +132,10 @@ def touching(*plans: str) -> Main:
     """Ms that touch what their plans say; "." a variable of the M's own."""
 
     async def main(world: World) -> None:
-        cells = {letter: Cell(letter) for letter in "xy"}
+        cells = {letter: Word(letter) for letter in "xy"}
 
         async def work(m: M, plan: str) -> None:
-            mine = Cell(f"mine of {m.id}")
+            mine = Word(f"mine of {m.id}")
             for letter in plan:
                 await cells.get(letter, mine).add(1)
 

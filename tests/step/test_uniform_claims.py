@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.step.schedule import Step
@@ -17,6 +16,7 @@ from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.searching import Profile
 from gorun_mem.step.strategies.surw import Surw
 from gorun_mem.step.strategies.urw import Urw
+from gorun_mem.sync import Lock, Word
 from tests.step.claims import Main, bound, chi_square, draw, order, order_on_x, profile, straight
 
 
@@ -30,7 +30,7 @@ def test_the_bound_is_chi_squares(df: int) -> None:
 
 async def starting(world: World) -> None:
     """M1 starts M3 once it has begun, and goes on; nobody waits for anybody but M0."""
-    x = Cell("x")
+    x = Word("x")
 
     async def work(m: M, count: int) -> None:
         for _ in range(count):
@@ -50,7 +50,7 @@ async def starting(world: World) -> None:
 
 async def locked(world: World) -> None:
     """Two Ms with a critical section each, and one that needs no lock: who can go varies."""
-    lock, x = Lock("L"), Cell("x")
+    lock, x = Lock("L"), Word("x")
 
     async def work(m: M) -> None:
         await lock.acquire()
@@ -127,7 +127,7 @@ def test_urw_is_uniform_where_ms_start_ms() -> None:
 
 async def two_parents(world: World) -> None:
     """M1 starts an M of one step, M2 one of three: which of them is M3 is the schedule's doing."""
-    x = Cell("x")
+    x = Word("x")
 
     async def work(m: M, count: int) -> None:
         for _ in range(count):
@@ -160,7 +160,7 @@ def test_the_claim_is_seen_to_fail() -> None:
 
 async def joined(world: World) -> None:
     """A parent that waits for its child, beside another M."""
-    x = Cell("x")
+    x = Word("x")
 
     async def leaf(m: M) -> None:
         for _ in range(3):
@@ -223,10 +223,10 @@ def test_urw_is_nearly_uniform_where_an_m_waits_for_its_child() -> None:
 
 async def private_ways(world: World) -> None:
     """Steps on x, with steps on variables of an M's own between them in each M but one."""
-    x = Cell("x")
+    x = Word("x")
 
     async def work(m: M, plan: str) -> None:
-        mine = Cell(f"mine of {m.id}")
+        mine = Word(f"mine of {m.id}")
         for what in plan:
             await (x if what == "x" else mine).add(1)
 
@@ -237,7 +237,7 @@ async def private_ways(world: World) -> None:
 
 async def starting_late(world: World) -> None:
     """M1 starts M3 between its two steps on x."""
-    x, mine = Cell("x"), Cell("mine")
+    x, mine = Word("x"), Word("mine")
 
     async def parent(m: M) -> None:
         await x.add(1)

@@ -14,7 +14,7 @@ from gorun_mem.step.schedule import Schedule
 PROGRAM = """
 import pytest
 from gorun_mem import KiB
-from gorun_mem.explore.program import Cell, Lock
+from gorun_mem.sync import Cell, Lock
 
 async def add_twice(world, lock):
     bloc = Cell("bloc")

@@ -6,7 +6,7 @@ import pytest
 
 PROGRAM = """
 import pytest
-from gorun_mem.explore.program import Cell
+from gorun_mem.sync import Word
 
 async def an_m_forgets(world):
     async def worker(m):
@@ -23,16 +23,16 @@ async def test_explored(world):
     await an_m_forgets(world)
 
 async def test_in_the_body(world):
-    Cell("x").add(1)
+    Word("x").add(1)
 
 async def test_in_the_body_and_then_more(world):
-    Cell("x").add(1)
+    Word("x").add(1)
     async with world.open_ms():
         pass
 
 async def test_nothing_forgotten(world):
     async def worker(m):
-        await Cell("x").add(1)
+        await Word("x").add(1)
     async with world.open_ms() as ms:
         ms.start_soon(worker)
 """

@@ -40,10 +40,12 @@ class Host(Protocol):
     Attributes:
         clock: what the program takes for the time.
         runner: trio's.
+        outermost: the scopes that lie around the whole program.
     """
 
     clock: MockClock
     runner: ControlledRunner
+    outermost: set[trio.CancelScope]
 
     @property
     def engine(self) -> Any:
@@ -66,9 +68,12 @@ class Timers(Op):
     Args:
         host: whose clock.
         early: a deadline may pass at any moment.
+
+    Attributes:
+        is_on: one was due when it was last looked for.
     """
 
-    __slots__ = ("_early", "_host", "_m", "_synced_ns")
+    __slots__ = ("_early", "_host", "_m", "_synced_ns", "is_on")
     kind = "clock"
     stands_by = True
 
@@ -78,16 +83,12 @@ class Timers(Op):
         self._early = early
         self._m: M | None = None
         self._synced_ns = 0.0
+        self.is_on = False
 
     @property
     def obj(self) -> str:  # type: ignore[override]
         """When the next is."""
         return f"{self._host.runner.dues.next_deadline():g} s"
-
-    @property
-    def now_due(self) -> bool:
-        """Whether one was due when it was last looked for."""
-        return self._m is not None and self._m.state is State.RUNNABLE
 
     def begin(self, m: MLike) -> bool:
         """Whether a deadline may pass now."""
@@ -115,14 +116,14 @@ class Timers(Op):
             self._host.clock.jump((engine.clock_ns - self._synced_ns) / NS)
             self._synced_ns = engine.clock_ns
         m = self._m
+        is_on = self.is_on = self.begin(engine)
         if m is None:
-            if self._host.runner.dues.scopes and self.begin(engine):
+            if is_on:
                 self._m = self._host.new_m("clock", self)
-            return
-        if m.state is State.PARKED:
-            if self.begin(m):
+        elif m.state is State.PARKED:
+            if is_on:
                 engine.unpark(m)
-        elif m.state is State.RUNNABLE and m is not engine.running and not self.begin(m):
+        elif m.state is State.RUNNABLE and m is not engine.running and not is_on:
             engine.disable(m)
 
     def jump(self) -> None:
@@ -210,6 +211,7 @@ class Canceller(Op):
         found: dict[object, tuple[str, Callable[[], None]]] = {}
         tasks = host.tasks
         nurseries = {n.cancel_scope for _, task in tasks for n in task.child_nurseries}
+        nurseries |= host.outermost
         for m, task in tasks:
             mine = {n.cancel_scope for n in task.child_nurseries}
             status: Any = task._cancel_status

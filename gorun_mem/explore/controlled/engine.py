@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.controlled.awaits import Going
+from gorun_mem.explore.controlled.awaits import Going, Waiting
 from gorun_mem.explore.controlled.clock import Canceller, Timers
 from gorun_mem.explore.drive import STEPS_MAX, ExploringEngine
 from gorun_mem.explore.screen import Screen
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
     from gorun_mem.step.engine import Strategy
 
-_INSTANT: Final = (Going, Timers, Canceller)
+_INSTANT: Final = frozenset({Going, Waiting, Timers, Canceller})
 """Operations that take no time: time passes where a program sleeps."""
 
 
@@ -26,8 +26,6 @@ class TrioEngine(ExploringEngine):
     What a task of trio does between two awaits takes no time, and touches nobody knows what.
     """
 
-    entangled = True
-    """Any two steps may depend on one another."""
     host: Any = None
 
     def __init__(
@@ -41,6 +39,7 @@ class TrioEngine(ExploringEngine):
     ) -> None:
         super().__init__(strategy, target, steps_max, detectors, breathe, screen)
         self.faults = target.config.faults
+        self.entangled = True
 
     def _pick(self) -> Task | None:
         runnable = self.runnable
@@ -64,6 +63,6 @@ class TrioEngine(ExploringEngine):
         if n > 1:
             self.tape.append(task.id)
         op = task.op
-        instant = isinstance(op, _INSTANT)
+        instant = type(op) in _INSTANT
         self._step_ns = 0.0 if instant else self.costs.get(op.kind, self._other_ns)
         return task

@@ -23,9 +23,10 @@ What reaches out of the program ends the run as uncontrolled, at the line that d
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import outcome
 import trio
@@ -35,38 +36,33 @@ from trio.testing import MockClock
 
 from gorun_mem.explore.controlled.awaits import START, Going, Waiting
 from gorun_mem.explore.controlled.clock import Canceller, Timers
-from gorun_mem.explore.controlled.naming import Await, await_of
+from gorun_mem.explore.controlled.naming import Await, await_of, place_in
 from gorun_mem.explore.controlled.seam import (
     CONTEXT,
     LIBRARY,
+    NOTHING,
     ControlledRunner,
     TrioTask,
+    dissolve,
+    first_of,
     new_runner,
+    open_scope,
+    scope_around,
+    without_ours,
 )
 from gorun_mem.explore.controlled.unwinding import unwind_all
-from gorun_mem.explore.drive import ASYNCIO, Uncontrolled
+from gorun_mem.explore.foreign import ASYNCIO, Uncontrolled
 from gorun_mem.machine.coroutine import Coro, where
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import Listener
 from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import RunStopped
 from gorun_mem.machine.trampoline import Trampoline
+from gorun_mem.machine.trio_host import is_cancellation
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import State, Task
-
-
-class Nothing:
-    """What a checkpoint comes to: an outcome of None that may be looked at more than once."""
-
-    __slots__ = ()
-
-    def unwrap(self) -> None:
-        """None."""
-
-
-NOTHING: Final[Any] = Nothing()
 
 
 class ControlledTrio(Trampoline):
@@ -79,12 +75,16 @@ class ControlledTrio(Trampoline):
     Attributes:
         clock: what the program takes for the time.
         runner: trio's.
+        outermost: the scopes that lie around the whole program.
     """
+
+    outermost: set[CancelScope]
 
     def __init__(self, driver: Driver, faults: tuple[str, ...] = ()) -> None:
         super().__init__(driver, None)
         self.clock = MockClock(autojump_threshold=0.0)
         self.runner: ControlledRunner = new_runner(self.clock, self._wake, self._refuse)
+        self._dues = self.runner.dues.scopes
         self.timers = Timers(self, "timeout" in faults)
         self.canceller = Canceller(self) if "cancel" in faults else None
         self.used = False
@@ -108,6 +108,7 @@ class ControlledTrio(Trampoline):
         CONTEXT.__dict__.clear()
         CONTEXT.runner = self.runner
         LIBRARY.name = "trio"
+        self.runner.asyncgens.install_hooks(self.runner)
         try:
             with Listener(driver, self._coro_of):
                 try:
@@ -119,10 +120,20 @@ class ControlledTrio(Trampoline):
                     if not self._ended or self._tasks:
                         driver.stop()
                     unwind_all(self.runner, self._root, list(self._ms))
+                    self._part()
         finally:
+            self.runner.asyncgens.close()
             CONTEXT.__dict__.clear()
             CONTEXT.__dict__.update(before)
             LIBRARY.name = library
+
+    def _part(self) -> None:
+        """Part from trio, so that all is freed at once, without the garbage collector."""
+        dissolve(self.runner, self._root)
+        for known in (self._ms, self._tasks, self._names, self._scopes, self._dues):
+            known.clear()
+        del self._main, self._system
+        self.outermost = set()
 
     def _drive(self, main: Coro) -> None:
         driver = self._driver
@@ -145,14 +156,10 @@ class ControlledTrio(Trampoline):
             _root, (), None, "<init>", system_task=True
         )
         del self._ms[self._root]
-        CONTEXT.task = self._root
-        scope = CancelScope()
-        scope.__enter__()
+        scope = open_scope(self._root)
         self._system = runner.system_nursery = Nursery._create(self._root, scope, True)
-        inner = CancelScope()
-        inner.__enter__()
-        self._main = Nursery._create(self._root, inner, True)
-        del CONTEXT.task
+        self._main = Nursery._create(self._root, scope, True)
+        self.outermost = {scope}
 
     def _spawn(self, m: M, program: Callable[[], Coro], nursery: Nursery) -> None:
         """Make a task of trio for `m`."""
@@ -187,7 +194,7 @@ class ControlledTrio(Trampoline):
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            self._over(m, trio_task, outcome.Error(_without_ours(error)))
+            self._over(m, trio_task, outcome.Error(without_ours(error)))
             return None
         if self._engine.stopped:
             return None
@@ -206,8 +213,11 @@ class ControlledTrio(Trampoline):
         del CONTEXT.task
         if m.locks and isinstance(op, Going):
             self._throw(trio_task, _under_a_lock(m, where(trio_task.coro)))
-        self._settle()
-        return op if not self._engine.stopped else None
+        if self._woken or self._dues or self.timers.is_on or self.canceller is not None:
+            self._settle()
+            if self._driver.stopped:
+                return None
+        return op
 
     def _other(self, m: M, trio_task: TrioTask, message: Any) -> Op:
         """An await that is not trio's: an operation, or something of another library's."""
@@ -288,7 +298,7 @@ class ControlledTrio(Trampoline):
                 if m.state is State.PARKED:
                     self._engine.unpark(m)
             woken.clear()
-        if self.runner.dues.scopes or self.timers.now_due:
+        if self._dues or self.timers.is_on:
             self.timers.see()
         if self.canceller is not None:
             self.canceller.see()
@@ -302,9 +312,9 @@ class ControlledTrio(Trampoline):
         if not waiting:
             self.timers.jump()
             return
-        cushion = waiting.keys()[0][0]
+        cushion = min(waiting)[0]
         first = [key for key in waiting if key[0] == cushion]
-        for task in [waiting.pop(key) for key in first]:
+        for task in [waiting.pop(key) for key in first]:  # in the order in which they came
             self.runner.reschedule(task)
         self._settle()
 
@@ -331,7 +341,9 @@ class ControlledTrio(Trampoline):
     def where(self, trio_task: TrioTask) -> Await:
         """Where a task stands."""
         coro = trio_task.coro
-        m = self._ms[trio_task]
+        m = self._ms.get(trio_task)
+        if m is None:  # the run is over
+            return Await("trio.wait", "", None, "", "")
         if coro.cr_await is None and trio_task._schedule_points == 0:
             code = coro.cr_code
             file = code.co_filename.replace("\\", "/").rpartition("/")[2]
@@ -373,7 +385,7 @@ class ControlledTrio(Trampoline):
         """A task reaches out of the program."""
         trio_task = CONTEXT.task
         m = self._ms.get(trio_task, self._driver.main)
-        self.fail_uncontrolled(m, what, where(trio_task.coro), instead)
+        self.fail_uncontrolled(m, what, place_in(sys._getframe(1)), instead)
         raise RunStopped
 
     def fail_uncontrolled(self, m: M, what: str, place: str, instead: str) -> None:
@@ -391,11 +403,11 @@ class ControlledTrio(Trampoline):
             trio_task = self._tasks[m.id]
         scope = self._scopes.get(m.id)
         if scope is None:
-            scope = self._scopes[m.id] = _scope_around(trio_task)
+            scope = self._scopes[m.id] = scope_around(trio_task)
         scope.cancel()
 
     def _was_cancelled(self, m: M, error: BaseException) -> bool:
-        return m.id in self._scopes and _is_cancellation(error)
+        return m.id in self._scopes and is_cancellation(error)
 
     def _abort(self, m: M, op: Op, raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
         """Whether `m`, which waits in an operation of the World's, gives it up to be cancelled."""
@@ -417,41 +429,6 @@ class ControlledTrio(Trampoline):
 
 async def _root() -> None:
     """Stands for trio's init task, and never runs."""
-
-
-def _without_ours(error: BaseException) -> BaseException:
-    """`error` without the frame of this module."""
-    back = error.__traceback__
-    return error.with_traceback(back.tb_next if back is not None else None)
-
-
-def first_of(error: BaseException) -> BaseException:
-    """What a nursery's group has to say: the exception that came first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
-
-
-def _scope_around(trio_task: TrioTask) -> CancelScope:
-    """A scope around all that a task does, which is not left before it ends."""
-    outer = trio_task._cancel_status
-    while outer._parent is not None and outer._parent._parent is not None:
-        outer = outer._parent
-    scope = CancelScope()
-    status = type(outer)(scope=scope, parent=outer.parent)
-    scope._has_been_entered = True
-    scope._cancel_status = status
-    if trio_task._cancel_status is outer:
-        trio_task._activate_cancel_status(status)
-    else:
-        outer.parent = status
-    return scope
 
 
 def _under_a_lock(m: M, place: str) -> IllegalUse:

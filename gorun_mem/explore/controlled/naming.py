@@ -19,7 +19,7 @@ from itertools import islice
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
-_NOT_THE_PROGRAM: Final = frozenset({"trio", "outcome", "contextlib", "gorun_mem"})
+_NOT_THE_PROGRAM: Final = frozenset({"anyio", "contextlib", "gorun_mem", "outcome", "trio"})
 _KERNELS: Final = "gorun_mem.explore.kernels"
 _RECEIVER: Final = re.compile(r"(?:.*\bawait\s+)?\(*(?P<of>[\w.\[\]]+?)\.\w+\s*\(", re.DOTALL)
 _NAME: Final = re.compile(r"[\w.\[\]\"']+")
@@ -39,6 +39,8 @@ _KINDS: Final = {
     "wait_task_rescheduled": "trio.wait",
 }
 """How an await of trio's is called where its own name is longer, or says nothing."""
+_CLASSES: Final = {"MemorySendChannel": "channel", "MemoryReceiveChannel": "channel"}
+_METHODS: Final = {"__aexit__": "close", "aclose": "close"}
 _ENTERS: Final = "AsyncContextManagerMixin.__aenter__"
 _texts: Final[dict[tuple[CodeType, int], str]] = {}
 
@@ -71,12 +73,11 @@ def await_of(coro: Any, inside: str) -> Await:
     user: FrameType | None = None
     foreign: list[FrameType] = []
     for frame in _frames(coro):
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] in _NOT_THE_PROGRAM and not module.startswith(_KERNELS):
-            foreign.append(frame)
-        else:
+        if _is_programs(frame):
             user = frame
             foreign = []
+        else:
+            foreign.append(frame)
     kind, thing = _awaited(foreign)
     if user is None:
         return Await(kind, inside, thing, "", "")
@@ -85,6 +86,18 @@ def await_of(coro: Any, inside: str) -> Await:
     source = linecache.getline(code.co_filename, line, user.f_globals).strip()
     what = _receiver(user) if thing is not None else inside
     return Await(kind, what, thing, f"{file}:{line}", source)
+
+
+def place_in(frame: FrameType | None) -> str:
+    """The program's line that has led to `frame`, which is running, as "file:line"."""
+    while frame is not None and not _is_programs(frame):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_programs(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] not in _NOT_THE_PROGRAM or module.startswith(_KERNELS)
 
 
 def _frames(coro: Any) -> Iterator[FrameType]:
@@ -112,7 +125,8 @@ def _awaited(frames: list[FrameType]) -> tuple[str, Any]:
         name = frames[0].f_code.co_qualname
     thing = frames[0].f_locals.get("self")
     if name.startswith("_LockImpl.") or (thing is not None and name not in _KINDS):
-        name = f"{type(thing).__name__}.{name.rpartition('.')[2]}"
+        cls, method = type(thing).__name__, name.rpartition(".")[2]
+        name = f"{_CLASSES.get(cls, cls)}.{_METHODS.get(method, method)}"
     kind = _KINDS.get(name, name if "." in name else f"trio.{name}")
     if kind.startswith("Nursery"):
         return kind, None

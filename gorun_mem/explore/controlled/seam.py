@@ -25,7 +25,7 @@ from typing import Any, Final, NoReturn
 import trio
 from trio._core import _run
 from trio._core._instrumentation import Instruments
-from trio._core._run import GLOBAL_RUN_CONTEXT, CancelScope, Runner
+from trio._core._run import GLOBAL_RUN_CONTEXT, CancelScope, CancelStatus, Runner
 
 TrioTask = trio.lowlevel.Task
 Refuse = Callable[[str, str], NoReturn]
@@ -52,6 +52,18 @@ THREADS: Final = (
     "uses threads, a subprocess, files or signals",
     "inject what runs there: pass an async function in, and in the test one without a thread",
 )
+
+
+class Nothing:
+    """What a checkpoint comes to: an outcome of None that may be looked at more than once."""
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """None."""
+
+
+NOTHING: Final[Any] = Nothing()
 
 
 class RunQueue(deque[TrioTask]):
@@ -125,6 +137,12 @@ class RefusedIO:
 
         return refused
 
+    def run_sync_soon(
+        self, sync_fn: Callable[..., object], *args: object, idempotent: bool = False
+    ) -> None:
+        """Only trio calls it, from this thread: an async generator was dropped half way."""
+        sync_fn(*args)
+
     def statistics(self) -> None:
         """Nothing is waited for."""
 
@@ -146,7 +164,7 @@ class ControlledRunner(Runner):
 
     def current_trio_token(self) -> NoReturn:
         """Refused: it is for other threads."""
-        self.refused.run_sync_soon()
+        self.refused.threads()
         raise AssertionError  # it does not return
 
 
@@ -166,6 +184,7 @@ def new_runner(
         "entry_queue": refused,
         "ki_manager": None,
         "runq": RunQueue(wake),
+        "waiting_for_idle": {},
         "deadlines": dues,
         "system_context": copy_context(),
     }
@@ -174,3 +193,51 @@ def new_runner(
     )
     runner.refused, runner.dues = refused, dues
     return runner
+
+
+def without_ours(error: BaseException) -> BaseException:
+    """`error` without the frame of this module."""
+    back = error.__traceback__
+    return error.with_traceback(back.tb_next if back is not None else None)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """What a nursery's group has to say: the exception that came first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def open_scope(trio_task: TrioTask) -> CancelScope:
+    """Let a task be in a new scope, which is never left."""
+    scope = CancelScope()
+    scope._has_been_entered = True
+    scope._cancel_status = CancelStatus(scope=scope, parent=trio_task._cancel_status)
+    trio_task._activate_cancel_status(scope._cancel_status)
+    return scope
+
+
+def dissolve(runner: ControlledRunner, root: TrioTask) -> None:
+    """Part from a runner whose run is over, and let its parts go each by itself."""
+    ours: Any = runner
+    ours.runq = ours.io_manager = ours.entry_queue = ours.refused = None
+    ours.init_task = ours.main_task = ours.system_nursery = None
+    runner.tasks.clear()
+    root._child_nurseries.clear()
+    root._activate_cancel_status(None)
+
+
+def scope_around(trio_task: TrioTask) -> CancelScope:
+    """A scope around all that a task does, which is not left before it ends."""
+    outer = trio_task._cancel_status
+    while outer._parent is not None and outer._parent._parent is not None:
+        outer = outer._parent
+    scope = CancelScope()
+    status = CancelStatus(scope=scope, parent=outer.parent)
+    scope._has_been_entered = True
+    scope._cancel_status = status
+    if trio_task._cancel_status is outer:
+        trio_task._activate_cancel_status(status)
+    else:
+        outer.parent = status
+    return scope

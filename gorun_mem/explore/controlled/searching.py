@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gorun_mem.explore.controlled.engine import TrioEngine
-from gorun_mem.explore.controlled.host import ControlledTrio, first_of
-from gorun_mem.explore.drive import OF_THE_SEARCH, broken_off, of_asyncio, raised
+from gorun_mem.explore.controlled.host import ControlledTrio
+from gorun_mem.explore.controlled.seam import first_of
+from gorun_mem.explore.drive import OF_THE_SEARCH, broken_off, raised
 from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.foreign import of_asyncio
 from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.driver import Driver

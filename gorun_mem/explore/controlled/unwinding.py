@@ -36,6 +36,8 @@ def unwind_all(runner: ControlledRunner, root: TrioTask, tasks: Iterable[TrioTas
         task._activate_cancel_status(None)
     runner.tasks.clear()
     root.coro.close()
+    for generator in list(runner.asyncgens.alive):
+        _close(generator.aclose())
 
 
 def _run_out(runner: ControlledRunner, root: TrioTask) -> None:
@@ -83,6 +85,15 @@ def _step(runner: ControlledRunner, task: TrioTask, ready: list[TrioTask]) -> No
         runner.task_exited(task, end)
     except BaseException:
         runner.tasks.discard(task)
+
+
+def _close(closing: Any) -> None:
+    """Let an async generator end; it may not wait for anything any more."""
+    try:
+        closing.send(None)
+        closing.throw(RunStopped())
+    except BaseException:
+        pass
 
 
 def _by_age(task: TrioTask) -> int:

@@ -1,7 +1,7 @@
 """Deadlocks: who waits for whom in a circle, where, and since when.
 
-The run has ended as a deadlock anyway; this says what the circle is, also for the locks of programs
-(`explore.program.Lock`), which are no runtime mutexes.
+The run has ended as a deadlock anyway; this says what the circle is, also for the locks of the kit,
+which are no runtime mutexes and say by themselves who has them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Deadlocks:
         waits: dict[int, tuple[Task, Held]] = {}
         for task in world.engine.tasks:
             if task.state is State.PARKED:
-                hold = owners.get(wanted_lock(task.op))
+                hold = self._in_the_way(task) or owners.get(wanted_lock(task.op))
                 if hold is not None:
                     waits[task.id] = (task, hold)
         circle = _circle(waits)
@@ -49,6 +49,14 @@ class Deadlocks:
             return (self._finding("circle of waiting", circle),)
         orphans = [waits[m] for m in sorted(waits) if waits[m][1].m not in waits]
         return (self._finding("nobody will give the lock back", orphans),) if orphans else ()
+
+    def _in_the_way(self, task: Task) -> Held | None:
+        """What keeps `task` waiting, where its operation says so."""
+        for m, site, since_ns in task.op.blocked_by():
+            obj = task.op.obj
+            known = (hold for hold in self._watch.holds.get(m, ()) if hold.lock == obj)
+            return next(known, Held(obj, m, site, 0, since_ns))
+        return None
 
     def _finding(self, what: str, waits: Sequence[tuple[Task, Held]]) -> Finding:
         said = "; ".join(

@@ -27,6 +27,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.m import M
@@ -72,6 +74,7 @@ class _Shadow:
         self.call = call
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Races:
     """Finds data races by happens-before; kind "race".
 

@@ -4,7 +4,6 @@ Looked for where a run ended in a deadlock. An M sleeps in vain if
 
 - it waits for a lock that nobody holds,
 - its note is marked as woken, or its semaphore has a wakeup,
-- its event has happened, or the operation says by itself (`holds()`) that it might go on,
 - somebody sent the wakeup before it went to sleep, and nothing kept it.
 """
 
@@ -82,14 +81,9 @@ class LostWakeups:
             return ""
         if task.go.waitsema > 0:
             return "its semaphore has a wakeup"
-        about = getattr(op, "mutex", None) or getattr(op, "_owner", None)
+        about = getattr(op, "mutex", None)
         if isinstance(about, Note) and about.key == WOKEN:
             return f"{about.name} is marked as woken"
-        if getattr(about, "happened", False):
-            return f"{op.obj} has happened"
-        holds = getattr(op, "holds", None)
-        if holds is not None and holds():
-            return "what it waits for is so"
         obj = about.key_obj if isinstance(about, Note) else op.obj
         if obj in self._wakes:
             m, step = self._wakes[obj]

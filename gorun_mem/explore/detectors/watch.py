@@ -23,7 +23,10 @@ Place = tuple[CodeType, int] | str
 """A line of the program, not yet put into words."""
 
 _MACHINERY: Final = ("/gorun_mem/machine/", "/gorun_mem/runtime/", "/gorun_mem/step/")
-_PARTS: Final = ("/gorun_mem/explore/program.py", "/gorun_mem/explore/kernels/parts.py")
+_PARTS: Final = (
+    "/gorun_mem/explore/kernels/parts.py", "/gorun_mem/locks/", "/gorun_mem/sync/",
+    "/contextlib.py",
+)  # fmt: skip
 _is_program: dict[CodeType, bool] = {}
 
 
@@ -88,18 +91,10 @@ class Watch(Observer):
         coro = self._coros.get(m_id)
         if coro is None:
             return self._main
-        found: Place = ""
-        while coro is not None:
-            frame = getattr(coro, "cr_frame", None)
-            if frame is None:
-                break
-            code = frame.f_code
-            known = _is_program.get(code)
-            if known is None:
-                known = _is_program[code] = _asks_for_a_place(code)
-            if known:
-                found = (code, frame.f_lineno)
-            coro = coro.cr_await
+        found = _line_of(coro, "")
+        for task in self._engine.tasks:
+            if task.id == m_id:  # inside a lock that is a coroutine, it is there
+                return _line_of(getattr(task.op, "coro", None), found)
         return found
 
     def lock_event(
@@ -158,6 +153,22 @@ def wanted_lock(op: Op | None) -> str:
     if isinstance(op, LockOp):
         return str(op.mutex.name)
     return op.obj if op is not None and kind_of(op.kind).lock == "takes" else ""
+
+
+def _line_of(coro: Any, found: Place) -> Place:
+    """The innermost line of the program in a coroutine; `found` where it has none."""
+    while coro is not None:
+        frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
+        if frame is None:
+            break
+        code = frame.f_code
+        known = _is_program.get(code)
+        if known is None:
+            known = _is_program[code] = _asks_for_a_place(code)
+        if known:
+            found = (code, frame.f_lineno)
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "ag_await", None)
+    return found
 
 
 def _takes(op: Op, kind: str) -> bool:

@@ -12,16 +12,15 @@ from typing import Any
 from gorun_mem.explore.kernels.parts import (
     FREE_LIST,
     PAGE,
-    Word,
     free_block,
     holding,
     load_header,
     step_of,
     store_header,
 )
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sync import Cell, Lock, Word
 
 # 1
 
@@ -182,7 +181,7 @@ async def _pop_and_push(world: World, tagged: bool) -> None:
             if not top:
                 return ""
             behind = await next_of[top].load()
-            if await head.compare_and_swap((top, version), (behind, version + tagged)):
+            if await head.cas((top, version), (behind, version + tagged)):
                 if top in owned:
                     raise AssertionError(f"M{m.id} took a block that M{owned[top]} has")
                 owned[top] = m.id
@@ -193,7 +192,7 @@ async def _pop_and_push(world: World, tagged: bool) -> None:
         while True:
             top, version = await head.load()
             await next_of[block].store(top)
-            if await head.compare_and_swap((top, version), (block, version + tagged)):
+            if await head.cas((top, version), (block, version + tagged)):
                 return
 
     async def two_pops(m: M) -> None:
@@ -270,7 +269,7 @@ async def _free_once(world: World, fixed: bool) -> None:
 
     async def close(m: M) -> None:
         if fixed:
-            mine = await freed.compare_and_swap(False, True)
+            mine = await freed.cas(False, True)
         else:
             mine = not await freed.load()
             if mine:

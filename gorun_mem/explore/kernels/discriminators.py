@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from gorun_mem.explore.kernels.parts import Word, holding
-from gorun_mem.explore.program import Event, Lock
+from gorun_mem.explore.kernels.parts import holding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sync import Event, Lock, Word
 
 SETTERS: Final = 4
 WAY: Final = 20

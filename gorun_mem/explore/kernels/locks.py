@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gorun_mem.explore.kernels.parts import PAGE, SharedLock, Word, free_block, holding
-from gorun_mem.explore.program import Cell, Lock
+from gorun_mem.explore.kernels.parts import PAGE, free_block, holding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.sync import Cell, Entry, Gate, Lock, RWLock, Word
 
 # 13
 
@@ -187,19 +188,17 @@ async def rank_inversion_fixed(world: World) -> None:
 
 
 async def _read_twice(world: World, fixed: bool) -> None:
-    lock = SharedLock("rwmutex", writers_first=True)
+    lock = RWLock("rwmutex")
 
     async def reader(m: M) -> None:
-        await lock.read()
-        if not fixed:
-            await lock.read()
-            await lock.leave()
-        await lock.leave()
+        async with lock.reading():
+            if not fixed:
+                async with lock.reading():
+                    pass
 
     async def writer(m: M) -> None:
-        await lock.announce()
-        await lock.write()
-        await lock.leave()
+        await lock.acquire_write()
+        await lock.release_write()
 
     async with world.open_ms() as ms:
         ms.start_soon(reader)
@@ -222,19 +221,75 @@ PASSES_MAX: Final = 3
 """More readers must not pass a writer that waits."""
 
 
+class CourtoisLock(Gate):
+    """A lock for readers and one writer, by the first or the second of Courtois's solutions.
+
+    Args:
+        name: for reports.
+        writers_first: whether a writer that is announced keeps new readers out.
+    """
+
+    def __init__(self, name: str, writers_first: bool) -> None:
+        super().__init__(name)
+        self.writers_first = writers_first
+        self.readers = self.announced = self.passes = 0
+        self.writing = False
+
+    def lets(self, op: Entry) -> bool:
+        """A writer to nobody, a reader to readers."""
+        return not self.writing and self.lets_kind(op.kind)
+
+    def lets_kind(self, kind: str) -> bool:
+        """Whether such an M may go in while nobody writes."""
+        return not self.readers if kind == "lock" else not (self.writers_first and self.announced)
+
+    def admits(self) -> frozenset[str]:
+        """By kind."""
+        kinds = () if self.writing else ("lock", "rlock")
+        return frozenset([kind for kind in kinds if self.lets_kind(kind)])
+
+    def goes(self, m: MLike, op: Entry) -> object:
+        """Count how many readers went in to others while a writer waited."""
+        if op.kind == "lock":
+            self.writing = True
+            self.announced -= 1
+            self.passes = 0
+        else:
+            self.passes += bool(self.readers and self.announced)
+            self.readers += 1
+        return True
+
+    def announce(self) -> Op:
+        """Say that a writer is there."""
+
+        def effect(m: MLike) -> None:
+            self.announced += 1
+
+        return self.change("announce", effect)
+
+    def leave(self) -> Op:
+        """Go out."""
+
+        def effect(m: MLike) -> None:
+            self.readers -= not self.writing
+            self.writing = False
+
+        return self.change("leave", effect)
+
+
 async def _readers_and_writer(world: World, fixed: bool) -> None:
-    lock = SharedLock("rwmutex", writers_first=fixed)
+    lock = CourtoisLock("rwmutex", writers_first=fixed)
 
     async def reader(m: M) -> None:
         for _ in range(3):
-            await lock.read()
+            await lock.entry("rlock")
             if lock.passes >= PASSES_MAX:
                 raise AssertionError("the writer starves: readers keep going in past it")
             await lock.leave()
 
     async def writer(m: M) -> None:
         await lock.announce()
-        await lock.write()
+        await lock.entry("lock")
         await lock.leave()
 
     async with world.open_ms() as ms:

@@ -5,8 +5,6 @@ The futex mutex is the runtime's own but for the state that is planted.
 
 from __future__ import annotations
 
-from gorun_mem.explore.kernels.parts import WaitList, Word
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex.base import StateMutex
@@ -21,6 +19,7 @@ from gorun_mem.runtime.mutex.futex import (
 from gorun_mem.runtime.mutex.machine import state
 from gorun_mem.runtime.mutex.note import make_note
 from gorun_mem.runtime.op import MLike
+from gorun_mem.sync import Cell, Cond, Lock, Word
 
 # 9
 
@@ -140,25 +139,20 @@ async def futex_fixed(world: World) -> None:
 # 12
 
 
-async def _wait_for_ready(world: World, wake: int) -> None:
+async def _wait_for_ready(world: World, fixed: bool) -> None:
     lock = Lock("lock")
     ready = Cell("ready", False)
-    waiters = WaitList("waiters", lambda: bool(ready.value))
+    cond = Cond("waiters", lock)
 
     async def wait(m: M) -> None:
-        await lock.acquire()
-        while not await ready.load():
-            ticket = await waiters.add()
-            await lock.release()
-            await waiters.sleep(ticket)
-            await lock.acquire()
-        await lock.release()
+        async with lock:
+            while not await ready.load():
+                await cond.wait()
 
     async def announce(m: M) -> None:
-        await lock.acquire()
-        await ready.store(True)
-        await lock.release()
-        await waiters.wake(wake)
+        async with lock:
+            await ready.store(True)
+        await (cond.broadcast() if fixed else cond.signal())
 
     async with world.open_ms() as ms:
         ms.start_soon(announce)
@@ -168,12 +162,12 @@ async def _wait_for_ready(world: World, wake: int) -> None:
 
 async def wake_one(world: World) -> None:
     """Two Ms wait for the same, and one is woken."""
-    await _wait_for_ready(world, 1)
+    await _wait_for_ready(world, False)
 
 
 async def wake_one_fixed(world: World) -> None:
     """All are woken."""
-    await _wait_for_ready(world, 1_000)
+    await _wait_for_ready(world, True)
 
 
 # 21
@@ -187,7 +181,7 @@ async def _enter_if_permitted(world: World, fixed: bool) -> None:
         if n < 1:
             return
         if fixed:
-            if not await permits.compare_and_swap(n, n - 1):
+            if not await permits.cas(n, n - 1):
                 return
         else:
             await permits.store(n - 1)

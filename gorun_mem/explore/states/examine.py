@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from gorun_mem.explore.states.model import Model
-from gorun_mem.explore.states.parts import Move, Own, Common, without_numbers
+from gorun_mem.explore.states.parts import Common, Move, Own, without_numbers
 from gorun_mem.explore.states.search import (
     ROUNDS_BITS,
     Progress,
@@ -33,7 +34,7 @@ class TraceStep:
         branch: which of the steps that it may make; see `Move`.
         text: the access, for people.
         told: what the lock told with it.
-        shared: what Ms share after it; None where it goes wrong.
+        common: what Ms share after it; None where it goes wrong.
         wrong: what goes wrong.
     """
 
@@ -41,7 +42,7 @@ class TraceStep:
     branch: tuple[int, ...]
     text: str
     told: tuple[str, ...]
-    shared: Common | None
+    common: Common | None
     wrong: str = ""
 
 
@@ -209,7 +210,7 @@ class Examination:
         if waiting:
             if self.collect and self._has_broken(search, state):
                 return ""
-            return f"deadlock: {_names(waiting)} for ever"
+            return f"deadlock: {names_of(waiting)} for ever"
         self.found.ends.add(shared)
         return self.model.wrong_end(self.stepper.start()[0], shared, owns)
 
@@ -225,10 +226,10 @@ class Examination:
 
     def _in_this_numbering(self, wrong: str, trace: list[TraceStep]) -> str:
         """The same said of the Ms as the trace numbers them."""
-        if not wrong.startswith("deadlock") or not trace or trace[-1].shared is None:
+        if not wrong.startswith("deadlock") or not trace or trace[-1].common is None:
             return wrong
-        parked = [i for i, m in enumerate(trace[-1].shared.ms) if m.parked]
-        return f"deadlock: {_names(parked)} for ever" if parked else wrong
+        parked = [i for i, m in enumerate(trace[-1].common.ms) if m.parked]
+        return f"deadlock: {names_of(parked)} for ever" if parked else wrong
 
     def _afterwards(self, search: StateSearch, reached: Reached) -> None:
         """What can be said only once every state is known."""
@@ -278,11 +279,7 @@ class Examination:
         path = [at]
         while path[-1]:
             path.append(reached.parents[path[-1]])
-        path.reverse()
-        state = reached.states[0]
-        trace: list[TraceStep] = []
-        for there in path[1:]:
-            state = self._one_step(search, state, reached.states[there], trace)
+        trace, state = self.trace_along(search, path[::-1])
         if last is not None:
             for place in range(search.places):
                 moves = search.space.raw(
@@ -297,6 +294,14 @@ class Examination:
                         )
                         return trace
         return trace
+
+    def trace_along(self, search: StateSearch, path: Sequence[int]) -> tuple[list[TraceStep], int]:
+        """The steps that lead through states, and the last state in their numbering of the Ms."""
+        state = search.reached.states[path[0]]
+        trace: list[TraceStep] = []
+        for there in path[1:]:
+            state = self._one_step(search, state, search.reached.states[there], trace)
+        return trace, state
 
     def _one_step(
         self, search: StateSearch, state: int, wanted: int, trace: list[TraceStep]
@@ -329,7 +334,7 @@ class Examination:
         raise AssertionError("no step leads from one state to the next")
 
 
-def _names(places: list[int]) -> str:
+def names_of(places: Sequence[int]) -> str:
     """ "M1 waits", or "M1 and M2 wait"."""
     names = [f"M{place + 1}" for place in places]
     if len(names) == 1:

@@ -11,14 +11,13 @@ from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
 from gorun_mem.explore.states.notes import LIMIT_NS
-from gorun_mem.explore.states.parts import Own, Common
+from gorun_mem.explore.states.parts import Common, Own
 from gorun_mem.explore.states.values import Place
 from gorun_mem.runtime.m import m_address
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import SEMA, WAKEE, MutexOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
-
 
 LATE: Final = " late"
 """The time of this sleep was up once: the next has no limit, so that time has an end."""
@@ -70,6 +69,8 @@ class SemaWake(MutexOp):
 
     __slots__ = ("wakem",)
     FIRST = "wake"
+
+    wakem: int
 
     @state("semawakeup", WAKEE)
     def wake(self, m: MLike) -> object:

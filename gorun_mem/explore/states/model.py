@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gorun_mem.explore.states.parts import Outcomes, Own, Common
+from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
 from gorun_mem.explore.states.values import Place
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
@@ -20,6 +20,8 @@ from gorun_mem.runtime.op import MLike, Scheduler
 VALUES_MAX: Final = 64
 """Of a choice among more values than that, the first two and the last stand for all."""
 FREE, HELD = "free", "held"
+DIES, COUNT = " dies: ", "lock count"
+"""What is said of an M that the runtime stops; and, of one that it stops for its count."""
 
 
 class Violation(Exception):
@@ -45,6 +47,7 @@ class StatesScheduler(Scheduler):
         draws: what the next choices are to be; 0 where there are no more.
         drawn: (number of values, value) of the choices of this step.
         unparked: numbers of the Ms made runnable in this step.
+        lots: how many of the choices are lots that Go draws at random.
     """
 
     def __init__(self, cpus: int) -> None:
@@ -52,6 +55,7 @@ class StatesScheduler(Scheduler):
         self.draws: list[int] = []
         self.drawn: list[tuple[int, int]] = []
         self.unparked: list[int] = []
+        self.lots = 0
 
     def unpark(self, m: MLike) -> None:
         """Make a parked M runnable."""
@@ -78,6 +82,7 @@ class StatesScheduler(Scheduler):
             return 0
         if label in LOTS:
             n = 2
+            self.lots += 1
         at = len(self.drawn)
         value = self.draws[at] if at < len(self.draws) else 0
         self.drawn.append((n, value))
@@ -293,6 +298,7 @@ class LockModel(Model):
         table = getattr(self.subject, "ms", None)
         self._table: dict[int, MLike] | None = table if isinstance(table, dict) else None
         self._more = _own_words(self.subject)
+        self._asks_first = cls.lock_op.asks_first
 
     def smaller(self) -> Model | None:
         """Two Ms."""
@@ -342,12 +348,14 @@ class LockModel(Model):
             self._table.pop(place + 1, None)
 
     def stepped(self, place: int, call: str) -> None:
-        """Who is told of as woken is woken, and who waits can be found.
+        """Who is told of as woken is woken, and who waits says so and can be found.
 
         Raises:
             Violation: not so.
         """
-        number = place + 1
+        number, m = place + 1, self.ms[place]
+        if m.parked and not m.locks and not self._asks_first:
+            raise Violation(f"M{number} sleeps, and has not told that it waits")
         if "waits" in self.told and self._table is not None and number not in self._table:
             raise Violation(f"M{number} waits, and no address leads to it")
         for told in self.told:
@@ -424,20 +432,23 @@ class LockModel(Model):
     rest_phase = FREE
 
     def misuse(self, outcomes: Outcomes, shared: Common) -> str:
-        """An unlock of the lock that nobody holds and nobody wants must be refused."""
-        todo = [(shared, Own(HELD, self.subject.locks_delta))]
-        seen = set(todo)
-        while todo:
-            here = todo.pop()
-            for move in outcomes(0, *here):
-                if move.shared is None or move.own is None:
-                    if "gave back the lock" in move.wrong:
-                        return "an unlock of the lock that nobody holds is not refused"
-                elif not move.own.call:
-                    return "an unlock of the lock that nobody holds returns as if all were well"
-                elif (move.shared, move.own) not in seen:
-                    seen.add((move.shared, move.own))
-                    todo.append((move.shared, move.own))
+        """What a wrong user does to the lock that nobody holds and nobody wants must be refused:
+        an unlock, a lock of what one holds, and a call with a wrong count of locks."""
+        delta = self.subject.locks_delta
+        if not refused(outcomes, 0, shared, Own(HELD, delta), (DIES,)):
+            return "an unlock of the lock that nobody holds is not refused"
+        if not refused(outcomes, 0, shared, Own(FREE, -delta), (COUNT,)):
+            return "a lock by an M whose count of locks is negative is not refused"
+        held, own = shared, Own(FREE, 0)
+        while not (own.phase == HELD and not own.call):
+            move = outcomes(0, held, own)[0]
+            if move.shared is None or move.own is None:
+                return move.wrong
+            held, own = move.shared, move.own
+        if not refused(outcomes, 0, held, Own(FREE, delta), (DIES,)):
+            return "an M that locks what it holds gets it"
+        if not refused(outcomes, 0, held, Own(HELD, 0), (COUNT,)):
+            return "an unlock by an M whose count of locks is 0 is not refused"
         return ""
 
     def clean(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import Outcomes, Own, Common
+from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Throw
 from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.mutex.machine import MutexOp
@@ -41,6 +41,7 @@ class NoteModel(Model):
             self.queue.spurious = spurious
         self.timeouts = timeouts
         self.monitor = ("idle", -1)
+        self._second_sleeps = False  # while `misuse` asks
         self._table: Any = getattr(note, "ms", None)
 
     # The words
@@ -74,7 +75,7 @@ class NoteModel(Model):
 
     def calls(self, place: int, phase: str) -> tuple[str, ...]:
         """The sleeper clears and sleeps; the other wakes it, once it has cleared."""
-        if place == 1:
+        if place == 1 and not self._second_sleeps:
             return ("wakeup",) if self.monitor[0] == "cleared" else ()
         if phase == self.rest_phase:
             return ("clear",)
@@ -95,8 +96,13 @@ class NoteModel(Model):
     # What is watched
 
     def begins(self, place: int, call: str) -> None:
-        """Note that a wakeup was called, or when a sleep began."""
+        """Note that a wakeup was called, or when a sleep began.
+
+        An address leads to the M only once it has said so itself.
+        """
         stage, since_ns = self.monitor
+        if self._table is not None and call != "wakeup":
+            self._table.pop(place + 1, None)
         if call == "wakeup":
             stage = "called"
         elif call == "tsleep":
@@ -157,8 +163,19 @@ class NoteModel(Model):
             Violation: not so.
         """
         m = self.ms[place]
-        if m.parked and not m.go.blocked:
+        if not m.parked:
+            return
+        stage, since_ns = self.monitor
+        if not m.go.blocked:
             raise Violation(f"M{m.id} sleeps, and m.blocked does not say so")
+        if m.go.waitsema:
+            raise Violation(f"M{m.id} sleeps, and a wakeup is in its semaphore")
+        if self._table is not None and m.id not in self._table:
+            raise Violation(f"M{m.id} sleeps, and no address leads to it")
+        if call == "tsleep" and m.timer != since_ns + LIMIT_NS and stage != "called":
+            raise Violation(f"M{m.id} sleeps, and not up to its limit")
+        if call != "tsleep" and m.timer >= 0:
+            raise Violation(f"M{m.id} sleeps up to a limit, and has none")
 
     def wrong_end(self, start: Common, end: Common, owns: Sequence[Own]) -> str:
         """The note is woken, and nobody sleeps on it."""
@@ -169,27 +186,25 @@ class NoteModel(Model):
 
     def misuse(self, outcomes: Outcomes, shared: Common) -> str:
         """A second wakeup, and a second M that sleeps on a semaphore's note, must be refused."""
-        woken = shared.words[0] == WOKEN
-        if woken and not _refused(outcomes, 1, shared, Own(self.rest_phase, 0)):
-            return "a second wakeup of a note is not refused"
+        own = Own(self.rest_phase, 0)
+        cleared = shared._replace(monitor=("cleared", -1))
+        if shared.words[0] == WOKEN:
+            if not refused(outcomes, 1, cleared, own, (DOUBLE_WAKEUP,)):
+                return "a second wakeup of a note is not refused"
+            return ""
+        if self.queue is not None:
+            return ""  # the kernel lets several sleep
+        self._second_sleeps = True
+        try:
+            asleep = outcomes(1, cleared, Own("sleep", 0))[0]
+            for move in outcomes(0, asleep.shared or cleared, Own("sleep", 0)):
+                if move.shared is None or move.own is None or not refused(
+                    outcomes, 0, move.shared, move.own, ("waitm out of sync",)
+                ):  # fmt: skip
+                    return "a second M that sleeps on a note is not refused"
+        finally:
+            self._second_sleeps = False
         return ""
-
-
-def _refused(outcomes: Outcomes, place: int, shared: Common, own: Own) -> bool:
-    """Whether a wakeup dies on every way through it."""
-    todo = [(shared._replace(monitor=("cleared", -1)), own)]
-    seen = set(todo)
-    while todo:
-        for move in outcomes(place, *todo.pop()):
-            if move.shared is None or move.own is None:
-                if DOUBLE_WAKEUP not in move.wrong:
-                    return False
-            elif not move.own.call:
-                return False
-            elif (move.shared, move.own) not in seen:
-                seen.add((move.shared, move.own))
-                todo.append((move.shared, move.own))
-    return True
 
 
 class NoSleepModel(Model):
@@ -266,4 +281,3 @@ class NoSleepModel(Model):
     def wrong_end(self, start: Common, end: Common, owns: Sequence[Own]) -> str:
         """Nothing can be."""
         return ""
-

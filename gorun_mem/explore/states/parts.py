@@ -72,6 +72,7 @@ class Move:
         done: a round of the M's program is through.
         told: what the lock's code told with it, such as "acquired".
         wrong: what went wrong, for people.
+        lot: it hangs on a lot that Go draws at random.
     """
 
     branch: tuple[int, ...]
@@ -81,6 +82,7 @@ class Move:
     done: bool = False
     told: tuple[str, ...] = ()
     wrong: str = ""
+    lot: bool = False
 
     @property
     def complaint(self) -> str:
@@ -95,3 +97,30 @@ def without_numbers(text: str) -> str:
 
 Outcomes = Callable[[int, Common, Own], list[Move]]
 """Makes the steps of the M at a place."""
+
+
+def refused(
+    outcomes: Outcomes, place: int, shared: Common, own: Own, texts: tuple[str, ...]
+) -> bool:
+    """Whether a call dies of one of `texts` on every way through it that comes to an end.
+
+    Args:
+        outcomes: makes steps.
+        place: of the M that calls.
+        shared: the state that it calls in.
+        own: its own, before the call or under way.
+        texts: of which one is in what is said of its death.
+    """
+    todo = [(shared, own)]
+    seen = set(todo)
+    while todo:
+        for move in outcomes(place, *todo.pop()):
+            if move.shared is None or move.own is None:
+                if not any(text in move.wrong for text in texts):
+                    return False
+            elif not move.own.call:
+                return False
+            elif (move.shared, move.own) not in seen:
+                seen.add((move.shared, move.own))
+                todo.append((move.shared, move.own))
+    return True

@@ -76,9 +76,9 @@ class StateSearch:
         self.places = len(space.stepper.ms)
         self.deltas: dict[int, list[int]] = {}
         self.turns = space.turns
-        self.shared_images: list[dict[int, int]] = [{} for _ in space.turns]
-        self.slot_images: list[dict[int, int]] = [{} for _ in space.turns]
-        self.kinds: dict[int, int] = {}
+        self.shared_images: list[list[int]] = [[] for _ in space.turns]
+        self.slot_images: list[list[int]] = [[] for _ in space.turns]
+        self.kinds: list[int] = []  # -1: not known yet, as in the images
         self.sorting: dict[int, list[int]] = {}
         self.reached = Reached()
 
@@ -206,16 +206,23 @@ class StateSearch:
             return state
         rest = state >> self.shared_bits
         slot_mask = (1 << self.slot_bits) - 1
+        slot_bits = self.slot_bits
+        known = self.kinds
         order = 0
         kinds: list[int] = []
         for _ in range(self.places):
             slot = rest & slot_mask
-            rest >>= self.slot_bits
-            kind = self.kinds.get(slot, -1)
+            rest >>= slot_bits
+            kind = known[slot] if slot < len(known) else -1
             if kind < 0:
                 kind = self.kind_of(slot)
             for before in kinds:
-                order = order * 3 + (0 if before < kind else 1 if before == kind else 2)
+                if before < kind:
+                    order = order * 3
+                elif before == kind:
+                    order = order * 3 + 1
+                else:
+                    order = order * 3 + 2
             kinds.append(kind)
         turns = self.sorting.get(order)
         if turns is None:
@@ -224,13 +231,14 @@ class StateSearch:
         best = self.image(state, turns[0])
         for i in range(1, len(turns)):
             other = self.image(state, turns[i])
-            best = min(best, other)
+            if other < best:
+                best = other
         return best
 
     def kind_of(self, slot: int) -> int:
         """What of a slot does not depend on numbers, as a number."""
         kind = self.space.kind(slot >> ROUNDS_BITS) << ROUNDS_BITS | slot & 7
-        self.kinds[slot] = kind
+        _put(self.kinds, slot, kind)
         return kind
 
     def turns_that_sort(self, kinds: list[int]) -> list[int]:
@@ -249,12 +257,13 @@ class StateSearch:
         if turn == 0:
             return state
         shared = state & ((1 << self.shared_bits) - 1)
-        image = self.shared_images[turn].get(shared, -1)
+        images = self.shared_images[turn]
+        image = images[shared] if shared < len(images) else -1
         if image < 0:
             image = self.space.image_of_shared(turn, shared)
             if image >> self.shared_bits:
                 raise TooNarrow
-            self.shared_images[turn][shared] = image
+            _put(images, shared, image)
         slots = self.slot_images[turn]
         to = self.turns[turn]
         rest = state >> self.shared_bits
@@ -263,15 +272,22 @@ class StateSearch:
         for place in range(self.places):
             slot = rest & slot_mask
             rest >>= slot_bits
-            there = slots.get(slot, -1)
+            there = slots[slot] if slot < len(slots) else -1
             if there < 0:
                 there = self.space.image_of_own(turn, slot >> ROUNDS_BITS)
                 if there >> self.own_bits:
                     raise TooNarrow
                 there = there << ROUNDS_BITS | slot & 7
-                slots[slot] = there
+                _put(slots, slot, there)
             image |= there << (self.shared_bits + slot_bits * to[place])
         return image
+
+
+def _put(table: list[int], at: int, value: int) -> None:
+    """Write into a table that grows."""
+    while len(table) <= at:
+        table.append(-1)
+    table[at] = value
 
 
 def not_ending(reached: Reached, ends: list[int]) -> int:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
-from gorun_mem.explore.states.parts import Move, Own, Common
+from gorun_mem.explore.states.parts import Common, Move, Own
 from gorun_mem.explore.states.stepper import Learnt, Stepper
 from gorun_mem.explore.states.values import (
     anonymous,

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import FIRE, PASS, Move, MShare, Own, Common
+from gorun_mem.explore.states.parts import FIRE, PASS, Common, Move, MShare, Own
 from gorun_mem.explore.states.values import read, written
 from gorun_mem.runtime.errors import EmulatedFailure, Fault
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp
@@ -141,7 +141,7 @@ class Stepper:
         self.load(shared)
         model, m, sched = self.model, self.ms[place], self.sched
         number, name = call
-        sched.draws, sched.drawn, sched.unparked = list(draws), [], []
+        sched.draws, sched.drawn, sched.unparked, sched.lots = list(draws), [], [], 0
         model.told = []
         m.locks = own.locks
         op = model.op(name)
@@ -168,7 +168,8 @@ class Stepper:
         model.clean()
         branch = (number, *[value for _, value in sched.drawn])
         result = self._shared() if after is not None else None
-        return Move(branch, text, result, after, done, tuple(model.told), wrong)
+        told = tuple(model.told)
+        return Move(branch, text, result, after, done, told, wrong, sched.lots > 0)
 
     def _access(self, place: int, own: Own, op: MutexOp, name: str) -> tuple[Own, bool]:
         """Make one access: the M's own after it, and whether that ends a round."""

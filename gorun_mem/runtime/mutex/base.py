@@ -470,8 +470,8 @@ class StateMutex:
     def held_twice(self, m: MLike, op: MutexOp, owner: MLike) -> Throw:
         """`m` has got the lock that `owner` has; the caller raises it."""
         text = (
-            f"M{m.id} took {self.name} in {op.site or m.name}, and M{owner.id} has it in "
-            f"{self.owner_site} since {self.since_ns} ns"
+            f"took {self.name} in {op.site or m.name}; M{owner.id} has it in {self.owner_site} "
+            f"since {self.since_ns} ns"
         )
         return self.throw(m, op, HELD_TWICE, text)
 

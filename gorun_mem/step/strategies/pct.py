@@ -9,7 +9,9 @@ Ms.
 
 An M that yields, or spins more than `PATIENCE` times running, falls behind too, for it waits for
 somebody with a lower priority. Go's locks spin less often before they sleep. So an M that is on top
-comes to its sleep with no other M going in between, as it must for a wakeup to get lost.
+comes to its sleep with no other M going in between, as it must for a wakeup to get lost. Nor does
+an M stay on top that makes far more steps running than any has made in a whole run: it goes round
+until another changes something, and does not say so.
 
 Source: S. Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
 Bugs", ASPLOS 2010.
@@ -28,6 +30,10 @@ from gorun_mem.step.task import State, Task
 
 PATIENCE: Final = 8
 """How often an M that is on top may spin before it falls, no other M going in between."""
+ROUNDS: Final = 2
+"""How many times the steps of the longest M known an M may make running before it falls."""
+ROUNDS_LEAST: Final = 200
+"""Steps that every M may make running."""
 
 
 class Pct(Searching):
@@ -51,6 +57,8 @@ class Pct(Searching):
         self._decisions = 0
         self._falls = 0
         self._spins = 0
+        self._running = 0
+        self._running_most = ROUNDS_LEAST
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Draw the places of change."""
@@ -60,7 +68,8 @@ class Pct(Searching):
         k = max(profile.decisions, self.depth - 1, 1)
         points = random.sample(range(1, k + 1), min(self.depth - 1, k))
         self._changes = {step: self.depth - j for j, step in enumerate(points, 1)}
-        self._decisions = self._falls = self._spins = 0
+        self._decisions = self._falls = self._spins = self._running = 0
+        self._running_most = max(ROUNDS_LEAST, ROUNDS * max(profile.steps.values(), default=0))
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
@@ -73,7 +82,11 @@ class Pct(Searching):
         if level:
             self._let(best, level / self.depth)  # those that have not fallen are above 1
             best = self._highest(runnable)
-        if best.op.kind in WAITS and self._is_spun_out(best, current):
+        self._running = self._running + 1 if best is current else 0
+        if self._running > self._running_most or (
+            best.op.kind in WAITS and self._is_spun_out(best, current)
+        ):
+            self._running = 0
             self._fall(best)
             best = self._highest(runnable)
         return best

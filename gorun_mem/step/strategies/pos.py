@@ -168,8 +168,7 @@ class Crowd:
         task = self._take(group)
         if task is None:
             self.sole = None
-            if group.leader is None:
-                self._draw_leader(group)
+            self._see_to_leader(group)
             task = self.highest()
         return task
 
@@ -223,8 +222,7 @@ class Crowd:
                 task = None if waiting else self._take(group)
                 if task is not None:
                     return task
-                if group.leader is None and not group.sleeps:
-                    self._draw_leader(group)
+                self._see_to_leader(group)
             if self._drop_stale() and not waiting:
                 return self._heap[0][2]
 
@@ -310,6 +308,10 @@ class Crowd:
             if group.due and not group.waits:
                 group.waits = True
                 self._waiting.append(group)
+
+    def _see_to_leader(self, group: _Group) -> None:
+        if group.leader is None and not group.sleeps:
+            self._draw_leader(group)
 
     def _draw_leader(self, group: _Group) -> None:
         """Draw the highest of those that are due."""

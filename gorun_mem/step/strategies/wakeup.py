@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-from gorun_mem.runtime.kinds import named
+from gorun_mem.runtime.kinds import CHANNELS, named
 
 LOCAL: Final = named(lambda kind: kind.local)
 """Kinds of operation that touch nothing which another M can see."""
@@ -109,6 +109,8 @@ def object_of(kind: str, obj: str, whole_calls: bool) -> str:
     """
     if kind in LOCAL:
         return ""
+    if kind in CHANNELS:
+        return "channels"
     return USER + obj if whole_calls and obj.startswith(MEMORY) else obj
 
 

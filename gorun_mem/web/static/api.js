@@ -71,18 +71,27 @@ function askForToken() {
 }
 
 // A stream of server-sent events by fetch: EventSource cannot send a token. It begins anew when it breaks.
+// A tab that nobody sees listens to nothing: a browser has few connections to one server.
 export async function listen(path, handlers, signal) {
   let pause = 500;
   while (!signal.aborted) {
+    if (document.hidden) { await seen(signal); continue; }
+    const shown = new AbortController(), end = () => shown.abort(), turn = () => { if (document.hidden) end(); };
+    signal.addEventListener("abort", end);
+    document.addEventListener("visibilitychange", turn);
     try {
-      const response = await send("GET", path, undefined, signal);
+      const response = await send("GET", path, undefined, shown.signal);
       handlers.open?.();
       pause = 500;
       await read(response.body.getReader(), handlers);
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (signal.aborted) return;
+      if (shown.signal.aborted) continue;
       handlers.broken?.(error);
       if (error.status === 400 || error.status === 404) return;
+    } finally {
+      signal.removeEventListener("abort", end);
+      document.removeEventListener("visibilitychange", turn);
     }
     if (signal.aborted) return;
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -90,6 +99,11 @@ export async function listen(path, handlers, signal) {
     handlers.broken?.(new ApiError(0, { error: "the stream has ended; trying again" }));
   }
 }
+
+const seen = (signal) => new Promise((resolve) => {
+  document.addEventListener("visibilitychange", resolve, { once: true, signal });
+  signal.addEventListener("abort", resolve, { once: true });
+});
 
 async function read(reader, handlers) {
   const decoder = new TextDecoder();

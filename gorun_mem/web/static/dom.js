@@ -112,8 +112,9 @@ export function table(caption, columns, rows, { figures = [], left_out = 0, empt
     });
     fill(body, sorted.length ? sorted.map((row) => h("tr", {}, row.map(cell))) : h("tr", {}, h("td", { colspan: String(columns.length), class: "note" }, empty)));
   };
+  const known = (name) => (terms[name] ? { class: "known", "data-term": name, onmouseenter: (event) => show(event.currentTarget), onmouseleave: hide, onfocus: (event) => show(event.currentTarget), onblur: hide } : {});
   const heads = columns.map((name, i) => h("th", { scope: "col", class: figures[i] ? "n" : "" }, h("button", {
-    type: "button",
+    type: "button", ...known(name),
     onclick: () => {
       order = { column: i, up: order.column === i ? !order.up : !figures[i] };
       heads.forEach((head, j) => (j === i ? head.setAttribute("aria-sort", order.up ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
@@ -123,13 +124,14 @@ export function table(caption, columns, rows, { figures = [], left_out = 0, empt
   draw();
   const text = () => [columns, ...rows.map((row) => row.map((value) => (Array.isArray(value) ? value[0] : value)))].map((row) => row.join("\t")).join("\n");
   const region = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, heads)), body));
+    h("table", {}, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, h("tr", {}, heads)), body));
   const sign = h("p", { class: "scroll-sign" }, "scrolls sideways →");
   const look = () => region.classList.toggle("more", region.scrollWidth - region.clientWidth - region.scrollLeft > 4);
   region.addEventListener("scroll", look, { passive: true });
   new ResizeObserver(look).observe(region);
   const hidden = left_out ? h("p", { class: "note" }, `and ${count(left_out)} more`) : null;
-  return h("div", {}, region, sign, hidden, h("button", { type: "button", class: "quiet small", "aria-label": `copy the table: ${caption}`, onclick: (event) => copy(text(), event.currentTarget) }, "Copy"));
+  const button = h("button", { type: "button", class: "quiet small", "aria-label": `copy the table: ${caption}`, onclick: (event) => copy(text(), event.currentTarget) }, "Copy");
+  return h("div", { class: "table" }, h("div", { class: "head" }, h("p", { "aria-hidden": "true" }, caption), button), region, sign, hidden);
 }
 
 export async function copy(text, button) {

@@ -1,7 +1,7 @@
 // The living World: who holds and waits for what, now; its memory; its log; Ms to drive by hand.
 
 import { get, listen, post, remove } from "./api.js";
-import { bytes, count, field, fill, guarded, h, hex, ns, plural, select, table, term } from "./dom.js";
+import { bytes, count, field, fill, guarded, h, hex, ns, plural, select, term } from "./dom.js";
 import { Lanes } from "./lanes.js";
 import { drawMap, mapInWords } from "./map.js";
 
@@ -46,11 +46,11 @@ export async function live({ main, signal, say }) {
   const history = new History();
   let sample = null, frozen = false;
 
-  const figures = h("dl", { class: "figures" });
+  const figures = figureList(), locks = lockPanel();
   const canvas = h("canvas", {}), hover = h("p", { class: "note", "aria-live": "off" }, " ");
   const lanes = new Lanes(canvas, { onhover: (text) => { hover.textContent = text || " "; }, label: "Ms of the service over virtual time" });
   const sampled = h("span", { class: "note" });
-  const locks = h("div", { class: "stack" }), hands = h("div", { class: "cards" });
+  const hands = h("div", { class: "cards" });
   const map = h("canvas", { role: "img" }), mapText = h("p", { class: "note" });
   const workers = h("p", { class: "row" });
 
@@ -60,7 +60,7 @@ export async function live({ main, signal, say }) {
   const freeze = h("button", { type: "button", "aria-pressed": "false", onclick: () => { frozen = !frozen; freeze.setAttribute("aria-pressed", String(frozen)); freeze.textContent = frozen ? "Follow" : "Hold the view"; } }, "Hold the view");
 
   fill(main, h("h1", { class: "visually-hidden" }, "The living World"), h("div", { class: "live" },
-    h("section", { class: "panel wide", "aria-label": "Figures" }, figures),
+    h("section", { class: "panel wide", "aria-label": "Figures" }, h("dl", { class: "figures" }, figures.elements)),
     h("section", { class: "stack tall-left" },
       h("div", { class: "panel" },
         h("div", { class: "head" }, h("h2", {}, "Who holds, who waits"), sampled, freeze),
@@ -68,7 +68,7 @@ export async function live({ main, signal, say }) {
         h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-hold" }), term("hold", "holds a lock")), h("span", {}, h("i", { class: "k-wait" }), term("wait", "waits for it")), h("span", {}, "across: ", term("virtual time")))),
       h("div", { class: "panel" }, h("div", { class: "head" }, h("h2", {}, "Your Ms"), h("button", { type: "button", class: "main", onclick: startMine }, "Start an M"), h("button", { type: "button", onclick: startBusy }, "Start 4 busy Ms"), h("button", { type: "button", onclick: stopBusy }, "End the busy ones")), hands, workers),
       h("div", { class: "panel" }, h("h2", {}, "The linear memory"), map, mapText, h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), "handed out"), h("span", {}, h("i", { class: "k-free" }), term("free block", "free list")), h("span", {}, h("i", { class: "k-slack" }), "neither"), h("span", {}, h("i", { class: "k-mark" }), term("break"))))),
-    h("section", { class: "stack" }, pacePanel(), h("div", { class: "panel" }, h("h2", {}, "Locks"), locks)), h("section", { class: "stack" }, tailPanel(signal))));
+    h("section", { class: "stack" }, pacePanel(), h("div", { class: "panel" }, h("h2", {}, "Locks"), locks.element)), h("section", { class: "stack" }, tailPanel(signal))));
 
   async function listMine() {
     const { ms } = await get("/api/ms", signal);
@@ -88,19 +88,19 @@ export async function live({ main, signal, say }) {
   let listed = 0;
   const draw = () => {
     if (!sample) return;
-    fill(figures, figureList(sample, world));
+    figures.update(sample, world);
     const ms = sample.ms.slice().sort((a, b) => a.m - b.m);
     if (!frozen) {
       const { columns, locks: names, first, right, now } = history.columns(sample, ms);
       lanes.set(columns, ms, names, { first, last: right, now });
     }
-    drawLocks(locks, sample);
+    locks.update(sample);
     drawMap(map, sample.map);
     mapText.textContent = mapInWords(sample.map) + (sample.map.left_out ? `; ${count(sample.map.left_out)} ranges are not drawn` : "");
     map.setAttribute("aria-label", mapText.textContent);
     const of = new Map(sample.ms.map((m) => [m.m, m]));
     for (const [m, card] of mine) card.now(of.get(m));
-    fill(sampled, history.gap ? term("sampled") : "every event");
+    if (sampled.dataset.gap !== String(history.gap)) { sampled.dataset.gap = String(history.gap); fill(sampled, history.gap ? term("sampled") : "every event"); }
   };
   addEventListener("themed", draw, { signal });
   addEventListener("resize", draw, { signal });
@@ -121,30 +121,72 @@ export async function live({ main, signal, say }) {
   }, signal);
 }
 
-function figureList(sample, world) {
-  const one = (name, value, small = "") => h("div", {}, h("dt", {}, name), h("dd", {}, value, small ? h("small", {}, ` ${small}`) : null));
-  return [
-    one("calls a second", sample.calls_per_s === null ? "–" : count(Math.round(sample.calls_per_s))),
-    one(term("M", "Ms"), count(sample.ms_in_all)), one(term("virtual time"), ns(sample.time_ns)),
-    one(term("page", "pages"), count(sample.pages), `of ${count(world.config.max_pages)}`),
-    one(term("break"), hex(sample.bloc)), one("handed out", sample.live_bytes === null ? "–" : bytes(sample.live_bytes)),
-    one(term("free list"), bytes(sample.free_bytes), plural(sample.free_blocks, "block")),
-    one(term("growth", "growths"), count(sample.grows), sample.fails ? `${count(sample.fails)} refused` : ""),
-    one("looking on", count(sample.viewers)),
-  ];
+// Made once and then only changed, so that who hovers or has the focus there keeps it.
+function figureList() {
+  const make = (name) => { const value = h("span"), small = h("small"); return { value, small, element: h("div", {}, h("dt", {}, name), h("dd", {}, value, " ", small)) }; };
+  const all = { calls: make("calls a second"), ms: make(term("M", "Ms")), time: make(term("virtual time")), pages: make(term("page", "pages")), bloc: make(term("break")), live: make("handed out"), free: make(term("free list")), grows: make(term("growth", "growths")), misses: make(term("hint miss", "hint misses")), viewers: make("looking on") };
+  const set = (name, value, small = "") => { write(all[name].value, value); write(all[name].small, small); };
+  return {
+    elements: Object.values(all).map((one) => one.element),
+    update(sample, world) {
+      set("calls", sample.calls_per_s === null ? "–" : count(Math.round(sample.calls_per_s)));
+      set("ms", count(sample.ms_in_all));
+      set("time", ns(sample.time_ns));
+      set("pages", count(sample.pages), `of ${count(world.config.max_pages)}`);
+      set("bloc", hex(sample.bloc));
+      set("live", sample.live_bytes === null ? "–" : bytes(sample.live_bytes));
+      set("free", bytes(sample.free_bytes), plural(sample.free_blocks, "block"));
+      set("grows", count(sample.grows), sample.fails ? `${count(sample.fails)} refused` : "");
+      set("misses", count(sample.hint_misses));
+      set("viewers", count(sample.viewers));
+    },
+  };
 }
 
-function drawLocks(element, sample) {
-  const used = sample.locks.filter((lock) => lock.acquisitions || lock.holder || lock.waiters.length);
-  if (!used.length) { fill(element, h("p", { class: "empty" }, "No lock has been taken yet.")); return; }
-  fill(element, used.map((lock) => h("div", { class: "card", "data-lock": lock.name },
-    h("div", { class: "head" }, h("h3", {}, lock.name, " ", h("span", { class: "note" }, lock.mutex)),
-      lock.holder ? h("span", { class: "chip holds", title: lock.site }, `M${lock.holder} holds it`) : h("span", { class: "chip" }, "free")),
-    h("div", { class: "queue", role: "group", "aria-label": `queue of ${lock.name}` }, h("span", { class: "note" }, lock.waiters.length ? "waiting:" : "nobody waits"),
-      lock.waiters.slice(0, 24).map(([m, since, spins, sleeps]) => h("span", { class: "chip waits", title: `since ${ns(since)}; ${spins} spins, ${sleeps} sleeps` }, `M${m}`)),
-      lock.waiters.length > 24 ? h("span", { class: "note" }, `and ${count(lock.waiters.length - 24)} more`) : null),
-    h("dl", { class: "figures" }, ["p50", "p90", "p99", "max"].map((name) => h("div", {}, h("dt", {}, term(name, name === "max" ? "longest" : name)), h("dd", {}, lock.recent.contended ? ns(lock.recent[name]) : "–")))),
-    h("p", { class: "note" }, `waits of the last 5 s: ${plural(lock.recent.contended, "wait")}. In all `, `${count(lock.contended)} of ${count(lock.acquisitions)} acquisitions `, term("contended"), "."))));
+const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
+function lockCard(name, mutex) {
+  const holder = h("span", { class: "chip" }, "free"), queue = h("div", { class: "queue", role: "group", "aria-label": `queue of ${name}` });
+  const times = Object.fromEntries(["p50", "p90", "p99", "max"].map((one) => [one, h("dd")])), recent = h("span"), all = h("span");
+  let queued = "";
+  const element = h("div", { class: "card", "data-lock": name }, h("div", { class: "head" }, h("h3", {}, name, " ", h("span", { class: "note" }, mutex)), holder), queue,
+    h("dl", { class: "figures" }, Object.entries(times).map(([one, value]) => h("div", {}, h("dt", {}, term(one, one === "max" ? "longest" : one)), value))),
+    h("p", { class: "note" }, recent, all, term("contended"), "."));
+  return {
+    element,
+    update(lock) {
+      write(holder, lock.holder ? `M${lock.holder} holds it` : "free");
+      holder.className = lock.holder ? "chip holds" : "chip";
+      holder.title = lock.site;
+      const told = JSON.stringify(lock.waiters);
+      if (told !== queued || !queue.childElementCount) {
+        queued = told;
+        fill(queue, h("span", { class: "note" }, lock.waiters.length ? "waiting:" : "nobody waits"),
+          lock.waiters.slice(0, 24).map(([m, since, spins, sleeps]) => h("span", { class: "chip waits", title: `since ${ns(since)}; ${spins} spins, ${sleeps} sleeps` }, `M${m}`)),
+          lock.waiters.length > 24 ? h("span", { class: "note" }, `and ${count(lock.waiters.length - 24)} more`) : null);
+      }
+      for (const [one, value] of Object.entries(times)) write(value, lock.recent.contended ? ns(lock.recent[one]) : "–");
+      write(recent, `Waits of the last 5 s: ${plural(lock.recent.contended, "wait")}. `);
+      write(all, `In all ${count(lock.contended)} of ${count(lock.acquisitions)} acquisitions `);
+    },
+  };
+}
+
+function lockPanel() {
+  const cards = new Map(), empty = h("p", { class: "empty" }, "No lock has been taken yet."), element = h("div", { class: "stack" }, empty);
+  return {
+    element,
+    update(sample) {
+      for (const lock of sample.locks) {
+        if (!cards.has(lock.name) && (lock.acquisitions || lock.holder || lock.waiters.length)) {
+          empty.remove();
+          cards.set(lock.name, lockCard(lock.name, lock.mutex));
+          element.append(cards.get(lock.name).element);
+        }
+        cards.get(lock.name)?.update(lock);
+      }
+    },
+  };
 }
 
 function handCard(m, changed) {
@@ -211,11 +253,12 @@ function tailPanel(signal) {
   function begin() {
     stop?.abort();
     stop = new AbortController();
-    const both = AbortSignal.any ? AbortSignal.any([stop.signal, signal]) : stop.signal;
+    const mine = stop;
+    signal.addEventListener("abort", () => mine.abort(), { once: true });
     const query = new URLSearchParams({ level: level.value });
     if (filter.value.trim()) query.set("filter", filter.value.trim());
     missed.textContent = "";
-    listen(`/api/events?${query}`, { log: write, broken: (error) => { missed.textContent = error.message; }, open: () => { missed.textContent = ""; } }, both);
+    listen(`/api/events?${query}`, { log: write, broken: (error) => { missed.textContent = error.message; }, open: () => { missed.textContent = ""; } }, mine.signal);
   }
   begin();
   return h("div", { class: "panel" }, h("h2", {}, "The log"), h("div", { class: "two" }, field("level", level), field("events and Ms", filter)), missed, lines);

@@ -1,6 +1,6 @@
 // The linear memory as a map: from the program's data to the top, row by row, by address.
 
-import { bytes, color, hex } from "./dom.js";
+import { bytes, color, hex, plural } from "./dom.js";
 
 const ROWS = 6, ROW = 20, GAP = 4;
 
@@ -42,7 +42,7 @@ export function drawMap(canvas, map) {
 export function mapInWords(map) {
   if (!map) return "The memory has not been used yet.";
   const sum = (ranges) => ranges.reduce((all, one) => all + one[1], 0);
-  return `${map.live.length} ranges handed out, ${bytes(sum(map.live))}; ${map.free.length} free blocks, ${bytes(sum(map.free))}; the break at ${hex(map.bloc)}`;
+  return `${plural(map.live.length, "range")} handed out, ${bytes(sum(map.live))}; ${plural(map.free.length, "free block")}, ${bytes(sum(map.free))}; the break at ${hex(map.bloc)}`;
 }
 
 // Pages and free bytes over virtual time, as steps.

@@ -23,14 +23,14 @@ from gorun_mem.explore.detectors import (
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.failure import Detector, Finding
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.kernels.parts import Word, holding
-from gorun_mem.explore.program import Cell, Event, Lock
+from gorun_mem.explore.kernels.parts import holding
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.step.strategies.pos import Pos
 from gorun_mem.step.strategies.run_to_block import RunToBlock
 from gorun_mem.step.strategies.searching import Profile
+from gorun_mem.sync import Cell, Event, Lock, Word
 
 PAGE = 1 << 12
 
@@ -466,7 +466,7 @@ def test_lost_wakeup_says_why() -> None:
     reasons = {
         "sleeping-stored": "nobody holds futex lock",
         "missed-note-wakeup": "M2 sent the wakeup at step",
-        "wake-one": "what it waits for is so",
+        "wake-one": "M1 sent the wakeup at step",
     }
     for name, reason in reasons.items():
         found = findings(name, LostWakeups())

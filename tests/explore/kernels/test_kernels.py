@@ -10,7 +10,6 @@ from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.kernels import KERNELS, Kernel
 from gorun_mem.explore.kernels.parts import step_of
-from gorun_mem.explore.program import Cell
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
@@ -19,6 +18,7 @@ from gorun_mem.step.strategies.pos import Pos
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.run_to_block import RunToBlock
 from gorun_mem.step.strategies.searching import Profile
+from gorun_mem.sync import Cell
 
 NAMES = list(KERNELS)
 PROFILE = Profile(decisions=25)

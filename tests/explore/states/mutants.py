@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -111,10 +112,8 @@ def edits_of(node: ast.AST, states: list[str]) -> Iterator[tuple[str, Callable[[
         yield f"turned: {_short(node)}", lambda n: setattr(n, "ops", [turned()])
     if isinstance(node, ast.If):
         for value in (True, False):
-            yield (
-                f"{'always' if value else 'never'}: if {_short(node.test)}",
-                lambda n, v=value: setattr(n, "test", ast.Constant(v)),
-            )
+            word = "always" if value else "never"
+            yield f"{word}: if {_short(node.test)}", partial(_set_test, value=value)
     if isinstance(node, ast.IfExp):
         yield (
             f"turned: {_short(node)}",
@@ -139,6 +138,28 @@ def edits_of(node: ast.AST, states: list[str]) -> Iterator[tuple[str, Callable[[
         yield f"goes to {other_state}, not {node.value}", lambda n: setattr(n, "value", other_state)
 
 
+def _depend(one: ast.stmt, after: ast.stmt) -> bool:
+    """Whether the second statement reads what the first writes: else their order is the same to
+    all, for both are made in one step."""
+    targets = one.targets if isinstance(one, ast.Assign) else []
+    if isinstance(one, ast.AugAssign):
+        targets = [one.target]
+    written = {ast.unparse(part) for target in targets for part in ast.walk(target)}
+    parts = {ast.unparse(part) for part in ast.walk(after) if isinstance(part, ast.expr)}
+    return bool(
+        {text for text in written if "." in text or text.islower()}
+        & parts - {"m", "self", "mutex", "mutex.ms"}
+    )
+
+
+def _set_test(node: Any, value: bool) -> None:
+    node.test = ast.Constant(value)
+
+
+def _drop(block: list[ast.stmt], at: int) -> None:
+    block[at] = ast.Pass()
+
+
 def block_edits(
     body: list[ast.stmt],
 ) -> Iterator[tuple[str, int, Callable[[list[ast.stmt]], None]]]:
@@ -147,9 +168,9 @@ def block_edits(
     for i, one in enumerate(body):
         if not isinstance(one, simple) or _is_told(one):
             continue
-        yield f"dropped: {_short(one)}", i, lambda b, i=i: b.__setitem__(i, ast.Pass())
+        yield f"dropped: {_short(one)}", i, partial(_drop, at=i)
         after = body[i + 1] if i + 1 < len(body) else None
-        if isinstance(after, simple) and not _is_told(after) and not isinstance(one, ast.Raise):
+        if isinstance(after, simple) and not _is_told(after) and _depend(one, after):
 
             def exchange(block: list[ast.stmt], i: int = i) -> None:
                 block[i], block[i + 1] = block[i + 1], block[i]
@@ -214,7 +235,7 @@ def _changed(
 # Verifying them
 
 
-def _lock(module: ModuleType, cls: str, ms: int, cpus: int, minor: int, **how: Any) -> Model:
+def _lock(module: ModuleType, *, cls: str, ms: int, cpus: int, minor: int, **how: Any) -> Model:
     name = how.pop("lock_name", "memlock")
     settings = LockSettings(behaviour=release(f"go1.{minor}").behaviour, **how)
     return LockModel(getattr(module, cls), settings, ms=ms, cpus=cpus, lock_name=name)
@@ -226,7 +247,7 @@ Check = tuple[Callable[[ModuleType], Model], int]
 
 def _locks(cls: str, *shapes: tuple[int, int, int], minor: int = 23, **how: Any) -> list[Check]:
     return [
-        (lambda module, ms=ms, cpus=cpus: _lock(module, cls, ms, cpus, minor, **how), rounds)
+        (partial(_lock, cls=cls, ms=ms, cpus=cpus, minor=minor, **how), rounds)
         for ms, rounds, cpus in shapes
     ]
 
@@ -315,7 +336,11 @@ def verdict(mutant: Mutant) -> str:
         with _kernel_kept(), _limit(SECONDS_MAX):
             module = mutant.load()
             for make, rounds in CHECKS[mutant.module]:
-                found = Examination(make(module), rounds, states_max=STATES_MAX).run()
+                try:
+                    model = make(module)
+                except Exception as error:
+                    return f"cannot be made: {type(error).__name__}: {error}"
+                found = Examination(model, rounds, states_max=STATES_MAX).run()
                 if found.wrong:
                     return found.wrong
                 if not found.complete:
@@ -332,11 +357,11 @@ def main(modules: list[str]) -> None:
         for mutant in mutants:
             found = verdict(mutant)
             survivors += not found
-            print(
-                f"{'FOUND   ' if found else 'SURVIVES'} {mutant.line:4} {mutant.name}  => {found}"
-            )
+            mark = "FOUND   " if found else "SURVIVES"
+            sys.stdout.write(f"{mark} {mutant.line:4} {mutant.name}  => {found}\n")
         spent = time.process_time() - start
-        print(f"{name}: {len(mutants)} mutants, {survivors} survive, {spent:.0f} s of CPU")
+        count = f"{len(mutants)} mutants, {survivors} survive"
+        sys.stdout.write(f"{name}: {count}, {spent:.0f} s of CPU\n")
 
 
 if __name__ == "__main__":

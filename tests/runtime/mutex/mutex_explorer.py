@@ -128,7 +128,7 @@ class Result:
         verdict: "ok", or what is wrong.
         trace: the accesses that lead there.
         visited: the states of the machines that were stepped.
-        ends: what is shared in the states that nothing follows, as in `reduced_search`.
+        ends: what is shared in the states that nothing follows.
     """
 
     states: int = 0

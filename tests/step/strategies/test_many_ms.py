@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore.drive import run_once
-from gorun_mem.explore.program import Cell, Lock
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
@@ -25,6 +24,7 @@ from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.searching import Profile, Searching
 from gorun_mem.step.strategies.surw import Surw
 from gorun_mem.step.strategies.urw import Urw
+from gorun_mem.sync import Cell, Lock
 from tests.explore.brute_force import Main, draw_plan, main_of
 from tests.step.claims import bound
 

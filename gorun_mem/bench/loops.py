@@ -1,0 +1,357 @@
+"""Searches of async programs: this one's, of trio, beside those of asyncio's loops.
+
+Eight small programs with a bug each are written once, over what trio and asyncio both have (`Kit`):
+tasks that share a state, and what must hold of it in the end. So each explorer searches the same
+program. Two figures are taken of each: schedules a second of three tasks of five checkpoints, and
+how many of the bugs it finds within so many schedules.
+
+Peers are measured where they are installed: simloom, simloop, seedloop and detangle need Python
+3.12. seedloop keeps asyncio's order of ready tasks, and varies what comes from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import trio
+
+from gorun_mem.bench import Row
+from gorun_mem.bench import best_of as best_of_clock
+from gorun_mem.explore.search import explore
+from gorun_mem.explore.target import Target
+from gorun_mem.explore.worker import Worker
+
+TASKS, CHECKPOINTS = 3, 5
+RATE_LEAST: Final = 3_000
+"""Schedules a CPU second of that shape."""
+TIMES_PEER: Final = 3
+"""How many times the best peer's."""
+BUDGET: Final = 200
+"""Schedules to find a bug in."""
+SHORT_S: Final = 0.5
+"""Real seconds after which frontrun, whose clock is real, takes a run for stuck."""
+
+best_of = partial(best_of_clock, clock=time.process_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What the programs are written over: trio's, or asyncio's."""
+
+    sleep: Callable[[float], Awaitable[None]]
+    lock: Callable[[], Any]
+    event: Callable[[], Any]
+    condition: Callable[[], Any]
+    semaphore: Callable[[int], Any]
+
+
+TRIO: Final = Kit(trio.sleep, trio.Lock, trio.Event, trio.Condition, trio.Semaphore)
+ASYNCIO: Final = Kit(
+    asyncio.sleep, asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore
+)
+
+
+class Shared:
+    """What the tasks of a program share.
+
+    Attributes:
+        kit: trio's or asyncio's.
+        number: something to count with; `log` something to write to.
+        things: locks and the like, as many as the program wants.
+    """
+
+    def __init__(self, kit: Kit, things: Sequence[Any] = ()) -> None:
+        self.kit = kit
+        self.number = 0
+        self.log: list[Any] = []
+        self.things = list(things)
+
+
+Run = Callable[[Shared], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program with a bug.
+
+    Args:
+        setup: makes what is shared.
+        tasks: its tasks.
+        holds: what must hold in the end.
+    """
+
+    setup: Callable[[Kit], Shared]
+    tasks: tuple[Run, ...]
+    holds: Callable[[Shared], bool]
+
+
+async def _adds(shared: Shared) -> None:
+    before = shared.number
+    await shared.kit.sleep(0)
+    shared.number = before + 1
+
+
+async def _takes(shared: Shared) -> None:
+    if not shared.log:
+        await shared.kit.sleep(0)
+        shared.log.append(1)
+
+
+def _locks(first: int, second: int) -> Run:
+    async def run(shared: Shared) -> None:
+        async with shared.things[first]:
+            await shared.kit.sleep(0)
+            async with shared.things[second]:
+                shared.number += 1
+
+    return run
+
+
+async def _waits_for_notice(shared: Shared) -> None:
+    async with shared.things[0]:
+        await shared.things[0].wait()
+
+
+async def _notifies(shared: Shared) -> None:
+    async with shared.things[0]:
+        shared.things[0].notify()
+
+
+async def _leaks(shared: Shared) -> None:
+    await shared.things[0].acquire()
+    await shared.kit.sleep(0)
+    if shared.number:
+        return
+    shared.things[0].release()
+
+
+async def _ends(shared: Shared) -> None:
+    await shared.kit.sleep(0)
+    shared.number = 1
+
+
+async def _sleeps_on(shared: Shared) -> None:
+    if not shared.number:
+        await shared.kit.sleep(0)
+        event = shared.kit.event()
+        shared.log.append(event)
+        await event.wait()
+
+
+async def _wakes(shared: Shared) -> None:
+    await shared.kit.sleep(0)
+    shared.number = 1
+    for event in shared.log:
+        event.set()
+
+
+async def _publishes(shared: Shared) -> None:
+    await shared.kit.sleep(1)
+    shared.number = 1
+
+
+async def _counts_on_it(shared: Shared) -> None:
+    await shared.kit.sleep(1)
+    shared.log.append(shared.number)
+
+
+async def _transfers(shared: Shared) -> None:
+    shared.things[0] -= 1
+    await shared.kit.sleep(0)
+    shared.things[1] += 1
+
+
+async def _audits(shared: Shared) -> None:
+    await shared.kit.sleep(0)
+    shared.log.append(shared.things[0] + shared.things[1])
+
+
+def _always(shared: Shared) -> bool:
+    return True
+
+
+PROGRAMS: Final[dict[str, Program]] = {
+    "lost update": Program(Shared, (_adds, _adds), lambda s: s.number == 2),
+    "check, then act": Program(Shared, (_takes, _takes), lambda s: len(s.log) == 1),
+    "two locks in two orders": Program(
+        lambda kit: Shared(kit, [kit.lock(), kit.lock()]), (_locks(0, 1), _locks(1, 0)), _always
+    ),
+    "notified before the wait": Program(
+        lambda kit: Shared(kit, [kit.condition()]), (_waits_for_notice, _notifies), _always
+    ),
+    "leaked semaphore": Program(
+        lambda kit: Shared(kit, [kit.semaphore(1)]), (_leaks, _leaks, _ends), _always
+    ),
+    "lost wakeup": Program(Shared, (_sleeps_on, _wakes), _always),
+    "a sleep in place of a signal": Program(
+        Shared, (_publishes, _counts_on_it), lambda s: s.log == [1]
+    ),
+    "a look in the middle": Program(
+        lambda kit: Shared(kit, [5, 5]), (_transfers, _audits), lambda s: s.log == [10]
+    ),
+}
+
+
+async def _checkpoints(shared: Shared) -> None:
+    for _ in range(CHECKPOINTS):
+        await shared.kit.sleep(0)
+
+
+PLAIN: Final = Program(Shared, (_checkpoints,) * TASKS, _always)
+
+
+def of_trio(program: Program) -> Callable[[], Coroutine[Any, Any, None]]:
+    """The program over trio."""
+
+    async def main() -> None:
+        shared = program.setup(TRIO)
+        async with trio.open_nursery() as nursery:
+            for task in program.tasks:
+                nursery.start_soon(task, shared)
+        assert program.holds(shared)
+
+    return main
+
+
+def of_asyncio(program: Program) -> Callable[[], Coroutine[Any, Any, None]]:
+    """The program over asyncio."""
+
+    async def main() -> None:
+        shared = program.setup(ASYNCIO)
+        await asyncio.gather(*[task(shared) for task in program.tasks])
+        assert program.holds(shared)
+
+    return main
+
+
+# The peers: each runs so many schedules of a program, and says whether one failed.
+
+
+def _by_simloom(program: Program, count: int) -> bool:
+    simloom: Any = import_module("simloom")
+    return bool(simloom.explore(of_asyncio(program), runs=count).failures)
+
+
+def _by_simloop(program: Program, count: int) -> bool:
+    simloop: Any = import_module("simloop")
+    return simloop.explore(of_asyncio(program), range(count)) is not None
+
+
+def _by_seedloop(program: Program, count: int) -> bool:
+    seedloop: Any = import_module("seedloop")
+    main = of_asyncio(program)
+
+    async def scenario(world: object) -> None:
+        await main()
+
+    return seedloop.check(scenario, seeds=count, on_failure="return").error is not None
+
+
+def _by_detangle(program: Program, count: int) -> bool:
+    detangle: Any = import_module("detangle")
+    try:
+        detangle.explore(
+            of_asyncio(program), runs=count, strategy="random", seed=1, shrink=False, database=False
+        )
+    except detangle.BugFound:
+        return True
+    return False
+
+
+def _by_frontrun(program: Program, count: int) -> bool:
+    frontrun: Any = import_module("frontrun")
+    found = asyncio.run(
+        frontrun.explore_async_random(
+            setup=lambda: program.setup(ASYNCIO),
+            tasks=list(program.tasks),
+            invariant=program.holds,
+            max_attempts=count,
+            seed=1,
+            timeout_per_run=SHORT_S,
+            deadlock_timeout=SHORT_S,
+        )
+    )
+    return not found.property_holds
+
+
+PEERS: Final[dict[str, Callable[[Program, int], bool]]] = {
+    "simloom": _by_simloom,
+    "simloop": _by_simloop,
+    "seedloop": _by_seedloop,
+    "detangle": _by_detangle,
+    "frontrun": _by_frontrun,
+}
+"""Module of an explorer of asyncio -> what runs a program under so many schedules."""
+
+
+def rows(*, quick: bool = False) -> list[Row]:
+    """Measure.
+
+    Args:
+        quick: fewer schedules; the figures are then rough.
+    """
+    installed = {name: drive for name, drive in PEERS.items() if find_spec(name) is not None}
+    missing = [name for name in PEERS if name not in installed]
+    worker = Worker(Target.of(of_trio(PLAIN)), steps_max=10_000)
+    ours, *theirs = best_of(
+        1 if quick else 3,
+        32 if quick else 256,
+        lambda n: worker.draw("random", 0, n),
+        *[partial(drive, PLAIN) for drive in installed.values()],
+    )
+    found = [_rate(1 / ours)]
+    for name, seconds in zip(installed, theirs, strict=True):
+        found.append(_beside(name, ours, seconds, best=seconds == min(theirs)))
+    found += [_bugs("trio, auto", _by_us)]
+    found += [_bugs(f"asyncio, {name}", drive) for name, drive in installed.items() if not quick]
+    if missing:
+        text = f"asyncio under {', '.join(missing)}: not installed (pip install, on Python 3.12)"
+        found.append(Row(name=text, figure=0.0, unit="schedules/s"))
+    return found
+
+
+def _rate(figure: float) -> Row:
+    return Row(
+        name=f"trio, {TASKS} tasks x {CHECKPOINTS} checkpoints, random",
+        figure=figure,
+        unit="schedules/s",
+        target=f"at least {RATE_LEAST:,}",
+        ok=figure >= RATE_LEAST,
+    )
+
+
+def _beside(peer: str, ours: float, theirs: float, *, best: bool) -> Row:
+    return Row(
+        name=f"trio, {TASKS} tasks x {CHECKPOINTS} checkpoints, random",
+        figure=1 / ours,
+        unit="schedules/s",
+        peer=f"asyncio under {peer}",
+        peer_figure=1 / theirs,
+        ratio=theirs / ours,
+        target=f"ratio at least {TIMES_PEER}" if best else "",
+        ok=theirs / ours >= TIMES_PEER if best else None,
+    )
+
+
+def _by_us(program: Program, count: int) -> bool:
+    return explore(of_trio(program), budget=count, shrink=False).failure is not None
+
+
+def _bugs(name: str, drive: Callable[[Program, int], bool]) -> Row:
+    missed = [of for of, program in PROGRAMS.items() if not drive(program, BUDGET)]
+    text = f": misses {', '.join(missed)}" if missed else ""
+    is_ours = drive is _by_us
+    return Row(
+        name=f"{name}{text}",
+        figure=float(len(PROGRAMS) - len(missed)),
+        unit=f"of {len(PROGRAMS)} bugs",
+        target="all" if is_ours else "",
+        ok=not missed if is_ours else None,
+    )

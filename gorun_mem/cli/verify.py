@@ -1,0 +1,166 @@
+"""`gorun-mem verify`: every reachable state of a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gorun_mem.cli._common import (
+    RELEASE,
+    BadInput,
+    ExitCode,
+    Number,
+    json_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from gorun_mem.explore.states.model import Model
+    from gorun_mem.explore.states.verification import Verification
+
+_INT63: Final = (1 << 63) - 1
+_SHOW_AFTER_S: Final = 0.5
+
+
+@click.command("verify")
+@click.argument("mutex")
+@click.option(
+    "--release", type=RELEASE, default=None, help="Whose version of it.  [default: newest]"
+)
+@click.option(
+    "--ms", type=Number(1, 4), metavar="N",
+    help="So many Ms.  [default: 2; 1 where the platform has one]",
+)  # fmt: skip
+@click.option(
+    "--pairs", type=Number(1, 7), default=2, show_default=True, metavar="N",
+    help="Each M locks and unlocks so often.",
+)  # fmt: skip
+@click.option(
+    "--cpus", type=Number(1, 1024), default=4, show_default=True, metavar="N",
+    help="Let Ms think that they run on so many; on 1 nobody spins.",
+)  # fmt: skip
+@click.option(
+    "--low-latency", is_flag=True, help="Take it for sched.lock, for which all who wait may spin."
+)
+@click.option(
+    "--profile", is_flag=True, help="Let releases be sampled for the mutex profile (spinbit, 1.25)."
+)
+@click.option("--try-locks", is_flag=True, help="Let Ms try for it, too.")
+@click.option("--spurious", is_flag=True, help="Let a sleep on a futex end for no reason.")
+@click.option("--timeouts", is_flag=True, help="Let sleeps on a note or a semaphore have limits.")
+@click.option(
+    "--live", is_flag=True,
+    help="Let the Ms go on for ever: does each that waits get it, and how often is it bypassed?",
+)  # fmt: skip
+@click.option(
+    "--states", "states_max", type=Number(1, _INT63), metavar="N",
+    help="Stop at so many states, inconclusive.  [default: 20,000,000]",
+)  # fmt: skip
+@json_option()
+def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> int:
+    """Visit every state that a few Ms can bring MUTEX to: a name, or FILE.py:Class.
+
+    At most one M has it; who waits gets it; its words and counts come back to rest; an unlock of
+    the unlocked lock is refused. What is wrong is shown by a shortest way there, with the word by
+    its bits after each step, and a token for replay-schedule.
+
+    \b
+    Names: js wasip1 sema futex spinbit queue any; note-js note-wasip1 note-sema note-futex;
+    semaphore, futexword.
+
+    \b
+    Examples:
+      gorun-mem verify spinbit --ms 3 --cpus 1
+      gorun-mem verify sema --release go1.21 --live
+      gorun-mem verify mylock.py:TicketLock --ms 3
+      gorun-mem verify note-futex --timeouts --spurious
+
+    Exit codes: 0 it holds in every state; 1 it does not; 2 usage; 4 internal fault;
+    5 inconclusive: there are more states; 130 interrupted.
+    """
+    from gorun_mem.explore.states.values import Unreadable
+    from gorun_mem.explore.states.verification import (
+        STATES_MAX,
+        VerifyError,
+        model_of,
+        verify,
+    )
+    from gorun_mem.runtime.mutex import UnknownMutex
+
+    bounds = {name: value for name, value in given.items() if value is not None}
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        try:
+            with _Progress(mutex) as progress:
+                found = verify(
+                    mutex, states_max=states_max or STATES_MAX, progress=progress.show, **bounds
+                )
+        except (VerifyError, UnknownMutex, Unreadable) as error:
+            raise BadInput(str(error)) from None
+        if not as_json:
+            _show(found, model_of(found.bounds))
+    if as_json:
+        write_json({**found.document(), "exit": found.exit_code})
+    return ExitCode(found.exit_code)
+
+
+def _show(found: Verification, model: Model) -> None:
+    from gorun_mem.explore.states.lanes import render
+
+    if found.trace:
+        click.echo("\n".join(render(found, model)))
+        click.echo("")
+    click.echo(f"verdict   {found.sentence}")
+    rate = found.states / max(found.seconds, 1e-3)
+    click.echo(
+        f"search    {found.states:,} states, {found.steps:,} steps between them, in "
+        f"{found.seconds:.1f} s ({rate:,.0f} states/s)"
+    )
+    if found.bypasses is not None:
+        bound = "no bound" if found.bypasses < 0 else f"{found.bypasses:,} at most"
+        click.echo(f"bypasses  {bound}: others that get the lock while one waits, unfairly too")
+    if found.trace:
+        click.echo(f"replay    gorun-mem replay-schedule {found.token}")
+
+
+class _Progress:
+    """Shows a terminal how many states there are, how fast they come, and how many are to be
+    stepped still.
+
+    Args:
+        name: of what is verified.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = os.path.basename(name)
+        self._wanted = sys.stderr is not None and sys.stderr.isatty()
+        self._start = time.monotonic()
+        self._status: Status | None = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, states: int, frontier: int) -> None:
+        """Say how far the search is."""
+        seconds = time.monotonic() - self._start
+        if not self._wanted or seconds < _SHOW_AFTER_S:
+            return
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status("")
+            self._status.start()
+        self._status.update(
+            f"verifying {self._name}: {states:,} states ({states / seconds:,.0f}/s), "
+            f"{frontier:,} still to be stepped"
+        )

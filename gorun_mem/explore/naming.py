@@ -1,0 +1,53 @@
+"""What code a schedule names: a token or a file may come from anybody, and code is run.
+
+A scenario of the library and a lesson are ours; a file, a module's function and a lock or policy of
+a file are code of somebody's. Whoever replays a schedule says which of these may run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+_FILES: tuple[str, ...] = ("mutex", "policy")
+"""Settings that may name a class of a file."""
+
+
+def is_file(reference: str) -> bool:
+    """Whether a name is a file's, as `FILE.py` or `FILE.py:NAME`."""
+    where = reference.rpartition(":")[0] if ".py:" in reference else reference
+    return where.endswith(".py") or os.sep in reference
+
+
+def code_of(about: Mapping[str, Any]) -> list[str]:
+    """The code that a schedule would run and that is not the library's, as it names it."""
+    found = []
+    scenario, function = about.get("scenario"), about.get("function")
+    if isinstance(scenario, str):
+        if is_file(scenario):
+            found.append(scenario)
+    elif isinstance(function, str) and not _is_lesson(function):
+        found.append(function)
+    verified = about.get("verify")
+    if isinstance(verified, Mapping):
+        subject = verified.get("subject")
+        if isinstance(subject, str) and is_file(subject):
+            found.append(subject)
+    config = about.get("config")
+    if isinstance(config, Mapping):
+        for name in _FILES:
+            value = config.get(name)
+            if isinstance(value, str) and is_file(value):
+                found.append(value)
+    return found
+
+
+def _is_lesson(function: str) -> bool:
+    from gorun_mem.explore.kernels import KERNELS
+
+    return any(
+        function == f"{program.__module__}:{getattr(program, '__qualname__', '')}"
+        for kernel in KERNELS.values()
+        for program in (kernel.program, kernel.fixed)
+    )
