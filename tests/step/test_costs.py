@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gorun_mem import KiB, M, World, run, scenario
 from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.runtime.mutex.machine import MutexOp, states_of
 from gorun_mem.step.costs import (
@@ -132,3 +133,31 @@ def test_what_is_switched_off_names_another_table() -> None:
     assert len(sums) == len(MECHANISMS) + 2
     assert CostTable(without=("spins",)).spreads() == {**DEFAULT_SPREAD, "spin": 0, "call": 0}
     assert CostTable(without=("wakes",)).spreads() == {**DEFAULT_SPREAD, "wake": 0}
+
+
+def test_the_first_store_to_a_page_costs_what_the_kernel_takes() -> None:
+    """16 of them for a page of 64 KiB, each once; growing costs a call, however much."""
+    costs = CostTable({"page.touch": 1000, "store": 1, "other": 0}, without=tuple(MECHANISMS))
+
+    @scenario(ms=1, platform="plan9/amd64", costs=costs)
+    async def touches(world: World) -> None:
+        async def worker(m: M) -> None:
+            for n in (64 * KiB, 1024 * KiB):
+                start = m.clock_ns
+                addr = await m.sys_alloc(n)
+                took.append(m.clock_ns - start)
+            for _ in range(2):
+                start = m.clock_ns
+                for at in range(0, 64 * KiB, 4 * KiB):
+                    await m.store(addr + at, 1)
+                took.append(m.clock_ns - start)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(worker)
+
+    took: list[float] = []
+    assert run(touches).outcome.ok
+    small, large, first, again = took
+    assert large == pytest.approx(small, rel=0.3)
+    assert first == 16 * 1001
+    assert again == 16
