@@ -24,6 +24,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
     "contention": ("gorun_mem.bench.contention", "contended locks, beside SimPy"),
     "calibration": ("gorun_mem.bench.calibration", "contended locks, beside real ones; minutes"),
+    "machine": ("gorun_mem.bench.machine", "this machine's primitives, beside server-16's"),
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
@@ -35,6 +36,7 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("data", "costs"),
+    "machine": ("output",),
 }
 """What `run` of a benchmark takes beside `quick`, all of it text."""
 ONLY_WHEN_NAMED: Final = frozenset({"soak"})
