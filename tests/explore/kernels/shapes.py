@@ -385,12 +385,12 @@ async def safestack(world: World, fixed: bool) -> None:
     async def pop() -> int:
         while await count.load() > 1:
             top = await head.load()
-            after = await xchg(following[top], -1)
+            after = await following[top].swap(-1)
             if after >= 0:
                 if await head.cas(top, after):
                     await count.add(-1)
                     return int(top)
-                await xchg(following[top], after)
+                await following[top].swap(after)
         return -1
 
     async def push(index: int) -> None:
@@ -416,16 +416,6 @@ async def safestack(world: World, fixed: bool) -> None:
                 await lock.release()
 
     await _start(world, go, go, go)
-
-
-def xchg(word: Word, value: Any) -> Any:
-    from gorun_mem.explore.kernels.parts import _Step
-
-    def effect(m: Any) -> Any:
-        before, word.value = word.value, value
-        return before
-
-    return _Step("atomic.xchg", word.name, False, effect)
 
 
 async def upgrade(world: World, fixed: bool) -> None:
