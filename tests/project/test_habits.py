@@ -26,6 +26,7 @@ LAYERS = {
     "sync": {"runtime"},
     "locks": {"runtime", "scripts", "sync"},
     "machine": {"runtime", "events", "locks", "scripts", "step"},
+    "calibration": {"runtime", "step", "machine"},
     "explore": {"runtime", "events", "locks", "step", "sync", "machine"},
     "replay": {"runtime", "events", "step", "machine"},
     "predict": {"runtime", "replay", "step"},
