@@ -21,18 +21,20 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
+from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
-from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Slice
+from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Seen, Slice
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.settings import SearchSettings
+from gorun_mem.explore.slices import grow, run_slice
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import Batch, Shown, Worker
+from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
@@ -144,6 +146,8 @@ class _Search:
         self.target = target
         self.settings = settings
         self.progress = progress
+        if settings.strategy == "auto" and FairCycle not in detectors:
+            detectors = (*detectors, FairCycle)
         self._factories = tuple(detectors)
         self._start = time.time()
         time_s = settings.time_s
@@ -176,6 +180,7 @@ class _Search:
         self._rerun = Rerun(self._worker, settings.time_s)
         self._grown = Exhaustive()
         self._tree_left = True
+        self._seen: list[tuple[Slice, Seen]] = []
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
@@ -258,25 +263,35 @@ class _Search:
         portfolio = Portfolio(small, self._left(), self._tree_left)
         if self._worker.profile.decisions > TREE_DECISIONS_MAX and not small:
             portfolio.tree_left = False
+        for part, seen in self._seen:
+            self._take_bypasses(seen)
+            portfolio.tell(part, part.runs, seen)
         for slices in portfolio.rounds():
             drawn = [part for part in slices if part.strategy != self._grown.name]
             ran = iter(pool.slices(drawn)) if pool is not None else None
             for part in slices:
                 batch = Batch()
-                shown: Shown = []
+                seen = Seen()
                 try:
                     if part.strategy == self._grown.name:
-                        portfolio.tree_left = self._grow(part.runs, batch)
+                        seen = self._grow(part, batch)
+                        portfolio.tree_left = self._tree_left
                     elif ran is not None:
-                        batch, shown = next(ran)
+                        batch, seen = next(ran)
                         self.progress(batch.schedules)
                     else:
-                        shown = self._worker.slice(part, batch)
+                        seen = run_slice(self._worker, part, batch)
                 finally:
                     self._merge(batch)
                 if self._is_enough() or self._batch.out_of_time or batch.complete:
                     return
-                portfolio.tell(part, batch.schedules, shown)
+                self._take_bypasses(seen)
+                portfolio.tell(part, batch.schedules, seen)
+
+    def _take_bypasses(self, seen: Seen) -> None:
+        most = self._statistics.bypasses
+        for lock, count in seen.bypasses.items():
+            most[lock] = max(most.get(lock, 0), count)
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
@@ -291,10 +306,9 @@ class _Search:
                     done = self._walk(random, number)
                     walks.append(done)
                     worker.profile = profile_of(walks)
-                elif name == self._grown.name:
-                    self._tree_left = self._tree_left and self._grow(1, self._batch)
                 else:
-                    worker.slice(Slice(name, -number, number, 1, DEPTHS[0]), self._batch)
+                    part = Slice(name, -number, number, 1, DEPTHS[0])
+                    self._seen.append((part, self._try_once(part)))
                 if self._is_enough() or self._batch.complete:
                     break
                 if not number:
@@ -304,6 +318,12 @@ class _Search:
         finally:
             self._learn(walks)
 
+    def _try_once(self, part: Slice) -> Seen:
+        """One of the first runs that is no walk."""
+        if part.strategy != self._grown.name:
+            return run_slice(self._worker, part, self._batch)
+        return self._grow(part, self._batch) if self._tree_left else Seen()
+
     def _walk(self, random: Random, number: int) -> Execution:
         """A random walk, written down."""
         walk = SearchingWalk()
@@ -312,13 +332,13 @@ class _Search:
         self._take_in(done, number)
         return done
 
-    def _grow(self, runs: int, batch: Batch) -> bool:
-        """Go on with the tree of `auto`; whether something is left of it."""
-        left = self._worker.grow(self._grown, runs, batch)
+    def _grow(self, part: Slice, batch: Batch) -> Seen:
+        """Go on with the tree of `auto`."""
+        self._tree_left, seen = grow(self._worker, self._grown, part, batch)
         if batch.complete:
             self._facts.tree = self._facts.complete = True
             self._facts.rested = self._grown.rested
-        return left
+        return seen
 
     def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""
