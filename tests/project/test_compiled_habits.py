@@ -55,7 +55,8 @@ NARROW = {
     "2 * node": "of a tree over a free list",
     "LOAD // 2": "constants",
     "len(chunk.addrs) // 2": "of a chunk",
-    "chunk % len(PORTFOLIO)": "a number of runs",
+    "chunk % SAMPLED_CHUNKS": "a number of runs",
+    "chunk % len(FIRST)": "a number of runs",
     "start // CHUNK": "a number of runs",
     "start // CHUNK % SAMPLED_CHUNKS": "a number of runs",
     "self.start % n": "a number of starts",
@@ -75,6 +76,7 @@ NARROW = {
     "(ms or 1) * _MS": "no more than what it was made of",
     "costs[kind if kind in costs else 'other'] * units": "floats",
     "self._invalidate_ns * (others.bit_count() - 1)": "floats",
+    "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
 }
 """Products and quotients in compiled modules, and why none is wider than a machine word. A wide one
 by a narrow divisor is none: the interpreter looks for no signal in it."""
