@@ -60,8 +60,6 @@ NARROW = {
     "start // CHUNK": "a number of runs",
     "start // CHUNK % SAMPLED_CHUNKS": "a number of runs",
     "self.start % n": "a number of starts",
-    "chunk % SAMPLED_CHUNKS": "a number of runs",
-    "chunk % len(FIRST)": "a number of runs",
     "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
     "task.id % self.cpus": "the divisor is narrow",
     "addr % word": "the divisor is narrow",
@@ -76,7 +74,6 @@ NARROW = {
     "(ms or 1) * _MS": "no more than what it was made of",
     "costs[kind if kind in costs else 'other'] * units": "floats",
     "self._invalidate_ns * (others.bit_count() - 1)": "floats",
-    "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
 }
 """Products and quotients in compiled modules, and why none is wider than a machine word. A wide one
 by a narrow divisor is none: the interpreter looks for no signal in it."""
