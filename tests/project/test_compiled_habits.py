@@ -49,6 +49,11 @@ def test_such_names_are_seen() -> None:
 
 
 NARROW = {
+    "self.slot_bits * place": "a number of bits",
+    "slot_bits * to[place]": "a number of bits",
+    "8 * (count + 1)": "bytes of a table",
+    "4 * len(edges)": "bytes of a table",
+    "order * 3": "of a permutation of 4",
     "[0] * (2 * leaves - len(tree))": "a list",
     "[0] * leaves": "a list",
     "2 * leaves": "of a tree over a free list",
