@@ -34,12 +34,11 @@ from gorun_mem.explore.slices import grow, run_slice
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Batch, Worker, whole_tree
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES
-from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 if TYPE_CHECKING:
@@ -178,7 +177,7 @@ class _Search:
         self._worker.progress = progress
         self._worker.watch_s = settings.watch_s
         self._rerun = Rerun(self._worker, settings.time_s)
-        self._grown = Exhaustive()
+        self._grown = whole_tree(target)
         self._tree_left = True
         self._seen: list[tuple[Slice, Seen]] = []
 
