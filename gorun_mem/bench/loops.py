@@ -6,7 +6,8 @@ program. Two figures are taken of each: schedules a second of three tasks of fiv
 how many of the bugs it finds within so many schedules.
 
 Peers are measured where they are installed: simloom, simloop, seedloop and detangle need Python
-3.12. seedloop keeps asyncio's order of ready tasks, and varies what comes from outside.
+3.12. seedloop keeps asyncio's order of ready tasks, and varies what comes from outside. asyncio's
+tasks are written in C, trio's in Python.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trio
 
@@ -31,12 +32,12 @@ from gorun_mem.explore.worker import Worker
 TASKS, CHECKPOINTS = 3, 5
 RATE_LEAST: Final = 3_000
 """Schedules a CPU second of that shape."""
-TIMES_PEER: Final = 3
-"""How many times the best peer's."""
 BUDGET: Final = 200
 """Schedules to find a bug in."""
 SHORT_S: Final = 0.5
-"""Real seconds after which frontrun, whose clock is real, takes a run for stuck."""
+"""Real seconds after which frontrun takes a run for stuck."""
+LONG_S: Final = 10.0
+"""Real seconds that it has for a program."""
 
 best_of = partial(best_of_clock, clock=time.process_time)
 
@@ -231,43 +232,57 @@ def of_asyncio(program: Program) -> Callable[[], Coroutine[Any, Any, None]]:
     return main
 
 
-# The peers: each runs so many schedules of a program, and says whether one failed.
+# The peers.
 
 
-def _by_simloom(program: Program, count: int) -> bool:
+class Searched(NamedTuple):
+    """What came of a search: whether a schedule failed, and how many were run."""
+
+    failed: bool
+    runs: int
+
+
+def _by_us(program: Program, count: int) -> Searched:
+    found = explore(of_trio(program), budget=count, shrink=False)
+    return Searched(found.failure is not None, found.statistics.schedules)
+
+
+def _by_simloom(program: Program, count: int) -> Searched:
     simloom: Any = import_module("simloom")
-    return bool(simloom.explore(of_asyncio(program), runs=count).failures)
+    done = simloom.explore(of_asyncio(program), runs=count)
+    return Searched(bool(done.failures), done.runs)
 
 
-def _by_simloop(program: Program, count: int) -> bool:
+def _by_simloop(program: Program, count: int) -> Searched:
     simloop: Any = import_module("simloop")
-    return simloop.explore(of_asyncio(program), range(count)) is not None
+    return Searched(simloop.explore(of_asyncio(program), range(count)) is not None, count)
 
 
-def _by_seedloop(program: Program, count: int) -> bool:
+def _by_seedloop(program: Program, count: int) -> Searched:
     seedloop: Any = import_module("seedloop")
     main = of_asyncio(program)
 
     async def scenario(world: object) -> None:
         await main()
 
-    return seedloop.check(scenario, seeds=count, on_failure="return").error is not None
+    done = seedloop.check(scenario, seeds=count, on_failure="return")
+    return Searched(done.error is not None, done.checked)
 
 
-def _by_detangle(program: Program, count: int) -> bool:
+def _by_detangle(program: Program, count: int) -> Searched:
     detangle: Any = import_module("detangle")
     try:
         detangle.explore(
             of_asyncio(program), runs=count, strategy="random", seed=1, shrink=False, database=False
         )
     except detangle.BugFound:
-        return True
-    return False
+        return Searched(True, count)
+    return Searched(False, count)
 
 
-def _by_frontrun(program: Program, count: int) -> bool:
+def _by_frontrun(program: Program, count: int) -> Searched:
     frontrun: Any = import_module("frontrun")
-    found = asyncio.run(
+    done = asyncio.run(
         frontrun.explore_async_random(
             setup=lambda: program.setup(ASYNCIO),
             tasks=list(program.tasks),
@@ -276,12 +291,15 @@ def _by_frontrun(program: Program, count: int) -> bool:
             seed=1,
             timeout_per_run=SHORT_S,
             deadlock_timeout=SHORT_S,
+            total_timeout=LONG_S,
+            clock="virtual",
         )
     )
-    return not found.property_holds
+    return Searched(not done.property_holds, done.num_explored)
 
 
-PEERS: Final[dict[str, Callable[[Program, int], bool]]] = {
+Drive = Callable[[Program, int], Searched]
+PEERS: Final[dict[str, Drive]] = {
     "simloom": _by_simloom,
     "simloop": _by_simloop,
     "seedloop": _by_seedloop,
@@ -295,39 +313,45 @@ def rows(*, quick: bool = False) -> list[Row]:
     """Measure.
 
     Args:
-        quick: fewer schedules; the figures are then rough.
+        quick: fewer schedules, and no bugs for the peers; the figures are then rough.
     """
     installed = {name: drive for name, drive in PEERS.items() if find_spec(name) is not None}
     missing = [name for name in PEERS if name not in installed]
     worker = Worker(Target.of(of_trio(PLAIN)), steps_max=10_000)
     ours, *theirs = best_of(
         1 if quick else 3,
-        32 if quick else 256,
+        32 if quick else 64,
         lambda n: worker.draw("random", 0, n),
-        *[partial(drive, PLAIN) for drive in installed.values()],
+        *[partial(_many, drive) for drive in installed.values()],
     )
-    found = [_rate(1 / ours)]
-    for name, seconds in zip(installed, theirs, strict=True):
-        found.append(_beside(name, ours, seconds, best=seconds == min(theirs)))
+    found = [_rate(ours)]
+    found += [_beside(name, ours, each) for name, each in zip(installed, theirs, strict=True)]
     found += [_bugs("trio, auto", _by_us)]
-    found += [_bugs(f"asyncio, {name}", drive) for name, drive in installed.items() if not quick]
+    if not quick:
+        found += [_bugs(f"asyncio, {name}", drive) for name, drive in installed.items()]
     if missing:
         text = f"asyncio under {', '.join(missing)}: not installed (pip install, on Python 3.12)"
         found.append(Row(name=text, figure=0.0, unit="schedules/s"))
     return found
 
 
-def _rate(figure: float) -> Row:
+def _many(drive: Drive, count: int) -> None:
+    """`count` schedules of the program without a bug, however often that takes a new search."""
+    while count > 0:
+        count -= max(drive(PLAIN, count).runs, 1)
+
+
+def _rate(seconds: float) -> Row:
     return Row(
         name=f"trio, {TASKS} tasks x {CHECKPOINTS} checkpoints, random",
-        figure=figure,
+        figure=1 / seconds,
         unit="schedules/s",
         target=f"at least {RATE_LEAST:,}",
-        ok=figure >= RATE_LEAST,
+        ok=1 / seconds >= RATE_LEAST,
     )
 
 
-def _beside(peer: str, ours: float, theirs: float, *, best: bool) -> Row:
+def _beside(peer: str, ours: float, theirs: float) -> Row:
     return Row(
         name=f"trio, {TASKS} tasks x {CHECKPOINTS} checkpoints, random",
         figure=1 / ours,
@@ -335,23 +359,19 @@ def _beside(peer: str, ours: float, theirs: float, *, best: bool) -> Row:
         peer=f"asyncio under {peer}",
         peer_figure=1 / theirs,
         ratio=theirs / ours,
-        target=f"ratio at least {TIMES_PEER}" if best else "",
-        ok=theirs / ours >= TIMES_PEER if best else None,
     )
 
 
-def _by_us(program: Program, count: int) -> bool:
-    return explore(of_trio(program), budget=count, shrink=False).failure is not None
-
-
-def _bugs(name: str, drive: Callable[[Program, int], bool]) -> Row:
-    missed = [of for of, program in PROGRAMS.items() if not drive(program, BUDGET)]
+def _bugs(name: str, drive: Drive) -> Row:
+    missed = [of for of, program in PROGRAMS.items() if not drive(program, BUDGET).failed]
     text = f": misses {', '.join(missed)}" if missed else ""
+    if drive(PLAIN, BUDGET).failed:
+        text += "; false alarm on a program without a bug"
     is_ours = drive is _by_us
     return Row(
         name=f"{name}{text}",
         figure=float(len(PROGRAMS) - len(missed)),
         unit=f"of {len(PROGRAMS)} bugs",
-        target="all" if is_ours else "",
-        ok=not missed if is_ours else None,
+        target="all, and no false alarm" if is_ours else "",
+        ok=not text if is_ours else None,
     )

@@ -105,7 +105,11 @@ def read(path: Path = SHIPPED) -> list[Point]:
     try:
         records = list(_records(path))
         machine: list[dict[str, Any]] = [r for r in records if r["kind"] == "machine"]
-        cpus = int(machine[0]["ncpu"]) if machine else max(int(r.get("n", 1)) for r in records)
+        cpus = (
+            int(machine[0]["ncpu"])
+            if machine
+            else max((int(r.get("n", 1)) for r in records), default=1)
+        )
         locks = [r for r in records if r["kind"] == "lock"]
         points = list(_locks(locks, cpus))
         points += [_chan(r, cpus) for r in records if r["kind"] == "chan"]
@@ -118,6 +122,15 @@ def read(path: Path = SHIPPED) -> list[Point]:
     if not points:
         raise MeasuredError(f"measurement {path}: it has no record of a lock or a channel")
     return points
+
+
+def channel_ns(mutex: str, path: Path = SHIPPED) -> dict[int, float]:
+    """What a send or receive took, in ns, by the number of threads: BenchmarkChanContended."""
+    return {
+        point.ms: 1000 / point.measured["throughput"]
+        for point in read(path)
+        if point.chan and point.mutex == mutex
+    }
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -186,10 +199,10 @@ def _times(
     loop_ns = round_ns(0, 0)
     if loop_ns is None:
         return _LOOP_NS, float(h), float(t)
-    with_hold, whole = round_ns(h, 0), round_ns(h, t)
-    if with_hold is None or whole is None:
+    with_hold, with_think = round_ns(h, 0), round_ns(0, t)
+    if with_hold is None or with_think is None:
         return loop_ns, float(h), float(t)
-    return loop_ns, max(with_hold - loop_ns, 0.0), max(whole - with_hold, 0.0)
+    return loop_ns, max(with_hold - loop_ns, 0.0), max(with_think - loop_ns, 0.0)
 
 
 def _chan(r: dict[str, Any], cpus: int) -> Point:

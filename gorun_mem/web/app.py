@@ -342,6 +342,8 @@ class Api:
                 "ms": len(server.speakers),
                 "statistics": server.answers.statistics(),
                 "draining": server.draining,
+                "paused": server.host.pace.paused,
+                "ns_per_s": server.host.pace.ns_per_s,
             }
         )
 
