@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Finding
-from gorun_mem.explore.portfolio import LASSO, Cycle, Handover, Seen, Slice
+from gorun_mem.explore.portfolio import LASSO, Handover, Lap, Seen, Slice
 from gorun_mem.explore.worker import Batch, Worker, unsteady
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.exhaustive import Exhaustive
@@ -97,7 +98,7 @@ class Coverage:
             self._known |= news
             self.seen.shown.append((tuple(tape), frozenset(news)))
         for stem, ms, steps in self._cycles.found:
-            self.seen.cycles.append(Cycle(tuple(tape), stem, ms, steps))
+            self.seen.cycles.append(Lap(tuple(tape), stem, ms, steps))
 
 
 def run_slice(worker: Worker, part: Slice, into: Batch) -> Seen:
@@ -162,7 +163,9 @@ def _rope(worker: Worker, lasso: Lasso, detectors: Sequence[Detector]) -> Execut
     )  # fmt: skip
 
 
-def grow(worker: Worker, tree: Exhaustive, part: Slice, into: Batch) -> tuple[bool, Seen]:
+def grow(
+    worker: Worker, tree: Exhaustive | EveryOrder, part: Slice, into: Batch
+) -> tuple[bool, Seen]:
     """Go on with an exhaustive search.
 
     Args:
@@ -194,7 +197,9 @@ def grow(worker: Worker, tree: Exhaustive, part: Slice, into: Batch) -> tuple[bo
     return left, coverage.seen
 
 
-def _grow(worker: Worker, tree: Exhaustive, runs: int, random: Random, into: Batch) -> bool:
+def _grow(
+    worker: Worker, tree: Exhaustive | EveryOrder, runs: int, random: Random, into: Batch
+) -> bool:
     for _ in range(runs):
         if not tree.begin(random, worker.profile):
             into.complete = True
