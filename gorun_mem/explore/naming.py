@@ -20,7 +20,7 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
     found = []
     scenario, function = about.get("scenario"), about.get("function")
     if isinstance(scenario, str):
-        if is_file(scenario):
+        if is_file(scenario) and not _is_of_the_library(scenario):
             found.append(scenario)
     elif isinstance(function, str) and not _is_lesson(function):
         found.append(function)
@@ -36,6 +36,13 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
             if isinstance(value, str) and is_file(value):
                 found.append(value)
     return found
+
+
+def _is_of_the_library(scenario: str) -> bool:
+    """A lesson's name has a slash, as a path has."""
+    from gorun_mem.machine.library import LESSONS, lessons
+
+    return scenario.startswith(LESSONS) and scenario in lessons()
 
 
 def _is_lesson(function: str) -> bool:
