@@ -83,7 +83,7 @@ class Covering(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Cycle:
+class Lap:
     """A stretch of a run after which it might have gone on with the same again.
 
     Args:
@@ -110,7 +110,7 @@ class Seen:
     """
 
     shown: list[tuple[Tape, frozenset[Handover]]] = field(default_factory=list)
-    cycles: list[Cycle] = field(default_factory=list)
+    cycles: list[Lap] = field(default_factory=list)
     bypasses: dict[str, int] = field(default_factory=dict)
 
 
@@ -134,7 +134,7 @@ class Slice:
     runs: int
     depth: int = 0
     tapes: tuple[Tape, ...] = ()
-    cycles: tuple[Cycle, ...] = ()
+    cycles: tuple[Lap, ...] = ()
 
 
 @dataclass(slots=True)
@@ -169,7 +169,7 @@ class Portfolio:
     _known: set[Handover] = field(default_factory=set)
     _corpus: list[Tape] = field(default_factory=list)
     _cycles: set[tuple[tuple[int, str, str], ...]] = field(default_factory=set)
-    _to_go_round: list[Cycle] = field(default_factory=list)
+    _to_go_round: list[Lap] = field(default_factory=list)
     _rounds: int = 0
     _pcts: int = 0
     _planned: int = 0

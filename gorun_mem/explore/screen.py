@@ -242,7 +242,7 @@ class Screen:
         size = runtime.platform.word_size
         ledger = runtime.os.ledger
         calls = ledger.calls if ledger is not None else 0
-        for at in range(addr - addr % size, addr + size, size):
+        for at in range(addr & -size, addr + size, size):
             word = self._words.get(at)
             if word is None:
                 self._words[at] = _Word(m, calls)

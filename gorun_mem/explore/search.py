@@ -27,14 +27,14 @@ from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
-from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Seen, Slice
+from gorun_mem.explore.portfolio import BEGINNING, CHUNK
 from gorun_mem.explore.rerun import Rerun
+from gorun_mem.explore.rounds import Rounds
 from gorun_mem.explore.settings import SearchSettings
-from gorun_mem.explore.slices import grow, run_slice
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import Batch, Worker, whole_tree
+from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
@@ -54,9 +54,6 @@ SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
 NONDETERMINISM: Final = "nondeterminism"
-TREE_DECISIONS_MAX: Final = 400
-"""`auto` leaves the tree alone where there are many schedules and each has more decisions: its runs
-take long then and show little."""
 _STRETCH: Final = 4 * CHUNK
 
 
@@ -177,9 +174,7 @@ class _Search:
         self._worker.progress = progress
         self._worker.watch_s = settings.watch_s
         self._rerun = Rerun(self._worker, settings.time_s)
-        self._grown = whole_tree(target)
-        self._tree_left = True
-        self._seen: list[tuple[Slice, Seen]] = []
+        self._rounds = Rounds(self._worker, self._facts, self._statistics)
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
@@ -259,38 +254,12 @@ class _Search:
         """Rounds of slices until something is found, the tree is at its end or the budget is."""
         space = self._statistics.space
         small = space is not None and space <= SPACE_SMALL
-        portfolio = Portfolio(small, self._left(), self._tree_left)
-        if self._worker.profile.decisions > TREE_DECISIONS_MAX and not small:
-            portfolio.tree_left = False
-        for part, seen in self._seen:
-            self._take_bypasses(seen)
-            portfolio.tell(part, part.runs, seen)
-        for slices in portfolio.rounds():
-            drawn = [part for part in slices if part.strategy != self._grown.name]
-            ran = iter(pool.slices(drawn)) if pool is not None else None
-            for part in slices:
-                batch = Batch()
-                seen = Seen()
-                try:
-                    if part.strategy == self._grown.name:
-                        seen = self._grow(part, batch)
-                        portfolio.tree_left = self._tree_left
-                    elif ran is not None:
-                        batch, seen = next(ran)
-                        self.progress(batch.schedules)
-                    else:
-                        seen = run_slice(self._worker, part, batch)
-                finally:
-                    self._merge(batch)
-                if self._is_enough() or self._batch.out_of_time or batch.complete:
-                    return
-                self._take_bypasses(seen)
-                portfolio.tell(part, batch.schedules, seen)
 
-    def _take_bypasses(self, seen: Seen) -> None:
-        most = self._statistics.bypasses
-        for lock, count in seen.bypasses.items():
-            most[lock] = max(most.get(lock, 0), count)
+        def take(batch: Batch) -> bool:
+            self._merge(batch)
+            return not (self._is_enough() or self._batch.out_of_time)
+
+        self._rounds.run(small, self._left(), pool, take)
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
@@ -306,8 +275,7 @@ class _Search:
                     walks.append(done)
                     worker.profile = profile_of(walks)
                 else:
-                    part = Slice(name, -number, number, 1, DEPTHS[0])
-                    self._seen.append((part, self._try_once(part)))
+                    self._rounds.once(name, number, self._batch)
                 if self._is_enough() or self._batch.complete:
                     break
                 if not number:
@@ -317,12 +285,6 @@ class _Search:
         finally:
             self._learn(walks)
 
-    def _try_once(self, part: Slice) -> Seen:
-        """One of the first runs that is no walk."""
-        if part.strategy != self._grown.name:
-            return run_slice(self._worker, part, self._batch)
-        return self._grow(part, self._batch) if self._tree_left else Seen()
-
     def _walk(self, random: Random, number: int) -> Execution:
         """A random walk, written down."""
         walk = SearchingWalk()
@@ -330,14 +292,6 @@ class _Search:
         done = self._worker.run(walk, transcribe=True)
         self._take_in(done, number)
         return done
-
-    def _grow(self, part: Slice, batch: Batch) -> Seen:
-        """Go on with the tree of `auto`."""
-        self._tree_left, seen = grow(self._worker, self._grown, part, batch)
-        if batch.complete:
-            self._facts.tree = self._facts.complete = True
-            self._facts.rested = self._grown.rested
-        return seen
 
     def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""

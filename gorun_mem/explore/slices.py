@@ -14,7 +14,7 @@ from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Finding
-from gorun_mem.explore.portfolio import LASSO, Cycle, Handover, Seen, Slice
+from gorun_mem.explore.portfolio import LASSO, Handover, Lap, Seen, Slice
 from gorun_mem.explore.worker import Batch, Worker, unsteady
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.exhaustive import Exhaustive
@@ -98,7 +98,7 @@ class Coverage:
             self._known |= news
             self.seen.shown.append((tuple(tape), frozenset(news)))
         for stem, ms, steps in self._cycles.found:
-            self.seen.cycles.append(Cycle(tuple(tape), stem, ms, steps))
+            self.seen.cycles.append(Lap(tuple(tape), stem, ms, steps))
 
 
 def run_slice(worker: Worker, part: Slice, into: Batch) -> Seen:

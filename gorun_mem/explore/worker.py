@@ -208,7 +208,8 @@ class Worker:
                 self.target,
                 Picks(done.tape),
                 detectors=self._close,
-                steps_max=2 * self.steps_max,  # it may have gone on by chance beyond the bound
+                # It may have gone on by chance beyond the bound, for as long again.
+                steps_max=self.steps_max + self.steps_max,
                 on_world=self.watched.watch,
             )
         except NonDeterminism:
