@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -89,6 +90,7 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
     from gorun_mem.explore.states.verification import (
         STATES_MAX,
         VerifyError,
+        is_coroutine,
         model_of,
         verify,
     )
@@ -104,14 +106,16 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
         except (VerifyError, UnknownMutex, Unreadable) as error:
             raise BadInput(str(error)) from None
         if not as_json:
-            _show(found, model_of(found.bounds))
+            _show(found, None if is_coroutine(found.bounds) else model_of(found.bounds))
     if as_json:
         write_json({**found.document(), "exit": found.exit_code})
     return ExitCode(found.exit_code)
 
 
-def _show(found: Verification, model: Model) -> None:
+def _show(found: Verification, model: Model | None) -> None:
+    from gorun_mem.explore.naming import code_of
     from gorun_mem.explore.states.lanes import render
+    from gorun_mem.explore.states.verification import schedule_of
 
     if found.trace:
         click.echo("\n".join(render(found, model)))
@@ -126,7 +130,9 @@ def _show(found: Verification, model: Model) -> None:
         bound = "no bound" if found.bypasses < 0 else f"{found.bypasses:,} at most"
         click.echo(f"bypasses  {bound}: others that get the lock while one waits, unfairly too")
     if found.trace:
-        click.echo(f"replay    gorun-mem replay-schedule {found.token}")
+        named = code_of(schedule_of(found).about)
+        options = shlex.join([word for code in named for word in ("--code", code)])
+        click.echo(f"replay    gorun-mem replay-schedule {found.token} {options}".rstrip())
 
 
 class _Progress:

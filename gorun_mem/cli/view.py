@@ -101,11 +101,11 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     from gorun_mem.step.schedule import Schedule, ScheduleError, load
 
     try:
-        is_file = reference == "last" or (len(reference) < 4096 and Path(reference).is_file())
+        is_there = reference == "last" or (len(reference) < 4096 and Path(reference).exists())
     except (OSError, ValueError):
-        is_file = False
+        is_there = False
     try:
-        if not is_file:
+        if not is_there:
             return _Shown("schedule", token=Schedule.from_token(reference).token())
         if reference.endswith(".schedule"):
             return _Shown("schedule", token=load(reference).token())
