@@ -48,7 +48,7 @@ class _Shown:
     help="Let callers in only with the token in this file, which is needed where others can "
     "connect.  [default: no token, on loopback only]",
 )
-@click.option("--no-open", is_flag=True, help="Open no browser.")
+@click.option("--no-open", is_flag=True, help="Start no browser, only print the address.")
 @json_option()
 def command(shown: str, http: str, token_file: str | None, no_open: bool, as_json: bool) -> int:
     """Show one run in a browser: an event log, a schedule's token, a recording.
