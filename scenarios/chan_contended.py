@@ -6,21 +6,21 @@ nobody ever waits for a partner. What is left of a send is `hchan.lock`, a few n
 channel's own words, and the unlock. Iterations come from one pool, as with testing.PB, so Ms that
 get the lock more often do more of them.
 
-On the 20 hardware threads of an i7-13700H the mutex of Linux up to 1.23 (`futex`) slows down with
-each thread that is added, while a sketch of the one that came in 1.24 (`spinbit`) falls to about a
-quarter of its speed without contention and stays there; with 8 threads they are equal, and with 20
-the old one is slower by another factor of 3 (golang/go#68578). On an arm64 machine with 1 to 4
-threads the release itself was measured (golang/go#75261). Both are printed beside what is simulated
-here, all as multiples of the time that one thread alone takes.
+What is simulated stands beside what was measured, all as multiples of the time that one thread
+alone takes. `server-16` is the machine of the default cost table, with 16 CPUs and these very
+locks (`gorun-mem bench calibration`). On the 20 hardware threads of an i7-13700H the mutex of Linux
+up to 1.23 (`futex`) slows down with each thread that is added, while a sketch of the one that came
+in 1.24 (`spinbit`) falls to about a quarter of its speed without contention and stays there; with 8
+threads they are equal, and with 20 the old one is slower by another factor of 3 (golang/go#68578).
+On an arm64 machine with 1 to 4 threads the release itself was measured (golang/go#75261).
 
-What fits is the direction: `futex` slows down with every M, because each that is awake looks at the
-word over and over and so takes its cache line from whoever is about to write it; `spinbit` lets one
-spin, is the slower of the two with 2 Ms, and is flat from there on. What does not fit is how far:
-with 20 Ms `futex` is 5 to 6 times slower than alone and not 12, `spinbit` 1.2 times and not 4; so
-they meet at 2 to 3 Ms and not at 8 (on arm64, between 2 and 3), and with 20 are 4 to 5 times apart
-in place of 3. The model has no hyperthreads, no cores of two speeds and no clock that falls with
-the load; and the spinbit of #68578 was a sketch that woke in other ways than the release. Absolute
-times are those of the cost table; `--costs FILE` replaces it.
+What fits: `futex` slows down with every M, because each that is awake looks at the word over and
+over and so takes its cache line from whoever is about to write it, and with 20 Ms is some 13 times
+slower than alone (12 as published; 10 on server-16 with 16); `spinbit` lets one spin, slows down
+with the second M and is flat from there on. What does not: `spinbit` is 1.5 times slower than alone
+where server-16 has 2.2, and the sketch of #68578 had 4. So the two meet at 2 to 3 Ms (on arm64,
+between 2 and 3) and not at 8. `--costs laptop-68578` takes the figures of that laptop; its cores of
+two speeds, hyperthreads, and a clock that falls with the load are not in the model.
 
 The log and its statistics are those of one run: of the mutex, Ms and CPUs that the settings say.
 The simulations that are compared run aside, in Worlds of their own, for two runs in one log could
@@ -31,9 +31,11 @@ for `lock.acquire` with `prev_owner_m` the same M (it has captured the lock) and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Annotated, Any, Final
 
 from gorun_mem import Config, M, Op, Range, ScenarioError, World, plot, scenario, table
+from gorun_mem.calibration.measured import channel_ns
 
 SENDS: Final = 100
 """Sends of an iteration, and as many receives: C of the benchmark."""
@@ -48,9 +50,9 @@ PUBLISHED_ARM64: Final = {
 """golang/go#75261: microseconds an iteration, over those of one thread."""
 
 
-MISFIT: Final = """#68578 has both at 4 with 8 Ms, and 12 and 4 with 20: futex fell further there,
-spinbit much further, so they met later. The model has no hyperthreads, no
-slow cores and no falling clock; and that spinbit was a sketch of the release's."""
+MISFIT: Final = """#68578 has both at 4 with 8 Ms, and 12 and 4 with 20: spinbit fell much further
+there, so they met later. The model has no hyperthreads, no slow cores and no
+falling clock; and that spinbit was a sketch of the release's."""
 
 
 class Touch(Op):
@@ -143,14 +145,17 @@ async def chan_contended(
 def report(world: World, counts: list[int], ns: dict[str, list[float]]) -> None:
     """Say what came out, beside what was published."""
     rows = []
+    measured = {mutex: channel_ns(mutex) for mutex in ns}
     for i, ms in enumerate(counts):
         row = [str(ms)]
         for mutex, line in ns.items():
+            alone = measured[mutex].get(counts[0], inf)
+            server = {n: each / alone for n, each in measured[mutex].items() if alone < inf}
             row += [f"{line[i]:.1f}", f"{line[i] / line[0]:.1f}"]
-            for published in (PUBLISHED_AMD64, PUBLISHED_ARM64):
-                row.append(f"{published[mutex][ms]:.1f}" if ms in published[mutex] else "-")
+            for published in (server, PUBLISHED_AMD64[mutex], PUBLISHED_ARM64[mutex]):
+                row.append(f"{published[ms]:.1f}" if ms in published else "-")
         rows.append([*row, f"{ns['futex'][i] / ns['spinbit'][i]:.2f}"])
-    each = ["ns", "slower", "#68578", "#75261"]
+    each = ["ns", "slower", "server-16", "#68578", "#75261"]
     head = ["Ms", *(f"{mutex} {name}" for mutex in ns for name in each), "ratio"]
     world.result("ns of a send or receive, how many times slower than alone", table(head, rows))
     world.result(

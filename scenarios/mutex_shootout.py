@@ -6,15 +6,19 @@ virtual time; a lock that cost nothing would give min(1000 / hold_ns, Ms * 1000 
 think_ns)).
 
 What to see: `queue` hands the lock over to sleepers and so pays a wakeup for every acquisition once
-there is contention, more than an order of magnitude; Go's mutexes let whoever is awake go first.
+there is contention, five to twenty times; Go's mutexes let whoever is awake go first.
 With many Ms on many CPUs `sema` and `futex` slow down with each M more, for all that are awake look
 at the lock; `spinbit` lets one of them spin, and does not. That has a price where holds are longer:
 with `--set hold_ns=1000 think_ns=2000` the more that spin, the sooner the lock is taken up, and
 `spinbit` is the slower. On one CPU the first M empties the pool within its time slice, and all are
-alike.
+alike, but for interrupts.
 
 `--set spinbit=go1.24,go1.27` compares releases of spinbit; they are equal unless the mutex profile
 is on. The other mutexes have not changed over the supported releases.
+
+The last table has loads that were measured on 16 real CPUs, of the machine that the default cost
+table is of: what was measured beside what the simulation makes of the same load. `gorun-mem bench
+calibration` does so for all loads and for waits, too.
 
 The log and its statistics are those of one run only: the same load on the mutex, the Ms and the
 CPUs that the settings say, with `--mutex`, `--ms` and `--cpus`. The simulations of the table run
@@ -29,8 +33,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from gorun_mem import Config, M, Range, ScenarioError, World, plot, scenario, table
+from gorun_mem.calibration.load import Load
+from gorun_mem.calibration.measured import read
 
 LOCK = "shared"
+MEASURED_NS = (100, 1000)
+"""Hold and think of the measured loads that are shown."""
+ORDER = ("sema", "futex", "spinbit")
+"""Mutexes that were measured."""
 
 
 def numbers(name: str, text: str, most: int) -> list[int]:
@@ -117,6 +127,30 @@ async def mutex_shootout(
                 rates[name, cpus, ms] = 1000 * ops / max(took_ns[0], 1)
                 await world.main.pause()
     report(world, list(runners), ms_counts, cpu_counts, rates)
+    await measured(world, ops)
+
+
+async def measured(world: World, ops: int) -> None:
+    """Measured loads beside what the simulation makes of them."""
+    rows: dict[str, list[str]] = {}
+    for point in sorted(read(), key=lambda point: ORDER.index(point.mutex)):
+        if point.chan or point.pinned or point.ms == 1 or point.hold != MEASURED_NS[0]:
+            continue
+        if point.think != MEASURED_NS[1] or point.release == "go1.24.11":
+            continue
+        load = Load(point, ops)
+        world.aside(load.run, **load.settings())
+        found = load.figures()
+        for figure, unit in (("throughput", 1), ("p99", 1000)):
+            row = rows.setdefault(f"{point.ms} {figure}", [str(point.ms), figure])
+            row += [f"{values[figure] / unit:.2f}" for values in (found, point.measured)]
+        await world.main.pause()
+    head = ["Ms", "figure", *(f"{mutex} {what}" for mutex in ORDER for what in ("sim", "real"))]
+    world.result(
+        f"hold {MEASURED_NS[0]}, think {MEASURED_NS[1]} ns on 16 CPUs: acquisitions in a us, p99 "
+        "waits in us",
+        table(head, sorted(rows.values(), key=lambda row: (row[1] != "throughput", int(row[0])))),
+    )
 
 
 def report(

@@ -24,16 +24,19 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "memory": ("gorun_mem.bench.memory", "a call of the memory layer, by free blocks"),
     "contention": ("gorun_mem.bench.contention", "contended locks, beside SimPy"),
     "calibration": ("gorun_mem.bench.calibration", "contended locks, beside real ones; minutes"),
+    "machine": ("gorun_mem.bench.machine", "this machine's primitives, beside server-16's"),
     "analysis": ("gorun_mem.bench.analysis", "the full pass over a log, beside json.loads"),
     "kernels": ("gorun_mem.bench.kernels", "planted bugs: schedules to find each; minutes"),
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
     "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
     "soak": ("gorun_mem.bench.soak", "a service under clients that come and go; 10 minutes"),
+    "verify": ("gorun_mem.bench.verify", "states of a lock a second, beside SPIN"),
 }
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("data", "costs"),
+    "machine": ("output",),
 }
 """What `run` of a benchmark takes beside `quick`, all of it text."""
 ONLY_WHEN_NAMED: Final = frozenset({"soak"})

@@ -25,7 +25,7 @@ from gorun_mem.bench import Row
 if TYPE_CHECKING:
     from gorun_mem.calibration.judge import Compared
 
-QUICK_OF: Final = 8
+QUICK_OF: Final = 7
 """A quick run takes one point in so many."""
 QUICK_ACQUISITIONS: Final = 4000
 WORST: Final = 3
@@ -35,7 +35,7 @@ def run(*, quick: bool = False, data: str = "", costs: str = "") -> list[Row]:
     """Measure.
 
     Args:
-        quick: one point in 8, and fewer acquisitions of each; the figures are then rough.
+        quick: one point in 7, and fewer acquisitions of each; the figures are then rough.
         data: a file of measurements; the one that comes along if empty.
         costs: name or file of a cost table; the default one if empty.
 
@@ -50,7 +50,7 @@ def run(*, quick: bool = False, data: str = "", costs: str = "") -> list[Row]:
     points = read(Path(data) if data else SHIPPED)
     table = CostTable.find(costs) if costs else CostTable()
     if quick:
-        points = points[QUICK_OF // 2 :: QUICK_OF]
+        points = points[::QUICK_OF]
     count = QUICK_ACQUISITIONS if quick else ACQUISITIONS
     compared = [
         Compared(point, simulate(point, table, acquisitions=count))

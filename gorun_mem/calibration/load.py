@@ -15,15 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.calibration.measured import Point
+from gorun_mem.calibration.measured import Measurement
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import MLike, Op
-from gorun_mem.step.costs import CostTable
+from gorun_mem.step.costs import TIME_SLICE_NS, CostTable
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.mutex import StateMutex
@@ -118,14 +118,61 @@ class Tally:
         }
 
 
+class Load:
+    """A measured load as a World's program.
+
+    Args:
+        point: the load.
+        acquisitions: how many to count, of all Ms together, at least 100; more where some waits
+            only are measured, or Ms share CPUs.
+        slice_ns: how long an M keeps its CPU while others wait for one.
+    """
+
+    def __init__(
+        self, point: Measurement, acquisitions: int = ACQUISITIONS, slice_ns: int = TIME_SLICE_NS
+    ) -> None:
+        self.point = point
+        self.tally = Tally(
+            point.ms, max(acquisitions, min(point.every * MEASURED, 4 * acquisitions))
+        )
+        if point.cpus < point.ms:
+            slices = SLICES * point.ms // point.cpus
+            self.tally.least(slices * slice_ns, MOST * acquisitions)
+
+    def settings(self) -> dict[str, Any]:
+        """What a World's Config must say for it."""
+        point = self.point
+        return {
+            "ms": point.ms,
+            "cpus": point.cpus,
+            "mutex": point.mutex,
+            "release": point.release,
+            "platform": "plan9/amd64",
+        }
+
+    async def run(self, world: World) -> None:
+        """Run it."""
+        point, tally = self.point, self.tally
+        lock = world.mutex("hchan.lock" if point.chan else "calibrated")
+        touches = [Touch(lock.key_obj), Touch("hchan.buf")]  # the Ms share them: they hold nothing
+        async with world.open_ms() as ms:
+            for _ in range(point.ms):
+                ms.start_soon(_sender if point.chan else _worker, point, lock, touches, tally)
+
+    def figures(self) -> dict[str, float]:
+        """What it came to, by name; of a channel its throughput."""
+        figures = self.tally.figures(self.point.ticks_ns)
+        return {name: figures[name] for name in self.point.measured}
+
+
 def simulate(
-    point: Point,
+    point: Measurement,
     costs: CostTable | None = None,
     *,
     acquisitions: int = ACQUISITIONS,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Run a measured load.
+    """Run a measured load in a World of its own.
 
     Args:
         point: the load.
@@ -137,39 +184,16 @@ def simulate(
         The figures by name; of a channel its throughput.
     """
     table = replace(costs or CostTable(), pinned=point.pinned)
-    world = World(
-        Config(
-            ms=point.ms,
-            cpus=point.cpus,
-            mutex=point.mutex,
-            release=point.release,
-            platform="plan9/amd64",
-            seed=seed,
-            costs=table,
-        ),
-        name="calibration",
-    )
-    tally = Tally(point.ms, max(acquisitions, min(point.every * MEASURED, 4 * acquisitions)))
-    if point.cpus < point.ms:
-        slices = SLICES * point.ms // point.cpus
-        tally.least(slices * table.time_slice_ns, MOST * acquisitions)
-
-    async def program() -> None:
-        lock = world.mutex("hchan.lock" if point.chan else "calibrated")
-        touches = [Touch(lock.key_obj), Touch("hchan.buf")]  # the Ms share them: they hold nothing
-        async with world.open_ms() as ms:
-            for _ in range(point.ms):
-                ms.start_soon(_sender if point.chan else _worker, point, lock, touches, tally)
-
-    drive(world.driver, program())
+    load = Load(point, acquisitions, table.time_slice_ns)
+    world = World(Config(**load.settings(), seed=seed, costs=table), name="calibration")
+    drive(world.driver, load.run(world))
     if world.failure is not None:
         raise world.failure
-    figures = tally.figures(point.ticks_ns)
-    return {name: figures[name] for name in point.measured}
+    return load.figures()
 
 
 async def _worker(
-    m: M, point: Point, lock: StateMutex, touches: Sequence[Touch], tally: Tally
+    m: M, point: Measurement, lock: StateMutex, touches: Sequence[Touch], tally: Tally
 ) -> None:
     hold_ns = round(point.hold_ns + IN_HOLD * point.loop_ns)
     rest_ns = round((1 - IN_HOLD) * point.loop_ns)
@@ -192,7 +216,7 @@ async def _worker(
 
 
 async def _sender(
-    m: M, point: Point, lock: StateMutex, touches: Sequence[Touch], tally: Tally
+    m: M, point: Measurement, lock: StateMutex, touches: Sequence[Touch], tally: Tally
 ) -> None:
     while tally.left > 0:
         await lock.lock("runtime.chansend")

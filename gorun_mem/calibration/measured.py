@@ -50,7 +50,7 @@ class MeasuredError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Measurement:
     """One load, and what it came to.
 
     Args:
@@ -96,7 +96,7 @@ class Point:
         return (self.chan, self.hold, self.think, self.ms, self.cpus)
 
 
-def read(path: Path = SHIPPED) -> list[Point]:
+def read(path: Path = SHIPPED) -> list[Measurement]:
     """The points of a measurement, loads of locks first.
 
     Raises:
@@ -105,7 +105,11 @@ def read(path: Path = SHIPPED) -> list[Point]:
     try:
         records = list(_records(path))
         machine: list[dict[str, Any]] = [r for r in records if r["kind"] == "machine"]
-        cpus = int(machine[0]["ncpu"]) if machine else max(int(r.get("n", 1)) for r in records)
+        cpus = (
+            int(machine[0]["ncpu"])
+            if machine
+            else max((int(r.get("n", 1)) for r in records), default=1)
+        )
         locks = [r for r in records if r["kind"] == "lock"]
         points = list(_locks(locks, cpus))
         points += [_chan(r, cpus) for r in records if r["kind"] == "chan"]
@@ -120,6 +124,15 @@ def read(path: Path = SHIPPED) -> list[Point]:
     return points
 
 
+def channel_ns(mutex: str, path: Path = SHIPPED) -> dict[int, float]:
+    """What a send or receive took, in ns, by the number of threads: BenchmarkChanContended."""
+    return {
+        point.ms: 1000 / point.measured["throughput"]
+        for point in read(path)
+        if point.chan and point.mutex == mutex
+    }
+
+
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     data = path.read_bytes()
     text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
@@ -130,7 +143,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Point]:
+def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Measurement]:
     bare = {(r["variant"], r["h"], r["t"]): r for r in records if r.get("nolock")}
     ticks = {
         variant: median(r["p50"] for r in some)
@@ -147,7 +160,7 @@ def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Point]:
         name = r.get("set", _MAIN)
         ticks_ns = ticks.get(r["variant"], _TICKS_NS)
         loop_ns, hold_ns, think_ns = _times(bare, r, ticks_ns)
-        yield Point(
+        yield Measurement(
             release=release,
             mutex=mutex,
             ms=r["n"],
@@ -186,15 +199,15 @@ def _times(
     loop_ns = round_ns(0, 0)
     if loop_ns is None:
         return _LOOP_NS, float(h), float(t)
-    with_hold, whole = round_ns(h, 0), round_ns(h, t)
-    if with_hold is None or whole is None:
+    with_hold, with_think = round_ns(h, 0), round_ns(0, t)
+    if with_hold is None or with_think is None:
         return loop_ns, float(h), float(t)
-    return loop_ns, max(with_hold - loop_ns, 0.0), max(whole - with_hold, 0.0)
+    return loop_ns, max(with_hold - loop_ns, 0.0), max(with_think - loop_ns, 0.0)
 
 
-def _chan(r: dict[str, Any], cpus: int) -> Point:
+def _chan(r: dict[str, Any], cpus: int) -> Measurement:
     release, _, mutex = r["variant"].partition("-")
-    return Point(
+    return Measurement(
         release=release, mutex=mutex, ms=r["n"], cpus=cpus, hold=0, think=0, hold_ns=0.0,
         think_ns=0.0, loop_ns=0.0, ticks_ns=0.0, every=1, chan=True,
         measured={"throughput": 1000 * SENDS / r["ns_per_op"]},

@@ -28,7 +28,8 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
     Examples:
       gorun-mem bench events
       gorun-mem bench --json > bench.json
-      gorun-mem bench calibration --data measured.jsonl.gz --costs my.toml
+      gorun-mem bench machine -o mine.toml
+      gorun-mem bench calibration --data measured.jsonl.gz --costs mine.toml
 
     Exit codes: 0 every target is met; 1 one is not; 2 no such benchmark.
     """,
@@ -40,13 +41,20 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
 @click.option(
     "--data",
     metavar="FILE",
-    help="calibration: Compare with this measurement of real locks.  [default: the one of "
+    help="Compare `calibration` with this measurement of real locks.  [default: the one of "
     "server-16, which comes with the program]",
 )
 @click.option(
     "--costs",
     metavar="NAME_OR_FILE",
-    help="calibration: Simulate by this cost table.  [default: server-16]",
+    help="Take what each step costs in `calibration` from this table.  [default: server-16]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the cost table that `machine` has measured here, for --costs FILE.  "
+    "[default: none is written]",
 )
 @json_option()
 @click.pass_context

@@ -184,7 +184,11 @@ class M(Task):
 
     def _store(self, addr: int, value: int) -> None:
         self._check(addr, "store")
-        self.world.runtime.memory.store_word(addr, value)
+        memory = self.world.runtime.memory
+        before = memory.committed_bytes
+        memory.store_word(addr, value)
+        if memory.committed_bytes > before:  # the kernel gives the page now
+            self.sched.charge("page.touch", 1)
 
     def _check(self, addr: int, verb: str) -> None:
         ledger = self.world.runtime.os.ledger

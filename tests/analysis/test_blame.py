@@ -14,7 +14,11 @@ from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.stream import feed
 from gorun_mem.events.capture import capture_events
 from gorun_mem.runtime.sink import Waited
+from gorun_mem.step.costs import MECHANISMS, CostTable
 from tests.analysis.make_logs import run_events
+
+EXACT = CostTable(without=tuple(MECHANISMS))
+"""Nothing varies, so that times can be had by hand."""
 
 LOCKS = ("a", "b", "c")
 
@@ -226,7 +230,7 @@ def test_holds_are_split_as_the_reference_has_it() -> None:
     assert min(blocked, off_cpu) > 1000
 
 
-@scenario(ms=3, mutex="queue", platform="plan9/amd64")
+@scenario(ms=3, mutex="queue", platform="plan9/amd64", costs=EXACT)
 async def chain(world: World) -> None:
     """M3 waits for L1, whose holder M2 waits for L2, whose holder M1 computes."""
     l1, l2 = world.mutex("L1"), world.mutex("L2")
@@ -274,7 +278,7 @@ def test_the_root_of_a_chain_never_touches_the_lock() -> None:
     assert all(segment.site for segment in found.path.segments)
 
 
-@scenario(ms=3, mutex="queue", platform="plan9/amd64")
+@scenario(ms=3, mutex="queue", platform="plan9/amd64", costs=EXACT)
 async def attribution(world: World) -> None:
     """One long hold, two waiters with a short one each."""
     lock = world.mutex("lock")

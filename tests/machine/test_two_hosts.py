@@ -10,7 +10,7 @@ import pytest
 from gorun_mem import Config, DeadlockFound, M, NoProgress, World, run, scenario
 from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.machine.coroutine import ForeignAwait
-from gorun_mem.step.costs import CostTable
+from gorun_mem.step.costs import MECHANISMS, CostTable
 from gorun_mem.step.strategies import RUNNING
 from tests.machine.machine_workloads import (
     HOSTS,
@@ -318,7 +318,9 @@ def test_unknown_host_and_settings() -> None:
 def test_one_cpu_serialises() -> None:
     """Computing on one CPU takes the sum of the times, on many the longest."""
 
-    @scenario(ms=4, costs=CostTable({"switch": 0, "wake": 0, "compute": 1}))
+    @scenario(
+        ms=4, costs=CostTable({"switch": 0, "wake": 0, "compute": 1}, without=tuple(MECHANISMS))
+    )
     async def computes(world: World) -> None:
         async def worker(m: M) -> None:
             await m.compute(1_000_000)
@@ -335,8 +337,9 @@ def test_one_cpu_serialises() -> None:
 
 def test_a_preempted_holder_holds_for_a_slice() -> None:
     """A holder that loses its CPU at the end of its slice holds the lock while the others run."""
+    steady = CostTable(time_slice_ns=10**7, without=tuple(MECHANISMS))
 
-    @scenario(ms=2, mutex="queue", cpus=1)
+    @scenario(ms=2, mutex="queue", cpus=1, costs=steady)
     async def preempted(world: World) -> None:
         lock = world.mutex("lock")
 

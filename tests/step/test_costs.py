@@ -9,9 +9,18 @@ from typing import Any
 
 import pytest
 
+from gorun_mem import KiB, M, World, run, scenario
 from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.runtime.mutex.machine import MutexOp, states_of
-from gorun_mem.step.costs import DEFAULT_NS, TIME_SLICE_NS, CostError, CostTable
+from gorun_mem.step.costs import (
+    DEFAULT_NS,
+    DEFAULT_SPREAD,
+    MECHANISMS,
+    TIME_SLICE_NS,
+    CostError,
+    CostTable,
+    names,
+)
 
 
 def all_ops(base: Any = MutexOp) -> Iterator[Any]:
@@ -60,7 +69,13 @@ def test_a_file_replaces_single_entries(tmp_path: Path) -> None:
         ("ns = 3", "ns must be a section"),
         ("time_slice_ns = 0", "time_slice_ns = 0: must be a positive whole number"),
         ("time_slice_ns = 1.5", "time_slice_ns = 1.5: must be a positive whole number"),
-        ("time_slice = 5", "no 'time_slice': there are time_slice_ns and the section [ns]"),
+        ("time_slice = 5", "no 'time_slice': there are time_slice_ns, without, pinned and"),
+        ("[spread]\nspins = 0.2", "no spread 'spins': did you mean spin?"),
+        ("[spread]\nspin = 2", "spread.spin = 2: give a number from 0 to 1"),
+        ("spread = 3", "spread must be a section"),
+        ('without = ["keeps"]', "no mechanism 'keeps': did you mean keep?"),
+        ('without = "keep"', "without = 'keep': must be a list of names, of migrate, keep"),
+        ("pinned = 1", "pinned = 1: must be true or false"),
         ("wake = 5", "no 'wake': there are"),
         ("[ns", "Expected"),
     ],
@@ -88,3 +103,61 @@ def test_a_table_made_in_code_is_checked_too() -> None:
     """`CostTable(ns=...)` refuses what a file may not hold."""
     with pytest.raises(CostError, match="no kind 'bogus'"):
         CostTable({"bogus": 1})
+
+
+def test_the_tables_that_come_along_are_found_by_name(tmp_path: Path) -> None:
+    """By name anywhere; a file of that name in the folder goes first; others are listed."""
+    assert names() == ["laptop-68578", "server-16"]
+    laptop = CostTable.find("laptop-68578")
+    assert laptop.table()["procyield"] == 1250
+    assert laptop.sha256 != CostTable().sha256
+    path = tmp_path / "mine.toml"
+    path.write_text("[ns]\nwake = 1")
+    assert CostTable.find(str(path)) == CostTable({"wake": 1})
+    with pytest.raises(CostError, match="no such file; those that come along are laptop"):
+        CostTable.find("server")
+
+
+def test_the_default_is_server_16() -> None:
+    """What the file says is what the program has: every figure, and the slice."""
+    table = CostTable.find("server-16")
+    assert table.sha256 == CostTable().sha256
+    assert set(table.ns) <= set(DEFAULT_NS)
+    assert table.spread == DEFAULT_SPREAD
+
+
+def test_what_is_switched_off_names_another_table() -> None:
+    """So a log says that it was."""
+    sums = {CostTable(without=(name,)).sha256 for name in MECHANISMS}
+    sums |= {CostTable(pinned=True).sha256, CostTable().sha256}
+    assert len(sums) == len(MECHANISMS) + 2
+    assert CostTable(without=("spins",)).spreads() == {**DEFAULT_SPREAD, "spin": 0, "call": 0}
+    assert CostTable(without=("wakes",)).spreads() == {**DEFAULT_SPREAD, "wake": 0}
+
+
+def test_the_first_store_to_a_page_costs_what_the_kernel_takes() -> None:
+    """16 of them for a page of 64 KiB, each once; growing costs a call, however much."""
+    costs = CostTable({"page.touch": 1000, "store": 1, "other": 0}, without=tuple(MECHANISMS))
+
+    @scenario(ms=1, platform="plan9/amd64", costs=costs)
+    async def touches(world: World) -> None:
+        async def worker(m: M) -> None:
+            for n in (64 * KiB, 1024 * KiB):
+                start = m.clock_ns
+                addr = await m.sys_alloc(n)
+                took.append(m.clock_ns - start)
+            for _ in range(2):
+                start = m.clock_ns
+                for at in range(0, 64 * KiB, 4 * KiB):
+                    await m.store(addr + at, 1)
+                took.append(m.clock_ns - start)
+
+        async with world.open_ms() as ms:
+            ms.start_soon(worker)
+
+    took: list[float] = []
+    assert run(touches).outcome.ok
+    small, large, first, again = took
+    assert large == pytest.approx(small, rel=0.3)
+    assert first == 16 * 1001
+    assert again == 16

@@ -9,7 +9,7 @@ import pytest
 
 from gorun_mem import M
 from gorun_mem.runtime.op import MORE, PARKED, Op
-from gorun_mem.step.costs import CostTable
+from gorun_mem.step.costs import MECHANISMS, CostTable
 from gorun_mem.step.engine import BREATH, TIMER, Breath, Engine, StepsExceeded
 from gorun_mem.step.strategies import RUNNING, UnknownStrategy, make_strategy
 from gorun_mem.step.task import State, Task
@@ -363,7 +363,9 @@ def test_time_slice() -> None:
 
 def test_spinning_holds_a_cpu_and_sleeping_frees_it() -> None:
     """With one CPU, others wait for as long as one spins, and run while one sleeps."""
-    costs = CostTable({"procyield": 400, "store": 10, "sleep": 0, "switch": 0})
+    costs = CostTable(
+        {"procyield": 400, "store": 10, "sleep": 0, "switch": 0}, without=tuple(MECHANISMS)
+    )
     trace: list[tuple[int, int]] = []
     engine = make(cpus=1, costs=costs)
     spinner, other = ms(engine, 2)
