@@ -59,7 +59,7 @@ ASYNCIO: Final = Kit(
 )
 
 
-class Shared:
+class SharedState:
     """What the tasks of a program share.
 
     Attributes:
@@ -75,11 +75,11 @@ class Shared:
         self.things = list(things)
 
 
-Run = Callable[[Shared], Coroutine[Any, Any, None]]
+Run = Callable[[SharedState], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class SmallProgram:
     """A program with a bug.
 
     Args:
@@ -88,25 +88,25 @@ class Program:
         holds: what must hold in the end.
     """
 
-    setup: Callable[[Kit], Shared]
+    setup: Callable[[Kit], SharedState]
     tasks: tuple[Run, ...]
-    holds: Callable[[Shared], bool]
+    holds: Callable[[SharedState], bool]
 
 
-async def _adds(shared: Shared) -> None:
+async def _adds(shared: SharedState) -> None:
     before = shared.number
     await shared.kit.sleep(0)
     shared.number = before + 1
 
 
-async def _takes(shared: Shared) -> None:
+async def _takes(shared: SharedState) -> None:
     if not shared.log:
         await shared.kit.sleep(0)
         shared.log.append(1)
 
 
 def _locks(first: int, second: int) -> Run:
-    async def run(shared: Shared) -> None:
+    async def run(shared: SharedState) -> None:
         async with shared.things[first]:
             await shared.kit.sleep(0)
             async with shared.things[second]:
@@ -115,17 +115,17 @@ def _locks(first: int, second: int) -> Run:
     return run
 
 
-async def _waits_for_notice(shared: Shared) -> None:
+async def _waits_for_notice(shared: SharedState) -> None:
     async with shared.things[0]:
         await shared.things[0].wait()
 
 
-async def _notifies(shared: Shared) -> None:
+async def _notifies(shared: SharedState) -> None:
     async with shared.things[0]:
         shared.things[0].notify()
 
 
-async def _leaks(shared: Shared) -> None:
+async def _leaks(shared: SharedState) -> None:
     await shared.things[0].acquire()
     await shared.kit.sleep(0)
     if shared.number:
@@ -133,12 +133,12 @@ async def _leaks(shared: Shared) -> None:
     shared.things[0].release()
 
 
-async def _ends(shared: Shared) -> None:
+async def _ends(shared: SharedState) -> None:
     await shared.kit.sleep(0)
     shared.number = 1
 
 
-async def _sleeps_on(shared: Shared) -> None:
+async def _sleeps_on(shared: SharedState) -> None:
     if not shared.number:
         await shared.kit.sleep(0)
         event = shared.kit.event()
@@ -146,69 +146,77 @@ async def _sleeps_on(shared: Shared) -> None:
         await event.wait()
 
 
-async def _wakes(shared: Shared) -> None:
+async def _wakes(shared: SharedState) -> None:
     await shared.kit.sleep(0)
     shared.number = 1
     for event in shared.log:
         event.set()
 
 
-async def _publishes(shared: Shared) -> None:
+async def _publishes(shared: SharedState) -> None:
     await shared.kit.sleep(1)
     shared.number = 1
 
 
-async def _counts_on_it(shared: Shared) -> None:
+async def _counts_on_it(shared: SharedState) -> None:
     await shared.kit.sleep(1)
     shared.log.append(shared.number)
 
 
-async def _transfers(shared: Shared) -> None:
+async def _transfers(shared: SharedState) -> None:
     shared.things[0] -= 1
     await shared.kit.sleep(0)
     shared.things[1] += 1
 
 
-async def _audits(shared: Shared) -> None:
+async def _audits(shared: SharedState) -> None:
     await shared.kit.sleep(0)
     shared.log.append(shared.things[0] + shared.things[1])
 
 
-def _always(shared: Shared) -> bool:
+def _always(shared: SharedState) -> bool:
     return True
 
 
-PROGRAMS: Final[dict[str, Program]] = {
-    "lost update": Program(Shared, (_adds, _adds), lambda s: s.number == 2),
-    "check, then act": Program(Shared, (_takes, _takes), lambda s: len(s.log) == 1),
-    "two locks in two orders": Program(
-        lambda kit: Shared(kit, [kit.lock(), kit.lock()]), (_locks(0, 1), _locks(1, 0)), _always
+PROGRAMS: Final[dict[str, SmallProgram]] = {
+    "lost update": SmallProgram(SharedState, (_adds, _adds), lambda s: s.number == 2),
+    "check, then act": SmallProgram(SharedState, (_takes, _takes), lambda s: len(s.log) == 1),
+    "two locks in two orders": SmallProgram(
+        lambda kit: SharedState(kit, [kit.lock(), kit.lock()]),
+        (_locks(0, 1), _locks(1, 0)),
+        _always,
     ),
-    "notified before the wait": Program(
-        lambda kit: Shared(kit, [kit.condition()]), (_waits_for_notice, _notifies), _always
+    "notified before the wait": SmallProgram(
+        lambda kit: SharedState(kit, [kit.condition()]), (_waits_for_notice, _notifies), _always
     ),
-    "leaked semaphore": Program(
-        lambda kit: Shared(kit, [kit.semaphore(1)]), (_leaks, _leaks, _ends), _always
+    "leaked semaphore": SmallProgram(
+        lambda kit: SharedState(kit, [kit.semaphore(1)]), (_leaks, _leaks, _ends), _always
     ),
-    "lost wakeup": Program(Shared, (_sleeps_on, _wakes), _always),
-    "a sleep in place of a signal": Program(
-        Shared, (_publishes, _counts_on_it), lambda s: s.log == [1]
+    "lost wakeup": SmallProgram(SharedState, (_sleeps_on, _wakes), _always),
+    "a sleep in place of a signal": SmallProgram(
+        SharedState, (_publishes, _counts_on_it), lambda s: s.log == [1]
     ),
-    "a look in the middle": Program(
-        lambda kit: Shared(kit, [5, 5]), (_transfers, _audits), lambda s: s.log == [10]
+    "a look in the middle": SmallProgram(
+        lambda kit: SharedState(kit, [5, 5]), (_transfers, _audits), lambda s: s.log == [10]
     ),
 }
 
 
-async def _checkpoints(shared: Shared) -> None:
+async def _checkpoints(shared: SharedState) -> None:
     for _ in range(CHECKPOINTS):
         await shared.kit.sleep(0)
 
 
-PLAIN: Final = Program(Shared, (_checkpoints,) * TASKS, _always)
+PLAIN: Final = SmallProgram(SharedState, (_checkpoints,) * TASKS, _always)
 
 
-def of_trio(program: Program) -> Callable[[], Coroutine[Any, Any, None]]:
+def _look_at(program: SmallProgram, shared: SharedState) -> None:
+    """Whether what must hold does."""
+    if not program.holds(shared):
+        raise AssertionError
+
+
+def of_trio(program: SmallProgram) -> Callable[[], Coroutine[Any, Any, None]]:
     """The program over trio."""
 
     async def main() -> None:
@@ -216,18 +224,18 @@ def of_trio(program: Program) -> Callable[[], Coroutine[Any, Any, None]]:
         async with trio.open_nursery() as nursery:
             for task in program.tasks:
                 nursery.start_soon(task, shared)
-        assert program.holds(shared)
+        _look_at(program, shared)
 
     return main
 
 
-def of_asyncio(program: Program) -> Callable[[], Coroutine[Any, Any, None]]:
+def of_asyncio(program: SmallProgram) -> Callable[[], Coroutine[Any, Any, None]]:
     """The program over asyncio."""
 
     async def main() -> None:
         shared = program.setup(ASYNCIO)
         await asyncio.gather(*[task(shared) for task in program.tasks])
-        assert program.holds(shared)
+        _look_at(program, shared)
 
     return main
 
@@ -242,23 +250,23 @@ class Searched(NamedTuple):
     runs: int
 
 
-def _by_us(program: Program, count: int) -> Searched:
+def _by_us(program: SmallProgram, count: int) -> Searched:
     found = explore(of_trio(program), budget=count, shrink=False)
     return Searched(found.failure is not None, found.statistics.schedules)
 
 
-def _by_simloom(program: Program, count: int) -> Searched:
+def _by_simloom(program: SmallProgram, count: int) -> Searched:
     simloom: Any = import_module("simloom")
     done = simloom.explore(of_asyncio(program), runs=count)
     return Searched(bool(done.failures), done.runs)
 
 
-def _by_simloop(program: Program, count: int) -> Searched:
+def _by_simloop(program: SmallProgram, count: int) -> Searched:
     simloop: Any = import_module("simloop")
     return Searched(simloop.explore(of_asyncio(program), range(count)) is not None, count)
 
 
-def _by_seedloop(program: Program, count: int) -> Searched:
+def _by_seedloop(program: SmallProgram, count: int) -> Searched:
     seedloop: Any = import_module("seedloop")
     main = of_asyncio(program)
 
@@ -269,7 +277,7 @@ def _by_seedloop(program: Program, count: int) -> Searched:
     return Searched(done.error is not None, done.checked)
 
 
-def _by_detangle(program: Program, count: int) -> Searched:
+def _by_detangle(program: SmallProgram, count: int) -> Searched:
     detangle: Any = import_module("detangle")
     try:
         detangle.explore(
@@ -280,7 +288,7 @@ def _by_detangle(program: Program, count: int) -> Searched:
     return Searched(False, count)
 
 
-def _by_frontrun(program: Program, count: int) -> Searched:
+def _by_frontrun(program: SmallProgram, count: int) -> Searched:
     frontrun: Any = import_module("frontrun")
     done = asyncio.run(
         frontrun.explore_async_random(
@@ -298,7 +306,7 @@ def _by_frontrun(program: Program, count: int) -> Searched:
     return Searched(not done.property_holds, done.num_explored)
 
 
-Drive = Callable[[Program, int], Searched]
+Drive = Callable[[SmallProgram, int], Searched]
 PEERS: Final[dict[str, Drive]] = {
     "simloom": _by_simloom,
     "simloop": _by_simloop,

@@ -35,31 +35,28 @@ proctype m(byte me) {
   do
   :: pairs == 0 -> break
   :: pairs > 0 ->
-     d_step { v = key; key = 1 }
-     if :: v == 0 -> goto got :: else -> wait = v; i = 0 fi;
-look: v = key;
-     if
-     :: v == 0 -> goto take
-     :: v != 0 && i < SPINS -> goto spin
-     :: v != 0 && i >= SPINS -> goto rest
-     fi;
+     atomic { v = key; key = 1; if :: v == 0 -> goto got :: else -> wait = v; i = 0 fi };
+look: atomic {
+       v = key;
+       if
+       :: v == 0 -> goto take
+       :: v != 0 && i < SPINS -> i++; goto look
+       :: v != 0 && i == SPINS -> i++; goto announce
+       fi
+     };
 take: atomic { if :: key == 0 -> key = wait; goto got :: else -> goto look fi };
-spin: i++; goto look;
-rest: i++; if :: i > SPINS -> goto announce :: else -> goto look fi;
 announce:
-     d_step { v = key; key = 2 }
-     if :: v == 0 -> goto got :: else -> wait = 2 fi;
+     atomic { v = key; key = 2; if :: v == 0 -> goto got :: else -> wait = 2 fi };
      atomic { i = 0; if :: key == 2 -> parked[me] = true; sleepers!me :: else -> goto look fi };
-     !parked[me];
-     goto look;
-got:  d_step { assert(owner == 0); owner = me + 1 }
-     d_step { assert(owner == me + 1); v = key; key = 0; owner = 0 }
-     assert(v != 0);
-     if
-     :: v == 2 ->
-        atomic { if :: sleepers?other -> parked[other] = false :: empty(sleepers) fi }
-     :: else
-     fi;
+     atomic { !parked[me]; goto look };
+got:  atomic { assert(owner == 0); owner = me + 1 };
+     atomic {
+       assert(owner == me + 1); owner = 0; v = key; key = 0;
+       assert(v != 0);
+       if :: v == 2 -> skip :: else -> goto next fi
+     };
+     atomic { if :: sleepers?other -> parked[other] = false :: empty(sleepers) fi };
+next:
      pairs--
   od
 }

@@ -33,15 +33,18 @@ _SHOW_AFTER_S: Final = 0.5
 @click.command("verify")
 @click.argument("mutex")
 @click.option(
-    "--release", type=RELEASE, default=None, help="Whose version of it.  [default: newest]"
+    "--release",
+    type=RELEASE,
+    default=None,
+    help="Take the lock as this Go release has it.  [default: newest]",
 )
 @click.option(
     "--ms", type=Number(1, 4), metavar="N",
-    help="So many Ms.  [default: 2; 1 where the platform has one]",
+    help="Let so many Ms use it.  [default: 2; 1 where the platform has one]",
 )  # fmt: skip
 @click.option(
     "--pairs", type=Number(1, 7), default=2, show_default=True, metavar="N",
-    help="Each M locks and unlocks so often.",
+    help="Let each M lock and unlock so often.",
 )  # fmt: skip
 @click.option(
     "--cpus", type=Number(1, 1024), default=4, show_default=True, metavar="N",
@@ -58,7 +61,8 @@ _SHOW_AFTER_S: Final = 0.5
 @click.option("--timeouts", is_flag=True, help="Let sleeps on a note or a semaphore have limits.")
 @click.option(
     "--live", is_flag=True,
-    help="Let the Ms go on for ever: does each that waits get it, and how often is it bypassed?",
+    help="Let the Ms go on for ever: say whether each that waits gets it, and how often others "
+    "may come first.",
 )  # fmt: skip
 @click.option(
     "--states", "states_max", type=Number(1, _INT63), metavar="N",

@@ -9,12 +9,12 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any, Final, cast
 
-from gorun_mem.explore.naming import is_file
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import default_mutex
 from gorun_mem.runtime.mutex.choice import ANY
+from gorun_mem.scripts import is_file
 from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]

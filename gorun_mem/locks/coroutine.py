@@ -37,7 +37,7 @@ from gorun_mem.runtime.kinds import named
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.op import INSIDE, MORE, PARKED, Mark, MLike, Op
-from gorun_mem.sync.base import Shared, enter_scope, leave_scope
+from gorun_mem.sync.base import KitObject, enter_scope, leave_scope
 
 SPINS: Final = named(lambda kind: kind.waits)
 """Kinds of access by which an M waits on its CPU."""
@@ -394,7 +394,7 @@ class CoroutineMutex(StateMutex):
         """Make the user's lock."""
         self.entering = self.leaving = 0
         self.prefix = f"{self.name}:"
-        self.made: list[Shared] = []
+        self.made: list[KitObject] = []
         before = enter_scope(self.prefix, self.made)
         try:
             self.user = self.user_class(self.name)

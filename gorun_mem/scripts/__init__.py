@@ -44,6 +44,12 @@ def split(reference: str) -> tuple[str, str]:
     return reference, ""
 
 
+def is_file(reference: str) -> bool:
+    """Whether a name is a file's, as `FILE.py` or `FILE.py:NAME`."""
+    where = reference.rpartition(":")[0] if ".py:" in reference else reference
+    return where.endswith(".py") or os.sep in reference
+
+
 def run_script(path: Path, what: str) -> ModuleType:
     """A module of the file at `path`, which has run.
 

@@ -8,8 +8,10 @@ depends on where that one runs: on its owner's CPU it does not run at all until 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
+from gorun_mem.step.costs import CostTable
+from gorun_mem.step.engine import STEPS_MAX, Strategy
+from gorun_mem.step.streams import Streams
 from gorun_mem.step.task import State, Task
 from gorun_mem.step.timing import TimingEngine
 
@@ -20,8 +22,19 @@ class PinnedEngine(TimingEngine):
     `_ready` is the queue of the CPU that the M in hand runs on.
     """
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(
+        self,
+        strategy: Strategy,
+        seed: int,
+        *,
+        costs: CostTable | None = None,
+        cpus: int = 4,
+        steps_max: int = STEPS_MAX,
+        streams: Streams | None = None,
+    ) -> None:
+        super().__init__(
+            strategy, seed, costs=costs, cpus=cpus, steps_max=steps_max, streams=streams
+        )
         self._queues: list[deque[Task]] = [deque() for _ in range(self.cpus)]
         self._free_ns: dict[int, float] = dict.fromkeys(range(self.cpus), 0.0)
 

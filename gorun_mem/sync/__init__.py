@@ -21,7 +21,7 @@ costs; two words made with `line="name"` lie on one cache line.
 
 from __future__ import annotations
 
-from gorun_mem.sync.base import Shared, SyncStatistics, naming
+from gorun_mem.sync.base import KitObject, SyncStatistics, naming
 from gorun_mem.sync.chan import Chan
 from gorun_mem.sync.cond import Cond, NotifyList
 from gorun_mem.sync.counting import Once, Semaphore, WaitGroup
@@ -41,13 +41,13 @@ __all__ = [
     "Event",
     "FutexWord",
     "Gate",
+    "KitObject",
     "Lock",
     "NotifyList",
     "Once",
     "RWLock",
     "Selected",
     "Semaphore",
-    "Shared",
     "SyncStatistics",
     "Variable",
     "WaitGroup",

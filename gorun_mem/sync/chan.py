@@ -24,7 +24,7 @@ from typing import Any
 from gorun_mem.runtime.errors import IllegalUse, Throw
 from gorun_mem.runtime.kinds import RESUME
 from gorun_mem.runtime.op import PARKED, MLike, Op, Orders
-from gorun_mem.sync.base import Shared
+from gorun_mem.sync.base import KitObject
 from gorun_mem.sync.gate import check_timeout
 
 CLOSED_SEND = "send on closed channel"
@@ -288,7 +288,7 @@ class _CloseOp(_ChanOp):
         return None
 
 
-class Chan(Shared):
+class Chan(KitObject):
     """A channel of Go's.
 
     Args:

@@ -32,11 +32,11 @@ def test_the_program_without_a_bug_runs_anywhere() -> None:
 
 def test_a_search_that_ends_early_is_begun_again() -> None:
     """So that a rate counts the schedules that were run."""
-    from gorun_mem.bench.loops import Program, Searched
+    from gorun_mem.bench.loops import Searched, SmallProgram
 
     asked: list[int] = []
 
-    def drive(program: Program, count: int) -> Searched:
+    def drive(program: SmallProgram, count: int) -> Searched:
         asked.append(count)
         return Searched(True, 3)
 

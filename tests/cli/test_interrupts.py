@@ -51,7 +51,6 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "query": ["query", str(log), "SELECT count(*) FROM range(30000) a, range(30000) b"],
         "serve": ["serve", "--listen", "unix:{}.sock", "--log", "{}.jsonl"],
         "releases": ["releases", "memlock_storm"],
-        "predict": ["predict", traces[0]],
         "scenarios": ["scenarios"],
     }
 

@@ -49,6 +49,14 @@ def test_such_names_are_seen() -> None:
 
 
 NARROW = {
+    "chunk % SAMPLED_CHUNKS": "a number of runs",
+    "chunk % len(FIRST)": "a number of runs",
+    "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
+    "self.slot_bits * place": "a number of bits",
+    "slot_bits * to[place]": "a number of bits",
+    "8 * (count + 1)": "bytes of a table",
+    "4 * len(edges)": "bytes of a table",
+    "order * 3": "of a permutation of 4",
     "[0] * (2 * leaves - len(tree))": "a list",
     "[0] * leaves": "a list",
     "2 * leaves": "of a tree over a free list",
@@ -59,9 +67,6 @@ NARROW = {
     "start // CHUNK": "a number of runs",
     "start // CHUNK % SAMPLED_CHUNKS": "a number of runs",
     "self.start % n": "a number of starts",
-    "chunk % SAMPLED_CHUNKS": "a number of runs",
-    "chunk % len(FIRST)": "a number of runs",
-    "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
     "task.id % self.cpus": "the divisor is narrow",
     "addr % word": "the divisor is narrow",
     "addr % size": "the divisor is narrow",

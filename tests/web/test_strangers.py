@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -173,8 +174,6 @@ def test_an_open_address_needs_the_token(tmp_path: Path) -> None:
 
 def test_an_open_address_without_a_token_is_no_choice(tmp_path: Path) -> None:
     """The command says so and ends."""
-    import subprocess
-
     from tests.service.service_tools import command, environment
 
     done = subprocess.run(
@@ -242,8 +241,6 @@ def test_streams_and_connections_are_bounded(tmp_path: Path) -> None:
 
 def test_view_shows_a_log(tmp_path: Path) -> None:
     """`view` serves the page on one log until it is stopped; it has no service."""
-    import subprocess
-
     from tests.service.service_tools import command, environment
 
     log = tmp_path / "a.jsonl"
@@ -259,6 +256,27 @@ def test_view_shows_a_log(tmp_path: Path) -> None:
         assert status == 200
         assert b'"intervals":' in told
     assert page.process.returncode == 0
+
+
+def test_view_shows_a_services_log(tmp_path: Path) -> None:
+    """Which is a folder of parts."""
+    from tests.service.service_tools import command, environment
+
+    process = subprocess.Popen(
+        command("serve", "--listen", "127.0.0.1:0"), env=environment(tmp_path),
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[2].rstrip(":")
+        with Client(Address.parse(address), timeout_s=20) as client:
+            assert client.ask("alloc 4096").isdigit()
+        process.terminate()
+    with page_process(tmp_path, "view", "last", "--no-open") as page:
+        status, told = request(page, "GET /api/runs/1/lanes")
+        assert status == 200, told
+        assert b'"intervals":1' in told
+        assert request(page, "GET /api/runs/1/log")[0] == 409
 
 
 def test_view_shows_a_recording(tmp_path: Path) -> None:
@@ -277,8 +295,6 @@ def test_view_shows_a_recording(tmp_path: Path) -> None:
 )
 def test_view_says_what_it_cannot_show(tmp_path: Path, argument: str, says: str) -> None:
     """A file that is none, a damaged token, a text: exit 2 and why."""
-    import subprocess
-
     from tests.service.service_tools import command, environment
 
     text = tmp_path / "text"

@@ -37,7 +37,7 @@ from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
-from gorun_mem.sync.base import Shared
+from gorun_mem.sync.base import KitObject
 
 _COUNTED: Final = frozenset({
     "failed", "operations", "timeouts", "wait_ns", "wait_ns_max", "waits", "awaited", "orders",
@@ -89,7 +89,7 @@ class Contents:
             return Place(value.id - 1)
         if value is self.mutex or value is self.mutex.user:
             return "the lock"
-        if isinstance(value, Shared):
+        if isinstance(value, KitObject):
             return ("kit", value.name)
         if isinstance(value, (tuple, list)):
             return (type(value).__name__, *[self.of(one) for one in value])
@@ -151,7 +151,7 @@ class Contents:
             )
         return (type(value).__qualname__, self.of(made))
 
-    def of_kit(self, one: Shared) -> Any:
+    def of_kit(self, one: KitObject) -> Any:
         """What an object of the kit holds."""
         names: dict[str, None] = {}
         for base in type(one).__mro__:
