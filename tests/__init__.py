@@ -1,5 +1,6 @@
 """The tests, laid out as the package is; where the things lie that they look at."""
 
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -10,3 +11,9 @@ PACKAGE: Final = ROOT / "gorun_mem"
 DATA: Final = ROOT / "tests" / "data"
 TRACES: Final = DATA / "traces"
 """Recordings of real Go programs."""
+
+
+def heed_interrupts() -> None:
+    """For a child that is to be sent Ctrl-C: a worker of pytest-xdist ignores it, and a child would
+    inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

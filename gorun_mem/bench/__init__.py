@@ -30,6 +30,8 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "serve": ("gorun_mem.bench.serve", "requests a second of the service, beside a trio echo"),
     "explore": ("gorun_mem.bench.explore", "schedules a second, beside bare coroutines"),
     "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
+    "soak": ("gorun_mem.bench.soak", "a service under clients that come and go; 10 minutes"),
+    "verify": ("gorun_mem.bench.verify", "states of a lock a second, beside SPIN"),
 }
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -37,6 +39,8 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "machine": ("output",),
 }
 """What `run` of a benchmark takes beside `quick`, all of it text."""
+ONLY_WHEN_NAMED: Final = frozenset({"soak"})
+"""Not among those that are run where none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,4 +137,4 @@ def names_of(wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in BENCHES:
             raise KeyError(name)
-    return list(wanted) or list(BENCHES)
+    return list(wanted) or [name for name in BENCHES if name not in ONLY_WHEN_NAMED]

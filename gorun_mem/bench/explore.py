@@ -14,7 +14,8 @@ strategy that draws and for the portfolio of `auto`.
 
 Other explorers for Python are measured where they are installed, on the same program written for
 them, by their own random exploration: frontrun, and simloom, which needs Python 3.12. Their rows
-say "not installed" elsewhere.
+say "not installed" elsewhere. Searches of async programs are beside those of asyncio's loops
+(`loops`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from importlib.util import find_spec
 from random import Random
 from typing import Any, Final
 
-from gorun_mem.bench import Row
+from gorun_mem.bench import Row, loops
 from gorun_mem.bench import best_of as best_of_clock
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.portfolio import CHUNK, FIRST
@@ -73,7 +74,7 @@ def run(*, quick: bool = False) -> list[Row]:
     rows += [_with_many(strategy, quick) for strategy in ("auto", *DRAWING)]
     for name, (drive, where) in PEERS.items():
         rows.append(_beside(name, drive, where, quick))
-    return rows
+    return [*rows, *loops.rows(quick=quick)]
 
 
 def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:

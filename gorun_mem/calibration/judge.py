@@ -13,7 +13,7 @@ from itertools import combinations
 from math import exp, log
 from typing import Final
 
-from gorun_mem.calibration.measured import FIGURES, Point
+from gorun_mem.calibration.measured import FIGURES, Measurement
 
 BOUNDS: Final[Mapping[str, float]] = {
     "throughput": 1.2, "p50": 1.5, "p99": 1.7, "jain": 1.06, "run": 1.3, "channel": 1.3,
@@ -29,7 +29,7 @@ ORDERED: Final = ("throughput", "p99")
 class Compared:
     """A point, and what its simulation came to."""
 
-    point: Point
+    point: Measurement
     simulated: Mapping[str, float]
 
     def ratio(self, figure: str) -> float:

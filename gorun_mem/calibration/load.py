@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.calibration.measured import Point
+from gorun_mem.calibration.measured import Measurement
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.trampoline import drive
@@ -129,7 +129,7 @@ class Load:
     """
 
     def __init__(
-        self, point: Point, acquisitions: int = ACQUISITIONS, slice_ns: int = TIME_SLICE_NS
+        self, point: Measurement, acquisitions: int = ACQUISITIONS, slice_ns: int = TIME_SLICE_NS
     ) -> None:
         self.point = point
         self.tally = Tally(
@@ -166,7 +166,7 @@ class Load:
 
 
 def simulate(
-    point: Point,
+    point: Measurement,
     costs: CostTable | None = None,
     *,
     acquisitions: int = ACQUISITIONS,
@@ -193,7 +193,7 @@ def simulate(
 
 
 async def _worker(
-    m: M, point: Point, lock: StateMutex, touches: Sequence[Touch], tally: Tally
+    m: M, point: Measurement, lock: StateMutex, touches: Sequence[Touch], tally: Tally
 ) -> None:
     hold_ns = round(point.hold_ns + IN_HOLD * point.loop_ns)
     rest_ns = round((1 - IN_HOLD) * point.loop_ns)
@@ -216,7 +216,7 @@ async def _worker(
 
 
 async def _sender(
-    m: M, point: Point, lock: StateMutex, touches: Sequence[Touch], tally: Tally
+    m: M, point: Measurement, lock: StateMutex, touches: Sequence[Touch], tally: Tally
 ) -> None:
     while tally.left > 0:
         await lock.lock("runtime.chansend")

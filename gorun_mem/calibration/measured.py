@@ -50,7 +50,7 @@ class MeasuredError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Measurement:
     """One load, and what it came to.
 
     Args:
@@ -96,7 +96,7 @@ class Point:
         return (self.chan, self.hold, self.think, self.ms, self.cpus)
 
 
-def read(path: Path = SHIPPED) -> list[Point]:
+def read(path: Path = SHIPPED) -> list[Measurement]:
     """The points of a measurement, loads of locks first.
 
     Raises:
@@ -143,7 +143,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Point]:
+def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Measurement]:
     bare = {(r["variant"], r["h"], r["t"]): r for r in records if r.get("nolock")}
     ticks = {
         variant: median(r["p50"] for r in some)
@@ -160,7 +160,7 @@ def _locks(records: list[dict[str, Any]], cpus: int) -> Iterator[Point]:
         name = r.get("set", _MAIN)
         ticks_ns = ticks.get(r["variant"], _TICKS_NS)
         loop_ns, hold_ns, think_ns = _times(bare, r, ticks_ns)
-        yield Point(
+        yield Measurement(
             release=release,
             mutex=mutex,
             ms=r["n"],
@@ -205,9 +205,9 @@ def _times(
     return loop_ns, max(with_hold - loop_ns, 0.0), max(with_think - loop_ns, 0.0)
 
 
-def _chan(r: dict[str, Any], cpus: int) -> Point:
+def _chan(r: dict[str, Any], cpus: int) -> Measurement:
     release, _, mutex = r["variant"].partition("-")
-    return Point(
+    return Measurement(
         release=release, mutex=mutex, ms=r["n"], cpus=cpus, hold=0, think=0, hold_ns=0.0,
         think_ns=0.0, loop_ns=0.0, ticks_ns=0.0, every=1, chan=True,
         measured={"throughput": 1000 * SENDS / r["ns_per_op"]},

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from gorun_mem.cli._exit import ExitCode, explain
 from gorun_mem.cli._group import VERBS, gorun_mem
-from gorun_mem.cli._stdout import outlive_reader, silence
+from gorun_mem.cli._stdout import clean_stderr, outlive_reader, silence
 from gorun_mem.start import end_at_interrupt
 
 __all__ = ["VERBS", "ExitCode", "gorun_mem", "main"]
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     _never_fail_to_encode()
     outlive_reader()
+    clean_stderr()
     try:
         code = _complete() if _completion_asked() else gorun_mem.run(PROG, args)
         if sys.stdout is not None:

@@ -346,7 +346,9 @@ def write_json(document: object) -> None:
     """One JSON document on stdout."""
     import json
 
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    from gorun_mem.files.text import json_text
+
+    click.echo(json_text(json.dumps(document, indent=2, ensure_ascii=False)))
 
 
 @contextmanager

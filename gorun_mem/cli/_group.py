@@ -93,6 +93,8 @@ class LazyGroup(click.Group):
         click's own `main` is not used: it turns an EOFError of ours into an interruption and
         leaves by itself on a broken pipe.
         """
+        if any("\0" in arg for arg in args):
+            raise click.UsageError("an argument holds a zero byte, which no file name can")
         try:
             with self.make_context(prog, list(args)) as ctx:
                 result: object = self.invoke(ctx)

@@ -15,6 +15,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from gorun_mem.files.text import CleanText
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -42,12 +44,29 @@ class _Pipe(io.FileIO):
 def outlive_reader() -> None:
     """Let writes to standard output succeed when its reader has left."""
     out = sys.__stdout__
-    if out is None or out is not sys.stdout or not _is_pipe(out.fileno()):
+    if out is None or out is not sys.stdout:
         return
-    raw = _Pipe(out.fileno(), "wb", closefd=False)
-    sys.stdout = io.TextIOWrapper(
+    raw: io.RawIOBase
+    if _is_pipe(out.fileno()):
+        raw = _Pipe(out.fileno(), "wb", closefd=False)
+    else:
+        raw = io.FileIO(out.fileno(), "wb", closefd=False)
+    sys.stdout = CleanText(
         io.BufferedWriter(raw), out.encoding, out.errors, line_buffering=out.line_buffering
     )
+
+
+def clean_stderr() -> None:
+    """Let nothing through to a terminal but text, and what draws our own bars."""
+    err = sys.__stderr__
+    if err is None or err is not sys.stderr:
+        return
+    raw = io.FileIO(err.fileno(), "wb", closefd=False)
+    stream = CleanText(
+        io.BufferedWriter(raw), err.encoding, err.errors, line_buffering=True, write_through=True
+    )
+    stream.bars = True
+    sys.stderr = stream
 
 
 def end_without_reader() -> None:

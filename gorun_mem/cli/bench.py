@@ -53,7 +53,8 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
     "-o",
     "--output",
     metavar="FILE",
-    help="Write the cost table that `machine` has measured here, for --costs FILE.",
+    help="Write the cost table that `machine` has measured here, for --costs FILE.  "
+    "[default: none is written]",
 )
 @json_option()
 @click.pass_context

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gorun_mem.analysis.failon import ChangeExpression
     from gorun_mem.analysis.metrics import Expression
     from gorun_mem.machine.config import Config
-    from gorun_mem.sweep.compare import Compared, Contrast, Middle, Side
+    from gorun_mem.sweep.compare import ComparedSides, Contrast, Middle, Side
 
 PLOT_WIDTH: Final = 40
 FAILED_SHOWN: Final = 5
@@ -249,7 +249,7 @@ def _label(flag: str, name: str, value: Any, *, alone: bool) -> str:
     return text if alone and not isinstance(value, int) else f"{name.replace('_', '-')} {text}"
 
 
-def _compare(sides: Sequence[_Prepared], metrics: Sequence[str], how: _How) -> Compared:
+def _compare(sides: Sequence[_Prepared], metrics: Sequence[str], how: _How) -> ComparedSides:
     from gorun_mem.sweep.compare import compare_sides
     from gorun_mem.sweep.spread import over_processes
 
@@ -291,7 +291,7 @@ def _changes(config: Config, usual: Config) -> dict[str, Any]:
 
 
 def _document(
-    found: Compared,
+    found: ComparedSides,
     commands: Mapping[str, list[str]],
     held: Mapping[str, list[str]],
     exit_code: int,
@@ -335,7 +335,7 @@ def _document(
     }
 
 
-def _change_document(found: Compared, metric: str, place: int) -> dict[str, Any]:
+def _change_document(found: ComparedSides, metric: str, place: int) -> dict[str, Any]:
     for one in found.contrasts:
         if one.metric == metric and one.place == place:
             return {
@@ -362,7 +362,7 @@ def _write_page(path: Path, document: dict[str, Any], words: list[str]) -> None:
         raise BadInput(f"--html {path}: {error.strerror or error}") from None
 
 
-def _show(found: Compared) -> None:
+def _show(found: ComparedSides) -> None:
     from rich import box as frames
     from rich.console import Console
     from rich.table import Table
@@ -443,7 +443,7 @@ def _scale(metric: str, low: float, high: float) -> str:
     return left + middle.center(max(1, PLOT_WIDTH - len(left) - len(right))) + right
 
 
-def _headline(found: Compared) -> str:
+def _headline(found: ComparedSides) -> str:
     from gorun_mem.report.units import count
 
     seeds = found.sides[0].seeds
@@ -454,7 +454,7 @@ def _headline(found: Compared) -> str:
     return f"{runs}, each with seeds of its own ({every})"
 
 
-def _legend(found: Compared) -> str:
+def _legend(found: ComparedSides) -> str:
     from gorun_mem.report.units import count
 
     none = "~ no difference" if found.can_tell else "? too few runs to tell"
@@ -467,7 +467,7 @@ def _legend(found: Compared) -> str:
     )
 
 
-def _remark(found: Compared, commands: Mapping[str, list[str]]) -> None:
+def _remark(found: ComparedSides, commands: Mapping[str, list[str]]) -> None:
     """On stderr: runs that failed, and a table that could not tell."""
     failed = found.failed_runs
     for side, seed, run in failed[:FAILED_SHOWN]:

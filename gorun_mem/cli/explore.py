@@ -86,6 +86,11 @@ def _search_run_options(function: Any) -> Any:
     "time), cancel (a scope or an M is cancelled, once in a run).  [default: none]",
 )  # fmt: skip
 @click.option(
+    "--fair-bound", type=Number(0, _INT63), metavar="N",
+    help="Count it as a failure that others get a lock more than N times while an M waits for it.  "
+    "[default: only say how often it was at most]",
+)  # fmt: skip
+@click.option(
     "--failures", "failures_max", type=Number(1, 1000), default=1, show_default=True, metavar="N",
     help="Stop after so many failures of different kinds.",
 )  # fmt: skip
@@ -166,7 +171,7 @@ def command(
         _check_file("--log", log, prepared)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
-            detectors = _detectors(target, asked.no_detectors, expressions)
+            detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)
             logged = _run_again(found, target, host, log, log_level, watch_s)
@@ -190,6 +195,7 @@ class _Asked(NamedTuple):
     jobs: int
     bound: int | None
     faults: str | None
+    fair_bound: int | None
     failures_max: int
     no_shrink: bool
     no_detectors: bool
@@ -257,12 +263,15 @@ def _check_operations(target: Target) -> None:
 
 
 def _detectors(
-    target: Target, none: bool, expressions: list[Expression]
+    target: Target, none: bool, expressions: list[Expression], fair_bound: int | None
 ) -> tuple[Callable[[], Detector], ...]:
-    """What looks at the runs: the usual detectors unless `none`, and assertions."""
+    """What looks at the runs: the usual detectors unless `none`, a bound, and assertions."""
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+    from gorun_mem.explore.detectors.bypasses import Bypasses
 
-    usual = () if none else DEFAULT_DETECTORS
+    usual: tuple[Callable[[], Detector], ...] = () if none else DEFAULT_DETECTORS
+    if fair_bound is not None:
+        usual = (*usual, partial(Bypasses, fair_bound))
     if not expressions:
         return usual
     from gorun_mem.cli._asserted import Asserted
@@ -351,6 +360,10 @@ def _show(found: Exploration, target: Target, saved: str | None, logged: str | N
         click.echo(f"by        {by}")
     if counted.unfair:
         click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
+    most = {lock: n for lock, n in sorted(counted.bypasses.items()) if n}
+    if most:
+        locks = ", ".join(f"{lock} {count(n, 'time')}" for lock, n in most.items())
+        click.echo(f"bypassed  while an M waited, others got {locks} at most")
     if saved is not None and found.failure is not None:
         click.echo(f"schedule  {click.format_filename(saved)}")
         words = [saved, *found.failure.code_options]

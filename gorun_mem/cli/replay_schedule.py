@@ -168,11 +168,11 @@ def _verified_again(
     if not as_json:
         click.echo("\n".join(render(again.found, again.model)))
         if step is not None:
-            click.echo("\n".join(["", f"after step {len(again.found.trace)}", *again.state()]))
+            click.echo("\n".join(["", f"after step {len(again.found.trace)}", *again.state]))
         if again.divergence:
             click.echo(f"The lock is not the one of the schedule any more: {again.divergence}")
     document = {**again.found.document(), "replay": again.found.bounds.subject}
-    return code, {**document, "divergence": again.divergence, "state": again.state()}
+    return code, {**document, "divergence": again.divergence, "state": again.state}
 
 
 def _load(reference: str, allowed: Sequence[str]) -> tuple[Schedule, Target]:

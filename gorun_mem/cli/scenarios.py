@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 @click.command("scenarios")
 @click.argument("name", required=False)
+@click.option("--lessons", is_flag=True, help="List the lessons: programs with one bug each.")
 @json_option()
-def command(name: str | None, as_json: bool) -> int:
+def command(name: str | None, lessons: bool, as_json: bool) -> int:
     """List the scenarios, or show one: what it does, and its options.
 
     NAME is one of the list or the path of a .py file.
@@ -24,6 +25,8 @@ def command(name: str | None, as_json: bool) -> int:
     Examples:
       gorun-mem scenarios
       gorun-mem scenarios memlock_storm
+      gorun-mem scenarios --lessons
+      gorun-mem scenarios lessons/lost_wakeup
 
     Exit codes: 0 clean; 2 no such scenario, or a script that does not run.
     """
@@ -31,7 +34,9 @@ def command(name: str | None, as_json: bool) -> int:
     from gorun_mem.machine.scenario import ScenarioError
 
     if name is None:
-        return _list(as_json)
+        return _list(as_json, lessons)
+    if lessons:
+        raise BadInput("--lessons lists them; a NAME shows one, as in scenarios lessons/ab_ba")
     try:
         scenario = find(name)
     except ScenarioError as error:
@@ -43,13 +48,13 @@ def command(name: str | None, as_json: bool) -> int:
     return ExitCode.CLEAN
 
 
-def _list(as_json: bool) -> int:
-    from gorun_mem.machine.library import find, names
+def _list(as_json: bool, only_lessons: bool) -> int:
+    from gorun_mem.machine.library import find, lessons, names
     from gorun_mem.machine.scenario import ScenarioError
 
     found: list[Scenario] = []
     broken: list[str] = []
-    for name in names():
+    for name in lessons() if only_lessons else names():
         try:
             found.append(find(name))
         except ScenarioError as error:

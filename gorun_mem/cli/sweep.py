@@ -40,8 +40,8 @@ def command(file: Path, jobs: int, as_json: bool) -> int:
 
     \b
     [sweep]
-    verb = "run"                     # or explore, predict
-    scenario = "memlock_storm"       # of predict: recording
+    verb = "run"                     # or explore, predict, verify
+    scenario = "memlock_storm"       # of predict: recording; of verify: mutex
     out = "storm.parquet"            # from the current folder, as other names
     seeds = 20                       # or a list
     [grid]                           # options of the verb; each list is a dimension

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -32,15 +33,18 @@ _SHOW_AFTER_S: Final = 0.5
 @click.command("verify")
 @click.argument("mutex")
 @click.option(
-    "--release", type=RELEASE, default=None, help="Whose version of it.  [default: newest]"
+    "--release",
+    type=RELEASE,
+    default=None,
+    help="Take the lock as this Go release has it.  [default: newest]",
 )
 @click.option(
     "--ms", type=Number(1, 4), metavar="N",
-    help="So many Ms.  [default: 2; 1 where the platform has one]",
+    help="Let so many Ms use it.  [default: 2; 1 where the platform has one]",
 )  # fmt: skip
 @click.option(
     "--pairs", type=Number(1, 7), default=2, show_default=True, metavar="N",
-    help="Each M locks and unlocks so often.",
+    help="Let each M lock and unlock so often.",
 )  # fmt: skip
 @click.option(
     "--cpus", type=Number(1, 1024), default=4, show_default=True, metavar="N",
@@ -57,7 +61,8 @@ _SHOW_AFTER_S: Final = 0.5
 @click.option("--timeouts", is_flag=True, help="Let sleeps on a note or a semaphore have limits.")
 @click.option(
     "--live", is_flag=True,
-    help="Let the Ms go on for ever: does each that waits get it, and how often is it bypassed?",
+    help="Let the Ms go on for ever: say whether each that waits gets it, and how often others "
+    "may come first.",
 )  # fmt: skip
 @click.option(
     "--states", "states_max", type=Number(1, _INT63), metavar="N",
@@ -89,6 +94,7 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
     from gorun_mem.explore.states.verification import (
         STATES_MAX,
         VerifyError,
+        is_coroutine,
         model_of,
         verify,
     )
@@ -104,14 +110,16 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
         except (VerifyError, UnknownMutex, Unreadable) as error:
             raise BadInput(str(error)) from None
         if not as_json:
-            _show(found, model_of(found.bounds))
+            _show(found, None if is_coroutine(found.bounds) else model_of(found.bounds))
     if as_json:
         write_json({**found.document(), "exit": found.exit_code})
     return ExitCode(found.exit_code)
 
 
-def _show(found: Verification, model: Model) -> None:
+def _show(found: Verification, model: Model | None) -> None:
+    from gorun_mem.explore.naming import code_of
     from gorun_mem.explore.states.lanes import render
+    from gorun_mem.explore.states.verification import schedule_of
 
     if found.trace:
         click.echo("\n".join(render(found, model)))
@@ -126,7 +134,9 @@ def _show(found: Verification, model: Model) -> None:
         bound = "no bound" if found.bypasses < 0 else f"{found.bypasses:,} at most"
         click.echo(f"bypasses  {bound}: others that get the lock while one waits, unfairly too")
     if found.trace:
-        click.echo(f"replay    gorun-mem replay-schedule {found.token}")
+        named = code_of(schedule_of(found).about)
+        options = shlex.join([word for code in named for word in ("--code", code)])
+        click.echo(f"replay    gorun-mem replay-schedule {found.token} {options}".rstrip())
 
 
 class _Progress:

@@ -48,7 +48,7 @@ class _Shown:
     help="Let callers in only with the token in this file, which is needed where others can "
     "connect.  [default: no token, on loopback only]",
 )
-@click.option("--no-open", is_flag=True, help="Open no browser.")
+@click.option("--no-open", is_flag=True, help="Start no browser, only print the address.")
 @json_option()
 def command(shown: str, http: str, token_file: str | None, no_open: bool, as_json: bool) -> int:
     """Show one run in a browser: an event log, a schedule's token, a recording.
@@ -101,11 +101,11 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     from gorun_mem.step.schedule import Schedule, ScheduleError, load
 
     try:
-        is_file = reference == "last" or (len(reference) < 4096 and Path(reference).is_file())
+        is_there = reference == "last" or (len(reference) < 4096 and Path(reference).exists())
     except (OSError, ValueError):
-        is_file = False
+        is_there = False
     try:
-        if not is_file:
+        if not is_there:
             return _Shown("schedule", token=Schedule.from_token(reference).token())
         if reference.endswith(".schedule"):
             return _Shown("schedule", token=load(reference).token())

@@ -14,7 +14,8 @@ it, and looks how that ended.
 What others build on, and where it is:
 
     explore(program, *, config, options, strategy, budget, time_s, seed, jobs, detectors, ...)
-                       search.py    `program` is a `Scenario`, or any `async def main(world)`.
+                       search.py    `program` is a `Scenario`, any `async def main(world)`, or
+                                    an `async def main()` that awaits trio alone.
                                     Returns an `Exploration` (verdict.py).
     Failure            failure.py   signature, text, schedule, steps (tuple of `Step`), stuck,
                                     findings, token, command, switches, preemptions.
@@ -47,7 +48,10 @@ the lock is held, so a critical section is two steps), `Word`, `Cell`, and what 
 
 Any choice of data is on the tape: `m.choose(...)`, `m.choice(...)`, the mutexes' lots, and the
 faults of `Config.faults`: "grow" (memory.grow or brk may be refused), "spurious" (a futex sleep may
-end by itself).
+end by itself), "timeout" (a timer may fire before its time), "cancel" (a scope of trio's or an M
+may be cancelled, once in a run).
+
+Where a program awaits trio, tasks of trio are Ms of the search (`controlled/`).
 """
 
 from __future__ import annotations

@@ -74,6 +74,8 @@ class ExploringEngine(Engine):
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
         woken: Ms made runnable by the step under way, for strategies that ask who woke whom.
         unfair: the run has reached its bound of steps.
+        timed: an M has slept for a time.
+        draws: data choices made.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class ExploringEngine(Engine):
         self.woken: list[Task] = []
         self.unfair = False
         self.timed = False
+        self.draws = 0
         self._breathe = breathe
         self._early = "timeout" in target.config.faults
         self._label = getattr(strategy, "label", None)
@@ -107,6 +110,7 @@ class ExploringEngine(Engine):
         """A data choice of the strategy's, put on the tape."""
         if n < 2:
             return 0
+        self.draws += 1
         value = self.strategy.choice(2 if label in LOTS else n)
         self.tape.append(value)
         if self._label is not None:

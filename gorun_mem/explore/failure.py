@@ -86,7 +86,8 @@ class Detector(Protocol):
 
     It may have two attributes more. `looks = False` says that its `step` does nothing and need not
     be called. `screened = True` says that it finds nothing in a run that `screen.Screen` does not
-    suspect and that ends well: the search then shows it those runs only that are not so.
+    suspect and that ends well: the search then shows it those runs only that are not so. And
+    `screened = "made"`, that it finds something in runs only that are made for it.
     """
 
     name: str

@@ -6,18 +6,13 @@ a file are code of somebody's. Whoever replays a schedule says which of these ma
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
+from gorun_mem.scripts import is_file
+
 _FILES: tuple[str, ...] = ("mutex", "policy")
 """Settings that may name a class of a file."""
-
-
-def is_file(reference: str) -> bool:
-    """Whether a name is a file's, as `FILE.py` or `FILE.py:NAME`."""
-    where = reference.rpartition(":")[0] if ".py:" in reference else reference
-    return where.endswith(".py") or os.sep in reference
 
 
 def code_of(about: Mapping[str, Any]) -> list[str]:

@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import Any, Final, TypedDict, TypeVar
 
 from gorun_mem.explore.failure import Detector
-from gorun_mem.explore.portfolio import CHUNK, Slice
+from gorun_mem.explore.portfolio import CHUNK, Seen, Slice
+from gorun_mem.explore.slices import run_slice
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Batch, Shown, Worker, bound_of
+from gorun_mem.explore.worker import Batch, Worker, bound_of
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.step.strategies.searching import Profile
@@ -77,12 +78,12 @@ def _draw(strategy: str, first: int, runs: int) -> Batch:
         return _worker.draw(strategy, first, runs)
 
 
-def _slice(part: Slice) -> tuple[Batch, Shown]:
+def _slice(part: Slice) -> tuple[Batch, Seen]:
     assert _worker is not None
     batch = Batch()
     with _worker.watchdog():
-        shown = _worker.slice(part, batch)
-    return batch, shown
+        seen = run_slice(_worker, part, batch)
+    return batch, seen
 
 
 def _follow(branches: Sequence[Branch]) -> Ran:
@@ -215,7 +216,7 @@ class Pool:
             over |= batch.out_of_time
             yield batch
 
-    def slices(self, parts: Sequence[Slice]) -> Iterator[tuple[Batch, Shown]]:
+    def slices(self, parts: Sequence[Slice]) -> Iterator[tuple[Batch, Seen]]:
         """What comes of slices of a portfolio that are drawn, in their order."""
         waiting = [self._executor.submit(_slice, part) for part in parts]
         for future in waiting:

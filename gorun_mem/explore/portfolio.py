@@ -9,6 +9,7 @@ round is run.
             schedules, a small part of the round where there seem to be many
     drawn   POS, PCT, URW, SURW and the random walk, in a fixed order at first; then each as often
             as it has paid: new pairs of steps handed over from one M to another, a schedule
+    lasso   a stretch of a run after which it might have gone on with the same, gone round for ever
     mutant  a tape that has shown new pairs, cut at random, with another M going there
 
 PCT's depth rises by one each time that all depths so far have been drawn by: a bug that needs d
@@ -24,13 +25,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from gorun_mem.explore.failure import Finding
-    from gorun_mem.machine.world import World
-    from gorun_mem.runtime.op import Op
-    from gorun_mem.step.task import Task
+from gorun_mem.explore.failure import Detector
 
 CHUNK: Final = 16
 """Schedules that are drawn from one generator."""
@@ -61,6 +58,9 @@ TREE_EVERY: Final = 8
 """Where the tree is not small a slice of it comes after so many chunks."""
 DEPTHS: Final = (3, 3, 2, 4, 3, 5, 2, 6)
 """Of PCT, chunk after chunk; then on from there, each two deeper than the time before."""
+LASSO: Final = "lasso"
+CYCLES_MOST: Final = 64
+"""Cycles that are gone round in one search; each another."""
 CORPUS_MOST: Final = 64
 """Tapes that are kept to be mutated; the latest."""
 
@@ -69,53 +69,49 @@ Handover = tuple[int, str, int, str, str]
 """Who made which kind of step on an object after whose of which kind."""
 
 
-class Handovers:
-    """A detector that finds nothing and notes what a slice covers.
-
-    Args:
-        all_runs: of each run; one in four otherwise.
-
-    Attributes:
-        shown: tapes of runs that showed what none before them in the slice had, and what.
-    """
-
-    name = "handovers"
-
-    def __init__(self, all_runs: bool) -> None:
-        self.shown: list[tuple[Tape, frozenset[Handover]]] = []
-        self.looks = True
-        self._all_runs = all_runs
-        self._seen: set[Handover] = set()
-        self._pairs: set[Handover] = set()
-        self._last: dict[str, tuple[int, str, bool]] = {}
+class Covering(Protocol):
+    """What looks at each run of a slice for what it covers."""
 
     def next_run(self, number: int) -> None:
         """Run `number` of the slice is to begin."""
-        self.looks = self._all_runs or not number % 4
-        self._pairs = set()
 
-    def begin(self, world: World) -> None:
-        """Forget the run before."""
-        self._last = {}
-
-    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
-        """Note a pair of steps that two Ms made one after the other, one of them a change."""
-        m = task.id
-        last = self._last.get(obj)
-        if last is not None and last[0] != m and not (last[2] and reads):
-            self._pairs.add((last[0], last[1], m, kind, obj))
-        self._last[obj] = (m, kind, reads)
-
-    def end(self, world: World) -> Sequence[Finding]:
-        """Nothing."""
-        return ()
+    def detectors(self) -> Sequence[Detector]:
+        """What looks at it."""
 
     def keep(self, tape: Sequence[int]) -> None:
-        """Keep the run's tape if it has shown something new."""
-        news = self._pairs - self._seen
-        if news:
-            self._seen |= news
-            self.shown.append((tuple(tape), frozenset(news)))
+        """It has ended, and this is its tape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """A stretch of a run after which it might have gone on with the same again.
+
+    Args:
+        tape: of the run.
+        stem: how many of its steps come before.
+        ms: whose step it is, step by step.
+        steps: M, kind and object of each.
+    """
+
+    tape: Tape
+    stem: int
+    ms: tuple[int, ...]
+    steps: tuple[tuple[int, str, str], ...]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a slice has shown beside failures.
+
+    Args:
+        shown: tapes that showed what no tape before had shown to their process, and what.
+        cycles: where a run might have gone on round and round.
+        bypasses: by lock, how often others got it at most while an M waited.
+    """
+
+    shown: list[tuple[Tape, frozenset[Handover]]] = field(default_factory=list)
+    cycles: list[Lap] = field(default_factory=list)
+    bypasses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +125,7 @@ class Slice:
         runs: how many schedules.
         depth: of PCT.
         tapes: of "mutant", what to mutate.
+        cycles: of "lasso", what to go round.
     """
 
     strategy: str
@@ -137,6 +134,7 @@ class Slice:
     runs: int
     depth: int = 0
     tapes: tuple[Tape, ...] = ()
+    cycles: tuple[Lap, ...] = ()
 
 
 @dataclass(slots=True)
@@ -170,6 +168,8 @@ class Portfolio:
     _arms: dict[str, Arm] = field(default_factory=lambda: {name: Arm() for name in ARMS})
     _known: set[Handover] = field(default_factory=set)
     _corpus: list[Tape] = field(default_factory=list)
+    _cycles: set[tuple[tuple[int, str, str], ...]] = field(default_factory=set)
+    _to_go_round: list[Lap] = field(default_factory=list)
     _rounds: int = 0
     _pcts: int = 0
     _planned: int = 0
@@ -181,25 +181,27 @@ class Portfolio:
             yield self._round()
             self._rounds += 1
 
-    def tell(
-        self, slice_: Slice, runs: int, shown: Sequence[tuple[Tape, frozenset[Handover]]]
-    ) -> None:
+    def tell(self, part: Slice, runs: int, seen: Seen) -> None:
         """What came of a slice.
 
         Args:
-            slice_: which.
+            part: which.
             runs: schedules that it ran.
-            shown: tapes of these that showed something new to their process, and what.
+            seen: what these have shown.
         """
         news = 0
-        for tape, handovers in shown:
+        for tape, handovers in seen.shown:
             fresh = handovers - self._known
             if fresh:
                 news += len(fresh)
                 self._known |= fresh
                 self._corpus.append(tape)
         del self._corpus[:-CORPUS_MOST]
-        arm = self._arms.get(slice_.strategy)
+        for cycle in seen.cycles:
+            if cycle.steps not in self._cycles and len(self._cycles) < CYCLES_MOST:
+                self._cycles.add(cycle.steps)
+                self._to_go_round.append(cycle)
+        arm = self._arms.get(part.strategy)
         if arm is not None:
             arm.runs += runs
             arm.news += news
@@ -214,6 +216,12 @@ class Portfolio:
     def _round(self) -> list[Slice]:
         slices: list[Slice] = []
         number = self._rounds
+        if self._to_go_round:
+            self._to_go_round.sort(key=lambda cycle: len(cycle.ms))
+            cycles = tuple(self._to_go_round[: self._left()])
+            slices.append(Slice(LASSO, 0, self._planned, len(cycles), cycles=cycles))
+            self._planned += len(cycles)
+            self._to_go_round.clear()
         if not self.small:
             for _ in range(TREE_EVERY):
                 self._add_chunk(slices)

@@ -40,6 +40,8 @@ _TEXT_MAX: Final = 4
 _SENTENCE_MAX: Final = 3
 """Lines of a sentence on what matters."""
 _BLOCKS_MAX: Final = 4
+_SOURCES_MAX: Final = 6
+"""Lines of the program that are shown."""
 _GUTTER: Final = 7
 _MEMORY_KINDS: Final = frozenset({"throw", "fault", "illegal_use"})
 _SETTINGS: Final = ("trio", "release", "platform", "mutex", "granularity", "ms", "host", "seed")
@@ -60,7 +62,7 @@ def render(failure: Failure, target: Target | None = None) -> str:
     sights, memory = _seen_again(failure, target)
     head = [*_head(failure), "", *_what_matters(failure, sights)]
     tail: list[str] = []
-    for part in (failure.history, lines_of(failure), _memory(memory)):
+    for part in (failure.history, lines_of(failure), _sources(sights), _memory(memory)):
         if part:
             tail += ["", *map(_cut, part)]
     command = _command(failure)
@@ -216,6 +218,25 @@ def _by_weight(steps: Sequence[Step]) -> Iterator[int]:
 def _lines_of(chosen: set[int]) -> int:
     """Lines that these steps take: one each, and one for each gap before one."""
     return len(chosen) + sum(1 for index in chosen if index and index - 1 not in chosen)
+
+
+# The program's lines.
+
+
+def _sources(sights: Sights | None) -> list[str]:
+    """The lines that the last steps went on from, where they are known."""
+    known: dict[str, str] = {}
+    for op in reversed(sights.ops if sights is not None else []):
+        place, source = getattr(op, "place", ""), getattr(op, "source", "")
+        if source and len(known) < _SOURCES_MAX:
+            known.setdefault(place, source)
+    lines = sorted(known, key=lambda place: (place.rpartition(":")[0], _number_of(place)))
+    return ["The lines:", *(f"  {place}  {known[place]}" for place in lines)] if lines else []
+
+
+def _number_of(place: str) -> int:
+    number = place.rpartition(":")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 # The free list.

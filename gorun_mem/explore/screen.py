@@ -108,7 +108,7 @@ class Screen:
         """An access was made; see `Detector.step`."""
         if self.clocked:
             self._clocks.step(task, op, kind, obj, reads, result)
-        if result is None:
+        if result is None or result is True:
             what = self._lock_ops.get(type(op), _NOBODY)
             if what:
                 self._is_lock_op(task, op, what)
@@ -118,7 +118,9 @@ class Screen:
             if not (self.clocked or self._doubt):
                 self._access(task, op, kind, obj)
         elif kind in _TAKES:
-            if result is not MORE and result is not PARKED and not isinstance(op, LockOp):
+            if not (result is MORE or result is PARKED or result is False) and not isinstance(
+                op, LockOp
+            ):
                 self._takes(task.id, obj, None)
         elif kind in _GIVES:
             if result is not MORE and result is not PARKED and not isinstance(op, UnlockOp):
@@ -240,7 +242,7 @@ class Screen:
         size = runtime.platform.word_size
         ledger = runtime.os.ledger
         calls = ledger.calls if ledger is not None else 0
-        for at in range(addr - addr % size, addr + size, size):
+        for at in range(addr & -size, addr + size, size):
             word = self._words.get(at)
             if word is None:
                 self._words[at] = _Word(m, calls)

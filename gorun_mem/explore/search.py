@@ -21,23 +21,24 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
+from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
 from gorun_mem.explore.interrupts import interrupts
-from gorun_mem.explore.portfolio import BEGINNING, CHUNK, DEPTHS, Portfolio, Slice
+from gorun_mem.explore.portfolio import BEGINNING, CHUNK
 from gorun_mem.explore.rerun import Rerun
+from gorun_mem.explore.rounds import Rounds
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.worker import Batch, Shown, Worker
+from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES
-from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
 NONDETERMINISM: Final = "nondeterminism"
-TREE_DECISIONS_MAX: Final = 400
-"""`auto` leaves the tree alone where there are many schedules and each has more decisions: its runs
-take long then and show little."""
 _STRETCH: Final = 4 * CHUNK
 
 
@@ -144,6 +142,8 @@ class _Search:
         self.target = target
         self.settings = settings
         self.progress = progress
+        if settings.strategy == "auto" and FairCycle not in detectors:
+            detectors = (*detectors, FairCycle)
         self._factories = tuple(detectors)
         self._start = time.time()
         time_s = settings.time_s
@@ -174,8 +174,7 @@ class _Search:
         self._worker.progress = progress
         self._worker.watch_s = settings.watch_s
         self._rerun = Rerun(self._worker, settings.time_s)
-        self._grown = Exhaustive()
-        self._tree_left = True
+        self._rounds = Rounds(self._worker, self._facts, self._statistics)
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
@@ -255,28 +254,12 @@ class _Search:
         """Rounds of slices until something is found, the tree is at its end or the budget is."""
         space = self._statistics.space
         small = space is not None and space <= SPACE_SMALL
-        portfolio = Portfolio(small, self._left(), self._tree_left)
-        if self._worker.profile.decisions > TREE_DECISIONS_MAX and not small:
-            portfolio.tree_left = False
-        for slices in portfolio.rounds():
-            drawn = [part for part in slices if part.strategy != self._grown.name]
-            ran = iter(pool.slices(drawn)) if pool is not None else None
-            for part in slices:
-                batch = Batch()
-                shown: Shown = []
-                try:
-                    if part.strategy == self._grown.name:
-                        portfolio.tree_left = self._grow(part.runs, batch)
-                    elif ran is not None:
-                        batch, shown = next(ran)
-                        self.progress(batch.schedules)
-                    else:
-                        shown = self._worker.slice(part, batch)
-                finally:
-                    self._merge(batch)
-                if self._is_enough() or self._batch.out_of_time or batch.complete:
-                    return
-                portfolio.tell(part, batch.schedules, shown)
+
+        def take(batch: Batch) -> bool:
+            self._merge(batch)
+            return not (self._is_enough() or self._batch.out_of_time)
+
+        self._rounds.run(small, self._left(), pool, take)
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
@@ -291,10 +274,8 @@ class _Search:
                     done = self._walk(random, number)
                     walks.append(done)
                     worker.profile = profile_of(walks)
-                elif name == self._grown.name:
-                    self._tree_left = self._tree_left and self._grow(1, self._batch)
                 else:
-                    worker.slice(Slice(name, -number, number, 1, DEPTHS[0]), self._batch)
+                    self._rounds.once(name, number, self._batch)
                 if self._is_enough() or self._batch.complete:
                     break
                 if not number:
@@ -311,14 +292,6 @@ class _Search:
         done = self._worker.run(walk, transcribe=True)
         self._take_in(done, number)
         return done
-
-    def _grow(self, runs: int, batch: Batch) -> bool:
-        """Go on with the tree of `auto`; whether something is left of it."""
-        left = self._worker.grow(self._grown, runs, batch)
-        if batch.complete:
-            self._facts.tree = self._facts.complete = True
-            self._facts.rested = self._grown.rested
-        return left
 
     def _learn(self, runs: Sequence[Execution]) -> None:
         """Take in what the first runs show of the program."""

@@ -9,12 +9,12 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any, Final, cast
 
-from gorun_mem.explore.naming import is_file
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import default_mutex
 from gorun_mem.runtime.mutex.choice import ANY
+from gorun_mem.scripts import is_file
 from gorun_mem.step.costs import CostTable
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
@@ -160,6 +160,8 @@ class Target:
     @property
     def importable(self) -> bool:
         """Whether another process can find the program by its name."""
+        if "<" in self.config.mutex_name:
+            return False
         where = self.about.get("function")
         return where is None or ("<" not in where and not where.startswith(("__main__:", ":")))
 
@@ -205,7 +207,8 @@ def _changed(base: Config, changes: Mapping[str, Any]) -> Config:
     known = {one.name: one for one in fields(Config)}
     values: dict[str, Any] = {}
     for name, value in changes.items():
-        if not _is_small(value) or (name == "ms" and value > MS_MAX):
+        too_many = name == "ms" and isinstance(value, int) and value > MS_MAX
+        if not _is_small(value) or too_many:
             raise ConfigError(f"the schedule's setting {name!r:.60} is out of all bounds")
         if name not in known or name in ("strategy", "schedule"):
             raise ConfigError(f"the schedule's setting {name!r} is unknown")

@@ -64,6 +64,8 @@ class Statistics:
         unfair: runs that reached the bound of steps and ended when chance took over.
         timed: Ms slept for a time: their wakings came at that time only.
         by_strategy: schedules by strategy.
+        bypasses: by lock, how often others got it at most while an M waited for it, in those runs
+            of `auto` that were looked at for it.
     """
 
     schedules: int = 0
@@ -78,6 +80,7 @@ class Statistics:
     unfair: int = 0
     timed: bool = False
     by_strategy: dict[str, int] = field(default_factory=dict)
+    bypasses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -257,6 +260,7 @@ class Exploration:
             "unfair": counted.unfair,
             "timed": counted.timed,
             "by_strategy": dict(counted.by_strategy),
+            "bypasses": dict(counted.bypasses),
             "failures": [_failure_document(failure) for failure in self.failures],
         }
 

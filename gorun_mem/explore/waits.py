@@ -50,14 +50,13 @@ def edges_of(failure: Failure) -> dict[int, WaitEdge]:
 def _edges(failure: Failure) -> Iterator[WaitEdge]:
     holders = _holders(failure.steps)
     for stuck in failure.stuck:
-        if stuck.held_by is not None:
-            where = f" in {stuck.held_by.site}" if stuck.held_by.site else ""
-            yield WaitEdge(stuck.m, stuck.waits_for, stuck.held_by.m, where)
-            continue
         kind, _, obj = stuck.waits_for.partition(" ")
         holder = holders.get(obj) if kind == "acquire" else None
         if holder is not None:
             yield WaitEdge(stuck.m, stuck.waits_for, holder[0], f" since step {holder[1]}")
+        elif stuck.held_by is not None:
+            where = f" in {stuck.held_by.site}" if stuck.held_by.site else ""
+            yield WaitEdge(stuck.m, stuck.waits_for, stuck.held_by.m, where)
 
 
 def _holders(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:

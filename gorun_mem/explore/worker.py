@@ -16,7 +16,7 @@ from typing import Any, Final
 from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
-from gorun_mem.explore.portfolio import CHUNK, FIRST, Handover, Handovers, Slice, Tape
+from gorun_mem.explore.portfolio import CHUNK, FIRST, Covering
 from gorun_mem.explore.screen import Screen
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.target import Target
@@ -24,8 +24,6 @@ from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
 from gorun_mem.step.strategies.exhaustive import Exhaustive
-from gorun_mem.step.strategies.mutant import Mutant
-from gorun_mem.step.strategies.pct import Pct
 from gorun_mem.step.strategies.replay import Picks
 from gorun_mem.step.strategies.searching import (
     NonDeterminism,
@@ -36,11 +34,6 @@ from gorun_mem.step.strategies.searching import (
 
 SAMPLED_CHUNKS: Final = 8
 """One schedule in the first of so many chunks is written down, for what it covers."""
-COVERED: Final = 512
-"""Of so many schedules of a portfolio each is looked at for what it covers; later one in four."""
-
-Shown = list[tuple[Tape, frozenset[Handover]]]
-"""Tapes that showed something that no tape before had shown, and what."""
 
 
 @dataclass(slots=True)
@@ -157,9 +150,10 @@ class Worker:
     ) -> None:
         self.target = target
         self.detectors = [make() for make in detectors]
-        unscreened = [one for one in self.detectors if not getattr(one, "screened", False)]
-        self._live = unscreened
-        self._screen = Screen() if len(unscreened) < len(self.detectors) else None
+        self._live = [one for one in self.detectors if not getattr(one, "screened", False)]
+        self._close = [one for one in self.detectors if getattr(one, "screened", "") != "made"]
+        suspect = [one for one in self.detectors if getattr(one, "screened", "") is True]
+        self._screen = Screen() if suspect else None
         self.seed = seed
         self.steps_max = steps_max
         self.profile = profile or Profile()
@@ -171,7 +165,7 @@ class Worker:
         self.is_stopped: Callable[[], bool] = lambda: False
         self._spend = spend
         self._failures_max = failures_max
-        self._covering: Handovers | None = None
+        self.covering: Covering | None = None
         self._signatures: set[Signature] = set()
 
     def watchdog(self) -> Watchdog:
@@ -188,7 +182,7 @@ class Worker:
         done = run_once(
             self.target,
             strategy,
-            detectors=self._looking(screen is not None),
+            detectors=self._looking(transcribe),
             transcribe=transcribe,
             steps_max=self.steps_max,
             breathe=self.breathe,
@@ -201,11 +195,11 @@ class Worker:
             return done
         return self._look_closely(done, screen)
 
-    def _looking(self, screened: bool) -> list[Detector]:
+    def _looking(self, closely: bool) -> list[Detector]:
         """The detectors of a run."""
-        detectors = self._live if screened else self.detectors
-        covering = self._covering
-        return [*detectors, covering] if covering is not None and covering.looks else detectors
+        detectors = self.detectors if closely else self._live
+        covering = self.covering
+        return [*detectors, *covering.detectors()] if covering is not None else detectors
 
     def _look_closely(self, done: Execution, screen: Screen) -> Execution:
         """A run again that has failed, or may be wrong, with every detector looking on."""
@@ -213,9 +207,9 @@ class Worker:
             again = run_once(
                 self.target,
                 Picks(done.tape),
-                detectors=self.detectors,
-                steps_max=self.steps_max
-                + self.steps_max,  # it may have gone on by chance beyond the bound
+                detectors=self._close,
+                # It may have gone on by chance beyond the bound, for as long again.
+                steps_max=self.steps_max + self.steps_max,
                 on_world=self.watched.watch,
             )
         except NonDeterminism:
@@ -245,17 +239,18 @@ class Worker:
                 name = FIRST[chunk % len(FIRST)] if strategy == "auto" else strategy
                 searching = made.setdefault(name, searching_class(name)())
                 count = min(CHUNK, first + runs - start)
-                self._draw_chunk(batch, searching, chunk, start, count)
+                self.draw_chunk(batch, searching, chunk, start, count)
                 self.progress(count)
-                if self._is_enough(batch):
+                if self.is_enough(batch):
                     break
         except OutOfTime:
             batch.out_of_time = True
         return batch
 
-    def _draw_chunk(
+    def draw_chunk(
         self, batch: Batch, searching: Searching, chunk: int, start: int, count: int
     ) -> None:
+        """Run `count` schedules from number `start` on, drawn from the generator of a chunk."""
         random = Random(f"{self.seed}/{chunk}")
         sampled = chunk % SAMPLED_CHUNKS == 0
         hashes = batch.hashes
@@ -265,17 +260,17 @@ class Worker:
             for number in range(count):
                 self.breathe()
                 searching.begin(random, self.profile)
-                if self._covering is not None:
-                    self._covering.next_run(number)
+                if self.covering is not None:
+                    self.covering.next_run(number)
                 one = self.run(searching, transcribe=sampled and not number)
-                if self._covering is not None:
-                    self._covering.keep(one.tape)
+                if self.covering is not None:
+                    self.covering.keep(one.tape)
                 done += 1
                 steps += one.steps
                 hashes.add(hash(tuple(one.tape)))
                 if one.signature is not None or one.foreign or one.transcriber is not None:
                     self.note(batch, one, searching.name, start + number)
-                    if self._is_enough(batch):
+                    if self.is_enough(batch):
                         return
                 engine: Any = one.world.engine
                 batch.unfair += engine.unfair
@@ -286,63 +281,6 @@ class Worker:
             batch.steps += steps
             by = batch.by_strategy
             by[searching.name] = by.get(searching.name, 0) + done
-
-    def slice(self, part: Slice, into: Batch) -> Shown:
-        """Run a slice that is drawn, of a portfolio.
-
-        Args:
-            part: which.
-            into: what to add to, which is there also if the search is interrupted.
-        """
-        searching: Searching
-        if part.strategy == "mutant":
-            searching = Mutant(part.tapes)
-        elif part.strategy == "pct":
-            searching = Pct(part.depth)
-        else:
-            searching = searching_class(part.strategy)()
-        self._covering = handovers = Handovers(part.first < COVERED)
-        try:
-            self._draw_chunk(into, searching, part.chunk, part.first, part.runs)
-            self.progress(part.runs)
-        except OutOfTime:
-            into.out_of_time = True
-        finally:
-            self._covering = None
-        return handovers.shown
-
-    def grow(self, searching: Exhaustive, runs: int, into: Batch) -> bool:
-        """Go on with an exhaustive search for a number of runs.
-
-        Args:
-            searching: what was begun.
-            runs: how many, in vain ones among them.
-            into: what to add to, which is there also if the search is interrupted.
-
-        Returns:
-            Whether something is left of the tree that can be gone on with.
-        """
-        random = Random(self.seed)
-        before = into.schedules
-        try:
-            for _ in range(runs):
-                if not searching.begin(random, self.profile):
-                    into.complete = True
-                    return False
-                self.breathe()
-                if not self._branch(into, searching) or self._is_enough(into):
-                    return False
-        except OutOfTime:
-            into.out_of_time = True
-        except NonDeterminism as error:
-            into.found.append(_unsteady(searching, error))
-            return False
-        finally:
-            done = into.schedules - before
-            by = into.by_strategy
-            by[searching.name] = by.get(searching.name, 0) + done
-            into.rested = searching.rested
-        return True
 
     def tree(
         self,
@@ -376,7 +314,7 @@ class Worker:
         except OutOfTime:
             batch.out_of_time = True
         except NonDeterminism as error:
-            batch.found.append(_unsteady(searching, error))
+            batch.found.append(unsteady(searching, error))
         finally:
             batch.by_strategy[strategy] = batch.schedules
             if strategy == "dfs":
@@ -406,7 +344,7 @@ class Worker:
         except OutOfSteps:
             batch.out_of_steps = True
         except NonDeterminism as error:
-            batch.found.append(_unsteady(searching, error))
+            batch.found.append(unsteady(searching, error))
         batch.by_strategy[searching.name] = batch.schedules
         return batch, searching.left()
 
@@ -421,13 +359,15 @@ class Worker:
             if not self._spend():
                 batch.out_of_budget = True
                 return False
-            self._branch(batch, searching)
-            if self._is_enough(batch):
+            self.branch(batch, searching)
+            if self.is_enough(batch):
                 return False
         return not batch.out_of_steps
 
-    def _branch(self, batch: Batch, searching: Any) -> bool:
+    def branch(self, batch: Batch, searching: Any) -> bool:
         """Run a schedule of a tree, which `begin` has led to; whether it came to its end."""
+        if self.covering is not None:
+            self.covering.next_run(batch.schedules)
         try:
             one = self.run(searching)
         except Redundant:
@@ -439,6 +379,8 @@ class Worker:
             batch.out_of_steps = True
             return False
         searching.ended()
+        if self.covering is not None:
+            self.covering.keep(one.tape)
         if getattr(searching, "counts", True):
             self._count(batch, searching, one)
             self.progress(1)
@@ -470,7 +412,8 @@ class Worker:
             self._signatures.add(one.signature)
             batch.found.append(Found(run, strategy, one.signature, list(one.tape)))
 
-    def _is_enough(self, batch: Batch) -> bool:
+    def is_enough(self, batch: Batch) -> bool:
+        """Whether there is nothing more to search for."""
         return bool(batch.uncontrolled) or len(self._signatures) >= self._failures_max
 
     def breathe(self) -> None:
@@ -495,6 +438,7 @@ def bound_of(dfs: BoundedDfs, batch: Batch) -> int | None:
     return dfs.bound - 1
 
 
-def _unsteady(searching: Any, error: NonDeterminism) -> Found:
+def unsteady(searching: Any, error: NonDeterminism) -> Found:
+    """The program did not do the same again, and that is what was found."""
     signature = Signature("nondeterminism", str(error))
     return Found(getattr(searching, "start", 0), searching.name, signature, [])

@@ -15,13 +15,15 @@ Besides `events` there are views:
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -62,8 +64,10 @@ VIEWS: Final[dict[str, str]] = {
 }
 """Name -> what it selects; columns keep the names that the log has."""
 
-STOP_S: Final = 5.0
-"""How long an interrupted query is waited for, in seconds."""
+T = TypeVar("T")
+_scratch: Final[list[str]] = []
+"""The folders that databases of this process lie in."""
+
 MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-mem[analysis]'"
 
 
@@ -162,6 +166,7 @@ def database(
     """
     duckdb = load_duckdb()
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
+        _scratch.append(folder)
         copy = Path(folder) / "events.jsonl"
         try:
             with copy.open("wb") as file:
@@ -173,7 +178,7 @@ def database(
             ) from None
         with duckdb.connect(str(Path(folder) / "log.duckdb")) as connection:
             try:
-                _load(connection, copy)
+                _aside(connection, lambda: _load(connection, copy))
             except duckdb.Error as error:
                 raise ExportError(f"DuckDB cannot load the log: {one_line(error)}") from None
             copy.unlink()
@@ -346,35 +351,57 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:
     """The columns and rows that SQL asks for.
 
-    DuckDB answers in a thread of its own: while it computes it hears of no signal.
-
     Raises:
         duckdb.Error: the SQL is wrong.
         KeyboardInterrupt: Ctrl-C; what was computed is dropped.
     """
-    found: list[tuple[list[str], list[Any]]] = []
-    failed: list[BaseException] = []
 
-    def work() -> None:
+    def work() -> tuple[list[str], list[Any]]:
+        connection.execute(sql)
+        names = [column[0] for column in connection.description or []]
+        return names, connection.fetchall()
+
+    return _aside(connection, work)
+
+
+def _aside(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """What `work` comes to, in a thread of its own: while DuckDB computes it hears of no signal."""
+    found: list[T] = []
+    failed: list[BaseException] = []
+    done = threading.Event()  # an interrupted `join` takes a thread for one that has ended
+
+    def run() -> None:
         try:
-            connection.execute(sql)
-            names = [column[0] for column in connection.description or []]
-            found.append((names, connection.fetchall()))
+            found.append(work())
         except BaseException as error:
             failed.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=work, name="query", daemon=True)
-    thread.start()
+    threading.Thread(target=run, name="DuckDB", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(0.1)
-    except KeyboardInterrupt:
-        connection.interrupt()
-        thread.join(STOP_S)
+        while not done.wait(0.1):
+            pass
+    except BaseException:
+        _stop(connection, done)
         raise
     if failed:
         raise failed[0]
     return found[0]
+
+
+def _stop(connection: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
+    """Let the thread end; or the process, where DuckDB takes no interruption while it computes:
+    neither it nor what it works on can be taken apart then, and there is nothing to lose."""
+    try:
+        connection.interrupt()
+    except Exception:
+        pass
+    if not done.wait(2):
+        for folder in _scratch:
+            shutil.rmtree(folder, ignore_errors=True)
+        os.write(2, b"gorun-mem: interrupted\n")
+        os._exit(130)
 
 
 def plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ PIECE_BYTES: Final = 1024
 """Unpacked at a time: bounds what is in memory at once, and what is lost to damage."""
 RATIO_MAX: Final = 400
 """Bytes out of one; logs and recordings come to 10 to 60."""
-FREE_BYTES: Final = 64 << 20
+FREE_BYTES: Final = 4 << 20
 """Unpacked before the ratio is looked at."""
 
 GZIP: Final = b"\x1f\x8b"

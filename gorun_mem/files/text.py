@@ -54,11 +54,17 @@ def _escape_stray(found: re.Match[str]) -> str:
     return _escape(found) if len(found[0]) == 1 else found[0]
 
 
+_UNSAFE_IN_JSON: Final = re.compile(f"[{_UNSAFE.pattern[1:-1]}\ud800-\udfff]")
 _JSON_UNSAFE: Final = re.compile(
     rb"\\(?:u00(?:[01][0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])|u20(?:0[eEfF]|2[a-eA-E]|6[6-9])|[bfr]|.)"
     rb"|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
     re.DOTALL,
 )
+
+
+def json_text(text: str) -> str:
+    """JSON with what a terminal would obey, or cannot show, written as JSON escapes it."""
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable_json(lines: bytes) -> bytes:

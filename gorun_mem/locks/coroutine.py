@@ -36,8 +36,8 @@ from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.kinds import named
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
-from gorun_mem.runtime.op import MORE, PARKED, Mark, MLike, Op
-from gorun_mem.sync.base import Shared, enter_scope, leave_scope
+from gorun_mem.runtime.op import INSIDE, MORE, PARKED, Mark, MLike, Op
+from gorun_mem.sync.base import KitObject, enter_scope, leave_scope
 
 SPINS: Final = named(lambda kind: kind.waits)
 """Kinds of access by which an M waits on its CPU."""
@@ -130,6 +130,7 @@ class _Driven:
         assert coro is not None
         mutex = self.mutex
         before = enter_scope(mutex.prefix, mutex.made)
+        INSIDE.append((m, coro))
         try:
             inner = coro.send(value)
         except StopIteration as stop:
@@ -141,12 +142,13 @@ class _Driven:
             self.error = error
             return None
         finally:
+            INSIDE.pop()
             leave_scope(before)
         if not isinstance(inner, Op):
             self.inner = None
             self.error = IllegalUse(
-                f"lock {mutex.name}: {self.where()} awaits what is no operation; await the kit's "
-                "words and the methods of m"
+                f"lock {mutex.name} awaits what is no operation at {self.where()}: await the "
+                "kit's words and the methods of m"
             )
             coro.close()
             return None
@@ -173,7 +175,8 @@ class _Driven:
         coro: Any = self.coro
         place = ""
         while coro is not None and getattr(coro, "cr_frame", None) is not None:
-            if not coro.cr_frame.f_globals.get("__name__", "").startswith("gorun_mem."):
+            package = coro.cr_frame.f_globals.get("__name__", "").partition(".")[0]
+            if package not in ("gorun_mem", "trio"):
                 place = f"{coro.cr_code.co_filename}:{coro.cr_frame.f_lineno}"
             coro = coro.cr_await
         return place
@@ -252,7 +255,7 @@ class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
         result = self.access(m, inner)
         if result is None:
             return self.ended(m)
-        if not self.waits and (mutex.owner is not None or mutex.leaving or mutex.book.waiting):
+        if not self.waits and mutex.is_wanted:
             self.waits = True
             mutex.waits(m, self)
         elif self.waits:
@@ -265,6 +268,7 @@ class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
         """The coroutine has ended: one step more, to enter."""
         if self.error is not None:
             return self.give_up(m)
+        self.mutex.entering += 1
         self.mark("enter")
         return MORE
 
@@ -273,6 +277,7 @@ class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
         if self.error is not None:
             return self.give_up(m)
         mutex: CoroutineMutex = self.mutex
+        mutex.entering -= not self.fresh
         mutex.acquired(m, self)
         if mutex.waited is not self:
             self.reset()
@@ -308,6 +313,7 @@ class CoroutineTry(CoroutineLock):
         if self.error is not None or not self.value:
             self.give_up(m)
             return False
+        self.mutex.entering -= not self.fresh
         self.mutex.acquired(m, self)
         return True
 
@@ -375,24 +381,30 @@ class CoroutineMutex(StateMutex):
         user: the user's lock.
         prefix: what the names of its words begin with.
         made: what it has made of the kit, in order.
-        leaving: how many Ms are giving it back.
+        entering: how many Ms have made all accesses of taking it, and have not entered.
+        leaving: how many are giving it back.
     """
 
-    __slots__ = ("leaving", "made", "prefix", "user")
+    __slots__ = ("entering", "leaving", "made", "prefix", "user")
     lock_op = CoroutineLock
     unlock_op = CoroutineUnlock
     user_class: ClassVar[type[Mutex]] = Mutex
 
     def prepare(self, settings: LockSettings) -> None:
         """Make the user's lock."""
-        self.leaving = 0
+        self.entering = self.leaving = 0
         self.prefix = f"{self.name}:"
-        self.made: list[Shared] = []
+        self.made: list[KitObject] = []
         before = enter_scope(self.prefix, self.made)
         try:
             self.user = self.user_class(self.name)
         finally:
             leave_scope(before)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an M that comes now, and does not get it at once, waits for others."""
+        return bool(self.owner is not None or self.entering or self.leaving or self.book.waiting)
 
     def snapshot(self) -> tuple[object, ...]:
         """What the objects of the kit hold that the lock has made."""

@@ -26,7 +26,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.machine.outcome import NeverAwaited
-from gorun_mem.runtime.op import FORGOTTEN, Op
+from gorun_mem.runtime.op import FORGOTTEN, INSIDE, Op
 
 if TYPE_CHECKING:
     from gorun_mem.machine.driver import Driver
@@ -75,8 +75,10 @@ class Listener:
     def dropped(self, thing: Any) -> bool:
         """An operation or a coroutine is dropped; whether an M of this World has done it."""
         driver = self._driver
-        m = driver.main if self._coro is None else driver.engine.running or driver.main
+        m: Any = driver.main if self._coro is None else driver.engine.running or driver.main
         coro = None if self._coro is None else self._coro(m)
+        if INSIDE and INSIDE[-1][0].sched is driver.engine:
+            m, coro = INSIDE[-1]  # of a lock of the user's, inside a step
         if coro is None and self._coro is not None:
             return False
         if driver.stopped:  # it is being unwound

@@ -23,6 +23,9 @@ from gorun_mem.scripts import UserFileError, run_script, split
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
+LESSONS: Final = "lessons/"
+"""What the name of a lesson begins with."""
+_LESSONS_SCRIPT: Final = "lessons/kernels.py"
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
@@ -46,17 +49,28 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if not path.name.startswith("_"))
 
 
+def lessons() -> list[str]:
+    """The names of the library's lessons, in the order of the script that has them."""
+    folder = library_folder()
+    if folder is None:
+        return []
+    return [LESSONS + name for name in load(folder / _LESSONS_SCRIPT)]
+
+
 def find(reference: str) -> Scenario:
     """The scenario that a command line names.
 
     Args:
-        reference: a name of the library, or the path of a .py file; ":name" behind either picks one
-            of several scenarios in the file, or an async function that takes nothing.
+        reference: a name of the library, "lessons/NAME" for a lesson, or the path of a .py file;
+            ":name" behind either picks one of several scenarios in the file, or an async function
+            that takes nothing.
 
     Raises:
         ScenarioError: there is none, or the script cannot be used.
     """
     where, wanted = split(reference)
+    if where.startswith(LESSONS) and not where.endswith(".py"):
+        return _lesson(where)
     if not where.endswith(".py") and os.sep not in where:
         return _pick(_of_library(where), wanted, where, library=True)
     return _pick(Path(where), wanted, where, library=False)
@@ -81,6 +95,19 @@ def _run(path: Path) -> ModuleType:
 def _scenarios_of(module: ModuleType) -> dict[str, Scenario]:
     found = (value for value in vars(module).values() if isinstance(value, Scenario))
     return {scenario.name: scenario for scenario in found if scenario.__module__ == module.__name__}
+
+
+def _lesson(label: str) -> Scenario:
+    known = lessons()
+    if label not in known:
+        near = difflib.get_close_matches(label, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ScenarioError(f"no lesson {label!r}: {hint}gorun-mem scenarios --lessons lists them")
+    folder = library_folder()
+    assert folder is not None
+    scenario = load(folder / _LESSONS_SCRIPT)[label.removeprefix(LESSONS)]
+    scenario.label = label
+    return scenario
 
 
 def _of_library(name: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gorun_mem.runtime.errors import Fault, Hang, OutOfMemory, Throw, said
+from gorun_mem.scripts import SCRIPT
 
 Verdict = Literal[
     "ok", "failed", "throw", "fault", "out_of_memory", "deadlock", "no_progress", "cancelled",
@@ -187,8 +188,11 @@ def _context(context: dict[str, int | str]) -> str:
 
 
 def _place_in(error: BaseException, source: str) -> str:
-    """The innermost line of `source` that `error` came through, without the folder."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if source and frame.filename == source:
-            return f"{Path(source).name}:{frame.lineno}, in {frame.name}"
-    return ""
+    """The innermost line of `source`, or of another file of the user's such as a lock's, that
+    `error` came through, without the folder."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code, module = frame.f_code, frame.f_globals.get("__name__", "")
+        if module.startswith(SCRIPT) or (source and code.co_filename == source):
+            found = f"{Path(code.co_filename).name}:{line}, in {code.co_name}"
+    return found

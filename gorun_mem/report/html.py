@@ -39,6 +39,7 @@ from gorun_mem.report import charts
 from gorun_mem.report.sections import SECTIONS, sections
 from gorun_mem.report.tables import Section
 from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text, window_text
+from gorun_mem.report.terms import TERMS
 from gorun_mem.report.units import count, ns, size
 
 MARKS_MAX: Final = 400
@@ -47,6 +48,8 @@ ARROWS_MAX: Final = 600
 LEVELS: Final = 5
 """Shades of each kind in the map: a cell is one of LEVELS x LEVELS characters."""
 
+TOKEN_SHOWN: Final = 4000
+"""A longer token is no text to paste."""
 LANE_LEVELS: Final = 64
 _FIRST: Final = ord("(")
 """Characters from here on need no escape in JSON: no quote, and the backslash is left out."""
@@ -124,7 +127,7 @@ def page(view: PageData, pages: int | None = None, again: str = "") -> str:
         style=loader.get_source(environment, "report.css")[0],
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        data=_json(_data(view)),
+        data=_json({**_data(view), "terms": TERMS}),
         head=_head(view),
         results=_results(view),
         free_label=_free_label(view),
@@ -134,6 +137,8 @@ def page(view: PageData, pages: int | None = None, again: str = "") -> str:
         metrics=sorted(view.found.metrics.items()),
         sections=_sections(view, pages),
         notes=_notes(view),
+        parts=_parts(view),
+        token=_token(view),
     )
 
 
@@ -143,6 +148,20 @@ def _json(data: Any) -> str:
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
+
+
+def _parts(view: PageData) -> tuple[str, str]:
+    """What is drawn, what a reader wants first being first: who waited, where anybody did."""
+    waited = any(lock.wait_ns.total for lock in view.found.contention.locks.values())
+    return ("lanes", "map") if waited else ("map", "lanes")
+
+
+def _token(view: PageData) -> str:
+    """The schedule of a run that did not end well, "" where it has none."""
+    end = view.found.end
+    if end is None or end.outcome == "ok" or end.uncontrolled or end.token is UNSET:
+        return ""
+    return end.token if len(end.token) <= TOKEN_SHOWN else ""
 
 
 # Words.

@@ -131,7 +131,7 @@ CHANNELS: Final = frozenset({"chan.send", "chan.recv", "chan.close", "chan.selec
 """Kinds whose objects count as one: by a select, what is done to one channel changes others."""
 # Coming back from a wait that another has ended: what that did to the M is the M's alone by then.
 RESUME: Final = "resume"
-_kind(RESUME, 0.0, "reads", "local", order="none")
+_kind(RESUME, 1500.0, "reads", "local", order="none")
 _kind("none.lock", 10.0, order="none")
 _kind("none.unlock", 10.0, order="none")
 

@@ -28,6 +28,10 @@ SOURCE_BYTES_MAX: Final = 4 << 20
 """No script is larger; a log that was named by mistake may be."""
 
 
+SCRIPT: Final = "_gorun_mem_script_"
+"""What the name of a user's module begins with."""
+
+
 class UserFileError(ValueError):
     """A file that cannot be read or does not run, or has not what was asked for."""
 
@@ -38,6 +42,12 @@ def split(reference: str) -> tuple[str, str]:
     if colon and wanted.isidentifier():
         return where, wanted
     return reference, ""
+
+
+def is_file(reference: str) -> bool:
+    """Whether a name is a file's, as `FILE.py` or `FILE.py:NAME`."""
+    where = reference.rpartition(":")[0] if ".py:" in reference else reference
+    return where.endswith(".py") or os.sep in reference
 
 
 def run_script(path: Path, what: str) -> ModuleType:
@@ -53,7 +63,7 @@ def run_script(path: Path, what: str) -> ModuleType:
     source = _read(path, what)
     path = path.resolve()
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-    module = ModuleType(f"_gorun_mem_script_{path.stem}_{digest}")
+    module = ModuleType(f"{SCRIPT}{path.stem}_{digest}")
     module.__file__ = str(path)
     try:
         # What a scenario asserts is what it is run for: `python -O` is no reason to leave that out.

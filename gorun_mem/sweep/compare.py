@@ -125,7 +125,7 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedSides:
     """What a comparison found.
 
     Args:
@@ -223,7 +223,7 @@ def compare(
     apart: bool = False,
     alpha: float = ALPHA,
     jobs: int = 1,
-) -> Compared:
+) -> ComparedSides:
     """Run one load under several settings and say what differs.
 
     Args:
@@ -298,7 +298,7 @@ def compare_sides(
     alpha: float = ALPHA,
     spread: Spread | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Compared:
+) -> ComparedSides:
     """Compare sides that are made already; arguments as those of `compare`.
 
     Args:
@@ -367,8 +367,8 @@ def judge_sides(
     *,
     paired: bool,
     alpha: float = ALPHA,
-) -> Compared:
-    """What runs that were made say; arguments as in `Compared`.
+) -> ComparedSides:
+    """What runs that were made say; arguments as in `ComparedSides`.
 
     Raises:
         ExpressionError: a run that ended well does not have one of the metrics.
@@ -389,7 +389,7 @@ def judge_sides(
         replace(each, p_adjusted=p, differs=p < alpha)
         for each, p in zip(untold, adjusted, strict=True)
     )
-    return Compared(name, tuple(sides), paired, middles, contrasts, alpha)
+    return ComparedSides(name, tuple(sides), paired, middles, contrasts, alpha)
 
 
 def _middle(side: SideRuns, metric: str) -> Middle:

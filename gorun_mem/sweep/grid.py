@@ -1,8 +1,8 @@
 """A sweep as a TOML file says it: the cells of its grid, and what is to hold of each.
 
 [sweep]
-verb = "run"                        # or explore, predict
-scenario = "memlock_storm"          # of predict: recording
+verb = "run"                        # or explore, predict, verify
+scenario = "memlock_storm"          # of predict: recording; of verify: mutex
 out = "storm.parquet"
 seeds = 20
 

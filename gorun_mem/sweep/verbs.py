@@ -38,6 +38,13 @@ _OTHER_NAMES: Final = {"init_pages": "initial_pages", "end": "data_end", "time":
 _SETTINGS: Final = {one.name for one in fields(Config)} - {"schedule", "costs"}
 _OF_SEARCH: Final = ("budget", "time_s", "bound", "failures_max", "canary", "shrink")
 
+_BOUNDS: Final = frozenset(
+    {
+        "release", "ms", "pairs", "cpus", "low_latency", "profile", "try_locks", "spurious",
+        "timeouts", "live", "states_max",
+    }
+)  # fmt: skip
+
 
 class SweepError(ValueError):
     """A sweep that cannot be; the message says where and why."""
@@ -317,6 +324,31 @@ def _inputs_of_recording(cell: SweepCell) -> object:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+# States of locks.
+
+
+def _verify(cell: SweepCell) -> CellDone:
+    from gorun_mem.explore.states.verification import VerifyError, verify
+
+    try:
+        found = verify(cell.subject, **cell.options)
+    except VerifyError as error:
+        raise ConfigError(str(error)) from None
+    except TypeError:
+        raise ConfigError(f"{cell}: a bound is of the wrong type") from None
+    metrics: Metrics = {"states": found.states, "steps": found.steps}
+    if found.bypasses is not None:
+        metrics["bypasses"] = found.bypasses
+    facts = {"reason": found.sentence}
+    if found.trace:
+        facts["token"] = found.token
+    return CellDone(found.verdict, found.exit_code, metrics, facts, found.wrong)
+
+
+def _inputs_of_lock(cell: SweepCell) -> object:
+    return _content_of([cell.subject] if _is_file(cell.subject) else [])
+
+
 VERBS: Final[dict[str, SweepVerb]] = {
     "run": SweepVerb(
         "scenario", True, frozenset(_SETTINGS - {"seed"} | {"costs"}), _run, _inputs_of_scenario
@@ -331,5 +363,6 @@ VERBS: Final[dict[str, SweepVerb]] = {
     "predict": SweepVerb(
         "recording", False, frozenset({"release", "max_pages"}), _predict, _inputs_of_recording
     ),
+    "verify": SweepVerb("mutex", False, _BOUNDS, _verify, _inputs_of_lock),
 }
 """By name."""

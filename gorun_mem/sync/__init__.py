@@ -21,14 +21,15 @@ costs; two words made with `line="name"` lie on one cache line.
 
 from __future__ import annotations
 
-from gorun_mem.sync.base import Shared, SyncStatistics, naming
-from gorun_mem.sync.chan import Chan, Selected, select
+from gorun_mem.sync.base import KitObject, SyncStatistics, naming
+from gorun_mem.sync.chan import Chan
 from gorun_mem.sync.cond import Cond, NotifyList
 from gorun_mem.sync.counting import Once, Semaphore, WaitGroup
 from gorun_mem.sync.futex import FutexWord
 from gorun_mem.sync.gate import Effect, Entry, Gate
 from gorun_mem.sync.lock import Event, Lock
 from gorun_mem.sync.rwlock import RWLock
+from gorun_mem.sync.selecting import Selected, select
 from gorun_mem.sync.words import Cell, Variable, Word
 
 __all__ = [
@@ -40,13 +41,13 @@ __all__ = [
     "Event",
     "FutexWord",
     "Gate",
+    "KitObject",
     "Lock",
     "NotifyList",
     "Once",
     "RWLock",
     "Selected",
     "Semaphore",
-    "Shared",
     "SyncStatistics",
     "Variable",
     "WaitGroup",

@@ -50,26 +50,26 @@ class _Scope:
 
     def __init__(self) -> None:
         self.prefix = ""
-        self.made: list[Shared] | None = None
+        self.made: list[KitObject] | None = None
 
 
 _SCOPE = _Scope()
 
 
-def enter_scope(prefix: str, made: list[Shared] | None) -> tuple[str, list[Shared] | None]:
+def enter_scope(prefix: str, made: list[KitObject] | None) -> tuple[str, list[KitObject] | None]:
     """Let objects be made for somebody; returns whose they were before, for `leave_scope`."""
     before = (_SCOPE.prefix, _SCOPE.made)
     _SCOPE.prefix, _SCOPE.made = prefix, made
     return before
 
 
-def leave_scope(before: tuple[str, list[Shared] | None]) -> None:
+def leave_scope(before: tuple[str, list[KitObject] | None]) -> None:
     """Objects are those of whoever they were before."""
     _SCOPE.prefix, _SCOPE.made = before
 
 
 @contextmanager
-def naming(owner: str, made: list[Shared]) -> Iterator[None]:
+def naming(owner: str, made: list[KitObject]) -> Iterator[None]:
     """Objects made in the block belong to `owner`, and are put into `made`."""
     before = enter_scope(f"{owner}:", made)
     try:
@@ -79,7 +79,7 @@ def naming(owner: str, made: list[Shared]) -> Iterator[None]:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Shared:
+class KitObject:
     """An object that several Ms share.
 
     Args:

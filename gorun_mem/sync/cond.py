@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from gorun_mem.runtime.kinds import RESUME
 from gorun_mem.runtime.op import PARKED, MLike, Op, Orders
-from gorun_mem.sync.base import Shared
+from gorun_mem.sync.base import KitObject
 from gorun_mem.sync.gate import UNORDERED, Entry, check_timeout
 
 EVERYBODY: Final = 1 << 30
@@ -115,7 +115,7 @@ class _Wake(Op):
         return len(called)
 
 
-class NotifyList(Shared):
+class NotifyList(KitObject):
     """Tickets that are drawn, slept on and called; notifyList, which sync.Cond is made of.
 
     A ticket is drawn while the lock is held and slept on after it was given back, so a call in

@@ -38,14 +38,14 @@ from mypy_extensions import mypyc_attr
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.kinds import RESUME
 from gorun_mem.runtime.op import PARKED, MLike, Op, Orders
-from gorun_mem.sync.base import Shared
+from gorun_mem.sync.base import KitObject
 
 NOTHING: Final[frozenset[str]] = frozenset()
 UNORDERED: Final[Orders] = ((), ())
 """Of an access that came to nothing: it is ordered with no other."""
 
 
-def check_timeout(about: Shared, timeout_ns: int | None) -> None:
+def check_timeout(about: KitObject, timeout_ns: int | None) -> None:
     """Refuse a time that is none.
 
     Raises:
@@ -298,7 +298,7 @@ class Effect(Op):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Gate(Shared):
+class Gate(KitObject):
     """Something that Ms wait to be let in by.
 
     Args:

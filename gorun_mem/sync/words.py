@@ -11,7 +11,7 @@ from typing import Any
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.op import MLike, Op
-from gorun_mem.sync.base import Shared
+from gorun_mem.sync.base import KitObject
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -125,7 +125,7 @@ class _And(_Store):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Variable(Shared):
+class Variable(KitObject):
     """Something that holds a value.
 
     Args:

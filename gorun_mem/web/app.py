@@ -342,6 +342,8 @@ class Api:
                 "ms": len(server.speakers),
                 "statistics": server.answers.statistics(),
                 "draining": server.draining,
+                "paused": server.host.pace.paused,
+                "ns_per_s": server.host.pace.ns_per_s,
             }
         )
 
@@ -457,7 +459,7 @@ class Api:
         run = self._site.runs.of(_id(request))
         if run.state == "running":
             raise Refused(409, f"run {run.id} has not ended", f"GET /api/runs/{run.id} says when")
-        if not Path(run.log).is_file():
+        if not Path(run.log).exists():
             raise Refused(409, f"run {run.id} has no log", run.said[-400:])
         return run.log
 
@@ -465,6 +467,8 @@ class Api:
         """The log, as it lies there."""
         path = self._log(request)
         name = Path(path).name
+        if self._site.runs.of(_id(request)).in_parts:
+            raise Refused(409, f"{name} is a folder of parts", f"they are at {path}")
         return FileResponse(path, media_type="application/x-ndjson", filename=name)
 
     async def lines(self, request: Request, body: None) -> Response:

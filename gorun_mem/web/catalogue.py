@@ -24,10 +24,10 @@ def library() -> dict[str, Any]:
     """All of it, as JSON."""
     from gorun_mem.machine.library import find, names
     from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.report.terms import TERMS
     from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS
     from gorun_mem.runtime.mutex import MUTEXES
     from gorun_mem.step.strategies import SEARCHING, STRATEGIES
-    from gorun_mem.web.terms import TERMS
 
     scenarios = []
     for name in names():

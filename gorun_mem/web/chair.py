@@ -85,6 +85,7 @@ class Chair:
         self.marks: list[int] = []
         self.open: dict[str, Any] | None = None
         self.executed = getattr(then, "executed", None)
+        self.follows: bool = getattr(then, "follows", False)
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Whom the choices name.

@@ -13,7 +13,7 @@ from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Step
 from gorun_mem.step.task import State
-from gorun_mem.sync import Event, Lock, Shared
+from gorun_mem.sync import Event, KitObject, Lock
 from gorun_mem.web.words import bits_of
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _gather(frames: Iterable[FrameType], into: dict[int, Any]) -> None:
 
 
 def _is_shared(value: Any) -> bool:
-    return isinstance(value, Shared)
+    return isinstance(value, KitObject)
 
 
 def _object(one: Any) -> dict[str, Any]:

@@ -58,13 +58,21 @@ class OneRun:
         self.started_s = time.monotonic()
         self.took_s = 0.0
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether the log is a folder of parts, as a service's is."""
+        return os.path.isdir(self.log)
+
     def log_state(self) -> tuple[int, int]:
         """The log's size and time; zeros where there is none."""
         try:
-            there = os.stat(self.log)
+            parts = [self.log]
+            if self.in_parts:
+                parts += [one.path for one in os.scandir(self.log)]
+            there = [os.stat(part) for part in parts]
         except OSError:
             return 0, 0
-        return there.st_size, there.st_mtime_ns
+        return sum(one.st_size for one in there), max(one.st_mtime_ns for one in there)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gorun_mem.bench import run_bench
-from gorun_mem.bench.explore import SHAPES, _drive_bare, _target
+from gorun_mem.bench.explore import SHAPES, _drive_bare, atomic_target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.step.strategies import DRAWING
 
@@ -26,7 +26,7 @@ def test_each_shape_is_measured_with_random_and_pos() -> None:
 def test_the_program_makes_the_operations_that_are_counted() -> None:
     """Ms x operations steps, and one for each start and the join."""
     for ms, ops, _ in SHAPES[:2]:
-        batch = Worker(_target(ms, ops), steps_max=10_000).draw("random", 0, 10)
+        batch = Worker(atomic_target(ms, ops), steps_max=10_000).draw("random", 0, 10)
         assert batch.schedules == 10
         assert batch.steps == 10 * (ms * ops + ms + 1)
     for seeded in (False, True):

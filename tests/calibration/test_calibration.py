@@ -16,7 +16,7 @@ from gorun_mem.calibration.measured import (
     FIGURES,
     SHIPPED,
     MeasuredError,
-    Point,
+    Measurement,
     channel_ns,
     read,
 )
@@ -26,12 +26,12 @@ from gorun_mem.step.costs import CostTable
 POINTS = [point for point in read() if point.ms > 1 and not point.chan and not point.pinned]
 
 
-def some(hold: int, think: int, *ms: int) -> list[Point]:
+def some(hold: int, think: int, *ms: int) -> list[Measurement]:
     """Points of every mutex."""
     return [p for p in POINTS if (p.hold, p.think) == (hold, think) and p.ms in ms]
 
 
-def compare(points: list[Point], acquisitions: int = 3000, **costs: Any) -> list[Compared]:
+def compare(points: list[Measurement], acquisitions: int = 3000, **costs: Any) -> list[Compared]:
     table = CostTable(**costs)
     return [Compared(p, simulate(p, table, acquisitions=acquisitions)) for p in points]
 

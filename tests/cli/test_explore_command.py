@@ -114,7 +114,7 @@ def test_a_failure_is_found_said_kept_and_replayed(line: Line) -> None:
         code, out, err = line("replay-schedule", reference, *code_option)
         assert (code, err) == (1, "")
         assert "FAILED: AssertionError at lost.py:24\n" in out
-        assert " M1   load bloc\n" in out
+        assert " M1   atomic.load bloc\n" in out
 
 
 def test_documents(line: Line) -> None:
@@ -174,7 +174,8 @@ def test_a_program_of_trios_alone_is_named_by_file_and_function(line: Line) -> N
     assert (code, document["verdict"]) == (0, "exhausted")
     code, document = line.json("explore", "plain.py:in_time", "--faults", "timeout,cancel")
     assert (code, document["failures"][0]["site"]) == (1, "plain.py:8")
-    code, out, _ = line("replay-schedule", document["failures"][0]["token"])
+    token = document["failures"][0]["token"]
+    code, out, _ = line("replay-schedule", token, "--code", "plain.py:in_time")
     assert code == 1
     assert "AssertionError" in out
     code, _, err = line("explore", "plain.py")
@@ -294,7 +295,7 @@ def test_a_changed_program_departs(line: Line) -> None:
     assert err == "lost.py has changed since the schedule was made\n"
     assert code == 1
     assert "The program is not the one of the schedule any more: step " in out
-    assert "expected load bloc, got load other" in out
+    assert "expected atomic.load bloc, got atomic.load other" in out
     Path("lost.py").unlink()
     code, _, err = line("replay-schedule", "a.schedule", *LOST_CODE)
     assert code == 2

@@ -96,9 +96,10 @@ def test_an_option_says_in_a_sentence_what_it_does(verb: str, option: click.Opti
 
 DOES = {
     "Add", "Begin", "Check", "Choose", "Compare", "Do", "Draw", "Drive", "Emulate", "End", "Exit",
-    "Fail", "Find", "Free", "Hang", "Issue", "Kill", "Let", "List", "Listen", "Log", "Make",
+    "Count", "Fail", "Find", "Free", "Give", "Hang", "Issue", "Keep", "Kill", "Let", "List",
+    "Listen", "Log", "Make",
     "Predict", "Print", "Read", "Record", "Refuse", "Report", "Run", "Say", "Search", "See",
-    "Set", "Show", "Start", "Stop", "Take", "Try", "Use", "Where", "Write",
+    "Serve", "Set", "Show", "Start", "Stop", "Take", "Try", "Use", "Where", "Write",
 }  # fmt: skip
 """What the help of an option begins with."""
 

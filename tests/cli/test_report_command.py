@@ -236,7 +236,7 @@ def test_a_log_without_its_start_is_still_one(gorun_mem: Command) -> None:
     [
         (["report"], "Missing argument 'LOG'"),
         (["report", "gone.jsonl"], "cannot read log gone.jsonl: No such file or directory"),
-        (["report", "."], "cannot read log .: Is a directory"),
+        (["report", "."], ". is no event log: it is empty"),
         (["report", "last"], "no runs yet"),
         (["report", "empty.jsonl"], "empty.jsonl is no event log: it is empty"),
     ],

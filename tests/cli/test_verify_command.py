@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from pathlib import Path
 
@@ -17,6 +16,12 @@ README = Path(__file__).parents[2] / "README.md"
 def section() -> str:
     """What the README says of it."""
     return README.read_text().partition("### Every state of it")[2].partition("\n## ")[0]
+
+
+def command_of(out: str) -> list[str]:
+    """What is to be typed to make the counterexample again."""
+    line = next(x for x in out.splitlines() if x.startswith("replay "))
+    return shlex.split(line)[2:]
 
 
 @pytest.fixture
@@ -58,16 +63,16 @@ def test_the_repair_is_right(gorun_mem: Command, hasty: Path) -> None:
 def test_a_counterexample_is_made_again(gorun_mem: Command, hasty: Path) -> None:
     """The token leads to the same steps; --step shows the state there."""
     said = gorun_mem("verify", "hasty.py", "--ms", "3", "--pairs", "1", "--cpus", "1")
-    token = re.findall(r"replay-schedule (\S+)", said.out)[0]
-    again = gorun_mem("replay-schedule", token)
+    token = command_of(said.out)
+    again = gorun_mem(*token)
     assert again.code == 1
     lanes = said.out.partition("\n\n")[0]
     assert again.out.startswith(lanes)
-    at = gorun_mem("replay-schedule", token, "--step", "8")
+    at = gorun_mem(*token, "--step", "8")
     assert at.code == 0
     assert "word: M3 spinning sleeping locked" in at.out
     assert "M3: in lock: sleep" in at.out
-    refused = gorun_mem("replay-schedule", token, "--log", "x.jsonl")
+    refused = gorun_mem(*token, "--log", "x.jsonl")
     assert refused.code == 2
     assert "--log are for runs" in refused.err
 
@@ -75,11 +80,11 @@ def test_a_counterexample_is_made_again(gorun_mem: Command, hasty: Path) -> None
 def test_a_lock_that_was_changed_departs_from_its_token(gorun_mem: Command, hasty: Path) -> None:
     """Where the code has no such step any more, replay says at which."""
     said = gorun_mem("verify", "hasty.py", "--ms", "3", "--pairs", "1", "--cpus", "1")
-    token = re.findall(r"replay-schedule (\S+)", said.out)[0]
+    token = command_of(said.out)
     hasty.write_text(hasty.read_text().replace('goto(m, "look")', 'goto(m, "take")').replace(
         "!= self.v", "== self.v"
     ))  # fmt: skip
-    again = gorun_mem("replay-schedule", token)
+    again = gorun_mem(*token)
     assert again.code == 1
     assert "not the one of the schedule any more: step 14" in again.out
 

@@ -214,8 +214,8 @@ def test_a_signal_that_is_taken_back_is_named_with_what_did() -> None:
     """An event that is cleared, a note that is: the wakeup came, and was wiped out."""
     failure, said = found(Target.of(event_is_cleared))
     (_, name), (_, wiped) = step_in(said[0], failure)
-    assert (name, wiped) == ("set e", "clear e")
-    assert "finds nobody asleep, M1's clear e" in said[0]
+    assert (name, wiped) == ("set e", "unset e")
+    assert "finds nobody asleep, M1's unset e" in said[0]
     assert said[0].endswith("and nobody wakes it")
     failure, said = found(KERNELS["missed-note-wakeup"].target())
     (_, name), (_, wiped) = step_in(said[0], failure)
@@ -226,7 +226,7 @@ def test_a_signal_that_woke_another_is_named() -> None:
     """One of two is woken: whom, and whom not."""
     failure, said = found(KERNELS["wake-one"].target())
     ((_, name),) = step_in(said[0], failure)
-    assert name == "wake waiters"
+    assert name == "cond.wake waiters"
     woken, left = re.findall(r"wakes M(\d), not M(\d);", said[0])[0]
     assert {woken, left} == {"2", "3"}
     assert [stuck.m for stuck in failure.stuck] == [int(left)]

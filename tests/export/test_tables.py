@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from gorun_mem.cli import main
 from gorun_mem.cli._group import gorun_mem as group
 from gorun_mem.cli.query import command
 from gorun_mem.export.tables import columns
+from tests import heed_interrupts
 from tests.analysis.make_logs import heap, run_events, run_log, storm
 
 try:
@@ -222,16 +224,22 @@ def test_events_that_do_not_fit_are_said(tmp_path: Path) -> None:
 
 
 @needs_duckdb
-def test_a_long_query_can_be_interrupted(log: Path) -> None:
+def test_a_long_query_can_be_interrupted(log: Path, tmp_path: Path) -> None:
     """Ctrl-C while DuckDB computes: exit 130 within seconds, one line and no traceback."""
     long = "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.range * b.range = 7"
     with subprocess.Popen(
         [sys.executable, "-m", "gorun_mem", "query", str(log), long],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as process:  # fmt: skip
-        time.sleep(2.5)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        try:
+            while not list(tmp_path.glob("*/log.duckdb")):
+                time.sleep(0.1)
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err.endswith("gorun-mem: interrupted\n")
     assert "Traceback" not in err

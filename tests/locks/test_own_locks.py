@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from gorun_mem import M, World
+from gorun_mem import M, World, scenario
 from gorun_mem.explore import explore
+from gorun_mem.explore.target import Target
 from gorun_mem.locks import (
     LockOp,
     MLike,
     Mutex,
     MutexFileError,
     StateMutex,
-    UnlockOp,
     load_mutex,
-    state,
 )
 from gorun_mem.machine.config import Config, ConfigError
+from gorun_mem.machine.library import find
+from gorun_mem.machine.outcome import in_words
+from gorun_mem.machine.run import run
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.errors import IllegalUse, Throw
-from gorun_mem.runtime.mutex import UnknownMutex
+from gorun_mem.runtime.mutex import UnknownMutex, make
+from gorun_mem.service.byhand import LocksByHand
+from gorun_mem.step.solo import SoloM, solo
 from gorun_mem.sync import Word
-from tests import ROOT
+from tests.locks.mcs import MCSLock
 from tests.locks.ticket import BrokenTicketLock, TicketLock
 
-TICKET = ROOT / "tests" / "locks" / "ticket.py"
 SWAPPING = """
 from gorun_mem.locks import LockOp, StateMutex, UnlockOp, state, CPU
 
@@ -145,6 +149,25 @@ def test_two_locks_of_a_class_share_no_word() -> None:
     ]  # fmt: skip
 
 
+def test_a_scenario_may_ask_for_one() -> None:
+    """As a class, like any other setting; a class that no other process can find is not shared."""
+
+    @scenario(ms=2, mutex=TicketLock)
+    async def own(world: World) -> None:
+        """Two Ms."""
+        await storm(world)
+
+    done = run(own, own.config())
+    assert done.statistics.lock("memlock").mutex == "TicketLock"
+
+    class Local(TicketLock):
+        async def lock(self, m: M) -> None:
+            await super().lock(m)
+
+    assert Target.of(storm, Config(ms=2, mutex=TicketLock)).importable
+    assert not Target.of(storm, Config(ms=2, mutex=Local)).importable
+
+
 def test_a_search_finds_that_a_lock_does_not_exclude() -> None:
     """Two Ms are in it at once, told as a throw that names both; its repaired twin is exhausted."""
 
@@ -198,6 +221,45 @@ def test_a_lock_can_be_tried() -> None:
 
     world = finished(World(ms=1, mutex=TicketLock), program)
     assert seen == [True, True, False, world.mutex("own").locks_delta, 0]
+
+
+def test_the_order_of_locks_is_checked() -> None:
+    """By rank, before the first access, as GOEXPERIMENT=staticlockranking does."""
+    cls = load_mutex(TicketLock)
+    heap, sched = (
+        make(cls, "go1.27", lock_name=rank, rank=rank, rank_checks="throw")
+        for rank in ("mheap", "sched")
+    )
+
+    async def take(*locks: StateMutex) -> None:
+        for lock in locks:
+            await lock.lock("here")
+
+    async def give_back(lock: StateMutex) -> None:
+        await lock.unlock("here")
+
+    m = SoloM()
+    solo(take(sched, heap), m)
+    solo(give_back(heap), m)
+    with pytest.raises(Throw, match="unlock without matching lock acquire"):
+        solo(give_back(heap), m)
+    with pytest.raises(Throw, match="lock ordering problem"):
+        solo(take(heap, sched), SoloM(2))
+
+
+def test_clients_of_a_service_try_it_by_its_own_way() -> None:
+    """By the lock's try_lock; a lock that has none is refused, and nothing is held."""
+    seen = []
+
+    async def program(world: World) -> None:
+        by_hand = LocksByHand(world, True, lambda mutex: None)
+        for _ in range(2):
+            seen.append(await by_hand.operations["try_lock"](world.main, "own"))  # noqa: PERF401
+
+    finished(World(ms=1, mutex=TicketLock), program)
+    assert seen == ["ok", "busy"]
+    with pytest.raises(IllegalUse, match="own \\(MCSLock\\) has no try_lock"):
+        finished(World(ms=1, mutex=MCSLock), program)
 
 
 def test_what_a_lock_raises_is_the_programs_failure() -> None:
@@ -305,9 +367,6 @@ def test_access_granularity_still_wants_no_lock() -> None:
 
 def test_an_own_lock_replays_from_its_token() -> None:
     """A token names the file, so another process finds it."""
-    from gorun_mem.explore.target import Target
-    from gorun_mem.machine.library import find
-
     config = find("memlock_storm").config(ms=2, mutex=TicketLock)
     target = Target.of(find("memlock_storm"), config, {"rounds": "1"})
     assert target.about["config"]["mutex"] == "tests/locks/ticket.py:TicketLock"
@@ -315,4 +374,55 @@ def test_an_own_lock_replays_from_its_token() -> None:
     assert again.settings.lock.__name__ == "TicketLock"
 
 
-__all__ = ["SWAPPING", "TICKET", "UnlockOp", "state"]
+WRONG = """
+from gorun_mem.locks import Mutex
+from gorun_mem.sync import Word
+
+
+class Wrong(Mutex):
+    def __init__(self, name):
+        super().__init__(name)
+        self.word = Word("w")
+
+    async def lock(self, m):
+        while not await self.word.cas(0, 1):
+            await m.pauze()
+
+    async def unlock(self, m):
+        await self.word.store(0)
+
+
+class Forgets(Wrong):
+    async def lock(self, m):
+        await self.word.load()
+        self.word.store(0)
+
+
+class Foreign(Wrong):
+    async def lock(self, m):
+        import trio
+        await self.word.load()
+        await trio.sleep(0)
+"""
+
+
+@pytest.mark.parametrize("host", ["trio", "trampoline"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Wrong", "AttributeError: 'M' object has no attribute 'pauze'\nat wrong.py:13, in lock"),
+        ("Forgets", "<atomic.store memlock:w> was made at wrong.py:22 and never awaited"),
+        ("Foreign", "lock memlock awaits what is no operation at "),
+    ],
+)
+def test_what_fails_in_a_locks_file_is_told_with_its_line(
+    tmp_path: Path, host: Literal["trio", "trampoline"], name: str, said: str
+) -> None:
+    """On either host, in the words of how the run ended."""
+    path = tmp_path / "wrong.py"
+    path.write_text(WRONG)
+    storm = find("memlock_storm")
+    done = run(storm, storm.config(ms=3, mutex=f"{path}:{name}"), {"rounds": 3}, host=host)
+    assert done.outcome.verdict == "failed"
+    assert done.outcome.error is not None
+    assert said in in_words(done.outcome.error, storm.file)

@@ -27,7 +27,7 @@ LAYERS = {
     "locks": {"runtime", "scripts", "sync"},
     "machine": {"runtime", "events", "locks", "scripts", "step"},
     "calibration": {"runtime", "step", "machine"},
-    "explore": {"runtime", "events", "locks", "step", "sync", "machine"},
+    "explore": {"runtime", "events", "scripts", "locks", "step", "sync", "machine"},
     "replay": {"runtime", "events", "step", "machine"},
     "predict": {"runtime", "replay", "step"},
     "record": {"runtime", "wasm", "replay", "predict"},

@@ -266,6 +266,16 @@ def test_a_failed_run_says_why() -> None:
     text = page(view_of(log))
     assert "Throw: mem: unordered list" in text
     assert "ended in a throw" in text
+    assert "gorun-mem view" not in text
+    with_token = log.replace(b'"outcome":"throw"', b'"outcome":"throw","token":"AgEFA_-x"')
+    assert "<code>gorun-mem view AgEFA_-x</code>" in page(view_of(with_token))
+
+
+def test_what_a_reader_wants_comes_first(stormy: str) -> None:
+    """Where anybody waited for a lock the Ms come before the map, where nobody did behind it."""
+    assert stormy.index('id="lanes-canvas"') < stormy.index('id="map-canvas"')
+    alone = page(view_of(run_log(heap)[1]))
+    assert alone.index('id="map-canvas"') < alone.index('id="lanes-canvas"')
 
 
 def test_nothing_is_left_where_it_cannot_be_written(tmp_path: Path) -> None:

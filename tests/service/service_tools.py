@@ -26,7 +26,7 @@ from gorun_mem.service.address import Address
 from gorun_mem.service.client import Client
 from gorun_mem.service.server import Server, serve
 from gorun_mem.service.settings import Settings
-from tests import ROOT
+from tests import ROOT, heed_interrupts
 
 
 def command(*arguments: str) -> list[str]:
@@ -73,6 +73,7 @@ def served(folder: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         assert process.stderr is not None

@@ -122,12 +122,28 @@ def test_a_side_that_never_ends_well_differs_in_nothing() -> None:
     assert found.holds(parse_fail_on("time_ns>+5%")) == []
 
 
+@scenario(ms=2)
+async def fails_with_sema(world: World) -> None:
+    """At seeds that 3 divides, and with sema only."""
+    await world.main.pause()
+    assert world.config.mutex != "sema" or world.config.seed % 3
+
+
+def test_a_pair_of_which_one_failed_is_none() -> None:
+    """The other run is in its side's figures, and in no pair."""
+    found = compare(fails_with_sema, vary={"mutex": ["sema", "queue"]}, seeds=6)
+    assert len(found.middles["time_ns"][0].values) == 4
+    assert len(found.middles["time_ns"][1].values) == 6
+    assert len(found.failed_runs) == 2
+    assert found.contrast("time_ns", "queue").p == 1.0
+
+
 def made(values: list[list[float]], *, paired: bool = True) -> list[SideRuns]:
     from gorun_mem.sweep.compare import Side
 
     return [
         SideRuns(
-            Side("ab"[place], {}, {}),
+            Side("abcd"[place], {}, {}),
             tuple(range(len(side))),
             tuple(Measured("ok", 0, {"time_ns": value}) for value in side),
         )
@@ -144,6 +160,18 @@ def test_pairs_see_what_samples_do_not() -> None:
     assert paired.contrasts[0].differs
     assert not apart.contrasts[0].differs
     assert paired.contrasts[0].change == pytest.approx(0.01)
+
+
+def test_many_comparisons_are_counted_in() -> None:
+    """What is a difference by itself is none among eight; each p is at least as large."""
+    a = [float(n) for n in range(8)]
+    b = [value + 1 for value in a]  # p is 2 / 2 ** 8, below 0.01
+    alone = judge_sides("x", made([a, b]), ["time_ns"], paired=True)
+    assert alone.contrasts[0].differs
+    several = judge_sides("x", made([a, b, a, a]), ["time_ns"], paired=True)
+    assert several.contrasts[0].p == alone.contrasts[0].p
+    assert several.contrasts[0].p_adjusted == pytest.approx(3 * alone.contrasts[0].p)
+    assert not several.contrasts[0].differs
 
 
 def test_a_change_fails_only_where_it_is_one() -> None:

@@ -195,6 +195,28 @@ max-pages = 192
     assert "seed" not in found.rows[0]
 
 
+def test_verifications_are_swept(write: Write) -> None:
+    """States and verdict; bounds that cannot be are refused."""
+    text = """
+[sweep]
+verb = "verify"
+out = "v.parquet"
+[grid]
+mutex = ["queue", "futex"]
+cpus = [1, 2]
+[fixed]
+ms = 2
+pairs = 1
+"""
+    rows = {(row["mutex"], row["cpus"]): row for row in sweep(read_grid(write(text))).rows}
+    assert {row["outcome"] for row in rows.values()} == {"holds"}
+    assert rows["futex", 2]["states"] > rows["queue", 1]["states"] > 5
+    assert sweep(read_grid(write(text))).fresh == 0
+    for ms in ("40", '"two"'):
+        refused = sweep(read_grid(write(text.replace("ms = 2", f"ms = {ms}")))).rows
+        assert {row["outcome"] for row in refused} == {"refused"}
+
+
 def test_assertions_hold_of_every_row(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 1 where one does not; rows are named by their cells."""
     path = write(STORM + '[assert]\nfew = "lock.memlock.acquisitions <= 20"\n')
@@ -262,7 +284,7 @@ def test_what_is_done_is_kept(write: Write, tmp_path: Path, jobs: str, how: sign
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[sweep]\n", "verb = None in [sweep]: must be one of run, explore, predict"),
+        ("[sweep]\n", "verb = None in [sweep]: must be one of run, explore, predict, verify"),
         ('[sweep]\nverb = "run"\n', "name the file of the rows"),
         (STORM.replace("mutex =", "mutx ="), "did you mean mutex"),
         (STORM.replace("ms = 3", "mutex = 3"), "said twice"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -118,10 +119,10 @@ def test_it():
     )
     done = subprocess.run(
         [
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:trio",
-            "-p", "no:pytest_trio", "-p", "no:hypothesispytest", "-p", "no:syrupy",
-            "-p", "no:xdist", str(pytester.path),
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p",
+            "gorun_mem.testing.plugin", str(pytester.path),
         ],
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

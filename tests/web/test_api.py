@@ -12,6 +12,7 @@ import trio
 import trio.testing
 from jsonschema import Draft202012Validator
 
+from gorun_mem.service.watch import Filter
 from gorun_mem.web.live import EVENTS_MAX, Viewer, pace_s
 from tests.web.web_tools import OverAsgi, over_asgi
 
@@ -233,6 +234,40 @@ def test_who_does_not_take_samples_is_told() -> None:
         assert await viewer.next() == b"event: live\ndata: 5\n\n"
 
     trio.run(main)
+
+
+def test_tails_hear_their_level_and_filter() -> None:
+    """Each browser is sent what it asked for, however many look on: one subscriber for what is of
+    level info, one more for everything, none when all have gone."""
+
+    async def test(page: OverAsgi) -> None:
+        tails, recorder = page.site.tails, page.service.recorder
+        assert tails is not None
+        streams = [
+            tails.watch(Filter(("lock.*",)), "debug"),
+            tails.watch(Filter(("lock.release,m=2",)), "debug"),
+            tails.watch(Filter(), "info"),
+            tails.watch(Filter(), "error"),
+        ]
+        for one in streams:
+            await anext(one)
+        assert [level for _, level in recorder._subscribers] == ["debug", "info"]
+        for name in ("a", "b"):
+            await page.ask("POST", "/api/ms", {"name": name})
+            await page.ask("POST", f"/api/ms/{1 + (name == 'b')}/call", {"op": "alloc 8"})
+        told = [(await anext(one)).decode() for one in streams[:3]]
+        heard = [
+            [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+            for text in told
+        ]
+        assert {event["event"] for event in heard[0]} == {"lock.acquire", "lock.release"}
+        assert [(event["event"], event["m"]) for event in heard[1]] == [("lock.release", 2)]
+        assert {event["event"] for event in heard[2]} == {"mem.grow"}
+        for one in streams:
+            await one.aclose()  # type: ignore[attr-defined]
+        assert recorder._subscribers == ()
+
+    with_page(test, platform="plan9/amd64")
 
 
 def test_the_world_ends_and_the_page_says_so() -> None:

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.service.service_tools import command, environment
 from tests.web.web_tools import PageProcess, page_process, serving
 
+expect.set_options(timeout=20_000)
 SHOTS = os.environ.get("GORUN_MEM_SHOTS", "")
 """A folder for screenshots, "" for none."""
 WIDTHS = (400, 1280, 2560)
@@ -201,7 +202,10 @@ def test_pace_and_busy_ms(browser: Browser, service: PageProcess) -> None:
         until(page, "document.querySelector('canvas').clientHeight > 80")
         page.click("text=Pause")
         time = "() => fetch('/api/world').then(a => a.json()).then(w => w.statistics.time_ns)"
-        page.wait_for_timeout(300)
+        until(page, "fetch('/api/world').then(a => a.json()).then(w => w.paused)")
+        page.wait_for_timeout(100)
+        with opened(browser, service.url) as other:
+            expect(other.get_by_role("button", name="Go on")).to_be_visible()
         before = page.evaluate(time)
         page.wait_for_timeout(400)
         assert page.evaluate(time) == before
@@ -260,9 +264,10 @@ def test_a_failure_opens_at_the_step_that_matters(
         page.click("text=See it")
         expect(page.locator(".verdict").first).to_contain_text("ended well")
         page.get_by_role("button", name="16. ab ba").click()
-        for m in (1, 1, 2, 2):
+        steps = page.locator("ol.steps li:not(.empty)")
+        for made, m in enumerate((1, 1, 2, 2), 1):
             page.click(f"button.go.main[data-m='{m}']")
-            page.wait_for_timeout(150)
+            expect(steps).to_have_count(made)
         expect(page.locator("svg.graph")).to_have_attribute(
             "aria-label", "M1 waits for b, which M2 holds; M2 waits for a, which M1 holds"
         )

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from gorun_mem.explore.controlled.naming import Await
 from gorun_mem.explore.controlled.seam import TrioTask
+from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import HeldBy
+from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import MLike, Op
 
 START: Final = "Task.start"
@@ -94,3 +96,11 @@ class Waiting(Going):
         owner = self._host.m_of(getattr(at.thing, "_owner", None))
         held_by = HeldBy(owner.id, owner.name, owner.since_ns) if owner is not None else None
         return f"{text} at {at.place}" if at.place else text, held_by, self._host.held_by(m)
+
+
+def under_a_lock(m: M, place: str) -> IllegalUse:
+    """What an M is told that awaits trio where it would be cancelled under a lock."""
+    return IllegalUse(
+        f"M{m.id} ({m.name}) awaits trio itself at {place} while it holds a runtime lock: "
+        "give the lock back first, or sleep in virtual time with m.sleep()"
+    )

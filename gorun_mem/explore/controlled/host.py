@@ -34,9 +34,16 @@ from trio._core._run import CancelScope, Nursery
 from trio._core._traps import CancelShieldedCheckpoint, WaitTaskRescheduled
 from trio.testing import MockClock
 
-from gorun_mem.explore.controlled.awaits import START, Going, Waiting
+from gorun_mem.explore.controlled.awaits import START, Going, Waiting, under_a_lock
 from gorun_mem.explore.controlled.clock import Canceller, Timers
-from gorun_mem.explore.controlled.naming import Await, await_of, place_in
+from gorun_mem.explore.controlled.naming import (
+    Await,
+    await_of,
+    library_of,
+    line_of,
+    place_in,
+    short_name,
+)
 from gorun_mem.explore.controlled.seam import (
     CONTEXT,
     LIBRARY,
@@ -60,7 +67,6 @@ from gorun_mem.machine.outcome import RunStopped
 from gorun_mem.machine.trampoline import Trampoline
 from gorun_mem.machine.trio_host import is_cancellation
 from gorun_mem.machine.watchdog import LoopWithoutAwait
-from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import State, Task
 
@@ -212,7 +218,7 @@ class ControlledTrio(Trampoline):
             op = self._other(m, trio_task, message)
         del CONTEXT.task
         if m.locks and isinstance(op, Going):
-            self._throw(trio_task, _under_a_lock(m, where(trio_task.coro)))
+            self._throw(trio_task, under_a_lock(m, where(trio_task.coro)))
         if self._woken or self._dues or self.timers.is_on or self.canceller is not None:
             self._settle()
             if self._driver.stopped:
@@ -231,7 +237,7 @@ class ControlledTrio(Trampoline):
             self._throw(trio_task, TypeError("an operation was awaited by a task that is no M"))
             return Going(self, trio_task)
         place = where(trio_task.coro)
-        self.fail_uncontrolled(m, f"awaits {_library(message)}", place, ASYNCIO)
+        self.fail_uncontrolled(m, f"awaits {library_of(message)}", place, ASYNCIO)
         return Going(self, trio_task)
 
     def _throw(self, trio_task: TrioTask, error: BaseException) -> None:
@@ -280,7 +286,7 @@ class ControlledTrio(Trampoline):
         self._spawning = None
         is_adopted = m is None
         if m is None:
-            m = self._driver.adopt(_short(trio_task.name))
+            m = self._driver.adopt(short_name(trio_task.name))
         self._ms[trio_task] = m
         self._tasks[m.id] = trio_task
         if is_adopted:
@@ -346,8 +352,8 @@ class ControlledTrio(Trampoline):
             return Await("trio.wait", "", None, "", "")
         if coro.cr_await is None and trio_task._schedule_points == 0:
             code = coro.cr_code
-            file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-            return Await(START, f"in {m.name}", None, f"{file}:{code.co_firstlineno}", "")
+            place, source = line_of(code.co_filename, code.co_firstlineno)
+            return Await(START, f"in {m.name}", None, place, source)
         return await_of(coro, f"in {m.name}")
 
     def name_of(self, at: Await) -> str:
@@ -429,24 +435,6 @@ class ControlledTrio(Trampoline):
 
 async def _root() -> None:
     """Stands for trio's init task, and never runs."""
-
-
-def _under_a_lock(m: M, place: str) -> IllegalUse:
-    return IllegalUse(
-        f"M{m.id} ({m.name}) awaits trio itself at {place} while it holds a runtime lock: "
-        "give the lock back first, or sleep in virtual time with m.sleep()"
-    )
-
-
-def _library(message: Any) -> str:
-    """What a foreign await is of."""
-    module = type(message).__module__.partition(".")[0]
-    return "asyncio" if message is None or module in ("asyncio", "_asyncio") else repr(message)
-
-
-def _short(name: str) -> str:
-    """A task's name without its module and the functions around."""
-    return name.rpartition("<locals>.")[2].rpartition(".")[2] or name
 
 
 def _by_id(m: M) -> int:

@@ -81,11 +81,32 @@ def await_of(coro: Any, inside: str) -> Await:
     kind, thing = _awaited(foreign)
     if user is None:
         return Await(kind, inside, thing, "", "")
-    code, line = user.f_code, user.f_lineno
-    file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-    source = linecache.getline(code.co_filename, line, user.f_globals).strip()
+    place, source = line_of(user.f_code.co_filename, user.f_lineno, user.f_globals)
     what = _receiver(user) if thing is not None else inside
-    return Await(kind, what, thing, f"{file}:{line}", source)
+    return Await(kind, what, thing, place, source)
+
+
+def line_of(path: str, line: int, module: dict[str, Any] | None = None) -> tuple[str, str]:
+    """A line of the program as "file:line", and its text.
+
+    Args:
+        path: of the file.
+        line: its number.
+        module: the names of the module, which may know its source otherwise.
+    """
+    file = path.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{line}", linecache.getline(path, line, module).strip()
+
+
+def short_name(name: str) -> str:
+    """A task's name without its module and the functions around."""
+    return name.rpartition("<locals>.")[2].rpartition(".")[2] or name
+
+
+def library_of(message: Any) -> str:
+    """Whose await has yielded `message`, which is none of trio's."""
+    module = type(message).__module__.partition(".")[0]
+    return "asyncio" if message is None or module in ("asyncio", "_asyncio") else repr(message)
 
 
 def place_in(frame: FrameType | None) -> str:

@@ -34,7 +34,6 @@ Refuse = Callable[[str, str], NoReturn]
 CONTEXT: Final = GLOBAL_RUN_CONTEXT
 LIBRARY: Final[Any] = vars(_run)["sniffio_library"]
 """What says which library's tasks run in this thread."""
-_NO_INSTRUMENTS: Final = Instruments(())
 
 STREAMS: Final = "inject the stream: trio.testing.memory_stream_pair()"
 _ADVICE: Final = {
@@ -189,7 +188,7 @@ def new_runner(
         "system_context": copy_context(),
     }
     runner = ControlledRunner(
-        clock=clock, instruments=_NO_INSTRUMENTS, strict_exception_groups=True, **ours
+        clock=clock, instruments=Instruments(()), strict_exception_groups=True, **ours
     )
     runner.refused, runner.dues = refused, dues
     return runner

@@ -11,6 +11,8 @@
     MemorySafety   memory.double_alloc, memory.use_after_free, memory.double_free, memory.overlap (a
                    part was freed before), memory.stray
     LostWakeups    wakeup.lost      an M sleeps although it was woken, or may go on
+    Bypasses       starvation       others got a lock past an M that waits (not by default)
+    FairCycle      livelock         Ms go round for ever though everybody goes: see `fair_cycle`
     Livelock       no_progress      who went round when the run reached its bound
     Deadlocks      deadlock         who waits for whom in a circle, where and since when
 
@@ -23,7 +25,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.deadlocks import Deadlocks
+from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.detectors.leaks import LeakedLocks, LeakedMemory
 from gorun_mem.explore.detectors.livelock import Livelock
 from gorun_mem.explore.detectors.lock_order import LockOrder
@@ -36,7 +40,9 @@ from gorun_mem.explore.failure import Detector
 
 __all__ = [
     "DEFAULT_DETECTORS",
+    "Bypasses",
     "Deadlocks",
+    "FairCycle",
     "FreeListCheck",
     "LeakedLocks",
     "LeakedMemory",
@@ -57,6 +63,7 @@ DEFAULT_DETECTORS: Final[tuple[Callable[[], Detector], ...]] = (
     LockOrder,
     LockRanks,
     LeakedLocks,
+    FairCycle,
     Livelock,
 )
 """What a search looks with unless it is told otherwise; what ends a program comes first."""

@@ -23,6 +23,8 @@ from gorun_mem.step.task import Task
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
+TRIES: Final = frozenset({"try", "rw.try_read", "rw.try_write"})
+"""Kinds by which a lock is taken if it is free: nobody waits, so nobody waits in a circle."""
 CYCLE_MAX: Final = 8
 """Cycles of more locks are not looked for."""
 
@@ -53,7 +55,7 @@ class LockOrder:
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Note in which order locks were taken."""
         event = self._watch.lock_event(task, op, kind, obj, result)
-        if event is None or not event[1]:
+        if event is None or not event[1] or kind in TRIES:
             return
         held = self._watch.holds[task.id]
         if len(held) < 2:

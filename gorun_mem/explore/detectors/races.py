@@ -188,7 +188,7 @@ class Races:
         runtime = self._world.runtime
         word = runtime.platform.word_size
         ledger = runtime.os.ledger
-        for at in range(addr - addr % word, addr + word, word):
+        for at in range(addr & -word, addr + word, word):
             owner = ledger.ownership(at) if ledger is not None else None
             self._access(m, at, "user memory", writes, None, owner.call if owner else 0)
 

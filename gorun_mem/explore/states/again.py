@@ -6,11 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gorun_mem.explore.states.coroutines import in_words
 from gorun_mem.explore.states.examine import TraceStep, names_of
 from gorun_mem.explore.states.model import Model
 from gorun_mem.explore.states.parts import Common, Move, Own
 from gorun_mem.explore.states.stepper import Stepper
-from gorun_mem.explore.states.verification import Bounds, Verification, bounds_of, model_of
+from gorun_mem.explore.states.verification import (
+    Bounds,
+    Verification,
+    bounds_of,
+    is_coroutine,
+    model_of,
+    runs_of,
+)
 from gorun_mem.step.schedule import Schedule, ScheduleError
 
 
@@ -20,36 +28,33 @@ class MadeAgain:
 
     Args:
         found: the steps, as the verification has them.
-        model: what was stepped.
+        model: what was stepped; None for a lock made of coroutines.
         divergence: where the lock does something else now; "" where it does not.
-        common: what Ms share where it stopped.
-        owns: what each M has for itself there.
-        left: rounds that each has left.
+        state: the state where it stopped, line by line.
     """
 
     found: Verification
-    model: Model
+    model: Model | None
     divergence: str
-    common: Common
-    owns: tuple[Own, ...]
-    left: tuple[int, ...]
+    state: list[str]
 
-    def state(self) -> list[str]:
-        """The state where it stopped, line by line."""
-        lines = [f"word: {self.model.in_words(self.common)}"]
-        for number, (own, mine) in enumerate(zip(self.owns, self.common.ms, strict=True), 1):
-            at = f"in {own.call}: {own.pc}" if own.call else own.phase
-            if mine.parked:
-                at += ", asleep"
-            registers = ", ".join(f"{name} = {value}" for name, value in own.registers)
-            words = ", ".join(
-                f"{name} = {value}"
-                for name, value in mine._asdict().items()
-                if name != "parked" and value not in (0, False, -1)
-            )
-            facts = "; ".join(text for text in (registers, words) if text)
-            lines.append(f"M{number}: {at}{f' ({facts})' if facts else ''}")
-        return lines
+
+def _state(model: Model, common: Common, owns: Sequence[Own]) -> list[str]:
+    """A state, line by line."""
+    lines = [f"word: {model.in_words(common)}"]
+    for number, (own, mine) in enumerate(zip(owns, common.ms, strict=True), 1):
+        at = f"in {own.call}: {own.pc}" if own.call else own.phase
+        if mine.parked:
+            at += ", asleep"
+        registers = ", ".join(f"{name} = {value}" for name, value in own.registers)
+        words = ", ".join(
+            f"{name} = {value}"
+            for name, value in mine._asdict().items()
+            if name != "parked" and value not in (0, False, -1)
+        )
+        facts = "; ".join(text for text in (registers, words) if text)
+        lines.append(f"M{number}: {at}{f' ({facts})' if facts else ''}")
+    return lines
 
 
 def is_verification(schedule: Schedule) -> bool:
@@ -69,6 +74,8 @@ def make_again(schedule: Schedule, steps_max: int | None = None) -> MadeAgain:
         VerifyError, UnknownMutex, UnknownRelease: what it names is not there.
     """
     bounds: Bounds = bounds_of(schedule.about["verify"])
+    if is_coroutine(bounds):
+        return _run_again(bounds, schedule, steps_max)
     model = model_of(bounds)
     stepper = Stepper(model, dead=False)
     common, owns = stepper.start()
@@ -98,7 +105,40 @@ def make_again(schedule: Schedule, steps_max: int | None = None) -> MadeAgain:
     found = Verification(
         bounds, verdict, wrong, len(trace) + 1, len(trace), 0.0, tuple(trace), False, words
     )
-    return MadeAgain(found, model, divergence, common, tuple(owns), tuple(left))
+    return MadeAgain(found, model, divergence, _state(model, common, owns))
+
+
+def _run_again(bounds: Bounds, schedule: Schedule, steps_max: int | None) -> MadeAgain:
+    """The same of a lock made of coroutines."""
+    run = runs_of(bounds)()
+    trace: list[TraceStep] = []
+    divergence = wrong = ""
+    for number, (place, branch) in enumerate(_steps(schedule.tape, bounds.ms)):
+        if steps_max is not None and number >= steps_max:
+            break
+        name = schedule.names[number] if number < len(schedule.names) else None
+        fits = place in run.able() and branch[0] < len(run.choices(place))
+        text, wrong = run.step(place, branch) if fits else ("no such step", "")
+        if isinstance(name, str) and name != text:
+            divergence, wrong = f"step {number + 1}: expected M{place + 1} {name}, got {text}", ""
+            break
+        common = None if wrong else run.common()
+        trace.append(TraceStep(place, branch, text, tuple(run.told), common, wrong))
+        if wrong:
+            break
+    else:
+        wrong = wrong or str(schedule.about.get("wrong", ""))
+    lines = [f"words: {in_words(run.common())}"]
+    for number, (m, op) in enumerate(zip(run.ms, run.ops, strict=True), 1):
+        at = run.phase[number - 1] if op is None else f"next {op.kind} {op.obj}"
+        lines.append(f"M{number}: {at}{', asleep' if m.parked else ''}")
+    run.close()
+    words = tuple([in_words(step.common) if step.common else "" for step in trace])
+    found = Verification(
+        bounds, "failed" if wrong else "inconclusive", wrong, len(trace) + 1, len(trace), 0.0,
+        tuple(trace), False, words,
+    )  # fmt: skip
+    return MadeAgain(found, None, divergence, lines)
 
 
 def _stuck(stepper: Stepper, common: Common, owns: Sequence[Own], left: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ from gorun_mem.explore.states.search import (
     Reached,
     StateSearch,
     TooNarrow,
+    at_rest,
     not_ending,
 )
 from gorun_mem.explore.states.space import Broken, Guesses, Space
@@ -239,7 +240,7 @@ class Examination:
             found.trace = self._trace(search, stuck, None)
             found.wrong = "no progress: from here on the Ms go on for ever, and none gets through"
             return
-        misused = self._misuse(search, reached)
+        misused = self._misuse(search)
         if misused is None:
             return
         at, wrong = misused
@@ -248,27 +249,18 @@ class Examination:
         else:
             found.trace, found.wrong = self._trace(search, at, None), wrong
 
-    def _misuse(self, search: StateSearch, reached: Reached) -> tuple[int, str] | None:
+    def _misuse(self, search: StateSearch) -> tuple[int, str] | None:
         """The first state at rest in which a call that nobody should make is not refused."""
-        resting: dict[int, bool] = {}
-        seen: set[int] = set()
-        for at, state in enumerate(reached.states):
-            shared = search.shared_of(state)
-            if shared in seen:
-                continue
-            for place in range(search.places):
-                own = search.slot_of(state, place) >> ROUNDS_BITS
-                rests = resting.get(own)
-                if rests is None:
-                    mine: Own = search.space.own.things[own]
-                    rests = resting[own] = not mine.call and mine.phase == self.model.rest_phase
-                if not rests:
-                    break
-            else:
-                seen.add(shared)
-                wrong = self.model.misuse(self.stepper.outcomes, search.space.shared.things[shared])
-                if wrong:
-                    return at, wrong
+        space = search.space
+        resting = {
+            number
+            for number, own in enumerate(space.own.things)
+            if not own.call and own.phase == self.model.rest_phase
+        }
+        for shared, at in at_rest(search, resting).items():
+            wrong = self.model.misuse(self.stepper.outcomes, space.shared.things[shared])
+            if wrong:
+                return at, wrong
         return None
 
     # The way there

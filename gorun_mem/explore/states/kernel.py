@@ -166,6 +166,10 @@ class SemaphoreModel(Model):
         return (f"{turn}{late}", False) if turn < len(self.ms) else ("1", True)
 
 
+LEFT: Final = "left"
+"""The time of a sleep was up, and the kernel's list had the M still."""
+
+
 class FutexSleep(MutexOp):
     """futexsleep while the word is 0, with a limit where `limited`."""
 
@@ -189,8 +193,7 @@ class FutexSleep(MutexOp):
     def wake_up(self, m: MLike) -> object:
         """Come back."""
         word: KernelWord = self.mutex
-        word.queue.leave(m)
-        return True
+        return LEFT if word.queue.leave(m) else True
 
 
 class FutexWake(MutexOp):
@@ -240,6 +243,7 @@ class FutexModel(Model):
         self.timeouts = timeouts
         self.spurious = spurious
         self.monitor = ()  # who sleeps, the first first
+        self.was_listed = False
 
     def words(self) -> tuple[Any, ...]:
         """The word, and who sleeps."""
@@ -289,6 +293,7 @@ class FutexModel(Model):
             Violation: not so.
         """
         queue, me, m = self.monitor, Place(place), self.ms[place]
+        self.was_listed = me in queue
         if call.startswith("wake"):
             count = int(call[5:])
             expected, queue = queue[:count], queue[count:]
@@ -319,6 +324,10 @@ class FutexModel(Model):
             if result != woken:
                 raise Violation(f"futexwakeup says that it woke {result}, and woke {woken}")
             return ("only wakes" if self.subject.key else "wakes"), False
+        if result is not False and (result == LEFT) is not self.was_listed:
+            raise Violation(
+                f"M{place + 1} is told wrongly whether it was still on the kernel's list"
+            )
         if result is False and not self.subject.key and not self.spurious:
             raise Violation(f"M{place + 1} did not sleep though the word is as it expected")
         return self.rest_phase, True

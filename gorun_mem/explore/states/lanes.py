@@ -32,8 +32,13 @@ def happened(step: TraceStep, before: TraceStep | None) -> str:
     return ", ".join(said)
 
 
-def render(found: Verification, model: Model) -> list[str]:
-    """The lanes, line by line."""
+def render(found: Verification, model: Model | None) -> list[str]:
+    """The lanes, line by line.
+
+    Args:
+        found: with a counterexample.
+        model: what was verified; None for a lock made of coroutines.
+    """
     trace, ms = found.trace, found.bounds.ms
     cells = [[NOTHING] * ms for _ in trace]
     for row, step in zip(cells, trace, strict=True):
@@ -50,7 +55,7 @@ def render(found: Verification, model: Model) -> list[str]:
         before = step
     if not trace or trace[-1].wrong != found.wrong:
         lines.append(f"       => {found.wrong}")
-    return lines + _legend(trace, model)
+    return lines if model is None else lines + _legend(trace, model)
 
 
 def _legend(trace: Sequence[TraceStep], model: Model) -> list[str]:

@@ -106,11 +106,14 @@ class Model:
         told: what the lock's code told in this step.
         phase: where in its program the M is that makes it.
         endless: rounds are not counted: the Ms go on for ever.
+        rest_phase: where an M is in its program that wants nothing.
+        interrupts: a sleep with a limit may end for no reason.
     """
 
     subject: Any
     endless = False
     rest_phase = ""
+    interrupts = False
 
     def __init__(self, name: str, ms: int, cpus: int) -> None:
         self.name = name

@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
+from gorun_mem.explore.states.parts import Common, Outcomes, Own, can_end_alone, refused
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Throw
-from gorun_mem.runtime.m import m_number
+from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.mutex.note import DOUBLE_WAKEUP, WOKEN, Note
 
-LIMIT_NS: Final = 3_000_000
+MS_NS: Final = 1_000_000
+LIMIT_NS: Final = 3 * MS_NS
 """How long a timed sleep lasts."""
+LIMITS: Final = {"tsleep": LIMIT_NS, "tsleep 0": 0}
+"""The calls that have a limit; a semaphore rounds 0 up to 1 ms."""
 
 
 class NoteModel(Model):
@@ -40,8 +43,10 @@ class NoteModel(Model):
         if self.queue is not None:
             self.queue.spurious = spurious
         self.timeouts = timeouts
+        self.interrupts = spurious
         self.monitor = ("idle", -1)
-        self._second_sleeps = False  # while `misuse` asks
+        self._second_sleeps = False  # while `misuse` asks, as is the next
+        self._only: tuple[str, ...] = ()
         self._table: Any = getattr(note, "ms", None)
 
     # The words
@@ -75,19 +80,21 @@ class NoteModel(Model):
 
     def calls(self, place: int, phase: str) -> tuple[str, ...]:
         """The sleeper clears and sleeps; the other wakes it, once it has cleared."""
+        if self._only:
+            return self._only
         if place == 1 and not self._second_sleeps:
             return ("wakeup",) if self.monitor[0] == "cleared" else ()
         if phase == self.rest_phase:
             return ("clear",)
         if phase == "again":
             return ("sleep", "tsleep for ever")
-        return ("sleep", "tsleep for ever", "tsleep") if self.timeouts else ("sleep",)
+        return ("sleep", "tsleep for ever", *LIMITS) if self.timeouts else ("sleep",)
 
     def op(self, call: str) -> MutexOp:
         """The real operation."""
         note: Note = self.subject
-        if call == "tsleep":
-            return note.tsleep(LIMIT_NS)
+        if call in LIMITS:
+            return note.tsleep(LIMITS[call])
         if call == "tsleep for ever":
             return note.tsleep(-1)
         made: Callable[[], MutexOp] = getattr(note, call)
@@ -105,7 +112,7 @@ class NoteModel(Model):
             self._table.pop(place + 1, None)
         if call == "wakeup":
             stage = "called"
-        elif call == "tsleep":
+        elif call in LIMITS:
             since_ns = int(self.sched.clock_ns)
         self.monitor = (stage, since_ns)
 
@@ -134,12 +141,12 @@ class NoteModel(Model):
             if key != WOKEN:
                 raise Violation(f"M{number}'s {call} returned as woken, and the note is not")
             return self.rest_phase, True
-        if call != "tsleep":
+        if call not in LIMITS:
             raise Violation(f"M{number}'s {call} says that its time is up, and it has no limit")
         if key == WOKEN:
-            raise Violation(f"M{number}'s tsleep says that its time is up, and the note is woken")
-        if self.sched.clock_ns < since_ns + LIMIT_NS:
-            raise Violation(f"M{number}'s tsleep says that its time is up before it is")
+            raise Violation(f"M{number}'s {call} says that its time is up, and the note is woken")
+        if self.sched.clock_ns < since_ns + LIMITS[call]:
+            raise Violation(f"M{number}'s {call} says that its time is up before it is")
         return "again", False
 
     def _back(self, number: int, call: str) -> None:
@@ -163,6 +170,9 @@ class NoteModel(Model):
             Violation: not so.
         """
         m = self.ms[place]
+        named = self.subject.key == m_address(m.id)
+        if self._table is not None and named and m.id not in self._table:
+            raise Violation(f"M{m.id} wants to be woken, and no address leads to it")
         if not m.parked:
             return
         stage, since_ns = self.monitor
@@ -170,11 +180,12 @@ class NoteModel(Model):
             raise Violation(f"M{m.id} sleeps, and m.blocked does not say so")
         if m.go.waitsema:
             raise Violation(f"M{m.id} sleeps, and a wakeup is in its semaphore")
-        if self._table is not None and m.id not in self._table:
-            raise Violation(f"M{m.id} sleeps, and no address leads to it")
-        if call == "tsleep" and m.timer != since_ns + LIMIT_NS and stage != "called":
-            raise Violation(f"M{m.id} sleeps, and not up to its limit")
-        if call != "tsleep" and m.timer >= 0:
+        if call in LIMITS:
+            limit = LIMITS[call]
+            late = max(limit, MS_NS) if self.queue is None else limit
+            if stage != "called" and not since_ns + limit <= m.timer <= since_ns + late:
+                raise Violation(f"M{m.id} sleeps, and not up to its limit")
+        elif m.timer >= 0:
             raise Violation(f"M{m.id} sleeps up to a limit, and has none")
 
     def wrong_end(self, start: Common, end: Common, owns: Sequence[Own]) -> str:
@@ -192,6 +203,13 @@ class NoteModel(Model):
             if not refused(outcomes, 1, cleared, own, (DOUBLE_WAKEUP,)):
                 return "a second wakeup of a note is not refused"
             return ""
+        if self.timeouts:
+            for call in LIMITS:
+                self._only = (call,)
+                alone = can_end_alone(outcomes, 0, cleared, Own("sleep", 0))
+                self._only = ()
+                if not alone:
+                    return f"a {call} that nobody wakes does not end"
         if self.queue is not None:
             return ""  # the kernel lets several sleep
         self._second_sleeps = True

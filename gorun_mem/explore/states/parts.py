@@ -11,6 +11,8 @@ FIRE: Final = -1
 """In place of a call: the M's time is up, and it is made runnable."""
 PASS: Final = -2
 """In place of a call: so much time passes that it is up, though the M has not noticed yet."""
+INTERRUPT: Final = -3
+"""In place of a call: the kernel ends a sleep that has a limit, for no reason."""
 
 
 class Own(NamedTuple):
@@ -124,3 +126,35 @@ def refused(
                 seen.add((move.shared, move.own))
                 todo.append((move.shared, move.own))
     return True
+
+
+def can_end_alone(outcomes: Outcomes, place: int, shared: Common, own: Own) -> bool:
+    """Whether a call can come to its end from wherever it comes to, while nobody else does a step.
+
+    Args:
+        outcomes: makes steps.
+        place: of the M that calls.
+        shared: the state that it calls in.
+        own: its own, before the call.
+    """
+    start = (shared, own)
+    before: dict[tuple[Common, Own], list[tuple[Common, Own]]] = {start: []}
+    todo = [start]
+    ends: list[tuple[Common, Own]] = []
+    while todo:
+        here = todo.pop()
+        for move in outcomes(place, *here):
+            if move.shared is None or move.own is None:
+                return False
+            there = (move.shared, move.own)
+            if there not in before:
+                before[there] = []
+                (todo if move.own.call else ends).append(there)
+            before[there].append(here)
+    good = set(ends)
+    while ends:
+        for earlier in before[ends.pop()]:
+            if earlier not in good:
+                good.add(earlier)
+                ends.append(earlier)
+    return good == before.keys()

@@ -290,6 +290,28 @@ def _put(table: list[int], at: int, value: int) -> None:
     table[at] = value
 
 
+def at_rest(search: StateSearch, resting: set[int]) -> dict[int, int]:
+    """What is shared in states in which every M's own is one of `resting` -> the first of them."""
+    found: dict[int, int] = {}
+    reached = search.reached
+    states = reached.states
+    shared_bits = search.shared_bits
+    shared_mask = (1 << shared_bits) - 1
+    slot_mask = (1 << search.slot_bits) - 1
+    for at in range(len(states)):
+        state = states[at]
+        rest = state >> shared_bits
+        for _ in range(search.places):
+            if (rest & slot_mask) >> ROUNDS_BITS not in resting:
+                break
+            rest >>= search.slot_bits
+        else:
+            shared = state & shared_mask
+            if shared not in found:
+                found[shared] = at
+    return found
+
+
 def not_ending(reached: Reached, ends: list[int]) -> int:
     """The first state from which none of `ends` can be reached; -1 if there is none."""
     count = len(reached.states)

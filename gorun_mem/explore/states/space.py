@@ -108,6 +108,7 @@ class Space:
         self._own_images: list[dict[int, int]] = [{} for _ in self.turns]
         self._leads_to: dict[int, set[int]] = {}  # after local steps -> before them
         self._raw: dict[tuple[int, int, int], list[Move]] = {}
+        self._alike: set[tuple[int, int, int]] = set()  # found to be the same in every numbering
 
     def start(self) -> tuple[int, list[int]]:
         """The numbers of the first state."""
@@ -229,17 +230,17 @@ class Space:
             Learnt: the numbering matters.
         """
         moves = self.raw(place, shared, own)
-        if len(self.turns) == 1:
+        if len(self.turns) == 1 or (place, shared, own) in self._alike:
             return moves
         numbers = [self._numbers(move) for move in moves]
         for number, turn in enumerate(self.turns):
+            key = (
+                turn[place], self.image_of_shared(number, shared), self.image_of_own(number, own)
+            )  # fmt: skip
+            self._alike.add(key)
             if not number:
                 continue  # the same numbering
-            other = self.stepper.outcomes(
-                turn[place],
-                self.shared.things[self.image_of_shared(number, shared)],
-                self.own.things[self.image_of_own(number, own)],
-            )
+            other = self.raw(*key)
             expected = {
                 (self.image_of_shared(number, there), self.image_of_own(number, after), *rest)
                 if there >= 0

@@ -20,12 +20,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import FIRE, PASS, Common, Move, MShare, Own
+from gorun_mem.explore.states.parts import FIRE, INTERRUPT, PASS, Common, Move, MShare, Own
 from gorun_mem.explore.states.values import read, written
 from gorun_mem.runtime.errors import EmulatedFailure, Fault
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp
 from gorun_mem.runtime.op import MORE, PARKED
 
+MS_NS: Final = 1_000_000
 _OF_EVERY_OPERATION: Final = frozenset(
     (
         "awaited", "kind", "obj", "first", "key_obj", "mutex", "pc", "reads_only", "run", "site",
@@ -100,6 +101,10 @@ class Stepper:
         yield Move((FIRE,), "its time is up", woken, own)
         if at > shared.clock_ns:
             yield Move((PASS,), "time passes", shared._replace(clock_ns=at), own)
+            if self.model.interrupts:
+                later = shared.clock_ns + MS_NS
+                early = woken._replace(clock_ns=later if later < at else shared.clock_ns)
+                yield Move((INTERRUPT,), "is woken for no reason", early, own)
 
     # The lock and its Ms
 
@@ -144,9 +149,12 @@ class Stepper:
         sched.draws, sched.drawn, sched.unparked, sched.lots = list(draws), [], [], 0
         model.told = []
         m.locks = own.locks
-        op = model.op(name)
-        text = f"{name}: {own.pc or op.pc}"
         after: Own | None = None
+        try:
+            op = model.op(name)
+        except Exception as error:
+            return Move((number,), name, None, None, wrong=f"M{m.id} fails: {_in_words(error)}")
+        text = f"{name}: {own.pc or op.pc}"
         done, wrong = False, ""
         try:
             after, done = self._access(place, own, op, name)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from gorun_mem.explore.states.coroutines import CoroutineRun, in_words
 from gorun_mem.explore.states.examine import Examination, Examined, Reductions, TraceStep
 from gorun_mem.explore.states.kernel import FutexModel, SemaphoreModel
 from gorun_mem.explore.states.live import NO_BOUND, LiveSearch
 from gorun_mem.explore.states.model import LockModel, Model
 from gorun_mem.explore.states.notes import NoSleepModel, NoteModel
+from gorun_mem.explore.states.parts import Common
+from gorun_mem.explore.states.rerun import RerunSearch
 from gorun_mem.explore.states.search import Progress
 from gorun_mem.locks import load_mutex, name_of
+from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.runtime.behaviour import NEWEST
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex
@@ -230,6 +234,10 @@ def checked(bounds: Bounds, cls: type | None = None) -> Bounds:
                 raise VerifyError(f"--{option} is for locks, and {bounds.subject} is none")
         return bounds
     lock = load_mutex(cls or bounds.subject)
+    if issubclass(lock, CoroutineMutex) and bounds.live:
+        raise VerifyError(
+            f"--live is for locks made of states, and {bounds.subject} is a coroutine"
+        )
     if not lock.excludes:
         raise VerifyError(f"{bounds.subject} excludes nobody, so there is nothing to verify")
     if bounds.timeouts:
@@ -259,19 +267,45 @@ def model_of(bounds: Bounds, cls: type | None = None) -> Model:
         if flavour in ("js", "wasip1"):
             return NoSleepModel(note, cpus=bounds.cpus)
         return NoteModel(note, timeouts=bounds.timeouts, spurious=bounds.spurious, cpus=bounds.cpus)
-    settings = LockSettings(
-        behaviour=behaviour,
-        profile_rate=PROFILE_RATE if bounds.profile else 0,
-        spurious=bounds.spurious,
-    )
     return LockModel(
         load_mutex(cls or subject),
-        settings,
+        settings_of(bounds),
         ms=bounds.ms,
         cpus=bounds.cpus,
         lock_name=LOW_LATENCY if bounds.low_latency else "memlock",
         try_locks=bounds.try_locks,
         endless=bounds.live,
+    )
+
+
+def settings_of(bounds: Bounds) -> LockSettings:
+    """What a lock is made with."""
+    return LockSettings(
+        behaviour=find_release(bounds.release).behaviour,
+        profile_rate=PROFILE_RATE if bounds.profile else 0,
+        spurious=bounds.spurious,
+    )
+
+
+def runs_of(bounds: Bounds, cls: type | None = None) -> Callable[[], CoroutineRun]:
+    """Starts the Ms of a lock made of coroutines, each time on a new one."""
+    lock, settings = load_mutex(cls or bounds.subject), settings_of(bounds)
+
+    def start() -> CoroutineRun:
+        run = CoroutineRun(
+            lock, settings, ms=bounds.ms, rounds=bounds.pairs, cpus=bounds.cpus,
+            try_locks=bounds.try_locks,
+        )  # fmt: skip
+        run.sched.spurious = bounds.spurious
+        return run
+
+    return start
+
+
+def is_coroutine(bounds: Bounds, cls: type | None = None) -> bool:
+    """Whether it is a lock made of coroutines."""
+    return bounds.subject not in SUBJECTS and issubclass(
+        load_mutex(cls or bounds.subject), CoroutineMutex
     )
 
 
@@ -306,13 +340,16 @@ def verify(
         bounds["ms"] = default_ms(subject, cls)
     world = checked(Bounds(subject=subject, **bounds), cls)
     start = time.perf_counter()
+    if is_coroutine(world, cls):
+        search = RerunSearch(runs_of(world, cls), states_max, progress)
+        return _said(world, in_words, search.run(), time.perf_counter() - start, None)
     model = model_of(replace(world, live=False), cls)
     found = Examination(model, world.pairs, states_max=states_max, progress=progress).run()
     bypasses = None
     if world.live and not found.wrong and found.complete:
         model = model_of(world, cls)
         found, bypasses = _lives(model, found, states_max, progress)
-    return _said(world, model, found, time.perf_counter() - start, bypasses)
+    return _said(world, model.in_words, found, time.perf_counter() - start, bypasses)
 
 
 def _lives(
@@ -356,10 +393,14 @@ def default_ms(subject: str, cls: type | None = None) -> int:
 
 
 def _said(
-    world: Bounds, model: Model, found: Examined, seconds: float, bypasses: int | None
+    world: Bounds,
+    words_of: Callable[[Common], str],
+    found: Examined,
+    seconds: float,
+    bypasses: int | None,
 ) -> Verification:
     verdict = "failed" if found.wrong else "holds" if found.complete else "inconclusive"
-    words = tuple([model.in_words(step.common) if step.common else "" for step in found.trace])
+    words = tuple([words_of(step.common) if step.common else "" for step in found.trace])
     return Verification(
         world, verdict, found.wrong, found.states, found.steps, seconds, tuple(found.trace),
         found.guesses.symmetry, words, bypasses,

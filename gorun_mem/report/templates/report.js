@@ -536,5 +536,26 @@ for (const head of document.querySelectorAll("table.sortable th")) {
   head.querySelector("button").addEventListener("click", () => sortBy(head));
 }
 
+// What the words in the heads of tables mean: at a hover, by keyboard, at a tap.
+const tip = by("tip");
+function explain(button) {
+  const text = data.terms[button.textContent];
+  if (!text) return;
+  tip.textContent = text;
+  tip.hidden = false;
+  const at = button.getBoundingClientRect();
+  tip.style.left = `${Math.max(8, Math.min(at.left, innerWidth - tip.offsetWidth - 8))}px`;
+  tip.style.top = `${at.bottom + 6 + tip.offsetHeight < innerHeight ? at.bottom + 6 : at.top - tip.offsetHeight - 6}px`;
+  button.setAttribute("aria-describedby", "tip");
+}
+const hush = () => { tip.hidden = true; };
+for (const button of document.querySelectorAll("table.sortable th button")) {
+  if (!data.terms[button.textContent]) continue;
+  button.classList.add("known");
+  for (const name of ["mouseenter", "focus", "click"]) button.addEventListener(name, () => explain(button));
+  for (const name of ["mouseleave", "blur"]) button.addEventListener(name, hush);
+}
+addEventListener("keydown", (event) => { if (event.key === "Escape") hush(); });
+
 addCharts();
 themeChanged();

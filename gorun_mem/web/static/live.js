@@ -46,7 +46,7 @@ export async function live({ main, signal, say }) {
   const history = new History();
   let sample = null, frozen = false;
 
-  const figures = figureList(), locks = lockPanel();
+  const figures = figureList(), locks = lockPanel(), pace = pacePanel();
   const canvas = h("canvas", {}), hover = h("p", { class: "note", "aria-live": "off" }, " ");
   const lanes = new Lanes(canvas, { onhover: (text) => { hover.textContent = text || " "; }, label: "Ms of the service over virtual time" });
   const sampled = h("span", { class: "note" });
@@ -68,7 +68,7 @@ export async function live({ main, signal, say }) {
         h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-hold" }), term("hold", "holds a lock")), h("span", {}, h("i", { class: "k-wait" }), term("wait", "waits for it")), h("span", {}, "across: ", term("virtual time")))),
       h("div", { class: "panel" }, h("div", { class: "head" }, h("h2", {}, "Your Ms"), h("button", { type: "button", class: "main", onclick: startMine }, "Start an M"), h("button", { type: "button", onclick: startBusy }, "Start 4 busy Ms"), h("button", { type: "button", onclick: stopBusy }, "End the busy ones")), hands, workers),
       h("div", { class: "panel" }, h("h2", {}, "The linear memory"), map, mapText, h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), "handed out"), h("span", {}, h("i", { class: "k-free" }), term("free block", "free list")), h("span", {}, h("i", { class: "k-slack" }), "neither"), h("span", {}, h("i", { class: "k-mark" }), term("break"))))),
-    h("section", { class: "stack" }, pacePanel(), h("div", { class: "panel" }, h("h2", {}, "Locks"), locks.element)), h("section", { class: "stack" }, tailPanel(signal))));
+    h("section", { class: "stack" }, pace.element, h("div", { class: "panel" }, h("h2", {}, "Locks"), locks.element)), h("section", { class: "stack" }, tailPanel(signal))));
 
   async function listMine() {
     const { ms } = await get("/api/ms", signal);
@@ -95,6 +95,7 @@ export async function live({ main, signal, say }) {
       lanes.set(columns, ms, names, { first, last: right, now });
     }
     locks.update(sample);
+    pace.update(sample);
     drawMap(map, sample.map);
     mapText.textContent = mapInWords(sample.map) + (sample.map.left_out ? `; ${count(sample.map.left_out)} ranges are not drawn` : "");
     map.setAttribute("aria-label", mapText.textContent);
@@ -226,10 +227,22 @@ function handCard(m, changed) {
 function pacePanel() {
   const speeds = [["", "as fast as it can"], ["1e8", "100 ms a second"], ["1e6", "1 ms a second"], ["1e5", "100 us a second"], ["1e4", "10 us a second"], ["1e3", "1 us a second"]];
   let paused = false;
-  const set = guarded(async () => { await post("/api/world/pace", { paused, ns_per_s: speed.value ? Number(speed.value) : null }); });
+  let asked = 0;
+  const set = guarded(async () => { asked = performance.now(); await post("/api/world/pace", { paused, ns_per_s: speed.value ? Number(speed.value) : null }); });
+  const tell = () => { pause.setAttribute("aria-pressed", String(paused)); write(pause, paused ? "Go on" : "Pause"); };
   const speed = select(speeds, "", set);
-  const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => { paused = !paused; pause.setAttribute("aria-pressed", String(paused)); pause.textContent = paused ? "Go on" : "Pause"; set(); } }, "Pause");
-  return h("div", { class: "panel" }, h("h2", {}, "Pace"), h("div", { class: "row" }, pause, h("div", { class: "grow" }, field(term("slow motion", "virtual time goes on by"), speed))));
+  const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => { paused = !paused; tell(); set(); } }, "Pause");
+  const element = h("div", { class: "panel" }, h("h2", {}, "Pace"), h("div", { class: "row" }, pause, h("div", { class: "grow" }, field(term("slow motion", "virtual time goes on by"), speed))));
+  return {
+    element,
+    update(sample) { // somebody else may have changed it
+      if (performance.now() - asked < 1500) return;
+      paused = sample.paused;
+      tell();
+      const same = speeds.find(([value]) => Number(value) === (sample.ns_per_s ?? 0)) || speeds[0];
+      if (document.activeElement !== speed) speed.value = same[0];
+    },
+  };
 }
 
 function tailPanel(signal) {

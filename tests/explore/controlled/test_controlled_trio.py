@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import AsyncGenerator
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from gorun_mem.explore import Schedule, Target, explore, replay
 from gorun_mem.explore.controlled.versions import SUPPORTED, check_version
+from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.report import render
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.step.strategies.searching import Profile
 
 
 def test_an_unknown_trio_is_refused_by_name() -> None:
@@ -493,3 +497,48 @@ def test_anyio_runs_on_it() -> None:
         assert sorted(got) == [1, 2]
 
     assert explore(main, strategy="exhaustive").outcome == "exhausted"
+
+
+def test_steps_are_named_by_what_the_program_awaits_and_by_its_words() -> None:
+    """The two ends of a channel are one object; a lock is called what it is called there."""
+
+    class Account:
+        def __init__(self) -> None:
+            self.lock = trio.Lock()
+
+    async def main() -> None:
+        account = Account()
+        sender, receiver = trio.open_memory_channel[int](1)
+        async with account.lock:
+            await sender.send(1)
+        await receiver.receive()
+        await trio.sleep(1)
+        await sender.aclose()
+
+    target = Target.of(main)
+    walk = SearchingWalk()
+    walk.begin(Random(0), Profile())
+    steps = run_once(target, walk, transcribe=True).named_steps
+    assert [step.name for step in steps] == [
+        "Lock.acquire account.lock",
+        "channel.send sender",
+        "channel.receive sender",
+        "clock 1 s",
+        "trio.sleep in main",
+        "channel.close sender",
+    ]
+
+
+def test_a_loop_without_an_await_is_found() -> None:
+    """In a task of trio as in an M; the nursery around it is no way out."""
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1)
+            while True:
+                pass
+
+    failure = explore(main, budget=2, watch_s=0.5).failure
+    assert failure is not None
+    assert failure.signature.kind == "no_progress"
+    assert "has run for 0.5 s without awaiting anything" in failure.text

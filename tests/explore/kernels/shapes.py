@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from gorun_mem.explore.program import Cell, Event, Lock
-
-from gorun_mem.explore.kernels.parts import WaitList, Word
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.sync import Event, Lock, NotifyList, Word
 
 Body = Callable[..., Coroutine[Any, Any, None]]
 
@@ -200,7 +198,7 @@ async def treiber(world: World, fixed: bool) -> None:
             if top is None:
                 return None
             following = await Cell2(after, top).load()
-            if await head.compare_and_swap((top, tag), (following, tag + 1 if fixed else 0)):
+            if await head.cas((top, tag), (following, tag + 1 if fixed else 0)):
                 if top in owner:
                     raise AssertionError("popped twice")
                 owner[top] = m.id
@@ -211,7 +209,7 @@ async def treiber(world: World, fixed: bool) -> None:
         while True:
             top, tag = await head.load()
             after[node] = top
-            if await head.compare_and_swap((top, tag), (node, tag + 1 if fixed else 0)):
+            if await head.cas((top, tag), (node, tag + 1 if fixed else 0)):
                 return
 
     async def popper(m: M) -> None:
@@ -265,7 +263,7 @@ async def barrier(world: World, fixed: bool) -> None:
 
 async def condvar(world: World, fixed: bool) -> None:
     """Two consumers, `if` for `while` around the wait."""
-    lock, waiters, items = Lock("lock"), WaitList("cond"), Cell("items", 0)
+    lock, waiters, items = Lock("lock"), NotifyList("cond"), Word("items", 0)
 
     async def consumer(m: M) -> None:
         await lock.acquire()
@@ -387,19 +385,19 @@ async def safestack(world: World, fixed: bool) -> None:
     async def pop() -> int:
         while await count.load() > 1:
             top = await head.load()
-            after = await xchg(following[top], -1)
+            after = await following[top].swap(-1)
             if after >= 0:
-                if await head.compare_and_swap(top, after):
+                if await head.cas(top, after):
                     await count.add(-1)
                     return int(top)
-                await xchg(following[top], after)
+                await following[top].swap(after)
         return -1
 
     async def push(index: int) -> None:
         top = await head.load()
         while True:
             await following[index].store(top)
-            if await head.compare_and_swap(top, index):
+            if await head.cas(top, index):
                 break
             top = await head.load()
         await count.add(1)
@@ -418,16 +416,6 @@ async def safestack(world: World, fixed: bool) -> None:
                 await lock.release()
 
     await _start(world, go, go, go)
-
-
-def xchg(word: Word, value: Any) -> Any:
-    from gorun_mem.explore.kernels.parts import _Step
-
-    def effect(m: Any) -> Any:
-        before, word.value = word.value, value
-        return before
-
-    return _Step("atomic.xchg", word.name, False, effect)
 
 
 async def upgrade(world: World, fixed: bool) -> None:
@@ -459,7 +447,7 @@ async def upgrade(world: World, fixed: bool) -> None:
 
 async def bank(world: World, fixed: bool) -> None:
     """Four transfers; an audit adds the accounts up in between."""
-    accounts = [Cell(f"account{i}", 10) for i in range(3)]
+    accounts = [Word(f"account{i}", 10) for i in range(3)]
     lock, audit_lock = Lock("lock"), Lock("audit")
 
     def transfer(a: int, b: int) -> Body:
@@ -495,7 +483,7 @@ async def long_aba(world: World, fixed: bool) -> None:
         tag = len(log)
         for _ in range(5):
             await way.add(1)
-        if await word.compare_and_swap(seen, 9) and len(log) != tag and not fixed:
+        if await word.cas(seen, 9) and len(log) != tag and not fixed:
             raise AssertionError("it had changed and changed back")
 
     async def changer(m: M) -> None:

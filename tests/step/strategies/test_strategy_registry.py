@@ -19,7 +19,17 @@ from gorun_mem.step.strategies import (
 )
 from gorun_mem.step.strategies.searching import Searching
 
-SHARED = {"__init__", "searching", "transcribe", "replay", "past", "wakeup", "seeded"}
+SHARED = {
+    "__init__",
+    "searching",
+    "transcribe",
+    "replay",
+    "past",
+    "wakeup",
+    "seeded",
+    "mutant",
+    "lasso",
+}
 """Files of the folder that are no strategy with an entry of its own."""
 
 

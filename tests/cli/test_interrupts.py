@@ -1,0 +1,132 @@
+"""Ctrl-C at any moment: exit 130 and the answers so far, never an abort or a traceback.
+
+`GORUN_MEM_INTERRUPTS=500` tries so many; `GORUN_MEM_PROGRAM=PATH` tries an installed program, such
+as a compiled one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gorun_mem.events import read_events
+from tests import ROOT, heed_interrupts
+
+TRIES = int(os.environ.get("GORUN_MEM_INTERRUPTS", "12"))
+PROGRAM = os.environ.get("GORUN_MEM_PROGRAM", "")
+DATA = ROOT / "tests" / "data"
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    script = folder / "dump.txt"
+    script.write_text("alloc 16777216\nfill 1441792 16777216 7\n" + "dump full\n" * 30)
+    log = folder / "log.jsonl"
+    storm = ["memlock_storm", "--ms", "8", "--set", "rounds=2000"]
+    traces = sorted(map(str, (DATA / "traces").glob("*.jsonl.gz")))
+    run = ["run", *storm, "--log"]
+    if not log.exists():
+        subprocess.run(
+            [sys.executable, "-m", "gorun_mem", "run", "memlock_storm", "--log", str(log)],
+            check=True, capture_output=True, env=environment(folder),
+        )  # fmt: skip
+    return {
+        "ops": ["ops", str(script)],
+        "check": ["ops", "--check", *sorted(map(str, DATA.rglob("*.txt.gz")))],
+        "replay": ["replay", "--level", "both", *traces * 2],
+        "run": [*run, "{}.jsonl"],
+        "trampoline": [*run, "{}.jsonl", "--host", "trampoline"],
+        "explore": ["explore", "memlock_storm", "--budget", "100000"],
+        "jobs": ["explore", "memlock_storm", "--budget", "100000", "--jobs", "2"],
+        "report": ["report", str(log)],
+        "html": ["report", str(log), "--html", "{}.html"],
+        "export": ["export", str(log), "--to", "chrome", "-o", "{}.json"],
+        "query": ["query", str(log), "SELECT count(*) FROM range(30000) a, range(30000) b"],
+        "serve": ["serve", "--listen", "unix:{}.sock", "--log", "{}.jsonl"],
+        "releases": ["releases", "memlock_storm"],
+        "scenarios": ["scenarios"],
+    }
+
+
+def environment(folder: Path) -> dict[str, str]:
+    ours = {} if PROGRAM else {"PYTHONPATH": str(ROOT)}
+    return {**os.environ, **ours, "GORUN_MEM_HOME": str(folder / "home")}
+
+
+def interrupted(arguments: list[str], after_s: float, folder: Path) -> tuple[int, str]:
+    """The exit code and stderr of a program that gets SIGINT after so long."""
+    program = [PROGRAM] if PROGRAM else [sys.executable, "-m", "gorun_mem"]
+    with subprocess.Popen(
+        [*program, *arguments], env=environment(folder), stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed_interrupts,
+    ) as process:  # fmt: skip
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        again = ""
+        try:
+            _, err = process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            again = "not ended by the first\n"
+            process.send_signal(signal.SIGINT)
+            try:
+                _, err = process.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+    return process.returncode, again + err.decode(errors="replace")
+
+
+def fault(code: int, err: str) -> str:
+    """What is wrong with such an end, "" where nothing is."""
+    if code == -signal.SIGABRT or "out of memory" in err:
+        return "aborted"
+    if "internal fault" in err or code == 4:
+        return "an internal fault"
+    if err.startswith("not ended") and "Traceback" not in err:
+        return "the signal was lost"  # else it came to the interpreter while that began
+    ours = re.search(r'File "[^"]*gorun_mem/(?!__init__|start|__main__)', err)
+    if "Traceback" in err and ours:
+        return "a traceback"
+    if code not in (0, 1, 130, 5, -signal.SIGINT) and "Traceback" not in err:
+        return f"exit code {code}"
+    return ""
+
+
+def test_interrupts_at_random_moments(tmp_path: Path) -> None:
+    """Over every verb, a third of them while the program starts. What the interpreter says before
+    the first line of ours runs is its own: a signal there is the one thing that is not caught."""
+    rng = random.Random(int(os.environ.get("GORUN_MEM_SEED", "1")))
+    verbs = commands(tmp_path)
+    wrong = []
+    for number in range(TRIES):
+        name = list(verbs)[number % len(verbs)]
+        after_s = rng.uniform(0.0, 0.3) if number % 3 == 0 else rng.uniform(0.3, 2.0)
+        mark = tmp_path / f"out{number}"
+        code, err = interrupted([word.format(mark) for word in verbs[name]], after_s, tmp_path)
+        found = fault(code, err)
+        if found:
+            wrong.append((name, round(after_s, 3), found, err[-600:]))
+        log = Path(f"{mark}.jsonl")
+        if log.exists() and log.stat().st_size and not PROGRAM:
+            reader = read_events(log)
+            list(reader)
+            assert not reader.damaged, (name, reader.describe_damage())
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("verb", ["run", "serve"])
+def test_the_answers_so_far_are_kept(tmp_path: Path, verb: str) -> None:
+    """The log of an interrupted run or service ends with run.end, and says so."""
+    words = [word.format(tmp_path / "out") for word in commands(tmp_path)[verb]]
+    code, err = interrupted(words, 2.5, tmp_path)
+    assert code == 130, err
+    last = list(read_events(tmp_path / "out.jsonl"))[-1]
+    assert last.name == "run.end"
+    assert getattr(last, "outcome", "") == "interrupted"
