@@ -8,8 +8,7 @@ from typing import Final, Protocol
 from gorun_mem.explore.portfolio import DEPTHS, Portfolio, Seen, Slice
 from gorun_mem.explore.slices import grow, run_slice
 from gorun_mem.explore.verdict import Facts, Statistics
-from gorun_mem.explore.worker import Batch, Worker
-from gorun_mem.step.strategies.exhaustive import Exhaustive
+from gorun_mem.explore.worker import Batch, Worker, whole_tree
 
 TREE_DECISIONS_MAX: Final = 400
 """The tree is left alone where there are many schedules and each has more decisions: its runs take
@@ -36,7 +35,7 @@ class Rounds:
         self._worker = worker
         self._facts = facts
         self._most = statistics.bypasses
-        self._tree = Exhaustive()
+        self._tree = whole_tree(worker.target)
         self._tree_left = True
         self._seen: list[tuple[Slice, Seen]] = []
 

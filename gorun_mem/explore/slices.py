@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
@@ -162,7 +163,9 @@ def _rope(worker: Worker, lasso: Lasso, detectors: Sequence[Detector]) -> Execut
     )  # fmt: skip
 
 
-def grow(worker: Worker, tree: Exhaustive, part: Slice, into: Batch) -> tuple[bool, Seen]:
+def grow(
+    worker: Worker, tree: Exhaustive | EveryOrder, part: Slice, into: Batch
+) -> tuple[bool, Seen]:
     """Go on with an exhaustive search.
 
     Args:
@@ -194,7 +197,9 @@ def grow(worker: Worker, tree: Exhaustive, part: Slice, into: Batch) -> tuple[bo
     return left, coverage.seen
 
 
-def _grow(worker: Worker, tree: Exhaustive, runs: int, random: Random, into: Batch) -> bool:
+def _grow(
+    worker: Worker, tree: Exhaustive | EveryOrder, runs: int, random: Random, into: Batch
+) -> bool:
     for _ in range(runs):
         if not tree.begin(random, worker.profile):
             into.complete = True

@@ -302,11 +302,8 @@ class Worker:
             is_late: whether nothing from the start with this number on matters any more.
             into: what to add to, which is there also if the search is interrupted.
         """
-        searching: Any
-        if strategy == "dfs":
-            searching = BoundedDfs(bound)
-        else:  # what a task of trio touches between two awaits nobody knows
-            searching = (EveryOrder if self.target.host else Exhaustive)(split, share)
+        is_dfs = strategy == "dfs"
+        searching: Any = BoundedDfs(bound) if is_dfs else whole_tree(self.target, split, share)
         batch = Batch() if into is None else into
         random = Random(self.seed)
         try:
@@ -427,6 +424,15 @@ class Worker:
             raise KeyboardInterrupt
         if self.is_stopped() or (self.deadline is not None and time.time() >= self.deadline):
             raise OutOfTime
+
+
+def whole_tree(target: Target, split: int = 0, share: tuple[int, int] = (0, 1)) -> Any:
+    """An exhaustive search of a program; what it takes is said in `Exhaustive`.
+
+    Of a program that awaits trio it is `EveryOrder`: what a task touches between two awaits nobody
+    knows, so no two of its steps commute.
+    """
+    return EveryOrder(split, share) if target.host else Exhaustive(split, share)
 
 
 def bound_of(dfs: BoundedDfs, batch: Batch) -> int | None:

@@ -187,7 +187,7 @@ def _settings(cell: SweepCell) -> tuple[dict[str, Any], dict[str, Any]]:
         if name.startswith(SET):
             options[name.removeprefix(SET)] = value
         elif name == "costs":
-            settings["costs"] = CostTable.read(Path(value))
+            settings["costs"] = CostTable.find(str(value))
         elif name in _SETTINGS:
             settings[name] = _typed(name, value)
     if cell.seed is not None:

@@ -19,7 +19,11 @@ def compare(gorun_mem: Command) -> Command:
     return lambda *args: gorun_mem("compare", *args)
 
 
-STORM = ("memlock_storm", "--set", "rounds=8", "--mutex", "sema", "--mutex", "queue")
+STORM = (
+    "memlock_storm", "--set", "rounds=8", "--costs", "laptop-68578", "--mutex", "sema",
+    "--mutex", "queue",
+)  # fmt: skip
+"""A load on which the two differ in every run."""
 
 
 def test_a_table_with_medians_intervals_and_what_differs(compare: Command) -> None:
@@ -54,7 +58,7 @@ def test_json_has_all_of_it(compare: Command) -> None:
     assert document["paired"] is True
     assert [side["name"] for side in document["sides"]] == ["sema", "queue"]
     assert document["sides"][1]["run"] == (
-        "gorun-mem run memlock_storm --mutex queue --set rounds=8"
+        "gorun-mem run memlock_storm --mutex queue --set rounds=8 --costs laptop-68578"
     )
     sema, queue = document["metrics"]["time_ns"]
     assert len(sema["values"]) == len(queue["values"]) == 4
@@ -69,10 +73,13 @@ def test_json_has_all_of_it(compare: Command) -> None:
 def test_what_run_says_of_one_seed_is_among_the_values(compare: Command) -> None:
     """The value of seed 3 is that of `run --seed 3`, whatever the number of processes."""
     from gorun_mem.machine.library import find
+    from gorun_mem.step.costs import CostTable
     from gorun_mem.sweep.runs import RunJob, measure_of
 
     document = json.loads(compare(*STORM, "--seeds", "4", "--json", "--jobs", "2").out)
-    job = RunJob("memlock_storm", {"mutex": "queue", "seed": 3}, {"rounds": 8})
+    costs = CostTable.find("laptop-68578")
+    settings = {"mutex": "queue", "seed": 3, "costs": costs}
+    job = RunJob("memlock_storm", settings, {"rounds": 8})
     alone = measure_of(find("memlock_storm"), job)
     for name, sides in document["metrics"].items():
         assert sides[1]["values"][3] == alone.metrics[name]

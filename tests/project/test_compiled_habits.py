@@ -49,6 +49,9 @@ def test_such_names_are_seen() -> None:
 
 
 NARROW = {
+    "chunk % SAMPLED_CHUNKS": "a number of runs",
+    "chunk % len(FIRST)": "a number of runs",
+    "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
     "self.slot_bits * place": "a number of bits",
     "slot_bits * to[place]": "a number of bits",
     "8 * (count + 1)": "bytes of a table",
@@ -60,12 +63,10 @@ NARROW = {
     "2 * node": "of a tree over a free list",
     "LOAD // 2": "constants",
     "len(chunk.addrs) // 2": "of a chunk",
-    "chunk % SAMPLED_CHUNKS": "a number of runs",
-    "chunk % len(FIRST)": "a number of runs",
+    "chunk % len(PORTFOLIO)": "a number of runs",
     "start // CHUNK": "a number of runs",
     "start // CHUNK % SAMPLED_CHUNKS": "a number of runs",
     "self.start % n": "a number of starts",
-    "ROUNDS * max(profile.steps.values(), default=0)": "a number of steps",
     "task.id % self.cpus": "the divisor is narrow",
     "addr % word": "the divisor is narrow",
     "addr % size": "the divisor is narrow",

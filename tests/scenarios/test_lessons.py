@@ -12,6 +12,9 @@ from gorun_mem.explore.search import explore
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.library import find, lessons
 from gorun_mem.machine.scenario import ScenarioError
+from tests import ROOT
+
+README = ROOT / "README.md"
 
 
 def test_every_kernel_is_a_lesson() -> None:
@@ -35,6 +38,17 @@ def test_a_lesson_fails_and_its_twin_does_not(name: str) -> None:
     twin = Target.of(lesson, options={"fixed": True})
     done = explore(twin, detectors=DEFAULT_DETECTORS, budget=100, canary=False)
     assert done.failure is None, done.failure
+
+
+def test_the_lesson_of_the_readme() -> None:
+    """`explore lessons/lost_wakeup` is in the README, finds its bug; the twin is exhausted."""
+    assert "gorun-mem explore lessons/lost_wakeup --set fixed=true " in README.read_text()
+    lesson = find("lessons/lost_wakeup")
+    found = explore(Target.of(lesson), detectors=DEFAULT_DETECTORS)
+    assert found.failure is not None
+    assert found.failure.signature.kind == "deadlock"
+    twin = Target.of(lesson, options={"fixed": True})
+    assert explore(twin, detectors=DEFAULT_DETECTORS).verdict == "exhausted"
 
 
 def test_the_list_and_one_of_it() -> None:

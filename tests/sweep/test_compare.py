@@ -39,16 +39,19 @@ async def fails_at_odd_seeds(world: World) -> None:
 
 
 def test_sema_and_spinbit_differ_in_waits() -> None:
-    """On memlock_storm in p99, by pairs, with what the table has beside it counted in."""
-    found = compare("memlock_storm", vary={"mutex": ["sema", "spinbit"]}, metrics=[P99, "time_ns"])
+    """On memlock_storm in p99, by pairs, with 8 Ms on 8 CPUs."""
+    found = compare(
+        "memlock_storm", vary={"mutex": ["sema", "spinbit"]}, fixed={"ms": 8, "cpus": 8},
+        metrics=[P99],
+    )  # fmt: skip
     one = found.contrast(P99, "spinbit")
     assert found.paired
     assert one.differs
-    assert one.p_adjusted < 0.001
+    assert one.p_adjusted < 0.01
     assert one.change is not None
     assert one.within is not None
     assert one.within.low <= one.change <= one.within.high
-    assert one.change > 0.3
+    assert one.change > 0.2
 
 
 def test_a_lock_does_not_differ_from_itself() -> None:

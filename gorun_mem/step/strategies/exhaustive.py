@@ -162,6 +162,8 @@ class Exhaustive(Searching):
         at = self._at
         if self._engine is None:
             self._engine = runnable[0].sched
+            if self._engine.entangled:
+                raise TypeError("steps that touch nobody knows what need every order of them")
             config = getattr(getattr(runnable[0], "world", None), "config", None)
             self._whole_calls = getattr(config, "granularity", "sync") == "sync"
         self._name_new()

@@ -41,6 +41,10 @@ def test_the_twin_has_no_schedule_that_fails(name: str) -> None:
     _, twin, _ = BUGS[name]
     found = explore(twin, strategy="exhaustive", budget=20_000)
     assert found.outcome == "exhausted", found.sentence
+    by_auto = explore(twin, budget=200)
+    assert by_auto.ok, by_auto.sentence
+    if by_auto.outcome == "exhausted":
+        assert by_auto.statistics.schedules == found.statistics.schedules
 
 
 def test_detectors_have_nothing_to_say_of_the_twins() -> None:
