@@ -34,8 +34,11 @@ takes the waker 1.4 us, in which the lock is free and the sleeper is on its way.
 
 What is fitted: line.fetch (84 ns; 71 to 78 were measured on an idle machine), line.keep,
 line.share, line.invalidate, wake.least, semasleep, and the part of a round's own instructions that
-lies under the lock (`load.IN_HOLD`). That was done on the loads for which crc32 of "hold think
-threads" is even, and judged on all; nothing is set for one mutex, release or load.
+lies under the lock (`load.IN_HOLD`). What the model consists of, and near which values, was chosen
+with all of the loads in view; steps of one value at a time on the half for which crc32 of "hold
+think threads" is even then found nothing better. So the other half is no clean test of it, and
+loads, releases and machines that are not among them are the better judges. Nothing is set for one
+mutex, release or load.
 
 What is missing, as the points that are furthest off show: spinbit where 8 or 16 threads are bound
 to 4 CPUs (see `measured`). There the one M that may spin waits for the CPU of the lock's owner, and
