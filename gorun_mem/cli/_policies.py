@@ -68,14 +68,18 @@ def _load(wanted: Sequence[str]) -> dict[str, type[Policy]]:
 def _try(path: Path, name: str, policy: type[Policy], max_pages: int | None) -> PolicyResult:
     from gorun_mem.policies import POLICIES, PolicyError
     from gorun_mem.predict.policies import under_policy
+    from gorun_mem.predict.policy_script import is_script, script_under_policy
+    from gorun_mem.replay.opscript import ScriptError
     from gorun_mem.replay.recording import RecordingError
     from gorun_mem.runtime.boot import MAX_PAGES
     from gorun_mem.runtime.errors import NotInstantiable, said
     from gorun_mem.scripts import line_of, split
 
     try:
+        if is_script(path):
+            return script_under_policy(path, policy())
         return under_policy(path, policy, max_pages or MAX_PAGES)
-    except RecordingError as error:
+    except (RecordingError, ScriptError) as error:
         raise BadInput(str(error)) from None
     except NotInstantiable as error:
         raise BadInput(f"{path}: {error}") from None

@@ -19,6 +19,7 @@ from msgspec import UNSET
 from gorun_mem.policies import Policy, PolicyFreeList, policy_parts
 from gorun_mem.predict.program import load
 from gorun_mem.predict.span import SpanHeap, SpanRun
+from gorun_mem.replay.ops import reserve_aligned_generic
 from gorun_mem.replay.recording import OS_CALLS, RecordedEvent, Recording
 from gorun_mem.runtime.behaviour import Release, WasmBreak
 from gorun_mem.runtime.boot import MAX_PAGES, BootOptions, boot
@@ -37,7 +38,7 @@ class PolicyResult:
     """What came of a recording under a policy.
 
     Args:
-        level: span, or os where the recording has no spans.
+        level: span, os where the recording has no spans, or ops of a script.
         lived: to its end, within the memory that there may be.
         pages: size of the memory at the end, pages of 64 KiB.
         grows: growths.
@@ -95,7 +96,7 @@ def span_level(program: Program, policy: Policy, max_pages: int = MAX_PAGES) -> 
     """
     header = program.header
     heap = SpanHeap(
-        _changed(program.release, policy),
+        changed(program.release, policy),
         program,
         header.end,
         program.initial_pages,
@@ -104,13 +105,13 @@ def span_level(program: Program, policy: Policy, max_pages: int = MAX_PAGES) -> 
     )
     run = SpanRun(program, heap)
     run.all()
-    return _result("span", heap.os, policy, run.death is None)
+    return result("span", heap.os, policy, run.death is None)
 
 
 def _os_level(recording: Recording, policy: Policy, max_pages: int) -> PolicyResult:
     header = recording.header
     runtime = boot(
-        _changed(recording.release, policy),
+        changed(recording.release, policy),
         recording.platform,
         BootOptions(
             end=header.end,
@@ -129,14 +130,20 @@ def _os_level(recording: Recording, policy: Policy, max_pages: int) -> PolicyRes
                 lived = calls.make(event)
             except EmulatedFailure:
                 lived = False
-    return _result("os", runtime.os, policy, lived)
+    return result("os", runtime.os, policy, lived)
 
 
-def _changed(release: Release, policy: Policy) -> Release:
+def changed(release: Release, policy: Policy) -> Release:
+    """A release as a policy would have it."""
     return replace(release, behaviour=policy.behaviour(release.behaviour))
 
 
-def _result(level: str, os: OSLayer, policy: Policy, lived: bool) -> PolicyResult:
+def result(level: str, os: OSLayer, policy: Policy, lived: bool) -> PolicyResult:
+    """What a layer under a policy came to.
+
+    Raises:
+        PolicyError: the policy lost what is free.
+    """
     freelist = os.freelist
     assert isinstance(freelist, PolicyFreeList)
     freelist.audit()
@@ -151,58 +158,70 @@ class MovedCalls:
 
     Args:
         os: the layer.
+
+    Attributes:
+        moved: how far what was handed out has moved, by its addresses of there.
     """
 
     def __init__(self, os: OSLayer) -> None:
-        self._os = os
+        self.os = os
         self._m = SoloM()
         self._page = os.platform.page_size
-        # How far what was handed out has moved; neighbours that moved as far are one.
-        self._moved: RangeMap[int] = RangeMap(coalesce=True)
+        self.moved: RangeMap[int] = RangeMap(coalesce=True)
 
     def make(self, event: RecordedEvent) -> bool:
-        """One call; False where it found no memory though the recorded one did."""
-        os, m = self._os, self._m
+        """A recorded call; False where it found no memory though the recorded one did."""
+        v, n, p = (0 if x is UNSET else x for x in (event.v, event.n, event.p))
         if event.ev == "sysFreeOS":
-            assert event.v is not UNSET
-            assert event.n is not UNSET
-            self._free(event.v, event.n)
+            self.free(v, n)
             return True
-        was = 0 if event.p is UNSET else event.p
         if event.ev == "sysReserveAlignedSbrk":
             assert event.size is not UNSET
             assert event.align is not UNSET
-            n = event.size
-            now, _ = solo(os.sys_reserve_aligned_sbrk(n, event.align), m)
+            return self.reserve_aligned(event.size, event.align, p, event.size)
+        return self.alloc(n, p) if event.ev == "sysAllocOS" else self.reserve(v, n, p)
+
+    def alloc(self, n: int, was: int) -> bool:
+        """sysAllocOS, which answered `was` there; False where that was memory and here is none."""
+        return self._moves(was, solo(self.os.sys_alloc_os(n), self._m), n)
+
+    def reserve(self, v: int, n: int, was: int) -> bool:
+        """sysReserveOS, likewise; `v` is an address of there."""
+        return self._moves(was, self._reserve(v, n, was), n)
+
+    def reserve_aligned(self, size: int, align: int, was: int, got: int) -> bool:
+        """sysReserveAlignedSbrk, or what stands for it to 1.23, likewise; `got` bytes there."""
+        os = self.os
+        if os.release.behaviour.is_sbrk_platform:
+            now, _ = solo(os.sys_reserve_aligned_sbrk(size, align), self._m)
         else:
-            assert event.n is not UNSET
-            n = event.n
-            if event.ev == "sysAllocOS":
-                now = solo(os.sys_alloc_os(n), m)
-            else:
-                assert event.v is not UNSET
-                now = self._reserve(event.v, n, was)
+            now, here = solo(reserve_aligned_generic(os, size, align), self._m)
+            got = min(got, here)
+        return self._moves(was, now, got)
+
+    def _moves(self, was: int, now: int, n: int) -> bool:
         if was and now:
-            self._moved.assign(was, was + self._round(n), now - was)
+            self.moved.assign(was, was + self._round(n), now - was)
         return bool(now) or not was
 
     def _reserve(self, v: int, n: int, was: int) -> int:
         if v and not was:
             return 0
         if v:
-            before = self._moved.at(v - 1)
+            before = self.moved.at(v - 1)
             hint = v + before.value if before is not None else v
-            now = solo(self._os.sys_reserve_os(hint, n), self._m)
+            now = solo(self.os.sys_reserve_os(hint, n), self._m)
             if now:
                 return now
-        return solo(self._os.sys_reserve_os(0, n), self._m)
+        return solo(self.os.sys_reserve_os(0, n), self._m)
 
-    def _free(self, v: int, n: int) -> None:
+    def free(self, v: int, n: int) -> None:
+        """sysFreeOS of [v, v+n) of there, as far as it was handed out here."""
         end = v + self._round(n)
-        for piece in self._moved.overlapping(v, end):
-            low, high = max(piece.lo, v), min(piece.hi, end)
-            solo(self._os.sys_free_os(low + piece.value, high - low), self._m)
-        self._moved.erase(v, end)
+        for piece in self.moved.overlapping(v, end):
+            low, high = max(piece.lo, v), min(piece.hi, v + n)  # the layer rounds it itself
+            solo(self.os.sys_free_os(low + piece.value, high - low), self._m)
+        self.moved.erase(v, end)
 
     def _round(self, n: int) -> int:
         return -(-n // self._page) * self._page

@@ -102,3 +102,16 @@ def test_a_limit() -> None:
     code, text = run("trees-go1.24.11", "--policy", "arena_512k", "--max-pages", "150", "--json")
     assert code == 1
     assert [row["lived"] for row in json.loads(text)["rows"]] == [False, True]
+
+
+def test_a_script() -> None:
+    """An operation script with its options in the first line serves as well."""
+    path = ROOT / "tests/data/ops/1.23.9-wasm-random-1.txt.gz"
+    code, text = run(str(path), "--policy", "segregated", "--json")
+    assert code == 0
+    own, other = json.loads(text)["rows"]
+    assert own["level"] == "ops"
+    assert own["steps"] > 3 * other["steps"]
+    code, text = run(str(ROOT / "tests/data/ops/1.19.8-wasm-random-1.txt.gz"), "--policy", "buddy")
+    assert code == 2
+    assert "no free list" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from msgspec import UNSET
 
 from gorun_mem.policies import POLICIES, load_policy, policy_parts
 from gorun_mem.predict.policies import under_policy
+from gorun_mem.predict.policy_script import is_script, script_under_policy
 from gorun_mem.predict.program import load
 from gorun_mem.predict.span import simulate
 from gorun_mem.replay.compare import ReplayTally
+from gorun_mem.replay.opscript import Script
 from gorun_mem.replay.os_level import Level, RecordingReplay
 from gorun_mem.replay.recording import Recording, RecordingError
 from gorun_mem.replay.shipped import names
@@ -85,3 +88,23 @@ def test_a_release_without_a_free_list_is_refused() -> None:
     """Up to 1.20 nothing is reused."""
     with pytest.raises(RecordingError, match="no free list"):
         under_policy(ROOT / "tests/data/traces/go1.19-js-tracer.jsonl.gz", load_policy("buddy"))
+
+
+SCRIPTS = sorted(
+    path for path in (ROOT / "tests/data/ops").glob("*-wasm-*.gz") if "1.19" not in path.name
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts(path: Path) -> None:
+    """Under Go's own policy the pages that were recorded; every policy serves the last script."""
+    with Script.open(str(path)) as script:
+        script.header()
+        states = [op.recorded for op in script if op.name == "state" and op.recorded]
+    last = int(re.findall(r"pages=(\d+)", states[-1])[0])
+    assert is_script(path)
+    for name in POLICIES if path == SCRIPTS[-1] else ["first_fit"]:
+        found = script_under_policy(path, load_policy(name)())
+        if name == "first_fit":
+            assert (found.level, found.lived, found.pages) == ("ops", True, last)
+        assert found.free_blocks
