@@ -77,7 +77,7 @@ def _try(path: Path, name: str, policy: type[Policy], max_pages: int | None) -> 
 
     try:
         if is_script(path):
-            return script_under_policy(path, policy())
+            return script_under_policy(path, policy(), max_pages or MAX_PAGES)
         return under_policy(path, policy, max_pages or MAX_PAGES)
     except (RecordingError, ScriptError) as error:
         raise BadInput(str(error)) from None
@@ -100,12 +100,17 @@ def _row(path: Path, name: str, found: PolicyResult, own: int) -> dict[str, Any]
         "policy": name,
         **asdict(found),
         "fragmentation": round(found.fragmentation, 3),
-        "saved_pages": own - found.pages,
+        "saved_pages": own - found.pages if found.lived else None,
     }
 
 
 def _cases(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each policy, over the recordings: what it saved in all, at best and at worst."""
+    """For each policy, over the recordings: what it saved in all, at best and at worst.
+
+    What a policy died of says nothing of pages: such a recording is left out for all of them.
+    """
+    died = {row["recording"] for row in rows if not row["lived"]}
+    rows = [row for row in rows if row["recording"] not in died]
     cases = []
     for name in dict.fromkeys(row["policy"] for row in rows):
         own = [row for row in rows if row["policy"] == name]
@@ -150,7 +155,10 @@ def _text(rows: Sequence[dict[str, Any]], cases: Sequence[dict[str, Any]]) -> st
             ]
             for case in cases
         ]
-        blocks.append(f"all recordings\n\n{table(columns, cells)}")
+        count = len({row["recording"] for row in rows})
+        died = {row["recording"] for row in rows if not row["lived"]}
+        head = f"all {count - len(died)} that every policy lived through"
+        blocks.append(f"{head}\n\n{table(columns, cells)}")
     return "\n\n".join(blocks)
 
 
@@ -158,7 +166,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         row["policy"],
         f"{row['pages']:,}" if row["lived"] else f"dies at {row['pages']:,}",
-        f"{row['saved_pages']:,}",
+        f"{row['saved_pages']:,}" if row["lived"] else "-",
         f"{row['grows']:,}",
         f"{row['steps']:,}",
         f"{row['free_bytes'] // _PAGE:,}",

@@ -94,7 +94,8 @@ def command(
       gorun-mem predict run-*.jsonl.gz --release go1.26 --max-pages 512 --assert 'high <= 512'
       gorun-mem predict trees-go1.24.11 --policy all
 
-    --policy takes operation scripts too; it shows pages, growths, search steps and what is free at the end beside Go's own.
+    --policy takes operation scripts too; it shows pages, growths, search steps and what is free at
+    the end beside Go's own.
 
     Exit codes: 0; 1 where a release does not live within --max-pages, or an --assert does not hold;
     2 where a recording is bad or not fit for prediction.

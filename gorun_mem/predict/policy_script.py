@@ -1,7 +1,9 @@
 """An operation script under another allocator policy.
 
 Go's own layer answers the script beside it, so that an address in the script says which memory is
-meant. What found no memory there is left out, as are operations that only look.
+meant. What found no memory there is left out, as are operations that only look, and the script's
+own limits bind Go's layer alone: what another policy takes beyond them is to be seen.
+So a script that went to its limit is in favour of Go's own policy: it has what that one could serve.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from gorun_mem.predict.policies import MovedCalls, PolicyResult, changed, result
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options
 from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime.behaviour import UnknownRelease, WasmBreak
-from gorun_mem.runtime.boot import BootOptions, boot
+from gorun_mem.runtime.boot import MAX_PAGES, BootOptions, boot
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import make
 
@@ -28,8 +30,15 @@ def is_script(path: Path | str) -> bool:
         return False
 
 
-def script_under_policy(path: Path | str, policy: Policy) -> PolicyResult:
+def script_under_policy(
+    path: Path | str, policy: Policy, max_pages: int = MAX_PAGES
+) -> PolicyResult:
     """A script under the options of its header and a policy, to where Go's own program ends.
+
+    Args:
+        path: of the script.
+        policy: of this run alone.
+        max_pages: pages of 64 KiB that there may be under it.
 
     Raises:
         ScriptError: it cannot be read, or its platform or release has no free list on wasm.
@@ -51,7 +60,7 @@ def script_under_policy(path: Path | str, policy: Policy) -> PolicyResult:
         os = boot(
             changed(release, policy),
             platform,
-            BootOptions(options.end, options.init_pages, options.max_pages, faithful=True),
+            BootOptions(options.end, options.init_pages, max_pages, faithful=True),
             memlock=make("none", release),
             parts=policy_parts(policy),
         ).os
@@ -85,6 +94,4 @@ def _make(calls: MovedCalls, operation: Operation, answer: str) -> bool:
         return calls.reserve_aligned(operands[0], n, int(was), int(got))
     elif name == "hostgrow":
         calls.os.host_grow(n)
-    elif name == "limit":
-        calls.os.memory.limit(n)
     return True

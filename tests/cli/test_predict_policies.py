@@ -115,3 +115,15 @@ def test_a_script() -> None:
     code, text = run(str(ROOT / "tests/data/ops/1.19.8-wasm-random-1.txt.gz"), "--policy", "buddy")
     assert code == 2
     assert "no free list" in text
+
+
+def test_the_policy_in_the_readme(tmp_path: Path) -> None:
+    """It runs, and lives."""
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"<!-- policy -->\n```python\n(.*?)```", readme, re.DOTALL)
+    assert found is not None
+    file = tmp_path / "worst.py"
+    file.write_text(found[1])
+    code, text = run("queue-go1.27.3", "--policy", f"{file}:WorstFit", "--json")
+    assert code == 0
+    assert json.loads(text)["rows"][1]["lived"]
