@@ -61,6 +61,10 @@ _MIB: Final = 1 << 20
     help="Exit with 1 where a row does not hold it, as 'high <= 512'; can be given again.",
 )
 @click.option(
+    "--policy", "policies", multiple=True, metavar="P",
+    help="On its own release, search free memory so: a name, FILE.py:Class, or all.",
+)  # fmt: skip
+@click.option(
     "--list", "listed", is_flag=True, help="List the recordings that come with the package."
 )
 @json_option()
@@ -70,6 +74,7 @@ def command(
     max_pages: int | None,
     binary: Path | None,
     asserts: tuple[str, ...],
+    policies: tuple[str, ...],
     listed: bool,
     as_json: bool,
 ) -> int:
@@ -87,6 +92,10 @@ def command(
     Examples:
       gorun-mem predict trees-go1.24.11
       gorun-mem predict run-*.jsonl.gz --release go1.26 --max-pages 512 --assert 'high <= 512'
+      gorun-mem predict trees-go1.24.11 --policy all
+
+    --policy takes operation scripts too; it shows pages, growths, search steps and what is free at
+    the end beside Go's own.
 
     Exit codes: 0; 1 where a release does not live within --max-pages, or an --assert does not hold;
     2 where a recording is bad or not fit for prediction.
@@ -95,6 +104,12 @@ def command(
         return _list(as_json)
     if not recordings:
         raise click.UsageError("no RECORDING given: --list lists those that come along")
+    if policies:
+        if wanted or binary is not None or asserts:
+            raise click.UsageError("--policy asks of the recorded release: only --max-pages fits")
+        from gorun_mem.cli._policies import compare
+
+        return compare(recordings, policies, max_pages, as_json)
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)

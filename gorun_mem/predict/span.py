@@ -19,7 +19,7 @@ from typing import Final
 from gorun_mem.predict.pages import CACHED_MAX, GO_PAGE, PageAlloc, PageCache
 from gorun_mem.predict.program import Program, ProgramStep, load
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, Release
-from gorun_mem.runtime.boot import MAX_PAGES, BootOptions, boot
+from gorun_mem.runtime.boot import MAX_PAGES, PLAIN, BootOptions, Parts, boot
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
 from gorun_mem.runtime.mallocinit import init_hints, page_summary_sizes
 from gorun_mem.runtime.mutex import make
@@ -115,6 +115,7 @@ class SpanHeap:
         end: end of the data.
         initial_pages: pages at the start.
         max_pages: pages that there may be.
+        parts: the classes that its runtime is made of.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class SpanHeap:
         end: int,
         initial_pages: int,
         max_pages: int = MAX_PAGES,
+        parts: Parts = PLAIN,
     ) -> None:
         platform = release.platform(program.header.platform_name)
         self._end = end
@@ -133,6 +135,7 @@ class SpanHeap:
             platform,
             BootOptions(end=end, initial_pages=initial_pages, max_pages=max_pages, faithful=True),
             memlock=make("none", release),
+            parts=parts,
         )
         self.os: OSLayer = self.runtime.os
         self.heap = self.runtime.mheap

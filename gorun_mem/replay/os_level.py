@@ -25,7 +25,7 @@ from msgspec import UNSET
 
 from gorun_mem.replay.compare import Comparison, Difference, ReplayTally, TooManyDifferences, issue
 from gorun_mem.replay.recording import SPAN_EVENTS, RecordedEvent, Recording, RecordingError
-from gorun_mem.runtime.boot import BootOptions, assemble
+from gorun_mem.runtime.boot import PLAIN, BootOptions, Parts, assemble
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import default_mutex, make
 from gorun_mem.step.solo import SoloM, solo
@@ -124,13 +124,16 @@ class RecordingReplay:
         recording: open, at its first event.
         level: how much is predicted.
         tally: where results go.
+        parts: the classes that the runtime is made of.
     """
 
-    def __init__(self, recording: Recording, level: Level, tally: ReplayTally) -> None:
+    def __init__(
+        self, recording: Recording, level: Level, tally: ReplayTally, parts: Parts = PLAIN
+    ) -> None:
         self.recording = recording
         self.tally = tally
         self.m = SoloM()
-        self.runtime = _assemble(recording)
+        self.runtime = _assemble(recording, parts)
         self.layer = self.runtime.os
         self.comparison = Comparison(self.layer, tally)
         self._boot_states = self._boot()
@@ -237,7 +240,7 @@ class RecordingReplay:
 _NOT_OS: Final = frozenset(("hintHit", "hintDrop", "mheap.sysAlloc"))
 
 
-def _assemble(recording: Recording) -> Runtime:
+def _assemble(recording: Recording, parts: Parts) -> Runtime:
     header = recording.header
     mutex = default_mutex(recording.release, header.platform_name)
     return assemble(
@@ -250,4 +253,5 @@ def _assemble(recording: Recording) -> Runtime:
             faithful=True,
         ),
         memlock=make(mutex, recording.release),
+        parts=parts,
     )

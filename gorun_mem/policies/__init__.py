@@ -1,0 +1,22 @@
+"""Allocator policies: what the free list would answer if it searched another way.
+
+A policy is one class that keeps the free blocks and says which serves. `layer` puts it in the place
+of Go's free list, under the same OS layer and the same break. `POLICIES` names those that come
+along; one's own derives from `Policy` and is reached as FILE.py:Class.
+"""
+
+from gorun_mem.policies.base import AddressOrdered, Policy
+from gorun_mem.policies.layer import PolicyError, PolicyFreeList, policy_parts
+from gorun_mem.policies.load import OWN, POLICIES, UnknownPolicy, load_policy
+
+__all__ = [
+    "OWN",
+    "POLICIES",
+    "AddressOrdered",
+    "Policy",
+    "PolicyError",
+    "PolicyFreeList",
+    "UnknownPolicy",
+    "load_policy",
+    "policy_parts",
+]
