@@ -145,7 +145,7 @@ def check_name(name: str) -> None:
         return
     known = [*METRICS, *(f"lock_wait_ns.{p}" for p in PERCENTILES)]
     if name.startswith("lock."):
-        known = [f"lock.{_lock_of(name)}.{suffix}" for suffix in lock_suffixes()]
+        known = [f"lock.{lock_of(name)}.{suffix}" for suffix in lock_suffixes()]
     if name not in known:
         raise ExpressionError(unknown_metric(name, known))
 
@@ -156,7 +156,7 @@ def lock_suffixes() -> list[str]:
     return [*LOCK_METRICS, *times]
 
 
-def _lock_of(name: str) -> str:
+def lock_of(name: str) -> str:
     """The lock's name in a metric's, which may have dots of its own."""
     body = name.removeprefix("lock.")
     for suffix in sorted(lock_suffixes(), key=len, reverse=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gorun_mem.cli._exit import ExitCode, explain
+from gorun_mem.cli._exit import ExitCode, explain_failure
 from gorun_mem.cli._group import VERBS, gorun_mem
 from gorun_mem.cli._stdout import clean_stderr, outlive_reader, silence
 from gorun_mem.start import end_at_interrupt
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.CLEAN
     except BaseException as error:
         end_at_interrupt()  # a second Ctrl-C
-        return explain(error, PROG, args)
+        return explain_failure(error, PROG, args)
 
 
 def _never_fail_to_encode() -> None:

@@ -65,7 +65,7 @@ def worst(codes: Sequence[int]) -> int:
     return max(codes, key=lambda code: _WEIGHT.index(ExitCode(code)), default=ExitCode.CLEAN)
 
 
-def explain(error: BaseException, prog: str, args: Sequence[str]) -> int:
+def explain_failure(error: BaseException, prog: str, args: Sequence[str]) -> int:
     """Say on stderr what went wrong, in a sentence, and return the exit code.
 
     Args:

@@ -38,6 +38,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "gorun_mem.cli.replay",
         "Replay recordings of real Go programs and compare every answer.",
     ),
+    "explain": ("gorun_mem.cli.explain", "Say what a word of an output means."),
     "bench": ("gorun_mem.cli.bench", "Measure this machine beside peers; ratios of one run."),
 }
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""

@@ -1,60 +1,120 @@
-"""What the words on the page mean, in a sentence or two each; shown at a hover, a tap or by key."""
+"""What the words of all outputs mean: one place for `explain`, the report's page and the service's.
+
+The words are in terms.toml beside this; what metrics mean is said where they are made
+(`gorun_mem.analysis.metrics`) and only looked up here.
+"""
 
 from __future__ import annotations
 
+import difflib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import Final
 
+from gorun_mem.analysis.metrics import LOCK_METRICS, METRICS, PERCENTILES, RESULT, lock_of
+
+METRIC_GROUP: Final = "metrics"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A word that an output uses.
+
+    Args:
+        word: it.
+        group: what it belongs to.
+        text: what it means, in a sentence or three.
+        also: other words with this meaning, such as a column's title.
+        formula: how it is computed, "" where there is nothing to compute.
+        source: the paper, or the file of Go's runtime, "" for none.
+        example: a command that shows it.
+    """
+
+    word: str
+    group: str
+    text: str
+    also: tuple[str, ...] = ()
+    formula: str = ""
+    source: str = ""
+    example: str = ""
+
+
+class UnknownTerm(ValueError):
+    """A word that has no entry; the message has the nearest."""
+
+
+def _read() -> tuple[Term, ...]:
+    table = tomllib.loads(files("gorun_mem.report").joinpath("terms.toml").read_text("utf-8"))
+    return tuple(
+        Term(word=word, **{**entry, "also": tuple(entry.get("also", ()))})
+        for word, entry in table.items()
+    )
+
+
+WORDS: Final = _read()
+"""All but the metrics, as they stand in the file."""
+
 TERMS: Final[dict[str, str]] = {
-    "M": "A machine thread of the Go runtime; here a task that makes one access at a time. M0 is "
-    "the scenario itself.",
-    "World": "One emulated Go runtime: its linear memory, its break, its free list, its locks and "
-    "the Ms that contend for them.",
-    "memlock": "The runtime lock around the sbrk memory layer: every call that gets or gives back "
-    "memory holds it.",
-    "virtual time": "What the clock of the World says, in ns. Every access has a cost from one "
-    "documented table; it is not the time on your wall.",
-    "hold": "From having a lock to giving it back.",
-    "wait": "From asking for a lock that is taken to having it.",
-    "contended": "An acquisition that found the lock taken and had to wait.",
-    "convoy": "A row of Ms that wait for one lock and get it one after another; each goes back to "
-    "the end of the row with its next call.",
-    "bypass": "An M gets the lock though another has waited longer.",
-    "handoff": "The release gives the lock to an M that waits, and nobody can come between.",
-    "spin": "A waiting M looks again and again without giving up its CPU.",
-    "sleep": "A waiting M gives up its CPU until somebody wakes it.",
-    "p50": "Half of the waits were no longer than this (nearest rank).",
-    "p90": "Nine of ten waits were no longer than this.",
-    "p99": "99 of 100 waits were no longer than this.",
-    "break": "The end of the memory that the program may use; bloc in mem_sbrk.go.",
-    "bloc": "The break: where the next memory from the system begins.",
-    "bloc_max": "How far the break may go before memory has to grow.",
-    "page": "64 KiB of wasm linear memory. It grows by pages and never shrinks.",
-    "free list": "Blocks that were given back below the break, in address order, their headers in "
-    "the memory itself.",
-    "free block": "A range of the free list, to be handed out again.",
-    "growth": "memory.grow, or a higher break: the program has more pages from here on.",
-    "hint miss": "An arena was wanted at the break, and the break had moved: Go drops the hint and "
-    "the heap grows elsewhere.",
-    "arena": "A piece of the heap, 4 MiB or 64 MiB, that the garbage collector manages.",
-    "slack": "Memory that was got from the system and is neither in use nor on the free list.",
-    "lost wakeup": "An M sleeps for something that has happened already: the wakeup came before it "
-    "slept, or went to nobody.",
-    "deadlock": "No M can go on: each waits for another, or for a wakeup that nobody will send.",
-    "schedule": "Who makes the next step, at every step. The same schedule gives the same run.",
-    "token": "A schedule as text: paste it behind gorun-mem replay-schedule and the run is the "
-    "same, step by step.",
-    "step": "One access to something that Ms share: a load, a swap, a sleep. Between two steps "
-    "another M may go.",
-    "enabled": "An M whose next step can be made now. One that sleeps or waits is not.",
-    "preempts": "Another M goes although the one before could have gone on.",
-    "run to block": "The plainest schedule: the same M until it can go no further.",
-    "random": "Any enabled M, each as likely.",
-    "pct": "Random priorities that change at few steps (Burckhardt et al., ASPLOS 2010).",
-    "pos": "A random priority for every operation (Yuan, Yang, Gu, CAV 2018).",
-    "wait-for graph": "Who waits for a lock that who holds. A circle in it is a deadlock.",
-    "slow motion": "So many ns of virtual time in a second of yours, to see who waits.",
-    "missed": "What your browser was too slow to be sent. Nobody waited for it.",
-    "sampled": "The page hears some hundred lock events, then rests: a stretch seen event by "
-    "event, then a gap.",
+    name: term.text for term in reversed(WORDS) for name in (*term.also, term.word)
 }
-"""Word -> what it means."""
+"""Word -> what it means; other spellings and titles too."""
+
+
+def metric_terms() -> Iterator[Term]:
+    """Every metric of `run --json`; those of a lock as lock.NAME.WHAT."""
+    for name, text in METRICS.items():
+        yield _metric(name, text, f"{name} >= 0")
+    for name, text in LOCK_METRICS.items():
+        yield _metric(f"lock.NAME.{name}", text, f"lock.memlock.{name} >= 0")
+    yield _metric(f"{RESULT}NAME", "a number that the scenario found", f"{RESULT}acquisitions >= 0")
+
+
+def _metric(name: str, text: str, asserted: str) -> Term:
+    return Term(
+        word=name,
+        group=METRIC_GROUP,
+        text=f"{text[0].upper()}{text[1:]}.",
+        source="metrics of run --json",
+        example=f"gorun-mem run memlock_storm --assert '{asserted}'",
+    )
+
+
+def look_up(wanted: str) -> Term:
+    """The entry of a word, a column's title or a metric.
+
+    Raises:
+        UnknownTerm: there is none.
+    """
+    plain = _plain(wanted)
+    for term in WORDS:
+        if plain == _plain(term.word):
+            return term
+    for term in WORDS:
+        if plain in map(_plain, term.also):
+            return term
+    metrics = {term.word: term for term in metric_terms()}
+    found = metrics.get(_family(wanted.strip())) or metrics.get(f"lock.NAME.{wanted.strip()}")
+    if found is not None:
+        return found
+    names = {_plain(name): name for name in [*TERMS, *metrics]}
+    near = difflib.get_close_matches(plain, names, n=1, cutoff=0.5)
+    hint = f"did you mean {names[near[0]]}? " if near else ""
+    raise UnknownTerm(f"no word {wanted!r}: {hint}gorun-mem explain lists them")
+
+
+def _plain(word: str) -> str:
+    return " ".join(word.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _family(name: str) -> str:
+    """A metric's name without the lock's or the result's, and without a percentile."""
+    if name.startswith(RESULT):
+        return f"{RESULT}NAME"
+    if name.startswith("lock."):
+        name = f"lock.NAME.{name.removeprefix(f'lock.{lock_of(name)}.')}"
+    stem, _, last = name.rpartition(".")
+    if last in PERCENTILES and name not in METRICS:
+        return stem
+    return name

@@ -510,11 +510,11 @@ def test_a_log_error_is_the_users_to_put_right(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """The command line says what is wrong in one sentence and exits with 2."""
-    from gorun_mem.cli._exit import explain
+    from gorun_mem.cli._exit import explain_failure
 
     with pytest.raises(LogError) as raised:
         open_log(tmp_path / "no" / "run.jsonl")
-    assert explain(raised.value, "gorun-mem", []) == 2
+    assert explain_failure(raised.value, "gorun-mem", []) == 2
     assert capsys.readouterr().err.startswith("gorun-mem: cannot write log ")
 
 

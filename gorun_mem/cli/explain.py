@@ -1,0 +1,164 @@
+"""`gorun-mem explain`: what a word means here."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+
+if TYPE_CHECKING:
+    from gorun_mem.report.terms import Term
+
+EXIT_CODES: Final[dict[ExitCode, str]] = {
+    ExitCode.CLEAN: "clean: it ended well, it agrees, nothing was found",
+    ExitCode.FAILED: "a throw, a fault, out of memory, an assertion, a difference, or anything "
+    "that a search found",
+    ExitCode.USAGE: "the command line or the input is wrong",
+    ExitCode.HANG: "run or ops ended in a deadlock, a hang or without progress",
+    ExitCode.INTERNAL: "a fault of this program, or of the machine it runs on",
+    ExitCode.INCONCLUSIVE: "a search that can promise nothing",
+    ExitCode.INTERRUPTED: "interrupted, by Ctrl-C",
+}
+TOPICS: Final = {
+    "exit-codes": "What each exit code says.",
+    "calibration": "How far simulated locks are from measured ones, and what was fitted.",
+}
+"""What is longer than a word."""
+
+
+@click.command("explain")
+@click.argument("term", nargs=-1)
+@json_option()
+def command(term: tuple[str, ...], as_json: bool) -> int:
+    """Say what TERM means here: a word of an output, a column's title, a metric.
+
+    Without TERM all of them are listed.
+
+    \b
+    Examples:
+      gorun-mem explain convoy
+      gorun-mem explain wait p50
+      gorun-mem explain lock.memlock.fairness
+      gorun-mem explain exit-codes
+      gorun-mem explain calibration
+
+    Exit codes: 0 clean; 2 there is no such word.
+    """
+    wanted = " ".join(term)
+    topic = wanted.lower().replace(" ", "-").replace("_", "-")
+    if not wanted:
+        _list(as_json)
+    elif topic == "exit-codes":
+        _exit_codes(as_json)
+    elif topic == "calibration":
+        _calibration(as_json)
+    else:
+        _one(wanted, as_json)
+    return ExitCode.CLEAN
+
+
+def _list(as_json: bool) -> None:
+    from gorun_mem.report.terms import WORDS, metric_terms
+
+    terms = [*WORDS, *metric_terms()]
+    if as_json:
+        write_json({"topics": TOPICS, "terms": [asdict(each) for each in terms]})
+        return
+    groups: dict[str, list[str]] = {}
+    for each in terms:
+        groups.setdefault(each.group, []).append(each.word)
+    for group, words in groups.items():
+        click.echo(click.style(group, bold=True))
+        click.echo(_wrapped(", ".join(words)))
+    click.echo(click.style("more", bold=True))
+    for name, text in TOPICS.items():
+        click.echo(_wrapped(f"{name}: {text}"))
+    click.echo("\ngorun-mem explain WORD says what it means")
+
+
+def _one(wanted: str, as_json: bool) -> None:
+    from gorun_mem.report.terms import UnknownTerm, look_up
+
+    try:
+        found = look_up(wanted)
+    except UnknownTerm as error:
+        raise BadInput(str(error)) from None
+    if as_json:
+        write_json(asdict(found))
+    else:
+        click.echo("\n".join(_said(found)))
+
+
+def _said(term: Term) -> Iterable[str]:
+    yield click.style(term.word, bold=True)
+    yield _wrapped(term.text)
+    facts = {
+        "also": ", ".join(term.also),
+        "formula": term.formula,
+        "source": term.source,
+    }
+    for name, text in facts.items():
+        if text:
+            yield _wrapped(f"{name + ':':9}{text}", "           ")
+    if term.example:
+        yield f"  try:     {term.example}"  # not wrapped: it is to be pasted
+
+
+def _exit_codes(as_json: bool) -> None:
+    if as_json:
+        write_json({str(int(code)): text for code, text in EXIT_CODES.items()})
+        return
+    for code, text in EXIT_CODES.items():
+        click.echo(_wrapped(f"{int(code):3}  {text}", "       "))
+    click.echo("of several files the weightiest counts: 4, then 2, 1, 0")
+
+
+def _calibration(as_json: bool) -> None:
+    from gorun_mem import calibration
+
+    text = inspect.cleandoc(calibration.__doc__ or "")
+    if as_json:
+        write_json({"calibration": text})
+        return
+    for paragraph in text.split("\n\n"):
+        for part in _parts(paragraph.splitlines()):
+            click.echo(part)
+        click.echo("")
+
+
+def _parts(lines: list[str]) -> Iterable[str]:
+    """A paragraph for this terminal: as a whole, or each `word  meaning` of a list by itself."""
+    entries: list[list[str]] = []
+    for line in lines:
+        if entries and not (line.startswith(" " * 4) and line[4:5].strip()):
+            entries[-1].append(line.strip())
+        else:
+            entries.append([line.rstrip()])
+    for entry in entries:
+        name, _, rest = entry[0].strip().partition("  ")
+        if entry[0].startswith(" "):
+            text = f"{name:12}{' '.join([rest.strip(), *entry[1:]])}"
+            yield _wrapped(text, " " * 16, " " * 4)
+        else:
+            yield _wrapped(" ".join(entry), "", "")
+
+
+def _wrapped(text: str, behind: str = "  ", before: str = "  ") -> str:
+    """`text` in lines no wider than the terminal, 100 at most."""
+    import shutil
+
+    width = max(40, min(100, shutil.get_terminal_size().columns))
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=before,
+        subsequent_indent=behind,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
