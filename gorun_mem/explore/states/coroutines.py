@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from gorun_mem.explore.states.model import FREE, HELD, StatesM, StatesScheduler, Violation
 from gorun_mem.explore.states.parts import Common, MShare
-from gorun_mem.explore.states.values import Place, Unreadable
+from gorun_mem.explore.states.values import Place, Unreadable, declared
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.machine.ops import Compute, Pause, Sleep
 from gorun_mem.runtime.errors import EmulatedFailure
@@ -128,11 +128,7 @@ class Contents:
 
     def of_object(self, value: Any) -> Any:
         """The attributes of an object, or what would make it again."""
-        names: dict[str, None] = {}
-        for base in type(value).__mro__:
-            slots = vars(base).get("__mypyc_attrs__") or vars(base).get("__slots__", ())
-            names.update(dict.fromkeys((slots,) if isinstance(slots, str) else slots))
-        names.update(dict.fromkeys(getattr(value, "__dict__", ())))
+        names = {**declared(type(value)), **dict.fromkeys(getattr(value, "__dict__", ()))}
         held = [
             (name, self.of(getattr(value, name)))
             for name in names
@@ -153,11 +149,7 @@ class Contents:
 
     def of_kit(self, one: KitObject) -> Any:
         """What an object of the kit holds."""
-        names: dict[str, None] = {}
-        for base in type(one).__mro__:
-            slots = vars(base).get("__mypyc_attrs__") or vars(base).get("__slots__", ())
-            names.update(dict.fromkeys((slots,) if isinstance(slots, str) else slots))
-        names.update(dict.fromkeys(getattr(one, "__dict__", ())))
+        names = {**declared(type(one)), **dict.fromkeys(getattr(one, "__dict__", ()))}
         return (
             one.name,
             *[

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
-from gorun_mem.explore.states.values import Place
+from gorun_mem.explore.states.values import Place, declared
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
@@ -254,14 +254,9 @@ def _own_words(mutex: StateMutex) -> tuple[str, ...]:
     cls = type(mutex)
     if cls.snapshot is not StateMutex.snapshot:
         return ()
-    names: dict[str, None] = {}
-    for base in cls.__mro__:
-        if base is StateMutex:
-            break
-        slots = vars(base).get("__mypyc_attrs__") or vars(base).get("__slots__", ())
-        names.update(dict.fromkeys((slots,) if isinstance(slots, str) else slots))
-    names.update(dict.fromkeys(getattr(mutex, "__dict__", {})))
-    return tuple([name for name in sorted(names) if name not in ("ms", "__dict__", "__weakref__")])
+    names = {**declared(cls), **dict.fromkeys(getattr(mutex, "__dict__", {}))}
+    of_all = {*declared(StateMutex), "ms", "__dict__", "__weakref__"}
+    return tuple(sorted(names.keys() - of_all))
 
 
 class LockModel(Model):

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from gorun_mem.explore.states.model import Model, Violation
 from gorun_mem.explore.states.parts import FIRE, INTERRUPT, PASS, Common, Move, MShare, Own
-from gorun_mem.explore.states.values import read, written
+from gorun_mem.explore.states.values import declared, read, written
 from gorun_mem.runtime.errors import EmulatedFailure, Fault
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp
 from gorun_mem.runtime.op import MORE, PARKED
@@ -230,11 +230,7 @@ class Stepper:
         cls = type(op)
         names = self._names.get(cls)
         if names is None:
-            found: dict[str, None] = {}
-            for base in reversed(cls.__mro__):
-                slots = vars(base).get("__mypyc_attrs__") or vars(base).get("__slots__", ())
-                found.update(dict.fromkeys((slots,) if isinstance(slots, str) else slots))
-            names = tuple([name for name in found if name not in _OF_EVERY_OPERATION])
+            names = tuple([name for name in declared(cls) if name not in _OF_EVERY_OPERATION])
             self._names[cls] = names
         more = getattr(op, "__dict__", None)
         if not more:

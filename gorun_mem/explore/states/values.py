@@ -49,6 +49,15 @@ OP: Final = Pack("operation", ())
 """An operation that a lock keeps for its statistics."""
 
 
+def declared(cls: type) -> dict[str, None]:
+    """The attributes that a class and its bases declare, compiled or not, bases first."""
+    names: dict[str, None] = {}
+    for base in reversed(cls.__mro__):
+        slots = vars(base).get("__mypyc_attrs__") or vars(base).get("__slots__", ())
+        names.update(dict.fromkeys((slots,) if isinstance(slots, str) else slots))
+    return names
+
+
 def written(value: Any) -> Any:
     """A value of a word or register as it stands in a state.
 

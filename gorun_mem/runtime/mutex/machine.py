@@ -21,7 +21,6 @@ from gorun_mem.runtime.op import MORE, MLike, Op
 
 if TYPE_CHECKING:
     from gorun_mem.runtime.mutex.base import StateMutex
-    from gorun_mem.runtime.mutex.note import Note
 
 KEY: Final = "key"
 """The access is to the lock's own words."""
@@ -121,8 +120,8 @@ class MutexOp(Op):
     REGISTERS: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold what Go keeps in local variables, set when FIRST is left."""
 
-    def __init__(self, mutex: StateMutex | Note) -> None:
-        self.mutex: Any = mutex
+    def __init__(self, mutex: Any) -> None:
+        self.mutex = mutex
         self.key_obj: str = mutex.key_obj
         self.site = ""
         cls: Any = type(self)
