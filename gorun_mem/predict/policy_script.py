@@ -3,7 +3,7 @@
 Go's own layer answers the script beside it, so that an address in the script says which memory is
 meant. What found no memory there is left out, as are operations that only look, and the script's
 own limits bind Go's layer alone: what another policy takes beyond them is to be seen.
-So a script that went to its limit is in favour of Go's own policy: it has what that could serve.
+So a script that went to its limit favours Go's own policy: it has what that one could serve.
 """
 
 from __future__ import annotations
