@@ -8,9 +8,9 @@ comes with the package is. What a row has:
              all loads of one mutex with more than one M
     peer's   simulated over measured, likewise: above 1 the simulation has more of it
 
-The worst loads of each figure follow, and how often the simulation is right about which of two
-mutexes has the higher throughput, and which the longer wait (p99), of the pairs that differ by more
-than 1.3 times as measured.
+Loads whose threads are bound to 4 CPUs are rows of their own. The worst loads of each figure
+follow, and how often the simulation is right about which of two mutexes has the higher throughput,
+and which the longer wait (p99), of the pairs that differ by more than 1.3 times as measured.
 
 `--data FILE` takes another measurement in the same form, `--costs NAME` another cost table.
 """

@@ -47,7 +47,7 @@ class Distance:
     """How far off one figure of one mutex is.
 
     Args:
-        mutex: algorithm and release.
+        mutex: algorithm and release; and whether threads were bound to CPUs.
         figure: of FIGURES, or "channel".
         factor: the geometric mean.
         ratio: simulated over measured, likewise.
@@ -88,7 +88,7 @@ def distances(compared: Sequence[Compared]) -> list[Distance]:
     found: dict[tuple[str, str], list[Compared]] = {}
     for each in compared:
         point = each.point
-        name = f"{point.mutex} {point.release}"
+        name = f"{point.mutex} {point.release}{', bound' if point.pinned else ''}"
         if point.chan:
             found.setdefault((name, "channel"), []).append(each)
         elif point.ms > 1:

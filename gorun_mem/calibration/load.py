@@ -34,7 +34,7 @@ CHAN_NS: Final = 6
 """What a send or receive does beside its lock and the two lines that it writes, in ns."""
 WARM: Final = 0.2
 """The part of the acquisitions that is not counted, at the beginning."""
-ACQUISITIONS: Final = 12_000
+ACQUISITIONS: Final = 20_000
 MEASURED: Final = 5_000
 """Of so many the waits are to be measured, at least, where a load measures some only."""
 SLICES: Final = 6

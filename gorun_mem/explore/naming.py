@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gorun_mem.machine.library import is_lesson
 from gorun_mem.scripts import is_file
 
 _FILES: tuple[str, ...] = ("mutex", "policy")
@@ -20,7 +21,7 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
     found = []
     scenario, function = about.get("scenario"), about.get("function")
     if isinstance(scenario, str):
-        if is_file(scenario):
+        if is_file(scenario) and not is_lesson(scenario):
             found.append(scenario)
     elif isinstance(function, str) and not _is_lesson(function):
         found.append(function)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cache
 from typing import Final
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_COLOURS: Final = re.compile(f"\x1b\\[[0-9;]*m|{_UNSAFE.pattern}")
-_BARS: Final = re.compile(
-    f"\x1b\\[[0-9;]*m|\x1b\\[[0-9]*[AK]|\x1b\\[\\?25[lh]|\r|{_UNSAFE.pattern}"
-)
-"""What rich writes: colours, and on stderr what draws a bar."""
+
+
+@cache
+def _ours(bars: bool) -> re.Pattern[str]:
+    """What rich writes: colours, and on stderr what draws a bar."""
+    if bars:
+        return re.compile(
+            f"\x1b\\[[0-9;]*m|\x1b\\[[0-9]*[AK]|\x1b\\[\\?25[lh]|\r|{_UNSAFE.pattern}"
+        )
+    return re.compile(f"\x1b\\[[0-9;]*m|{_UNSAFE.pattern}")
 
 
 def printable(text: str) -> str:
@@ -44,9 +50,8 @@ class CleanText(io.TextIOWrapper):
         """Write; what is no plain text is escaped."""
         if not _UNSAFE.search(text):
             return super().write(text)
-        ours = _BARS if self.bars else _COLOURS
         escape = _escape_bare if self.bars else _escape_stray
-        super().write(ours.sub(escape, text))
+        super().write(_ours(self.bars).sub(escape, text))
         return len(text)
 
 
@@ -54,24 +59,30 @@ def _escape_stray(found: re.Match[str]) -> str:
     return _escape(found) if len(found[0]) == 1 else found[0]
 
 
-_UNSAFE_IN_JSON: Final = re.compile(f"[{_UNSAFE.pattern[1:-1]}\ud800-\udfff]")
-_JSON_UNSAFE: Final = re.compile(
-    rb"\\(?:u00(?:[01][0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])|u20(?:0[eEfF]|2[a-eA-E]|6[6-9])|[bfr]|.)"
-    rb"|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
-    re.DOTALL,
-)
+@cache
+def _unsafe_in_json() -> re.Pattern[str]:
+    return re.compile(f"[{_UNSAFE.pattern[1:-1]}\ud800-\udfff]")
+
+
+@cache
+def _json_unsafe() -> re.Pattern[bytes]:
+    return re.compile(
+        rb"\\(?:u00(?:[01][0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])|u20(?:0[eEfF]|2[a-eA-E]|6[6-9])|[bfr]|.)"
+        rb"|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]",
+        re.DOTALL,
+    )
 
 
 def json_text(text: str) -> str:
     """JSON with what a terminal would obey, or cannot show, written as JSON escapes it."""
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _unsafe_in_json().sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable_json(lines: bytes) -> bytes:
     """JSON whose strings `printable` would leave as they are; the same bytes where they are so."""
     if not (b"\\" in lines or b"\x7f" in lines or b"\xc2" in lines or b"\xe2" in lines):
         return lines
-    return _JSON_UNSAFE.sub(_escape_in_json, lines)
+    return _json_unsafe().sub(_escape_in_json, lines)
 
 
 def _escape_in_json(found: re.Match[bytes]) -> bytes:

@@ -57,6 +57,11 @@ def lessons() -> list[str]:
     return [LESSONS + name for name in load(folder / _LESSONS_SCRIPT)]
 
 
+def is_lesson(reference: str) -> bool:
+    """Whether it names a lesson of the library, and no file."""
+    return reference.startswith(LESSONS) and not reference.endswith(".py")
+
+
 def find(reference: str) -> Scenario:
     """The scenario that a command line names.
 
@@ -69,7 +74,7 @@ def find(reference: str) -> Scenario:
         ScenarioError: there is none, or the script cannot be used.
     """
     where, wanted = split(reference)
-    if where.startswith(LESSONS) and not where.endswith(".py"):
+    if is_lesson(where):
         return _lesson(where)
     if not where.endswith(".py") and os.sep not in where:
         return _pick(_of_library(where), wanted, where, library=True)

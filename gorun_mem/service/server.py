@@ -217,6 +217,7 @@ class Server:
             del self.connections[connection]
             if connection.watcher is not None:
                 self.hub.remove(connection.watcher)
+                connection.watcher.drop()
             if not self.connections and self._over:
                 self._empty.set()
 

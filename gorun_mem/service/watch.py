@@ -132,6 +132,11 @@ class Watcher:
             self.missed = 0
         return b"".join(line + b"\n" for line in lines)
 
+    def drop(self) -> None:
+        """It is gone: what it has not read is given back now, and not when garbage is collected."""
+        self._lines = []
+        self._bytes = self._bytes_max  # and nothing is queued any more
+
 
 class Hub:
     """Hands the events of one recorder to any number of watchers."""

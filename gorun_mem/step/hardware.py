@@ -19,15 +19,34 @@ SPINS: Final = named(lambda kind: kind.waits)
 CALLS: Final = frozenset(("semasleep", "semawakeup", "futexsleep", "futexwakeup", "notesleep"))
 """Kinds that vary as calls of the kernel do."""
 
-Price = tuple[float, bool | None, bool, float, float]
-"""Of a kind of step: ns, whether it writes its cache line (None: it needs none), whether others may
-have the CPU after it, by what part of its ns it varies to either side, and ns before its effect."""
+
+class Price:
+    """What a kind of step costs.
+
+    Attributes:
+        ns: its cost.
+        writes: whether it writes its cache line; None: it needs none.
+        yields: others may have the CPU after it.
+        spread: by what part of its ns it varies to either side.
+        before_ns: how much of it comes before its effect, on top.
+    """
+
+    __slots__ = ("before_ns", "ns", "spread", "writes", "yields")
+
+    def __init__(
+        self, ns: float, writes: bool | None, yields: bool, spread: float, before_ns: float
+    ) -> None:
+        self.ns = ns
+        self.writes = writes
+        self.yields = yields
+        self.spread = spread
+        self.before_ns = before_ns
 
 
 def prices(table: Mapping[str, float], spreads: Mapping[str, float]) -> dict[str, Price]:
     """What each kind costs, by a cost table and its spreads."""
     return {
-        kind: (
+        kind: Price(
             ns,
             True if kind in WRITES else False if kind in READS else None,
             kind in YIELDS,

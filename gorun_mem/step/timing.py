@@ -218,7 +218,8 @@ class TimingEngine(Engine):
                 task = None
                 continue
             pending = task.op
-            ns, writes, yields, spread, before_ns = self._prices.get(pending.kind, self._other)
+            price = self._prices.get(pending.kind, self._other)
+            writes = price.writes
             wait_ns = 0.0
             if task.has_line:
                 task.has_line = False
@@ -228,11 +229,13 @@ class TimingEngine(Engine):
                     wait_ns = self._transfer(task, pending.obj, line, writes)
                 elif writes:
                     line.written = True
-            elif before_ns:
-                wait_ns = before_ns
+            else:
+                wait_ns = price.before_ns
             if not wait_ns:
-                self._step_ns = ns * (1 + (self._draw() * 2 - 1) * spread) if spread else ns
-                self._yields = yields
+                ns = self._step_ns = price.ns
+                if price.spread:
+                    self._step_ns = ns * (1 + (self._draw() * 2 - 1) * price.spread)
+                self._yields = price.yields
                 self._in_hand = task
                 return task
             task.clock_ns = clock + wait_ns

@@ -10,6 +10,7 @@ from gorun_mem.step.strategies import DRAWING, RUNNING
 from gorun_mem.web.guard import Refused
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.kernels import Kernel
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.scenario import Option, Scenario
     from gorun_mem.web.documents import RunSettings
@@ -78,20 +79,37 @@ def _option(option: Option) -> dict[str, Any]:
 
 def lessons() -> list[dict[str, Any]]:
     """The lessons: small programs with a bug that is to be brought out."""
-    from gorun_mem.explore.kernels import KERNELS
+    return [_lesson(name, kernel) for name, kernel in _kernels().items()]
 
-    return [
-        {
-            "name": f"{LESSONS}{name}",
-            "title": name.replace("-", " "),
-            "number": kernel.number,
-            "goal": _GOALS.get(kernel.kind, "Make the run fail") + f": {kernel.shows}.",
-            "hint": inspect.cleandoc(kernel.program.__doc__ or ""),
-            "source": kernel.source,
-            "ms": kernel.config.ms,
-        }
-        for name, kernel in KERNELS.items()
-    ]
+
+def _kernels() -> dict[str, Kernel]:
+    """The kernel that each lesson runs, by the lesson's name."""
+    from gorun_mem.machine.library import find
+    from gorun_mem.machine.library import lessons as there
+
+    found = {name: inspect.getclosurevars(find(name).function).nonlocals for name in there()}
+    return {name: captured["kernel"] for name, captured in found.items()}
+
+
+def lesson_of(function: str) -> tuple[str, bool]:
+    """The lesson that a kernel's function is, and whether it is the twin; "" where it is none."""
+    for name, kernel in _kernels().items():
+        for program, fixed in ((kernel.program, False), (kernel.fixed, True)):
+            if function == f"{program.__module__}:{getattr(program, '__qualname__', '')}":
+                return name, fixed
+    return "", False
+
+
+def _lesson(name: str, kernel: Kernel) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": name.removeprefix(LESSONS).replace("_", " "),
+        "number": kernel.number,
+        "goal": _GOALS.get(kernel.kind, "Make the run fail") + f": {kernel.shows}.",
+        "hint": inspect.cleandoc(kernel.program.__doc__ or ""),
+        "source": kernel.source,
+        "ms": kernel.config.ms,
+    }
 
 
 _GOALS: Final = {
@@ -114,35 +132,24 @@ def target_of(
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.library import find, names
+    from gorun_mem.machine.library import lessons as there
     from gorun_mem.machine.scenario import ScenarioError
     from gorun_mem.runtime.behaviour import UnknownRelease
     from gorun_mem.runtime.mutex import UnknownMutex
 
     changes = {n: getattr(settings, n) for n in ("ms", "cpus", "seed", *_NAMES, "max_pages")}
     try:
-        if name.startswith(LESSONS):
-            kernel = _lesson(name)
-            config = (kernel.fixed_config if fixed else None) or kernel.config
-            return Target.of(kernel.fixed if fixed else kernel.program, config.but(**changes))
-        if name not in names():
+        if name not in names() and name not in there():
             raise Refused(404, f"no scenario {name!r}", "GET /api/library lists those there are")
         scenario = find(name)
         check_options(scenario, options)
-        return Target.of(scenario, scenario.config(**changes), options)
+        twin = {"fixed": True} if fixed else {}
+        return Target.of(scenario, scenario.config(**changes), {**options, **twin})
     except (ConfigError, ScenarioError, UnknownMutex, UnknownRelease) as error:
         raise Refused(400, str(error), f"GET /api/library has the options of {name}") from None
 
 
 _NAMES: Final = ("release", "platform", "mutex")
-
-
-def _lesson(name: str) -> Any:
-    from gorun_mem.explore.kernels import KERNELS
-
-    kernel = KERNELS.get(name.removeprefix(LESSONS))
-    if kernel is None:
-        raise Refused(404, f"no lesson {name!r}", "GET /api/library lists those there are")
-    return kernel
 
 
 def check_options(scenario: Scenario, options: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from gorun_mem.step.costs import CostError
 from gorun_mem.step.schedule import Schedule, ScheduleError
 from gorun_mem.step.strategies import RUNNING, make_strategy, searching_class
 from gorun_mem.step.strategies.searching import Profile, Redundant
-from gorun_mem.web.catalogue import PLAYING, target_of
+from gorun_mem.web.catalogue import PLAYING, lesson_of, target_of
 from gorun_mem.web.chair_view import Spy, steps_of, view_of
 from gorun_mem.web.documents import HandMadeSchedule, RunSettings
 from gorun_mem.web.guard import Refused
@@ -273,7 +273,9 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
     except ScheduleError as error:
         raise Refused(400, str(error), "copy the whole token") from None
     about: dict[str, Any] = dict(schedule.about)
-    name = str(about.get("scenario") or _lesson_of(str(about.get("function", ""))))
+    name, fixed = str(about.get("scenario") or ""), False
+    if not name:
+        name, fixed = lesson_of(str(about.get("function", "")))
     if not name:
         if "test" in about:
             hint = "pytest TEST --explore-token TOKEN"
@@ -281,12 +283,12 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
         raise Refused(
             400, "the token's program is none of the library's", "see gorun-mem scenarios"
         )
-    fixed = name.endswith("+fixed")
-    name = name.removesuffix("+fixed")
     options = about.get("options", {})
     if not isinstance(options, dict):
         raise Refused(400, "the token's options cannot be read")
-    target_of(name, options, RunSettings(), fixed)
+    target_of(name, options, RunSettings())
+    options = dict(options)
+    fixed = options.pop("fixed", "") == "True" or fixed
     from gorun_mem.explore.target import Target
 
     try:
@@ -295,17 +297,6 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
         raise Refused(400, str(error), "the token is of another version") from None
     program = {"scenario": name, "options": options, "fixed": fixed, "token": token}
     return schedule, target, program
-
-
-def _lesson_of(function: str) -> str:
-    """The lesson that a function is, "" where it is none."""
-    from gorun_mem.explore.kernels import KERNELS
-
-    for name, kernel in KERNELS.items():
-        for program, mark in ((kernel.program, ""), (kernel.fixed, "+fixed")):
-            if function == f"{program.__module__}:{getattr(program, '__qualname__', '')}":
-                return f"lessons/{name}{mark}"
-    return ""
 
 
 def _seen(target: Target, choices: Sequence[int], stop: int | None) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
         scenario: what runs: a scenario of the library, or "lessons/NAME".
         options: the scenario's.
         settings: of its World.
-        fixed: of a lesson: the twin without the bug.
+        fixed: of a lesson: its option, the twin without the bug.
         token: of a schedule whose program, options and settings are meant instead; "" for none.
         choices: wherever two Ms or more may go, the id of the one that does; wherever a value is
             drawn, the value.

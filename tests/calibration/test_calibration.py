@@ -142,6 +142,13 @@ class TestJudge:
             assert not distance.ok
         assert worst([*ours, Compared(points[0], points[0].measured)], "p99", 2) == ours
 
+    def test_bound_threads_are_rows_of_their_own(self) -> None:
+        """So that they do not hide in, or spoil, the others."""
+        points = [p for p in read() if p.mutex == "sema" and p.hold in (0, 500) and p.ms == 8]
+        found = distances([Compared(p, p.measured) for p in points])
+        assert {d.mutex for d in found} == {"sema go1.23.9", "sema go1.23.9, bound"}
+        assert {(d.factor, d.ok) for d in found} == {(1.0, True)}
+
     def test_a_wrong_order_is_counted(self) -> None:
         """Of three mutexes under one load, one whose throughput is turned round."""
         points = [p for p in some(0, 0, 16) if p.release != "go1.24.11"]

@@ -47,6 +47,7 @@ def test_the_lesson_of_the_readme() -> None:
     found = explore(Target.of(lesson), detectors=DEFAULT_DETECTORS)
     assert found.failure is not None
     assert found.failure.signature.kind == "deadlock"
+    assert "--code" not in found.failure.command
     twin = Target.of(lesson, options={"fixed": True})
     assert explore(twin, detectors=DEFAULT_DETECTORS).verdict == "exhausted"
 

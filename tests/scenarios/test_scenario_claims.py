@@ -163,7 +163,7 @@ class TestMemlockStorm:
         """Whoever gave the lock back is faster than the M that it woke."""
         busy = ok(logged("memlock_storm", host))
         storm = ok(logged("memlock_storm", host, work_ns=0))
-        assert storm.results["contended"] < busy.results["contended"] / 4
+        assert storm.results["contended"] < busy.results["contended"] / 2
         assert storm.results["overtaken at most"] > busy.results["overtaken at most"]
 
     def test_everything_comes_back(self, host: Host) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 
 import pytest
@@ -15,7 +16,7 @@ from gorun_mem.service import slices
 from gorun_mem.service.host import BREATHE
 from gorun_mem.service.owners import OwnersLedger
 from gorun_mem.service.settings import Limits, Settings
-from gorun_mem.service.watch import WORD_MAX, BadFilter, Filter
+from gorun_mem.service.watch import WORD_MAX, BadFilter, Filter, Watcher
 from tests.service.service_tools import Talk, in_memory
 
 MiB = 1 << 20
@@ -274,3 +275,17 @@ def test_breathing_is_no_step() -> None:
     """The operation that ends a slice is never stepped."""
     with pytest.raises(AssertionError):
         BREATHE.step(None)  # type: ignore[arg-type]
+
+
+def test_what_a_stalled_watcher_left_unread_goes_with_it() -> None:
+    """Its queue is given back when it goes: it lies in a cycle with its connection, and a server
+    that waits for the garbage collector grows by it."""
+    watcher = Watcher(Filter(), 1 << 20, lambda: None)
+    line = b"x" * 1000
+    before = sys.getrefcount(line)
+    for _ in range(100):
+        watcher.offer(line)
+    assert sys.getrefcount(line) == before + 100
+    watcher.drop()
+    watcher.offer(line)
+    assert sys.getrefcount(line) == before

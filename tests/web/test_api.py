@@ -99,7 +99,7 @@ def test_two_contend_on_one_lock_by_hand() -> None:
         ("GET", "/api/schedules/AgAA?step=x", None, 400),
         ("POST", "/api/schedules", {"scenario": "nothing"}, 404),
         ("POST", "/api/schedules", {"scenario": "lessons/nothing"}, 404),
-        ("POST", "/api/schedules", {"scenario": "lessons/ab-ba", "choices": [9]}, 400),
+        ("POST", "/api/schedules", {"scenario": "lessons/ab_ba", "choices": [9]}, 400),
         ("POST", "/api/world/pace", {"ns_per_s": 0}, 400),
     ],
 )  # fmt: skip

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore.drive import run_once
-from gorun_mem.explore.kernels import KERNELS
+from gorun_mem.explore.target import Target
+from gorun_mem.machine.library import find, lessons
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.web import chair
 from gorun_mem.web.guard import Refused
 from tests.service.service_tools import command
 
-LESSON = "lessons/unlock-skips-wake"
+LESSON = "lessons/unlock_skips_wake"
 
 
 def ask(scenario: str = LESSON, **more: Any) -> dict[str, Any]:
@@ -48,23 +49,23 @@ def test_a_lost_wakeup_is_made_by_hand() -> None:
     assert "FAILED: deadlock: acquire futex lock" in done.stdout
 
 
-@pytest.mark.parametrize("name", sorted(KERNELS))
+@pytest.mark.parametrize("name", lessons())
 def test_each_lesson_has_a_solution_that_opens_at_the_step(name: str) -> None:
     """A search finds it, its choices lead there, the token too, and the step before what matters
     can be looked at; the twin does not fail that way."""
-    found = ask(f"lessons/{name}", find={"budget": 2000})
+    found = ask(name, find={"budget": 2000})
     assert found["found"]["outcome"] == "failed"
     assert found["ended"]["failed"]
-    again = ask(f"lessons/{name}", choices=found["choices"])
+    again = ask(name, choices=found["choices"])
     assert again["ended"] == found["ended"]
     assert again["steps"] == found["steps"]
     by_token = chair.answer_token({"token": found["token"], "step": 1})
-    assert by_token["program"]["scenario"] == f"lessons/{name}"
+    assert by_token["program"]["scenario"] == name
     assert by_token["whole"]["ended"]["signature"] == found["ended"]["signature"]
     assert by_token["step"] == 1
     nearest = found["found"]["nearest"]
     if nearest is not None:
-        passing = ask(f"lessons/{name}", choices=nearest["choices"])
+        passing = ask(name, choices=nearest["choices"])
         at = found["steps"][nearest["differs_at"] - 1]["mark"]
         assert passing["choices"][:at] == found["choices"][:at]
         assert passing["choices"][at] != found["choices"][at]
@@ -75,14 +76,15 @@ def test_choices_make_the_runs_that_a_search_makes() -> None:
     """Any tape of a random walk, cut anywhere, gives the same steps by hand, with the next choice
     among those that are offered; stopped anywhere, the state is that of the prefix."""
     random = Random(7)
-    for name in ("free-list-aba", "wake-one", "two-stage", "writer-starvation", "lost-update"):
-        target = KERNELS[name].target()
+    for name in ("free_list_aba", "wake_one", "two_stage", "writer_starvation", "lost_update"):
+        name = f"lessons/{name}"
+        target = Target.of(find(name))
         for _ in range(6):
             walk = SearchingWalk()
             walk.begin(random, None)  # type: ignore[arg-type]
             done = run_once(target, walk, transcribe=True)
             cut = random.randrange(len(done.tape) + 1)
-            seen = ask(f"lessons/{name}", choices=done.tape[:cut])
+            seen = ask(name, choices=done.tape[:cut])
             made = [(step["m"], step["kind"], step["obj"]) for step in seen["steps"]]
             whole = [(step.m, step.kind, step.obj) for step in done.named_steps]
             assert made == whole[: len(made)]
@@ -91,7 +93,7 @@ def test_choices_make_the_runs_that_a_search_makes() -> None:
             else:
                 assert seen["ended"] is not None
             stop = random.randrange(len(made) + 1)
-            there = ask(f"lessons/{name}", choices=done.tape[:cut], step=stop)
+            there = ask(name, choices=done.tape[:cut], step=stop)
             assert there["step"] == stop
             assert [s["m"] for s in there["steps"]] == [s["m"] for s in seen["steps"]][:stop]
             assert there["choices"] == seen["choices"][: len(there["choices"])]
@@ -126,7 +128,7 @@ def test_a_scenario_with_memory_shows_it() -> None:
 
 def test_a_circle_is_seen_in_the_graph() -> None:
     """Two Ms that hold a lock each and want the other's: two edges, M1 to M2 and back."""
-    found = ask("lessons/ab-ba", choices=[1, 1, 2, 2, 1, 2])
+    found = ask("lessons/ab_ba", choices=[1, 1, 2, 2, 1, 2])
     assert {(edge["m"], edge["holder"]) for edge in found["edges"]} == {(1, 2), (2, 1)}
 
 

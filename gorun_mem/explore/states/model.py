@@ -20,7 +20,7 @@ from gorun_mem.runtime.op import MLike, Scheduler
 VALUES_MAX: Final = 64
 """Of a choice among more values than that, the first two and the last stand for all."""
 FREE, HELD = "free", "held"
-DIES, COUNT = " dies: ", "lock count"
+DIES, COUNT, TOLD_NO = " dies: ", "lock count", "try_lock said no"
 """What is said of an M that the runtime stops; and, of one that it stops for its count."""
 
 
@@ -408,7 +408,7 @@ class LockModel(Model):
             return FREE, True
         if call == "try_lock" and not result:
             if mine:
-                raise Violation(f"M{place + 1}'s try_lock said no, and it holds the lock")
+                raise Violation(f"M{place + 1}'s {TOLD_NO}, and it holds the lock")
             return FREE, True
         if not mine:
             raise Violation(f"M{place + 1}'s {call} returned, and it does not hold the lock")
@@ -448,7 +448,7 @@ class LockModel(Model):
             if move.shared is None or move.own is None:
                 return move.wrong
             held, own = move.shared, move.own
-        if not refused(outcomes, 0, held, Own(FREE, delta), (DIES,)):
+        if not refused(outcomes, 0, held, Own(FREE, delta), (DIES, TOLD_NO)):
             return "an M that locks what it holds gets it"
         if not refused(outcomes, 0, held, Own(HELD, 0), (COUNT,)):
             return "an unlock by an M whose count of locks is 0 is not refused"

@@ -6,7 +6,7 @@ import { drawMap, mapInWords } from "./map.js";
 
 export async function chair({ main, rest, library, signal }) {
   const lessons = library.lessons, by = new Map(lessons.map((one) => [one.name, one]));
-  const state = { program: { scenario: "lessons/unlock-skips-wake", options: {}, fixed: false }, choices: [], view: null, beside: null, tried: 0 };
+  const state = { program: { scenario: "lessons/unlock_skips_wake", options: {}, fixed: false }, choices: [], view: null, beside: null, tried: 0 };
   const token = rest[0] === "token" ? rest[1] : null;
   if (rest[0] && rest[0] !== "token") state.program.scenario = rest.join("/");
 

@@ -19,7 +19,8 @@ export function drawMap(canvas, map) {
     for (let row = Math.max(0, Math.floor((from - low) / per)); row < ROWS && low + row * per < from + size; row++) {
       const start = low + row * per, a = Math.max(from, start), b = Math.min(from + size, start + per);
       const x = ((a - start) / per) * width;
-      context.fillRect(x, row * (ROW + GAP), Math.max(1, ((b - a) / per) * width), ROW);
+      const wide = ((b - a) / per) * width, edge = from === a && wide > 4 ? 1 : 0; // ranges side by side are told apart
+      context.fillRect(x + edge, row * (ROW + GAP), Math.max(1, wide - edge), ROW);
     }
   };
   paint(low, high - low, color("slack"));

@@ -194,7 +194,7 @@ class LaxMutex(FlagMutex):
 def test_tries() -> None:
     """A try is verified with the rest, where it is asked for."""
     assert verify(FlagMutex, ms=3, try_locks=True).verdict == "holds"
-    assert verify(FlagMutex, ms=3, try_locks=True).states > verify(FlagMutex, ms=3).states
+    assert verify(FlagMutex, ms=3, try_locks=True).steps > verify(FlagMutex, ms=3).steps
     assert "got the lock that" in verify(WrongTryMutex, try_locks=True).wrong
     assert verify(WrongTryMutex).verdict == "holds"
 
