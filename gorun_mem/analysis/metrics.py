@@ -17,6 +17,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 Metric = int | float
@@ -85,7 +86,7 @@ _OPERATORS: Final[dict[str, Callable[[Metric, Metric], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-_EXPRESSION: Final = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
+_EXPRESSION: Final = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+(?: +[a-zA-Z]+)?)\s*")
 
 
 class ExpressionError(ValueError):
@@ -126,11 +127,11 @@ def parse_expression(text: str) -> Expression:
         ExpressionError: it is none.
     """
     match = _EXPRESSION.fullmatch(text)
-    number = _number(match[3]) if match else None
+    number = _number(match[3], match[1]) if match else None
     if match is None or number is None:
         raise ExpressionError(
-            f"{text!r} is no expression: write NAME OP NUMBER, as in 'final_pages <= 700'; OP is "
-            f"one of {' '.join(_OPERATORS)}"
+            f"{text!r} is no expression: write NAME OP NUMBER, as in 'final_pages <= 700' or "
+            f"'lock_wait_ns < 1ms'; OP is one of {' '.join(_OPERATORS)}"
         )
     return Expression(text.strip(), match[1], match[2], number)
 
@@ -175,7 +176,47 @@ def unknown_metric(name: str, known: Iterable[str]) -> str:
     return f"no metric {name!r}: there are {', '.join(alike or names)}"
 
 
-def _number(text: str) -> Metric | None:
+_WITH_UNIT: Final = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?\d+)?)\s*([a-zA-Z]+)")
+_NS_OF: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+_BYTES_OF: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_PAGE: Final = 1 << 16
+_IN_PAGES: Final = "final_pages"
+_IN_BYTES: Final = frozenset({"bloc", "bloc_max", "free_largest"})
+
+
+def _with_unit(number: str, unit: str, name: str) -> Metric | None:
+    """What a time or a size comes to in the unit of the metric `name`.
+
+    Raises:
+        ExpressionError: the metric is none of that kind.
+    """
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        return None
+    stem = name.rpartition(".")[0] if name.rpartition(".")[2] in PERCENTILES else name
+    is_result = name.startswith(RESULT)
+    if unit in _NS_OF:
+        fits, found = is_result or stem.endswith("_ns"), value * _NS_OF[unit]
+    elif unit in _BYTES_OF:
+        in_bytes = is_result or "bytes" in stem or stem in _IN_BYTES
+        fits, found = in_bytes or stem == _IN_PAGES, value * _BYTES_OF[unit]
+        if stem == _IN_PAGES:
+            found /= _PAGE
+    else:
+        raise ExpressionError(
+            f"no unit {unit!r}: times are in {', '.join(_NS_OF)}, sizes in {', '.join(_BYTES_OF)}"
+        )
+    if not fits:
+        kind = "time" if unit in _NS_OF else "size"
+        raise ExpressionError(f"{name} is no {kind}: write {number} without {unit!r}")
+    return int(found) if found == found.to_integral_value() else float(found)
+
+
+def _number(text: str, name: str) -> Metric | None:
+    with_unit = _WITH_UNIT.fullmatch(text)
+    if with_unit is not None:
+        return _with_unit(with_unit[1], with_unit[2], name)
     for read in (lambda t: int(t, 0), float):
         try:
             value: Metric = read(text)

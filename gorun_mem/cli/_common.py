@@ -15,15 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from gorun_mem.cli._exit import BadInput, ExitCode, worst
-from gorun_mem.replay.numbers import parse_number
+from gorun_mem.cli._kinds import BYTES, NUMBER, PLATFORM, RELEASE, Number, OneOf, Pages
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    _IntType = click.ParamType[int]
-    _StrType = click.ParamType[str]
-else:  # not a generic class in every click that we accept
-    _IntType = _StrType = click.ParamType
 
 __all__ = [
     "BYTES",
@@ -33,6 +29,8 @@ __all__ = [
     "BadInput",
     "ExitCode",
     "Number",
+    "OneOf",
+    "Pages",
     "json_option",
     "memory_options",
     "platform_option",
@@ -45,102 +43,6 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _INT63: Final = (1 << 63) - 1
-
-_UNITS: Final = {
-    "": 1,
-    "b": 1,
-    "k": 1 << 10,
-    "kib": 1 << 10,
-    "m": 1 << 20,
-    "mib": 1 << 20,
-    "g": 1 << 30,
-    "gib": 1 << 30,
-    "t": 1 << 40,
-    "tib": 1 << 40,
-}
-
-
-class Number(_IntType):
-    """An int, decimal or 0x.
-
-    Args:
-        least: the least value allowed.
-        most: the greatest value allowed, None for no limit.
-        sizes: also accept a size such as 64KiB or 4g, in powers of 1024.
-    """
-
-    name = "number"
-
-    def __init__(self, least: int = 0, most: int | None = None, *, sizes: bool = False) -> None:
-        self.least = least
-        self.most = most
-        self.sizes = sizes
-        if sizes:
-            self.name = "bytes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The int that `value` writes, within the bounds."""
-        number = value if isinstance(value, int) else self._parse(value, param, ctx)
-        if number < self.least or (self.most is not None and number > self.most):
-            most = "" if self.most is None else f" and at most {self.most}"
-            self.fail(f"{value} must be at least {self.least}{most}", param, ctx)
-        return number
-
-    def _parse(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
-        number, unit = digits, 1
-        if self.sizes and digits[:2] not in ("0x", "0X"):
-            number = digits.rstrip("bikmgtBIKMGT")
-            unit = _UNITS.get(digits[len(number) :].lower(), 0)
-        try:
-            if not unit:
-                raise ValueError
-            return sign * unit * parse_number(number)
-        except ValueError:
-            example = "65536, 0x10000 or 64KiB" if self.sizes else "65536 or 0x10000"
-            self.fail(f"{_shorten(text)!r} is not a number (write {example})", param, ctx)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-class ReleaseName(_StrType):
-    """The name of a release that exists."""
-
-    name = "release"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as given, once it is known to name a release."""
-        from gorun_mem.runtime.behaviour import UnknownRelease, release
-
-        try:
-            release(value)
-        except UnknownRelease as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
-
-
-class PlatformName(_StrType):
-    """The name of a platform that exists in some release."""
-
-    name = "platform"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as given, once it is known to name a platform."""
-        from gorun_mem.runtime.behaviour import NEWEST, UnknownRelease, release
-
-        try:
-            release(NEWEST).platform(value)
-        except UnknownRelease as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
-
-
-NUMBER: Final = Number()
-BYTES: Final = Number(sizes=True)
-RELEASE: Final = ReleaseName()
-PLATFORM: Final = PlatformName()
 
 
 def release_option(default: str | None = None) -> Callable[[F], F]:
@@ -284,16 +186,16 @@ def memory_options() -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--max-pages",
-            type=Number(most=_INT63),
+            type=Pages(most=_INT63),
             metavar="N",
-            help="Refuse growth beyond so many pages of 64 KiB, as a machine with no "
-            "more memory would.  "
+            help="Refuse growth beyond so many pages of 64 KiB, or a size such as 32MiB, as a "
+            "machine with no more memory would.  "
             "[default: 65536]",
         ),
         click.option(
             "--init-pages",
             "initial_pages",
-            type=Number(-1, _INT63),
+            type=Pages(-1, _INT63),
             metavar="N",
             help="Start the wasm memory with so many pages of 64 KiB; -1 takes as many "
             "as Go's linker "

@@ -44,6 +44,33 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
 
 
+_NO_BINARIES: Final = frozenset(
+    {
+        "run", "compare", "explore", "replay-schedule", "report", "export", "diff", "sweep",
+        "query", "view", "ops", "replay",
+    }
+)  # fmt: skip
+"""Verbs that take files, and none that is a WebAssembly binary."""
+
+
+def _refuse_binaries(verb: str, args: list[str], ctx: click.Context) -> None:
+    """Say what does take a binary, where one is given to a verb that does not."""
+    for arg in args:
+        if arg.startswith("-") or not arg.endswith(".wasm"):
+            continue
+        try:
+            with open(arg, "rb") as file:
+                is_binary = file.read(4) == b"\0asm"
+        except (OSError, ValueError):
+            continue
+        if is_binary:
+            raise click.UsageError(
+                f"{arg} is a WebAssembly binary, which {verb} does not take: gorun-mem record "
+                f"{arg} runs it and records its memory, for replay, predict, releases and view",
+                ctx,
+            )
+
+
 class LazyGroup(click.Group):
     """A click group over a table of modules.
 
@@ -86,7 +113,10 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(verb, self.verbs, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"the verbs are {', '.join(self.verbs)}"
             raise click.UsageError(f"no verb {verb!r}: {hint}", ctx)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if verb in _NO_BINARIES:
+            _refuse_binaries(verb, args[1:], ctx)
+        return found
 
     def run(self, prog: str, args: list[str]) -> int:
         """Run `args` and return the exit code; failures come out as they were raised.

@@ -17,6 +17,7 @@ from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
     Number,
+    OneOf,
     host_option,
     json_option,
     log_level_option,
@@ -52,7 +53,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=click.Choice(SEARCHING),
+    type=OneOf(SEARCHING, {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}),
     default="auto",
     show_default=True,
     help="Find schedules by this strategy; auto goes through all of them where they are few and "

@@ -14,10 +14,10 @@ import click
 
 from gorun_mem.cli._common import (
     BYTES,
-    NUMBER,
     BadInput,
     ExitCode,
     Number,
+    Pages,
     json_option,
     platform_option,
     progress,
@@ -59,7 +59,7 @@ _ANSWER_SHOWN: Final = 100
 )
 @click.option(
     "--max-pages",
-    type=NUMBER,
+    type=Pages(),
     default=_DEFAULT.max_pages,
     show_default=True,
     help="Refuse growth of the wasm memory beyond so many pages of 64 KiB.",

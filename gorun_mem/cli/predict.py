@@ -14,7 +14,7 @@ from gorun_mem.cli._common import (
     RELEASE,
     BadInput,
     ExitCode,
-    Number,
+    Pages,
     json_option,
     progress,
     worst,
@@ -43,7 +43,7 @@ _MIB: Final = 1 << 20
 )  # fmt: skip
 @click.option(
     "--max-pages",
-    type=Number(1, 65536),
+    type=Pages(1, 65536),
     metavar="N",
     help="Say whether it fits into N pages of 64 KiB, and what would do.  [default: no limit]",
 )

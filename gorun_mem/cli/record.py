@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gorun_mem.cli._common import BadInput, ExitCode, Number, json_option, write_json
+from gorun_mem.cli._common import BadInput, ExitCode, Number, Pages, json_option, write_json
 from gorun_mem.cli._exit import say
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _STDERR = 2
 
 
 @click.command("record", context_settings={"allow_interspersed_args": True})
-@click.argument("app", type=click.Path(dir_okay=False, path_type=Path), metavar="APP.wasm")
+@click.argument("app", type=click.Path(path_type=Path), metavar="APP.wasm")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS]")
 @click.option(
     "-o",
@@ -53,7 +53,7 @@ _STDERR = 2
 )
 @click.option(
     "--max-pages",
-    type=Number(0, 65536),
+    type=Pages(0, 65536),
     metavar="N",
     help="Let the host refuse to grow memory beyond N pages of 64 KiB.  [default: no limit]",
 )
@@ -119,6 +119,12 @@ def command(
     from gorun_mem.record.run import HostMissing
     from gorun_mem.wasm.errors import WasmError
 
+    if app.is_dir() or app.suffix == ".go":
+        raise BadInput(
+            f"{app} is {'a folder' if app.is_dir() else 'Go source'}, and record runs what is "
+            f"built: GOOS=wasip1 GOARCH=wasm go build -o app.wasm {_package(app)}, then gorun-mem "
+            "record app.wasm"
+        )
     try:
         prepared = prepare(read_input(app, BINARY_BYTES_MAX), level, rest["max_pages"])
     except WasmError as error:
@@ -140,6 +146,12 @@ def command(
         raise BadInput(f"{app}: {error}") from None
     _tell(prepared, found, level, app, as_json)
     return _exit_code(found)
+
+
+def _package(path: Path) -> str:
+    """As `go build` takes it: a package begins with ./ or /."""
+    text = os.fspath(path)
+    return text if path.is_absolute() or text.startswith(".") else f"./{text}"
 
 
 def _settings(

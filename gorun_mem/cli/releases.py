@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     "--of",
     "wanted",
     metavar="R,R,...",
-    help="Compare these releases, with commas between them.  [default: all minor releases and the "
-    "commit dac514ea]",
+    help="Compare these releases, with commas between them; go1.23..go1.27 is a range.  [default: "
+    "all minor releases and the commit dac514ea]",
 )
 @click.option(
     "--platform",
@@ -134,8 +134,11 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
 
 def _names(wanted: str | None, platform: str | None) -> list[str]:
     from gorun_mem.runtime.behaviour import KNOWN, UnknownRelease, release
+    from gorun_mem.runtime.ranges import releases_of
 
-    names = [name.strip() for name in wanted.split(",")] if wanted else list(KNOWN)
+    names = list(KNOWN)
+    if wanted:
+        names = [name for text in wanted.split(",") for name in releases_of(text.strip())]
     kept = []
     for name in names:
         found = release(name)
@@ -189,6 +192,7 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
 def _text(runs: list[OnRelease]) -> str:
     from gorun_mem.analysis.by_release import changes
     from gorun_mem.report.plot import plot, table
+    from gorun_mem.report.width import folded
     from gorun_mem.runtime.pages import PAGE
 
     def pages(size: int | None) -> str:
@@ -231,4 +235,6 @@ def _text(runs: list[OnRelease]) -> str:
             if compared
             else "nothing to compare: no two of them live under this limit"
         )
-    return "\n".join(lines)
+    return "\n".join(
+        part for text in lines for line in text.split("\n") for part in folded(line, 4)
+    )

@@ -308,8 +308,11 @@ def _look(
     from gorun_mem.explore.stopped import stop_after
 
     view = stop_after(target, schedule, step, on_divergence)
-    if view is None:
-        raise BadInput(f"--step {step}: the run has ended before; see it without --step")
+    if isinstance(view, int):
+        raise BadInput(
+            f"--step {step}: the run has ended before, after {view:,}: --step {max(0, view - 1)} "
+            "stops before its last step, and without --step all are listed"
+        )
     if not as_json:
         _show_view(view)
     return ExitCode.CLEAN, view.document()

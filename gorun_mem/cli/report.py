@@ -13,7 +13,8 @@ from msgspec import UNSET
 from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
-    Number,
+    OneOf,
+    Pages,
     json_option,
     progress,
     write_json,
@@ -70,13 +71,13 @@ class Time(_TimeType):
     "--section",
     "names",
     multiple=True,
-    type=click.Choice(SECTION_NAMES),
+    type=OneOf(SECTION_NAMES),
     help="Show only this section, in full; may be given again.  [default: a summary]",
 )
 @click.option(
     "--budget",
     metavar="PAGES",
-    type=Number(least=1),
+    type=Pages(1),
     help="Say whether the run fits into so many pages of 64 KiB, and exit with 1 where it does "
     "not.  [default: the run's own limit]",
 )

@@ -51,6 +51,7 @@ def command(name: str | None, lessons: bool, as_json: bool) -> int:
 def _list(as_json: bool, only_lessons: bool) -> int:
     from gorun_mem.machine.library import find, lessons, names
     from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.report.width import folded
 
     found: list[Scenario] = []
     broken: list[str] = []
@@ -65,7 +66,8 @@ def _list(as_json: bool, only_lessons: bool) -> int:
         width = max((len(scenario.label) for scenario in found), default=0)
         for scenario in found:
             ms = f"{scenario.defaults.ms} M" + ("s" if scenario.defaults.ms != 1 else " ")
-            click.echo(f"{scenario.label:{width}}  {ms:>5}  {scenario.summary}")
+            line = f"{scenario.label:{width}}  {ms:>5}  {scenario.summary}"
+            click.echo("\n".join(folded(line, width + 9)))
     for message in broken:
         click.echo(message, err=True)
     return ExitCode.USAGE if broken else ExitCode.CLEAN
@@ -82,11 +84,10 @@ def _show(scenario: Scenario) -> None:
         click.echo("It has no options.")
         return
     click.echo("Options, each by --set NAME=VALUE:")
+    from gorun_mem.report.width import table_lines
+
     rows = [(o.name, o.type_name, f"{o.default}", _help(o)) for o in scenario.options.values()]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)]
-        click.echo(("  " + "  ".join([*cells, row[3]])).rstrip())
+    click.echo("\n".join(table_lines(rows, "<<<<")))
 
 
 def _settings(scenario: Scenario) -> str:
@@ -98,15 +99,9 @@ def _settings(scenario: Scenario) -> str:
 
 
 def _help(option: Option) -> str:
-    low, high = option.low, option.high
-    if low is None and high is None:
+    if not option.bounds:
         return option.help
-    bounds = " and ".join(
-        f"{words} {bound:g}"
-        for words, bound in (("at least", low), ("at most", high))
-        if bound is not None
-    )
-    return f"{option.help} ({bounds})" if option.help else bounds
+    return f"{option.help} ({option.bounds})" if option.help else option.bounds
 
 
 def _document(scenario: Scenario) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
     Number,
+    Pages,
     costs_option,
     cpus_option,
     json_option,
@@ -83,7 +84,7 @@ _INT63: Final = (1 << 63) - 1
 )
 @click.option(
     "--max-pages",
-    type=Number(most=_INT63),
+    type=Pages(most=_INT63),
     metavar="N",
     help="Refuse growth beyond so many pages of 64 KiB, as a machine with no more memory would.  "
     "[default: 65536]",

@@ -111,8 +111,8 @@ class _Stopping(Replay):
 
 def stop_after(
     target: Target, schedule: Schedule, step: int, on_divergence: OnDivergence = "stop"
-) -> StoppedRun | None:
-    """Run a schedule and stop after `step` steps; None where the run ends before.
+) -> StoppedRun | int:
+    """Run a schedule and stop after `step` steps; where the run ends before, how many it made.
 
     Args:
         target: the program.
@@ -129,7 +129,7 @@ def stop_after(
         run_once(target, strategy, steps_max=step + 1, on_world=on_world)
     except _Here:
         pass
-    return strategy.view
+    return strategy.steps if strategy.view is None else strategy.view
 
 
 def _view(world: World, step: int, last: str, following: str) -> StoppedRun:

@@ -99,7 +99,7 @@ class Option:
                 return int(text, 0)
             return self.type(text)
         except ValueError as error:
-            detail = str(error) if isinstance(error, _NotOneOf) else f"is no {self.type_name}"
+            detail = str(error) if isinstance(error, _NotOneOf) else self._is_no()
             raise ScenarioError(f"{self.name} = {text}: {detail}") from None
 
     def _typed(self, value: Any) -> Any:
@@ -110,8 +110,18 @@ class Option:
         if self.type is float and type(value) is int:
             return float(value)
         if type(value) is not self.type and not (self.type is Path and isinstance(value, Path)):
-            raise ScenarioError(f"{self.name} = {value!r}: is no {self.type_name}")
+            raise ScenarioError(f"{self.name} = {value!r}: {self._is_no()}")
         return value
+
+    def _is_no(self) -> str:
+        """What it takes, for who gave something else."""
+        return ", ".join([f"is no {self.type_name}", *filter(None, [self.bounds])])
+
+    @property
+    def bounds(self) -> str:
+        """The least and the greatest value in words, "" where there is neither."""
+        words = (("at least", self.low), ("at most", self.high))
+        return " and ".join(f"{word} {bound:g}" for word, bound in words if bound is not None)
 
 
 @dataclass(frozen=True, slots=True)

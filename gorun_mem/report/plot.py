@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Final
 
+from gorun_mem.report.width import table_lines
+
 SEVERAL: Final = "*"
 """Marks a place that more than one series goes through."""
 
@@ -21,12 +23,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         head: the columns' names.
         rows: as many cells each.
     """
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join(table_lines([head, *rows], ">" * len(head), ""))
 
 
 def plot(

@@ -30,6 +30,7 @@ from gorun_mem.report.memorysections import (
 )
 from gorun_mem.report.tables import Section, Table
 from gorun_mem.report.terminal import window_text
+from gorun_mem.report.width import folded, table_lines
 
 TERMINAL_ROWS: Final = 24
 
@@ -73,9 +74,9 @@ def _lines(section: Section) -> Iterator[str]:
     yield click.style(section.title, bold=True)
     width = max((len(name) for name, _ in section.facts), default=0)
     for name, value in section.facts:
-        yield f"  {name:<{width}}  {value}"
+        yield from folded(f"  {name:<{width}}  {value}", 4)
     for remark in section.remarks:
-        yield f"  {remark}"
+        yield from folded(f"  {remark}", 2)
     for table in section.tables:
         if table.rows:
             yield ""
@@ -85,13 +86,9 @@ def _lines(section: Section) -> Iterator[str]:
 def _table_lines(table: Table) -> Iterator[str]:
     shown = table.rows[:TERMINAL_ROWS]
     lines = [table.columns, *([cell.text for cell in row] for row in shown)]
-    places = range(len(table.columns))
-    widths = [max(len(line[i]) for line in lines) for i in places]
-    sides = [">" if table.is_figure(i) else "<" for i in places]
+    sides = "".join(">" if table.is_figure(i) else "<" for i in range(len(table.columns)))
     yield "  " + click.style(table.title, underline=True)
-    for line in lines:
-        cells = (f"{line[i]:{sides[i]}{widths[i]}}" for i in places)
-        yield ("  " + "  ".join(cells)).rstrip()
+    yield from table_lines(lines, sides)
     hidden = len(table.rows) - len(shown) + table.left_out
     if hidden:
         yield f"  and {hidden:,} more"

@@ -20,6 +20,7 @@ from gorun_mem.analysis.waiting import Unended
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import DeadlockFound, LockThrow, MemCheck, RaceFound, RunEnd, RunStart
 from gorun_mem.report.units import count, ns, share, size
+from gorun_mem.report.width import folded, table_lines
 
 MS_SHOWN: Final = 16
 """Ms that a lock's table lists; of more, those that waited longest."""
@@ -58,7 +59,9 @@ def render(summary: Summary) -> str:
         list(_slowest(summary)),
         list(_remarks(summary)),
     ]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+    return "\n\n".join(
+        "\n".join(part for line in lines for part in folded(line, 4)) for lines in sections if lines
+    )
 
 
 def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | None = None) -> str:
@@ -303,7 +306,7 @@ def _shares(lock: LockSummary) -> Iterator[str]:
     by_wait = sorted(lock.shares.items(), key=lambda item: (-item[1].waits.total, item[0]))
     for m, had in sorted(by_wait[:MS_SHOWN]):
         rows.append((f"M{m}", *_share_row(had, lock.bypasses_max(m))))
-    yield from ("  " + line for line in _table(rows, ">" * 8))
+    yield from table_lines(rows, ">" * 8, "    ")
     if len(by_wait) > MS_SHOWN:
         yield f"  and {count(len(by_wait) - MS_SHOWN, 'M')} more, which waited less"
 
@@ -366,10 +369,4 @@ def _titled(rows: Sequence[Row], align: str) -> Iterator[str]:
 
 def _table(rows: Iterable[Row], align: str) -> Iterator[str]:
     """Lines of columns, indented by two."""
-    rows = list(rows)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
-    for row in rows:
-        cells = (
-            f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)
-        )
-        yield ("  " + "  ".join(cells)).rstrip()
+    yield from table_lines(list(rows), align)

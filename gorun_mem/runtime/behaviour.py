@@ -403,7 +403,16 @@ def release(name: str) -> Release:
     return Release(name, (1, minor, patch), behaviour, known.source_only, source)
 
 
+_MOVING: Final = frozenset({"tip", "gotip", "master", "main", "latest", "newest", "stable"})
+"""Names of what is another release each time."""
+
+
 def _unknown(name: str) -> str:
+    if name.lower() in _MOVING:
+        return (
+            f"no release {name!r}: only what is released is known, and the newest is {NEWEST} "
+            f"(--release {NEWEST}); known are {', '.join(KNOWN)} and their patch releases"
+        )
     return (
         f"no release {name!r}: {_nearest(name, KNOWN)}known are {', '.join(KNOWN)} "
         "and their patch releases (go1.24.3)"

@@ -129,6 +129,26 @@ def _fail_if_forgotten(item: pytest.Item) -> None:
             pytest.fail(str(failure), pytrace=False)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Say what is missing of an async test with a World that no plugin has taken to run."""
+    try:
+        return (yield)
+    except pytest.fail.Exception as refused:
+        if "world" not in pyfuncitem.fixturenames or _NOT_RUN not in str(refused):
+            raise
+    pytest.fail(
+        f"{pyfuncitem.name} is async and nothing runs it: mark it @pytest.mark.trio or say "
+        "trio_mode = true in pytest's configuration (both need pytest-trio), or mark it "
+        "@pytest.mark.explore, which runs every schedule and needs none",
+        pytrace=False,
+    )
+
+
+_NOT_RUN: Final = "not natively supported"
+"""Of what pytest says of an async test that no plugin runs."""
+
+
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
     """A World to run scenarios or Ms of your own in, from an async test under pytest-trio.
@@ -136,6 +156,7 @@ def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
     The marker `world` gives its settings; where several are given, the nearest counts.
     """
     from gorun_mem import Config, World
+    from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.forgotten import Listener
 
     settings: dict[str, Any] = {}
@@ -144,9 +165,9 @@ def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
             raise pytest.UsageError("@pytest.mark.world takes settings by name, as in ms=8")
         settings |= marker.kwargs
     try:
-        config = Config(**settings)
-    except TypeError as error:
-        raise pytest.UsageError(f"@pytest.mark.world: {error}") from None
+        config = Config().but(**settings)
+    except (TypeError, ConfigError) as error:
+        pytest.fail(f"@pytest.mark.world: {error}", pytrace=False)
     if request.node.get_closest_marker("explore") is not None:
         yield World(config, name=request.node.name)  # its runs have Worlds of their own
         return
