@@ -62,7 +62,7 @@ _MIB: Final = 1 << 20
 )
 @click.option(
     "--policy", "policies", multiple=True, metavar="P",
-    help="On its own release, search free memory so: a name, FILE.py:Class, or all.",
+    help="Search free memory so, on its own release: a name, FILE.py:Class, or all.",
 )  # fmt: skip
 @click.option(
     "--list", "listed", is_flag=True, help="List the recordings that come with the package."

@@ -53,7 +53,7 @@ def command_in(result: pytest.RunResult) -> tuple[str, str]:
 def test_a_racy_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
     """The failure is the search's own report; the fixed twin beside it passes."""
     pytester.makepyfile(PROGRAM + RACY + LOCKED)
-    result = pytester.runpytest(*QUIET)
+    result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
@@ -73,13 +73,13 @@ def test_a_racy_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
 def test_its_token_replays_it(pytester: pytest.Pytester) -> None:
     """The printed command fails in the same way after one run; other explored tests are skipped."""
     pytester.makepyfile(PROGRAM + RACY + LOCKED)
-    test, token = command_in(pytester.runpytest(*QUIET))
-    alone = pytester.runpytest(*QUIET, test, "--explore-token", token)
+    test, token = command_in(pytester.runpytest_subprocess(*QUIET))
+    alone = pytester.runpytest_subprocess(*QUIET, test, "--explore-token", token)
     alone.assert_outcomes(failed=1)
     alone.stdout.fnmatch_lines(["FAILED: AssertionError at *", "*--explore-token *"])
     assert "found by" not in alone.stdout.str()
     assert command_in(alone)[1] == token
-    whole = pytester.runpytest(*QUIET, "-rs", "--explore-token", token)
+    whole = pytester.runpytest_subprocess(*QUIET, "-rs", "--explore-token", token)
     whole.assert_outcomes(failed=1, skipped=1)
     whole.stdout.fnmatch_lines(["SKIPPED *the schedule is one of *test_racy"])
 
@@ -87,14 +87,14 @@ def test_its_token_replays_it(pytester: pytest.Pytester) -> None:
 def test_a_mended_test_passes_its_old_token(pytester: pytest.Pytester) -> None:
     """After the mending the schedule does not fail: a pass where it still fits, else a word."""
     path = pytester.makepyfile(PROGRAM + RACY)
-    _, token = command_in(pytester.runpytest(*QUIET))
+    _, token = command_in(pytester.runpytest_subprocess(*QUIET))
     path.write_text(
         path.read_text().replace("value + 1)\n", "value + 1 if value else bloc.value + 1)\n")
     )
     path.write_text(path.read_text().replace("== 2", "in (1, 2)"))
-    pytester.runpytest(*QUIET, "--explore-token", token).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*QUIET, "--explore-token", token).assert_outcomes(passed=1)
     path.write_text(PROGRAM + RACY.replace("None", "Lock('l')"))
-    result = pytester.runpytest(*QUIET, "--explore-token", token)
+    result = pytester.runpytest_subprocess(*QUIET, "--explore-token", token)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the schedule does not fit this test any more: *acquire l*"])
 
@@ -108,9 +108,11 @@ def test_with_pytest_trio_and_without(pytester: pytest.Pytester, mark: str) -> N
         "\n@pytest.mark.trio\nasync def test_plain(world):\n    await add_twice(world, Lock('l'))\n"
     )
     pytester.makepyfile(PROGRAM + f"\n{mark}" + RACY + f"\n{mark}" + LOCKED + plain)
-    pytester.runpytest(*QUIET).assert_outcomes(failed=1, passed=2)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(failed=1, passed=2)
     pytester.makeini("")
-    bare = pytester.runpytest(*QUIET, "-p", "no:trio", "-p", "no:pytest_trio", "-k", "racy or lock")
+    bare = pytester.runpytest_subprocess(
+        *QUIET, "-p", "no:trio", "-p", "no:pytest_trio", "-k", "racy or lock"
+    )
     assert bare.ret == 1
     bare.stdout.fnmatch_lines(["*--explore-token *"])
 
@@ -131,10 +133,10 @@ async def test_both(world, locks, kind, round):
     await add_twice(world, locks[kind]())
 """
     )
-    pytester.runpytest(*QUIET, "-n", "2").assert_outcomes(failed=2, passed=2)
-    test, token = command_in(pytester.runpytest(*QUIET))
+    pytester.runpytest_subprocess(*QUIET, "-n", "2").assert_outcomes(failed=2, passed=2)
+    test, token = command_in(pytester.runpytest_subprocess(*QUIET))
     assert test.endswith("none]'")
-    again = pytester.runpytest(*QUIET, test.strip("'"), "--explore-token", token)
+    again = pytester.runpytest_subprocess(*QUIET, test.strip("'"), "--explore-token", token)
     again.assert_outcomes(failed=1)
 
 
@@ -160,7 +162,7 @@ async def test_few(world):
     await add_twice(world, Lock("l"))
 """
     )
-    result = pytester.runpytest(*QUIET, "--junitxml=out.xml")
+    result = pytester.runpytest_subprocess(*QUIET, "--junitxml=out.xml")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["FAILED: throw: gorun_mem: memory is handed out twice"])
     cases = {case.get("name"): case for case in ElementTree.parse("out.xml").iter("testcase")}
@@ -181,7 +183,7 @@ async def test_few(world):
 def test_what_a_search_says_that_found_nothing(pytester: pytest.Pytester) -> None:
     """With -rP the verdict of a test that does not fail is shown, and it is not "passed"."""
     pytester.makepyfile(PROGRAM + LOCKED)
-    result = pytester.runpytest(*QUIET, "-rP")
+    result = pytester.runpytest_subprocess(*QUIET, "-rP")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["exhausted: 2 schedules: every one that is different, where *"])
 
@@ -205,7 +207,7 @@ async def test_uncontrolled(world):
         ms.start_soon(worker)
 """
     )
-    result = pytester.runpytest(*QUIET)
+    result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         ["inconclusive: the budget was used up*", "inconclusive: *what no schedule controls at *"]
@@ -243,7 +245,7 @@ async def test_7(world):
     pytest.skip("not today")
 """
     )
-    result = pytester.runpytest(*QUIET, "-rs")
+    result = pytester.runpytest_subprocess(*QUIET, "-rs")
     result.assert_outcomes(failed=5, skipped=1)
     result.stdout.fnmatch_lines(
         [
@@ -260,7 +262,7 @@ async def test_7(world):
 def test_a_damaged_token_ends_the_run_before_it_begins(pytester: pytest.Pytester) -> None:
     """A usage error with the reason; no test runs."""
     pytester.makepyfile(PROGRAM + RACY)
-    result = pytester.runpytest(*QUIET, "--explore-token", "abc!")
+    result = pytester.runpytest_subprocess(*QUIET, "--explore-token", "abc!")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --explore-token: *neither a file nor a token*"])
 

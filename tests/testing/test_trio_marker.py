@@ -35,7 +35,7 @@ def test_a_test_without_a_world_is_searched_and_replayed(
 ) -> None:
     """With pytest-trio or without: the report has the program's lines, the command replays it."""
     pytester.makepyfile(test_seats=RACE % "")
-    result = pytester.runpytest(*QUIET, *plugin)
+    result = pytester.runpytest_subprocess(*QUIET, *plugin)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -48,7 +48,7 @@ def test_a_test_without_a_world_is_searched_and_replayed(
     )
     token = re.search(r"--explore-token (\S+)", result.stdout.str())
     assert token is not None
-    again = pytester.runpytest(*QUIET, *plugin, "--explore-token", token[1])
+    again = pytester.runpytest_subprocess(*QUIET, *plugin, "--explore-token", token[1])
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["FAILED: IndexError at test_seats.py:11"])
 
@@ -70,7 +70,7 @@ async def test_holds(autojump_clock, request):
     assert trio.current_time() == 15
 """
     )
-    result = pytester.runpytest(*QUIET, "-rP")
+    result = pytester.runpytest_subprocess(*QUIET, "-rP")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["exhausted: 1 schedule: every one that is different*"])
 
@@ -97,7 +97,7 @@ async def test_any_time(): await within(2)
 async def test_no_fault(): await within(2)
 """
     )
-    result = pytester.runpytest(*QUIET)
+    result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
         [
@@ -124,7 +124,7 @@ async def test_asyncio():
     await asyncio.sleep(1)
 """
     )
-    result = pytester.runpytest(*QUIET)
+    result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
@@ -160,7 +160,7 @@ async def test_handover(world):
         ms.start_soon(waits)
 """
     )
-    pytester.runpytest(*QUIET).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
 
 
 def test_the_readme_shows_what_comes_of_its_example(pytester: pytest.Pytester) -> None:
@@ -169,7 +169,7 @@ def test_the_readme_shows_what_comes_of_its_example(pytester: pytest.Pytester) -
     section = text.partition("\n## Any trio test under every schedule\n")[2]
     _, code, _, shown = re.split(r"^```.*\n", section, flags=re.MULTILINE)[:4]
     pytester.makepyfile(test_seats=code)
-    result = pytester.runpytest(*QUIET)
+    result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(failed=1)
     printed = [line.strip() for line in result.stdout.lines]
     for line in shown.splitlines():
