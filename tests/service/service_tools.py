@@ -51,10 +51,12 @@ class Served:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the exit code."""
+        assert self.process.stderr is not None
+        assert self.process.stdout is not None
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        self.said += [out, err]
-        return self.process.returncode
+        # Not `communicate`: it misses what came together with the first line.
+        self.said += [self.process.stderr.read(), self.process.stdout.read()]
+        return self.process.wait(timeout=20)
 
     def rss_kib(self) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
