@@ -39,6 +39,9 @@ from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 from gorun_mem.sync.base import KitObject
 
+_COMPILED_AWAIT: Final = ("__await__", "__aenter__", "__aexit__")
+"""How mypyc's types begin for the awaits of operations and locks: each yields once, so that where
+it stands needs not be known."""
 _COUNTED: Final = frozenset({
     "failed", "operations", "timeouts", "wait_ns", "wait_ns_max", "waits", "awaited", "orders",
     "spins", "sleeps", "site", "states", "run", "sched", "wait_since_ns", "book", "_waited_ns",
@@ -109,7 +112,11 @@ class Contents:
         if isinstance(value, CellType):
             return ("cell", self.of(value.cell_contents))
         if isinstance(value, MethodType):
-            return ("method", value.__func__.__qualname__, self.of(value.__self__))
+            called = value.__func__
+            name = getattr(called, "__qualname__", getattr(called, "__name__", ""))
+            return ("method", name, self.of(value.__self__))
+        if type(value).__name__.startswith(_COMPILED_AWAIT):
+            return ("awaits", *[self.of(one) for one in gc.get_referents(value)])
         return self.of_object(value)
 
     def of_coroutine(self, coro: Any) -> Any:
