@@ -25,5 +25,5 @@ Go has nothing like these: what differs between releases is in `behaviour`, what
 to do in `op` and `kinds`.
 
     access  behaviour  call  errors  fnv  fnv_halves  freeindex  kinds  ledger  linear_memory
-    nil_answers  op  oslayer  pages  purposes  rangemap  sink  sources  wide
+    nil_answers  op  oslayer  pages  purposes  rangemap  sink  sources  wide  ranges
 """

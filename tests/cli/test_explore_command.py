@@ -306,7 +306,7 @@ def test_a_changed_program_departs(line: Line) -> None:
     ("args", "said"),
     [
         (["explore", "nothing_of_that_name"], "no scenario 'nothing_of_that_name'"),
-        (["explore", "lost.py", "--strategy", "timing"], "'timing' is not one of 'auto'"),
+        (["explore", "lost.py", "--strategy", "timing"], "'timing' is none: there are auto"),
         (["explore", "lost.py", "--bound", "2"], "only strategy dfs has a bound"),
         (["explore", "lost.py", "--budget", "0"], "0 must be at least 1"),
         (["explore", "lost.py", "--set", "rounds=x"], "rounds"),
