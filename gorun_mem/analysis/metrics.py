@@ -12,13 +12,14 @@ lower bounds, and `at_least` in the JSON beside `metrics` names them.
 
 from __future__ import annotations
 
-import difflib
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
+
+from gorun_mem._near import nearest
 
 Metric = int | float
 Metrics = dict[str, Metric]
@@ -169,9 +170,9 @@ def lock_of(name: str) -> str:
 def unknown_metric(name: str, known: Iterable[str]) -> str:
     """What to say of a metric that is not there."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = nearest(name, names, 0.5)
     if near:
-        return f"no metric {name!r}: did you mean {near[0]}?"
+        return f"no metric {name!r}: did you mean {near}?"
     alike = [other for other in names if other.partition(".")[0] == name.partition(".")[0]]
     return f"no metric {name!r}: there are {', '.join(alike or names)}"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
+from gorun_mem._near import nearest
 from gorun_mem._version import VERSION, build
 from gorun_mem.start import raise_interrupts
 
@@ -110,8 +110,8 @@ class LazyGroup(click.Group):
         """Find the verb, or say which one was probably meant."""
         verb = args[0]
         if verb not in self.verbs and not verb.startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(verb, self.verbs, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"the verbs are {', '.join(self.verbs)}"
+            near = nearest(verb, self.verbs, 0.5)
+            hint = f"did you mean {near}?" if near else f"the verbs are {', '.join(self.verbs)}"
             raise click.UsageError(f"no verb {verb!r}: {hint}", ctx)
         found = super().resolve_command(ctx, args)
         if verb in _NO_BINARIES:

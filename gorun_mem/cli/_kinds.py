@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem._near import nearest
 from gorun_mem.replay.numbers import parse_number
 
 if TYPE_CHECKING:
@@ -131,11 +132,9 @@ class OneOf(click.Choice):  # type: ignore[type-arg,unused-ignore]
     def _refuse(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> None:
-        import difflib
 
         word = str(value).lower()
-        near = difflib.get_close_matches(word, self.choices, n=1, cutoff=0.5)
-        meant = self._aliases.get(word) or (near[0] if near else "")
+        meant = self._aliases.get(word) or nearest(word, self.choices, 0.5)
         hint = f"did you mean {meant}? " if meant else ""
         self.fail(f"{value!r} is none: {hint}there are {', '.join(self.choices)}", param, ctx)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.locks import Mutex, StateMutex, load_mutex, name_of
 from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, BootOptions, check_start
@@ -112,8 +112,7 @@ class Config:
         names = [setting.name for setting in fields(self)]
         for name in changes:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f"did you mean {near[0]}? " if near else ""
+                hint = did_you_mean(name, names)
                 raise ConfigError(f"no setting {name!r}: {hint}there are {', '.join(names)}")
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 

@@ -8,7 +8,6 @@ Rejected: entry points, for a scenario is a file to copy.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Coroutine
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import Scenario, ScenarioError
 from gorun_mem.scripts import UserFileError, run_script, split
@@ -105,8 +105,7 @@ def _scenarios_of(module: ModuleType) -> dict[str, Scenario]:
 def _lesson(label: str) -> Scenario:
     known = lessons()
     if label not in known:
-        near = difflib.get_close_matches(label, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(label, known, 0.4)
         raise ScenarioError(f"no lesson {label!r}: {hint}gorun-mem scenarios --lessons lists them")
     folder = library_folder()
     assert folder is not None
@@ -120,11 +119,10 @@ def _of_library(name: str) -> Path:
     known = names()
     if folder is not None and name in known:
         return folder / f"{name}.py"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     if Path(f"{name}.py").is_file():
         hint = f"did you mean ./{name}.py? "
     else:
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name, known, 0.4)
     there = f"the scenarios are {', '.join(known)}" if known else "no scenario is installed"
     raise ScenarioError(f"no scenario {name!r}: {hint}{there}; a path ends with .py")
 

@@ -16,7 +16,6 @@ Where the settings of the World follow from the options, as with a recording tha
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 import runpy
@@ -27,6 +26,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.unhosted import drive_in_trio
 
@@ -257,8 +257,7 @@ class Scenario:
     def _unknown(self, name: str) -> str:
         if not self.options:
             return f"{self.name} has no options, and so no {name!r}"
-        near = difflib.get_close_matches(name, self.options, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name, self.options, 0.4)
         return f"{self.name} has no option {name!r}: {hint}it has {', '.join(self.options)}"
 
     def trace_sha256(self, options: Mapping[str, Any]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from importlib import import_module
 from typing import Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.policies.base import Policy
 from gorun_mem.scripts import UserFileError, find_class, is_file
 
@@ -45,8 +45,7 @@ def load_policy(reference: str) -> type[Policy]:
         known: type[Policy] = getattr(module, POLICIES[reference])
         return known
     if not is_file(reference):
-        near = difflib.get_close_matches(reference, POLICIES, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(reference, POLICIES)
         raise UnknownPolicy(
             f"no policy {reference!r}: {hint}there are {', '.join(POLICIES)}; "
             "your own is FILE.py:Class"

@@ -14,12 +14,12 @@ This module knows what an operation looks like, not what it does.
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
+from gorun_mem._near import nearest
 from gorun_mem.files.packed import GZIP, ZSTD, Damaged, UnpackedFile
 from gorun_mem.files.reading import open_input
 from gorun_mem.replay.numbers import parse_number
@@ -180,8 +180,8 @@ def _misshapen(words: list[str]) -> str:
         return "no operation before =>"
     name = words[0]
     if name not in OPERANDS:
-        near = difflib.get_close_matches(name.lower(), OPERANDS, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OPERANDS)}"
+        near = nearest(name.lower(), OPERANDS, 0.5)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(OPERANDS)}"
         return f"no operation {_short(name)!r}: {hint}"
     usage = " ".join((name, *OPERANDS[name]))
     if name == "dump":

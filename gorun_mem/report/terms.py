@@ -6,13 +6,13 @@ The words are in terms.toml beside this; what metrics mean is said where they ar
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from gorun_mem._near import nearest
 from gorun_mem.analysis.metrics import LOCK_METRICS, METRICS, PERCENTILES, RESULT, lock_of
 
 METRIC_GROUP: Final = "metrics"
@@ -99,8 +99,8 @@ def look_up(wanted: str) -> Term:
     if found is not None:
         return found
     names = {_plain(name): name for name in [*TERMS, *metrics]}
-    near = difflib.get_close_matches(plain, names, n=1, cutoff=0.5)
-    hint = f"did you mean {names[near[0]]}? " if near else ""
+    near = nearest(plain, names, 0.5)
+    hint = f"did you mean {names[near]}? " if near else ""
     raise UnknownTerm(f"no word {wanted!r}: {hint}gorun-mem explain lists them")
 
 

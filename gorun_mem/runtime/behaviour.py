@@ -13,13 +13,13 @@ taken to do what its neighbours do.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.runtime.sources import source_of
 
 KiB: Final = 1 << 10
@@ -214,7 +214,7 @@ class Release:
             platform = PLATFORMS[name]
         except KeyError:
             raise UnknownRelease(
-                f"no platform {name!r}: {_nearest(name, PLATFORMS)}the platforms are "
+                f"no platform {name!r}: {did_you_mean(name, PLATFORMS, 0.3)}the platforms are "
                 + ", ".join(PLATFORMS)
             ) from None
         if platform.goos == "wasip1" and not self.behaviour.has_wasip1:
@@ -408,20 +408,13 @@ _MOVING: Final = frozenset({"tip", "gotip", "master", "main", "latest", "newest"
 
 
 def _unknown(name: str) -> str:
+    hint = did_you_mean(name, KNOWN, 0.3)
     if name.lower() in _MOVING:
-        return (
-            f"no release {name!r}: only what is released is known, and the newest is {NEWEST} "
-            f"(--release {NEWEST}); known are {', '.join(KNOWN)} and their patch releases"
-        )
+        hint = f"only what is released is known, and the newest is {NEWEST} (--release {NEWEST}); "
     return (
-        f"no release {name!r}: {_nearest(name, KNOWN)}known are {', '.join(KNOWN)} "
-        "and their patch releases (go1.24.3)"
+        f"no release {name!r}: {hint}known are {', '.join(KNOWN)} and their patch releases "
+        "(go1.24.3)"
     )
-
-
-def _nearest(name: str, known: object) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)  # type: ignore[call-overload]
-    return f"did you mean {near[0]}? " if near else ""
 
 
 NEWEST_BEHAVIOUR: Final = release(NEWEST).behaviour

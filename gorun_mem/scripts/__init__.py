@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.errors import said
 
@@ -109,8 +110,7 @@ def find_class(reference: str, what: str, fits: Callable[[type], bool], needs: s
         raise UserFileError(f"{where}:{line}: {wanted} is no {what}: derive it from {needs}")
     there = f"it has {', '.join(fitting)}" if fitting else f"derive one from {needs}"
     if wanted:
-        near = difflib.get_close_matches(wanted, fitting, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(wanted, fitting, 0.4)
         raise UserFileError(f"{where} defines no class {wanted!r}: {hint}{there}")
     if not fitting:
         raise UserFileError(f"{where} defines no {what}: {there}")

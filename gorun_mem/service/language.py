@@ -13,10 +13,10 @@ A line that begins with `end` comes unasked: the connection is over, and why.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Final, NamedTuple
 
+from gorun_mem._near import nearest
 from gorun_mem.replay.numbers import parse_number
 from gorun_mem.replay.opscript import OPERANDS, ScriptError, parse_operation
 
@@ -107,6 +107,6 @@ def _word(words: list[str], word_mask: int) -> Request:
 
 
 def _unknown(word: str) -> str:
-    near = difflib.get_close_matches(word[:40].lower(), REQUESTS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(REQUESTS)}"
+    near = nearest(word[:40].lower(), REQUESTS, 0.5)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(REQUESTS)}"
     return f"no operation {word[:40]!r}: {hint}"

@@ -40,7 +40,6 @@ Time decides nothing but the `timing` strategy's order; under every other it is 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -49,6 +48,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.kinds import KINDS
 
@@ -250,8 +250,7 @@ def _is_number(value: object, most: float) -> bool:
 def _known(what: str, given: Iterable[str], known: Mapping[str, object]) -> None:
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
+            hint = did_you_mean(name, known, 0.5)
             raise CostError(f"no {what} {name!r}: {hint}the {what}s are {', '.join(known)}")
 
 

@@ -6,7 +6,6 @@ A cell is a plain value and so is what comes of it, so both go to another proces
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem._version import VERSION
 from gorun_mem.analysis.metrics import Metrics
 from gorun_mem.machine.config import Config, ConfigError, DoesNotFit
@@ -154,8 +154,7 @@ def option_of(verb: SweepVerb, name: str) -> str:
     plain = _OTHER_NAMES.get(plain, plain)
     if plain in verb.takes:
         return plain
-    near = difflib.get_close_matches(plain, verb.takes, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(plain, verb.takes, 0.5)
     raise SweepError(
         f"no option {name!r}: {hint}there are {', '.join(sorted(verb.takes))}; those of the "
         f"scenario are written as {SET}NAME"

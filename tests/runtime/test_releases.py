@@ -177,7 +177,7 @@ def test_patch_releases_are_their_minor() -> None:
         release("go1.23.99")
 
 
-@pytest.mark.parametrize("name", ["1.24", "go1.18", "go1.28", "go1", "go1.024", "go2.0", ""])
+@pytest.mark.parametrize("name", ["1.24", "go1.18", "go1.28", "go1", "go1.024", "go2.0", "tip", ""])
 def test_unknown_releases_list_the_known(name: str) -> None:
     """An unknown release is refused with the known ones, patch releases mentioned."""
     with pytest.raises(UnknownRelease) as caught:

@@ -6,11 +6,11 @@ release's `Behaviour.mutex`. What the author of a lock calls is in base.py, with
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.runtime.behaviour import Release
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
@@ -158,8 +158,7 @@ def class_of(name: str) -> type[StateMutex]:
         UnknownMutex: there is no mutex called `name`.
     """
     if name not in MUTEXES:
-        near = difflib.get_close_matches(name, MUTEXES, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name, MUTEXES, 0.3)
         raise UnknownMutex(
             f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}, and FILE.py:Class is "
             "one of your own"

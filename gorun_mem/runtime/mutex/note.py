@@ -14,11 +14,11 @@ tests for g0, and cgo_yield.
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex.machine import MutexOp, state
@@ -172,8 +172,7 @@ def make_note(flavour: str, name: str = "note", behaviour: Behaviour = NEWEST_BE
     if flavour in ("js", "wasip1"):
         return NoSleepNote(name, behaviour, flavour)
     if flavour not in NOTES:
-        near = difflib.get_close_matches(flavour, NOTES, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(flavour, NOTES, 0.3)
         raise ValueError(f"no note flavour {flavour!r}: {hint}there are {', '.join(NOTES)}")
     if flavour == "sema":
         from gorun_mem.runtime.mutex.note_sema import SemaNote

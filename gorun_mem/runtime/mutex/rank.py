@@ -16,10 +16,10 @@ Simplified: ranks without a mutex (acquireLockRankAndM), assertLockHeld and the 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.runtime.errors import Throw
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def check_rank_name(name: str) -> None:
         UnknownRank: there is no such rank.
     """
     if name != LEAF and name not in RANKS:
-        near = difflib.get_close_matches(name, [*RANKS, LEAF], n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name, [*RANKS, LEAF], 0.3)
         raise UnknownRank(f"no lock rank {name!r}: {hint}the ranks are {', '.join(RANKS)}, {LEAF}")
 
 

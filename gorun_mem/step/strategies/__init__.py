@@ -7,10 +7,11 @@ is no strategy but what `gorun_mem.explore` makes of several, and `replay` needs
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
+
+from gorun_mem._near import did_you_mean
 
 if TYPE_CHECKING:
     from gorun_mem.step.engine import Strategy
@@ -151,6 +152,4 @@ def _class(where: str) -> type:
 def _hint(name: str) -> str:
     if name in SEARCHING:
         return f"it searches schedules: gorun-mem explore SCENARIO --strategy {name}"
-    near = difflib.get_close_matches(name, RUNNING, n=1, cutoff=0.3)
-    did_you = f"did you mean {near[0]}? " if near else ""
-    return f"{did_you}the strategies are {', '.join(RUNNING)}"
+    return f"{did_you_mean(name, RUNNING, 0.3)}the strategies are {', '.join(RUNNING)}"
