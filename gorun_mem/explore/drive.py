@@ -143,9 +143,15 @@ class ExploringEngine(Engine):
         runnable = self.runnable
         if self._timers:
             self._fire_timers()
-        n = len(runnable)
-        if not n:
+        if not runnable:
             return None
+        task = self._decide(runnable)
+        self._step_ns = self.costs.get(task.op.kind, self._other_ns)
+        return task
+
+    def _decide(self, runnable: list[Task]) -> Task:
+        """Who goes next of those that can, on the tape where there were several."""
+        n = len(runnable)
         try:
             if self.steps >= self._breath_at:
                 self._out_of_breath()
@@ -158,7 +164,6 @@ class ExploringEngine(Engine):
             raise
         if n > 1:
             self.tape.append(task.id)
-        self._step_ns = self.costs.get(task.op.kind, self._other_ns)
         return task
 
     def _watch(self, task: Task, pending: Any) -> object:

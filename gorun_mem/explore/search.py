@@ -26,7 +26,6 @@ from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
-from gorun_mem.explore.interrupts import interrupts
 from gorun_mem.explore.portfolio import BEGINNING, CHUNK
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.rounds import Rounds
@@ -36,6 +35,7 @@ from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
+from gorun_mem.machine.interrupts import interrupts
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES

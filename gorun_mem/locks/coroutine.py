@@ -89,7 +89,10 @@ class _Driven:
         fresh: no access has been made.
     """
 
+    abandonable = False  # half a lock is none
+
     mutex: Any
+    site: str
     coro: Coroutine[Any, Any, Any] | None
     inner: Op | None
     error: BaseException | None
@@ -99,6 +102,17 @@ class _Driven:
     awaited: bool
     pc: str
     orders: Any
+
+    def __init__(self, mutex: CoroutineMutex) -> None:
+        self.mutex = mutex
+        self.site = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is under way."""
+        self.coro = self.inner = self.error = self.value = None
+        self.fresh = True
+        self.orders = None
 
     @property
     def kind(self) -> str:
@@ -118,11 +132,6 @@ class _Driven:
         """Whether it changes nothing."""
         inner = self.inner
         return inner is not None and inner.reads_only
-
-    def forget(self) -> None:
-        """Nothing is under way."""
-        self.coro = self.inner = self.error = self.value = None
-        self.fresh = True
 
     def go_on(self, m: MLike, value: object) -> bool | None:
         """Let the coroutine go on with `value`; whether its next access may be made, None: none."""
@@ -216,18 +225,10 @@ class _Driven:
 class CoroutineLock(_Driven, LockOp):  # type: ignore[override]
     """A call of `Mutex.lock`."""
 
-    abandonable = False  # half a lock is none
-
-    def __init__(self, mutex: CoroutineMutex) -> None:
-        self.mutex = mutex
-        self.site = ""
-        self.reset()
-
     def reset(self) -> None:
         """Nothing is under way."""
-        self.forget()
+        super().reset()
         self.waits = False
-        self.orders = None
         self.mark("enter")
 
     def make(self, m: MLike) -> Coroutine[Any, Any, Any]:
@@ -321,17 +322,9 @@ class CoroutineTry(CoroutineLock):
 class CoroutineUnlock(_Driven, UnlockOp):  # type: ignore[override]
     """A call of `Mutex.unlock`."""
 
-    abandonable = False
-
-    def __init__(self, mutex: CoroutineMutex) -> None:
-        self.mutex = mutex
-        self.site = ""
-        self.reset()
-
     def reset(self) -> None:
         """Nothing is under way."""
-        self.forget()
-        self.orders = None
+        super().reset()
         self.mark("leave")
 
     def step(self, m: MLike) -> object:

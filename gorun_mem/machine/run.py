@@ -6,17 +6,14 @@ prints; the command line, the tests and the service say what they make of the `R
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.forgotten import noting_origins
+from gorun_mem.machine.interrupts import interrupts
 from gorun_mem.machine.outcome import (
     DeadlockFound,
     NoProgress,
@@ -240,7 +237,11 @@ def run_on_trampoline(
     world = execution.world
     cut: Verdict | None = None
     watching = Watchdog(world.engine, watch_s)
-    with noting_origins(), _interrupts(world) as interrupted, watching as watchdog:
+    with (
+        noting_origins(),
+        interrupts(world.engine.breathe_soon) as interrupted,
+        watching as watchdog,
+    ):
 
         def breathe() -> None:
             if interrupted.is_set():
@@ -365,31 +366,6 @@ def _tick(execution: OpenRun, on_breath: Callable[[World], None] | None) -> None
         execution.recorder.tick()
     if on_breath is not None:
         on_breath(execution.world)
-
-
-@contextmanager
-def _interrupts(world: World) -> Iterator[threading.Event]:
-    """Note Ctrl-C in place of raising it at any line; a second one is raised."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def on_sigint(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        world.engine.breathe_soon()
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:
-        yield asked
-        return
-    signal.signal(signal.SIGINT, on_sigint)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 __all__ = [

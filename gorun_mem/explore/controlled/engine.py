@@ -47,21 +47,9 @@ class TrioEngine(ExploringEngine):
             self._fire_timers()
         if not runnable:
             self.host.idle()
-        n = len(runnable)
-        if not n:
+        if not runnable:
             return None
-        try:
-            if self.steps >= self._breath_at:
-                self._out_of_breath()
-            if n == 1 and not self._every_step:
-                task = runnable[0]
-            else:
-                task = self._next_task(runnable, self.current)
-        except Exception:
-            self.undecided = True
-            raise
-        if n > 1:
-            self.tape.append(task.id)
+        task = self._decide(runnable)
         op = task.op
         instant = type(op) in _INSTANT
         self._step_ns = 0.0 if instant else self.costs.get(op.kind, self._other_ns)
