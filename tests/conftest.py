@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import os
 
-os.environ.pop("COLUMNS", None)  # pytest-xdist tells its workers how wide the terminal is
+# readline, which pytest loads, sets it for the children of this process, workers among them.
+os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")

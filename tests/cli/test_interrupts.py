@@ -60,13 +60,26 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **ours, "GORUN_MEM_HOME": str(folder / "home")}
 
 
-def interrupted(arguments: list[str], after_s: float, folder: Path) -> tuple[int, str]:
-    """The exit code and stderr of a program that gets SIGINT after so long."""
+def interrupted(
+    arguments: list[str], after_s: float, folder: Path, begun: Path | None = None
+) -> tuple[int, str]:
+    """The exit code and stderr of a program that gets SIGINT after so long.
+
+    Args:
+        arguments: of the program.
+        after_s: seconds after its start, or after `begun` is there and not empty.
+        folder: its home.
+        begun: a file that it writes once it runs, however long its start takes.
+    """
     program = [PROGRAM] if PROGRAM else [sys.executable, "-m", "gorun_mem"]
     with subprocess.Popen(
         [*program, *arguments], env=environment(folder), stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed_interrupts,
     ) as process:  # fmt: skip
+        while begun is not None and process.poll() is None:
+            if begun.exists() and begun.stat().st_size:
+                break
+            time.sleep(0.05)
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
         again = ""
@@ -125,7 +138,7 @@ def test_interrupts_at_random_moments(tmp_path: Path) -> None:
 def test_the_answers_so_far_are_kept(tmp_path: Path, verb: str) -> None:
     """The log of an interrupted run or service ends with run.end, and says so."""
     words = [word.format(tmp_path / "out") for word in commands(tmp_path)[verb]]
-    code, err = interrupted(words, 2.5, tmp_path)
+    code, err = interrupted(words, 1.0, tmp_path, begun=tmp_path / "out.jsonl")
     assert code == 130, err
     last = list(read_events(tmp_path / "out.jsonl"))[-1]
     assert last.name == "run.end"
