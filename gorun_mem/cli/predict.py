@@ -62,7 +62,8 @@ _MIB: Final = 1 << 20
 )
 @click.option(
     "--policy", "policies", multiple=True, metavar="P",
-    help="Search free memory so, on its own release: a name, FILE.py:Class, or all.",
+    help="Search free memory so, on its own release: a name, FILE.py:Class, all, or sizes as in "
+    "arena:64KiB..64MiB.",
 )  # fmt: skip
 @click.option(
     "--list", "listed", is_flag=True, help="List the recordings that come with the package."
