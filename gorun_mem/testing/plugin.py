@@ -227,16 +227,18 @@ def _watch(item: pytest.Item) -> _Watched:
 
 def _settings(world: World) -> list[str]:
     settings, config = world.settings, world.config
+    policy = f" policy {config.policy}" if config.policy else ""
     return [
-        f"{settings.release.name} {settings.platform.name} mutex {settings.mutex}, "
+        f"{settings.release.name} {settings.platform.name} mutex {settings.mutex}{policy}, "
         f"{config.ms} Ms on {config.cpus} CPUs, strategy {config.strategy}, seed {config.seed}"
     ]
 
 
 def _options(world: World) -> str:
     settings, config = world.settings, world.config
+    policy = f"--policy {config.policy} " if config.policy else ""
     return (
         f"--release {settings.release.name} --platform {settings.platform.name} "
-        f"--mutex {settings.mutex} --ms {config.ms} --cpus {config.cpus} "
+        f"--mutex {settings.mutex} {policy}--ms {config.ms} --cpus {config.cpus} "
         f"--strategy {config.strategy} --seed {config.seed}"
     )
