@@ -305,7 +305,7 @@ def _shares(lock: LockSummary) -> Iterator[str]:
     by_wait = sorted(lock.shares.items(), key=lambda item: (-item[1].waits.total, item[0]))
     for m, had in sorted(by_wait[:MS_SHOWN]):
         rows.append((f"M{m}", *_share_row(had, lock.bypasses_max(m))))
-    yield from table_lines(rows, ">" * 8, "    ")
+    yield from _table(rows, ">" * 8)
     if len(by_wait) > MS_SHOWN:
         yield f"  and {count(len(by_wait) - MS_SHOWN, 'M')} more, which waited less"
 

@@ -35,7 +35,8 @@ _LABELLED: Final = re.compile(r" *\S+(?: \S+)?  +(?=\S)")
 _LABEL_MAX: Final = 26
 """Columns of a label behind which a sentence goes on below itself."""
 _NUMBERED: Final = re.compile(r" *(?:\d+\.|-|\*) (?=\S)")
-_WORD: Final = re.compile(r"( *)([^ ]+)")
+_WORD: Final = re.compile(r"( *)([^ ]*\d (?:ns|us|ms|s|B|[KMGT]iB|%)(?!\w)[^ ]*|[^ ]+)")
+"""A figure and its unit are one."""
 _SHELL_WORD: Final = re.compile(r"""( *)((?:'[^']*'|"[^"]*"|[^ '"]|['"])+)""")
 _COMMAND: Final = re.compile(r"(?:^|  )gorun-mem (?![\w-]+: )")
 
