@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
+
 from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
@@ -99,6 +101,7 @@ class Guest:
         outcome: "ok", "failed", "cancelled" or, where the World has ended, how; "" while it runs.
         error: what was wrong, in words.
         results: what it says that it found.
+        ended: set when it has.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class Guest:
         self.failed_m = 0
         self.results: dict[str, Any] = {}
         self.cancel: Callable[[M], None] = lambda m: None
+        self.ended = trio.Event()
 
     @property
     def runs(self) -> bool:
@@ -207,6 +211,7 @@ class Guests:
         world, driver = self._server.world, self._server.world.driver
         guest.log.end(world, guest)
         self.running.remove(guest)
+        guest.ended.set()
         recorder = self._server.recorder
         for m in guest.ms[1:]:
             if m.state is State.DONE:

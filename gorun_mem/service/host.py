@@ -145,7 +145,7 @@ class ServiceHost(Resumer):
         if m.id in self._clients or m.state is State.DONE:
             return
         self._condemned.add(m.id)
-        waits = m.state in (State.PARKED, State.RUNNABLE)
+        waits = m.state in (State.PARKED, State.RUNNABLE) and m.id in self._coros  # it has begun
         if waits and not m.locks and (m.op is None or m.op.abandonable):
             self._engine.withdraw(m)
             self._withdrawn.append(m)
@@ -264,6 +264,16 @@ class ServiceHost(Resumer):
         else:
             self._procs_free += 1
 
+    def _next_op(self, m: M, coro: Coro) -> Op:
+        """Let a coroutine go on to its next operation; one that is to end is told so."""
+        found: Any = coro.throw(Cancelled()) if m.result is _WITHDRAWN else coro.send(m.result)
+        while not isinstance(found, Op):
+            found = coro.throw(ForeignAwait(f"M{m.id} awaits trio itself at {where(coro)}"))
+        op: Op = found
+        while m.id in self._condemned and not m.locks and op.abandonable:
+            op = coro.throw(Cancelled())
+        return op
+
     def _forget(self, m: M) -> None:
         """An M has ended."""
         self._clients.discard(m.id)
@@ -284,11 +294,7 @@ class ServiceHost(Resumer):
             coro = self._coros.get(m.id)
             if coro is None:
                 coro = self._coros[m.id] = driver.begin(m)
-            op: Op = coro.throw(Cancelled()) if m.result is _WITHDRAWN else coro.send(m.result)
-            while m.id in self._condemned and not m.locks and op.abandonable:
-                op = coro.throw(Cancelled())
-            while not isinstance(op, Op):
-                op = coro.throw(ForeignAwait(f"M{m.id} awaits trio itself at {where(coro)}"))
+            op = self._next_op(m, coro)
         except StopIteration as end:
             del self._coros[m.id]
             self._give_up_p(m)

@@ -17,14 +17,20 @@ from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.service.guests import GUESTS_MAX, Guest, TooManyGuests
 from gorun_mem.sync import Event
 from tests.scenarios.test_same_log import SMALL
-from tests.service.service_tools import InMemory, in_memory
+from tests.service.service_tools import InMemory, Talk, in_memory
+
+pytestmark = pytest.mark.trio
 
 
 async def ended(guest: Guest) -> str:
     with trio.fail_after(30):
-        while guest.runs:
-            await trio.sleep(0.005)
+        await guest.ended.wait()
     return guest.outcome
+
+
+async def ask(talk: Talk, line: str) -> str:
+    (answer,) = await talk.ask(line)
+    return answer
 
 
 @asynccontextmanager
@@ -97,10 +103,10 @@ async def test_its_ms_contend_with_clients(tmp_path: Path) -> None:
     path = tmp_path / "guest.jsonl"
     async with service() as one:
         talk = await one.join()
-        guest = start(one, path, "memlock_storm", 6, rounds=30)
+        guest = start(one, path, "memlock_storm", 6, rounds=120)
         while guest.runs:
-            address = await talk.ask("alloc 65536")
-            await talk.ask(f"free {address} 65536")
+            address = await ask(talk, "alloc 65536")
+            await ask(talk, f"free {address} 65536")
         assert guest.outcome == "ok"
         theirs = {m.id for m in guest.ms}
         client = 1
@@ -123,7 +129,7 @@ async def test_its_log_is_that_of_a_run(tmp_path: Path) -> None:
     async with service() as one:
         talk = await one.join()
         for _ in range(40):
-            await talk.ask(f"free {await talk.ask('alloc 65536')} 65536")
+            await ask(talk, f"free {await ask(talk, 'alloc 65536')} 65536")
         assert one.server.world.engine.now_ns > 10_000
         guest = start(one, path, "memlock_storm", 4, rounds=5)
         assert await ended(guest) == "ok"
@@ -151,7 +157,7 @@ async def test_its_failure_is_its_own(tmp_path: Path, what: Any) -> None:
         assert await ended(guest) == "failed"
         wanted = {"fails": "no, it is not", "waits_for_ever": "deadlock", "awaits_trio": "trio"}
         assert wanted[what.name] in guest.error
-        assert (await talk.ask("alloc 65536")).isdigit()
+        assert (await ask(talk, "alloc 65536")).isdigit()
         assert one.server.world.failure is None
         assert one.server.world.engine.alive == 2
         end = lines(tmp_path / "guest.jsonl")[-1]
@@ -165,7 +171,7 @@ async def test_it_is_stopped_by_hand(tmp_path: Path) -> None:
         talk = await one.join()
         guest = start(one, tmp_path / "guest.jsonl", goes_on)
         for _ in range(20):
-            await talk.ask("alloc 65536")
+            await ask(talk, "alloc 65536")
         assert guest.runs
         guest.cancel_all()
         assert await ended(guest) == "cancelled"
@@ -182,19 +188,19 @@ async def test_a_lock_held_by_hand_holds_it_up(tmp_path: Path) -> None:
     """That is no deadlock: given back, the scenario goes on."""
     async with service() as one:
         talk = await one.join()
-        assert await talk.ask("lock memlock") == "ok"
+        assert await ask(talk, "lock memlock") == "ok"
         guest = start(one, tmp_path / "guest.jsonl", "memlock_storm", 3, rounds=2)
         await trio.sleep(0.1)
         assert guest.runs
         assert len(one.server.world.memlock.book.waiting) == 3
-        assert await talk.ask("unlock memlock") == "ok"
+        assert await ask(talk, "unlock memlock") == "ok"
         assert await ended(guest) == "ok"
 
 
 async def test_a_deadlock_on_a_runtime_lock_is_everybodys_end(tmp_path: Path) -> None:
     """As in one emulated program: the guest's log has its end too."""
     path = tmp_path / "guest.jsonl"
-    async with service() as one:
+    async with service(release="go1.24.3") as one:
         talk = await one.join()
         start(one, path, "leaked_lock")
         line = ""
@@ -213,7 +219,7 @@ async def test_each_scenario_of_the_library(tmp_path: Path, name: str) -> None:
         outcome = await ended(guest)
         assert one.server.world.failure is None, one.server.world.failure
         assert outcome == "ok" or guest.error, name
-        assert (await talk.ask("alloc 65536")).isdigit()
+        assert (await ask(talk, "alloc 65536")).isdigit()
         one.server.world.check()
 
 
