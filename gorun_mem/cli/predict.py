@@ -375,6 +375,7 @@ def _text(
 def _over_time(programs: Sequence[Program], predictions: Sequence[Prediction]) -> str:
     """Pages at places evenly spread over the events, under at most four of the releases."""
     from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import width
 
     by_pages = sorted(predictions, key=lambda p: p.pages)
     roles = {"most": by_pages[-1], "least": by_pages[0], "newest": predictions[-1]}
@@ -389,7 +390,8 @@ def _over_time(programs: Sequence[Program], predictions: Sequence[Prediction]) -
             shown.add(prediction.release)
             name = f"{role} ({prediction.release})"
             series[name] = _at(events, prediction.typical.over_time)
-    return plot([f"{event:,}" for event in events], series, unit="pages", height=10)
+    names = [f"{event:,}" for event in events]
+    return plot(names, series, unit="pages", height=10, columns=width())
 
 
 def _at(events: Sequence[int], over_time: Sequence[tuple[int, int]]) -> list[float]:
