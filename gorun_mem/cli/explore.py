@@ -339,7 +339,7 @@ def _run_again(
 
 def _show(found: Exploration, target: Target, saved: str | None, logged: str | None) -> None:
     from gorun_mem.explore.report import render
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
 
     for failure in found.failures:
         if failure.steps:

@@ -276,7 +276,7 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
 
 def _show(target: Target, done: Execution) -> None:
     from gorun_mem.explore.failure import words_of
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
 
     steps = done.named_steps
     skipped = max(0, len(steps) - _STEPS_SHOWN)
@@ -339,7 +339,7 @@ def _run_again(
     target: Target, schedule: Schedule, host: str, log: str | None, watch_s: float, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
     """The schedule as `run` would run it: with a log, on either host."""
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
     from gorun_mem.machine.outcome import in_words
 
     if "scenario" not in target.about:

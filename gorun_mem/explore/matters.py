@@ -17,19 +17,17 @@ for. The last step is named where it is what failed, or where nothing else is fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from gorun_mem.explore.account import Matter
 from gorun_mem.explore.detectors.wakeups import is_wakeup
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.sights import Sights
+from gorun_mem.explore.step_values import is_swap, woken_by
 from gorun_mem.explore.waits import WaitEdge, cycle_of, edges_of
-from gorun_mem.machine.ops import Join
-from gorun_mem.runtime.op import MORE, PARKED
 from gorun_mem.step.schedule import Step
-from gorun_mem.step.task import State
-
-if TYPE_CHECKING:
-    from gorun_mem.machine.world import World
 
 MATTERS_MAX: Final = 3
 _FORCED_MAX: Final = 8
@@ -37,49 +35,12 @@ _FORCED_MAX: Final = 8
 _WINDOW: Final = 200
 """Steps before and behind a forced switch that are looked at."""
 _VALUE_MAX: Final = 24
+_NAMED: Final = re.compile(r"\(step (\d+)\)")
+_STEP: Final = re.compile(r"steps? (\d+)")
 
 
-class Sights:
-    """A detector that keeps what each step came to, and in which operation each M waits at the end.
-
-    Attributes:
-        results: of the steps, what `step` of their operations returned.
-        ops: of the steps, the operations.
-        waiting: by id of an M that waits, the numbers of the steps, from 0, that it made in the
-            operation which is not through.
-    """
-
-    name = "sights"
-
-    def begin(self, world: World) -> None:
-        """A run begins."""
-        self.results: list[object] = []
-        self.ops: list[Any] = []
-        self.waiting: dict[int, list[int]] = {}
-        self._under_way: dict[int, list[int]] = {}
-
-    def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
-        """Keep it; one object may serve many operations, one after another."""
-        made = self._under_way.setdefault(task.id, [])
-        made.append(len(self.ops))
-        if result is not MORE and result is not PARKED:
-            del self._under_way[task.id]
-        self.ops.append(op)
-        self.results.append(result)
-
-    def end(self, world: World) -> tuple[()]:
-        """Keep who waits; nothing is found that the run did not find itself."""
-        if len(self.ops) < world.engine.steps:  # the last one failed in the middle
-            self.ops.append(None)
-            self.results.append(None)
-        for task in world.engine.tasks:
-            if task.state is State.PARKED and not isinstance(task.op, Join):
-                self.waiting[task.id] = self._under_way.get(task.id, [])
-        return ()
-
-
-def what_matters(failure: Failure, sights: Sights | None) -> list[str]:
-    """The sentences, the weightiest first; at most MATTERS_MAX.
+def what_matters(failure: Failure, sights: Sights | None) -> list[Matter]:
+    """What matters, the weightiest first; at most MATTERS_MAX.
 
     Args:
         failure: what is to be explained.
@@ -100,7 +61,13 @@ def what_matters(failure: Failure, sights: Sights | None) -> list[str]:
     if not named:
         last = f"{name_of(steps[-1], len(steps))} is the last step: {failure.signature}"
         said.append(last)
-    return said
+    return [Matter(text, _steps_in(text)) for text in said]
+
+
+def _steps_in(sentence: str) -> tuple[int, ...]:
+    """The numbers of the steps that a sentence names: first those that it is about."""
+    found = [*_NAMED.findall(sentence), *_STEP.findall(sentence)]
+    return tuple(dict.fromkeys(map(int, found)))
 
 
 def name_of(step: Step, number: int) -> str:
@@ -169,8 +136,8 @@ def _asleep(steps: Sequence[Step], m: int, waits_for: str, sights: Sights | None
         sleeps = f"M{m} goes to sleep at step {made[-1] + 1}"
     else:
         sleeps = f"M{m} waits to {waits_for} {_since(steps, m, sights)}"
-    woken = {i: _woken(steps, i) for i in _signals(steps, m, about, sights)}
-    before = max((i for i in range(int(slept)) if m in _woken(steps, i)), default=-1)
+    woken = {i: woken_by(steps, i) for i in _signals(steps, m, about, sights)}
+    before = max((i for i in range(int(slept)) if m in woken_by(steps, i)), default=-1)
     missed = [i for i in woken if before < i < slept and not woken[i]]
     others = [i for i in woken if i > before and woken[i]]
     late = [i for i in woken if i > slept and not woken[i]]
@@ -211,15 +178,6 @@ def _wipes(step: Step, about: set[str]) -> bool:
     return step.obj in about and step.kind in ("clear", "store", "atomic.store", "unset")
 
 
-def _woken(steps: Sequence[Step], index: int) -> set[int]:
-    """Who may go after a step and could not before, new Ms left out."""
-    if index + 1 >= len(steps):
-        return set()
-    before = {m for step in steps[: index + 1] for m in step.enabled}
-    here, after = set(steps[index].enabled), set(steps[index + 1].enabled)
-    return (after & before) - here
-
-
 # A value that is seen twice.
 
 
@@ -227,15 +185,10 @@ def _twice(steps: Sequence[Step], sights: Sights) -> list[str]:
     """The latest compare-and-swap that found a value again; one that was harmful rather."""
     found: list[tuple[bool, str]] = []
     for at, step in enumerate(steps):
-        if _swaps(step) and sights.results[at] is True and _is_own(sights.ops[at]):
+        if is_swap(step.kind) and sights.results[at] is True and _is_own(sights.ops[at]):
             found += _seen_again(steps, sights, at)
     harmful = [sentence for harms, sentence in found if harms]
     return (harmful or [sentence for _, sentence in found])[-1:]
-
-
-def _swaps(step: Step) -> bool:
-    """Whether the step changes something only if it finds what was expected."""
-    return any(word in step.kind for word in ("cas", "compare", "cmpxchg"))
 
 
 def _is_own(op: Any) -> bool:
@@ -283,7 +236,7 @@ def _changes(
         if (s := steps[i]).m != m
         and s.obj == obj
         and not s.reads
-        and (not _swaps(s) or sights.results[i] is True)
+        and (not is_swap(s.kind) or sights.results[i] is True)
     ]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.report import COLUMNS, LINES, render
+from gorun_mem.explore.lanes import COLUMNS
+from gorun_mem.explore.report import LINES, render
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -116,11 +117,11 @@ What matters:
 
  step  M0 lost_update                 M1 add                         M2 add
     1                                                                start m
-    2                                                                load bloc
+    2                                                                load bloc -> 0
     3>                                start m                        |
-    4                                 load bloc                      |
-    5                                 store bloc                     |
-    6                                                                store bloc
+    4                                 load bloc -> 0                 |
+    5                                 store bloc = 1                 |
+    6                                                                store bloc = 1
     7  join ms
 
 Replay it:
@@ -189,20 +190,20 @@ What matters:
 
  step  M1 writer                                     M2 other
     1  start m
-    2  acquire memlock.key
-    3  release memlock.key
-    4  acquire memlock.key
-    5  release memlock.key
+    2  acquire memlock.key key=2
+    3  release memlock.key key=0
+    4  acquire memlock.key key=2
+    5  release memlock.key key=0
     6> |                                             start m
-    7  |                                             acquire memlock.key
-    8  |                                             release memlock.key
-    9  |                                             acquire memlock.key
-   10> acquire memlock.key                           |
-   11  |                                             release memlock.key
-   12  |                                             acquire memlock.key
-   13  acquire memlock.key                           |
-   14  release memlock.key                           |
-   15                                                acquire memlock.key
+    7  |                                             acquire memlock.key key=3
+    8  |                                             release memlock.key key=0
+    9  |                                             acquire memlock.key key=3
+   10> acquire memlock.key key=3                     |
+   11  |                                             release memlock.key key=2
+   12  |                                             acquire memlock.key key=2
+   13  acquire memlock.key key=2                     |
+   14  release memlock.key key=3                     |
+   15                                                acquire memlock.key key=3
 
 Free list (address+bytes):
   after step 15: 0x160000+0x2000

@@ -11,8 +11,10 @@ from gorun_mem.explore import explore
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.matters import MATTERS_MAX, Sights, what_matters
-from gorun_mem.explore.report import COLUMNS, LINES, render
+from gorun_mem.explore.lanes import COLUMNS
+from gorun_mem.explore.matters import MATTERS_MAX, what_matters
+from gorun_mem.explore.report import LINES, render
+from gorun_mem.explore.sights import Sights
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -180,7 +182,7 @@ def found(target: Target, **settings: Any) -> tuple[Failure, list[str]]:
     assert failure is not None
     sights = Sights()
     assert replay(target, failure.schedule, detectors=[sights]).named_steps == failure.steps
-    return failure, what_matters(failure, sights)
+    return failure, [matter.text for matter in what_matters(failure, sights)]
 
 
 def step_in(sentence: str, failure: Failure) -> list[tuple[int, str]]:

@@ -10,7 +10,8 @@ import pytest
 
 from gorun_mem.explore import Schedule, Target, explore, replay
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
-from gorun_mem.explore.report import COLUMNS, LINES, render
+from gorun_mem.explore.lanes import COLUMNS
+from gorun_mem.explore.report import LINES, render
 from tests import ROOT
 from tests.explore.controlled.known_bugs import BUGS
 
