@@ -68,7 +68,8 @@ class PassingSchedule(Struct, frozen=True):
         deviations: decisions in which the two schedules differ.
         parts_at: number of the first step that the two make differently; from there on `steps` are
             to be read beside the failing one's.
-        token: replays it; `replay` is the command.
+        token: replays it, as does `short_token`, which leaves the names of the steps out; `replay`
+            is the command.
         choices: its decisions, as the scheduler's chair takes them: the id of an M wherever several
             could go, the value wherever one is drawn.
         but: what is found in it nevertheless, such as a race which every schedule has; "" for
@@ -83,6 +84,7 @@ class PassingSchedule(Struct, frozen=True):
     deviations: int
     parts_at: int
     token: str
+    short_token: str
     replay: str
     choices: tuple[int, ...]
     but: str

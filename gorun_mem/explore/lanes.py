@@ -35,9 +35,7 @@ def lanes(steps: Sequence[LaneStep], names: Mapping[int, str], room: int) -> lis
     lines = [f"{'step':>{_GUTTER - 2}}  {''.join(titles)}".rstrip()]
     one_file = len(files) == 1 and room > 3  # then the numbers of its lines will do
     if one_file:
-        lines.insert(
-            0, f"{'':>{_GUTTER}}(behind each step: the line of {files.pop()} it goes on from)"
-        )
+        lines.insert(0, f"{'':>{_GUTTER}}(behind each step: its line in {files.pop()})")
     before = -1
     for index in shown:
         left_out = index - before - 1
@@ -49,6 +47,34 @@ def lanes(steps: Sequence[LaneStep], names: Mapping[int, str], room: int) -> lis
         lines.append(_lane_line(steps, index, ms, width, place))
         before = index
     return lines
+
+
+def beside(
+    steps: Sequence[LaneStep], others: Sequence[LaneStep], first: int, room: int
+) -> list[str]:
+    """Two runs beside each other from the step at which they part.
+
+    Args:
+        steps: of the one that fails.
+        others: of the one that passes.
+        first: number of the step at which they part, from 1.
+        room: lines of steps.
+    """
+    width = (COLUMNS - 2) // 2
+    lines = [f"  {fit(' step  it fails', width)}| step  it passes"]
+    for at in range(first - 1, min(max(len(steps), len(others)), first - 1 + room)):
+        left, right = (_beside_line(run, at, width) for run in (steps, others))
+        lines.append(f"  {fit(left, width)}|{right}".rstrip())
+    return lines
+
+
+def _beside_line(steps: Sequence[LaneStep], at: int, width: int) -> str:
+    if at >= len(steps):
+        return ""
+    step = steps[at]
+    room = width - _GUTTER - 1
+    text = f"M{step.m} {_shortened(step, room - 4)}"
+    return f"{at + 1:>{_GUTTER - 2}}{'>' if step.preempts else ' '} {text}"
 
 
 def _lane_line(
@@ -67,16 +93,18 @@ def _lane_line(
 
 def _placed(step: LaneStep, place: str, width: int) -> str:
     """A step with its value and the program's line; a long name makes room for these."""
-    room = max(width - len(place) - 2, 8) if place else width - 1
-    text = step.text
-    if len(text) > room:
-        kind = step.kind.rpartition(".")[2]
-        text = f"{kind} {step.obj} {step.value}".rstrip()
-    if len(text) > room:
-        text = f"{step.kind} {step.obj}"
-    if len(text) > room:
-        text = f"{text[: room - 3]}..."
+    text = _shortened(step, max(width - len(place) - 2, 8) if place else width - 1)
     return f"{text} {place}" if place else text
+
+
+def _shortened(step: LaneStep, room: int) -> str:
+    """A step and its value in so many columns, if the value leaves room for the name."""
+    kind = step.kind.removeprefix("atomic.")
+    shorter = f"{kind} {step.obj} {step.value}".rstrip()
+    for text in (step.text, shorter, f"{step.kind} {step.obj}"):
+        if len(text) <= room:
+            return text
+    return f"{step.kind} {step.obj}"[: room - 3] + "..."
 
 
 def _lives(steps: Sequence[LaneStep], m: int, index: int) -> bool:

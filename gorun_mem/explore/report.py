@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from gorun_mem.explore.account import FailureAccount, SearchAccount
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.lanes import COLUMNS, lanes
+from gorun_mem.explore.lanes import COLUMNS as COLUMNS
+from gorun_mem.explore.lanes import beside, lanes
 from gorun_mem.explore.telling import Detectors, account_of
 from gorun_mem.explore.words import count
 
@@ -32,6 +33,10 @@ TOKEN_LINES_MAX: Final = 6
 _TEXT_MAX: Final = 4
 _SENTENCE_MAX: Final = 3
 """Lines of a sentence on what matters."""
+_BESIDE_MAX: Final = 4
+"""Steps of the failing and of the passing schedule beside each other, where there is room;
+`_BESIDE_MIN` where there is none for all steps."""
+_BESIDE_MIN: Final = 2
 _SETTINGS: Final = ("trio", "release", "platform", "mutex", "granularity", "ms", "host", "seed")
 
 
@@ -74,18 +79,25 @@ def drawn(failure: FailureAccount) -> str:
     """The report of a failure, from its account.
 
     Returns:
-        At most `LINES` lines of `COLUMNS` columns, the last line the command that replays it. That
-        line alone may be longer than the screen is wide, for it is made to be pasted.
+        At most `LINES` lines of `COLUMNS` columns, the last line the command that replays it.
+        Tokens and commands alone may be longer than the screen is wide, for they are to be pasted.
     """
-    head = [*_head(failure), "", *_what_matters(failure)]
-    tail: list[str] = []
+    head = [*_head(failure), "", *_what_matters(failure), ""]
+    for beside_max in (_BESIDE_MAX, _BESIDE_MIN):
+        tail = _tail(failure, beside_max)
+        used = len(head) + sum(max(1, -(-len(line) // COLUMNS)) for line in tail)
+        if LINES - used > len(failure.steps) + 1:
+            break
+    return "\n".join([*head, *lanes(failure.steps, failure.ms, LINES - used), *tail])
+
+
+def _tail(failure: FailureAccount, beside_max: int) -> list[str]:
+    """All that is behind the lanes."""
+    lines: list[str] = []
     for part in (failure.history, failure.waits, _sources(failure), _memory(failure)):
         if part:
-            tail += ["", *map(_cut, part)]
-    command = _command(failure)
-    tail += ["", "Replay it:", command]
-    used = len(head) + len(tail) - 1 + -(-len(command) // COLUMNS) + 1
-    return "\n".join([*head, "", *lanes(failure.steps, failure.ms, LINES - used), *tail])
+            lines += ["", *map(_cut, part)]
+    return [*lines, *_nearest(failure, beside_max), "", "Replay it:", _command(failure)]
 
 
 # What broke.
@@ -115,6 +127,24 @@ def _what_matters(failure: FailureAccount) -> list[str]:
 
 
 # The rest.
+
+
+def _nearest(failure: FailureAccount, beside_max: int) -> list[str]:
+    """The nearest schedule that passes: what differs, both beside each other where they part, and
+    the command that makes it."""
+    passing = failure.passing
+    if passing is None:
+        return ["", f"No schedule that passes: {failure.no_passing}."] if failure.no_passing else []
+    lines = [
+        "",
+        f"The nearest schedule that passes ({count(passing.deviations, 'decision')} away):",
+    ]
+    lines += _wrapped("  ", passing.sentence)
+    if passing.but:
+        also = f"it ends well, but has this too: {passing.but} (replay it with --no-detectors)"
+        lines += _wrapped("  ", also)
+    lines += beside(failure.steps, passing.steps, passing.parts_at, beside_max)
+    return [*lines, f"  its token: {passing.short_token}"]
 
 
 def _sources(failure: FailureAccount) -> list[str]:

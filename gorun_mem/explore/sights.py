@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.step_values import value_of
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.op import MORE, PARKED
@@ -22,6 +23,9 @@ class Sights:
         values: of the steps, what they came to in a word (`step_values`).
         waiting: by id of an M that waits, the numbers of the steps, from 0, that it made in the
             operation which is not through.
+        locks: of the steps, the lock that was taken (True) or given back (False), None for none.
+        places: of the steps, the program's line that makes them, as "file:line"; "" where it is not
+            known.
         pending: by id of an M that has not ended, kind and object of the step that it would make.
     """
 
@@ -34,6 +38,9 @@ class Sights:
         self.values: list[str] = []
         self.waiting: dict[int, list[int]] = {}
         self.pending: dict[int, str] = {}
+        self.locks: list[tuple[str, bool] | None] = []
+        self.places: list[str] = []
+        self._watch = watch(world)
         self._under_way: dict[int, list[int]] = {}
 
     def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
@@ -45,6 +52,13 @@ class Sights:
         self.ops.append(op)
         self.results.append(result)
         self.values.append(value_of(op, kind, obj, reads, result))
+        event = self._watch.lock_event(task, op, kind, obj, result)
+        self.locks.append(None if event is None else (event[0].lock, event[1]))
+        self.places.append(self._place(task.id))
+
+    def _place(self, m: int) -> str:
+        place = self._watch.place(m) if m else ""
+        return in_words(place) if not isinstance(place, str) else ""
 
     def end(self, world: World) -> tuple[()]:
         """Keep who waits; nothing is found that the run did not find itself."""
@@ -52,6 +66,8 @@ class Sights:
             self.ops.append(None)
             self.results.append(None)
             self.values.append("")
+            self.locks.append(None)
+            self.places.append("")
         for task in world.engine.tasks:
             if task.state is State.DONE or task.op is None:
                 continue

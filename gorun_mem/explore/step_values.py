@@ -144,13 +144,13 @@ def value_of(op: Any, kind: str, obj: str, reads: bool, result: object) -> str:
     thing = _thing(op, obj)
     if isinstance(thing, Variable):
         return _of_variable(thing, kind, reads, result)
-    if isinstance(result, Mark):
+    if isinstance(result, Mark) or is_wakeup(kind, op):
         return ""
     if thing is None:
         return f"-> {value_in_words(result)}" if reads and result is not None else ""
     if result is False:
         return "-> False"
-    if isinstance(thing, Lock):
+    if isinstance(thing, Lock | NotifyList):
         return ""
     if kind.startswith("chan.recv") and isinstance(result, tuple):
         return f"-> {value_in_words(result[0])}"

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from gorun_mem.explore.account import FailureAccount, LaneStep, Matter
+from gorun_mem.explore.account import FailureAccount, LaneStep, Matter, PassingSchedule
 from gorun_mem.explore.failure import Detector, Failure
-from gorun_mem.explore.matters import what_matters
+from gorun_mem.explore.matters import difference, what_matters
 from gorun_mem.explore.memory_seen import MemoryProbe, is_about_memory, memory_lines
+from gorun_mem.explore.passing import Neighbours, Passing
 from gorun_mem.explore.sights import Sights
 from gorun_mem.explore.step_values import wakes
 from gorun_mem.explore.waits import lines_of
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Detectors = Sequence[Callable[[], Detector]]
 
+_NOT_LOOKED_FOR: Final = ("no_progress", "nondeterminism", "never_awaited")
+"""Kinds of failures beside which no schedule that passes is looked for."""
 _SOURCES_MAX: Final = 6
 """Lines of the program that are shown."""
 
@@ -41,26 +44,53 @@ def account_of(
         failure: as `explore` found it.
         target: the program; found by the schedule's own words if None, and where that is not
             possible the account goes without what only another run shows.
-        detectors: of the search; the usual ones if None.
+        detectors: of the search, beside the usual ones.
     """
-    sights, memory = _seen_again(failure, target)
-    return _account(failure, sights, memory)
+    program = target or program_of(failure.schedule.about)
+    if program is None or not failure.steps:
+        return _account(failure)
+    sights, memory = _seen_again(failure, program)
+    looked = neighbours_of(program, failure, detectors)
+    return _account(failure, sights, memory, looked)
 
 
 def plain_account_of(failure: Failure) -> FailureAccount:
     """What is said of a failure by its steps alone, at no cost."""
-    return _account(failure, None, None)
+    return _account(failure)
 
 
 def as_json(account: FailureAccount) -> dict[str, Any]:
     """The account as JSON."""
-    document: dict[str, Any] = msgspec.to_builtins(account, str_keys=True)
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(account))
     return document
 
 
-def _account(failure: Failure, sights: Sights | None, memory: MemoryProbe | None) -> FailureAccount:
+def neighbours_of(
+    program: Target, failure: Failure, detectors: Detectors | None = None
+) -> Neighbours | None:
+    """The schedules near a failing one, tried; None where it does not end or is not steady.
+
+    Args:
+        program: whose schedules.
+        failure: of the failing one.
+        detectors: of the search, beside the usual ones.
+    """
+    if failure.signature.kind in _NOT_LOOKED_FOR:
+        return None
+    looked = Neighbours(program, failure, detectors)
+    looked.look()
+    return looked
+
+
+def _account(
+    failure: Failure,
+    sights: Sights | None = None,
+    memory: MemoryProbe | None = None,
+    looked: Neighbours | None = None,
+) -> FailureAccount:
     signature = failure.signature
-    matters = _matters(failure, sights)
+    passing = looked.found if looked is not None else None
+    matters = _matters(failure, sights, passing)
     return FailureAccount(
         signature=str(signature),
         kind=signature.kind,
@@ -84,6 +114,8 @@ def _account(failure: Failure, sights: Sights | None, memory: MemoryProbe | None
         waits=tuple(lines_of(failure)),
         sources=tuple(_sources(sights)),
         memory=tuple(memory_lines(memory)),
+        passing=passing_schedule(failure, looked) if looked is not None else None,
+        no_passing=_no_passing(looked),
         opens_at=next((matter.steps[0] for matter in matters if matter.steps), 0),
     )
 
@@ -106,10 +138,46 @@ def _found(failure: Failure) -> str:
     return text
 
 
-def _matters(failure: Failure, sights: Sights | None) -> tuple[Matter, ...]:
+def _matters(
+    failure: Failure, sights: Sights | None, passing: Passing | None
+) -> tuple[Matter, ...]:
     if not failure.steps:
         return (Matter("No step was written down."),)
-    return tuple(what_matters(failure, sights))
+    return tuple(what_matters(failure, sights, passing))
+
+
+def passing_schedule(failure: Failure, looked: Neighbours) -> PassingSchedule | None:
+    """The nearest schedule that passes, as it is shown; None where none was found."""
+    found = looked.found
+    if found is None:
+        return None
+    parted = found.parted
+    goes = failure.steps[parted.at].m
+    other = found.steps[parted.before].m if parted.before is not None else goes
+    token = Schedule(found.schedule.tape, (), found.schedule.about).token()
+    replayed = failure.command_for(token)
+    if found.but and replayed.startswith("gorun-mem"):
+        replayed += " --no-detectors"
+    return PassingSchedule(
+        sentence=difference(failure, found),
+        differs_at=parted.at + 1,
+        instead=(goes, other),
+        deviations=found.deviations,
+        parts_at=found.parts_at + 1,
+        token=found.schedule.token(),
+        short_token=token,
+        replay=replayed,
+        choices=found.tape,
+        but=found.but,
+        tried=looked.tried,
+        steps=lane_steps(found.steps, found.sights),
+    )
+
+
+def _no_passing(looked: Neighbours | None) -> str:
+    if looked is None or looked.found is not None:
+        return ""
+    return f"none of {count(looked.tried, 'schedule')} near it passes"
 
 
 def lane_steps(steps: Sequence[Step], sights: Sights | None) -> tuple[LaneStep, ...]:
@@ -121,6 +189,7 @@ def lane_steps(steps: Sequence[Step], sights: Sights | None) -> tuple[LaneStep, 
     """
     ops: Sequence[Any] = sights.ops if sights is not None else ()
     values: Sequence[str] = sights.values if sights is not None else ()
+    places: Sequence[str] = sights.places if sights is not None else ()
     lanes = []
     for at, step in enumerate(steps):
         op = ops[at] if at < len(ops) else None
@@ -132,7 +201,7 @@ def lane_steps(steps: Sequence[Step], sights: Sights | None) -> tuple[LaneStep, 
                 kind=step.kind,
                 obj=step.obj,
                 value=value or wakes(steps, at, op),
-                place=getattr(op, "place", ""),
+                place=getattr(op, "place", "") or (places[at] if at < len(places) else ""),
                 preempts=step.preempts,
                 enabled=step.enabled,
                 drawn=step.choices,
@@ -160,9 +229,7 @@ def _number_of(place: str) -> int:
 # The failure once more.
 
 
-def _seen_again(
-    failure: Failure, target: Target | None
-) -> tuple[Sights | None, MemoryProbe | None]:
+def _seen_again(failure: Failure, program: Target) -> tuple[Sights | None, MemoryProbe | None]:
     """What one more run of the schedule shows; None where the program is not found or changed.
 
     Of a run that does not end nothing is asked that only its end would tell.
@@ -174,9 +241,6 @@ def _seen_again(
         return None, None
     forced = [number for number, step in enumerate(failure.steps, 1) if step.preempts]
     sights, memory = Sights(), MemoryProbe(forced[0] if forced else 0)
-    program = target or program_of(failure.schedule.about)
-    if program is None:
-        return None, None
     done = replay(
         program,
         failure.schedule,

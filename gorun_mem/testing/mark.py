@@ -29,7 +29,8 @@ import pytest
 
 from gorun_mem.explore import Schedule, Target, explore, replay
 from gorun_mem.explore.failure import Failure, history_of, words_of
-from gorun_mem.explore.report import render
+from gorun_mem.explore.report import drawn, render
+from gorun_mem.explore.telling import account_of
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.step.schedule import load
 
@@ -124,7 +125,10 @@ class _Test:
             raise KeyboardInterrupt
         self._item.user_properties += _properties(found)
         if found.failure is not None:
-            _fail(f"{found.sentence}\n{render(found.failure, self._target)}")
+            account = account_of(
+                found.failure, self._target, detectors=settings.get("detectors", ())
+            )
+            _fail(f"{found.sentence}\n{drawn(account)}")
         if not found.ok:
             is_short = "no schedule controls" not in found.reason
             help_ = "; give it more budget, or another strategy" if is_short else ""
