@@ -141,7 +141,9 @@ def _nearest(failure: FailureAccount, beside_max: int) -> list[str]:
     ]
     lines += _wrapped("  ", passing.sentence)
     if passing.but:
-        also = f"it ends well, but has this too: {passing.but} (replay it with --no-detectors)"
+        also = f"it ends well, but has this too: {passing.but}"
+        if passing.replay.endswith(" --no-detectors"):
+            also += " (replay it with --no-detectors)"
         lines += _wrapped("  ", also)
     lines += beside(failure.steps, passing.steps, passing.parts_at, beside_max)
     return [*lines, f"  its token: {passing.short_token}"]
