@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Final
 
@@ -10,6 +11,8 @@ from gorun_mem.explore.account import LaneStep
 from gorun_mem.explore.words import count
 
 COLUMNS: Final = 100
+screen: Final = ContextVar("screen", default=COLUMNS)
+"""Columns of the screen that is being written."""
 LANES_MAX: Final = 6
 """Ms that the diagram has room for."""
 PLAIN_MAX: Final = 45
@@ -30,7 +33,7 @@ def lanes(steps: Sequence[LaneStep], names: Mapping[int, str], room: int) -> lis
     files = {step.place.rpartition(":")[0] for step in steps if step.place}
     shown = _shown(steps, max(room - (2 if files else 1), 2))
     ms = _lanes_of(steps, shown)
-    width = (COLUMNS - _GUTTER) // max(len(ms), 1)
+    width = (screen.get() - _GUTTER) // max(len(ms), 1)
     titles = [fit(f"M{m} {names.get(m, '')}".rstrip(), width) for m in ms]
     lines = [f"{'step':>{_GUTTER - 2}}  {''.join(titles)}".rstrip()]
     one_file = len(files) == 1 and room > 3  # then the numbers of its lines will do
@@ -60,7 +63,7 @@ def beside(
         first: number of the step at which they part, from 1.
         room: lines of steps.
     """
-    width = (COLUMNS - 2) // 2
+    width = (screen.get() - 2) // 2
     lines = [f"  {fit(' step  it fails', width)}| step  it passes"]
     for at in range(first - 1, min(max(len(steps), len(others)), first - 1 + room)):
         left, right = (_beside_line(run, at, width) for run in (steps, others))
@@ -83,7 +86,7 @@ def _lane_line(
     step = steps[index]
     mark = ">" if step.preempts else " "
     if step.m not in ms:
-        return f"{index + 1:>{_GUTTER - 2}}{mark} (M{step.m} {step.text})"[:COLUMNS]
+        return f"{index + 1:>{_GUTTER - 2}}{mark} (M{step.m} {step.text})"[: screen.get()]
     cells = []
     for m in ms:
         line = "|" if _lives(steps, m, index) else ""

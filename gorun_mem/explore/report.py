@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from gorun_mem.explore.account import FailureAccount, SearchAccount
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.lanes import COLUMNS as COLUMNS
-from gorun_mem.explore.lanes import beside, lanes
+from gorun_mem.explore.lanes import beside, lanes, screen
 from gorun_mem.explore.telling import Detectors, account_of
 from gorun_mem.explore.words import count
 
@@ -37,7 +37,9 @@ _BESIDE_MAX: Final = 4
 """Steps of the failing and of the passing schedule beside each other, where there is room;
 `_BESIDE_MIN` where there is none for all steps."""
 _BESIDE_MIN: Final = 2
-_SETTINGS: Final = ("trio", "release", "platform", "mutex", "granularity", "ms", "host", "seed")
+_SETTINGS: Final = (
+    "trio", "release", "platform", "mutex", "policy", "granularity", "ms", "host", "seed",
+)  # fmt: skip
 
 
 def search_account(
@@ -70,22 +72,34 @@ _COUNTED: Final = (
 )  # fmt: skip
 
 
-def render(failure: Failure, target: Target | None = None) -> str:
+def render(failure: Failure, target: Target | None = None, columns: int = COLUMNS) -> str:
     """The report of a failure; see `drawn` and `account_of`."""
-    return drawn(account_of(failure, target))
+    return drawn(account_of(failure, target), columns)
 
 
-def drawn(failure: FailureAccount) -> str:
+def drawn(failure: FailureAccount, columns: int = COLUMNS) -> str:
     """The report of a failure, from its account.
 
+    Args:
+        failure: all that there is to say of it.
+        columns: that a line has at most.
+
     Returns:
-        At most `LINES` lines of `COLUMNS` columns, the last line the command that replays it.
+        At most `LINES` lines of so many columns, the last line the command that replays it.
         Tokens and commands alone may be longer than the screen is wide, for they are to be pasted.
     """
+    token = screen.set(columns)
+    try:
+        return _drawn(failure)
+    finally:
+        screen.reset(token)
+
+
+def _drawn(failure: FailureAccount) -> str:
     head = [*_head(failure), "", *_what_matters(failure), ""]
     for beside_max in (_BESIDE_MAX, _BESIDE_MIN):
         tail = _tail(failure, beside_max)
-        used = len(head) + sum(max(1, -(-len(line) // COLUMNS)) for line in tail)
+        used = len(head) + sum(max(1, -(-len(line) // screen.get())) for line in tail)
         if LINES - used > len(failure.steps) + 1:
             break
     return "\n".join([*head, *lanes(failure.steps, failure.ms, LINES - used), *tail])
@@ -106,7 +120,7 @@ def _tail(failure: FailureAccount, beside_max: int) -> list[str]:
 def _head(failure: FailureAccount) -> list[str]:
     lines = [_cut(f"FAILED: {failure.signature}")]
     parts = [part for part in failure.text.splitlines() if part not in failure.history]
-    text = [line for part in parts for line in wrap(part, COLUMNS - 2)]
+    text = [line for part in parts for line in wrap(part, screen.get() - 2)]
     lines += [f"  {line}" for line in text[:_TEXT_MAX]]
     if len(text) > _TEXT_MAX:
         lines.append(f"  ... and {count(len(text) - _TEXT_MAX, 'line')} more")
@@ -164,14 +178,14 @@ def _memory(failure: FailureAccount) -> list[str]:
 
 def _command(failure: FailureAccount) -> str:
     command = failure.replay
-    return command if len(command) <= TOKEN_LINES_MAX * COLUMNS else failure.replay_short
+    return command if len(command) <= TOKEN_LINES_MAX * screen.get() else failure.replay_short
 
 
 def _wrapped(start: str, text: str, lines_max: int = 2) -> list[str]:
     """`text` behind `start`, in at most so many lines."""
     return wrap(
         text,
-        COLUMNS,
+        screen.get(),
         initial_indent=start,
         subsequent_indent=" " * len(start),
         max_lines=lines_max,
@@ -180,4 +194,5 @@ def _wrapped(start: str, text: str, lines_max: int = 2) -> list[str]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= COLUMNS else f"{text[: COLUMNS - 3]}..."
+    columns = screen.get()
+    return text if len(text) <= columns else f"{text[: columns - 3]}..."
