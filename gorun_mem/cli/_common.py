@@ -6,7 +6,6 @@ something to show, and the table of releases when a release is named.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import click
 
 from gorun_mem.cli._exit import BadInput, ExitCode, worst
 from gorun_mem.cli._kinds import BYTES, NUMBER, PLATFORM, RELEASE, Number, OneOf, Pages
+from gorun_mem.cli._output import console, is_interactive
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -278,7 +278,7 @@ def progress(
         total: how many units there are, None when it is not known.
         after_s: how long to wait, in seconds, before the bar appears.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not is_interactive():
         yield lambda units: None
         return
     bar = _Bar(label, total, after_s)
@@ -307,10 +307,9 @@ class _Bar:
         self._rich.update(self._rich.task_ids[0], completed=self._done)
 
     def _open(self) -> Progress:
-        from rich.console import Console
         from rich.progress import Progress
 
-        bar = Progress(console=Console(stderr=True), transient=True)
+        bar = Progress(console=console(), transient=True)
         bar.add_task(self._label, total=self._total)
         bar.start()
         return bar

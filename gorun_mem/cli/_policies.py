@@ -7,9 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from gorun_mem.cli._common import BadInput, ExitCode, progress, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.policies import MakePolicy
@@ -48,7 +47,7 @@ def compare(
     if as_json:
         write_json({"rows": rows, "cases": cases, "max_pages": max_pages, "exit": code})
     else:
-        click.echo(_text(rows, cases))
+        show(_text(rows, cases))
     return code
 
 
@@ -121,14 +120,14 @@ def _cases(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _text(rows: Sequence[dict[str, Any]], cases: Sequence[dict[str, Any]]) -> str:
-    from gorun_mem.report.plot import table
+    from gorun_mem.report.width import figures_table
 
     blocks = []
     for path in dict.fromkeys(row["recording"] for row in rows):
         own = [row for row in rows if row["recording"] == path]
         head = f"{path}, at {own[0]['level']} level, on its own release; first_fit is Go's own"
         columns = ["policy", "pages", "saved", "grows", "steps", "free pages", "in blocks", "split"]
-        blocks.append(f"{head}\n\n{table(columns, [_cells(row) for row in own])}")
+        blocks.append(f"{head}\n\n{figures_table(columns, [_cells(row) for row in own])}")
     if cases:
         columns = ["policy", "pages", "saved", "grows", "steps", "at best", "at worst"]
         cells = [
@@ -148,7 +147,7 @@ def _text(rows: Sequence[dict[str, Any]], cases: Sequence[dict[str, Any]]) -> st
         count = len({row["recording"] for row in rows})
         died = {row["recording"] for row in rows if not row["lived"]}
         head = f"all {count - len(died)} that every policy lived through"
-        blocks.append(f"{head}\n\n{table(columns, cells)}")
+        blocks.append(f"{head}\n\n{figures_table(columns, cells)}")
     return "\n\n".join(blocks)
 
 

@@ -20,6 +20,7 @@ from gorun_mem.cli._common import (
     worst,
     write_json,
 )
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -124,7 +125,7 @@ def command(
         documents.append(document)
         codes.append(_exit_code(document))
         if not as_json:
-            click.echo(_text(programs, predictions, document, max_pages))
+            show(_text(programs, predictions, document, max_pages))
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
     return worst(codes)
@@ -137,7 +138,7 @@ def _list(as_json: bool) -> int:
     if as_json:
         write_json({"recordings": names()})
     else:
-        click.echo("\n".join(names()))
+        show("\n".join(names()))
     return ExitCode.CLEAN
 
 
@@ -340,7 +341,8 @@ def _text(
     document: dict[str, Any],
     max_pages: int | None,
 ) -> str:
-    from gorun_mem.report.plot import plot, table
+    from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import figures_table, width
 
     least, most = document["own_range"]
     own = f"{least:,} pages" if least == most else f"{least:,} to {most:,} pages from run to run"
@@ -352,7 +354,7 @@ def _text(
     if max_pages is not None:
         columns += [f"in {max_pages:,}", "needs"]
     cells = [_cells(row, max_pages) for row in rows]
-    lines = [head, "", table(columns, cells), ""]
+    lines = [head, "", figures_table(columns, cells), ""]
     lines += [f"{row['release']}: {row['why']}" for row in rows if row["why"]]
     lines += [_death(row, max_pages) for row in rows if row["death"] is not None]
     lines += [f"{row['release']}: not so: {text}" for row in rows for text in row["failed_asserts"]]
@@ -365,7 +367,7 @@ def _text(
     if len(predictions) > 1:
         names = [p.release.removeprefix("go") for p in predictions]
         lines += ["", plot(names, {"pages": [float(p.pages) for p in predictions]}, unit="pages",
-                           height=8)]  # fmt: skip
+                           height=8, columns=width())]  # fmt: skip
     lines += ["", "over time, by the number of the event", "", _over_time(programs, predictions)]
     return "\n".join(lines)
 
@@ -373,6 +375,7 @@ def _text(
 def _over_time(programs: Sequence[Program], predictions: Sequence[Prediction]) -> str:
     """Pages at places evenly spread over the events, under at most four of the releases."""
     from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import width
 
     by_pages = sorted(predictions, key=lambda p: p.pages)
     roles = {"most": by_pages[-1], "least": by_pages[0], "newest": predictions[-1]}
@@ -387,7 +390,8 @@ def _over_time(programs: Sequence[Program], predictions: Sequence[Prediction]) -
             shown.add(prediction.release)
             name = f"{role} ({prediction.release})"
             series[name] = _at(events, prediction.typical.over_time)
-    return plot([f"{event:,}" for event in events], series, unit="pages", height=10)
+    names = [f"{event:,}" for event in events]
+    return plot(names, series, unit="pages", height=10, columns=width())
 
 
 def _at(events: Sequence[int], over_time: Sequence[tuple[int, int]]) -> list[float]:

@@ -30,9 +30,11 @@ from gorun_mem.report.units import count, ns, size
 from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse, said
 from gorun_mem.service.answers import Answers
 from gorun_mem.service.connection import Connection
+from gorun_mem.service.guests import Guests
 from gorun_mem.service.host import RECEIVE, ServiceHost
 from gorun_mem.service.incoming import Stream
 from gorun_mem.service.language import Request
+from gorun_mem.service.outgoing import Outgoing
 from gorun_mem.service.poll import Poller
 from gorun_mem.service.settings import Settings
 from gorun_mem.service.tally import BoundedTally
@@ -85,11 +87,12 @@ class Server:
         hub: hands events to watchers.
         poller: reads plain sockets, where the system can do that for all at once.
         answers: what requests come to.
+        guests: scenarios that run in the World.
         tallies: what is counted of each lock, by name.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
         recorder: who logs.
-        dirty: connections whose answers are to be sent after the turn.
+        dirty: who has answers that are to be sent after the turn.
         parsed: requests by their line.
         draining: why no call is begun any more, "" while the service runs.
 
@@ -121,10 +124,12 @@ class Server:
             self._count(mutex)
         self.answers = Answers(self.world, settings, self._count)
         self.host.comes_back = self.answers.by_hand.somebody_comes_back
+        self.guests = Guests(self, self._count)
+        self.host.comes_free = self.guests.give_up
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}
-        self.dirty: list[Connection] = []
+        self.dirty: list[Outgoing] = []
         self.parsed: dict[bytes, Request] = {}
         self.draining = ""
         self.refused = 0
@@ -171,6 +176,8 @@ class Server:
                 self._execution.end("cancelled")
                 raise
             self._listening.cancel()
+            failure = self.world.failure
+            self.guests.world_ended("cancelled" if failure is None else "failed", str(failure))
             self._tell_the_end()
             try:
                 done = self._execution.end(self._cut)
@@ -249,6 +256,7 @@ class Server:
             return
         self.draining = why
         self.host.pace.set(paused=False, ns_per_s=None)
+        self.guests.stop_all()
         self._listening.cancel()
         for connection in list(self.speakers.values()):
             if connection.m is not None:
@@ -279,9 +287,10 @@ class Server:
 
     def flush(self) -> None:
         """Send what has been answered."""
-        dirty, self.dirty = self.dirty, []
-        for connection in dirty:
-            connection.flush()
+        dirty = self.dirty.copy()
+        self.dirty.clear()
+        for outgoing in dirty:
+            outgoing.flush()
 
     def _end_if_alone(self) -> None:
         """The scenario ends when the service is drained and all Ms have ended."""
@@ -406,7 +415,7 @@ class Server:
 
     def _close_idle(self, connection: Connection) -> None:
         limit = self.settings.limits.idle_s
-        if connection.reads:
+        if connection.outgoing.is_taken:
             connection.active_at = trio.current_time() + self.settings.limits.linger_s
             connection.close(f"idle for {limit:g} s (--idle)")
             return

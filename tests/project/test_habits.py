@@ -214,7 +214,7 @@ def test_no_package_imports_what_another_keeps_private() -> None:
         ("from gorun_mem.cli._common import Number", True),
         ("from gorun_mem.machine.world import _holders", True),
         ("import gorun_mem.cli._exit", True),
-        ("from gorun_mem.report.html import _cells", False),
+        ("from gorun_mem.report.page import _cells", False),
         ("from gorun_mem._version import VERSION", False),
         ("from gorun_mem.machine.world import __doc__", False),
     ],
