@@ -192,11 +192,16 @@ def test_a_search_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "lossy.py"
     file.write_text(BROKEN.replace("between = ", "between = bool(self.sizes) or "))
     token = tmp_path / "failed.schedule"
-    code, text = cli("explore", "memlock_storm", "--ms", "2", "--set", "rounds=3", "--policy",
-                     f"{file}:Forgets", "--save", str(token), "--json")  # fmt: skip
+    words = ("explore", "memlock_storm", "--ms", "2", "--set", "rounds=3", "--policy",
+             f"{file}:Forgets", "--save", str(token))  # fmt: skip
+    code, text = cli(*words, "--json")
     assert code == 1, text
     failure = json.loads(text)["failures"][0]
     assert "Forgets lists" in failure["text"]
+    code, text = cli(*words, "--jobs", "2", "--budget", "200")
+    assert code == 1, text
+    assert "FAILED: policy: lost what is free" in text
+    assert "Forgets lists" in text.partition("violated: ")[2]
     code, text = cli("replay-schedule", str(token))
     assert code == 2
     assert "--code" in text
