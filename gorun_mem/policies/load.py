@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.policies.base import Policy
 from gorun_mem.scripts import UserFileError, find_class, is_file
 
@@ -45,11 +45,8 @@ def load_policy(reference: str) -> type[Policy]:
         known: type[Policy] = getattr(module, POLICIES[reference])
         return known
     if not is_file(reference):
-        hint = did_you_mean(reference, POLICIES)
-        raise UnknownPolicy(
-            f"no policy {reference!r}: {hint}there are {', '.join(POLICIES)}; "
-            "your own is FILE.py:Class"
-        )
+        said = no_such("policy", reference, POLICIES)
+        raise UnknownPolicy(f"{said}; your own is FILE.py:Class")
     try:
         found = find_class(reference, "policy", _is_policy, NEEDS)
     except UserFileError as error:
