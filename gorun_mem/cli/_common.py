@@ -101,6 +101,17 @@ def mutex_option() -> Callable[[F], F]:
     )
 
 
+def policy_option() -> Callable[[F], F]:
+    """`--policy`: how the allocator searches."""
+    return click.option(
+        "--policy",
+        metavar="P",
+        help="Search free memory and move the break by this policy: best_fit, next_fit, last_fit, "
+        "segregated, buddy, merge_break, align_tight, grow:SIZE, arena:SIZE, whole_memory, "
+        "ask_size, or FILE.py:Class, one of your own (gorun_mem.policies).  [default: Go's own]",
+    )
+
+
 def cpus_option() -> Callable[[F], F]:
     """`--cpus`: how many Ms run at once."""
     return click.option(

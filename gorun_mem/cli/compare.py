@@ -354,11 +354,11 @@ def _words(scenario: str, words: Sequence[str]) -> list[str]:
 
 
 def _write_page(path: Path, document: dict[str, Any], words: list[str]) -> None:
-    from gorun_mem.files.writing import write_output
-    from gorun_mem.report.comparison import page
+    from gorun_mem.report.comparison import document as shown
+    from gorun_mem.web.offline import write
 
     try:
-        write_output(path, page(document, words).encode())
+        write(shown(document, words), path)
     except OSError as error:
         raise BadInput(f"--html {path}: {error.strerror or error}") from None
 

@@ -227,13 +227,14 @@ def _exit_of(found: LogAnalysis, pages: int | None) -> int:
 
 
 def _write_html(path: Path, target: Path, budget: int | None, window: Window | None) -> int:
-    from gorun_mem.report.html import read, write
+    from gorun_mem.report.page import document, read
+    from gorun_mem.web.offline import write
 
     with progress("reading") as advance:
         view = read(path, advance, window)
     _check_window(window, view.found.contention.end_ns)
     try:
-        written = write(view, target, budget, again=_again(view.found.summary))
+        written = write(document(view, budget, _again(view.found.summary)), target)
     except OSError as error:
         raise BadInput(
             f"{click.format_filename(target)} cannot be written: {error.strerror or error}"

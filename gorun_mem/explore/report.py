@@ -47,7 +47,17 @@ _SOURCES_MAX: Final = 6
 """Lines of the program that are shown."""
 _GUTTER: Final = 7
 _MEMORY_KINDS: Final = frozenset({"throw", "fault", "illegal_use"})
-_SETTINGS: Final = ("trio", "release", "platform", "mutex", "granularity", "ms", "host", "seed")
+_SETTINGS: Final = (
+    "trio",
+    "release",
+    "platform",
+    "mutex",
+    "policy",
+    "granularity",
+    "ms",
+    "host",
+    "seed",
+)
 
 
 def render(failure: Failure, target: Target | None = None, columns: int = COLUMNS) -> str:

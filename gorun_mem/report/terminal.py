@@ -73,7 +73,7 @@ def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | N
     if start.schedule is not UNSET:  # what it names besides is in the token
         code = [
             word
-            for name in (start.scenario, start.mutex)
+            for name in (start.scenario, start.mutex, start.policy or "")
             if ".py" in name
             for word in ("--code", name)
         ]
@@ -82,6 +82,7 @@ def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | N
         "release": start.release,
         "platform": start.platform,
         "mutex": start.mutex,
+        "policy": start.policy or None,
         "ms": start.ms,
         "cpus": start.cpus,
         "strategy": start.strategy,
@@ -114,7 +115,8 @@ def _headline(summary: Summary) -> Iterator[str]:
         yield "run.start is missing: release, platform and settings are not known"
         return
     what_if = click.style(" (what-if: no Go release runs so)", fg="yellow") if start.what_if else ""
-    yield f"{start.release} {start.platform}, mutex {start.mutex}{what_if}"
+    policy = f", policy {start.policy}" if start.policy else ""
+    yield f"{start.release} {start.platform}, mutex {start.mutex}{policy}{what_if}"
     yield (
         f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}, strategy {start.strategy}, "
         f"seed {start.seed}"
