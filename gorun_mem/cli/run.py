@@ -65,7 +65,8 @@ def command(
 ) -> int:
     """Run SCENARIO, a name (see `gorun-mem scenarios`) or the path of a .py file.
 
-    Without SCENARIO memlock_storm runs. What happens goes to the log, what it came to is printed at the end.
+    Without SCENARIO memlock_storm runs. What happens goes to the log, what it came to is printed at
+    the end.
 
     \b
     Examples:
