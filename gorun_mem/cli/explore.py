@@ -26,9 +26,16 @@ from gorun_mem.cli._common import (
     write_json,
 )  # fmt: skip
 from gorun_mem.cli._output import show
-from gorun_mem.cli._run_options import assert_option, run_options
-from gorun_mem.cli.run import CONSOLE, Prepared, expressions_of, prepare, same_file  # fmt: skip
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
+from gorun_mem.cli.run import (  # fmt: skip
+    CONSOLE,
+    Prepared,
+    check_folder,
+    expressions_of,
+    prepare,
+    same_file,
+)
+from gorun_mem.step.strategies import ALIASES, SEARCHING
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -55,7 +62,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=OneOf(SEARCHING, {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}),
+    type=OneOf(SEARCHING, ALIASES),
     default="auto",
     show_default=True,
     help="Find schedules by this strategy; auto goes through all of them where they are few and "
@@ -128,6 +135,7 @@ def _search_run_options(function: Any) -> Any:
 )
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
 @_search_run_options
 @json_option()
@@ -295,11 +303,7 @@ def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
     """
     if path is None or path == CONSOLE:
         return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
-    if Path(path).is_dir():
-        raise BadInput(f"{option} {path} is a folder: name a file")
+    check_folder(option, path)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if same_file(path, taken):
             raise BadInput(f"{option} {path} would overwrite what is searched: name another file")
