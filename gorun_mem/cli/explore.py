@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -128,6 +129,7 @@ def _search_run_options(function: Any) -> Any:
 @assert_option
 @watchdog_option()
 @_search_run_options
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -170,6 +172,7 @@ def command(
         prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
@@ -180,6 +183,10 @@ def command(
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
+    if wanted():
+        from gorun_mem.report.checked import cases_of_search
+
+        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
     if as_json:
         write_json({**found.document(), "schedule": saved, "log": logged, "exit": found.exit_code})
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -47,6 +48,7 @@ CONSOLE: Final = "-"
 @log_level_option(LEVELS_HELP)
 @assert_option
 @watchdog_option()
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -75,13 +77,19 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
+        check_junit()
         path = _log_path(log, prepared)
         done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
         command_again = shlex.join(_again(scenario, prepared))
         least = _least_limit(done, prepared)
-    if as_json:
+    if as_json or wanted():
         document = _document(done, summary, path, expressions, failed, command_again)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_run
+
+        tell(cases_of_run(document, *script_of(prepared.scenario)))
+    if as_json:
         write_json({**document, "smallest_limit": least})
     else:
         _show(summary, path, log, expressions, failed, command_again)
@@ -285,7 +293,9 @@ def _again(reference: str, prepared: Prepared) -> list[str]:
     return words
 
 
-_NOT_OF_THE_RUN: Final = frozenset({"scenario", "log", "log_level", "asserts", "as_json", "help"})
+_NOT_OF_THE_RUN: Final = frozenset(
+    {"scenario", "log", "log_level", "asserts", "as_json", "help", "github", "junit"}
+)
 """Parameters that change nothing of how the run goes."""
 
 
