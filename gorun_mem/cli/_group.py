@@ -39,6 +39,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "Replay recordings of real Go programs and compare every answer.",
     ),
     "explain": ("gorun_mem.cli.explain", "Say what a word of an output means."),
+    "completion": ("gorun_mem.cli.completion", "Write a shell's completion script."),
+    "man": ("gorun_mem.cli.man", "Write the manual page."),
     "bench": ("gorun_mem.cli.bench", "Measure this machine beside peers; ratios of one run."),
 }
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
@@ -94,6 +96,10 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = import_module(entry[0]).command
+        if ctx.resilient_parsing:
+            from gorun_mem.cli._completing import offer
+
+            offer(command)
         raise_interrupts()  # from here on there is something to lose
         return command
 
