@@ -84,6 +84,8 @@ class WatchedWorld:
             str(config.ms), "--cpus", str(config.cpus), "--strategy", config.strategy,
             "--seed", str(config.seed),
         ]  # fmt: skip
+        if config.policy_name:
+            words += ["--policy", config.policy_name]
         for name, value in self.given.items():
             words += ["--set", f"{name}={value}"]
         return words
@@ -91,8 +93,9 @@ class WatchedWorld:
 
 def _settings(world: World) -> str:
     settings, config = world.settings, world.config
+    policy = f" policy {config.policy_name}" if config.policy_name else ""
     return (
-        f"{settings.release.name} {settings.platform.name} mutex {settings.mutex}, "
+        f"{settings.release.name} {settings.platform.name} mutex {settings.mutex}{policy}, "
         f"{config.ms} Ms on {config.cpus} CPUs, strategy {config.strategy}, seed {config.seed}"
     )
 

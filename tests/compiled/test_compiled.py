@@ -65,7 +65,9 @@ import gorun_mem.locks, gorun_mem.policies, gorun_mem.sync
 for module in (gorun_mem, gorun_mem.sync, gorun_mem.locks, gorun_mem.policies):
     for name in module.__all__:
         value = getattr(module, name)
-        if not callable(value) or isinstance(value, type) and issubclass(value, BaseException | str):
+        if not callable(value):
+            continue
+        if isinstance(value, type) and issubclass(value, BaseException | str):
             continue
         parts = {name: value}
         if isinstance(value, type):
