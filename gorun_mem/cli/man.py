@@ -21,6 +21,8 @@ ENVIRONMENT: Final = {
     "$XDG_STATE_HOME/gorun_mem.",
     "GORUN_MEM_DEBUG": "Show the traceback of an internal fault.",
     "GORUN_MEM_PURE": "While it is installed: compile nothing.",
+    "GORUN_MEM_RELEASE, GORUN_MEM_MUTEX, ...": "Defaults of options, as [tool.gorun_mem] in "
+    "pyproject.toml has them; gorun-mem --show-config lists them all.",
     "NO_COLOR": "No colours.",
 }
 

@@ -295,13 +295,14 @@ def _again(reference: str, prepared: Prepared) -> list[str]:
 
 
 _NOT_OF_THE_RUN: Final = frozenset(
-    {"scenario", "log", "log_level", "asserts", "as_json", "help", "github", "junit"}
+    {"scenario", "log", "log_level", "asserts", "as_json", "help", "github", "junit", "color"}
 )
 """Parameters that change nothing of how the run goes."""
 
 
 def _was_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    source = click.core.ParameterSource
+    return ctx.get_parameter_source(name) in (source.COMMANDLINE, source.DEFAULT_MAP)
 
 
 def _least_limit(done: Run, prepared: Prepared) -> int | None:
