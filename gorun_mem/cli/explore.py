@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -138,6 +139,7 @@ def _search_run_options(function: Any) -> Any:
 @metrics_option
 @watchdog_option()
 @_search_run_options
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -180,6 +182,7 @@ def command(
         prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
@@ -191,6 +194,10 @@ def command(
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
         accounts = _accounts(found, target, detectors)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_search
+
+        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
     if as_json:
         from gorun_mem.explore.telling import as_json as json_of
 
