@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run_scripts import Command
-
-README = Path(__file__).parents[2] / "README.md"
+from tests.readme import section
 
 
 @pytest.fixture
@@ -162,9 +161,7 @@ def test_mistakes_are_told(compare: Command, args: tuple[str, ...], said: str) -
 
 def test_the_readme_says_what_is_said(gorun_mem: Command) -> None:
     """Its commands run, and the table is that of the first."""
-    text = README.read_text()
-    section = text.partition("## What does it cost")[2].partition("\n## ")[0]
-    _, commands, _, table, *_ = section.split("```")
+    _, commands, _, table, *_ = section("What does it cost").split("```")
     lines = [line for line in commands.splitlines() if line.startswith("gorun-mem")]
     said = [gorun_mem(*shlex.split(line, comments=True)[1:]) for line in lines]
     assert [each.code for each in said] == [0, 0, 0]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
-from tests import ROOT
 from tests.cli.test_explore_command import LOST
 
 
@@ -16,8 +15,7 @@ def test_the_commands_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The schedule that a search saved is replayed with its --code, and SQL asks the last log."""
-    section = (ROOT / "README.md").read_text().partition("\n## Files from elsewhere\n")[2]
-    lines = section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    lines = section("Files from elsewhere").partition("```sh\n")[2].partition("```")[0].splitlines()
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     Path("lost.py").write_text(LOST)

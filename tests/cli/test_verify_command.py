@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run_scripts import Command
+from tests.readme import section
 
-README = Path(__file__).parents[2] / "README.md"
-
-
-def section() -> str:
-    """What the README says of it."""
-    return README.read_text().partition("### Every state of it")[2].partition("\n## ")[0]
+SECTION = section("Every state of it")
 
 
 def command_of(out: str) -> list[str]:
@@ -28,7 +24,7 @@ def command_of(out: str) -> list[str]:
 def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The README's lock, in the folder where commands run."""
     monkeypatch.chdir(tmp_path)
-    code = section().partition("```python\n")[2].partition("```")[0]
+    code = SECTION.partition("```python\n")[2].partition("```")[0]
     path = tmp_path / "hasty.py"
     path.write_text(code)
     return path
@@ -36,10 +32,10 @@ def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_readme_says_what_is_said(gorun_mem: Command, hasty: Path) -> None:
     """Its commands run, and each line of its lanes is one of the answer."""
-    command = next(x for x in section().splitlines() if x.startswith("gorun-mem verify hasty"))
+    command = next(x for x in SECTION.splitlines() if x.startswith("gorun-mem verify hasty"))
     said = gorun_mem(*shlex.split(command)[1:])
     assert said.code == 1, said.err
-    shown = section().partition("``` \n step")[2] or section().partition("```\n step")[2]
+    shown = SECTION.partition("``` \n step")[2] or SECTION.partition("```\n step")[2]
     lanes = ["step" + shown.partition("```")[0].splitlines()[0], *shown.splitlines()[1:8]]
     answered = {" ".join(line.split()) for line in said.out.splitlines()}
     for line in lanes:

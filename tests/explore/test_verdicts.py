@@ -15,8 +15,8 @@ from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.sync import Word
-from tests import ROOT
 from tests.explore import explore_programs as programs
+from tests.readme import section
 
 WORLD = "where memory is sequentially consistent, timers fire at their virtual time"
 SEEN: set[tuple[int, int]] = set()
@@ -141,6 +141,7 @@ def test_runs_that_chance_went_on_with_are_named() -> None:
 SCENARIO = '''
 from gorun_mem import scenario
 from gorun_mem.sync import Word
+from tests.readme import section
 
 
 @scenario(ms=2)
@@ -183,10 +184,9 @@ def test_the_command_says_the_same_sentence(
 
 def test_nothing_is_called_passed() -> None:
     """No search says so, nor do its help and the README."""
-    readme = (ROOT / "README.md").read_text()
-    section = readme.partition("## Every schedule")[2].partition("\n## ")[0]
-    assert "survived" in section
-    assert "passed" not in section
+    said = section("Every schedule")
+    assert "survived" in said
+    assert "passed" not in said
     for facts in (Facts(tree=tree, complete=done) for tree in (0, 1) for done in (0, 1)):  # type: ignore[arg-type]
         for schedules in (0, 1, 7):
             verdict, reason = judge(facts, Statistics(schedules=schedules), 0)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
-from tests import ROOT
+from tests.readme import section
 
-TEXT = (ROOT / "README.md").read_text()
-CHAPTER = TEXT.partition("## Your own lock")[2].partition("\n## ")[0].partition("\n### ")[0]
+CHAPTER = section("Your own lock").partition("\n#### ")[0]
 
 
 def block(name: str) -> str:

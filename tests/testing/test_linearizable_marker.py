@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+from tests.readme import section
+
 BUG = "await self.top.store(top[1])  # the bug: a cas, in a loop, is what it takes"
 REPAIR = "if not await self.top.cas(top, top[1]):\n            return await self.pop()"
 QUIET = ("-p", "no:cacheprovider")
 
 
-def section() -> list[str]:
+def example() -> list[str]:
     """The example, what it prints, and what is said of it."""
-    text = README.read_text().partition("<!-- linearizable -->")[2].partition("\n## ")[0]
+    text = section("Is it one operation?").partition("<!-- linearizable -->")[2]
     _, code, _, shown, said = text.split("```")
     return [code.removeprefix("python\n"), shown, said]
 
 
 def test_the_readme_finds_the_bug_and_its_token_replays_it(pytester: pytest.Pytester) -> None:
     """The failure is the one that the README shows, line by line; so is the replay's."""
-    code, shown, _ = section()
+    code, shown, _ = example()
     pytester.makepyfile(test_stack=code)
     result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(failed=1)
@@ -38,7 +38,7 @@ def test_the_readme_finds_the_bug_and_its_token_replays_it(pytester: pytest.Pyte
 
 def test_the_repair_is_exhausted(pytester: pytest.Pytester) -> None:
     """In as many schedules as the README says."""
-    code, _, said = section()
+    code, _, said = example()
     assert BUG in code
     assert REPAIR.replace("\n           ", "") in said
     pytester.makepyfile(test_stack=code.replace(BUG, REPAIR))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests import ROOT
+from tests.readme import section
 
 QUIET = ("-p", "no:cacheprovider", "-p", "no:randomly", "--strict-markers")
 
@@ -165,9 +165,8 @@ async def test_handover(world):
 
 def test_the_readme_shows_what_comes_of_its_example(pytester: pytest.Pytester) -> None:
     """Line by line."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Any trio test under every schedule\n")[2]
-    _, code, _, shown = re.split(r"^```.*\n", section, flags=re.MULTILINE)[:4]
+    text = section("Any trio test under every schedule")
+    _, code, _, shown = re.split(r"^```.*\n", text, flags=re.MULTILINE)[:4]
     pytester.makepyfile(test_seats=code)
     result = pytester.runpytest_subprocess(*QUIET)
     result.assert_outcomes(failed=1)

@@ -10,15 +10,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests import ROOT
+from tests.readme import section
 from tests.service.service_tools import command, environment
 from tests.web.web_tools import page_process
 
 
 def commands() -> list[list[str]]:
     """The lines of the section's block, without their remarks."""
-    section = (ROOT / "README.md").read_text().split("\n## The page\n")[1].split("\n## ")[0]
-    block = section.split("```sh\n")[1].split("```")[0]
+    block = section("The page").split("```sh\n")[1].split("```")[0]
     return [shlex.split(line.partition(" #")[0])[1:] for line in block.splitlines()]
 
 
