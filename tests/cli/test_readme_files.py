@@ -9,6 +9,7 @@ import pytest
 
 from gorun_mem.cli import main
 from tests.cli.test_explore_command import LOST
+from tests.readme import section
 
 
 def test_the_commands_of_the_readme(
