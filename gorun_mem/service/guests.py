@@ -68,7 +68,7 @@ class GuestWorld(World):
     def of(cls, world: World, guest: Guest, made: Callable[[StateMutex], None]) -> GuestWorld:
         """The same World, with a guest's number of Ms and results."""
         self = cls.__new__(cls)
-        assert world.mutexes, "which boots it"
+        world.statistics()  # which boots it
         for name in World.__slots__:
             setattr(self, name, getattr(world, name))
         self.ms, self.results, self._guest, self._made = guest.ms_asked, {}, guest, made

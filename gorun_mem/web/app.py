@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from gorun_mem._version import VERSION
+from gorun_mem.machine.library import find
 from gorun_mem.service.server import Server
 from gorun_mem.service.watch import BadFilter, Filter
 from gorun_mem.web.documents import (
@@ -273,7 +274,7 @@ class Api:
             e(method="POST", path=f"{hands}/{{id}}/call", does="Give an M an operation",
               wrong=(*mine, 413), handler=self.call, body=CallOfM, answer=Answered),
             e(method="GET", path=runs, does="The runs", handler=self.list_runs, answer=Document),
-            e(method="POST", path=runs, does="Run a scenario in a World of its own",
+            e(method="POST", path=runs, does="Run a scenario, in its own World or here",
               wrong=(404, 413, 429), handler=self.start_run, body=NewRun, answer=StartedRun,
               status=201),
             e(method="GET", path=f"{runs}/{{id}}", does="Progress and summary", wrong=(404,),
@@ -443,8 +444,15 @@ class Api:
 
     async def start_run(self, request: Request, body: NewRun) -> Response:
         """Start a run of a scenario that there is, with options that it has."""
+        runs = self._site.runs
         await self._site.laboratory.programs.ask("check", msgspec.to_builtins(body))
-        return _encoded(StartedRun((await self._site.runs.start(body)).id), 201)
+        if body.where == "own":
+            return _encoded(StartedRun((await runs.start(body)).id), 201)
+        given = [name for name in msgspec.to_builtins(body.settings) if name != "ms"]
+        if given:
+            raise Refused(400, f"the service's World has its {given[0]} already", "leave it out")
+        guests = self._server().guests
+        return _encoded(StartedRun(runs.start_inside(guests, find(body.scenario), body).id), 201)
 
     async def show_run(self, request: Request, body: None) -> Response:
         """Progress and summary."""

@@ -1,8 +1,9 @@
 // Runs: a scenario with its options as a form, and what the run's log says, what matters first.
 
 import { buffer, download, get, post, remove } from "./api.js";
-import { bytes, complain, count, field, fill, guarded, h, ns, plural, select, words } from "./dom.js";
+import { bytes, complain, count, field, fill, guarded, h, ns, words } from "./dom.js";
 import { unpack } from "./lanes.js";
+import { scenarioForm } from "./form.js";
 import { lanesPanel, report } from "./report.js";
 
 export async function runs({ main, rest, library, signal, say }) {
@@ -16,7 +17,7 @@ export async function runs({ main, rest, library, signal, say }) {
     return all;
   };
   fill(main, h("h1", { class: "visually-hidden" }, "Runs"), h("div", { class: "side" },
-    h("div", { class: "stack" }, scenarioForm(library, open), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
+    h("div", { class: "stack" }, scenarioForm(library, { start: async (wanted) => open((await post("/api/runs", wanted)).id) }), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
   const all = await draw();
   if (!shown) {
     if (all.length) { open(all[0].id); return; }
@@ -24,64 +25,6 @@ export async function runs({ main, rest, library, signal, say }) {
     return;
   }
   await follow(shown, place, signal, say, draw, library);
-}
-
-// The form.
-
-function scenarioForm(library, open) {
-  const about = h("p", { class: "note" }), options = h("div", { class: "two" });
-  const controls = new Map();
-  let chosen = null;
-  const settings = {
-    ms: h("input", { type: "number", min: "1", max: "1024" }), cpus: h("input", { type: "number", min: "1", max: "256", placeholder: "4" }),
-    seed: h("input", { type: "number", min: "0", placeholder: "0" }), mutex: select([["", "as the scenario says"], ...library.mutexes], ""),
-    release: select([["", "as the scenario says"], ...library.releases], ""), platform: select([["", "as the scenario says"], ...library.platforms], ""),
-    strategy: select([["", "timing"], ...library.strategies.run.filter((one) => one !== "timing")], ""), max_pages: h("input", { type: "number", min: "1", max: "65536", placeholder: "65536" }),
-  };
-  const pick = () => {
-    chosen = library.scenarios.find((one) => one.name === scenario.value);
-    about.textContent = chosen.summary;
-    settings.ms.placeholder = String(chosen.ms);
-    controls.clear();
-    fill(options, chosen.options.map((option) => {
-      const control = optionControl(option);
-      controls.set(option.name, [option, control]);
-      return field(option.name.replaceAll("_", " "), control, [option.help, range(option)].filter(Boolean).join("; "));
-    }));
-  };
-  const start = guarded(async () => {
-    const wanted = { scenario: chosen.name, options: {}, settings: {} };
-    for (const [name, [option, control]] of controls) {
-      const value = valueOf(option, control);
-      if (value !== option.default && value !== "") wanted.options[name] = value;
-    }
-    for (const [name, control] of Object.entries(settings)) if (control.value !== "") wanted.settings[name] = control.type === "number" ? Number(control.value) : control.value;
-    open((await post("/api/runs", wanted)).id);
-  });
-  const scenario = select(library.scenarios.map((one) => one.name), "memlock_storm", pick);
-  pick();
-  return h("form", { class: "panel stack", onsubmit: (event) => { event.preventDefault(); start(); } }, h("h2", {}, "Run a scenario"), field("scenario", scenario), about, options,
-    h("details", {}, h("summary", {}, "Settings of its World"), h("div", { class: "two" }, Object.entries(settings).map(([name, control]) => field(name.replace("_", " "), control)))),
-    h("button", { class: "main" }, "Start it"));
-}
-
-function optionControl(option) {
-  if (option.type === "bool") return h("input", { type: "checkbox", checked: Boolean(option.default) });
-  if (option.type.includes("|")) return select(option.type.split("|"), option.default);
-  if (option.type === "int" || option.type === "float") return h("input", { type: "number", value: String(option.default), step: option.type === "int" ? "1" : "any", min: option.low === null ? null : String(option.low), max: option.high === null ? null : String(option.high) });
-  return h("input", { value: String(option.default), maxlength: "200" });
-}
-
-function valueOf(option, control) {
-  if (option.type === "bool") return control.checked;
-  if (option.type === "int" || option.type === "float") return control.value === "" ? "" : Number(control.value);
-  return control.value;
-}
-
-function range({ low, high }) {
-  if (low === null && high === null) return "";
-  if (high === null) return `at least ${count(low)}`;
-  return low === null ? `at most ${count(high)}` : `${count(low)} to ${count(high)}`;
 }
 
 // One run.
