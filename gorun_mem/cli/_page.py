@@ -95,6 +95,7 @@ class PageOptions:
         server: Server | None = None,
         log: str | None = None,
         shows: dict[str, Any] | None = None,
+        recording: str = "",
     ) -> AsyncIterator[str]:
         """Serve the page while the block runs; its address.
 
@@ -112,7 +113,7 @@ class PageOptions:
         try:
             async with open_page(
                 self.address, server=server, token=self.token, log=log, shows=shows,
-                on_fault=on_fault,
+                recording=recording, on_fault=on_fault,
             ) as page:  # fmt: skip
                 yield page.url
         except AddressError as error:

@@ -289,6 +289,9 @@ class Api:
               wrong=(*mine, 429), handler=self.lanes, answer=Document),
             e(method="GET", path=f"{runs}/{{id}}/report", does="The report as one document",
               wrong=(*mine, 429), handler=self.report, answer=Document),
+            e(method="GET", path=f"{runs}/{{id}}/prediction", wrong=(*mine, 429),
+              does="What a recording's pages are for, and what other releases would take",
+              handler=self.prediction, answer=Document),
             e(method="GET", path="/api/files/{name}", does="A file that another answer named",
               wrong=(404,), handler=self.file, media="application/octet-stream"),
             e(method="GET", path="/api/schedules/{token}", does="A schedule's state at a step",
@@ -505,6 +508,14 @@ class Api:
         """The report."""
         facts = {"log": self._log(request)}
         return _json(await self._site.laboratory.reports.ask("report", facts, 300))
+
+    async def prediction(self, request: Request, body: None) -> Response:
+        """What `report` and `predict` say of a recording."""
+        run = self._site.runs.of(_id(request))
+        if not run.recording:
+            raise Refused(404, f"run {run.id} is of no recording", "gorun-mem view RECORDING")
+        facts = {"recording": run.recording}
+        return _json(await self._site.laboratory.programs.ask("prediction", facts, 300))
 
     async def file(self, request: Request, body: None) -> Response:
         """A file that another answer named."""

@@ -47,6 +47,7 @@ class OneRun:
         lanes: size and time of the log, and what was read of it then; None where nothing was.
         reading: held by who reads the log.
         guest: what runs in the service's World; None elsewhere.
+        recording: of the real program that the log was replayed from, "" where it was not.
     """
 
     def __init__(self, id: int, title: str, log: str, ours: bool, asked: dict[str, Any]) -> None:
@@ -63,6 +64,7 @@ class OneRun:
         self.reading = trio.Lock()
         self.process: trio.Process | None = None
         self.guest: Guest | None = None
+        self.recording = ""
         self.started_s = time.monotonic()
         self.took_s = 0.0
 
@@ -94,6 +96,7 @@ class OneRun:
             "log_bytes": self.log_state()[0],
             "seconds": round(took, 3) if self.ours else None,
             "asked": self.asked,
+            "recording": self.recording,
             "where": "service" if self.guest is not None else "own",
             "summary": self.summary,
             "said": self.said,

@@ -315,6 +315,36 @@ def test_a_failure_opens_at_the_step_that_matters(
         expect(page.locator("nav")).not_to_contain_text("Live")
 
 
+def test_a_recording_and_its_prediction(browser: Browser, tmp_path: Path) -> None:
+    """Pages over time, what they are for, a row for each release with its interval: the figures of
+    `predict --json`."""
+    said = subprocess.run(
+        command("predict", "maps-go1.24.11", "--json"), env=environment(tmp_path),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    rows = json.loads(said.stdout)["programs"][0]["releases"]
+    with (
+        page_process(tmp_path, "view", "maps-go1.24.11", "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        page.set_default_timeout(60_000)
+        page.wait_for_selector("#part-releases")
+        cells = page.locator("#part-releases tbody tr td:nth-child(3)").all_inner_texts()
+        assert [cell.replace(",", "") for cell in cells] == [str(row["pages"]) for row in rows]
+        names = page.evaluate(
+            "() => [...document.querySelectorAll('#part-releases svg')].map(e => "
+            "e.getAttribute('aria-label'))"
+        )
+        assert names[0] == (
+            f"{rows[0]['pages']} pages, between {rows[0]['low']} and {rows[0]['high']}"
+        )
+        expect(page.locator("#part-pages")).to_contain_text("192 at the end, 37 at the start")
+        expect(page.locator("#part-pages .chart canvas")).to_have_attribute("data-drawn", "1")
+        page.wait_for_selector("#part-map")
+        expect(page.locator("#part-pages")).to_be_visible()
+        shot(page, "recording-1280-light")
+
+
 def test_terms_are_explained(browser: Browser, service: PageProcess) -> None:
     """At a hover, by keyboard and at a tap; Escape puts it away."""
     with opened(browser, service.url, has_touch=True) as page:

@@ -4,6 +4,7 @@ import { buffer, download, get, post, remove } from "./api.js";
 import { bytes, complain, count, field, fill, guarded, h, ns, words } from "./dom.js";
 import { unpack } from "./lanes.js";
 import { scenarioForm } from "./form.js";
+import { prediction } from "./prediction.js";
 import { lanesPanel, report } from "./report.js";
 
 export async function runs({ main, rest, library, signal, say }) {
@@ -61,12 +62,14 @@ async function show(run, place, signal, say, library) {
     stepper(log, failed, library),
     h("button", { type: "button", onclick: guarded(() => download(`${path}/log`, `${run.title}.jsonl`)) }, "Download the log"), offline);
   const panel = lanesPanel(`${count(log.intervals)} intervals`, log.last_ns), lines = linesPanel(path, signal);
-  fill(place, verdict, actions, panel.element, h("p", { class: "empty", role: "status" }, "Reckoning the report"), lines);
+  const real = run.recording ? h("div", { class: "stack" }, h("p", { class: "empty", role: "status" }, "Asking what its pages are for, and what other releases would take")) : null;
+  fill(place, verdict, actions, real, panel.element, h("p", { class: "empty", role: "status" }, "Reckoning the report"), lines);
   await loadLanes(panel.lanes, log);
+  if (real) get(`${path}/prediction`, signal).then((doc) => fill(real, prediction(doc, signal)), (error) => { if (error.name !== "AbortError") fill(real, h("p", { class: "empty" }, error.message)); });
   try {
     const doc = await get(`${path}/report`, signal);
     const focus = document.activeElement;
-    fill(place, report(doc, { panel, actions, more: lines, signal }));
+    fill(place, report(doc, { panel, actions: [actions, real], more: lines, signal }));
     if (focus?.isConnected) focus.focus({ preventScroll: true });
     offline.disabled = false;
     offline.onclick = guarded(() => download(`/api/files/${doc.file}`, `${run.title}.html`));
