@@ -170,6 +170,7 @@ def _head(view: PageData) -> list[tuple[str, str]]:
         head += [
             ("release", f"{start.release} {start.platform}"),
             ("mutex", start.mutex + what_if),
+            *([("policy", start.policy)] if start.policy else []),
             ("Ms", f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}"),
             ("strategy", f"{start.strategy}, seed {start.seed}"),
         ]

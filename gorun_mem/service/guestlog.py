@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -19,11 +19,23 @@ from gorun_mem.runtime.pages import pages_of
 
 if TYPE_CHECKING:
     from gorun_mem.events.types import Event
+    from gorun_mem.machine.scenario import Scenario
     from gorun_mem.machine.world import World
-    from gorun_mem.service.guests import Guest
 
 EVENTS_MAX: Final = 1_000_000
 """A log that grows longer ends there, and says so by having no end."""
+
+
+class Logged(Protocol):
+    """What is said of a guest in its log's first and last line."""
+
+    scenario: Scenario
+    options: dict[str, Any]
+    ms_asked: int
+    outcome: Any
+    error: str
+    failed_m: int
+    results: dict[str, Any]
 
 
 class GuestLog:
@@ -46,7 +58,7 @@ class GuestLog:
         self._from_ns = 0
         self._unsubscribe: Callable[[], None] = lambda: None
 
-    def begin(self, world: World, guest: Guest) -> None:
+    def begin(self, world: World, guest: Logged) -> None:
         """Write run.start, and then whatever happens.
 
         Raises:
@@ -94,7 +106,7 @@ class GuestLog:
         self._unsubscribe()
         self.is_whole = False
 
-    def end(self, world: World, guest: Guest) -> None:
+    def end(self, world: World, guest: Logged) -> None:
         """Write run.end, unless the log was cut."""
         self._unsubscribe()
         if self._logger is None:
@@ -104,7 +116,7 @@ class GuestLog:
                 self._write_end(world, guest)
             self._logger.close()
 
-    def _write_end(self, world: World, guest: Guest) -> None:
+    def _write_end(self, world: World, guest: Logged) -> None:
         recorder, outcome = self._recorder, guest.outcome
         recorder.now = lambda: max(0, world.engine.now_ns - self._from_ns)
         verdict: Any = outcome

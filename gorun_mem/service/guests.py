@@ -15,7 +15,7 @@ A guest has no P of its own: Ps bound how many clients are in calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -27,15 +27,29 @@ from gorun_mem.service.host import Cancelled
 from gorun_mem.step.task import State
 
 if TYPE_CHECKING:
+    from gorun_mem.events.recorder import Recorder
     from gorun_mem.machine.driver import Program
     from gorun_mem.machine.m import M
     from gorun_mem.machine.scenario import Scenario
     from gorun_mem.runtime.mutex import StateMutex
-    from gorun_mem.service.server import Server
+    from gorun_mem.service.host import ServiceHost
 
 GUESTS_MAX: Final = 4
 """Guests at once."""
 GUEST_MS_MAX: Final = 64
+
+
+class Hosting(Protocol):
+    """What guests need of the service that they are in.
+
+    Attributes:
+        draining: why no guest is begun any more, "" while the service runs.
+    """
+
+    world: World
+    host: ServiceHost
+    recorder: Recorder
+    draining: str
 
 
 class TooManyGuests(Exception):
@@ -68,7 +82,7 @@ class GuestWorld(World):
     def of(cls, world: World, guest: Guest, made: Callable[[StateMutex], None]) -> GuestWorld:
         """The same World, with a guest's number of Ms and results."""
         self = cls.__new__(cls)
-        world.statistics()  # which boots it
+        _ = world.mutexes  # asked for what it does first: the World boots
         for name in World.__slots__:
             setattr(self, name, getattr(world, name))
         self.ms, self.results, self._guest, self._made = guest.ms_asked, {}, guest, made
@@ -162,7 +176,7 @@ class Guests:
         made: told of each lock that a guest makes.
     """
 
-    def __init__(self, server: Server, made: Callable[[StateMutex], None]) -> None:
+    def __init__(self, server: Hosting, made: Callable[[StateMutex], None]) -> None:
         self._server = server
         self._made = made
         self.running: list[Guest] = []

@@ -3,7 +3,7 @@
 import { count, field, fill, guarded, h, select } from "./dom.js";
 
 // inside: it runs in the service's World, which has settings already; start: given what is wanted.
-export function scenarioForm(library, { inside = false, start }) {
+export function scenarioForm(library, { inside = false, folded = false, start }) {
   const about = h("p", { class: "note" }), options = h("div", { class: "two" });
   const controls = new Map(), as = [["", "as the scenario says"]];
   let chosen = null;
@@ -36,9 +36,10 @@ export function scenarioForm(library, { inside = false, start }) {
   const scenario = select(library.scenarios.map((one) => one.name), "memlock_storm", pick);
   pick();
   const fields = Object.entries(settings).map(([name, control]) => field(name === "ms" ? "Ms" : name.replace("_", " "), control));
-  return h("form", { class: inside ? "stack" : "panel stack", "aria-label": inside ? "a scenario in this World" : "a scenario", onsubmit: (event) => { event.preventDefault(); submit(); } }, inside ? null : h("h2", {}, "Run a scenario"), field("scenario", scenario), about,
+  const form = h("form", { class: "stack", "aria-label": inside ? "a scenario in this World" : "a scenario", onsubmit: (event) => { event.preventDefault(); submit(); } }, field("scenario", scenario), about,
     inside ? [fields, h("details", {}, h("summary", {}, "Its options"), options)] : [options, h("details", {}, h("summary", {}, "Settings of its World"), h("div", { class: "two" }, fields))],
     h("div", {}, h("button", { class: "main" }, inside ? "Start it here" : "Start it")));
+  return inside ? form : h("details", { class: "panel", open: !folded }, h("summary", {}, h("h2", {}, "Run a scenario")), form);
 }
 
 function optionControl(option) {

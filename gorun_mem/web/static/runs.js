@@ -12,16 +12,16 @@ export async function runs({ main, rest, library, signal, say }) {
   const list = h("div", { class: "lesson-list" }), place = h("div", { class: "stack" });
   const open = (id) => { location.hash = `runs/${id}`; };
 
-  const draw = async () => {
-    const all = (await get("/api/runs", signal)).runs;
+  const first = (await get("/api/runs", signal)).runs;
+  if (!shown && first.length) { location.replace(`#runs/${first[0].id}`); return; }
+  const draw = async (all) => {
+    all ||= (await get("/api/runs", signal)).runs;
     fill(list, all.length ? all.map((run) => h("button", { type: "button", "aria-current": String(run.id === shown), onclick: () => open(run.id) }, `${run.id}. ${run.title} `, h("span", { class: "note" }, run.state === "running" ? "running" : run.summary ? run.summary.outcome : run.state))) : h("p", { class: "empty" }, "None yet: start one above."));
-    return all;
   };
   fill(main, h("h1", { class: "visually-hidden" }, "Runs"), h("div", { class: "side" },
-    h("div", { class: "stack" }, scenarioForm(library, { start: async (wanted) => open((await post("/api/runs", wanted)).id) }), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
-  const all = await draw();
+    h("div", { class: "stack" }, scenarioForm(library, { folded: Boolean(shown) && !matchMedia("(min-width: 64rem)").matches, start: async (wanted) => open((await post("/api/runs", wanted)).id) }), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
+  await draw(first);
   if (!shown) {
-    if (all.length) { open(all[0].id); return; }
     fill(place, h("div", { class: "panel" }, h("p", { class: "empty" }, "Choose a scenario and start it. Its run opens here: who waited for whom, the memory, the report.")));
     return;
   }
