@@ -408,7 +408,8 @@ def test_each_view_at_each_width(
         with opened(browser, where, viewport=size, color_scheme=scheme) as page:
             if view == "runs":
                 page.wait_for_selector("text=Run a scenario")
-                if not page.get_by_role("button", name="Start it").is_visible():  # a run is shown, on little room
+                # Folded where a run is shown and there is little room.
+                if not page.get_by_role("button", name="Start it").is_visible():
                     page.click("summary >> text=Run a scenario")
             for selector in VIEWS[view]:
                 page.locator(selector).first.click()
