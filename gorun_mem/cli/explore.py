@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -33,6 +33,7 @@ from gorun_mem.step.strategies import SEARCHING
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
     from gorun_mem.events.methods import LogLevel
+    from gorun_mem.explore.account import FailureAccount
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
@@ -181,10 +182,15 @@ def command(
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
+        accounts = _accounts(found, target, detectors)
     if as_json:
-        write_json({**found.document(), "schedule": saved, "log": logged, "exit": found.exit_code})
+        from gorun_mem.explore.telling import as_json as json_of
+
+        failures = {"failures": [json_of(account) for account in accounts]}
+        kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
+        write_json({**found.document(), **failures, **kept})
     else:
-        _show(found, target, saved, logged)
+        _show(found, accounts, saved, logged)
     return ExitCode(found.exit_code)
 
 
@@ -338,14 +344,25 @@ def _run_again(
     return log
 
 
-def _show(found: Exploration, target: Target, saved: str | None, logged: str | None) -> None:
-    from gorun_mem.explore.report import COLUMNS, render
-    from gorun_mem.explore.verdict import count
+def _accounts(
+    found: Exploration, target: Target, detectors: Sequence[Callable[[], Detector]]
+) -> list[FailureAccount]:
+    """All that there is to say of what was found."""
+    from gorun_mem.explore.telling import account_of
+
+    return [account_of(failure, target, detectors=detectors) for failure in found.failures]
+
+
+def _show(
+    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
+) -> None:
+    from gorun_mem.explore.report import COLUMNS, drawn
+    from gorun_mem.explore.words import count
     from gorun_mem.report.width import width
 
-    for failure in found.failures:
+    for failure in accounts:
         if failure.steps:
-            show(render(failure, target, min(width() or COLUMNS, COLUMNS)))
+            show(drawn(failure, min(width() or COLUMNS, COLUMNS)))
         else:
             show(f"FAILED: {failure.signature}\n  {failure.text}")
         show("")
