@@ -127,6 +127,13 @@ def _search_run_options(function: Any) -> Any:
     help="Write the event log of the failing schedule to this file.  [default: none is written]",
 )
 @log_level_option(LEVELS_HELP)
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found into this file for a browser: the failing lanes, what matters, the "
+    "nearest schedule that passes.  [default: none is written]",
+)
 @assert_option
 @watchdog_option()
 @_search_run_options
@@ -137,6 +144,7 @@ def command(
     host: str,
     log: str | None,
     log_level: LogLevel,
+    html: Path | None,
     watch_s: float,
     as_json: bool,
     **given: Any,
@@ -152,6 +160,7 @@ def command(
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
       gorun-mem explore memlock_storm --ms 2 --faults grow
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
+      gorun-mem explore leaked_lock --ms 2 --html leaked.html
       gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
 
     The verdict is one sentence: exhausted (every schedule that differs was run), survived (the
@@ -183,14 +192,16 @@ def command(
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
         accounts = _accounts(found, target, detectors)
-    if as_json:
-        from gorun_mem.explore.telling import as_json as json_of
-
-        failures = {"failures": [json_of(account) for account in accounts]}
-        kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
-        write_json({**found.document(), **failures, **kept})
-    else:
+    if as_json or html is not None:
+        document = _document(found, accounts, saved, logged)
+        if html is not None:
+            _write_html(document, html)
+        if as_json:
+            write_json(document)
+    if not as_json:
         _show(found, accounts, saved, logged)
+        if html is not None:
+            show(f"html      {click.format_filename(html)}")
     return ExitCode(found.exit_code)
 
 
@@ -351,6 +362,26 @@ def _accounts(
     from gorun_mem.explore.telling import account_of
 
     return [account_of(failure, target, detectors=detectors) for failure in found.failures]
+
+
+def _document(
+    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
+) -> dict[str, Any]:
+    from gorun_mem.explore.telling import as_json
+
+    failures = [as_json(account) for account in accounts]
+    kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
+    return {**found.document(), "failures": failures, **kept}
+
+
+def _write_html(document: dict[str, Any], target: Path) -> None:
+    from gorun_mem.report.exploration import document as shown
+    from gorun_mem.web.offline import write
+
+    try:
+        write(shown(document), target)
+    except OSError as error:
+        raise BadInput(f"--html {target}: {error.strerror or error}") from None
 
 
 def _show(

@@ -6,29 +6,41 @@ step that it opens at, and the last ones, are kept.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 FAILURES_MAX: Final = 8
-STEPS_MAX: Final = 600
+STEPS_MAX: Final = 400
 """Steps of a schedule that are shown."""
 
 
-def document(explored: Mapping[str, Any], again: str) -> dict[str, Any]:
+def document(explored: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows, as JSON has it.
 
     Args:
         explored: as `explore --json` has it.
-        again: the command that searches once more.
     """
     failures = explored["failures"]
     return {
         "kind": "exploration",
         "title": f"{explored['explore']} explored",
-        "again": again,
+        "again": _again(explored),
         "left_out": max(0, len(failures) - FAILURES_MAX),
         "found": {**explored, "failures": [_failure(one) for one in failures[:FAILURES_MAX]]},
     }
+
+
+def _again(explored: Mapping[str, Any]) -> str:
+    """The command that searches once more, but for bounds and what may go wrong."""
+    about = explored["about"]
+    words = ["gorun-mem", "explore", str(about.get("scenario", explored["explore"]))]
+    for name, value in about.get("config", {}).items():
+        words.append(f"--{name.replace('_', '-')}={value}")
+    for name, value in about.get("options", {}).items():
+        words += ["--set", f"{name}={value}"]
+    words += ["--strategy", explored["strategy"]]
+    return shlex.join(words)
 
 
 def _failure(one: Mapping[str, Any]) -> dict[str, Any]:
