@@ -74,7 +74,7 @@ def test_the_steps_that_are_kept(opens_at: int) -> None:
     steps = list(range(1, 20_001))
     kept = shown(steps, opens_at)
     assert kept == sorted(set(kept))
-    assert len(kept) == STEPS_MAX
+    assert STEPS_MAX - 3 < len(kept) <= STEPS_MAX
     assert kept[-1] == 20_000
     assert max(opens_at, 1) in kept
     assert shown(steps[:STEPS_MAX], opens_at) == steps[:STEPS_MAX]
