@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -39,6 +40,8 @@ _MODULE_END: Final = bytes.fromhex("f932433186182072008242104116d8f2")
 _FUNCTIONS_MAX: Final = 1 << 20
 _NAME_MAX: Final = 4096
 _CANDIDATES_MAX: Final = 64
+_REFERENCES_MAX: Final = 4096
+_TRIES: Final = 16
 _PCSP: Final = 16
 """Offset of pcsp in a _func: where its table of frame sizes begins in pctab."""
 _PCSP_MAX: Final = 1 << 16
@@ -183,9 +186,8 @@ def find_module_data(image: Image) -> ModuleData | None:
         image: the initial memory.
     """
     for header in _occurrences(image.bytes, _MAGIC):
-        for at in _occurrences(image.bytes, struct.pack("<Q", header)):
-            if at % 8:
-                continue
+        # pclntab may lie at an address as round as 0x10000, whose bytes are everywhere.
+        for at in _occurrences(image.bytes, struct.pack("<Q", header), 8, _REFERENCES_MAX):
             words = image.words(at, _WORDS)
             if _is_module_data(words, len(image)):
                 return ModuleData(image, words)
@@ -204,13 +206,17 @@ def _is_module_data(words: tuple[int, ...], top: int) -> bool:
     )
 
 
-def _occurrences(data: bytearray, pattern: bytes) -> list[int]:
-    found: list[int] = []
-    at = data.find(pattern)
-    while at >= 0 and len(found) < _CANDIDATES_MAX:
-        found.append(at)
+def _occurrences(
+    data: bytearray, pattern: bytes, align: int = 1, most: int = _CANDIDATES_MAX
+) -> Iterator[int]:
+    """Where a pattern stands, at multiples of `align`; as if no more were there after `most`."""
+    at, tries = data.find(pattern), _TRIES * most
+    while at >= 0 and most and tries:
+        tries -= 1
+        if at % align == 0:
+            yield at
+            most -= 1
         at = data.find(pattern, at + 1)
-    return found
 
 
 def find_build_info(image: Image) -> BuildInfo | None:
