@@ -129,7 +129,7 @@ def test_by_class_and_by_name() -> None:
     assert isinstance(small, Scenario)
     done = run(small)
     assert done.outcome.ok
-    assert type(done.world.runtime.os.freelist.policy) is Own  # type: ignore[union-attr]
+    assert type(done.world.runtime.os.freelist.policy) is Own
     with pytest.raises(ConfigError, match="did you mean best_fit"):
         World(policy="bestfit")
     with pytest.raises(ConfigError, match="int is no policy"):
