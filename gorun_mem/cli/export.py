@@ -11,7 +11,7 @@ import click
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
 from gorun_mem.cli._output import show
 
-FORMATS: Final = ("pprof-mutex", "pprof-block", "chrome", "parquet")
+FORMATS: Final = ("pprof-mutex", "pprof-block", "pprof-spans", "chrome", "parquet")
 
 
 @click.command("export")
@@ -22,7 +22,8 @@ FORMATS: Final = ("pprof-mutex", "pprof-block", "chrome", "parquet")
     type=click.Choice(FORMATS),
     required=True,
     help="Write this format: pprof-mutex says who made others wait, pprof-block who waited, chrome "
-    "is a trace for https://ui.perfetto.dev, parquet has all events as a table (extra `analysis`).",
+    "is a trace for https://ui.perfetto.dev, parquet has all events as a table (extra `analysis`); "
+    "pprof-spans says who asked for the spans of a recorded program.",
 )
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="Write to this file, over what it holds."
@@ -31,20 +32,23 @@ FORMATS: Final = ("pprof-mutex", "pprof-block", "chrome", "parquet")
 def command(log: str, target: str, output: str, as_json: bool) -> int:
     """Write LOG in the format of another tool.
 
-    LOG is a file that `gorun-mem run` wrote, or `last`. Of a cut or damaged log all that can be
-    read is exported.
+    LOG is a file that `gorun-mem run` wrote, or `last`; for pprof-spans, one that `gorun-mem
+    record` wrote. Of a cut or damaged log all that can be read is exported.
 
     \b
     Examples:
       gorun-mem export last --to pprof-mutex -o mutex.pb.gz
       go tool pprof -top mutex.pb.gz
       gorun-mem export run.jsonl.zst --to chrome -o run.json
+      gorun-mem export app.jsonl.gz --to pprof-spans -o spans.pb.gz
 
     Exit codes: 0 the file is written; 2 the log cannot be read or the file not written.
     """
     from gorun_mem.events import resolve_log
     from gorun_mem.export.output import ExportError
 
+    if target == "pprof-spans":
+        return _spans(log, Path(output), as_json)
     path = resolve_log(log)
     try:
         condition, count = _export(path, target, Path(output))
@@ -88,6 +92,37 @@ def _export(path: Path, target: str, output: Path) -> tuple[Any, int]:
 
             kind = "mutex" if target == "pprof-mutex" else "block"
             return write_profile(path, kind, file, advance)  # type: ignore[arg-type]
+
+
+def _spans(recording: str, output: Path, as_json: bool) -> int:
+    """Write who asked for the spans of a recording.
+
+    Raises:
+        BadInput: it is damaged, or does not say.
+    """
+    from gorun_mem.export.output import ExportError, open_output
+    from gorun_mem.export.spans import write_spans
+    from gorun_mem.predict.program import load
+    from gorun_mem.replay.recording import RecordingError
+
+    _refuse_itself(Path(recording), output)
+    try:
+        program = load(recording)
+        if not program.stacks:
+            raise BadInput(
+                f"{recording}: this recording does not say who asked for its spans: record it "
+                "again at level span"
+            )
+        with open_output(output) as file:
+            count = write_spans(program, file)
+    except (RecordingError, ExportError) as error:
+        raise BadInput(str(error)) from None
+    size = os.path.getsize(output) if output.is_file() else None
+    if as_json:
+        write_json({"format": "pprof-spans", "file": str(output), "bytes": size, "samples": count})
+    else:
+        show(f"{click.format_filename(output)}: {count:,} samples", err=True)
+    return ExitCode.CLEAN
 
 
 def _refuse_itself(path: Path, output: Path) -> None:

@@ -34,7 +34,7 @@ LAYERS = {
     "record": {"runtime", "wasm", "replay", "predict"},
     "analysis": {"runtime", "events"},
     "report": {"analysis", "events"},
-    "export": {"runtime", "events", "analysis"},
+    "export": {"runtime", "events", "analysis", "predict"},
     "sweep": {
         "files",
         "runtime",
