@@ -346,6 +346,7 @@ def _show(found: Exploration, target: Target, saved: str | None, logged: str | N
     from gorun_mem.explore.report import COLUMNS, render
     from gorun_mem.explore.verdict import count
     from gorun_mem.report.width import width
+    from gorun_mem.report.worth import look_up_line, of_search
 
     for failure in found.failures:
         if failure.steps:
@@ -378,3 +379,4 @@ def _show(found: Exploration, target: Target, saved: str | None, logged: str | N
     if logged is not None:
         show(f"log       {click.format_filename(logged)}")
         show(f"report    gorun-mem report {shlex.quote(logged)}")
+    show(look_up_line(of_search(found), 10))

@@ -247,6 +247,7 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
 
 def _show(summary: Summary, reader: EventReader, name: str) -> None:
     from gorun_mem.report.terminal import render
+    from gorun_mem.report.worth import look_up_line, of_run
 
     show(render(summary))
     show("")
@@ -256,6 +257,7 @@ def _show(summary: Summary, reader: EventReader, name: str) -> None:
     again = _again(summary)
     if again:
         show(f"again   {again}")
+    show(look_up_line(of_run(summary)))
 
 
 def _problems(reader: EventReader) -> list[str]:
