@@ -115,6 +115,7 @@ def command(
 
         return compare(recordings, policies, max_pages, as_json)
     from gorun_mem.replay.shipped import not_there, resolve
+    from gorun_mem.report.worth import look_up_line
 
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
@@ -131,9 +132,11 @@ def command(
         documents.append(document)
         codes.append(_exit_code(document))
         if not as_json:
-            show(_text(programs, predictions, document, max_pages))
+            show(_text(programs, predictions, document, max_pages), "")
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
+    else:
+        show(look_up_line(("interval", "starts with")))
     return worst(codes)
 
 
