@@ -90,7 +90,9 @@ def _show(names: list[str], rows: list[list[Any]]) -> None:
         ">" if all(isinstance(row[i], int | float | None) for row in rows) else "<"
         for i in range(len(names))
     )
-    if fits(cells, 0):
+    if not rows and not fits(cells, 0):
+        show(f"no row; the columns are {', '.join(names)}")
+    elif fits(cells, 0):
         show(*table_lines(cells, sides, ""))
     else:
         show(*records(cells))
