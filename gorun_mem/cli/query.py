@@ -43,6 +43,8 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
     from gorun_mem.export.output import ExportError
     from gorun_mem.export.tables import ask, database, load_duckdb, one_line, plain
 
+    if not sql.strip():
+        raise BadInput("the SQL is empty: write it as in 'SELECT * FROM locks LIMIT 10'")
     if " " in log and Path(sql).exists():
         words = shlex.join(["gorun-mem", "query", sql, log])
         raise BadInput(f"{log!r} stands where the log should: did you mean {words}?")

@@ -237,7 +237,8 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
         written = write(document(view, budget, _again(view.found.summary)), target)
     except OSError as error:
         raise BadInput(
-            f"{click.format_filename(target)} cannot be written: {error.strerror or error}"
+            f"{click.format_filename(target)} cannot be written: {error.strerror or error}; "
+            "name another file"
         ) from None
     show(f"html    {click.format_filename(target)}, {written:,} bytes")
     for remark in view.found.condition.remarks():
