@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
@@ -39,6 +40,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "Replay recordings of real Go programs and compare every answer.",
     ),
     "explain": ("gorun_mem.cli.explain", "Say what a word of an output means."),
+    "completion": ("gorun_mem.cli.completion", "Write a shell's completion script."),
+    "man": ("gorun_mem.cli.man", "Write the manual page."),
     "bench": ("gorun_mem.cli.bench", "Measure this machine beside peers; ratios of one run."),
 }
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
@@ -82,6 +85,10 @@ class LazyGroup(click.Group):
             if isinstance(param, click.Argument) and param.callback is None:
                 param.callback = _check_value
         command.context_class = Context
+        if ctx.resilient_parsing:
+            from gorun_mem.cli._completing import offer
+
+            offer(command)
         raise_interrupts()  # from here on there is something to lose
         return command
 
@@ -101,7 +108,19 @@ class LazyGroup(click.Group):
             from gorun_mem.cli._mistakes import no_verb
 
             raise click.UsageError(no_verb(args, self.verbs), ctx)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None and not ctx.resilient_parsing:
+            from gorun_mem.cli._defaults import give
+
+            give(ctx, verb, found[1])
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take --json beside --show-config, which is the only thing of no verb that has it."""
+        ctx.meta[_AS_JSON] = "--json" in args
+        if "--show-config" in args:
+            args = [word for word in args if word != "--json"]
+        return super().parse_args(ctx, args)
 
     def run(self, prog: str, args: list[str]) -> int:
         """Run `args` and return the exit code; failures come out as they were raised.
@@ -111,11 +130,21 @@ class LazyGroup(click.Group):
         """
         if any("\0" in arg for arg in args):
             raise click.UsageError("an argument holds a zero byte, which no file name can")
+        columns = os.environ.get("COLUMNS")
         try:
             with self.make_context(prog, list(args)) as ctx:
                 result: object = self.invoke(ctx)
         except click.exceptions.Exit as stop:
             return stop.exit_code
+        except click.BadParameter as error:
+            from gorun_mem.cli._defaults import named
+
+            raise named(error) from None
+        finally:
+            if columns is None:
+                os.environ.pop("COLUMNS", None)
+            else:
+                os.environ["COLUMNS"] = columns
         return result if isinstance(result, int) and not isinstance(result, bool) else 0
 
 
@@ -157,6 +186,26 @@ _version: Callable[[Callable[..., object]], Callable[..., object]] = click.optio
 )
 
 
+def _show_config(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from gorun_mem.cli._show_config import show_config
+
+        show_config(ctx, ctx.meta[_AS_JSON])
+        ctx.exit(0)
+
+
+_AS_JSON: Final = "gorun_mem.as_json"
+_config: Callable[[Callable[..., object]], Callable[..., object]] = click.option(
+    "--show-config",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config,
+    help="Show the defaults and where each comes from: $GORUN_MEM_* or [tool.gorun_mem] in "
+    "pyproject.toml; with --json as one document.",
+)
+
+
 @click.group(
     cls=LazyGroup,
     verbs=VERBS,
@@ -165,6 +214,7 @@ _version: Callable[[Callable[..., object]], Callable[..., object]] = click.optio
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @_version
+@_config
 @click.option(
     "--debug",
     is_flag=True,

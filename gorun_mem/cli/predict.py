@@ -11,6 +11,9 @@ import click
 
 from gorun_mem._near import no_such
 from gorun_mem.cli._binary import is_wasm, read_binary, tell
+from gorun_mem.cli._ci import check_junit, ci_options
+from gorun_mem.cli._ci import tell as tell_ci
+from gorun_mem.cli._ci import wanted as ci_wanted
 from gorun_mem.cli._common import (
     RELEASE,
     BadInput,
@@ -71,6 +74,7 @@ _PLACES: Final = 12
 @click.option(
     "--list", "listed", is_flag=True, help="List the recordings that come with the package."
 )
+@ci_options
 @json_option()
 def command(
     recordings: tuple[Path, ...],
@@ -108,6 +112,7 @@ def command(
         return _list(as_json)
     if not recordings:
         raise click.UsageError("no RECORDING given: --list lists those that come along")
+    check_junit()
     if policies:
         if wanted or binary is not None or asserts:
             raise click.UsageError("--policy asks of the recorded release: only --max-pages fits")
@@ -132,7 +137,15 @@ def command(
         documents.append(document)
         codes.append(_exit_code(document))
         if not as_json:
+<<<<<<< HEAD
             show(_text(programs, predictions, document, max_pages), "")
+=======
+            show(_text(programs, predictions, document, max_pages))
+    if ci_wanted():
+        from gorun_mem.report.checked import cases_of_predictions
+
+        tell_ci(cases_of_predictions(documents))
+>>>>>>> main
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
     else:

@@ -101,7 +101,8 @@ def command(
         return tell(Path(target), as_json)
     try:
         scenario, options = _target(target, settings)
-        names = _names(wanted, platform)
+        recorded = _recorded_on(Path(options["trace"])) if "trace" in options else None
+        names = _names(wanted, platform or recorded)
         changes = {
             "platform": platform,
             "seed": seed,
@@ -138,6 +139,17 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
         target = "real_program"
     scenario = find(target)
     return scenario, options
+
+
+def _recorded_on(trace: Path) -> str | None:
+    """The platform of a recording; None where it cannot be read, which the first run says."""
+    from gorun_mem.replay.recording import Recording, RecordingError
+
+    try:
+        with Recording(trace) as recording:
+            return recording.header.platform_name
+    except (RecordingError, OSError):
+        return None
 
 
 def _names(wanted: str | None, platform: str | None) -> list[str]:

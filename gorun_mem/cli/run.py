@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -52,6 +53,7 @@ DEFAULT: Final = "memlock_storm"
 @assert_option
 @metrics_option
 @watchdog_option()
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -81,13 +83,19 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
+        check_junit()
         path = _log_path(log, prepared)
         done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
         command_again = shlex.join(_again(scenario, prepared))
         least = _least_limit(done, prepared)
-    if as_json:
+    if as_json or wanted():
         document = _document(done, summary, path, expressions, failed, command_again)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_run
+
+        tell(cases_of_run(document, *script_of(prepared.scenario)))
+    if as_json:
         write_json({**document, "smallest_limit": least})
     else:
         _show(summary, path, log, expressions, failed, command_again)
@@ -305,12 +313,15 @@ def _again(reference: str, prepared: Prepared) -> list[str]:
     return words
 
 
-_NOT_OF_THE_RUN: Final = frozenset({"scenario", "log", "log_level", "asserts", "as_json", "help"})
+_NOT_OF_THE_RUN: Final = frozenset(
+    {"scenario", "log", "log_level", "asserts", "as_json", "help", "github", "junit", "color"}
+)
 """Parameters that change nothing of how the run goes."""
 
 
 def _was_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    source = click.core.ParameterSource
+    return ctx.get_parameter_source(name) in (source.COMMANDLINE, source.DEFAULT_MAP)
 
 
 def _least_limit(done: Run, prepared: Prepared) -> int | None:

@@ -201,7 +201,7 @@ def test_kinds_of_files(gorun_mem: Command, home: Path) -> None:
         "two.py": SCRIPT, "none.py": SCRIPT, "broken.py": SCRIPT, "empty.py": EMPTY,
         "empty.jsonl": EMPTY, "plain.jsonl.gz": NOT_PACKED, "text.txt": "", "key.toml": TOML,
         "verb.toml": TOML, "grid.toml": TOML, "section.toml": TOML, "syntax.toml": TOML,
-        "log.jsonl": '{"event":"m.exit","level":"debug","seq":1,"t_ns":0,"m":1}\n',
+        "log.jsonl": LOG, "app.wasm": WASM, "lost.schedule": SCHEDULE, "z.jsonl.zst": LOG,
         "s.schedule": SCHEDULE,
     }  # fmt: skip
     assert kind_of(TRACE) == RECORDING

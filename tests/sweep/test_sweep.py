@@ -284,7 +284,7 @@ def test_what_is_done_is_kept(write: Write, tmp_path: Path, jobs: str, how: sign
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[sweep]\n", "no verb in [sweep]: write verb ="),
+        ("[sweep]\n", "no verb in [sweep]: write verb = "),
         ('[sweep]\nverb = "run"\n', "name the file of the rows"),
         (STORM.replace("mutex =", "mutx ="), "did you mean mutex"),
         (STORM.replace("ms = 3", "mutex = 3"), "said twice"),
