@@ -400,6 +400,7 @@ def _show(
     from gorun_mem.explore.report import COLUMNS, drawn
     from gorun_mem.explore.words import count
     from gorun_mem.report.width import width
+    from gorun_mem.report.worth import look_up_line, of_search
 
     for failure in accounts:
         if failure.steps:
@@ -432,3 +433,4 @@ def _show(
     if logged is not None:
         show(f"log       {click.format_filename(logged)}")
         show(f"report    gorun-mem report {shlex.quote(logged)}")
+    show(look_up_line(of_search(found), 10))

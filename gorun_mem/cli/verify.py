@@ -122,6 +122,7 @@ def _show(found: Verification, model: Model | None) -> None:
     from gorun_mem.explore.states.lanes import render
     from gorun_mem.explore.states.verification import schedule_of
     from gorun_mem.report.width import width
+    from gorun_mem.report.worth import look_up_line
 
     if found.trace:
         show("\n".join(render(found, model, width())))
@@ -139,6 +140,7 @@ def _show(found: Verification, model: Model | None) -> None:
         named = code_of(schedule_of(found).about)
         options = shlex.join([word for code in named for word in ("--code", code)])
         show(f"replay    gorun-mem replay-schedule {found.token} {options}".rstrip())
+    show(look_up_line(("bypass" if found.bypasses is not None else "step", "M"), 10))
 
 
 class _Progress:
