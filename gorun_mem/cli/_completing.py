@@ -73,8 +73,9 @@ def _settings(ctx: click.Context) -> Iterable[str]:
     """The options of the scenario that is on the line, where it is one of the library."""
     from gorun_mem.machine.library import find, names
 
-    # An option without its value ends click's parsing, and the words so far are in `args`.
-    given = [ctx.params.get("scenario"), ctx.params.get("target"), *ctx.args]
+    # An option without its value ends click's parsing: the words so far are in `args` then, and
+    # parameters have their defaults.
+    given: list[Any] = ctx.args or [ctx.params.get("scenario"), ctx.params.get("target")]
     known = names()
     scenario = next((str(word) for word in given if word in known), None)
     return [f"{name}=" for name in find(scenario).options] if scenario is not None else []

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._near import nearest
 from gorun_mem._version import VERSION, build
 from gorun_mem.cli._output import Context, color_option
 from gorun_mem.start import raise_interrupts
@@ -51,31 +50,13 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
 
 
-_NO_BINARIES: Final = frozenset(
-    {
-        "run", "compare", "explore", "replay-schedule", "report", "export", "diff", "sweep",
-        "query", "view", "ops", "replay",
-    }
-)  # fmt: skip
-"""Verbs that take files, and none that is a WebAssembly binary."""
+def _check_value(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """The value of an argument, if it is no file that belongs to another verb."""
+    from gorun_mem.cli._mistakes import check_files
 
-
-def _refuse_binaries(verb: str, args: list[str], ctx: click.Context) -> None:
-    """Say what does take a binary, where one is given to a verb that does not."""
-    for arg in args:
-        if arg.startswith("-") or not arg.endswith(".wasm"):
-            continue
-        try:
-            with open(arg, "rb") as file:
-                is_binary = file.read(4) == b"\0asm"
-        except (OSError, ValueError):
-            continue
-        if is_binary:
-            raise click.UsageError(
-                f"{arg} is a WebAssembly binary, which {verb} does not take: gorun-mem record "
-                f"{arg} runs it and records its memory, for replay, predict, releases and view",
-                ctx,
-            )
+    if value and not ctx.resilient_parsing:
+        check_files(ctx.info_name or "", param.name or "", value)
+    return value
 
 
 class LazyGroup(click.Group):
@@ -103,6 +84,9 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(entry[0]).command
         if all(param.name != "color" for param in command.params):
             command.params.append(color_option())
+        for param in command.params:
+            if isinstance(param, click.Argument) and param.callback is None:
+                param.callback = _check_value
         command.context_class = Context
         if ctx.resilient_parsing:
             from gorun_mem.cli._completing import offer
@@ -124,12 +108,10 @@ class LazyGroup(click.Group):
         """Find the verb, or say which one was probably meant."""
         verb = args[0]
         if verb not in self.verbs and not verb.startswith("-") and not ctx.resilient_parsing:
-            near = nearest(verb, self.verbs, 0.5)
-            hint = f"did you mean {near}?" if near else f"the verbs are {', '.join(self.verbs)}"
-            raise click.UsageError(f"no verb {verb!r}: {hint}", ctx)
+            from gorun_mem.cli._mistakes import no_verb
+
+            raise click.UsageError(no_verb(args, self.verbs), ctx)
         found = super().resolve_command(ctx, args)
-        if verb in _NO_BINARIES:
-            _refuse_binaries(verb, args[1:], ctx)
         if found[1] is not None and not ctx.resilient_parsing:
             from gorun_mem.cli._defaults import give
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem._near import no_such
 from gorun_mem.cli._binary import is_wasm, read_binary, tell
 from gorun_mem.cli._ci import check_junit, ci_options
 from gorun_mem.cli._ci import tell as tell_ci
@@ -118,9 +119,14 @@ def command(
         from gorun_mem.cli._policies import compare
 
         return compare(recordings, policies, max_pages, as_json)
+    from gorun_mem.replay.shipped import not_there, resolve
+
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)
+    for path in recordings:
+        if not resolve(path).exists():
+            raise BadInput(not_there(path))
     groups = _groups(recordings)
     built = _built(binary) if binary is not None else None
     documents, codes = [], []
@@ -151,11 +157,22 @@ def _list(as_json: bool) -> int:
     return ExitCode.CLEAN
 
 
+_METRICS: Final = (
+    "pages", "low", "high", "initial_pages", "grows", "peak_live_bytes", "collections",
+    "runaway_marks", "smallest_limit",
+)  # fmt: skip
+"""What `--assert` may ask of a release."""
+
+
 def _expressions(asserts: Sequence[str]) -> list[Expression]:
     from gorun_mem.analysis.metrics import ExpressionError, parse_expression
 
     try:
-        return [parse_expression(text) for text in asserts]
+        expressions = [parse_expression(text) for text in asserts]
+        for one in expressions:
+            if one.name not in _METRICS:
+                raise ExpressionError(no_such("metric", one.name, _METRICS))
+        return expressions
     except ExpressionError as error:
         raise BadInput(f"--assert: {error}") from None
 

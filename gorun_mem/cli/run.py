@@ -26,7 +26,7 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._output import show
-from gorun_mem.cli._run_options import assert_option, run_options
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
 from gorun_mem.cli._run_progress import RunProgress
 
 if TYPE_CHECKING:
@@ -41,13 +41,17 @@ if TYPE_CHECKING:
 CONSOLE: Final = "-"
 """The log's name that stands for the console."""
 
+DEFAULT: Final = "memlock_storm"
+"""The scenario that runs where none is named."""
+
 
 @click.command("run")
-@click.argument("scenario")
+@click.argument("scenario", default=DEFAULT, metavar="[SCENARIO]")
 @run_options
 @log_option()
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
 @ci_options
 @json_option()
@@ -63,7 +67,8 @@ def command(
 ) -> int:
     """Run SCENARIO, a name (see `gorun-mem scenarios`) or the path of a .py file.
 
-    What happens goes to the log, what it came to is printed at the end.
+    Without SCENARIO memlock_storm runs. What happens goes to the log, what it came to is printed at
+    the end.
 
     \b
     Examples:
@@ -192,10 +197,24 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
 
     if log is None:
         return os.fspath(new_log_path(prepared.scenario.name, say=say))
+    check_folder("--log", log)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
             raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
     return log
+
+
+def check_folder(option: str, path: str) -> None:
+    """Whether a file can be made there, before a run that may take long.
+
+    Raises:
+        BadInput: there is no such folder, or it is a folder itself.
+    """
+    folder = Path(path).parent
+    if path != CONSOLE and not folder.is_dir():
+        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
+    if path != CONSOLE and Path(path).is_dir():
+        raise BadInput(f"{option} {path} is a folder: name a file in it")
 
 
 def same_file(path: str, other: object) -> bool:

@@ -22,6 +22,8 @@ from typing import Any, Final, Literal
 
 from gorun_mem._notebook import facts, table
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.telling import as_json, plain_account_of
+from gorun_mem.explore.words import count
 
 Verdict = Literal["exhausted", "survived", "failed", "inconclusive"]
 
@@ -280,30 +282,8 @@ class Exploration:
             "timed": counted.timed,
             "by_strategy": dict(counted.by_strategy),
             "bypasses": dict(counted.bypasses),
-            "failures": [_failure_document(failure) for failure in self.failures],
+            "failures": [as_json(plain_account_of(failure)) for failure in self.failures],
         }
-
-
-def _failure_document(failure: Failure) -> dict[str, Any]:
-    signature = failure.signature
-    return {
-        "kind": signature.kind,
-        "object": signature.obj,
-        "site": signature.site,
-        "text": failure.text,
-        "strategy": failure.strategy,
-        "run": failure.run,
-        "token": failure.token,
-        "replay": failure.command,
-        "preemptions": failure.preemptions,
-        "switches": failure.switches,
-        "stuck": [str(stuck) for stuck in failure.stuck],
-        "history": list(failure.history),
-        "steps": [
-            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
-            for number, step in enumerate(failure.steps, 1)
-        ],
-    }
 
 
 def judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict, str]:
@@ -397,8 +377,3 @@ def _of(statistics: Statistics) -> str:
 def _and(parts: Sequence[str]) -> str:
     """Parts of a sentence, put together."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def count(n: int, one: str, many: str = "") -> str:
-    """How many of something, such as "1 step" or "1,200 steps"."""
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"

@@ -99,8 +99,8 @@ OUTPUTS: Final[dict[str, list[str]]] = {
         "explain convoi",
     ],
     # What these two write is for a shell and for man; what they say of mistakes is for people.
-    "completion": ("completion tcsh",),
-    "man": ("man x",),
+    "completion": ["completion tcsh"],
+    "man": ["man x"],
     "bench": ["bench --help", "bench events"],
 }
 """Verb -> commands whose stdout and stderr people read; in this order, in one folder."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.compiled.environments import ROOT, copy_of_the_tests, python
+from tests import ROOT
+from tests.compiled.environments import copy_of_the_tests, python
 
 RUN_AGAIN = (
     "runtime/mutex", "step", "machine", "explore", "cli/test_explore_command.py", "scenarios",
@@ -32,7 +33,7 @@ def test_the_wheel_answers_as_the_source(installed: Path, tmp_path: Path) -> Non
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *(copied / name for name in RUN_AGAIN)]
     for name in TOO_DYNAMIC:
         tests += ["--ignore", copied / name]
-    done = python(*tests, path=installed, cwd=tmp_path)
+    done = python(*tests, path=installed, cwd=tmp_path)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stdout[-5000:]
 
 
@@ -93,6 +94,6 @@ def log_of(scenario: str, mutex: str, path: Path, folder: Path) -> bytes:
     """The log of a run of the package in `path`."""
     log = folder / "run.jsonl"
     run = ["-m", "gorun_mem", "run", scenario, "--mutex", mutex, "--seed", "5", "--log", log]
-    done = python(*run, path=path, cwd=folder)
+    done = python(*run, path=path, cwd=folder)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr
     return log.read_bytes()
