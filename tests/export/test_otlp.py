@@ -39,9 +39,9 @@ class Exported:
                 assert 0 < len(scope.spans) <= 512
                 self.spans += scope.spans
         assert len(self.spans) == count
-        parsed = json_format.ParseDict(metrics, MetricsData())
-        for scope in parsed.resource_metrics[0].scope_metrics:
-            self.metrics |= {one.name: one for one in scope.metrics}
+        measured = json_format.ParseDict(metrics, MetricsData())
+        for told in measured.resource_metrics[0].scope_metrics:
+            self.metrics |= {one.name: one for one in told.metrics}
 
     def named(self, start: str) -> list[Span]:
         """The spans whose names begin so."""
