@@ -258,12 +258,17 @@ def test_a_failure_opens_at_the_step_that_matters(
     """A search's solution, with the nearest schedule that passes; and a token given to `view`."""
     with opened(browser, f"{service.url}#chair") as page:
         page.click("text=Show a solution")
-        expect(page.locator(".verdict").first).to_contain_text("You look at step 6 of 12")
-        expect(page.get_by_text("nearest schedule that passes")).to_be_visible()
+        expect(page.locator(".verdict").first).to_contain_text("You look at step 11 of 12")
+        beside = page.locator("section[aria-label='the nearest schedule that passes']")
+        expect(beside).to_contain_text("had M")
+        expect(beside.locator("tr.matters")).to_be_visible()
         token = page.locator("input[aria-label='token of this schedule']").input_value()
         page.click("text=See it")
         expect(page.locator(".verdict").first).to_contain_text("ended well")
+        page.click("text=Back to the one that fails")
+        expect(page.locator(".verdict").first).to_contain_text("Failed: deadlock")
         page.get_by_role("button", name="16. ab ba").click()
+        expect(beside).to_be_hidden()
         steps = page.locator("ol.steps li:not(.empty)")
         for made, m in enumerate((1, 1, 2, 2), 1):
             page.click(f"button.go.main[data-m='{m}']")
@@ -271,6 +276,8 @@ def test_a_failure_opens_at_the_step_that_matters(
         expect(page.locator("svg.graph")).to_have_attribute(
             "aria-label", "M1 waits for b, which M2 holds; M2 waits for a, which M1 holds"
         )
+        page.click("text=What would have passed?")
+        expect(beside).to_contain_text("It ends well, but has this too: lock.order")
         page.get_by_role("button", name="Try the fixed twin").click()
         page.click("text=Show a solution")
         expect(page.get_by_text("exhausted")).to_be_visible()
@@ -278,8 +285,29 @@ def test_a_failure_opens_at_the_step_that_matters(
         page_process(tmp_path, "view", token, "--no-open") as viewed,
         opened(browser, viewed.url) as page,
     ):
-        expect(page.locator(".verdict").first).to_contain_text("You look at step 6 of 12")
+        expect(page.locator(".verdict").first).to_contain_text("You look at step 11 of 12")
+        expect(
+            page.locator("section[aria-label='the nearest schedule that passes']")
+        ).to_be_visible()
         expect(page.locator("nav")).not_to_contain_text("Live")
+
+
+def test_kit_objects_are_shown_with_values_holders_and_waiters(
+    browser: Browser, service: PageProcess
+) -> None:
+    """A lock's holder and who waits for it, a condition's sleepers, a cell's value."""
+    with opened(browser, f"{service.url}#chair/lessons/wake_one") as page:
+        page.click("text=Show a solution")
+        expect(page.locator(".verdict.bad")).to_be_visible()
+        shared = page.locator("dl.figures > div")
+        expect(shared.filter(has_text="waiters (Cond)")).to_contain_text("asleep")
+        expect(shared.filter(has_text="ready (Cell)")).to_contain_text("True")
+        page.get_by_role("button", name="16. ab ba").click()
+        for m in (1, 1, 2, 2):
+            page.click(f"button.go.main[data-m='{m}']")
+        a = shared.filter(has_text="a (Lock)")
+        expect(a.locator(".chip.holds")).to_have_text("M1")
+        expect(a.locator(".chip.waits")).to_have_text("M2 acquire")
 
 
 def test_terms_are_explained(browser: Browser, service: PageProcess) -> None:
