@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from gorun_mem.explore.detectors.wakeups import is_wakeup
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.seen import Seen
+from gorun_mem.explore.seen import SeenRun
 from gorun_mem.explore.step_values import woken_by
 from gorun_mem.explore.waits import WaitEdge, cycle_of, edges_of
 from gorun_mem.step.schedule import Step
 
 
-def why_stuck(failure: Failure, seen: Seen) -> Iterator[str]:
+def why_stuck(failure: Failure, seen: SeenRun) -> Iterator[str]:
     """The sentences, for a failure that is a deadlock; none for another."""
     if failure.signature.kind != "deadlock":
         return
@@ -31,7 +31,7 @@ def why_stuck(failure: Failure, seen: Seen) -> Iterator[str]:
 # A cycle.
 
 
-def _began(cycle: Sequence[WaitEdge], seen: Seen) -> str:
+def _began(cycle: Sequence[WaitEdge], seen: SeenRun) -> str:
     """Which wait of a cycle was the first, and which the last."""
     latest = {step.m: i for i, step in enumerate(seen.steps)}
     in_order = sorted(cycle, key=lambda edge: (seen.wait_of(edge.m)[0], latest.get(edge.m, -1)))
@@ -49,7 +49,7 @@ def _began(cycle: Sequence[WaitEdge], seen: Seen) -> str:
 # A lock that is kept.
 
 
-def _kept(edge: WaitEdge, seen: Seen) -> str:
+def _kept(edge: WaitEdge, seen: SeenRun) -> str:
     """Who took the lock at which step, and does not give it back."""
     at = seen.held_at_end().get(edge.lock)
     waits = f"M{edge.m} waits to {edge.waits_for} {seen.since(edge.m)}"
@@ -65,7 +65,7 @@ def _kept(edge: WaitEdge, seen: Seen) -> str:
 # A sleep that nobody ends.
 
 
-def _asleep(seen: Seen, m: int, waits_for: str) -> Iterator[str]:
+def _asleep(seen: SeenRun, m: int, waits_for: str) -> Iterator[str]:
     """What was to wake `m`, which sleeps for ever, and did not."""
     steps = seen.steps
     begins, made = seen.wait_of(m)
@@ -95,7 +95,7 @@ def _asleep(seen: Seen, m: int, waits_for: str) -> Iterator[str]:
         yield f"{sleeps}, and no step signals what it waits for{last}"
 
 
-def _signals(seen: Seen, m: int, about: set[str]) -> Iterator[int]:
+def _signals(seen: SeenRun, m: int, about: set[str]) -> Iterator[int]:
     """The steps by which others wake whoever sleeps on one of the objects `about`."""
     for i, step in enumerate(seen.steps):
         if step.m != m and step.obj in about and is_wakeup(step.kind, seen.op(i)):

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.explore.account import Matter
 from gorun_mem.explore.deadlocked import why_stuck
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.seen import Seen
+from gorun_mem.explore.seen import SeenRun
 from gorun_mem.explore.sights import Sights
 from gorun_mem.explore.step_values import is_swap
 from gorun_mem.runtime.kinds import kind_of
@@ -61,7 +61,7 @@ def what_matters(
         sights: of a run by its schedule; None where there was none.
         passing: the nearest schedule that passes; None where none is known.
     """
-    seen = Seen(failure.steps, sights)
+    seen = SeenRun(failure.steps, sights)
     is_deadlock = failure.signature.kind == "deadlock"
     said = [*why_stuck(failure, seen)][:2]
     last = "" if said else _last(failure, seen)
@@ -87,7 +87,7 @@ def _steps_in(sentence: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found)))
 
 
-def _last(failure: Failure, seen: Seen) -> str:
+def _last(failure: Failure, seen: SeenRun) -> str:
     at = len(seen.steps) - 1
     if failure.findings and failure.findings[0].kind == failure.signature.kind:
         step = failure.findings[0].step
@@ -103,7 +103,7 @@ def difference(failure: Failure, passing: Passing) -> str:
     """Where the nearest schedule that passes differs, in a sentence."""
     parted, steps = passing.parted, failure.steps
     step, number = steps[parted.at], parted.at + 1
-    here = Seen(steps, None)
+    here = SeenRun(steps, None)
     if parted.before is not None:
         other = passing.steps[parted.before]
         made = f" (step {parted.here + 1})" if parted.here >= 0 else ""
@@ -132,7 +132,7 @@ _CHANCES: Final = {
 # A value that is seen twice.
 
 
-def _twice(failure: Failure, seen: Seen) -> list[str]:
+def _twice(failure: Failure, seen: SeenRun) -> list[str]:
     """The latest compare-and-swap that found a value again; one that was harmful rather."""
     found: list[tuple[bool, str]] = []
     for at, step in enumerate(seen.steps):
@@ -142,7 +142,7 @@ def _twice(failure: Failure, seen: Seen) -> list[str]:
     return (harmful or [sentence for _, sentence in found])[-1:]
 
 
-def _seen_again(seen: Seen, at: int) -> Iterator[tuple[bool, str]]:
+def _seen_again(seen: SeenRun, at: int) -> Iterator[tuple[bool, str]]:
     steps = seen.steps
     m, obj = steps[at].m, steps[at].obj
     saw = next((i for i in range(at - 1, -1, -1) if (s := steps[i]).m == m and s.obj == obj), None)
@@ -173,7 +173,7 @@ def _seen_again(seen: Seen, at: int) -> Iterator[tuple[bool, str]]:
     yield False, text
 
 
-def _changes(seen: Seen, obj: str, m: int, after: int, before: int) -> list[int]:
+def _changes(seen: SeenRun, obj: str, m: int, after: int, before: int) -> list[int]:
     """Where other Ms changed `obj` between two steps of `m`."""
     return [
         i
@@ -188,7 +188,7 @@ def _changes(seen: Seen, obj: str, m: int, after: int, before: int) -> list[int]
 # A lock that is misused.
 
 
-def _misused(failure: Failure, seen: Seen) -> list[str]:
+def _misused(failure: Failure, seen: SeenRun) -> list[str]:
     """Who has the lock that the last step gives back, or who gave it back already."""
     if failure.signature.kind not in ("throw", "illegal_use"):
         return []
@@ -212,7 +212,7 @@ def _misused(failure: Failure, seen: Seen) -> list[str]:
 # An access between two of another M.
 
 
-def _accesses_between(failure: Failure, seen: Seen) -> list[str]:
+def _accesses_between(failure: Failure, seen: SeenRun) -> list[str]:
     """What came between at each forced switch, the latest last."""
     found: list[str] = []
     for at in _forced(seen):
@@ -222,11 +222,11 @@ def _accesses_between(failure: Failure, seen: Seen) -> list[str]:
     return found[-2:]
 
 
-def _forced(seen: Seen) -> list[int]:
+def _forced(seen: SeenRun) -> list[int]:
     return [index for index, step in enumerate(seen.steps) if step.preempts][-_FORCED_MAX:]
 
 
-def _between(seen: Seen, at: int) -> str:
+def _between(seen: SeenRun, at: int) -> str:
     """The access that came between two of the M that the forced switch at `at` stopped; "" if none.
 
     What the program has of its own rather than locks, a change rather than a read; of several
@@ -241,7 +241,7 @@ def _between(seen: Seen, at: int) -> str:
     return ""
 
 
-def _window(seen: Seen, at: int, of_locks: bool, reads: bool) -> tuple[int, int, int] | None:
+def _window(seen: SeenRun, at: int, of_locks: bool, reads: bool) -> tuple[int, int, int] | None:
     steps = seen.steps
     stopped = steps[at - 1].m
     end = min(len(steps), at + _WINDOW)
@@ -261,7 +261,7 @@ def _window(seen: Seen, at: int, of_locks: bool, reads: bool) -> tuple[int, int,
     return None
 
 
-def _told(seen: Seen, first: int, middle: int, last: int) -> str:
+def _told(seen: SeenRun, first: int, middle: int, last: int) -> str:
     a, b, c = (seen.steps[i] for i in (first, middle, last))
     text = (
         f"{seen.name(middle)} comes between two of M{a.m}: {seen.told(first)} and {seen.told(last)}"
@@ -270,7 +270,7 @@ def _told(seen: Seen, first: int, middle: int, last: int) -> str:
     return f"{text}, which overwrites it" if overwrites else text
 
 
-def _section(seen: Seen, first: int, middle: int, last: int) -> str:
+def _section(seen: SeenRun, first: int, middle: int, last: int) -> str:
     """The same of locks: another's critical section, where it is one."""
     steps = seen.steps
     gave, taken = seen.lock(first), seen.lock(last)
@@ -289,7 +289,7 @@ def _section(seen: Seen, first: int, middle: int, last: int) -> str:
 # What an M has read and goes by.
 
 
-def _stale(failure: Failure, seen: Seen) -> list[str]:
+def _stale(failure: Failure, seen: SeenRun) -> list[str]:
     """A read that another M makes out of date before its M goes on to something else."""
     steps = seen.steps
     if _accesses_between(failure, seen):
@@ -313,7 +313,7 @@ def _stale(failure: Failure, seen: Seen) -> list[str]:
     return []
 
 
-def _saw(failure: Failure, seen: Seen) -> list[str]:
+def _saw(failure: Failure, seen: SeenRun) -> list[str]:
     """The latest value that the M which fails has read of another."""
     steps = seen.steps
     ms = [steps[-1].m]
@@ -336,7 +336,7 @@ def _saw(failure: Failure, seen: Seen) -> list[str]:
 # An M that others go past.
 
 
-def _passed_by(failure: Failure, seen: Seen) -> list[str]:
+def _passed_by(failure: Failure, seen: SeenRun) -> list[str]:
     """Who waits for what the last step is about while others go on and on past it."""
     if seen.sights is None:
         return []
@@ -364,7 +364,7 @@ def _passed_by(failure: Failure, seen: Seen) -> list[str]:
 # An M that had to stop.
 
 
-def _stops(seen: Seen) -> Iterator[str]:
+def _stops(seen: SeenRun) -> Iterator[str]:
     """Each forced switch: who had to stop, before what, and what came instead."""
     steps = seen.steps
     for at in _forced(seen):
@@ -380,7 +380,7 @@ def _stops(seen: Seen) -> Iterator[str]:
         yield f"M{stopped} has to stop{before}: {seen.name(goes)} comes first"
 
 
-_LOOKS: Final[tuple[Callable[[Failure, Seen], list[str]], ...]] = (
+_LOOKS: Final[tuple[Callable[[Failure, SeenRun], list[str]], ...]] = (
     _twice, _misused, _accesses_between, _stale, _passed_by, _saw,
 )  # fmt: skip
 _OF_DEADLOCKS: Final[tuple[Any, ...]] = (_accesses_between, _stale, _saw)

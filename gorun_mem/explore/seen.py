@@ -10,7 +10,7 @@ from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.step.schedule import Step
 
 
-class Seen:
+class SeenRun:
     """The steps of a run, and what another run of its schedule has shown of them.
 
     Args:
