@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -26,9 +27,16 @@ from gorun_mem.cli._common import (
     write_json,
 )  # fmt: skip
 from gorun_mem.cli._output import show
-from gorun_mem.cli._run_options import assert_option, run_options
-from gorun_mem.cli.run import CONSOLE, Prepared, expressions_of, prepare, same_file  # fmt: skip
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
+from gorun_mem.cli.run import (  # fmt: skip
+    CONSOLE,
+    Prepared,
+    check_folder,
+    expressions_of,
+    prepare,
+    same_file,
+)
+from gorun_mem.step.strategies import ALIASES, SEARCHING
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -55,7 +63,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=OneOf(SEARCHING, {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}),
+    type=OneOf(SEARCHING, ALIASES),
     default="auto",
     show_default=True,
     help="Find schedules by this strategy; auto goes through all of them where they are few and "
@@ -128,8 +136,10 @@ def _search_run_options(function: Any) -> Any:
 )
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
 @_search_run_options
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -172,6 +182,7 @@ def command(
         prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
@@ -183,6 +194,10 @@ def command(
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
         accounts = _accounts(found, target, detectors)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_search
+
+        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
     if as_json:
         from gorun_mem.explore.telling import as_json as json_of
 
@@ -295,11 +310,7 @@ def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
     """
     if path is None or path == CONSOLE:
         return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
-    if Path(path).is_dir():
-        raise BadInput(f"{option} {path} is a folder: name a file")
+    check_folder(option, path)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if same_file(path, taken):
             raise BadInput(f"{option} {path} would overwrite what is searched: name another file")

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from gorun_mem._notebook import facts, table
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.telling import as_json, plain_account_of
 from gorun_mem.explore.words import count
@@ -236,6 +237,24 @@ class Exploration:
     def exit_code(self) -> int:
         """What the command line exits with."""
         return INTERRUPTED_EXIT if self.interrupted else _EXIT[self.verdict]
+
+    def _repr_html_(self) -> str:
+        """A notebook's view: the verdict, what was counted, each failure."""
+        counted = self.statistics
+        told = facts(
+            f"explore {self.name}",
+            [
+                ("verdict", self.sentence),
+                ("strategy", self.strategy),
+                ("seed", str(self.seed)),
+                ("schedules", counted.schedules),
+                ("different", counted.distinct),
+                ("steps", counted.steps),
+                ("seconds", counted.seconds),
+            ],
+        )
+        rows = [(str(one.signature), one.text, one.command) for one in self.failures]
+        return told + (table("failures", ("what", "how", "replay"), rows) if rows else "")
 
     def document(self) -> dict[str, Any]:
         """The whole as JSON."""

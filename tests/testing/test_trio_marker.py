@@ -102,7 +102,7 @@ async def test_no_fault(): await within(2)
     result.stdout.fnmatch_lines(
         [
             "*a timer may fire at any moment*",
-            "@pytest.mark.explore: no fault 'tiemout': the faults are *",
+            "@pytest.mark.explore: no fault 'tiemout': did you mean timeout? the faults are *",
         ]
     )
 
