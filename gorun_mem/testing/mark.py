@@ -53,6 +53,10 @@ TOKEN_MAX: Final = 600
 """Characters of a token that a test is to have over it; a longer one goes without its steps."""
 
 
+CHAIR: Final = "gorun-mem-chair"
+"""What the plugin is called by which the page takes a test (`gorun_mem.web.of_tests`)."""
+
+
 def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
     """The function that runs in place of an async test.
 
@@ -70,7 +74,10 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
             test = _Test(item, function, arguments, settings.pop("faults", ()))
         except ConfigError as error:
             _fail(f"@pytest.mark.explore: {error}")
-        if token:
+        chair = item.config.pluginmanager.get_plugin(CHAIR)
+        if chair is not None:
+            test.sit(chair)
+        elif token:
             test.replay(load(token), alone=explored == 1)
         else:
             test.follow(settings.pop("replay"))
@@ -120,6 +127,10 @@ class _Test:
         except (pytest.skip.Exception, pytest.xfail.Exception) as left:
             self._left.append(left)
             raise
+
+    def sit(self, chair: Any) -> None:
+        """Leave the schedules to whoever sits in the scheduler's chair."""
+        chair.sit(self._item.nodeid, self._target)
 
     def search(self, settings: Mapping[str, Any]) -> None:
         """Search; fail with the report of what is found, or without an answer."""

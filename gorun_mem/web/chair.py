@@ -32,6 +32,7 @@ from gorun_mem.web.catalogue import PLAYING, lesson_of, target_of
 from gorun_mem.web.chair_view import Spy, steps_of, view_of
 from gorun_mem.web.documents import HandMadeSchedule, RunSettings
 from gorun_mem.web.guard import Refused
+from gorun_mem.web.of_tests import TARGETS
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
@@ -262,7 +263,7 @@ def answer_token(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
-    """A schedule and its program, which is one of the library's.
+    """A schedule and its program, which is one of the library's or a test that is open here.
 
     Raises:
         Refused: it is damaged, or names something else.
@@ -275,10 +276,15 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
     name, fixed = str(about.get("scenario") or ""), False
     if not name:
         name, fixed = lesson_of(str(about.get("function", "")))
+    if not name and "test" in about:
+        test = str(about["test"])[:400]
+        open_test = TARGETS.get(test)
+        if open_test is None:
+            hint = f"gorun-mem view TOKEN --code {test}"
+            raise Refused(400, f"the token is of the test {test}, which is not open here", hint)
+        program = {"scenario": "", "options": {}, "fixed": False, "token": token}
+        return schedule, open_test, program
     if not name:
-        if "test" in about:
-            hint = "pytest TEST --explore-token TOKEN"
-            raise Refused(400, f"the token is of the test {str(about['test'])[:200]}", hint)
         raise Refused(
             400, "the token's program is none of the library's", "see gorun-mem scenarios"
         )
