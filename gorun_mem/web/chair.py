@@ -259,7 +259,9 @@ def answer_token(facts: dict[str, Any]) -> dict[str, Any]:
     if done.divergence:
         raise Refused(409, f"the program is not the one of the schedule: {done.divergence}")
     seen = _seen(target, done.tape, facts["step"])
-    return {**seen, "program": about, "found": None, "nearest": _nearest(target, done.tape)}
+    nearest = _nearest(target, done.tape)
+    title = str(schedule.about.get("test", ""))
+    return {**seen, "program": about, "title": title, "found": None, "nearest": nearest}
 
 
 def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:

@@ -133,6 +133,7 @@ def _frames(coro: Any) -> Iterator[FrameType]:
 
 def _m(task: Task, frames: Sequence[FrameType]) -> dict[str, Any]:
     op = task.op if task.state is not State.DONE else None
+    at = [_place(frame.f_code.co_filename, frame.f_lineno, frame) for frame in frames]
     return {
         "m": task.id,
         "name": task.name,
@@ -142,9 +143,18 @@ def _m(task: Task, frames: Sequence[FrameType]) -> dict[str, Any]:
         "obj": op.obj if op is not None else "",
         "reads": bool(op.reads_only) if op is not None else False,
         "steps": task.steps,
-        "at": [_place(frame.f_code.co_filename, frame.f_lineno, frame) for frame in frames]
-        or _begins(task),
+        "at": at or _goes_on_from(op, task.name) or _begins(task),
     }
+
+
+def _goes_on_from(op: Any, name: str) -> list[dict[str, Any]]:
+    """The line at which a task of trio's stands."""
+    file, _, line = getattr(op, "place", "").rpartition(":")
+    if not file:
+        return []
+    number = int(line)
+    source = [str(getattr(op, "source", ""))[:_TEXT]]
+    return [{"file": file, "line": number, "function": name, "first": number, "source": source}]
 
 
 def _begins(task: Any) -> list[dict[str, Any]]:

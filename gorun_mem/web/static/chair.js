@@ -72,7 +72,7 @@ export async function chair({ main, rest, library, signal }) {
     const lesson = by.get(scenario);
     fill(goal, lesson ? [h("h1", {}, lesson.goal), h("p", { class: "note" }, `${lesson.title}; known from ${lesson.source}.`), h("details", {}, h("summary", {}, "A hint"), h("p", {}, lesson.hint)),
       h("div", { class: "row" }, h("button", { type: "button", onclick: () => find("auto") }, "Show a solution"), h("button", { type: "button", "aria-pressed": String(fixed), onclick: () => open({ ...state.program, fixed: !fixed }) }, fixed ? "This is the fixed twin" : "Try the fixed twin"))]
-      : [h("h1", {}, scenario), h("p", { class: "note" }, library.scenarios.find((one) => one.name === scenario)?.summary || ""), h("div", { class: "row" }, h("button", { type: "button", onclick: () => find("auto") }, "Search for a failure"))]);
+      : [h("h1", {}, scenario || state.title), h("p", { class: "note" }, library.scenarios.find((one) => one.name === scenario)?.summary || ""), h("div", { class: "row" }, h("button", { type: "button", onclick: () => find("auto") }, "Search for a failure"))]);
   }
 
   function drawVerdict() {
@@ -167,6 +167,7 @@ export async function chair({ main, rest, library, signal }) {
   if (token) {
     const view = await get(`/api/schedules/${encodeURIComponent(token)}`, signal);
     state.program = { ...view.program };
+    state.title = view.title;
     state.choices = view.choices;
     state.nearest = view.nearest && { failing: view.whole ? { ...view, ...view.whole } : view, passing: view.nearest };
     take(await atWhatMatters(view.whole ? { ...view, ended: view.whole.ended } : view));
