@@ -349,7 +349,7 @@ def _run_again(
     Raises:
         RuntimeError: it does not end there as the search saw it end, which is a fault of ours.
     """
-    from gorun_mem.cli.replay_schedule import run_schedule
+    from gorun_mem.cli._by_schedule import run_schedule
     from gorun_mem.explore.failure import signature_of
 
     failure = found.failure

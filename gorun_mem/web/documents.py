@@ -133,6 +133,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
         step: look at the state after so many steps; None: where the choices end.
         then: play on under a strategy.
         find: search for a failure instead of following choices.
+        beside: look for the nearest schedule that passes, where they lead to a failure.
     """
 
     scenario: Name
@@ -144,6 +145,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
     step: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     then: PlayOn | None = None
     find: Find | None = None
+    beside: bool = False
 
 
 class Wrong(Struct):

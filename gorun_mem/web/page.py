@@ -49,6 +49,7 @@ async def open_page(
     log: str | None = None,
     shows: dict[str, Any] | None = None,
     recording: str = "",
+    test: str = "",
     on_fault: Callable[[BaseException], None],
 ) -> AsyncIterator[Page]:
     """Serve the page while the block runs.
@@ -60,6 +61,7 @@ async def open_page(
         log: an event log that it opens on.
         shows: what else it opens on; see `Site`.
         recording: what the log was replayed from, "" where it was not.
+        test: of pytest's, whose schedules may be looked at; "" for none.
         on_fault: told of an error of ours.
 
     Raises:
@@ -71,7 +73,9 @@ async def open_page(
     rules = Rules(where.port, frozenset(names), token, address.is_private())
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
         async with trio.open_nursery() as nursery:
-            site = Site(Runs(Path(folder), nursery), Laboratory(folder), Path(folder), token=token)
+            site = Site(
+                Runs(Path(folder), nursery), Laboratory(folder, test), Path(folder), token=token
+            )
             if server is not None:
                 site.server = server
                 site.hands = Hands(server, nursery)

@@ -128,9 +128,18 @@ def main() -> None:
     # What a program prints is nobody's: the answers have stdout to themselves.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    for line in sys.stdin.buffer:
-        out.write(answer(line, sys.argv[1]) + b"\n")
-        out.flush()
+    folder, *tests = sys.argv[1:]
+
+    def serve() -> None:
+        for line in sys.stdin.buffer:
+            out.write(answer(line, folder) + b"\n")
+            out.flush()
+
+    if tests:
+        from gorun_mem.web.of_tests import within
+
+        within(tests[0], serve)
+    serve()  # also where the test was not found: whoever asks for it is told
 
 
 if __name__ == "__main__":

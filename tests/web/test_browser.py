@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,12 +294,17 @@ def test_a_failure_opens_at_the_step_that_matters(
     """A search's solution, with the nearest schedule that passes; and a token given to `view`."""
     with opened(browser, f"{service.url}#chair") as page:
         page.click("text=Show a solution")
-        expect(page.locator(".verdict").first).to_contain_text("You look at step 6 of 12")
-        expect(page.get_by_text("nearest schedule that passes")).to_be_visible()
+        expect(page.locator(".verdict").first).to_contain_text("You look at step 11 of 12")
+        beside = page.locator("section[aria-label='the nearest schedule that passes']")
+        expect(beside).to_contain_text("had M")
+        expect(beside.locator("tr.matters")).to_be_visible()
         token = page.locator("input[aria-label='token of this schedule']").input_value()
         page.click("text=See it")
         expect(page.locator(".verdict").first).to_contain_text("ended well")
+        page.click("text=Back to the one that fails")
+        expect(page.locator(".verdict").first).to_contain_text("Failed: deadlock")
         page.get_by_role("button", name="16. ab ba").click()
+        expect(beside).to_be_hidden()
         steps = page.locator("ol.steps li:not(.empty)")
         for made, m in enumerate((1, 1, 2, 2), 1):
             page.click(f"button.go.main[data-m='{m}']")
@@ -306,6 +312,8 @@ def test_a_failure_opens_at_the_step_that_matters(
         expect(page.locator("svg.graph")).to_have_attribute(
             "aria-label", "M1 waits for b, which M2 holds; M2 waits for a, which M1 holds"
         )
+        page.click("text=What would have passed?")
+        expect(beside).to_contain_text("It ends well, but has this too: lock.order")
         page.get_by_role("button", name="Try the fixed twin").click()
         page.click("text=Show a solution")
         expect(page.get_by_text("exhausted")).to_be_visible()
@@ -313,7 +321,10 @@ def test_a_failure_opens_at_the_step_that_matters(
         page_process(tmp_path, "view", token, "--no-open") as viewed,
         opened(browser, viewed.url) as page,
     ):
-        expect(page.locator(".verdict").first).to_contain_text("You look at step 6 of 12")
+        expect(page.locator(".verdict").first).to_contain_text("You look at step 11 of 12")
+        expect(
+            page.locator("section[aria-label='the nearest schedule that passes']")
+        ).to_be_visible()
         expect(page.locator("nav")).not_to_contain_text("Live")
 
 
@@ -345,6 +356,93 @@ def test_a_recording_and_its_prediction(browser: Browser, tmp_path: Path) -> Non
         page.wait_for_selector("#part-map")
         expect(page.locator("#part-pages")).to_be_visible()
         shot(page, "recording-1280-light")
+
+
+def test_kit_objects_are_shown_with_values_holders_and_waiters(
+    browser: Browser, service: PageProcess
+) -> None:
+    """A lock's holder and who waits for it, a condition's sleepers, a cell's value."""
+    with opened(browser, f"{service.url}#chair/lessons/wake_one") as page:
+        page.click("text=Show a solution")
+        expect(page.locator(".verdict.bad")).to_be_visible()
+        shared = page.locator("dl.figures > div")
+        expect(shared.filter(has_text="waiters (Cond)")).to_contain_text("asleep")
+        expect(shared.filter(has_text="ready (Cell)")).to_contain_text("True")
+        page.get_by_role("button", name="16. ab ba").click()
+        for m in (1, 1, 2, 2):
+            page.click(f"button.go.main[data-m='{m}']")
+        a = shared.filter(has_text="a (Lock)")
+        expect(a.locator(".chip.holds")).to_have_text("M1")
+        expect(a.locator(".chip.waits")).to_have_text("M2 acquire")
+
+
+SEATS = """
+import pytest
+import trio
+from gorun_mem.sync import Word
+
+
+@pytest.mark.explore(budget=200)
+async def test_last_seat():
+    free = ["1A"]
+
+    async def book():
+        if free:
+            await trio.lowlevel.checkpoint()
+            free.pop()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(book)
+        nursery.start_soon(book)
+
+
+@pytest.mark.explore(budget=200)
+async def test_racy(world):
+    n = Word("n", 0)
+
+    async def add(m):
+        seen = await n.load()
+        await n.store(seen + 1)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(add)
+        ms.start_soon(add)
+    assert n.value == 2
+"""
+
+
+@pytest.mark.parametrize("name", ["test_last_seat", "test_racy"])
+def test_a_token_of_pytests_opens_in_the_chair(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where it is said that the test may run: at the step that matters, with the test's lines, the
+    nearest schedule that passes beside it; and it can be gone on with by hand."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_seats.py").write_text(SEATS)
+    test = f"test_seats.py::{name}"
+    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    report = subprocess.run(call, capture_output=True, text=True, check=False).stdout
+    token = report.partition("--explore-token ")[2].split()[0]
+    refused = subprocess.run(
+        command("view", token, "--no-open"), capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert f"--code {test}" in refused.stderr
+    with (
+        page_process(tmp_path, "view", token, "--code", test, "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        expect(page.locator("h1").last).to_have_text(test)
+        expect(page.locator(".verdict").first).to_contain_text("Failed: ")
+        expect(page.locator(".verdict").first).to_contain_text("You look at step ")
+        expect(page.locator(".cards .source").first).to_contain_text("await")
+        beside = page.locator("section[aria-label='the nearest schedule that passes']")
+        expect(beside).to_contain_text("had M")
+        beside.get_by_role("button", name="See it").click()
+        expect(page.locator(".verdict").first).to_contain_text("ended well")
+        page.click("text=Begin anew")
+        page.locator("button.go.main").first.click()
+        expect(page.locator("ol.steps li:not(.empty)")).to_have_count(1)
 
 
 def test_terms_are_explained(browser: Browser, service: PageProcess) -> None:
