@@ -137,15 +137,11 @@ def command(
         documents.append(document)
         codes.append(_exit_code(document))
         if not as_json:
-<<<<<<< HEAD
             show(_text(programs, predictions, document, max_pages), "")
-=======
-            show(_text(programs, predictions, document, max_pages))
     if ci_wanted():
         from gorun_mem.report.checked import cases_of_predictions
 
         tell_ci(cases_of_predictions(documents))
->>>>>>> main
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
     else:

@@ -235,11 +235,7 @@ def test_a_log_without_its_start_is_still_one(gorun_mem: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-<<<<<<< HEAD
         (["report"], "no LOG is given: write gorun-mem report LOG"),
-=======
-        (["report"], "no LOG is given"),
->>>>>>> main
         (["report", "gone.jsonl"], "cannot read log gone.jsonl: No such file or directory"),
         (["report", "."], ". is no event log: it is empty"),
         (["report", "last"], "no runs yet"),
