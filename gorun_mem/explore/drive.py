@@ -34,6 +34,7 @@ from gorun_mem.step.strategies.replay import Diverged, OnDivergence, Replay
 from gorun_mem.step.strategies.searching import NonDeterminism, Redundant, Searching
 from gorun_mem.step.strategies.transcribe import Transcriber
 from gorun_mem.step.task import State, Task
+from gorun_mem.sync.words import Fence
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
 
-_HOSTS: Final = {"trio": "gorun_mem.explore.controlled.searching"}
-"""By name of a host, the module that has its `engine_for` and `host_for`; see `run_once`."""
+_HOSTS: Final = {
+    "trio": "gorun_mem.explore.controlled.searching",
+    "tso": "gorun_mem.explore.buffers",
+}
+"""By name of a host or memory, the module that has its `engine_for` and `host_for`; see
+`run_once`."""
 
 
 OF_THE_SEARCH: Final = (Redundant, NonDeterminism, AwaitsTrio)
@@ -103,6 +108,10 @@ class ExploringEngine(Engine):
         self._screen = screen
         self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
         self.watched = self._executed is not None or screen is not None or bool(self._looks)
+
+    def everybody(self) -> list[Task]:
+        """Whoever makes steps: the Ms."""
+        return self.tasks
 
     # What operations ask.
 
@@ -258,9 +267,10 @@ class Execution:
         self.divergence = divergence
 
     @property
-    def origins(self) -> tuple[str, ...]:
+    def origins(self) -> dict[int, str]:
         """Where each M comes from, by id."""
-        return tuple([task.origin for task in self.world.engine.tasks])
+        engine: Any = self.world.engine
+        return {one.id: one.origin for one in engine.everybody()}
 
     @property
     def named_steps(self) -> tuple[Step, ...]:
@@ -292,7 +302,8 @@ def run_once(
         screen: looks at the run, to be asked afterwards.
     """
     transcriber = Transcriber(strategy) if transcribe else None
-    hosts: Any = import_module(_HOSTS[target.host]) if target.host else None
+    own = _HOSTS.get(target.host or target.config.memory)
+    hosts: Any = import_module(own) if own else None
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
         transcriber or strategy, target, steps_max, detectors, breathe, screen
     )
@@ -375,6 +386,16 @@ class SearchingTrampoline(Trampoline):
         driver: whose Ms.
     """
 
+    def _last_op(self, task: Task) -> Op | None:
+        buffer = task.buffer
+        coro: Any = self._coros[task.id]
+        if buffer is None or not buffer.made or coro.__name__ == _emptied.__name__:
+            return None
+        last: Any = _emptied()
+        self._coros[task.id] = last
+        op: Op = last.send(None)
+        return op
+
     def _raised(self, task: Task, error: BaseException) -> None:
         raised(self._driver, task, error)
 
@@ -383,6 +404,11 @@ class SearchingTrampoline(Trampoline):
 
     def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
         return uncontrolled(task, coro)
+
+
+async def _emptied() -> None:
+    """An M that has stored ends when its stores are in memory, as a thread does."""
+    await Fence("the end")
 
 
 def raised(driver: Driver, task: Task, error: BaseException) -> None:

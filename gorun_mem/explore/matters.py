@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.detectors.wakeups import is_wakeup
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.late import late_stores
 from gorun_mem.explore.waits import WaitEdge, cycle_of, edges_of
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.op import MORE, PARKED
@@ -50,6 +51,7 @@ class Sights:
     """
 
     name = "sights"
+    flushes = True
 
     def begin(self, world: World) -> None:
         """A run begins."""
@@ -89,6 +91,7 @@ def what_matters(failure: Failure, sights: Sights | None) -> list[str]:
     said = [*_deadlock(failure, sights)]
     if sights is not None and failure.signature.kind != "deadlock":
         said += _twice(steps, sights)
+    said += late_stores(steps)[-2:]
     named = bool(said) and failure.signature.kind == "deadlock"
     forced: list[str] = []
     for at in [index for index, step in enumerate(steps) if step.preempts][-_FORCED_MAX:]:
@@ -105,7 +108,7 @@ def what_matters(failure: Failure, sights: Sights | None) -> list[str]:
 
 def name_of(step: Step, number: int) -> str:
     """A step in a sentence."""
-    return f"M{step.m}'s {step.kind} {step.obj} (step {number})"
+    return f"M{step.owner}'s {step.name} (step {number})"
 
 
 # Deadlocks.

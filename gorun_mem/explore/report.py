@@ -151,12 +151,12 @@ def _lanes(failure: Failure, room: int, places: Sequence[str] = ()) -> list[str]
 def _lane_line(steps: Sequence[Step], index: int, ms: Sequence[int], width: int, place: str) -> str:
     step = steps[index]
     mark = ">" if step.preempts else " "
-    if step.m not in ms:
-        return f"{index + 1:>{_GUTTER - 2}}{mark} (M{step.m} {step.kind} {step.obj})"[:COLUMNS]
+    if step.owner not in ms:
+        return f"{index + 1:>{_GUTTER - 2}}{mark} ({step})"[:COLUMNS]
     cells = []
     for m in ms:
         line = "|" if _lives(steps, m, index) else ""
-        cells.append(_fit(_placed(step.name, place, width) if m == step.m else line, width))
+        cells.append(_fit(_placed(step.name, place, width) if m == step.owner else line, width))
     return f"{index + 1:>{_GUTTER - 2}}{mark} {''.join(cells)}".rstrip()
 
 
@@ -170,14 +170,14 @@ def _placed(name: str, place: str, width: int) -> str:
 
 def _lives(steps: Sequence[Step], m: int, index: int) -> bool:
     """Whether `m` has begun before step `index` and makes another after it."""
-    return any(s.m == m for s in steps[:index]) and any(s.m == m for s in steps[index:])
+    return any(s.owner == m for s in steps[:index]) and any(s.owner == m for s in steps[index:])
 
 
 def _lanes_of(steps: Sequence[Step], shown: Sequence[int]) -> list[int]:
     """The Ms that get a column: of those shown the ones that act latest."""
     latest: dict[int, int] = {}
     for index in shown:
-        latest[steps[index].m] = index
+        latest[steps[index].owner] = index
     chosen = sorted(latest, key=lambda m: -latest[m])[:LANES_MAX]
     return sorted(chosen)
 
@@ -259,6 +259,7 @@ class _MemoryProbe:
     """
 
     name = "report"
+    flushes = True
 
     def __init__(self, forced: int) -> None:
         self._forced = forced  # number of the step that was the first forced switch

@@ -112,7 +112,7 @@ class Access(Op):
     Args:
         kind: "load" or "store".
         addr: address in bytes.
-        effect: makes it; its value is the operation's result.
+        effect: makes it, or puts it into its M's store buffer; its value is the operation's result.
     """
 
     __slots__ = ("_effect", "reads_only")

@@ -81,10 +81,12 @@ class Engine(Loop):
     Attributes:
         undecided: it was the strategy that raised what came out of `advance`, and no step.
         entangled: any two steps may depend on one another, whatever they say of themselves.
+        buffered: memory is TSO: each M has a store buffer.
         fresh: Ms made runnable since the strategy looked here last, for one that `follows` them.
     """
 
     entangled: bool = False
+    buffered: bool = False
 
     def __init__(
         self,
