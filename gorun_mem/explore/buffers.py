@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 PASSES: Final = named(lambda kind: kind.passes)
 """Kinds of operation that are made whatever the M's buffer holds."""
+LATE: Final = named(lambda kind: kind.late)
 
 
 class Flush(Op):
@@ -182,7 +183,7 @@ class TsoEngine(ExploringEngine):
         kind = task.op.kind
         if kind == "start":
             return self._starts_after.get(task.id, 0)
-        return 0 if kind in PASSES else _stores(task).flushed_at
+        return 0 if _passes(task.op) else _stores(task).flushed_at
 
     # What hosts do.
 
@@ -269,7 +270,7 @@ class TsoEngine(ExploringEngine):
     # Inside.
 
     def _must_wait(self, task: Task, op: Op) -> bool:
-        return bool(_stores(task).late) and op.kind not in PASSES
+        return bool(_stores(task).late) and not _passes(op)
 
     def _hold(self, task: Task, stores: Stores, begun: bool) -> None:
         """Let `task` wait until all that is in `stores` has left it.
@@ -299,6 +300,12 @@ class TsoEngine(ExploringEngine):
 
 engine_for = TsoEngine
 host_for = SearchingTrampoline
+
+
+def _passes(op: Op) -> bool:
+    """Whether the next access of `op` is made whatever its M's buffer holds."""
+    kind = op.kind
+    return kind in PASSES and (kind not in LATE or op.acting().buffers)
 
 
 def _stores(task: Task) -> Stores:

@@ -116,6 +116,7 @@ class Access(Op):
     """
 
     __slots__ = ("_effect", "reads_only")
+    buffers = True
 
     def __init__(self, kind: str, addr: int, effect: Callable[[], object]) -> None:
         self.kind = kind

@@ -117,7 +117,7 @@ class Late:
 
     Args:
         place: what is stored to, to be found again by its own M's loads: equal where it is the same
-            place.
+            place; of a runtime lock (name of the field, number of the M whose it is, 0: the lock).
         obj: its name.
         value: what is stored.
         write: puts a value into memory.
@@ -218,6 +218,9 @@ class Op:
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
     stands_by: bool = False
     """Who waits in it waits for others to end, and says nothing of why they do not."""
+    buffers: bool = False
+    """Its stores of a kind that is `late` go into its M's store buffer, where it has one. One that
+    does not say so writes memory at once, and is a fence."""
     asks_first: ClassVar[bool] = False
     """Whether `begin` may answer False; follows from a class having its own."""
     orders: Orders | None = None

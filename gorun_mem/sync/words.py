@@ -76,6 +76,7 @@ class _Store(WordOp):
 
 class _LateStore(_Store):
     __slots__ = ()
+    buffers = True
 
     def step(self, m: MLike) -> object:
         """Write it, into the store buffer where there is one."""

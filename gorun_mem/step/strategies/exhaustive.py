@@ -396,7 +396,8 @@ class Exhaustive(Searching):
         self._made = number + 1
         if number < len(past.events):
             return
-        event = past.next_of(m, kind, self._object(kind, obj), reads, self._after)
+        obj = self._object(kind, obj, self._chosen)
+        event = past.next_of(m, kind, obj, reads, self._after)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
         past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
@@ -411,11 +412,11 @@ class Exhaustive(Searching):
         op = task.op
         assert op is not None
         kind = op.kind
-        return (kind, self._object(kind, op.obj), op.reads_only)
+        return (kind, self._object(kind, op.obj, op), op.reads_only)
 
-    def _object(self, kind: str, obj: str) -> str:
+    def _object(self, kind: str, obj: str, op: Any) -> str:
         """What a step counts as touching; what is an M's own goes by the M's name here."""
-        if kind in LATE and self._engine.buffered:
+        if kind in LATE and self._engine.buffered and op.acting().buffers:
             return ""
         obj = object_of(kind, obj, self._whole_calls)
         if self._renamed and obj.startswith("m"):
