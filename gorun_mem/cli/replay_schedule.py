@@ -268,7 +268,7 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
         "uncontrolled": done.foreign,
         "stuck": [str(stuck) for stuck in done.world.driver.stuck_at_end],
         "steps": [
-            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
+            {"step": number, "m": step.owner, "kind": step.kind, "obj": step.obj}
             for number, step in enumerate(done.named_steps, 1)
         ],
     }
@@ -299,7 +299,7 @@ def _show(target: Target, done: Execution) -> None:
 def _line(number: int, step: Step) -> str:
     mark = "*" if step.preempts else " "
     drawn = "".join(f"  {label or 'choice'} = {value}" for label, _, value in step.choices)
-    return f"{number:6}{mark} M{step.m:<3} {step.kind} {step.obj}{drawn}"
+    return f"{number:6}{mark} M{step.owner:<3} {step.name}{drawn}"
 
 
 def _look(

@@ -27,7 +27,7 @@ from gorun_mem.explore.waits import WaitEdge, cycle_of, edges_of
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.op import MORE, PARKED
 from gorun_mem.step.schedule import Step
-from gorun_mem.step.task import State
+from gorun_mem.step.task import BUFFERS, State
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -94,7 +94,7 @@ def what_matters(failure: Failure, sights: Sights | None) -> list[str]:
     said += late_stores(steps)[-2:]
     named = bool(said) and failure.signature.kind == "deadlock"
     forced: list[str] = []
-    for at in [index for index, step in enumerate(steps) if step.preempts][-_FORCED_MAX:]:
+    for at in _forced_switches(steps)[-_FORCED_MAX:]:
         sentence = _between(steps, at) or _forced(steps, at)
         if sentence not in forced:
             forced.append(sentence)
@@ -220,7 +220,7 @@ def _woken(steps: Sequence[Step], index: int) -> set[int]:
         return set()
     before = {m for step in steps[: index + 1] for m in step.enabled}
     here, after = set(steps[index].enabled), set(steps[index + 1].enabled)
-    return (after & before) - here
+    return {m for m in (after & before) - here if m < BUFFERS}
 
 
 # A value that is seen twice.
@@ -254,7 +254,7 @@ def _seen_again(steps: Sequence[Step], sights: Sights, at: int) -> Iterator[tupl
     changes = _changes(steps, sights, obj, m, saw, at)
     if len(changes) < 2:  # one change cannot lead back
         return
-    who = " and ".join(f"M{other}" for other in sorted({steps[i].m for i in changes}))
+    who = " and ".join(f"M{other}" for other in sorted({steps[i].owner for i in changes}))
     value = repr(sights.results[saw])
     text = (
         f"{name_of(steps[at], at + 1)} finds "
@@ -293,25 +293,34 @@ def _changes(
 # Forced switches.
 
 
+def _forced_switches(steps: Sequence[Step]) -> list[int]:
+    """Where an M had to stop, for more than that a store of its own reaches memory."""
+    return [
+        index
+        for index, step in enumerate(steps)
+        if step.preempts and steps[index - 1].owner != step.owner
+    ]
+
+
 def _between(steps: Sequence[Step], at: int) -> str:
     """The access that came between two of the M that the forced switch at `at` stopped; "" if none.
 
     A change rather than a read; of several windows the narrowest before, then behind the switch.
     """
-    stopped = steps[at - 1].m
+    stopped = steps[at - 1].owner
     end = min(len(steps), at + _WINDOW)
-    until = next((i for i in range(at, end) if steps[i].m == stopped), end)
-    behind = [i for i in range(until, end) if steps[i].m == stopped]
+    until = next((i for i in range(at, end) if steps[i].owner == stopped), end)
+    behind = [i for i in range(until, end) if steps[i].owner == stopped]
     for reads in (False, True):
         for first in range(at - 1, max(at - _WINDOW, 0) - 1, -1):
             a = steps[first]
-            if a.m != stopped:
+            if a.owner != stopped:
                 continue
             for last in (i for i in behind if steps[i].obj == a.obj):
                 c = steps[last]
                 for middle in range(at, last):
                     b = steps[middle]
-                    if b.m == stopped or b.obj != a.obj or b.reads is not reads:
+                    if b.owner == stopped or b.obj != a.obj or b.reads is not reads:
                         continue
                     if a.reads and b.reads and c.reads:
                         continue
@@ -323,7 +332,7 @@ def _between(steps: Sequence[Step], at: int) -> str:
 
 
 def _forced(steps: Sequence[Step], at: int) -> str:
-    stopped = steps[at - 1].m
-    coming = next((step for step in steps[at:] if step.m == stopped), None)
-    before = f" before its {coming.kind} {coming.obj}" if coming is not None else ""
+    stopped = steps[at - 1].owner
+    coming = next((step for step in steps[at:] if step.owner == stopped), None)
+    before = f" before its {coming.name}" if coming is not None else ""
     return f"M{stopped} has to stop{before}: {name_of(steps[at], at + 1)} goes first"

@@ -285,7 +285,7 @@ def _failure_document(failure: Failure) -> dict[str, Any]:
         "stuck": [str(stuck) for stuck in failure.stuck],
         "history": list(failure.history),
         "steps": [
-            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
+            {"step": number, "m": step.owner, "kind": step.kind, "obj": step.obj}
             for number, step in enumerate(failure.steps, 1)
         ],
     }
