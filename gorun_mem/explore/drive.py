@@ -109,10 +109,6 @@ class ExploringEngine(Engine):
         self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
         self.watched = self._executed is not None or screen is not None or bool(self._looks)
 
-    def everybody(self) -> list[Task]:
-        """Whoever makes steps: the Ms."""
-        return self.tasks
-
     # What operations ask.
 
     def choice(self, m: MLike, n: int, label: str) -> int:

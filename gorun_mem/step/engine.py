@@ -237,6 +237,10 @@ class Engine(Loop):
         if op is not None:
             op.withdrawn(task)
 
+    def everybody(self) -> list[Task]:
+        """Whoever makes steps: the Ms, and their store buffers where they have some."""
+        return self.tasks
+
     @property
     def is_stuck(self) -> bool:
         """Whether nobody can ever go on though somebody has not ended."""

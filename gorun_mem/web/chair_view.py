@@ -12,7 +12,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Step
-from gorun_mem.step.task import State
+from gorun_mem.step.task import BUFFERS, State
 from gorun_mem.sync import Event, KitObject, Lock
 from gorun_mem.web.words import bits_of
 
@@ -75,8 +75,8 @@ class Spy(Observer):
             "t_ns": world.engine.now_ns,
             "ms": [
                 _m(task, frames.get(task.id, []))
-                for task in world.engine.tasks
-                if task.id or task.state is not State.DONE
+                for task in world.engine.everybody()
+                if _acts(task)
             ],
             "locks": [_lock(name, lock) for name, lock in world.driver.mutexes.items()],
             "objects": [_object(one) for one in objects],
@@ -111,6 +111,13 @@ def steps_of(steps: Sequence[Step], marks: Sequence[int]) -> list[dict[str, Any]
 
 
 # Ms.
+
+
+def _acts(task: Task) -> bool:
+    """Whether it is to be seen: an M, or a store buffer that is not empty."""
+    if task.id >= BUFFERS:
+        return task.state is State.RUNNABLE
+    return bool(task.id) or task.state is not State.DONE
 
 
 def _frames(coro: Any) -> Iterator[FrameType]:

@@ -45,4 +45,4 @@ def test_each_command_serves_the_page(tmp_path: Path) -> None:
                 assert len(state["whole"]["choices"]) == 11
             library = fetch(f"{page.url}api/library")
     assert shows == ["live", "run", "token"]
-    assert len(library["lessons"]) == 26
+    assert len(library["lessons"]) == 27
