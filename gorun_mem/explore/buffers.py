@@ -54,21 +54,26 @@ class Flush(Op):
 
     Args:
         stores: the buffer.
+
+    Attributes:
+        written: what was written last.
     """
 
-    __slots__ = ("obj", "stores")
+    __slots__ = ("obj", "stores", "written")
     kind = FLUSH
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
         self.awaited = True  # by nobody: it is not an M's
         self.obj = ""
+        self.written: object = None
 
     def step(self, m: MLike) -> object:
         """Write it."""
         stores = self.stores
         oldest = stores.late.pop(0)
         oldest.write(oldest.value)
+        self.written = oldest.value
         stores.flushed += 1
         stores.flushed_at = stores.engine.steps
         if not stores.late:

@@ -115,9 +115,7 @@ class Step:
     @property
     def name(self) -> str:
         """Kind and object, for people."""
-        if self.kind == FLUSH:
-            return f"store of {self.obj} reaches memory"
-        return f"{self.kind} {self.obj}"
+        return step_name(self.kind, self.obj)
 
     @property
     def owner(self) -> int:
@@ -128,6 +126,11 @@ class Step:
         if self.kind == FLUSH:
             return f"M{self.owner}'s {self.name}"
         return f"M{self.m} {self.kind} {self.obj}"
+
+
+def step_name(kind: str, obj: str) -> str:
+    """A step without its M, for people."""
+    return f"store of {obj} reaches memory" if kind == FLUSH else f"{kind} {obj}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,10 @@ def load(reference: str) -> Schedule:
     if is_file:
         return Schedule.read(Path(reference))
     if reference.endswith((".jsonl", ".schedule", ".json")):
-        raise ScheduleError(f"no file {reference}")
+        raise ScheduleError(
+            f"no file {reference}: `last` is the newest that gorun-mem explore saved, and a token "
+            "does too"
+        )
     return Schedule.from_token(reference)
 
 
@@ -422,7 +428,9 @@ def _checked_bytes(text: str) -> bytes:
             f"token: version {data[0]}; this gorun-mem reads version {VERSION}: search again"
         )
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
-        raise ScheduleError("token: its checksum does not fit: a character is wrong or missing")
+        raise ScheduleError(
+            "token: its checksum does not fit: a character is wrong or missing: copy all of it"
+        )
     return data[:-4]
 
 

@@ -74,9 +74,16 @@ class _Store(WordOp):
         return None
 
 
-class _LateStore(_Store):
+class LateStore(_Store):
+    """A store that goes into its M's store buffer, where it has one."""
+
     __slots__ = ()
     buffers = True
+
+    @property
+    def stored(self) -> Any:
+        """What it stores."""
+        return self._value
 
     def step(self, m: MLike) -> object:
         """Write it, into the store buffer where there is one."""
@@ -224,7 +231,7 @@ class Cell(Variable):
 
     def store(self, value: Any) -> Op:
         """Let it hold `value`; a plain MOV."""
-        return _LateStore("store", self, value)
+        return LateStore("store", self, value)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -254,7 +261,7 @@ class Word(Variable):
 
         Go has no such store on amd64: there it is for other languages' algorithms.
         """
-        return _LateStore("atomic.store_release", self, value)
+        return LateStore("atomic.store_release", self, value)
 
     def swap(self, value: Any) -> Op:
         """Let it hold `value`; what it held before."""

@@ -110,4 +110,4 @@ def test_a_memory_that_is_none_is_refused(gorun_mem: Command) -> None:
     """By name."""
     code, _, err = gorun_mem("explore", "memlock_storm", "--memory", "pso")
     assert code == ExitCode.USAGE
-    assert "'sc', 'tso'" in err
+    assert "there are sc, tso" in err

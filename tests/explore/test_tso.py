@@ -12,7 +12,6 @@ from gorun_mem.explore.verdict import Exploration
 from gorun_mem.machine.config import Config
 from tests.explore.store_buffers import (
     FENCE,
-    Code,
     Do,
     Outcome,
     Program,
@@ -135,7 +134,7 @@ def test_every_strategy_lets_buffers_be_late(strategy: str) -> None:
 
 def test_cells_are_buffered_as_words_are() -> None:
     """Plain memory: the outcomes of the same programs over words."""
-    programs: list[Code | Any] = [SB, ((W_X, R_X, load("y", 1)), (W_Y, store("x", 2)))]
+    programs: list[Program] = [SB, ((W_X, R_X, load("y", 1)), (W_Y, store("x", 2)))]
     for program in programs:
         for memory in ("sc", "tso"):
             result, found = search(program, memory, cells=True)
