@@ -20,7 +20,7 @@ from mypy_extensions import mypyc_attr
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.explore.foreign import AwaitsTrio, Uncontrolled, seen_as, uncontrolled
 from gorun_mem.explore.screen import Screen
-from gorun_mem.machine.coroutine import ForeignAwait
+from gorun_mem.machine.coroutine import ForeignAwait, awaits
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
@@ -384,10 +384,10 @@ class SearchingTrampoline(Trampoline):
 
     def _last_op(self, task: Task) -> Op | None:
         buffer = task.buffer
-        coro: Any = self._coros[task.id]
-        if buffer is None or not buffer.made or coro.__name__ == _emptied.__name__:
+        if buffer is None or not buffer.made or buffer.ends:
             return None
-        last: Any = _emptied()
+        buffer.ends = True
+        last: Any = awaits(Fence("the end"))  # as a thread ends
         self._coros[task.id] = last
         op: Op = last.send(None)
         return op
@@ -400,11 +400,6 @@ class SearchingTrampoline(Trampoline):
 
     def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
         return uncontrolled(task, coro)
-
-
-async def _emptied() -> None:
-    """An M that has stored ends when its stores are in memory, as a thread does."""
-    await Fence("the end")
 
 
 def raised(driver: Driver, task: Task, error: BaseException) -> None:

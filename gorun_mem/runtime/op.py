@@ -146,13 +146,15 @@ class StoreBuffer:
     Attributes:
         late: the stores.
         made: how many were put in so far.
+        ends: the M has come to its end, but for what is here.
     """
 
-    __slots__ = ("late", "made")
+    __slots__ = ("ends", "late", "made")
 
     def __init__(self) -> None:
         self.late: list[Late] = []
         self.made = 0
+        self.ends = False
 
     def put(self, store: Late) -> None:
         """One store more."""

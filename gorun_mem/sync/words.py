@@ -100,7 +100,7 @@ class LateStore(_Store):
 class Fence(Op):
     """An M's stores are in memory before it goes on."""
 
-    __slots__ = ("obj",)
+    __slots__ = ()
     kind = "fence"
     reads_only = True
 

@@ -69,7 +69,8 @@ class Shares:
         for task in new:
             self._enter(task)
             if engine.buffered:
-                self._enter(task.buffer.flusher)  # type: ignore[union-attr]
+                stores: Any = task.buffer
+                self._enter(stores.flusher)
         return new
 
     def _enter(self, task: Task) -> None:
