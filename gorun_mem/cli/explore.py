@@ -179,6 +179,7 @@ def command(
     5 inconclusive; 130 interrupted.
     """
     from gorun_mem.analysis.metrics import ExpressionError
+    from gorun_mem.cli.replay_schedule import check_host
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.step.schedule import ScheduleError
@@ -193,6 +194,7 @@ def command(
         check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
+            check_host(target, host, log)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)
