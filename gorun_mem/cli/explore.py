@@ -97,6 +97,12 @@ def _search_run_options(function: Any) -> Any:
     "time), cancel (a scope or an M is cancelled, once in a run).  [default: none]",
 )  # fmt: skip
 @click.option(
+    "--memory", type=click.Choice(["sc", "tso"]),
+    help="What memory does: sc, every load sees the latest store; tso, each M has a store buffer "
+    "as on x86, and when a store reaches memory is the schedule's choice.  [default: the "
+    "scenario's, else sc]",
+)  # fmt: skip
+@click.option(
     "--fair-bound", type=Number(0, _INT63), metavar="N",
     help="Count it as a failure that others get a lock more than N times while an M waits for it.  "
     "[default: only say how often it was at most]",
@@ -169,6 +175,7 @@ def command(
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
       gorun-mem explore memlock_storm --ms 2 --faults grow
+      gorun-mem explore lessons/store_buffering --memory tso
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
       gorun-mem explore leaked_lock --ms 2 --html leaked.html
       gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
@@ -181,6 +188,7 @@ def command(
     5 inconclusive; 130 interrupted.
     """
     from gorun_mem.analysis.metrics import ExpressionError
+    from gorun_mem.cli._by_schedule import check_host
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.step.schedule import ScheduleError
@@ -188,12 +196,14 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
         expressions = expressions_of(asked.asserts)
-        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
+        given |= {"strategy": None, "faults": _names(asked.faults), "memory": asked.memory}
+        prepared = prepare(scenario, given)
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
         check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
+            check_host(target, host, log)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)
@@ -228,6 +238,7 @@ class _Asked(NamedTuple):
     jobs: int
     bound: int | None
     faults: str | None
+    memory: str | None
     fair_bound: int | None
     failures_max: int
     no_shrink: bool

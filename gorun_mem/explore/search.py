@@ -62,6 +62,7 @@ def explore(
     *,
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
+    memory: str | None = None,
     strategy: str = "auto",
     budget: int | None = None,
     time_s: float | None = None,
@@ -83,6 +84,7 @@ def explore(
             a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
+        memory: "sc" or "tso", as in `Config`; what `config` says if None.
         strategy: one of SEARCHING.
         budget: schedules to run at most; BUDGET where no time is given either.
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
@@ -100,7 +102,10 @@ def explore(
     Raises:
         ConfigError and its like: settings or options are wrong; nothing was run.
     """
-    target = program if isinstance(program, Target) else Target.of(program, config, options)
+    if isinstance(program, Target):
+        target = program if memory is None else program.with_memory(memory)
+    else:
+        target = Target.of(program, config, options, memory)
     if steps_max is None:
         steps_max = steps_bound(target)
     if budget is None and time_s is None:
@@ -158,6 +163,7 @@ class _Search:
             steps_max=settings.steps_max,
             granularity=target.config.granularity,
             faults=target.config.faults,
+            memory=target.config.memory,
             stands_on=target.stands_on,
         )
         self._statistics = Statistics()

@@ -45,6 +45,7 @@ class Handovers:
     """
 
     name = "handovers"
+    flushes = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

@@ -66,6 +66,7 @@ class Target:
         program: Scenario | Main | Alone,
         config: Config | None = None,
         options: Mapping[str, Any] | None = None,
+        memory: str | None = None,
     ) -> Target:
         """A target for a scenario, for an async function of a World, or for any of trio's.
 
@@ -73,15 +74,17 @@ class Target:
             program: what to explore.
             config: settings; those of the scenario, or the defaults for two Ms, if None.
             options: a scenario's options.
+            memory: "sc" or "tso", in place of what `config` says.
 
         Raises:
             ScenarioError, ConfigError and their like: options or settings are wrong.
         """
         if isinstance(program, Scenario):
-            return _of_scenario(program, config or program.config(), options or {})
+            config = (config or program.config()).but(memory=memory)
+            return _of_scenario(program, config, options or {})
         if options:
             raise ConfigError("options are for scenarios; this is a function")
-        config = config or Config(ms=2)
+        config = (config or Config(ms=2)).but(memory=memory)
         name = getattr(program, "__name__", "main")
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
         about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
@@ -123,12 +126,31 @@ class Target:
             target.control_trio()
         return target
 
+    def with_memory(self, memory: str) -> Target:
+        """The same program with another memory.
+
+        Raises:
+            ConfigError: there is no such memory, or the program cannot have it.
+        """
+        config = self.config.but(memory=memory)
+        about = {**self.about, "config": {**self.about.get("config", {}), "memory": memory}}
+        target = Target(self.program, config, about, self.name)
+        target.alone = self.alone
+        if self.host == "trio" and not target.host:
+            target.control_trio()
+        return target
+
     def control_trio(self) -> None:
         """The program awaits trio: its tasks are to be under the schedule too.
 
         Raises:
             ConfigError: this trio is not known.
         """
+        if self.config.memory == "tso":
+            raise ConfigError(
+                f"memory tso: {self.name} awaits trio, whose tasks run in one thread and have no "
+                "store buffers; explore it with memory sc, or write it with Ms"
+            )
         import_module("gorun_mem.explore.controlled.versions").check_version()
         self.host = self.about["host"] = "trio"
 

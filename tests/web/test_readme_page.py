@@ -46,4 +46,4 @@ def test_each_command_serves_the_page(tmp_path: Path) -> None:
                 assert len(state["whole"]["choices"]) == 11
             library = fetch(f"{page.url}api/library")
     assert shows == ["live", "run", "token", "run"]
-    assert len(library["lessons"]) == 26
+    assert len(library["lessons"]) == 27

@@ -30,6 +30,12 @@ that memory, clears it and hands it out, and on accesses to the same word; not o
 Where every access of the allocator is a step (granularity "access") each page is an object of its
 own, and memlock is one more.
 
+Where memory is TSO an M's store buffer counts as one M more. To put a store into it touches nothing
+of others; that it reaches memory is a step of the buffer's on the stored object, after the M's step
+that has made the store; and a fence of the M's comes after the last of these. A load is one of its
+object, though its M's own buffer may have the value: so where another's store reaches memory while
+it does, both orders are run, which do the same.
+
 Assumed: what a program does between two operations touches nothing that others touch, unless the
 operation before it says so, as taking a lock does; `explore.checking` finds operations that do not
 say what they touch. An M that yields twice running while others could go is not tried further
@@ -45,20 +51,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, Final
 
+from gorun_mem.runtime.kinds import named
 from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.step.strategies.wakeup import (
+    Clock,
     Node,
     OrderedStep,
     Pending,
     WakeupBranch,
+    buffer_of,
     dependent,
     insert,
+    is_own,
     object_of,
 )
-from gorun_mem.step.task import State, Task
+from gorun_mem.step.task import BUFFERS, State, Task
+
+LATE: Final = named(lambda kind: kind.late)
+"""Kinds of operation that put a store into the M's buffer, where it has one."""
 
 
 class Exhaustive(Searching):
@@ -91,6 +104,8 @@ class Exhaustive(Searching):
         self._past = Past()
         self._names: dict[str, int] = {}
         self._ms: dict[int, int] = {}
+        self._named = 0
+        self._after = 0
         self._stepped: dict[int, Any] = {}
         self._chosen: Any = None
         self._at = 0
@@ -135,6 +150,7 @@ class Exhaustive(Searching):
         self._yielder, self._yields = -1, 0
         self._is_cut = self._renamed = False
         self._ms, self._stepped = {}, {}
+        self._named = self._after = 0
         return True
 
     def _back(self) -> bool:
@@ -190,6 +206,8 @@ class Exhaustive(Searching):
         if at >= len(self._past.events):
             self._admits = task.op.admits()
             self._asks = self._is_asking(task)
+            if self._engine.buffered:
+                self._after = self._engine.comes_after(task)
         self._chosen = task.op.acting()
         return task
 
@@ -228,15 +246,34 @@ class Exhaustive(Searching):
             if not self._is_cut:
                 self._name_new()
                 self._follow_last()
-            for number in range(max(self._fresh, 1), len(events)):
-                for raced in events[number].races:
-                    self._reverse(raced, events[number])
+            self._reverse_races()
             if not self._is_cut:
                 self._hold_pending()
             if self._draws:
                 self._open_choices()
         self.counts = self._decisions >= self._split or self._share[0] == 0
         self._engine = None
+
+    def _reverse_races(self) -> None:
+        """Reverse each race of the run, those too that were reversed in a run before: what does not
+        happen after their first step may be in another order now.
+
+        Where all that is new happens after that step, it is not.
+        """
+        events = self._past.events
+        fresh = max(self._fresh, 1)
+        least: Clock | None = None  # of each M, how many steps lie before all that is new
+        for event in events[fresh:]:
+            clock = event.clock
+            if least is None:
+                least = dict(clock)
+            else:
+                least = {m: min(seq, clock[m]) for m, seq in least.items() if m in clock}
+        for number in range(1, len(events)):
+            for raced in events[number].races:
+                first = events[raced]
+                if number >= fresh or least is None or least.get(first.m, 0) < first.seq:
+                    self._reverse(raced, events[number])
 
     def _reverse(self, number: int, event: OrderedStep) -> None:
         """See to it that `event` is made in the place of event `number`."""
@@ -252,15 +289,19 @@ class Exhaustive(Searching):
     def _hold_pending(self) -> None:
         """Hold what the run has left pending against its steps."""
         past = self._past
-        for task in self._engine.tasks:
+        engine = self._engine
+        for task in engine.everybody() if engine.buffered else engine.tasks:
             if task.op is None or task.state is State.DONE:
                 continue
+            if engine.buffered and engine.is_held(task):
+                continue  # what its buffer has comes first
             m = self._ms[task.id]
             kind, obj, reads = self._pending(task)
             acting = task.op.acting()
             if not obj or (task.state is State.PARKED and acting is self._stepped.get(m)):
                 continue  # it sleeps: what wakes it is a step
-            event = past.next_of(m, kind, obj, reads)
+            after = engine.comes_after(task) if engine.buffered else 0
+            event = past.next_of(m, kind, obj, reads, after)
             for raced in past.races(event, self._is_asking(task)):
                 self._reverse(raced, event)
 
@@ -319,18 +360,25 @@ class Exhaustive(Searching):
         if not parent.sleep:
             return {}
         _, obj, reads = parent.enabled[parent.chosen]
-        return {m: op for m, op in parent.sleep.items() if not dependent(obj, reads, op[1], op[2])}
+        return {
+            m: op
+            for m, op in parent.sleep.items()
+            if not dependent(obj, reads, op[1], op[2]) or is_own(m, parent.chosen)
+        }
 
     def _name_new(self) -> None:
         """Name the Ms that have been started."""
         tasks, ms = self._engine.tasks, self._ms
-        while len(ms) < len(tasks):
-            task = tasks[len(ms)]
-            if not task.id:
-                ms[0] = 0
-                continue
-            name = ms[task.id] = self._names.setdefault(task.origin, len(self._names) + 1)
-            self._renamed |= name != task.id
+        while self._named < len(tasks):
+            task = tasks[self._named]
+            self._named += 1
+            name = 0
+            if task.id:
+                name = self._names.setdefault(task.origin, len(self._names) + 1)
+                self._renamed |= name != task.id
+            ms[task.id] = name
+            if self._engine.buffered:
+                ms[BUFFERS + task.id] = buffer_of(name)
 
     # Events and races.
 
@@ -348,7 +396,8 @@ class Exhaustive(Searching):
         self._made = number + 1
         if number < len(past.events):
             return
-        event = past.next_of(m, kind, self._object(kind, obj), reads)
+        obj = self._object(kind, obj, self._chosen)
+        event = past.next_of(m, kind, obj, reads, self._after)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
         past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
@@ -363,10 +412,12 @@ class Exhaustive(Searching):
         op = task.op
         assert op is not None
         kind = op.kind
-        return (kind, self._object(kind, op.obj), op.reads_only)
+        return (kind, self._object(kind, op.obj, op), op.reads_only)
 
-    def _object(self, kind: str, obj: str) -> str:
+    def _object(self, kind: str, obj: str, op: Any) -> str:
         """What a step counts as touching; what is an M's own goes by the M's name here."""
+        if kind in LATE and self._engine.buffered and op.acting().buffers:
+            return ""
         obj = object_of(kind, obj, self._whole_calls)
         if self._renamed and obj.startswith("m"):
             number, dot, rest = obj[1:].partition(".")
@@ -376,11 +427,12 @@ class Exhaustive(Searching):
 
     def _joined(self, join: Any) -> list[int]:
         """The Ms that it was waited for, all of whose steps come before."""
-        return [
+        ms = [
             self._ms[task.id]
             for task in self._engine.tasks
             if task.state is State.DONE and getattr(task, "join", None) is join
         ]
+        return [*ms, *map(buffer_of, ms)] if self._engine.buffered else ms
 
     def _follow_last(self) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
@@ -405,4 +457,7 @@ class Exhaustive(Searching):
 def _offer(enabled: dict[int, Pending]) -> str:
     if not enabled:
         return "nobody could go"
-    return ", ".join(f"M{m} may {op[0]} {op[1]}".rstrip() for m, op in sorted(enabled.items()))
+    return ", ".join(
+        f"{f'M{m}' if m >= 0 else f'the buffer of M{buffer_of(m)}'} may {op[0]} {op[1]}".rstrip()
+        for m, op in sorted(enabled.items())
+    )

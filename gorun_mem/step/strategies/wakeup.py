@@ -52,13 +52,15 @@ class OrderedStep:
         clock: the steps that happen before, itself included; `before` without what `obj` adds.
         races: numbers of the steps in whose place it could have gone.
         woken: whose clock it has changed, and the clock before, None for an M that it started.
+        after: the number of another's event that it comes after, whatever they touch; 0: none.
+        own: the steps that lie before its M's next one without that.
         admits: `Op.admits` before the step.
         enabled: who could go then.
     """
 
     __slots__ = (
-        "admits", "before", "clock", "enabled", "kind", "m", "obj", "races", "reads", "seq",
-        "values", "woken",
+        "admits", "after", "before", "clock", "enabled", "kind", "m", "obj", "own", "races",
+        "reads", "seq", "values", "woken",
     )  # fmt: skip
 
     def __init__(self, m: int, seq: int, kind: str, obj: str, reads: bool, before: Clock) -> None:
@@ -68,6 +70,8 @@ class OrderedStep:
         self.obj = obj
         self.reads = reads
         self.before = before
+        self.own = before
+        self.after = 0
         self.clock: Clock = before
         self.values: list[int] | None = None
         self.races: list[int] = []
@@ -130,6 +134,20 @@ def dependent(obj: str, reads: bool, other_obj: str, other_reads: bool) -> bool:
     return other_obj.startswith((CALLS, RETURNS)) and other_obj == other_object(obj, reads)
 
 
+def buffer_of(m: int) -> int:
+    """The number of the store buffer of M `m`, whose steps are what reaches memory from it."""
+    return -2 - m
+
+
+def is_own(m: int, other: int) -> bool:
+    """Whether one of the two is the store buffer of the other.
+
+    An M's load and what reaches memory from its own buffer commute: before, the load finds the same
+    value in the buffer that it finds in memory after. What else orders the two is `after`.
+    """
+    return m + other == -2
+
+
 def other_object(obj: str, reads: bool) -> str:
     """The object that a step on `obj` depends on though it is another, "" if there is none."""
     if obj.startswith(USER):
@@ -163,7 +181,7 @@ def weak_initial(m: int, obj: str, reads: bool, sequence: list[OrderedStep]) -> 
                 if clock.get(earlier.m, 0) >= earlier.seq:
                     return -1
             return number
-        if dependent(obj, reads, event.obj, event.reads):
+        if dependent(obj, reads, event.obj, event.reads) and not is_own(m, event.m):
             return -1
     return len(sequence)
 
