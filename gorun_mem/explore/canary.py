@@ -47,18 +47,12 @@ def target() -> Target:
 
 def is_found_by(strategy: str, seed: int) -> bool:
     """Whether a search by this strategy finds it."""
-    left = iter(range(RUNS_MAX))
-    worker = Worker(
-        target(),
-        seed=seed,
-        steps_max=STEPS_MAX,
-        spend=lambda: next(left, None) is not None,
-    )
+    worker = Worker(target(), seed=seed, steps_max=STEPS_MAX)
     walk = SearchingWalk()
     walk.begin(Random(f"{seed}/canary"), worker.profile)
     worker.profile = profile_of([worker.run(walk, transcribe=True)])
     if strategy in TREES:
-        found = worker.tree(strategy).found
+        found = worker.tree(strategy, runs=RUNS_MAX).found
     else:
         found = worker.draw(strategy, 0, RUNS_MAX).found
     return any(one.signature.kind == "AssertionError" for one in found)

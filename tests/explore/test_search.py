@@ -12,7 +12,7 @@ import pytest
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.verdict import Facts, Statistics, judge
+from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.m import M
@@ -158,6 +158,21 @@ def test_two_processes_find_what_one_finds(strategy: str) -> None:
     sound = explore(programs.kept_update, strategy=strategy, jobs=2, budget=300)
     assert sound.outcome == ("survived" if strategy == "pos" else "exhausted")
     assert sound.statistics.schedules == {"pos": 300, "dfs": 12}.get(strategy, 2)
+
+
+@pytest.mark.parametrize("strategy", ["exhaustive", "auto", "pct"])
+def test_figures_are_the_same_in_any_number_of_processes(strategy: str) -> None:
+    """Every figure of the verdict, where the budget ends a search in the middle."""
+    one, three = (
+        explore(programs.many, config=Config(ms=4), strategy=strategy, jobs=jobs, budget=1_777)
+        for jobs in (1, 3)
+    )
+    assert one.statistics.schedules + one.statistics.redundant == 1_777
+    assert _without_time(one) == _without_time(three)
+
+
+def _without_time(found: Exploration) -> dict[str, Any]:
+    return {name: value for name, value in found.document().items() if name != "seconds"}
 
 
 @pytest.mark.parametrize(("bound", "budget"), [(1, None), (2, 5000), (None, 100), (3, 333)])
