@@ -76,6 +76,15 @@ def _search_run_options(function: Any) -> Any:
     help="Search in so many processes at once.",
 )
 @click.option(
+    "--cluster", default="", metavar="ADDRESS",
+    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).",
+)  # fmt: skip
+@click.option(
+    "--resume", metavar="FILE",
+    help="Keep the search in this file, each minute and at its end, and go on from where it is "
+    "there.",
+)  # fmt: skip
+@click.option(
     "--bound", type=Number(0, _INT63), metavar="N",
     help="Try at most so many departures in --strategy dfs, such as forced switches, from "
     "running each M until it blocks.  [default: no limit]",
@@ -148,6 +157,7 @@ def command(
       gorun-mem explore leaked_lock --ms 2
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
+      gorun-mem explore my_scenario.py --strategy exhaustive --time 3600 --resume long.search
       gorun-mem explore memlock_storm --ms 2 --faults grow
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
       gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
@@ -170,6 +180,7 @@ def command(
         prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        _check_file("--resume", asked.resume, prepared)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
@@ -184,6 +195,8 @@ def command(
         write_json({**found.document(), "schedule": saved, "log": logged, "exit": found.exit_code})
     else:
         _show(found, target, saved, logged)
+        if asked.resume is not None and found.verdict == "inconclusive":
+            click.echo(f"kept      {click.format_filename(asked.resume)}: the same command goes on")
     return ExitCode(found.exit_code)
 
 
@@ -194,6 +207,8 @@ class _Asked(NamedTuple):
     budget: int | None
     time_s: float | None
     jobs: int
+    cluster: str
+    resume: str | None
     bound: int | None
     faults: str | None
     fair_bound: int | None
@@ -225,6 +240,8 @@ def _search(
             time_s=asked.time_s,
             seed=seed,
             jobs=asked.jobs,
+            cluster=asked.cluster,
+            resume=None if asked.resume is None else Path(asked.resume),
             bound=asked.bound,
             failures_max=asked.failures_max,
             shrink=not asked.no_shrink,

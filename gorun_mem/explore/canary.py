@@ -45,6 +45,12 @@ def target() -> Target:
     return Target.of(canary, Config(ms=2))
 
 
+def is_found(strategy: str, seed: int) -> bool:
+    """Whether a search by this strategy finds it; `auto` both in a tree and by drawing."""
+    used = ("auto", "exhaustive") if strategy == "auto" else (strategy,)
+    return all(is_found_by(one, seed) for one in used)
+
+
 def is_found_by(strategy: str, seed: int) -> bool:
     """Whether a search by this strategy finds it."""
     worker = Worker(target(), seed=seed, steps_max=STEPS_MAX)

@@ -15,12 +15,14 @@ class Crew(Protocol):
     """Does pieces of work somewhere.
 
     Attributes:
-        ahead: how many pieces it is to have at once.
         shows: it says by itself how many schedules were run.
     """
 
-    ahead: int
     shows: bool
+
+    @property
+    def ahead(self) -> int:
+        """How many pieces it is to have at once."""
 
     def submit(self, work: Work) -> Any:
         """Take a piece of work; returns what `result` is asked with."""

@@ -39,6 +39,9 @@ class Course(Protocol):
     def put_back(self) -> None:
         """What is under way will not be told of."""
 
+    def extend(self, runs: int | None) -> None:
+        """Let it have so many schedules in all."""
+
     def note(self, facts: Facts) -> None:
         """Say how far it came."""
 
@@ -50,7 +53,7 @@ class Drawing:
     Args:
         strategy: which.
         runs: how many; None for any number.
-        stretch: how many in one piece, a multiple of CHUNK.
+        stretch: how many in one piece.
         first: the number of the first that is not told of.
         given: the number of the first that is not handed out.
     """
@@ -82,6 +85,10 @@ class Drawing:
     def put_back(self) -> None:
         """See `Course`."""
         self.given = self.first
+
+    def extend(self, runs: int | None) -> None:
+        """See `Course`."""
+        self.runs = runs
 
     def note(self, facts: Facts) -> None:
         """Nothing is ever complete."""
@@ -155,6 +162,10 @@ class ByCost:
         """See `Course`."""
         self._back = self._under_way + self._back
         self._under_way = []
+
+    def extend(self, runs: int | None) -> None:
+        """See `Course`."""
+        self.runs = runs
 
     def note(self, facts: Facts) -> None:
         """Whether all was run, or all up to which cost."""
@@ -231,6 +242,10 @@ class WholeTree:
         """See `Course`."""
         shared = self.tree if self.tree is not None else self._of_order()
         shared.put_back()
+
+    def extend(self, runs: int | None) -> None:
+        """See `Course`."""
+        self.runs = runs
 
     def note(self, facts: Facts) -> None:
         """Whether all was run."""

@@ -106,6 +106,11 @@ class Rounds:
         self.planned[:0] = self.under_way
         self.under_way = []
 
+    def extend(self, runs: int | None) -> None:
+        """See `Course`."""
+        if self.portfolio is not None:
+            self.portfolio.budget = runs
+
     def note(self, facts: Facts) -> None:
         """Whether the tree is at its end."""
         if self.complete:

@@ -16,22 +16,23 @@ fail, that is reported if the search itself does not find it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
-from gorun_mem.explore.conduct import Crew, Here, conduct
+from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
+from gorun_mem.explore.crews import crew_of
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
+from gorun_mem.explore.keeping import GoneOn, SearchFile, Told
 from gorun_mem.explore.portfolio import BEGINNING
 from gorun_mem.explore.rerun import Rerun
-from gorun_mem.explore.rounds import rounds_of
+from gorun_mem.explore.rounds import Rounds, rounds_of
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Alone, Main, Target
@@ -48,7 +49,8 @@ from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.parallel import WorkerSettings
+    from pathlib import Path
+
     from gorun_mem.machine.scenario import Scenario
 
 BUDGET: Final = 2_000
@@ -80,6 +82,8 @@ def explore(
     canary: bool = True,
     watch_s: float = LIMIT_S,
     progress: Callable[[int], None] | None = None,
+    resume: Path | None = None,
+    cluster: str = "",
 ) -> Exploration:
     """Search the schedules of a program for one that breaks it.
 
@@ -101,6 +105,9 @@ def explore(
         canary: look for the planted bug first.
         watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
         progress: called with the number of schedules run since the last call.
+        resume: a file that the search is kept in each minute and at its end, and that it goes on
+            from where it is there.
+        cluster: address of a Dask scheduler whose workers search, in place of processes here.
 
     Raises:
         ConfigError and its like: settings or options are wrong; nothing was run.
@@ -113,12 +120,14 @@ def explore(
     settings = SearchSettings(
         strategy=strategy, seed=seed, budget=budget, time_s=time_s, jobs=jobs, bound=bound,
         steps_max=steps_max, failures_max=failures_max, canary=canary, watch_s=watch_s,
+        cluster=cluster,
     )  # fmt: skip
+    progress = progress or _nobody_asks
     try:
-        return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
+        return _Search(target, settings, detectors, progress, resume).run(shrink)
     except AwaitsTrio:
         target.control_trio()
-        return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
+        return _Search(target, settings, detectors, progress, resume).run(shrink)
 
 
 def steps_bound(target: Target) -> int:
@@ -135,6 +144,7 @@ class _Search:
         settings: how to search.
         detectors: what makes detectors.
         progress: called with the number of schedules run since the last call.
+        resume: the file that it is kept in.
     """
 
     def __init__(
@@ -143,6 +153,7 @@ class _Search:
         settings: SearchSettings,
         detectors: Sequence[Callable[[], Detector]],
         progress: Callable[[int], None],
+        resume: Path | None = None,
     ) -> None:
         self.target = target
         self.settings = settings
@@ -180,6 +191,12 @@ class _Search:
         self._rounds = rounds_of(self._worker)
         self._course: Course | None = None
         self._begun = False
+        self._spent = 0
+        self._shows = True
+        self._file: SearchFile | None = None
+        if resume is not None:
+            self._file = SearchFile(resume, settings, self._factories)
+            self._go_on(self._file)
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
@@ -222,17 +239,23 @@ class _Search:
         if not self._begun:
             self._first_runs()
             if self._is_enough() or self._unsteady is not None or self._facts.complete:
+                if self._unsteady is None:
+                    self._keep(True)
                 return
             if self.settings.canary:
-                self._facts.canary_found = self._finds_canary()
+                self._facts.canary_found = planted.is_found(
+                    self.settings.strategy, self.settings.seed
+                )
                 if not self._facts.canary_found:
                     return
             self._course = self._begin_course()
             self._begun = True
         if self._is_enough() or self._course is None:
             return
+        self._keep(True)
         try:
-            with self._crew() as crew:
+            with crew_of(self._worker, self._factories, self.settings) as crew:
+                self._shows = crew.shows
                 conduct(self._course, crew, self._take, self._keep)
                 if self._worker.interrupted():
                     raise KeyboardInterrupt
@@ -242,6 +265,7 @@ class _Search:
 
     def _begin_course(self) -> Course:
         settings, left = self.settings, self._left()
+        self._spent = self._batch.schedules
         piece = piece_runs(self._worker.profile.steps.values())
         if settings.strategy == "auto":
             space = self._statistics.space
@@ -254,39 +278,47 @@ class _Search:
             return whole_tree(left, piece, entangled=bool(self.target.host))
         return Drawing(settings.strategy, left)
 
-    @contextmanager
-    def _crew(self) -> Iterator[Crew]:
-        """Who does the work."""
-        settings = self.settings
-        if settings.jobs == 1:
-            yield Here(self._worker)
-            return
-        from gorun_mem.explore.parallel import Pool
-
-        for_workers: WorkerSettings = {
-            "seed": settings.seed,
-            "steps_max": settings.steps_max,
-            "profile": self._worker.profile,
-            "deadline": self._deadline,
-            "failures_max": settings.failures_max,
-            "watch_s": settings.watch_s,
-        }
-        with Pool(self.target, self._factories, settings.jobs, for_workers) as pool:
-            pool.interrupted = self._worker.interrupted
-            yield pool
-
     def _take(self, batch: Batch) -> bool:
         """Take in what came of some schedules; whether to go on."""
         for found in batch.found:
             if found.strategy in TREES:
                 found.run += self._batch.schedules
-        if self.settings.jobs > 1:
+        if not self._shows:
             self.progress(batch.schedules)
         self._merge(batch)
         return not (self._is_enough() or self._batch.out_of_time)
 
+    # The file that it is kept in.
+
     def _keep(self, last: bool) -> None:
         """Everything that was told of has been taken in, and nothing besides."""
+        if self._file is not None:
+            course = self._course
+            if course is None and self.settings.strategy == "auto":
+                course = self._rounds
+            now = GoneOn(time.time() - self._start, self._spent, course)
+            self._file.keep(last, self._told(), now)
+
+    def _told(self) -> Told:
+        return Told(self._worker, self._batch, self._walked, self._facts, self._statistics)
+
+    def _go_on(self, file: SearchFile) -> None:
+        """Stand where the file says, if there is one."""
+        found = file.go_on(self._told())
+        if found is None:
+            return
+        self._begun = True
+        self._start -= found.seconds
+        self._spent = found.spent
+        if self.settings.time_s is not None:
+            self._deadline = self._worker.deadline = self._start + self.settings.time_s
+        course = found.course
+        if isinstance(course, Rounds):
+            self._rounds = course
+            course.note(self._facts)
+            if course.portfolio is None or course.complete:
+                return
+        self._course = course
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
@@ -371,25 +403,16 @@ class _Search:
         self._facts.walked_into = found and not batch.found
         batch.found += [one for one in walked.found if one.signature not in known]
 
-    def _finds_canary(self) -> bool:
-        """Whether the strategy finds the planted bug; auto both in a tree and by drawing."""
-        used = (
-            ("auto", "exhaustive")
-            if self.settings.strategy == "auto"
-            else (self.settings.strategy,)
-        )
-        return all(planted.is_found_by(strategy, self.settings.seed) for strategy in used)
-
     def _merge(self, batch: Batch) -> None:
         known = {one.signature for one in self._batch.found}
         batch.found = [one for one in batch.found if one.signature not in known]
         self._batch.add(batch)
 
     def _left(self) -> int | None:
-        """What is left of the budget."""
+        """What the first runs left of the budget."""
         if self.settings.budget is None:
             return None
-        return max(self.settings.budget - self._batch.schedules - self._batch.redundant, 0)
+        return max(self.settings.budget - self._batch.schedules, 0)
 
     def _is_enough(self) -> bool:
         batch = self._batch

@@ -44,7 +44,7 @@ class Stretch:
 
     Args:
         strategy: one of DRAWING.
-        first: the number of the first, a multiple of CHUNK.
+        first: the number of the first.
         runs: how many.
     """
 

@@ -224,20 +224,22 @@ class Worker:
 
         Args:
             strategy: one of DRAWING, or "auto".
-            first: number of the first schedule, a multiple of CHUNK.
+            first: number of the first schedule; those before it in its chunk are run and not
+                counted, for the chunk has one generator.
             runs: how many.
             into: what to add to, which is there also if the search is interrupted.
         """
         batch = Batch() if into is None else into
         made: dict[str, Searching] = {}
         try:
-            for start in range(first, first + runs, CHUNK):
+            for start in range(first - first % CHUNK, first + runs, CHUNK):
                 chunk = start // CHUNK
                 name = FIRST[chunk % len(FIRST)] if strategy == "auto" else strategy
                 searching = made.setdefault(name, searching_class(name)())
                 count = min(CHUNK, first + runs - start)
-                self.draw_chunk(batch, searching, chunk, start, count)
-                self.progress(count)
+                before = max(first - start, 0)
+                self.draw_chunk(batch, searching, chunk, start, count, before)
+                self.progress(count - before)
                 if self.is_enough(batch):
                     break
         except OutOfTime:
@@ -245,9 +247,16 @@ class Worker:
         return batch
 
     def draw_chunk(
-        self, batch: Batch, searching: Searching, chunk: int, start: int, count: int
+        self,
+        batch: Batch,
+        searching: Searching,
+        chunk: int,
+        start: int,
+        count: int,
+        before: int = 0,
     ) -> None:
-        """Run `count` schedules from number `start` on, drawn from the generator of a chunk."""
+        """Run `count` schedules from number `start` on, drawn from the generator of a chunk; the
+        first `before` of them are not counted."""
         random = Random(f"{self.seed}/{chunk}")
         sampled = chunk % SAMPLED_CHUNKS == 0
         hashes = batch.hashes
@@ -259,6 +268,9 @@ class Worker:
                 searching.begin(random, self.profile)
                 if self.covering is not None:
                     self.covering.next_run(number)
+                if number < before:
+                    self.run(searching).world.driver.dissolve()
+                    continue
                 one = self.run(searching, transcribe=sampled and not number)
                 if self.covering is not None:
                     self.covering.keep(one.tape)
