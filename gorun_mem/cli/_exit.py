@@ -17,6 +17,7 @@ from typing import Final
 
 import click
 
+from gorun_mem.cli._output import show
 from gorun_mem.cli._stdout import silence
 
 FAULTS_KEPT: Final = 20
@@ -217,6 +218,6 @@ def home() -> Path:
 def say(text: str) -> None:
     """A line on stderr, which may be closed: then nobody listens."""
     try:
-        click.echo(text, err=True)
+        show(text, err=True)
     except (OSError, ValueError):
         pass

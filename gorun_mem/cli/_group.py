@@ -10,6 +10,7 @@ import click
 
 from gorun_mem._near import nearest
 from gorun_mem._version import VERSION, build
+from gorun_mem.cli._output import Context, color_option
 from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
@@ -94,6 +95,9 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = import_module(entry[0]).command
+        if all(param.name != "color" for param in command.params):
+            command.params.append(color_option())
+        command.context_class = Context
         raise_interrupts()  # from here on there is something to lose
         return command
 
@@ -176,3 +180,7 @@ def gorun_mem() -> None:
     Exit codes: 0 clean; 1 a throw, fault, assertion or difference; 2 usage or bad input;
     3 a hang or deadlock; 4 internal fault; 5 a search that was inconclusive; 130 interrupted.
     """
+
+
+gorun_mem.context_class = Context
+gorun_mem.params.append(color_option())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gorun_mem._near import nearest
+from gorun_mem.cli._output import show
 from gorun_mem.replay.numbers import parse_number
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Pages(Number):
         pages, rest = divmod(size, PAGE)
         if rest:
             self.fail(_not_whole(text, size, pages), param, ctx)
-        click.echo(f"{text} is {pages:,} pages of 64 KiB", err=True)
+        show(f"{text} is {pages:,} pages of 64 KiB", err=True)
         return pages
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.report.terms import Term
@@ -74,12 +75,12 @@ def _list(as_json: bool) -> None:
     for each in terms:
         groups.setdefault(each.group, []).append(each.word)
     for group, words in groups.items():
-        click.echo(click.style(group, bold=True))
-        click.echo(_wrapped(", ".join(words)))
-    click.echo(click.style("more", bold=True))
+        show(click.style(group, bold=True))
+        show(_wrapped(", ".join(words)))
+    show(click.style("more", bold=True))
     for name, text in TOPICS.items():
-        click.echo(_wrapped(f"{name}: {text}"))
-    click.echo("\ngorun-mem explain WORD says what it means")
+        show(_wrapped(f"{name}: {text}"))
+    show("\ngorun-mem explain WORD says what it means")
 
 
 def _one(wanted: str, as_json: bool) -> None:
@@ -92,7 +93,7 @@ def _one(wanted: str, as_json: bool) -> None:
     if as_json:
         write_json(asdict(found))
     else:
-        click.echo("\n".join(_said(found)))
+        show("\n".join(_said(found)))
 
 
 def _said(term: Term) -> Iterable[str]:
@@ -115,8 +116,8 @@ def _exit_codes(as_json: bool) -> None:
         write_json({str(int(code)): text for code, text in EXIT_CODES.items()})
         return
     for code, text in EXIT_CODES.items():
-        click.echo(_wrapped(f"{int(code):3}  {text}", "       "))
-    click.echo("of several files the weightiest counts: 4, then 2, 1, 0")
+        show(_wrapped(f"{int(code):3}  {text}", "       "))
+    show("of several files the weightiest counts: 4, then 2, 1, 0")
 
 
 def _calibration(as_json: bool) -> None:
@@ -128,8 +129,8 @@ def _calibration(as_json: bool) -> None:
         return
     for paragraph in text.split("\n\n"):
         for part in _parts(paragraph.splitlines()):
-            click.echo(part)
-        click.echo("")
+            show(part)
+        show("")
 
 
 def _parts(lines: list[str]) -> Iterable[str]:

@@ -25,6 +25,7 @@ from gorun_mem.cli._common import (
     watchdog_option,
     write_json,
 )  # fmt: skip
+from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import assert_option, run_options
 from gorun_mem.cli.run import CONSOLE, Prepared, expressions_of, prepare, same_file  # fmt: skip
 from gorun_mem.step.strategies import SEARCHING
@@ -273,7 +274,7 @@ def _check_operations(target: Target) -> None:
             f"{target.name}: {found}; let obj name all that it touches, and reads_only be True "
             "only where it changes nothing, or no schedule that is left out can be trusted"
         )
-    click.echo(
+    show(
         f"operations touch what they say, as far as {checked.pairs:,} pairs of steps in "
         f"{checked.runs} runs show",
         err=True,
@@ -355,37 +356,38 @@ def _run_again(
 
 
 def _show(found: Exploration, target: Target, saved: str | None, logged: str | None) -> None:
-    from gorun_mem.explore.report import render
+    from gorun_mem.explore.report import COLUMNS, render
     from gorun_mem.explore.verdict import count
+    from gorun_mem.report.width import width
 
     for failure in found.failures:
         if failure.steps:
-            click.echo(render(failure, target))
+            show(render(failure, target, min(width() or COLUMNS, COLUMNS)))
         else:
-            click.echo(f"FAILED: {failure.signature}\n  {failure.text}")
-        click.echo("")
+            show(f"FAILED: {failure.signature}\n  {failure.text}")
+        show("")
     counted = found.statistics
     rate = counted.schedules / max(counted.seconds, 1e-3)
-    click.echo(f"verdict   {found.sentence}")
-    click.echo(
+    show(f"verdict   {found.sentence}")
+    show(
         f"search    {found.strategy}, seed {found.seed}: {count(counted.schedules, 'schedule')}, "
         f"{count(counted.steps, 'step')} in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
     )
     if counted.walks:
-        click.echo(f"before    {count(counted.walks, 'random walk')}, to know the program by")
+        show(f"before    {count(counted.walks, 'random walk')}, to know the program by")
     if len(counted.by_strategy) > 1:
         by = ", ".join(f"{name} {runs:,}" for name, runs in counted.by_strategy.items() if runs)
-        click.echo(f"by        {by}")
+        show(f"by        {by}")
     if counted.unfair:
-        click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
+        show(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
     most = {lock: n for lock, n in sorted(counted.bypasses.items()) if n}
     if most:
         locks = ", ".join(f"{lock} {count(n, 'time')}" for lock, n in most.items())
-        click.echo(f"bypassed  while an M waited, others got {locks} at most")
+        show(f"bypassed  while an M waited, others got {locks} at most")
     if saved is not None and found.failure is not None:
-        click.echo(f"schedule  {click.format_filename(saved)}")
+        show(f"schedule  {click.format_filename(saved)}")
         words = [saved, *found.failure.code_options]
-        click.echo(f"replay    gorun-mem replay-schedule {shlex.join(words)}")
+        show(f"replay    gorun-mem replay-schedule {shlex.join(words)}")
     if logged is not None:
-        click.echo(f"log       {click.format_filename(logged)}")
-        click.echo(f"report    gorun-mem report {shlex.quote(logged)}")
+        show(f"log       {click.format_filename(logged)}")
+        show(f"report    gorun-mem report {shlex.quote(logged)}")

@@ -26,6 +26,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._output import show
 from gorun_mem.cli._stdout import end_without_reader
 from gorun_mem.replay.opcheck import ScriptComparison, compare
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options
@@ -277,13 +278,13 @@ def _check_all(sources: Sequence[str], options: Options, as_json: bool) -> int:
             if result.error is not None:
                 say(f"gorun-mem ops: {result.error}")
             if not as_json:
-                click.echo("\n".join(_lines(result)))
+                show(*_lines(result))
     if as_json:
         write_json(_document(results, codes))
     elif len(results) > 1:
         operations = sum(r.operations for r in results)
         differences = sum(r.differences for r in results)
-        click.echo(f"{len(results)} files: {operations} operations, {_plural(differences)}")
+        show(f"{len(results)} files: {operations} operations, {_plural(differences)}")
     return worst(codes)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
+from gorun_mem.cli._output import show
 
 
 @click.command("query")
@@ -29,7 +29,7 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
 
     \b
     Examples:
-      gorun-mem query last 'SELECT site, count(*), max(wait_ns) FROM locks GROUP BY site'
+      gorun-mem query last 'SELECT site, max(wait_ns) FROM locks GROUP BY site'
       gorun-mem query run.jsonl 'SELECT * FROM grows' --json
       gorun-mem query last 'DESCRIBE calls'
 
@@ -59,7 +59,7 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
     else:
         _show(names, rows)
         for remark in condition.remarks():
-            click.echo(f"note: {remark}", err=True)
+            show(f"note: {remark}", err=True)
     return ExitCode.CLEAN
 
 
@@ -71,17 +71,20 @@ def _advice(error: Exception) -> str:
 
 
 def _show(names: list[str], rows: list[list[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A table where one fits, else records, one row below the other."""
+    from gorun_mem.report.width import fits, records, table_lines
 
-    table = Table(box=None, pad_edge=False)
-    for index, name in enumerate(names):
-        numbers = all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(Text(name), justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if one is None else str(one)) for one in row))
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = max(160, 30 * len(names))  # a file has no edge to wrap at
-    console.print(table)
+    cells = [names, *(["" if one is None else _line(one) for one in row] for row in rows)]
+    sides = "".join(
+        ">" if all(isinstance(row[i], int | float | None) for row in rows) else "<"
+        for i in range(len(names))
+    )
+    if fits(cells, 0):
+        show(*table_lines(cells, sides, ""))
+    else:
+        show(*records(cells))
+
+
+def _line(value: object) -> str:
+    """A value in one line."""
+    return " ".join(str(value).splitlines())

@@ -21,6 +21,7 @@ from gorun_mem.cli._common import (
     set_option,
     write_json,
 )
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.by_release import OnRelease
@@ -110,7 +111,7 @@ def command(
     if as_json:
         write_json({"target": target, **as_document(runs)})
     else:
-        click.echo(_text(runs))
+        show(_text(runs))
     return ExitCode.CLEAN if all(run.outcome == "ok" for run in runs) else ExitCode.FAILED
 
 
@@ -191,8 +192,8 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
 
 def _text(runs: list[OnRelease]) -> str:
     from gorun_mem.analysis.by_release import changes
-    from gorun_mem.report.plot import plot, table
-    from gorun_mem.report.width import folded
+    from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import figures_table, width
     from gorun_mem.runtime.pages import PAGE
 
     def pages(size: int | None) -> str:
@@ -212,7 +213,7 @@ def _text(runs: list[OnRelease]) -> str:
         for run in runs
     ]  # fmt: skip
     lines = [
-        table(head, rows),
+        figures_table(head, rows),
         "",
         "all but outcome, grows, hits and misses in pages of 64 KiB",
         "",
@@ -224,6 +225,7 @@ def _text(runs: list[OnRelease]) -> str:
             {"pages": [float(run.final_pages) for run in runs]},
             unit="pages",
             height=8,
+            columns=width(),
         )
     )
     found = changes(runs)
@@ -235,6 +237,4 @@ def _text(runs: list[OnRelease]) -> str:
             if compared
             else "nothing to compare: no two of them live under this limit"
         )
-    return "\n".join(
-        part for text in lines for line in text.split("\n") for part in folded(line, 4)
-    )
+    return "\n".join(lines)

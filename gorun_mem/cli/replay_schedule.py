@@ -21,6 +21,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import say
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
@@ -156,6 +157,7 @@ def _verified_again(
     from gorun_mem.explore.states.again import make_again
     from gorun_mem.explore.states.lanes import render
     from gorun_mem.explore.states.verification import VerifyError
+    from gorun_mem.report.width import width
     from gorun_mem.runtime.mutex import UnknownMutex
     from gorun_mem.step.schedule import ScheduleError
 
@@ -166,11 +168,11 @@ def _verified_again(
     failed = step is None and (again.found.wrong or again.divergence)
     code = ExitCode(int(bool(failed)))
     if not as_json:
-        click.echo("\n".join(render(again.found, again.model)))
+        show("\n".join(render(again.found, again.model, width())))
         if step is not None:
-            click.echo("\n".join(["", f"after step {len(again.found.trace)}", *again.state]))
+            show("\n".join(["", f"after step {len(again.found.trace)}", *again.state]))
         if again.divergence:
-            click.echo(f"The lock is not the one of the schedule any more: {again.divergence}")
+            show(f"The lock is not the one of the schedule any more: {again.divergence}")
     document = {**again.found.document(), "replay": again.found.bounds.subject}
     return code, {**document, "divergence": again.divergence, "state": again.state}
 
@@ -281,19 +283,19 @@ def _show(target: Target, done: Execution) -> None:
     steps = done.named_steps
     skipped = max(0, len(steps) - _STEPS_SHOWN)
     if skipped:
-        click.echo(f"({count(skipped, 'step')} before; --json has all)")
+        show(f"({count(skipped, 'step')} before; --json has all)")
     for number, step in list(enumerate(steps, 1))[skipped:]:
-        click.echo(_line(number, step))
-    click.echo("")
+        show(_line(number, step))
+    show("")
     if done.divergence:
-        click.echo(f"The program is not the one of the schedule any more: {done.divergence}")
+        show(f"The program is not the one of the schedule any more: {done.divergence}")
     if done.foreign:
-        click.echo(f"An M awaits what no schedule controls, at {done.foreign}")
+        show(f"An M awaits what no schedule controls, at {done.foreign}")
     if done.signature is None:
-        click.echo(f"{target.name}: ended well after {count(len(steps), 'step')}")
+        show(f"{target.name}: ended well after {count(len(steps), 'step')}")
         return
-    click.echo(f"FAILED: {done.signature}")
-    click.echo(words_of(done.world, done.findings))
+    show(f"FAILED: {done.signature}")
+    show(words_of(done.world, done.findings))
 
 
 def _line(number: int, step: Step) -> str:
@@ -319,20 +321,20 @@ def _look(
 
 
 def _show_view(view: StoppedRun) -> None:
-    click.echo(f"after step {view.step:,}: {view.last or 'nothing yet'}")
-    click.echo(f"next: {view.next}, at {view.time_ns:,} ns")
+    show(f"after step {view.step:,}: {view.last or 'nothing yet'}")
+    show(f"next: {view.next}, at {view.time_ns:,} ns")
     for m in view.ms:
-        click.echo(f"  {m}")
+        show(f"  {m}")
     memory = view.memory
     if not memory:
-        click.echo("memory: not used yet")
+        show("memory: not used yet")
         return
-    click.echo(
+    show(
         f"memory: bloc {memory['bloc']:#x}, blocMax {memory['bloc_max']:#x}, "
         f"{memory['pages']:,} pages, {memory['free_bytes']:,} bytes free"
     )
     for addr, size in memory["free"]:
-        click.echo(f"  free {addr:#x} of {size:,} bytes")
+        show(f"  free {addr:#x} of {size:,} bytes")
 
 
 def _run_again(
@@ -348,9 +350,9 @@ def _run_again(
     text = in_words(outcome.error) if outcome.error is not None else "ended well"
     if not as_json:
         steps = count(outcome.steps, "step")
-        click.echo(f"{target.name}: {text} ({outcome.verdict}, {steps})")
+        show(f"{target.name}: {text} ({outcome.verdict}, {steps})")
         if log is not None:
-            click.echo(f"report  gorun-mem report {shlex.quote(log)}")
+            show(f"report  gorun-mem report {shlex.quote(log)}")
     return (ExitCode.CLEAN if outcome.ok else ExitCode.FAILED), {
         "replay": target.name,
         "outcome": outcome.verdict,

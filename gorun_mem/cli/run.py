@@ -24,6 +24,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import assert_option, run_options
 from gorun_mem.cli._run_progress import RunProgress
 
@@ -86,7 +87,7 @@ def command(
     else:
         _show(summary, path, log, expressions, failed, command_again)
         if least is not None:
-            click.echo(f"limit   {least:,} pages of 64 KiB are the least with which it lives")
+            show(f"limit   {least:,} pages of 64 KiB are the least with which it lives")
     if done.outcome.verdict == "internal" and done.outcome.error is not None:
         say(internal_fault(done.outcome.error, "gorun-mem", ["run", scenario]))
     return worst([done.outcome.exit_code, *(ExitCode.FAILED for _ in failed)])
@@ -312,22 +313,22 @@ def _show(
 ) -> None:
     from gorun_mem.report.terminal import render
 
-    click.echo(render(summary))
-    click.echo("")
+    show(render(summary))
+    show("")
     metrics, bounds = summary.metrics(), summary.at_least()
     for expression in expressions:
         verdict = "does not hold" if expression in failed else "holds"
         sign = ">=" if expression.name in bounds else "="
-        click.echo(
+        show(
             f"assert  {expression.name} {sign} {metrics[expression.name]:,} "
             f"{expression.op} {expression.bound:,}: {verdict}"
         )
     if path == CONSOLE:
-        click.echo("log     none: its events were shown; --log FILE keeps them")
+        show("log     none: its events were shown; --log FILE keeps them")
     else:
-        click.echo(f"log     {click.format_filename(path)}")
-        click.echo(f"report  gorun-mem report {'last' if log is None else shlex.quote(path)}")
-    click.echo(f"again   {command_again}")
+        show(f"log     {click.format_filename(path)}")
+        show(f"report  gorun-mem report {'last' if log is None else shlex.quote(path)}")
+    show(f"again   {command_again}")
 
 
 def _document(

@@ -29,6 +29,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._output import show
 from gorun_mem.cli._page import PageOptions, read_tokens
 from gorun_mem.cli._serve_options import bounds_options, take_limits
 from gorun_mem.service.address import Address, AddressError
@@ -335,12 +336,12 @@ def _document(server: Server, done: Run, where: Address, path: str) -> dict[str,
 
 
 def _show(document: dict[str, Any]) -> None:
-    click.echo(
+    show(
         f"{document['outcome']}: {document['connections']:,} connections, "
         f"{document['calls']:,} calls"
     )
     if document["error"]:
-        click.echo(document["error"])
+        show(document["error"])
     if document["log"]:
-        click.echo(f"log     {document['log']}")
-        click.echo(f"report  gorun-mem report {document['log']}")
+        show(f"log     {document['log']}")
+        show(f"report  gorun-mem report {document['log']}")

@@ -14,6 +14,7 @@ schedule without them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from textwrap import wrap
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 COLUMNS: Final = 100
+_columns: Final = ContextVar("columns", default=COLUMNS)
+"""Columns of the screen that is being written."""
 LINES: Final = 45
 LANES_MAX: Final = 6
 """Ms that the diagram has room for."""
@@ -44,21 +47,40 @@ _SOURCES_MAX: Final = 6
 """Lines of the program that are shown."""
 _GUTTER: Final = 7
 _MEMORY_KINDS: Final = frozenset({"throw", "fault", "illegal_use"})
-_SETTINGS: Final = ("trio", "release", "platform", "mutex", "granularity", "ms", "host", "seed")
+_SETTINGS: Final = (
+    "trio",
+    "release",
+    "platform",
+    "mutex",
+    "policy",
+    "granularity",
+    "ms",
+    "host",
+    "seed",
+)
 
 
-def render(failure: Failure, target: Target | None = None) -> str:
+def render(failure: Failure, target: Target | None = None, columns: int = COLUMNS) -> str:
     """The report of a failure.
 
     Args:
         failure: as `explore` found it.
         target: the program, to look at its memory; found by the schedule's own words if None, and
             where that is not possible the report goes without the free list.
+        columns: that a line has at most.
 
     Returns:
-        At most `LINES` lines of `COLUMNS` columns, the last line the command that replays it. That
+        At most `LINES` lines of so many columns, the last line the command that replays it. That
         line alone may be longer than the screen is wide, for it is made to be pasted.
     """
+    token = _columns.set(columns)
+    try:
+        return _render(failure, target)
+    finally:
+        _columns.reset(token)
+
+
+def _render(failure: Failure, target: Target | None) -> str:
     sights, memory = _seen_again(failure, target)
     head = [*_head(failure), "", *_what_matters(failure, sights)]
     tail: list[str] = []
@@ -67,7 +89,7 @@ def render(failure: Failure, target: Target | None = None) -> str:
             tail += ["", *map(_cut, part)]
     command = _command(failure)
     tail += ["", "Replay it:", command]
-    used = len(head) + len(tail) - 1 + -(-len(command) // COLUMNS) + 1
+    used = len(head) + len(tail) - 1 + -(-len(command) // _columns.get()) + 1
     places = [getattr(op, "place", "") for op in sights.ops] if sights is not None else []
     return "\n".join([*head, "", *_lanes(failure, LINES - used, places), *tail])
 
@@ -78,7 +100,7 @@ def render(failure: Failure, target: Target | None = None) -> str:
 def _head(failure: Failure) -> list[str]:
     lines = [_cut(f"FAILED: {failure.signature}")]
     parts = [part for part in failure.text.splitlines() if part not in failure.history]
-    text = [line for part in parts for line in wrap(part, COLUMNS - 2)]
+    text = [line for part in parts for line in wrap(part, _columns.get() - 2)]
     lines += [f"  {line}" for line in text[:_TEXT_MAX]]
     if len(text) > _TEXT_MAX:
         lines.append(f"  ... and {count(len(text) - _TEXT_MAX, 'line')} more")
@@ -128,7 +150,7 @@ def _lanes(failure: Failure, room: int, places: Sequence[str] = ()) -> list[str]
         return []
     shown = _shown(steps, max(room - (2 if any(places) else 1), 2))
     ms = _lanes_of(steps, shown)
-    width = (COLUMNS - _GUTTER) // max(len(ms), 1)
+    width = (_columns.get() - _GUTTER) // max(len(ms), 1)
     names = [_fit(f"M{m} {failure.ms.get(m, '')}".rstrip(), width) for m in ms]
     files = {place.rpartition(":")[0] for place in places if place}
     lines = [f"{'step':>{_GUTTER - 2}}  {''.join(names)}".rstrip()]
@@ -152,7 +174,7 @@ def _lane_line(steps: Sequence[Step], index: int, ms: Sequence[int], width: int,
     step = steps[index]
     mark = ">" if step.preempts else " "
     if step.m not in ms:
-        return f"{index + 1:>{_GUTTER - 2}}{mark} (M{step.m} {step.kind} {step.obj})"[:COLUMNS]
+        return _cut(f"{index + 1:>{_GUTTER - 2}}{mark} (M{step.m} {step.kind} {step.obj})")
     cells = []
     for m in ms:
         line = "|" if _lives(steps, m, index) else ""
@@ -397,7 +419,7 @@ def _blocks(blocks: tuple[tuple[int, int], ...] | None) -> str:
 
 def _command(failure: Failure) -> str:
     command = failure.command
-    if len(command) <= TOKEN_LINES_MAX * COLUMNS:
+    if len(command) <= TOKEN_LINES_MAX * _columns.get():
         return command
     short = Schedule(failure.schedule.tape, (), failure.schedule.about).token()
     return failure.command_for(short)
@@ -407,7 +429,7 @@ def _wrapped(start: str, text: str, lines_max: int = 2) -> list[str]:
     """`text` behind `start`, in at most so many lines."""
     return wrap(
         text,
-        COLUMNS,
+        _columns.get(),
         initial_indent=start,
         subsequent_indent=" " * len(start),
         max_lines=lines_max,
@@ -416,7 +438,8 @@ def _wrapped(start: str, text: str, lines_max: int = 2) -> list[str]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= COLUMNS else f"{text[: COLUMNS - 3]}..."
+    columns = _columns.get()
+    return text if len(text) <= columns else f"{text[: columns - 3]}..."
 
 
 def _fit(text: str, width: int) -> str:

@@ -93,6 +93,7 @@ class Simulated:
         collections: mark phases.
         marks: those that ran away.
         death: where the memory's limit killed it; None where it lived.
+        over_time: (event, pages) at the start and after each step that grew the memory.
     """
 
     pages: int
@@ -104,6 +105,7 @@ class Simulated:
     collections: int
     marks: tuple[MarkPhase, ...]
     death: Death | None
+    over_time: tuple[tuple[int, int], ...]
 
 
 class SpanHeap:
@@ -302,6 +304,7 @@ def simulate(
         collections=run.collections,
         marks=tuple(run.marks),
         death=run.death,
+        over_time=tuple(run.over_time),
     )
 
 
@@ -319,6 +322,7 @@ class SpanRun:
         collections: mark phases that ended.
         marks: those that ran away.
         death: the step that there was no memory for.
+        over_time: (event, pages) at the start and after each step that grew the memory.
     """
 
     def __init__(self, program: Program, heap: SpanHeap) -> None:
@@ -327,18 +331,23 @@ class SpanRun:
         self.live = self.peak = self.peak_seq = self.collections = 0
         self.marks: list[MarkPhase] = []
         self.death: Death | None = None
+        self.over_time = [(0, heap.os.pages)]
         self._mark_from = (-1, 0)
         self._places: dict[int, tuple[int, int]] = {}
 
     def all(self) -> None:
         """Every step, or as far as the memory lasts."""
-        program = self.program
+        program, heap = self.program, self.heap
+        pages = heap.os.pages
         for i, kind in enumerate(program.kinds):
             a = program.a[i]
             try:
                 lives = self.step(i, ProgramStep(kind), a)
             except EmulatedFailure:
                 lives = False
+            if heap.os.pages != pages:
+                pages = heap.os.pages
+                self.over_time.append((program.seqs[i], pages))
             if not lives:
                 spans = kind <= ProgramStep.SPAN_CACHED
                 what = "a span" if spans else "metadata"
