@@ -255,9 +255,8 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 def program_of(target: Target) -> dict[str, Any]:
     """What is searched: names, settings, options, and the hashes of all files of the user's."""
     about = target.about
-    found: dict[str, Any] = {
-        name: about[name] for name in ("scenario", "function", "test") if name in about
-    }
+    names = [name for name in ("scenario", "function", "test") if name in about]
+    found: dict[str, Any] = {name: about[name] for name in names}
     config = target.settings.config
     for field in fields(config):
         if field.name not in _NOT_SEARCHED:
