@@ -197,7 +197,10 @@ def command(
     else:
         _show(found, target, saved, logged)
         if asked.resume is not None and found.verdict == "inconclusive":
-            click.echo(f"kept      {click.format_filename(asked.resume)}: the same command goes on")
+            click.echo(
+                f"kept      {click.format_filename(asked.resume)}: the same command goes on, with "
+                "more --budget or --time if that was used up"
+            )
     return ExitCode(found.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from gorun_mem.explore.verdict import Exploration
 from gorun_mem.explore.work import Work, Yielded
 from gorun_mem.machine.config import Config
 from gorun_mem.step.strategies import SEARCHING
+from tests import ROOT
 from tests.explore import explore_programs as programs
 from tests.explore.test_shared_tree import steps
 
@@ -196,7 +198,7 @@ def test_the_command_line(
     Path("lost.py").write_text(SCRIPT)
     args = ["explore", "lost.py", "--no-detectors", "--strategy", "exhaustive"]
     assert cli.main([*args, "--budget", "10", "--resume", "a.search"]) == 5
-    assert "a.search: the same command goes on" in capsys.readouterr().out
+    assert "a.search: the same command goes on, with more --budget" in capsys.readouterr().out
     assert cli.main([*args, "--budget", "500", "--resume", "a.search", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert cli.main([*args, "--json"]) == 0
@@ -214,6 +216,21 @@ def test_the_command_line(
     assert "a.search is of version 0.1.0, and this is 9.9" in said
     assert cli.main([*args, "--resume", "no/a.search"]) == 2
     assert "there is no folder no" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first is cut by its budget, the second goes on with two processes and finishes; the third
+    says in one sentence that nobody is there."""
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "README.md").read_text().partition("\n## Searches that take long\n")[2]
+    lines = section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    pytest.importorskip("distributed")
+    assert [cli.main(shlex.split(line, comments=True)[1:]) for line in lines] == [5, 0, 2]
+    said = capsys.readouterr()
+    assert "exhausted: 4,140 schedules" in said.out
+    assert "no Dask scheduler at tcp://127.0.0.1:8786" in said.err
 
 
 def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
