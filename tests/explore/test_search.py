@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
+import signal
 import time
 from fractions import Fraction
 from typing import Any
@@ -356,3 +359,30 @@ def test_no_verdict_in_doubt() -> None:
                 assert judge(facts, counted, 0)[0] == "inconclusive"
     assert judge(Facts(budget=20, out_of_time=True), counted, 0)[0] == "inconclusive"
     assert judge(Facts(), Statistics(), 0)[0] == "inconclusive"
+
+
+def test_a_process_that_is_killed_has_its_work_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another that takes its place: every figure is that of one process."""
+    monkeypatch.setattr("gorun_mem.explore.work.PIECE_RUNS", (16, 16))
+    how: dict[str, Any] = {"config": Config(ms=4), "strategy": "exhaustive", "budget": 3_000}
+    killed: list[int] = []
+
+    def progress(runs: int) -> None:
+        children = multiprocessing.active_children()
+        if len(killed) < 2 and children:
+            pid = children[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    two = explore(programs.many, jobs=2, progress=progress, **how)
+    assert len(killed) == 2
+    assert _without_time(two) == _without_time(explore(programs.many, **how))
+
+
+def test_processes_that_die_of_the_program_are_said_to() -> None:
+    """And not begun for ever."""
+    with pytest.raises(ConfigError, match="processes died .* search with one job"):
+        explore(programs.exits_in_a_child, jobs=2, strategy="pos", budget=100, canary=False)
