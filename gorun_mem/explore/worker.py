@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from gorun_mem.explore.controlled.every_order import EveryOrder
-from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.portfolio import CHUNK, FIRST, Covering
 from gorun_mem.explore.screen import Screen
@@ -140,7 +140,7 @@ class Worker:
         detectors: Sequence[Callable[[], Detector]] = (),
         *,
         seed: int = 0,
-        steps_max: int,
+        steps_max: int = STEPS_MAX,
         profile: Profile | None = None,
         deadline: float | None = None,
         failures_max: int = 1,

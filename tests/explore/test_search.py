@@ -384,5 +384,5 @@ def test_a_process_that_is_killed_has_its_work_done_again(
 
 def test_processes_that_die_of_the_program_are_said_to() -> None:
     """And not begun for ever."""
-    with pytest.raises(ConfigError, match="processes died .* search with one job"):
+    with pytest.raises(ConfigError, match=r"processes died .* search with one job"):
         explore(programs.exits_in_a_child, jobs=2, strategy="pos", budget=100, canary=False)
