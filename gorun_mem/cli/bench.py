@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from gorun_mem._near import no_such
 from gorun_mem._version import build
 from gorun_mem.bench import BENCHES, OPTIONS, Row, as_document, names_of, run_bench
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
@@ -71,7 +72,7 @@ def command(
         wanted = names_of(names)
     except KeyError as error:
         raise click.UsageError(
-            f"no benchmark {error.args[0]!r}: the benchmarks are {', '.join(BENCHES)}"
+            no_such("benchmark", error.args[0], BENCHES, there="the benchmarks are")
         ) from None
     options = {name: value for name, value in given.items() if value is not None}
     for option in options:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, tell, wanted
 from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
@@ -88,6 +89,7 @@ def _repeatable(function: Any) -> Any:
     "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Write the table and the plots as one offline page.  [default: none is written]",
 )  # fmt: skip
+@ci_options
 @_repeatable
 @json_option()
 def command(
@@ -127,6 +129,7 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         try:
             expressions = _expressions(fail_on)
+            check_junit()
             names = _metrics(metrics, expressions)
             sides = _sides(scenario, given)
             how = _How(given["seed"] or 0, seeds, apart, alpha, jobs)
@@ -138,6 +141,10 @@ def command(
     codes = [run.exit_code for _, _, run in found.failed_runs]
     exit_code = worst([*codes, *(ExitCode.FAILED for sides in held.values() if sides)])
     document = _document(found, commands, held, exit_code)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_comparison
+
+        tell(cases_of_comparison(document))
     if html is not None:
         _write_page(html, document, [headline(found), *legend(found).splitlines()])
     if as_json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, tell, wanted
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
 from gorun_mem.cli._output import show
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--all", "show_all", is_flag=True, help="Show the figures in which both runs are alike, too."
 )
+@ci_options
 @json_option()
 def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as_json: bool) -> int:
     """Compare two runs: pages, growths, waits, fragmentation, and where their calls part.
@@ -45,6 +48,7 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.events import resolve_log
 
+    check_junit()
     try:
         expressions = [parse_fail_on(text) for text in fail_on]
         with progress("reading") as advance:
@@ -52,8 +56,14 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
         failed = [one.text for one in expressions if holds(one, diff.a, diff.b)]
     except ExpressionError as error:
         raise BadInput(str(error)) from None
+    document = {**as_document(diff), "fail_on": list(fail_on), "failed": failed}
+    if wanted():
+        from gorun_mem.report.checked import cases_of_diff
+
+        names = [Path(of.condition.name).name for of in (diff.a, diff.b)]
+        tell(cases_of_diff(document, f"diff {' '.join(names)}"))
     if as_json:
-        write_json({**as_document(diff), "fail_on": list(fail_on), "failed": failed})
+        write_json(document)
     else:
         _show(diff, show_all)
     for text in failed:

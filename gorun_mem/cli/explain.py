@@ -112,12 +112,32 @@ def _said(term: Term) -> Iterable[str]:
 
 
 def _exit_codes(as_json: bool) -> None:
+    verbs = dict(_of_the_verbs())
     if as_json:
-        write_json({str(int(code)): text for code, text in EXIT_CODES.items()})
+        codes = {str(int(code)): text for code, text in EXIT_CODES.items()}
+        write_json({"codes": codes, "verbs": verbs})
         return
     for code, text in EXIT_CODES.items():
         show(_wrapped(f"{int(code):3}  {text}", "       "))
     show("of several files the weightiest counts: 4, then 2, 1, 0")
+    show("\nverb by verb, and 130 where it is interrupted:")
+    for verb, text in verbs.items():
+        show(_wrapped(f"{verb:17}{text}", " " * 19))
+    show("\nin CI: --github and --junit of run, explore, compare, diff and predict")
+
+
+def _of_the_verbs() -> Iterable[tuple[str, str]]:
+    """What each verb's help says of its exit codes."""
+    from gorun_mem.cli._group import gorun_mem
+
+    ctx = click.Context(gorun_mem)
+    for verb in gorun_mem.list_commands(ctx):
+        command = gorun_mem.get_command(ctx, verb)
+        help = inspect.cleandoc((command.help if command is not None else None) or "")
+        for paragraph in help.split("\n\n"):
+            said = " ".join(paragraph.split()).partition("Exit codes: ")[2]
+            if said:
+                yield verb, said
 
 
 def _calibration(as_json: bool) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -26,13 +27,21 @@ from gorun_mem.cli._common import (
     write_json,
 )  # fmt: skip
 from gorun_mem.cli._output import show
-from gorun_mem.cli._run_options import assert_option, run_options
-from gorun_mem.cli.run import CONSOLE, Prepared, expressions_of, prepare, same_file  # fmt: skip
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
+from gorun_mem.cli.run import (  # fmt: skip
+    CONSOLE,
+    Prepared,
+    check_folder,
+    expressions_of,
+    prepare,
+    same_file,
+)
+from gorun_mem.step.strategies import ALIASES, SEARCHING
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
     from gorun_mem.events.methods import LogLevel
+    from gorun_mem.explore.account import FailureAccount
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
@@ -54,7 +63,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=OneOf(SEARCHING, {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}),
+    type=OneOf(SEARCHING, ALIASES),
     default="auto",
     show_default=True,
     help="Find schedules by this strategy; auto goes through all of them where they are few and "
@@ -136,8 +145,10 @@ def _search_run_options(function: Any) -> Any:
 )
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
 @_search_run_options
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -182,6 +193,7 @@ def command(
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
         _check_file("--resume", asked.resume, prepared)
+        check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
@@ -192,15 +204,20 @@ def command(
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
+        accounts = _accounts(found, target, detectors)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_search
+
+        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
     if as_json:
-        write_json({**found.document(), "schedule": saved, "log": logged, "exit": found.exit_code})
+        from gorun_mem.explore.telling import as_json as json_of
+
+        failures = {"failures": [json_of(account) for account in accounts]}
+        kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
+        write_json({**found.document(), **failures, **kept})
     else:
-        _show(found, target, saved, logged)
-        if asked.resume is not None and found.verdict == "inconclusive":
-            click.echo(
-                f"kept      {click.format_filename(asked.resume)}: the same command goes on, with "
-                "more --budget or --time if that was used up"
-            )
+        _show(found, accounts, saved, logged)
+        _show_kept(found, asked.resume)
     return ExitCode(found.exit_code)
 
 
@@ -262,6 +279,15 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _show_kept(found: Exploration, file: str | None) -> None:
+    """How to go on, where a search is kept and not at its end."""
+    if file is not None and found.verdict == "inconclusive":
+        click.echo(
+            f"kept      {click.format_filename(file)}: the same command goes on, with more "
+            "--budget or --time if that was used up"
+        )
+
+
 def _check_operations(target: Target) -> None:
     """Whether operations touch what they say, on which a search of all schedules rests.
 
@@ -309,11 +335,7 @@ def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
     """
     if path is None or path == CONSOLE:
         return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
-    if Path(path).is_dir():
-        raise BadInput(f"{option} {path} is a folder: name a file")
+    check_folder(option, path)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if same_file(path, taken):
             raise BadInput(f"{option} {path} would overwrite what is searched: name another file")
@@ -358,14 +380,25 @@ def _run_again(
     return log
 
 
-def _show(found: Exploration, target: Target, saved: str | None, logged: str | None) -> None:
-    from gorun_mem.explore.report import COLUMNS, render
-    from gorun_mem.explore.verdict import count
+def _accounts(
+    found: Exploration, target: Target, detectors: Sequence[Callable[[], Detector]]
+) -> list[FailureAccount]:
+    """All that there is to say of what was found."""
+    from gorun_mem.explore.telling import account_of
+
+    return [account_of(failure, target, detectors=detectors) for failure in found.failures]
+
+
+def _show(
+    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
+) -> None:
+    from gorun_mem.explore.report import COLUMNS, drawn
+    from gorun_mem.explore.words import count
     from gorun_mem.report.width import width
 
-    for failure in found.failures:
+    for failure in accounts:
         if failure.steps:
-            show(render(failure, target, min(width() or COLUMNS, COLUMNS)))
+            show(drawn(failure, min(width() or COLUMNS, COLUMNS)))
         else:
             show(f"FAILED: {failure.signature}\n  {failure.text}")
         show("")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from gorun_mem._near import near_file
 from gorun_mem.cli._common import (
     BYTES,
     BadInput,
@@ -256,7 +257,12 @@ def _open(source: str) -> Iterator[Script]:
     try:
         script = Script.open(source)
     except OSError as error:
-        raise FileProblem(f"{click.format_filename(source)}: {error.strerror}") from None
+        named = click.format_filename(source)
+        if isinstance(error, IsADirectoryError):
+            raise FileProblem(f"{named}: {error.strerror}: name a file in it") from None
+        near = near_file(source) if isinstance(error, FileNotFoundError) else ""
+        hint = f": did you mean {near}?" if near else ""
+        raise FileProblem(f"{named}: {error.strerror}{hint}") from None
     except ValueError as error:  # a NUL in the name
         raise FileProblem(f"{source!r}: {error}") from None
     with script:

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem._near import no_such
 from gorun_mem.cli._binary import is_wasm, read_binary, tell
+from gorun_mem.cli._ci import check_junit, ci_options
+from gorun_mem.cli._ci import tell as tell_ci
+from gorun_mem.cli._ci import wanted as ci_wanted
 from gorun_mem.cli._common import (
     RELEASE,
     BadInput,
@@ -70,6 +74,7 @@ _PLACES: Final = 12
 @click.option(
     "--list", "listed", is_flag=True, help="List the recordings that come with the package."
 )
+@ci_options
 @json_option()
 def command(
     recordings: tuple[Path, ...],
@@ -107,15 +112,21 @@ def command(
         return _list(as_json)
     if not recordings:
         raise click.UsageError("no RECORDING given: --list lists those that come along")
+    check_junit()
     if policies:
         if wanted or binary is not None or asserts:
             raise click.UsageError("--policy asks of the recorded release: only --max-pages fits")
         from gorun_mem.cli._policies import compare
 
         return compare(recordings, policies, max_pages, as_json)
+    from gorun_mem.replay.shipped import not_there, resolve
+
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)
+    for path in recordings:
+        if not resolve(path).exists():
+            raise BadInput(not_there(path))
     groups = _groups(recordings)
     built = _built(binary) if binary is not None else None
     documents, codes = [], []
@@ -126,6 +137,10 @@ def command(
         codes.append(_exit_code(document))
         if not as_json:
             show(_text(programs, predictions, document, max_pages))
+    if ci_wanted():
+        from gorun_mem.report.checked import cases_of_predictions
+
+        tell_ci(cases_of_predictions(documents))
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
     return worst(codes)
@@ -142,11 +157,22 @@ def _list(as_json: bool) -> int:
     return ExitCode.CLEAN
 
 
+_METRICS: Final = (
+    "pages", "low", "high", "initial_pages", "grows", "peak_live_bytes", "collections",
+    "runaway_marks", "smallest_limit",
+)  # fmt: skip
+"""What `--assert` may ask of a release."""
+
+
 def _expressions(asserts: Sequence[str]) -> list[Expression]:
     from gorun_mem.analysis.metrics import ExpressionError, parse_expression
 
     try:
-        return [parse_expression(text) for text in asserts]
+        expressions = [parse_expression(text) for text in asserts]
+        for one in expressions:
+            if one.name not in _METRICS:
+                raise ExpressionError(no_such("metric", one.name, _METRICS))
+        return expressions
     except ExpressionError as error:
         raise BadInput(f"--assert: {error}") from None
 

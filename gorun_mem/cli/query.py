@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,6 +43,9 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
     from gorun_mem.export.output import ExportError
     from gorun_mem.export.tables import ask, database, load_duckdb, one_line, plain
 
+    if " " in log and Path(sql).exists():
+        words = shlex.join(["gorun-mem", "query", sql, log])
+        raise BadInput(f"{log!r} stands where the log should: did you mean {words}?")
     path = resolve_log(log)
     try:
         duckdb = load_duckdb()
@@ -66,8 +72,13 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
 def _advice(error: Exception) -> str:
     """What to do about what is locked."""
     said = str(error)
-    locked = "external access" in said or "disabled by configuration" in said or "locked" in said
-    return "; with --unsafe it may" if locked else ""
+    if re.search(r"external access|disabled by configuration|\blocked\b", said):
+        return "; with --unsafe it may"
+    if "Binder" in said or "Catalog" in said:
+        return (
+            "; 'DESCRIBE events' lists the columns, and the views are locks, calls, grows, freelist"
+        )
+    return "; write it as in 'SELECT site, max(wait_ns) FROM locks GROUP BY site'"
 
 
 def _show(names: list[str], rows: list[list[Any]]) -> None:

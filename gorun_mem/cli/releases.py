@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,7 @@ from gorun_mem.cli._common import (
     PLATFORM,
     BadInput,
     ExitCode,
+    Number,
     apply,
     json_option,
     memory_options,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from gorun_mem.analysis.by_release import OnRelease
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.scenario import Scenario
+
+_INT63: Final = (1 << 63) - 1
 
 
 @click.command("releases")
@@ -46,12 +49,15 @@ if TYPE_CHECKING:
     "scenario's, or js/wasm]",
 )
 @click.option(
-    "--ms", type=int, metavar="N", help="Start so many Ms in each run.  [default: 1, as wasm has]"
+    "--ms",
+    type=Number(1, 4096),
+    metavar="N",
+    help="Start so many Ms in each run.  [default: 1, as wasm has]",
 )
 @apply(memory_options())
 @click.option(
     "--seed",
-    type=int,
+    type=Number(most=_INT63),
     metavar="S",
     help="Draw everything that is left to chance from this seed in every run.  [default: 0]",
 )
@@ -94,7 +100,8 @@ def command(
         return tell(Path(target), as_json)
     try:
         scenario, options = _target(target, settings)
-        names = _names(wanted, platform)
+        recorded = _recorded_on(Path(options["trace"])) if "trace" in options else None
+        names = _names(wanted, platform or recorded)
         changes = {
             "platform": platform,
             "seed": seed,
@@ -133,12 +140,25 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
     return scenario, options
 
 
+def _recorded_on(trace: Path) -> str | None:
+    """The platform of a recording; None where it cannot be read, which the first run says."""
+    from gorun_mem.replay.recording import Recording, RecordingError
+
+    try:
+        with Recording(trace) as recording:
+            return recording.header.platform_name
+    except (RecordingError, OSError):
+        return None
+
+
 def _names(wanted: str | None, platform: str | None) -> list[str]:
     from gorun_mem.runtime.behaviour import KNOWN, UnknownRelease, release
     from gorun_mem.runtime.ranges import releases_of
 
     names = list(KNOWN)
-    if wanted:
+    if wanted is not None:
+        if not wanted.strip(" ,"):
+            raise BadInput(f"--of {wanted!r} names no release: write it as in go1.23..go1.27")
         names = [name for text in wanted.split(",") for name in releases_of(text.strip())]
     kept = []
     for name in names:

@@ -87,6 +87,10 @@ def _replay(path: Path, level: str) -> dict[str, Any]:
 
     try:
         return _document(replay_file(path, Level(level)))
+    except FileNotFoundError:
+        from gorun_mem.replay.shipped import not_there
+
+        return _failed(path, level, ExitCode.USAGE, "No such file or directory", not_there(path))
     except IsADirectoryError:
         return _failed(path, level, ExitCode.USAGE, "no .jsonl or .jsonl.gz file in this folder")
     except OSError as error:
@@ -126,7 +130,9 @@ def _document(result: FileResult) -> dict[str, Any]:
     }
 
 
-def _failed(path: Path, level: str, code: ExitCode, reason: str) -> dict[str, Any]:
+def _failed(
+    path: Path, level: str, code: ExitCode, reason: str, problem: str = ""
+) -> dict[str, Any]:
     return {
         "path": os.fspath(path),
         "level": level,
@@ -137,7 +143,7 @@ def _failed(path: Path, level: str, code: ExitCode, reason: str) -> dict[str, An
         "events": 0,
         "differences": 0,
         "first": None,
-        "problem": f"{path}: {reason}",
+        "problem": problem or f"{path}: {reason}",
         "truncated": False,
         "exit": int(code),
     }

@@ -26,12 +26,13 @@ from gorun_mem.cli._output import show
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
     from gorun_mem.events.recorder import Recorder
+    from gorun_mem.explore.account import LaneStep
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.stopped import StoppedRun
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.run import Run
     from gorun_mem.machine.scenario import Scenario
-    from gorun_mem.step.schedule import Schedule, Step
+    from gorun_mem.step.schedule import Schedule
     from gorun_mem.step.strategies.replay import OnDivergence
 
 _STEPS_SHOWN = 200
@@ -115,11 +116,11 @@ def command(
             elif host == "trio" or log is not None:
                 exit_code, document = _run_again(target, loaded, host, log, watch_s, as_json)
             else:
-                done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
+                done, lanes = _replay(target, loaded, on_divergence, no_detectors, watch_s)
                 failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
-                exit_code, document = ExitCode(int(failed)), _document(target, done)
+                exit_code, document = ExitCode(int(failed)), _document(target, done, lanes)
                 if not as_json:
-                    _show(target, done)
+                    _show(target, done, lanes)
     if as_json:
         write_json({**document, "exit": exit_code})
     return exit_code
@@ -235,28 +236,34 @@ def _replay(
     on_divergence: OnDivergence,
     no_detectors: bool,
     watch_s: float,
-) -> Execution:
+) -> tuple[Execution, tuple[LaneStep, ...]]:
+    """Follow the schedule; the run, and its steps with what each came to."""
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
     from gorun_mem.explore.drive import replay
     from gorun_mem.explore.search import steps_bound
+    from gorun_mem.explore.sights import Sights
+    from gorun_mem.explore.telling import lane_steps
     from gorun_mem.explore.worker import Watched
     from gorun_mem.machine.watchdog import Watchdog
 
-    watched = Watched()
+    watched, sights = Watched(), Sights()
+    detectors = [make() for make in (() if no_detectors else DEFAULT_DETECTORS)]
     with Watchdog(watched, watch_s) as watchdog:
         done = replay(
             target,
             schedule,
-            detectors=[make() for make in (() if no_detectors else DEFAULT_DETECTORS)],
+            detectors=[*detectors, sights],
             on_divergence=on_divergence,
             steps_max=steps_bound(target),
             on_world=watched.watch,
         )
     watchdog.explain(done.world.driver)
-    return done
+    return done, lane_steps(done.named_steps, sights)
 
 
-def _document(target: Target, done: Execution) -> dict[str, Any]:
+def _document(target: Target, done: Execution, lanes: Sequence[LaneStep]) -> dict[str, Any]:
+    import msgspec
+
     from gorun_mem.explore.failure import words_of
 
     signature = done.signature
@@ -269,23 +276,19 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
         "divergence": done.divergence,
         "uncontrolled": done.foreign,
         "stuck": [str(stuck) for stuck in done.world.driver.stuck_at_end],
-        "steps": [
-            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
-            for number, step in enumerate(done.named_steps, 1)
-        ],
+        "steps": [msgspec.to_builtins(step) for step in lanes],
     }
 
 
-def _show(target: Target, done: Execution) -> None:
+def _show(target: Target, done: Execution, steps: Sequence[LaneStep]) -> None:
     from gorun_mem.explore.failure import words_of
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
 
-    steps = done.named_steps
     skipped = max(0, len(steps) - _STEPS_SHOWN)
     if skipped:
         show(f"({count(skipped, 'step')} before; --json has all)")
-    for number, step in list(enumerate(steps, 1))[skipped:]:
-        show(_line(number, step))
+    for step in steps[skipped:]:
+        show(_line(step))
     show("")
     if done.divergence:
         show(f"The program is not the one of the schedule any more: {done.divergence}")
@@ -298,10 +301,11 @@ def _show(target: Target, done: Execution) -> None:
     show(words_of(done.world, done.findings))
 
 
-def _line(number: int, step: Step) -> str:
+def _line(step: LaneStep) -> str:
     mark = "*" if step.preempts else " "
-    drawn = "".join(f"  {label or 'choice'} = {value}" for label, _, value in step.choices)
-    return f"{number:6}{mark} M{step.m:<3} {step.kind} {step.obj}{drawn}"
+    drawn = "".join(f"  {label or 'choice'} = {value}" for label, _, value in step.drawn)
+    place = f"  {step.place}" if step.place else ""
+    return f"{step.step:6}{mark} M{step.m:<3} {step.text}{drawn}{place}"
 
 
 def _look(
@@ -341,7 +345,7 @@ def _run_again(
     target: Target, schedule: Schedule, host: str, log: str | None, watch_s: float, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
     """The schedule as `run` would run it: with a log, on either host."""
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
     from gorun_mem.machine.outcome import in_words
 
     if "scenario" not in target.about:

@@ -160,7 +160,10 @@ def command(
     summary = Summary.of(reader, window)
     if not summary.events:
         seen = f"none of its {reader.lines} lines is an event" if reader.lines else "it is empty"
-        raise BadInput(f"{click.format_filename(path)} is no event log: {seen}")
+        raise BadInput(
+            f"{click.format_filename(path)} is no event log: {seen}; name "
+            "one that gorun-mem run --log FILE wrote"
+        )
     _check_window(window, summary.last_ns)
     name = click.format_filename(path)
     if as_json:

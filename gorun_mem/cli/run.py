@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -25,7 +26,7 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._output import show
-from gorun_mem.cli._run_options import assert_option, run_options
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
 from gorun_mem.cli._run_progress import RunProgress
 
 if TYPE_CHECKING:
@@ -40,14 +41,19 @@ if TYPE_CHECKING:
 CONSOLE: Final = "-"
 """The log's name that stands for the console."""
 
+DEFAULT: Final = "memlock_storm"
+"""The scenario that runs where none is named."""
+
 
 @click.command("run")
-@click.argument("scenario")
+@click.argument("scenario", default=DEFAULT, metavar="[SCENARIO]")
 @run_options
 @log_option()
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -61,7 +67,8 @@ def command(
 ) -> int:
     """Run SCENARIO, a name (see `gorun-mem scenarios`) or the path of a .py file.
 
-    What happens goes to the log, what it came to is printed at the end.
+    Without SCENARIO memlock_storm runs. What happens goes to the log, what it came to is printed at
+    the end.
 
     \b
     Examples:
@@ -76,13 +83,19 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
+        check_junit()
         path = _log_path(log, prepared)
         done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
         command_again = shlex.join(_again(scenario, prepared))
         least = _least_limit(done, prepared)
-    if as_json:
+    if as_json or wanted():
         document = _document(done, summary, path, expressions, failed, command_again)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_run
+
+        tell(cases_of_run(document, *script_of(prepared.scenario)))
+    if as_json:
         write_json({**document, "smallest_limit": least})
     else:
         _show(summary, path, log, expressions, failed, command_again)
@@ -184,10 +197,24 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
 
     if log is None:
         return os.fspath(new_log_path(prepared.scenario.name, say=say))
+    check_folder("--log", log)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
             raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
     return log
+
+
+def check_folder(option: str, path: str) -> None:
+    """Whether a file can be made there, before a run that may take long.
+
+    Raises:
+        BadInput: there is no such folder, or it is a folder itself.
+    """
+    folder = Path(path).parent
+    if path != CONSOLE and not folder.is_dir():
+        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
+    if path != CONSOLE and Path(path).is_dir():
+        raise BadInput(f"{option} {path} is a folder: name a file in it")
 
 
 def same_file(path: str, other: object) -> bool:
@@ -286,12 +313,15 @@ def _again(reference: str, prepared: Prepared) -> list[str]:
     return words
 
 
-_NOT_OF_THE_RUN: Final = frozenset({"scenario", "log", "log_level", "asserts", "as_json", "help"})
+_NOT_OF_THE_RUN: Final = frozenset(
+    {"scenario", "log", "log_level", "asserts", "as_json", "help", "github", "junit", "color"}
+)
 """Parameters that change nothing of how the run goes."""
 
 
 def _was_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    source = click.core.ParameterSource
+    return ctx.get_parameter_source(name) in (source.COMMANDLINE, source.DEFAULT_MAP)
 
 
 def _least_limit(done: Run, prepared: Prepared) -> int | None:

@@ -95,7 +95,7 @@ def _settings(scenario: Scenario) -> str:
     """What the scenario asks for where the command line does not say."""
     config = scenario.defaults
     ms = f"{config.ms} M" + ("s" if config.ms != 1 else "")
-    asked = [config.release or "", config.platform or "", config.mutex_name]
+    asked = [config.release or "", config.platform or "", config.mutex_name, config.policy_name]
     return ", ".join([ms, *(word for word in asked if word)])
 
 
@@ -116,6 +116,7 @@ def _document(scenario: Scenario) -> dict[str, Any]:
         "release": config.release,
         "platform": config.platform,
         "mutex": config.mutex_name or None,
+        "policy": config.policy_name or None,
         "options": [
             {
                 "name": option.name,

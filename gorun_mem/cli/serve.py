@@ -24,6 +24,7 @@ from gorun_mem.cli._common import (
     mem_debug_option,
     mutex_option,
     platform_option,
+    policy_option,
     release_option,
     seed_option,
     write_json,
@@ -67,6 +68,7 @@ _INT63: Final = (1 << 63) - 1
 @release_option()
 @platform_option()
 @mutex_option()
+@policy_option()
 @cpus_option()
 @click.option(
     "--procs",
@@ -289,9 +291,10 @@ async def _serve_on(
         nursery = await stack.enter_async_context(trio.open_nursery())
         await nursery.start(server.drain_at_signals)
         world = server.world.settings
+        policy = f", policy {world.config.policy}" if world.config.policy else ""
         say(
             f"listening on {where}: {world.release.name} {world.platform.name}, "
-            f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
+            f"{world.mutex} mutex{policy}{', what if' if world.what_if else ''}; log {path}"
         )
         if not address.is_private():
             say(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.locks import Mutex, StateMutex, load_mutex, name_of
 from gorun_mem.policies import MakePolicy, Policy, UnknownPolicy, load_policy, policy_name
 from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
@@ -127,8 +127,7 @@ class Config:
         names = [setting.name for setting in fields(self)]
         for name in changes:
             if name not in names:
-                hint = did_you_mean(name, names)
-                raise ConfigError(f"no setting {name!r}: {hint}there are {', '.join(names)}")
+                raise ConfigError(no_such("setting", name, names))
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
     def check(self) -> Config:
@@ -181,7 +180,7 @@ def resolve(config: Config) -> Resolved:
         )
     for fault in config.faults:
         if fault not in FAULTS:
-            raise ConfigError(f"no fault {fault!r}: the faults are {', '.join(FAULTS)}")
+            raise ConfigError(no_such("fault", fault, FAULTS, there="the faults are"))
     known = release(config.release or NEWEST)
     platform = known.platform(config.platform or ("js/wasm" if config.ms == 1 else "plan9/amd64"))
     usual = default_mutex(known, platform.name, config.ms)

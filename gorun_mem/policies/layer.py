@@ -27,7 +27,7 @@ from gorun_mem.runtime.brk import (
     align_up,
 )
 from gorun_mem.runtime.call import Call
-from gorun_mem.runtime.errors import said
+from gorun_mem.runtime.errors import EmulatedFailure, said
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.linear_memory import LinearMemory
@@ -43,7 +43,7 @@ T = TypeVar("T")
 _FREE: Final = True
 
 
-class PolicyError(Exception):
+class PolicyError(EmulatedFailure):
     """A policy that does not do what it must.
 
     Args:

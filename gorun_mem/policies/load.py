@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.policies.base import Policy
 from gorun_mem.runtime.errors import said
 from gorun_mem.scripts import UserFileError, find_class, is_file, line_of
@@ -71,11 +71,7 @@ def load_policy(policy: str | type) -> MakePolicy:
         known: type[Policy] = getattr(module, POLICIES[name])
         return _with_size(known, policy, size) if colon else known
     if not is_file(policy):
-        hint = did_you_mean(name, POLICIES)
-        raise UnknownPolicy(
-            f"no policy {policy!r}: {hint}there are {', '.join(POLICIES)}; "
-            "your own is FILE.py:Class"
-        )
+        raise UnknownPolicy(f"{no_such('policy', policy, POLICIES)}; your own is FILE.py:Class")
     return _OF_FILES.get(policy, lambda: _of_file(policy))
 
 

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from gorun_mem.policies import MakePolicy, Policy, PolicyFreeList, policy_parts, policy_release
+from gorun_mem.policies import (
+    MakePolicy,
+    Policy,
+    PolicyError,
+    PolicyFreeList,
+    policy_parts,
+    policy_release,
+)
 from gorun_mem.predict.program import load
 from gorun_mem.predict.span import SpanHeap, SpanRun
 from gorun_mem.replay.ops import reserve_aligned_generic
@@ -126,6 +133,8 @@ def _os_level(recording: Recording, policy: Policy, max_pages: int) -> PolicyRes
         if event.ev in OS_CALLS and event.top == 1 and lived:
             try:
                 lived = calls.make(event)
+            except PolicyError:
+                raise
             except EmulatedFailure:
                 lived = False
     return result("os", runtime.os, policy, lived)

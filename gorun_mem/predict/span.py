@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gorun_mem.policies import PolicyError
 from gorun_mem.predict.pages import CACHED_MAX, GO_PAGE, PageAlloc, PageCache
 from gorun_mem.predict.program import Program, ProgramStep, load
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, Release
@@ -343,6 +344,8 @@ class SpanRun:
             a = program.a[i]
             try:
                 lives = self.step(i, ProgramStep(kind), a)
+            except PolicyError:
+                raise
             except EmulatedFailure:
                 lives = False
             if heap.os.pages != pages:

@@ -32,7 +32,8 @@ import pytest
 from gorun_mem._near import did_you_mean
 from gorun_mem.explore import Schedule, Target, explore, replay
 from gorun_mem.explore.failure import Failure, history_of, words_of
-from gorun_mem.explore.report import render
+from gorun_mem.explore.report import drawn
+from gorun_mem.explore.telling import account_of
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.step.schedule import ScheduleError, load
 from gorun_mem.testing import OutdatedReplay
@@ -131,7 +132,8 @@ class _Test:
             raise KeyboardInterrupt
         self._item.user_properties += _properties(found)
         if found.failure is not None:
-            _fail(f"{self._report(found.failure)}\n{_keep(found.failure)}\n{found.sentence}")
+            report = self._report(found.failure, settings.get("detectors", ()))
+            _fail(f"{report}\n{_keep(found.failure)}\n{found.sentence}")
         if not found.ok:
             is_short = "no schedule controls" not in found.reason
             help_ = "; give it more budget, or another strategy" if is_short else ""
@@ -198,8 +200,8 @@ class _Test:
         )
         return failure, ""
 
-    def _report(self, failure: Failure) -> str:
-        return render(failure, self._target)
+    def _report(self, failure: Failure, detectors: Sequence[Any] = ()) -> str:
+        return drawn(account_of(failure, self._target, detectors=detectors))
 
 
 def _of_other_parameters(of: str, nodeid: str) -> bool:

@@ -98,6 +98,9 @@ OUTPUTS: Final[dict[str, list[str]]] = {
         "explain calibration",
         "explain convoi",
     ],
+    # What these two write is for a shell and for man; what they say of mistakes is for people.
+    "completion": ["completion tcsh"],
+    "man": ["man x"],
     "bench": ["bench --help", "bench events"],
 }
 """Verb -> commands whose stdout and stderr people read; in this order, in one folder."""

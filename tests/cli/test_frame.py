@@ -26,9 +26,9 @@ from tests import ROOT
 
 def python(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
+    return subprocess.run(  # type: ignore[call-overload]
         [sys.executable, *args], capture_output=True, text=True, env=env, cwd=ROOT, **kwargs
-    )  # type: ignore[call-overload, no-any-return]
+    )
 
 
 def test_help_imports_no_heavy_module() -> None:

@@ -15,7 +15,7 @@ from gorun_mem.explore import checkpoint, explore
 from gorun_mem.explore import conduct as conducting
 from gorun_mem.explore.checkpoint import CheckpointError
 from gorun_mem.explore.verdict import Exploration
-from gorun_mem.explore.work import Work, Yielded
+from gorun_mem.explore.work import Work, Yielded, perform
 from gorun_mem.machine.config import Config
 from gorun_mem.step.strategies import SEARCHING
 from tests import ROOT
@@ -72,7 +72,7 @@ class Interrupting:
         PERFORM(worker, work, into)
 
 
-PERFORM = conducting.perform
+PERFORM = perform
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_the_file_of_another_search_is_refused(
 ) -> None:
     """By what differs; and the file stays as it is."""
     file = tmp_path / "a.search"
-    how = {"config": FOUR, "strategy": "pct", "budget": 20}
+    how: dict[str, Any] = {"config": FOUR, "strategy": "pct", "budget": 20}
     explore(programs.many, resume=file, **how)
     before = file.read_bytes()
     with pytest.raises(CheckpointError, match="is of another search: ") as error:
@@ -249,8 +249,8 @@ def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
         file.write_bytes(data)
         with pytest.raises(CheckpointError, match=r"is damaged|is no checkpoint"):
             explore(programs.many, resume=file, **how)
-    for data in (b"", b"a scenario", good[:10]):
-        file.write_bytes(data)
+    for other in (b"", b"a scenario", good[:10]):
+        file.write_bytes(other)
         with pytest.raises(CheckpointError, match="is no checkpoint of a search"):
             explore(programs.many, resume=file, **how)
     file.write_bytes(good)

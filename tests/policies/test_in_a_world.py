@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gorun_mem.machine.trampoline import drive
 from gorun_mem.policies import POLICIES, AddressOrdered, Policy, PolicyError
 from gorun_mem.policies.best_fit import BestFit
 from gorun_mem.policies.first_fit import FirstFit
+from tests import ROOT
 
 PAGE = 64 * KiB
 
@@ -127,7 +129,7 @@ def test_by_class_and_by_name() -> None:
     assert isinstance(small, Scenario)
     done = run(small)
     assert done.outcome.ok
-    assert type(done.world.runtime.os.freelist.policy) is Own  # type: ignore[union-attr]
+    assert type(done.world.runtime.os.freelist.policy) is Own
     with pytest.raises(ConfigError, match="did you mean best_fit"):
         World(policy="bestfit")
     with pytest.raises(ConfigError, match="int is no policy"):
@@ -190,11 +192,16 @@ def test_a_search_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "lossy.py"
     file.write_text(BROKEN.replace("between = ", "between = bool(self.sizes) or "))
     token = tmp_path / "failed.schedule"
-    code, text = cli("explore", "memlock_storm", "--ms", "2", "--set", "rounds=3", "--policy",
-                     f"{file}:Forgets", "--save", str(token), "--json")  # fmt: skip
+    words = ("explore", "memlock_storm", "--ms", "2", "--set", "rounds=3", "--policy",
+             f"{file}:Forgets", "--save", str(token))  # fmt: skip
+    code, text = cli(*words, "--json")
     assert code == 1, text
     failure = json.loads(text)["failures"][0]
     assert "Forgets lists" in failure["text"]
+    code, text = cli(*words, "--jobs", "2", "--budget", "200")
+    assert code == 1, text
+    assert "FAILED: policy: lost what is free" in text
+    assert "Forgets lists" in text.partition("violated: ")[2]
     code, text = cli("replay-schedule", str(token))
     assert code == 2
     assert "--code" in text
@@ -219,15 +226,28 @@ def test_a_failing_policy_is_named(tmp_path: Path) -> None:
     assert "KeyError" in text
 
 
+def said_in_readme(verb: str) -> list[str]:
+    """The arguments of README's one command of a verb that has a policy."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    (line,) = [one for one in lines if one.startswith(f"gorun-mem {verb} ") and "--policy" in one]
+    return shlex.split(line.partition("#")[0])[1:]
+
+
 def test_compare_by_policy() -> None:
-    """A side each; buddies take more pages for the same load, in every run."""
-    code, text = cli("compare", "memlock_storm", "--policy", "first_fit", "--policy", "buddy",
-                     "--seeds", "12", "--metric", "final_pages", "--json")  # fmt: skip
+    """As README has it: a side each; buddies take a tenth more pages for the same load."""
+    code, text = cli(*said_in_readme("compare"), "--json")
     assert code == 0
     first, buddy = json.loads(text)["metrics"]["final_pages"]
     assert (first["side"], buddy["side"]) == ("first_fit", "buddy")
-    assert buddy["median"] > first["median"]
+    assert buddy["median"] == pytest.approx(1.1 * first["median"], rel=0.02)
     assert buddy["differs"]
+
+
+def test_explore_as_the_readme_has_it() -> None:
+    """It survives; here with a budget of 100."""
+    code, text = cli(*said_in_readme("explore"), "--budget", "100")
+    assert code == 0, text
+    assert "survived" in text
 
 
 class Loses(AddressOrdered):

@@ -51,7 +51,7 @@ LAYERS = {
     },
     "testing": {"runtime", "events", "locks", "step", "machine", "explore", "cli", "replay"},
 }
-LEAVES = {"gorun_mem._version", "gorun_mem._near"}
+LEAVES = {"gorun_mem._version", "gorun_mem._near", "gorun_mem._notebook"}
 WITHOUT_FILES = {"runtime", "wasm"}
 
 

@@ -227,6 +227,7 @@ def test_arrows_of_the_trace_lead_to_another_m(log: bytes) -> None:
     waiting: dict[str, set[int]] = {}
     gave: dict[str, int] = {}
     expected = 0
+    e: Any
     for e in read_events(io.BytesIO(log)):
         if e.name == "lock.wait":
             waiting.setdefault(e.lock, set()).add(e.m)

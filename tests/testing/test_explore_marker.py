@@ -60,7 +60,7 @@ def test_a_racy_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
             "FAILED: AssertionError at *",
             "*found by * in run *",
             "What matters:",
-            "*'s store bloc (step *) comes between two of M*",
+            "*'s store bloc = 1 (step *) comes between two of M*",
             "Replay it:",
             "pytest *test_racy --explore-token *",
             "Keep it: *",

@@ -115,7 +115,7 @@ def test_tables_sort_by_click_and_by_key_and_are_copied(browser: Browser, files:
     """A figure's column sorts downwards first, by number; Enter turns it round; what is copied is
     the table as it stands."""
     grant = {"permissions": ["clipboard-read", "clipboard-write"]}
-    with file_in(browser, files, **grant) as page:
+    with file_in(browser, files, **grant) as page:  # type: ignore[arg-type]
         table = page.locator("#part-contention .table").nth(1)
         expect(table.locator(".head p")).to_have_text("memlock by M")
 
