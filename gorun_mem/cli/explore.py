@@ -86,6 +86,15 @@ def _search_run_options(function: Any) -> Any:
     help="Search in so many processes at once.",
 )
 @click.option(
+    "--cluster", default="", metavar="ADDRESS",
+    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).",
+)  # fmt: skip
+@click.option(
+    "--resume", metavar="FILE",
+    help="Keep the search in this file, each minute and at its end, and go on from where it is "
+    "there.",
+)  # fmt: skip
+@click.option(
     "--bound", type=Number(0, _INT63), metavar="N",
     help="Try at most so many departures in --strategy dfs, such as forced switches, from "
     "running each M until it blocks.  [default: no limit]",
@@ -174,6 +183,7 @@ def command(
       gorun-mem explore leaked_lock --ms 2
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
+      gorun-mem explore my_scenario.py --strategy exhaustive --time 3600 --resume long.search
       gorun-mem explore memlock_storm --ms 2 --faults grow
       gorun-mem explore lessons/store_buffering --memory tso
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
@@ -200,6 +210,7 @@ def command(
         prepared = prepare(scenario, given)
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        _check_file("--resume", asked.resume, prepared)
         check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
@@ -224,6 +235,7 @@ def command(
         write_json(document)
     else:
         _show(found, accounts, saved, logged)
+        _show_kept(found, asked.resume)
         if html is not None:
             show(f"html      {click.format_filename(html)}")
     return ExitCode(found.exit_code)
@@ -236,6 +248,8 @@ class _Asked(NamedTuple):
     budget: int | None
     time_s: float | None
     jobs: int
+    cluster: str
+    resume: str | None
     bound: int | None
     faults: str | None
     memory: str | None
@@ -268,6 +282,8 @@ def _search(
             time_s=asked.time_s,
             seed=seed,
             jobs=asked.jobs,
+            cluster=asked.cluster,
+            resume=None if asked.resume is None else Path(asked.resume),
             bound=asked.bound,
             failures_max=asked.failures_max,
             shrink=not asked.no_shrink,
@@ -282,6 +298,15 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _show_kept(found: Exploration, file: str | None) -> None:
+    """How to go on, where a search is kept and not at its end."""
+    if file is not None and found.verdict == "inconclusive":
+        click.echo(
+            f"kept      {click.format_filename(file)}: the same command goes on, with more "
+            "--budget or --time if that was used up"
+        )
 
 
 def _check_operations(target: Target) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, cast
 
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
@@ -44,6 +46,7 @@ class Target:
     Attributes:
         host: what runs it in a search: "trio" where it awaits trio, "" otherwise.
         alone: it is a program of trio's, without a World.
+        sha256: of the source that it is in, "" where that is not known.
     """
 
     def __init__(self, program: Main, config: Config, about: Mapping[str, Any], name: str) -> None:
@@ -55,6 +58,7 @@ class Target:
         self.name = name
         self.host = ""
         self.alone = False
+        self.sha256 = ""
         if "cancel" in config.faults:  # whatever awaits trio or not: its scopes do the cancelling
             self.control_trio()
 
@@ -89,9 +93,12 @@ class Target:
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
         about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
         if _takes_world(program):
-            return Target(cast(Main, program), config, about, name)
+            target = Target(cast(Main, program), config, about, name)
+            target.sha256 = _source_sha256(program)
+            return target
         alone = cast(Alone, program)
         target = Target(lambda world: alone(), config, about, name)
+        target.sha256 = _source_sha256(program)
         target.alone = True
         target.control_trio()
         return target
@@ -188,6 +195,15 @@ class Target:
         return where is None or ("<" not in where and not where.startswith(("__main__:", ":")))
 
 
+def _source_sha256(program: Any) -> str:
+    """Of the file that a function is in."""
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(program))
+        return hashlib.sha256(Path(source or "").read_bytes()).hexdigest()
+    except (OSError, TypeError, ValueError):
+        return ""
+
+
 def _takes_world(program: Any) -> bool:
     """Whether it is a program of a World, and not of trio alone."""
     try:
@@ -210,7 +226,9 @@ def _of_scenario(scenario: Scenario, config: Config, options: Mapping[str, Any])
     def program(world: World) -> Coroutine[Any, Any, Any]:
         return scenario.program(world, **complete)
 
-    return Target(program, config, about, scenario.name)
+    target = Target(program, config, about, scenario.name)
+    target.sha256 = scenario.sha256
+    return target
 
 
 def _changes(config: Config, base: Config) -> dict[str, Any]:

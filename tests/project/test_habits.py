@@ -43,6 +43,7 @@ LAYERS = {
         "machine",
         "explore",
         "replay",
+        "scripts",
         "predict",
         "analysis",
         "report",

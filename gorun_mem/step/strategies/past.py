@@ -125,16 +125,12 @@ class Past:
     def instead(self, number: int, event: OrderedStep) -> list[OrderedStep]:
         """What is to be run in the place of event `number`, for `event` to come before that."""
         sequence = self.without(number)
-        made = OrderedStep(event.m, event.seq, event.kind, event.obj, event.reads, event.before)
-        clock = made.clock = dict(event.before)
-        for other in sequence:
-            if dependent(event.obj, event.reads, other.obj, other.reads) and not is_own(
-                event.m, other.m
-            ):
-                join(clock, other.clock)
-        clock[event.m] = event.seq
-        sequence.append(made)
+        sequence.append(_made_after(event, sequence))
         return sequence
+
+    def after_all(self, event: OrderedStep) -> OrderedStep:
+        """`event` as if it were made after all of the run."""
+        return _made_after(event, self.events)
 
     def _numbers_on(self, obj: str, reads: bool) -> Iterable[int]:
         """Numbers of the events on `obj`, and on what depends on that though it is another object;
@@ -222,6 +218,19 @@ class Past:
             if step.kind == "yield":
                 yields += 1
         return False
+
+
+def _made_after(event: OrderedStep, others: list[OrderedStep]) -> OrderedStep:
+    """Another `event` that is after those of `others` that it depends on."""
+    made = OrderedStep(event.m, event.seq, event.kind, event.obj, event.reads, event.before)
+    clock = made.clock = dict(event.before)
+    for other in others:
+        if dependent(event.obj, event.reads, other.obj, other.reads) and not is_own(
+            event.m, other.m
+        ):
+            join(clock, other.clock)
+    clock[event.m] = event.seq
+    return made
 
 
 def _follows_all(event: OrderedStep, obj: str) -> bool:
