@@ -206,12 +206,7 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
         expressions = expressions_of(asked.asserts)
-        given |= {"strategy": None, "faults": _names(asked.faults), "memory": asked.memory}
-        prepared = prepare(scenario, given)
-        _check_file("--save", save, prepared)
-        _check_file("--log", log, prepared)
-        _check_file("--resume", asked.resume, prepared)
-        check_junit()
+        prepared = _prepared(scenario, given, asked, save, log)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             check_host(target, host, log)
@@ -224,10 +219,7 @@ def command(
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
         accounts = _accounts(found, target, detectors)
-    if wanted():
-        from gorun_mem.report.checked import cases_of_search
-
-        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
+    _tell_ci(found, prepared)
     document = _document(found, accounts, saved, logged)
     if html is not None:
         _write_html(document, html)
@@ -239,6 +231,26 @@ def command(
         if html is not None:
             show(f"html      {click.format_filename(html)}")
     return ExitCode(found.exit_code)
+
+
+def _tell_ci(found: Exploration, prepared: Prepared) -> None:
+    if wanted():
+        from gorun_mem.report.checked import cases_of_search
+
+        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
+
+
+def _prepared(
+    scenario: str, given: dict[str, Any], asked: _Asked, save: str | None, log: str | None
+) -> Prepared:
+    """What is to be searched; no file that is written to is one that it reads."""
+    given |= {"strategy": None, "faults": _names(asked.faults), "memory": asked.memory}
+    prepared = prepare(scenario, given)
+    _check_file("--save", save, prepared)
+    _check_file("--log", log, prepared)
+    _check_file("--resume", asked.resume, prepared)
+    check_junit()
+    return prepared
 
 
 class _Asked(NamedTuple):

@@ -119,15 +119,12 @@ def command(
         from gorun_mem.cli._policies import compare
 
         return compare(recordings, policies, max_pages, as_json)
-    from gorun_mem.replay.shipped import not_there, resolve
     from gorun_mem.report.worth import look_up_line
 
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)
-    for path in recordings:
-        if not resolve(path).exists():
-            raise BadInput(not_there(path))
+    _check_there(recordings)
     groups = _groups(recordings)
     built = _built(binary) if binary is not None else None
     documents, codes = [], []
@@ -147,6 +144,14 @@ def command(
     else:
         show(look_up_line(("interval", "starts with")))
     return worst(codes)
+
+
+def _check_there(recordings: tuple[Path, ...]) -> None:
+    from gorun_mem.replay.shipped import not_there, resolve
+
+    for path in recordings:
+        if not resolve(path).exists():
+            raise BadInput(not_there(path))
 
 
 def _list(as_json: bool) -> int:

@@ -18,9 +18,9 @@ from gorun_mem.explore.verdict import Exploration
 from gorun_mem.explore.work import Work, Yielded, perform
 from gorun_mem.machine.config import Config
 from gorun_mem.step.strategies import SEARCHING
-from tests import ROOT
 from tests.explore import explore_programs as programs
 from tests.explore.test_shared_tree import steps
+from tests.readme import section
 
 Search = tuple[Any, dict[str, Any]]
 FOUR = Config(ms=4)
@@ -224,8 +224,9 @@ def test_the_commands_of_the_readme(
     """The first is cut by its budget, the second goes on with two processes and finishes; the third
     says in one sentence that nobody is there."""
     monkeypatch.chdir(tmp_path)
-    section = (ROOT / "README.md").read_text().partition("\n## Searches that take long\n")[2]
-    lines = section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    lines = (
+        section("Searches that take long").partition("```sh\n")[2].partition("```")[0].splitlines()
+    )
     pytest.importorskip("distributed")
     assert [cli.main(shlex.split(line, comments=True)[1:]) for line in lines] == [5, 0, 2]
     said = capsys.readouterr()
