@@ -49,8 +49,8 @@ def within(test: str, serve: Callable[[], None]) -> None:
 
     sitting = Sitting(serve)
 
-    class Registering:
+    class Joining:
         def pytest_configure(self, config: pytest.Config) -> None:
             config.pluginmanager.register(sitting, NAME)
 
-    pytest.main([test, "-q", "-s", "-p", "no:cacheprovider"], plugins=[Registering()])
+    pytest.main([test, "-q", "-s", "-p", "no:cacheprovider"], plugins=[Joining()])
