@@ -120,7 +120,6 @@ def command(
 
         return compare(recordings, policies, max_pages, as_json)
     from gorun_mem.replay.shipped import not_there, resolve
-    from gorun_mem.report.worth import look_up_line
 
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
@@ -128,8 +127,22 @@ def command(
     for path in recordings:
         if not resolve(path).exists():
             raise BadInput(not_there(path))
-    groups = _groups(recordings)
     built = _built(binary) if binary is not None else None
+    return _predict(_groups(recordings), wanted, max_pages, built, expressions, as_json=as_json)
+
+
+def _predict(
+    groups: dict[tuple[str, str], list[Program]],
+    wanted: Sequence[str],
+    max_pages: int | None,
+    built: Built | None,
+    expressions: list[Expression],
+    *,
+    as_json: bool,
+) -> int:
+    """Predict each program, say it, and answer with the exit code."""
+    from gorun_mem.report.worth import look_up_line
+
     documents, codes = [], []
     for programs in groups.values():
         predictions = _predictions(programs, wanted, max_pages, built)
