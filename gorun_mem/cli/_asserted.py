@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.analysis.metrics import Expression
 from gorun_mem.analysis.summary import Summary
-from gorun_mem.cli.replay_schedule import follow
+from gorun_mem.cli._by_schedule import follow
 from gorun_mem.events.recorder import Recorder
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.failure import Finding

@@ -21,7 +21,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("gorun_mem.cli.verify", "Visit every state that Ms can bring a lock to."),
     "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run exactly a schedule again."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
-    "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
+    "export": (
+        "gorun_mem.cli.export",
+        "Write a log for pprof, Perfetto, OpenTelemetry, lnav, or as a table.",
+    ),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
     "record": ("gorun_mem.cli.record", "Run a Go wasm program as built; record its memory."),
     "predict": ("gorun_mem.cli.predict", "Pages of a recorded program under other releases."),

@@ -95,8 +95,16 @@ class PageOptions:
         server: Server | None = None,
         log: str | None = None,
         shows: dict[str, Any] | None = None,
+        recording: str = "",
+        test: str = "",
     ) -> AsyncIterator[str]:
         """Serve the page while the block runs; its address.
+
+        Args:
+            server: the service that it shows.
+            log: an event log that it shows.
+            shows: what else it opens on.
+            test: of pytest's, whose schedules may be looked at.
 
         Raises:
             BadInput: it cannot be served there, or the packages that it needs are not installed.
@@ -112,7 +120,7 @@ class PageOptions:
         try:
             async with open_page(
                 self.address, server=server, token=self.token, log=log, shows=shows,
-                on_fault=on_fault,
+                recording=recording, test=test, on_fault=on_fault,
             ) as page:  # fmt: skip
                 yield page.url
         except AddressError as error:

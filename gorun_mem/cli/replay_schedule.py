@@ -7,10 +7,11 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from gorun_mem.cli._by_schedule import run_again
 from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
@@ -24,14 +25,10 @@ from gorun_mem.cli._exit import say
 from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
-    from gorun_mem.events.methods import LogLevel
-    from gorun_mem.events.recorder import Recorder
     from gorun_mem.explore.account import LaneStep
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.stopped import StoppedRun
     from gorun_mem.explore.target import Target
-    from gorun_mem.machine.run import Run
-    from gorun_mem.machine.scenario import Scenario
     from gorun_mem.step.schedule import Schedule
     from gorun_mem.step.strategies.replay import OnDivergence
 
@@ -44,6 +41,11 @@ _STEPS_SHOWN = 200
     "--step", type=Number(0, (1 << 63) - 1), metavar="N",
     help="Stop after so many steps and show every M, the locks and the memory.  [default: run to "
     "the end]",
+)  # fmt: skip
+@click.option(
+    "--break-at", type=Number(1, (1 << 63) - 1), metavar="N",
+    help="Open the debugger (what breakpoint() opens) in the program's own line at step N.  "
+    "[default: do not stop]",
 )  # fmt: skip
 @click.option(
     "--on-divergence",
@@ -80,6 +82,7 @@ def command(
     schedule: str,
     code: tuple[str, ...],
     step: int | None,
+    break_at: int | None,
     on_divergence: OnDivergence,
     host: str,
     log: str | None,
@@ -96,27 +99,34 @@ def command(
     Examples:
       gorun-mem replay-schedule last
       gorun-mem replay-schedule last --step 12
+      gorun-mem replay-schedule last --break-at 12
       gorun-mem replay-schedule lost.schedule --code lost.py --host trio --log lost.jsonl
 
     Exit codes: 0 the run ends well; 1 it fails, or departs from the schedule; 2 no such schedule,
     or a damaged one; 4 internal fault; 130 interrupted.
     """
-    if step is not None and (host == "trio" or log is not None):
-        raise BadInput("--step looks into a run on the trampoline: leave out --host trio and --log")
+    for option, given in (("--step", step), ("--break-at", break_at)):
+        if given is not None and (host == "trio" or log is not None):
+            raise BadInput(f"{option} is for the trampoline: leave out --host trio and --log")
+    if step is not None and break_at is not None:
+        raise BadInput("--step shows a state, --break-at opens a debugger: give one of them")
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         verification = _of_verify(schedule, code)
         if verification is not None:
             if host == "trio" or log is not None:
                 raise BadInput("--host and --log are for runs; this schedule is one of verify")
+            if break_at is not None:
+                raise BadInput("--break-at is for runs; this schedule is one of verify: use --step")
             exit_code, document = _verified_again(verification, step, as_json)
         else:
             loaded, target = _load(schedule, code)
             if step is not None:
                 exit_code, document = _look(target, loaded, step, on_divergence, as_json)
             elif host == "trio" or log is not None:
-                exit_code, document = _run_again(target, loaded, host, log, watch_s, as_json)
+                exit_code, document = run_again(target, loaded, host, log, watch_s, as_json)
             else:
-                done, lanes = _replay(target, loaded, on_divergence, no_detectors, watch_s)
+                asked = _Following(break_at, on_divergence, no_detectors, watch_s)
+                done, lanes = _replay(target, loaded, asked)
                 failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
                 exit_code, document = ExitCode(int(failed)), _document(target, done, lanes)
                 if not as_json:
@@ -230,12 +240,17 @@ def _say_changed(schedule: Schedule, target: Target) -> None:
         say(f"{schedule.about['scenario']} has changed since the schedule was made")
 
 
+class _Following(NamedTuple):
+    """How to follow a schedule; see the options."""
+
+    break_at: int | None
+    on_divergence: OnDivergence
+    no_detectors: bool
+    watch_s: float
+
+
 def _replay(
-    target: Target,
-    schedule: Schedule,
-    on_divergence: OnDivergence,
-    no_detectors: bool,
-    watch_s: float,
+    target: Target, schedule: Schedule, asked: _Following
 ) -> tuple[Execution, tuple[LaneStep, ...]]:
     """Follow the schedule; the run, and its steps with what each came to."""
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
@@ -246,14 +261,21 @@ def _replay(
     from gorun_mem.explore.worker import Watched
     from gorun_mem.machine.watchdog import Watchdog
 
-    watched, sights = Watched(), Sights()
-    detectors = [make() for make in (() if no_detectors else DEFAULT_DETECTORS)]
-    with Watchdog(watched, watch_s) as watchdog:
+    sights = Sights()
+    usual = () if asked.no_detectors else DEFAULT_DETECTORS
+    detectors = [*(make() for make in usual), sights]
+    if asked.break_at is not None:  # whoever debugs takes as long as that takes
+        from gorun_mem.cli._breaking import broken_at
+
+        done = broken_at(target, schedule, asked.break_at, detectors, asked.on_divergence)
+        return done, lane_steps(done.named_steps, sights)
+    watched = Watched()
+    with Watchdog(watched, asked.watch_s) as watchdog:
         done = replay(
             target,
             schedule,
-            detectors=[*detectors, sights],
-            on_divergence=on_divergence,
+            detectors=detectors,
+            on_divergence=asked.on_divergence,
             steps_max=steps_bound(target),
             on_world=watched.watch,
         )
@@ -339,94 +361,3 @@ def _show_view(view: StoppedRun) -> None:
     )
     for addr, size in memory["free"]:
         show(f"  free {addr:#x} of {size:,} bytes")
-
-
-def _run_again(
-    target: Target, schedule: Schedule, host: str, log: str | None, watch_s: float, as_json: bool
-) -> tuple[int, dict[str, Any]]:
-    """The schedule as `run` would run it: with a log, on either host."""
-    from gorun_mem.explore.words import count
-    from gorun_mem.machine.outcome import in_words
-
-    if "scenario" not in target.about:
-        raise BadInput("--host trio and --log are for scenarios; this schedule is of a function")
-    outcome = run_schedule(target, schedule, host, log, watch_s=watch_s).outcome
-    text = in_words(outcome.error) if outcome.error is not None else "ended well"
-    if not as_json:
-        steps = count(outcome.steps, "step")
-        show(f"{target.name}: {text} ({outcome.verdict}, {steps})")
-        if log is not None:
-            show(f"report  gorun-mem report {shlex.quote(log)}")
-    return (ExitCode.CLEAN if outcome.ok else ExitCode.FAILED), {
-        "replay": target.name,
-        "outcome": outcome.verdict,
-        "text": text,
-        "steps": outcome.steps,
-        "log": log,
-    }
-
-
-def run_schedule(
-    target: Target,
-    schedule: Schedule,
-    host: str,
-    log: str | None,
-    level: LogLevel = "debug",
-    *,
-    watch_s: float,
-) -> Run:
-    """Run a scenario by a schedule, as `run` would.
-
-    Args:
-        target: of a scenario.
-        schedule: what to follow.
-        host: "trio" or "trampoline".
-        log: file of the event log; None for none.
-        level: how much goes to the log.
-        watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
-
-    Raises:
-        LogError: the log cannot be written.
-    """
-    from gorun_mem.events.log import open_log
-    from gorun_mem.events.recorder import Recorder
-    from gorun_mem.machine.library import find
-
-    recorder = Recorder(open_log(log), level=level) if log is not None else None
-    try:
-        scenario = find(target.about["scenario"])
-        return follow(scenario, target, schedule, host, recorder, watch_s=watch_s)
-    finally:
-        if recorder is not None:
-            recorder.close()
-
-
-def follow(
-    scenario: Scenario,
-    target: Target,
-    schedule: Schedule,
-    host: str,
-    recorder: Recorder | None,
-    *,
-    watch_s: float,
-) -> Run:
-    """Run a scenario by a schedule.
-
-    Args:
-        scenario: what to run.
-        target: its settings and options.
-        schedule: what to follow.
-        host: "trio" or "trampoline".
-        recorder: who is told of what happens; nobody if None.
-        watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
-    """
-    from gorun_mem.explore.search import steps_bound
-    from gorun_mem.machine.run import run
-
-    config = target.config.but(
-        strategy="replay", schedule=schedule.token(), steps_max=2 * steps_bound(target)
-    )
-    return run(
-        scenario, config, target.about["options"],
-        host="trio" if host == "trio" else "trampoline", recorder=recorder, watch_s=watch_s,
-    )  # fmt: skip

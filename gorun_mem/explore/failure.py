@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from shlex import join, quote
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.explore.history import NotLinearizable
@@ -34,7 +35,9 @@ _NOT_THE_PROGRAM: Final = (
     frozenset({"anyio", "gorun_mem", "outcome", "trio"}) | sys.stdlib_module_names
 )
 """Packages through which an error may pass on its way to the program's own line."""
-_KERNELS: Final = "gorun_mem.explore.kernels."
+_LIBRARY: Final = ("gorun_mem.explore.kernels.", "gorun_mem.scenarios.")
+"""Modules of ours that are programs."""
+_PARTS: Final = "gorun_mem.explore.kernels.parts"
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")
 
 
@@ -85,10 +88,12 @@ class Detector(Protocol):
     One object is made for a search (for each process of it) and sees its runs one after another.
     What it finds makes the run a failure. Make it cheap: `step` is called for every access.
 
-    It may have two attributes more. `looks = False` says that its `step` does nothing and need not
-    be called. `screened = True` says that it finds nothing in a run that `screen.Screen` does not
-    suspect and that ends well: the search then shows it those runs only that are not so. And
-    `screened = "made"`, that it finds something in runs only that are made for it.
+    It may have three attributes more. `looks = False` says that its `step` does nothing and need
+    not be called. `flushes = True` says that it is told also where an M's store buffer makes a step
+    (`Config.memory`), whose `task` is no M. `screened = True` says that it finds nothing in a run
+    that `screen.Screen` does not suspect and that ends well: the search then shows it those runs
+    only that are not so. And `screened = "made"`, that it finds something in runs only that are
+    made for it.
     """
 
     name: str
@@ -233,11 +238,20 @@ def place_of(error: BaseException) -> str:
     """
     found = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in _NOT_THE_PROGRAM or module.startswith(_KERNELS):
+        if is_programs(frame):
             name = frame.f_code.co_filename.replace("\\", "/")
             found = f"{name.rpartition('/')[2]}:{line}"
     return found
+
+
+def is_programs(frame: FrameType) -> bool:
+    """Whether a frame is the program's own, and not this library's, trio's or Python's."""
+    module = str(frame.f_globals.get("__name__", ""))
+    if frame.f_code.co_filename.startswith("<"):  # made by a library, such as a named tuple
+        return False
+    if module.startswith(_LIBRARY):
+        return module != _PARTS
+    return module.partition(".")[0] not in _NOT_THE_PROGRAM
 
 
 def history_of(world: World) -> tuple[str, ...]:

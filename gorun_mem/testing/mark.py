@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from bdb import BdbQuit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
@@ -30,7 +31,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import pytest
 
 from gorun_mem._near import did_you_mean
-from gorun_mem.explore import Schedule, Target, explore, replay
+from gorun_mem.explore import Execution, Schedule, Target, explore, replay
+from gorun_mem.explore.breaking import NoSuchStep, break_at, stop_at
 from gorun_mem.explore.failure import Failure, history_of, words_of
 from gorun_mem.explore.report import drawn
 from gorun_mem.explore.telling import account_of
@@ -44,11 +46,17 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = (
     "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s",
-    "faults", "replay",
+    "faults", "memory", "replay",
 )  # fmt: skip
 """What the marker takes; see `gorun_mem.explore.explore`, and the module for `replay`."""
+OF_THE_WORLD: Final[tuple[str, ...]] = ("faults", "memory")
+"""Those of them that are settings of the World, as in `Config`."""
 TOKEN_MAX: Final = 600
 """Characters of a token that a test is to have over it; a longer one goes without its steps."""
+
+
+CHAIR: Final = "gorun-mem-chair"
+"""What the plugin is called by which the page takes a test (`gorun_mem.web.of_tests`)."""
 
 
 def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
@@ -65,10 +73,16 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
         __tracebackhide__ = True
         settings = _settings(item)
         try:
-            test = _Test(item, function, arguments, settings.pop("faults", ()))
+            world: dict[str, Any] = {
+                name: settings.pop(name) for name in OF_THE_WORLD if name in settings
+            }
+            test = _Test(item, function, arguments, world)
         except ConfigError as error:
             _fail(f"@pytest.mark.explore: {error}")
-        if token:
+        chair = item.config.pluginmanager.get_plugin(CHAIR)
+        if chair is not None:
+            test.sit(chair)
+        elif token:
             test.replay(load(token), alone=explored == 1)
         else:
             test.follow(settings.pop("replay"))
@@ -84,11 +98,15 @@ class _Test:
     Args:
         item: the test.
         function: its function, and `arguments` what that takes.
-        faults: what may go wrong at the schedule's choice; what the World says, if nothing.
+        settings: of OF_THE_WORLD, those that are to be other than the World says.
     """
 
     def __init__(
-        self, item: Any, function: Any, arguments: Mapping[str, Any], faults: Sequence[str] = ()
+        self,
+        item: Any,
+        function: Any,
+        arguments: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> None:
         self._item = item
         self._function = function
@@ -97,8 +115,9 @@ class _Test:
         _check(function, arguments)
         alone = "world" not in arguments
         config: Config = Config() if alone else arguments["world"].config
-        if faults:
-            config = config.but(faults=tuple(faults))
+        config = config.but(
+            **{k: tuple(v) if k == "faults" else v for k, v in settings.items() if v}
+        )
         about = {"test": item.nodeid, "config": _changes(config)}
         self._target = Target(self._program, config, about, item.name)
         self._target.alone = alone
@@ -118,6 +137,10 @@ class _Test:
         except (pytest.skip.Exception, pytest.xfail.Exception) as left:
             self._left.append(left)
             raise
+
+    def sit(self, chair: Any) -> None:
+        """Leave the schedules to whoever sits in the scheduler's chair."""
+        chair.sit(self._item.nodeid, self._target)
 
     def search(self, settings: Mapping[str, Any]) -> None:
         """Search; fail with the report of what is found, or without an answer."""
@@ -168,17 +191,24 @@ class _Test:
         of = schedule.about.get("test")
         if of != self._item.nodeid and not alone:
             pytest.skip(f"the schedule is one of {of or 'no test'}")
-        failure, outdated = self._run_again(schedule)
+        failure, outdated = self._run_again(
+            schedule, self._item.config.getoption("explore_break_at")
+        )
         if outdated:
             _fail(f"the schedule does not fit this test any more: {outdated}")
         if failure is not None:
             self._item.user_properties += _properties_of_one(failure)
             _fail(self._report(failure))
 
-    def _run_again(self, schedule: Schedule) -> tuple[Failure | None, str]:
-        """How a schedule fails now, None where it does not; and why it does not fit any more."""
+    def _run_again(self, schedule: Schedule, step: int | None = None) -> tuple[Failure | None, str]:
+        """How a schedule fails now, None where it does not; and why it does not fit any more.
+
+        Args:
+            schedule: what to follow.
+            step: at which to open the debugger; None: at none.
+        """
         __tracebackhide__ = True
-        done = replay(self._target, schedule)
+        done = replay(self._target, schedule) if step is None else self._broken(schedule, step)
         if self._left:
             raise self._left[0]
         if done.divergence:
@@ -199,6 +229,20 @@ class _Test:
             history=history_of(done.world),
         )
         return failure, ""
+
+    def _broken(self, schedule: Schedule, step: int) -> Execution:
+        """Follow a schedule with the debugger opened at a step."""
+        __tracebackhide__ = True
+        try:
+            stop = stop_at(self._target, schedule, step)
+        except NoSuchStep as error:
+            _fail(f"--explore-break-at {step}: {error}")
+        self._left.clear()
+        self._item.add_report_section("call", "explore", str(stop))
+        done = break_at(self._target, schedule, stop)
+        if isinstance(done.world.failure, BdbQuit):
+            pytest.exit("the debugger was left")
+        return done
 
     def _report(self, failure: Failure, detectors: Sequence[Any] = ()) -> str:
         return drawn(account_of(failure, self._target, detectors=detectors))

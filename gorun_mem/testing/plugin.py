@@ -62,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
             load(token)
         except ScheduleError as error:
             raise pytest.UsageError(f"--explore-token: {error}") from None
+    elif config.getoption("explore_break_at") is not None:
+        raise pytest.UsageError("--explore-break-at goes with --explore-token TOKEN")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,6 +74,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         metavar="TOKEN",
         help="Run the test marked explore under this schedule only, as its failure said.",
+    )
+    group.addoption(
+        "--explore-break-at",
+        type=_at_least(int, 1),
+        metavar="N",
+        help="With --explore-token: open the debugger (what breakpoint() opens) in the test's own "
+        "line at step N.",
     )
     group.addoption(
         "--explore-budget",

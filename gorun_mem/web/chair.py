@@ -8,7 +8,6 @@ is drawn; where one M only can go it goes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from gorun_mem.explore.drive import Execution, replay, run_once
 from gorun_mem.explore.failure import Failure, words_of
 from gorun_mem.explore.matters import what_matters
 from gorun_mem.explore.sights import Sights
+from gorun_mem.explore.telling import neighbours_of, passing_schedule
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.behaviour import UnknownRelease
@@ -32,6 +32,7 @@ from gorun_mem.web.catalogue import PLAYING, lesson_of, target_of
 from gorun_mem.web.chair_view import Spy, steps_of, view_of
 from gorun_mem.web.documents import HandMadeSchedule, RunSettings
 from gorun_mem.web.guard import Refused
+from gorun_mem.web.of_tests import TARGETS
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
@@ -42,7 +43,7 @@ STEPS_MAX: Final = 100_000
 STEPS_SHOWN: Final = 3000
 """Steps that are listed; of longer runs those around the step that is looked at."""
 FIND_S: Final = 10.0
-NEAREST_S: Final = 1.5
+_NOTHING: Final[dict[str, Any]] = {"matters": [], "opens_at": 0}
 _BAD: Final = (
     ConfigError, CostError, ScenarioError, ScheduleError, UnknownMutex, UnknownRelease,
 )  # fmt: skip
@@ -204,7 +205,7 @@ class Seat:
             "decision": self.chair.open,
             "ended": self._ending(failure),
             "first_step": first,
-            "steps": steps_of(steps[first:], self.chair.marks[first:]),
+            "steps": steps_of(steps[first:], self.chair.marks[first:], self.sights.values[first:]),
             "token": strategy.schedule(self.target.about).token(),
             **view_of(self._spy),
         }
@@ -214,17 +215,19 @@ class Seat:
             return None
         if self.done.foreign:
             text = f"an M awaits what no schedule controls, at {self.done.foreign}"
-            return {"failed": True, "signature": "uncontrolled", "text": text, "matters": []}
+            return {"failed": True, "signature": "uncontrolled", "text": text, **_NOTHING}
         if failure is None:
-            return {"failed": False, "signature": "", "text": "it ended well", "matters": []}
+            return {"failed": False, "signature": "", "text": "it ended well", **_NOTHING}
+        matters = what_matters(failure, self.sights)
         return {
             "failed": True,
             "signature": str(failure.signature),
             "text": failure.text,
             "matters": [
                 {"text": matter.text, "step": matter.steps[0] if matter.steps else 0}
-                for matter in what_matters(failure, self.sights)
+                for matter in matters
             ],
+            "opens_at": next((matter.steps[0] for matter in matters if matter.steps), 0),
         }
 
 
@@ -244,6 +247,8 @@ def answer(facts: dict[str, Any]) -> dict[str, Any]:
         choices = _played(target, choices, _strategy(then.strategy, then.seed), then.steps)
     document = _seen(target, choices, wanted.step)
     document["found"] = found
+    if wanted.beside:
+        document["nearest"] = _nearest(target, choices)
     return document
 
 
@@ -253,11 +258,14 @@ def answer_token(facts: dict[str, Any]) -> dict[str, Any]:
     done = replay(target, schedule, on_divergence="stop", steps_max=STEPS_MAX // 2)
     if done.divergence:
         raise Refused(409, f"the program is not the one of the schedule: {done.divergence}")
-    return {**_seen(target, done.tape, facts["step"]), "program": about, "found": None}
+    seen = _seen(target, done.tape, facts["step"])
+    nearest = _nearest(target, done.tape)
+    title = str(schedule.about.get("test", ""))
+    return {**seen, "program": about, "title": title, "found": None, "nearest": nearest}
 
 
 def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
-    """A schedule and its program, which is one of the library's.
+    """A schedule and its program, which is one of the library's or a test that is open here.
 
     Raises:
         Refused: it is damaged, or names something else.
@@ -270,10 +278,15 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
     name, fixed = str(about.get("scenario") or ""), False
     if not name:
         name, fixed = lesson_of(str(about.get("function", "")))
+    if not name and "test" in about:
+        test = str(about["test"])[:400]
+        open_test = TARGETS.get(test)
+        if open_test is None:
+            hint = f"gorun-mem view TOKEN --code {test}"
+            raise Refused(400, f"the token is of the test {test}, which is not open here", hint)
+        program = {"scenario": "", "options": {}, "fixed": False, "token": token}
+        return schedule, open_test, program
     if not name:
-        if "test" in about:
-            hint = "pytest TEST --explore-token TOKEN"
-            raise Refused(400, f"the token is of the test {str(about['test'])[:200]}", hint)
         raise Refused(
             400, "the token's program is none of the library's", "see gorun-mem scenarios"
         )
@@ -362,27 +375,9 @@ def _find(target: Target, wanted: HandMadeSchedule) -> tuple[dict[str, Any], Seq
 
 
 def _nearest(target: Target, choices: Sequence[int]) -> dict[str, Any] | None:
-    """A schedule that passes, with as many of the failing one's first choices as may be.
-
-    None where there is none among those that differ in one choice and go on plainly.
-    """
-    until = time.monotonic() + NEAREST_S
-    failing = Seat(target, choices)
-    # A finding of a detector may be one of every schedule, as a race is.
-    by_itself = failing.world.failure is not None
-    steps = failing.document()["steps"]
-    enabled = {step["mark"]: step["enabled"] for step in steps if len(step["enabled"]) > 1}
-    for at in range(len(choices) - 1, -1, -1):
-        for other in enabled.get(at, ()):
-            if other == choices[at]:
-                continue
-            if time.monotonic() > until:
-                return None
-            begun = [*choices[:at], other]
-            tried = _played(target, begun, make_strategy("run_to_block", 0), STEPS_MAX)
-            seat = Seat(target, tried)
-            wrong = seat.world.failure if by_itself else seat.failure()
-            if seat.done is not None and wrong is None and not seat.done.foreign:
-                step = next(number for number, one in enumerate(steps) if one["mark"] == at)
-                return {"choices": tried, "differs_at": step + 1}
-    return None
+    """The nearest schedule that passes, as `PassingSchedule` has it; None where none was found, or
+    the choices do not lead to a failure."""
+    failure = Seat(target, choices).failure()
+    looked = neighbours_of(target, failure) if failure is not None else None
+    found = passing_schedule(failure, looked) if failure is not None and looked else None
+    return msgspec.to_builtins(found) if found is not None else None

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.step_values import bits_of
+from gorun_mem.explore.step_values import bits_of, held_in
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Step
-from gorun_mem.step.task import State
-from gorun_mem.sync import Event, KitObject, Lock
+from gorun_mem.step.task import BUFFERS, State
+from gorun_mem.sync import Chan, FutexWord, Gate, KitObject, NotifyList, Once
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
@@ -70,13 +70,16 @@ class Spy(Observer):
         frames = {m: list(_frames(coro)) for m, coro in self._coros.items()}
         for of_m in frames.values():
             _gather(of_m, self._objects)
+        for lock in world.driver.mutexes.values():  # of a lock that is a coroutine, what it made
+            for one in getattr(lock, "made", ()):
+                self._objects.setdefault(id(one), one)
         objects = list(self._objects.values())
         self.seen = {
             "t_ns": world.engine.now_ns,
             "ms": [
                 _m(task, frames.get(task.id, []))
-                for task in world.engine.tasks
-                if task.id or task.state is not State.DONE
+                for task in world.engine.everybody()
+                if _acts(task)
             ],
             "locks": [_lock(name, lock) for name, lock in world.driver.mutexes.items()],
             "objects": [_object(one) for one in objects],
@@ -93,8 +96,10 @@ def view_of(spy: Spy) -> dict[str, Any]:
     return spy.seen
 
 
-def steps_of(steps: Sequence[Step], marks: Sequence[int]) -> list[dict[str, Any]]:
-    """Steps as JSON; `mark` is how many choices were used before it."""
+def steps_of(
+    steps: Sequence[Step], marks: Sequence[int], values: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Steps as JSON; `mark` is how many choices were used before it, `value` what it came to."""
     return [
         {
             "m": step.m,
@@ -105,12 +110,20 @@ def steps_of(steps: Sequence[Step], marks: Sequence[int]) -> list[dict[str, Any]
             "enabled": list(step.enabled),
             "drawn": [list(one) for one in step.choices],
             "mark": mark,
+            "value": values[at] if at < len(values) else "",
         }
-        for step, mark in zip(steps, marks, strict=False)
+        for at, (step, mark) in enumerate(zip(steps, marks, strict=False))
     ]
 
 
 # Ms.
+
+
+def _acts(task: Task) -> bool:
+    """Whether it is to be seen: an M, or a store buffer that is not empty."""
+    if task.id >= BUFFERS:
+        return task.state is State.RUNNABLE
+    return bool(task.id) or task.state is not State.DONE
 
 
 def _frames(coro: Any) -> Iterator[FrameType]:
@@ -127,6 +140,7 @@ def _frames(coro: Any) -> Iterator[FrameType]:
 
 def _m(task: Task, frames: Sequence[FrameType]) -> dict[str, Any]:
     op = task.op if task.state is not State.DONE else None
+    at = [_place(frame.f_code.co_filename, frame.f_lineno, frame) for frame in frames]
     return {
         "m": task.id,
         "name": task.name,
@@ -136,9 +150,18 @@ def _m(task: Task, frames: Sequence[FrameType]) -> dict[str, Any]:
         "obj": op.obj if op is not None else "",
         "reads": bool(op.reads_only) if op is not None else False,
         "steps": task.steps,
-        "at": [_place(frame.f_code.co_filename, frame.f_lineno, frame) for frame in frames]
-        or _begins(task),
+        "at": at or _goes_on_from(op, task.name) or _begins(task),
     }
+
+
+def _goes_on_from(op: Any, name: str) -> list[dict[str, Any]]:
+    """The line at which a task of trio's stands."""
+    file, _, line = getattr(op, "place", "").rpartition(":")
+    if not file:
+        return []
+    number = int(line)
+    source = [str(getattr(op, "source", ""))[:_TEXT]]
+    return [{"file": file, "line": number, "function": name, "first": number, "source": source}]
 
 
 def _begins(task: Any) -> list[dict[str, Any]]:
@@ -181,30 +204,61 @@ def _lock(name: str, lock: Any) -> dict[str, Any]:
 
 
 def _gather(frames: Iterable[FrameType], into: dict[int, Any]) -> None:
-    """What the program's variables hold that Ms share, each once, in the order of being seen."""
+    """What the program's variables hold that Ms share, each once, in the order of being seen:
+    in containers, and in objects of the program's own, too."""
     for frame in frames:
         for value in frame.f_locals.values():
-            if isinstance(value, dict):
-                value = list(value.values())
-            for one in value if isinstance(value, list | tuple) else (value,):
+            for one in _within(value):
                 if _is_shared(one) and len(into) < _OBJECTS:
                     into.setdefault(id(one), one)
 
 
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, list | tuple | set):
+        return list(value)
+    module = type(value).__module__
+    if _is_shared(value) or module.startswith(_OURS) or not hasattr(value, "__dict__"):
+        return (value,)
+    return (value, *vars(value).values())
+
+
 def _is_shared(value: Any) -> bool:
-    return isinstance(value, KitObject)
+    return isinstance(value, KitObject | Once)
 
 
 def _object(one: Any) -> dict[str, Any]:
-    if isinstance(one, Lock):
-        value = f"held by M{one.owner.id}" if one.owner is not None else "free"
-    elif isinstance(one, Event):
-        value = "has happened" if one.happened else "has not happened"
-    elif hasattr(one, "value"):
-        value = repr(one.value)
-    else:
-        value = repr(one)
-    return {"kind": type(one).__name__, "name": str(one.name), "value": value[:_TEXT]}
+    """An object of the kit: what it holds, who has it, who waits and to do what."""
+    held = one.held_by() if isinstance(one, Gate) else ()
+    return {
+        "kind": type(one).__name__,
+        "name": str(one.name),
+        "value": (held_in(one) or repr(one))[:_TEXT],
+        "holders": [{"m": m} for m in dict.fromkeys(m for m, _, _ in held)],
+        "waiters": [{"m": m, "kind": kind} for m, kind in _waiting_in(one)],
+    }
+
+
+def _waiting_in(one: Any) -> Iterator[tuple[int, str]]:
+    """Who waits in an object of the kit, in the order they came, and to do what."""
+    match one:
+        case Gate():
+            for m, entry in one.wanted.values():
+                if entry.since_ns >= 0:
+                    yield m.id, entry.kind
+            for m, visit in one.visitors.values():
+                yield m.id, visit.kind
+        case NotifyList():
+            for sleeper in one.asleep.values():
+                yield sleeper.id, "asleep"
+        case FutexWord():
+            for sleeper in one.sleepers.sleepers:
+                yield sleeper.id, "asleep"
+        case Chan():
+            for verb, queue in (("send", one.senders), ("receive", one.receivers)):
+                for place in queue:
+                    yield place.turn.m.id, verb
 
 
 def _edges(world: World) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -76,17 +76,19 @@ class RunSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class NewRun(Struct, forbid_unknown_fields=True):
-    """A scenario to run in a World of its own.
+    """A scenario to run.
 
     Args:
         scenario: its name, one of the library's.
         options: the scenario's.
-        settings: of its World.
+        settings: of its World; in the service's World, which has its own, only ms.
+        where: "own" for a World of its own, "service" for the service's.
     """
 
     scenario: Name
     options: dict[Name, Value] = {}
     settings: RunSettings = RunSettings()
+    where: Literal["own", "service"] = "own"
 
 
 class PlayOn(Struct, forbid_unknown_fields=True):
@@ -131,6 +133,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
         step: look at the state after so many steps; None: where the choices end.
         then: play on under a strategy.
         find: search for a failure instead of following choices.
+        beside: look for the nearest schedule that passes, where they lead to a failure.
     """
 
     scenario: Name
@@ -142,6 +145,7 @@ class HandMadeSchedule(Struct, forbid_unknown_fields=True):
     step: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     then: PlayOn | None = None
     find: Find | None = None
+    beside: bool = False
 
 
 class Wrong(Struct):

@@ -28,10 +28,11 @@ class Helper:
 
     Args:
         folder: where it may leave files.
+        test: of pytest's, whose schedules are looked at; "" for none.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, test: str = "") -> None:
+        self._arguments = [folder, *([test] if test else [])]
         self._process: trio.Process | None = None
         self._rest = b""
         self._busy = trio.Lock()
@@ -82,7 +83,7 @@ class Helper:
         if self._process is None or self._process.poll() is not None:
             self._rest = b""
             self._process = await trio.lowlevel.open_process(
-                [sys.executable, "-m", "gorun_mem.web.worker", self._folder],
+                [sys.executable, "-m", "gorun_mem.web.worker", *self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -124,10 +125,11 @@ class Laboratory:
 
     Args:
         folder: where they may leave files.
+        test: of pytest's, whose schedules are looked at; "" for none.
     """
 
-    def __init__(self, folder: str) -> None:
-        self.programs = Helper(folder)
+    def __init__(self, folder: str, test: str = "") -> None:
+        self.programs = Helper(folder, test)
         self.logs = Helper(folder)
         self.reports = Helper(folder)
 

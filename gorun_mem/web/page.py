@@ -48,6 +48,8 @@ async def open_page(
     token: bytes | None = None,
     log: str | None = None,
     shows: dict[str, Any] | None = None,
+    recording: str = "",
+    test: str = "",
     on_fault: Callable[[BaseException], None],
 ) -> AsyncIterator[Page]:
     """Serve the page while the block runs.
@@ -58,6 +60,8 @@ async def open_page(
         token: what callers of the API must say; None where they need not.
         log: an event log that it opens on.
         shows: what else it opens on; see `Site`.
+        recording: what the log was replayed from, "" where it was not.
+        test: of pytest's, whose schedules may be looked at; "" for none.
         on_fault: told of an error of ours.
 
     Raises:
@@ -69,7 +73,9 @@ async def open_page(
     rules = Rules(where.port, frozenset(names), token, address.is_private())
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
         async with trio.open_nursery() as nursery:
-            site = Site(Runs(Path(folder), nursery), Laboratory(folder), Path(folder), token=token)
+            site = Site(
+                Runs(Path(folder), nursery), Laboratory(folder, test), Path(folder), token=token
+            )
             if server is not None:
                 site.server = server
                 site.hands = Hands(server, nursery)
@@ -78,6 +84,7 @@ async def open_page(
                 nursery.start_soon(_guarded, site.live.run, on_fault)
             if log is not None:
                 run = site.runs.show(log)
+                run.recording = recording
                 shows = {"kind": "run", "id": run.id}
                 nursery.start_soon(_guarded, partial(site.lanes_of, run), on_fault)
             site.shows = shows

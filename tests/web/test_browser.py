@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,41 +114,29 @@ def shot(page: Page, name: str) -> None:
         page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
+PAINTED = """() => { const c = document.querySelector('canvas[data-loaded]');
+const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+const seen = new Set(); for (let i = 0; i < d.length; i += 4)
+if (d[i + 3] === 255) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`); return [...seen]; }"""
+
+
 def test_a_newcomers_path(browser: Browser, service: PageProcess) -> None:
-    """The page, a scenario started there, a convoy seen, the report, a lock taken by hand: each in
-    at most two clicks."""
+    """The page, a scenario started in its World, a convoy seen, a lock taken by hand, the report of
+    the scenario, a file of it: each in at most two clicks."""
     with opened(browser, service.url, accept_downloads=True) as page:
         expect(page.get_by_text("Who holds, who waits")).to_be_visible()
 
         clicks = Clicks(page)
-        clicks.on("nav >> text=Runs")
-        clicks.on("text=Start it")
-        page.wait_for_selector("canvas[data-loaded]")
+        page.get_by_label("virtual time goes on by").select_option("1e5")  # a click, or two
+        clicks.on("text=Start it here")
+        expect(page.locator(".guest .chip.holds")).to_have_text("running")
+        convoy = page.locator("[data-lock=memlock] .convoy")
+        expect(convoy).to_contain_text("in a row behind memlock")
         assert clicks.made <= 2
-        expect(page.locator(".verdict.good")).to_contain_text("It ended well")
+        shot(page, "newcomer-convoy")
+        page.get_by_label("virtual time goes on by").select_option("")
+        expect(page.locator(".guest .chip").first).to_have_text("ok")
 
-        painted = page.evaluate(
-            "() => { const c = document.querySelector('canvas[data-loaded]');"
-            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-            "const seen = new Set(); for (let i = 0; i < d.length; i += 4) "
-            "if (d[i + 3] === 255) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`); return [...seen]; }"
-        )
-        hold, wait = "29,127,92", "207,74,31"
-        assert hold in painted
-        assert wait in painted
-        expect(page.locator("summary", has_text="Convoys")).to_be_visible()
-        expect(page.locator("details", has_text="Convoys").first).to_contain_text("busy periods")
-
-        clicks = Clicks(page)
-        with page.expect_download() as download:
-            page.wait_for_selector("#offline:enabled")
-            clicks.on("#offline")
-        assert clicks.made <= 2
-        report = Path(download.value.path()).read_text()
-        assert "memlock" in report
-        assert len(report) < 1_500_000
-
-        page.locator("nav >> text=Live").click()
         clicks = Clicks(page)
         clicks.on("text=Start an M")
         clicks.on("text=Take it")
@@ -157,6 +146,53 @@ def test_a_newcomers_path(browser: Browser, service: PageProcess) -> None:
         expect(page.locator("[data-lock=memlock]")).to_contain_text("free")
         page.get_by_role("button", name="end M").first.click()
         expect(page.get_by_text("None yet. Start one")).to_be_visible()
+
+        clicks = Clicks(page)
+        clicks.on("text=Its report")
+        page.wait_for_selector("canvas[data-loaded]")
+        expect(page.locator("details", has_text="Convoys").first).to_contain_text("busy periods")
+        assert clicks.made <= 2
+        painted = page.evaluate(PAINTED)
+        hold, wait = "29,127,92", "207,74,31"
+        page.click("#rewind")  # what has not happened is veiled
+        page.click("#play")
+        assert hold in painted
+        assert wait in painted
+
+        with page.expect_download() as download:
+            page.wait_for_selector("#offline:enabled")
+            clicks.on("#offline")
+        assert clicks.made <= 2
+        report = Path(download.value.path()).read_text()
+        assert "memlock_storm" in report
+        assert len(report) < 1_500_000
+
+
+def test_a_scenario_meets_ms_by_hand(browser: Browser, service: PageProcess) -> None:
+    """Options are typed, their ranges shown; an M by hand waits with the scenario's Ms; it is
+    stopped by hand; what does not fit is refused."""
+    with opened(browser, service.url) as page:
+        page.click("text=Its options")
+        rounds = page.get_by_label("rounds")
+        assert rounds.get_attribute("type") == "number"
+        expect(page.get_by_text("1 to 1,000,000").first).to_be_visible()
+        rounds.fill("100000")
+        page.get_by_label("virtual time goes on by").select_option("1e4")
+        page.click("text=Start it here")
+        expect(page.locator(".guest .chip.holds").first).to_have_text("running")
+        page.click("text=Start an M")
+        page.locator("article.card >> text=Take it").first.click()
+        expect(page.locator("article.card .chip.holds, article.card .chip.waits")).to_be_visible()
+        until(
+            page, "document.querySelectorAll('[data-lock=memlock] .queue .chip.waits').length > 1"
+        )
+        page.get_by_label("virtual time goes on by").select_option("")
+        expect(page.locator("article.card .chip.holds")).to_be_visible()
+        expect(page.locator(".guest .chip.holds").first).to_have_text("running")
+        page.locator("text=Give it back").first.click()
+        page.locator(".guest >> text=Stop it").click()
+        expect(page.locator(".guest .chip").first).to_have_text("cancelled")
+        page.get_by_role("button", name="end M").first.click()
 
 
 def test_two_people_contend_on_one_lock(browser: Browser, service: PageProcess) -> None:
@@ -173,8 +209,8 @@ def test_two_people_contend_on_one_lock(browser: Browser, service: PageProcess) 
         his = bob.locator("article.card").nth(1)
         his.get_by_text("Take it").click()
         other = str(his.get_attribute("aria-label"))
-        expect(ann.locator("[data-lock=memlock] .chip.waits")).to_have_text(other)
-        expect(bob.locator("[data-lock=memlock] .chip.waits")).to_have_text(other)
+        expect(ann.locator("[data-lock=memlock] .queue .chip.waits")).to_have_text(other)
+        expect(bob.locator("[data-lock=memlock] .queue .chip.waits")).to_have_text(other)
         expect(his).to_contain_text("waits for memlock")
         mine.get_by_text("Give it back").click()
         expect(ann.locator("[data-lock=memlock]")).to_contain_text(f"{other} holds it")
@@ -258,12 +294,17 @@ def test_a_failure_opens_at_the_step_that_matters(
     """A search's solution, with the nearest schedule that passes; and a token given to `view`."""
     with opened(browser, f"{service.url}#chair") as page:
         page.click("text=Show a solution")
-        expect(page.locator(".verdict").first).to_contain_text("You look at step 6 of 12")
-        expect(page.get_by_text("nearest schedule that passes")).to_be_visible()
+        expect(page.locator(".verdict").first).to_contain_text("You look at step 11 of 12")
+        beside = page.locator("section[aria-label='the nearest schedule that passes']")
+        expect(beside).to_contain_text("had M")
+        expect(beside.locator("tr.matters")).to_be_visible()
         token = page.locator("input[aria-label='token of this schedule']").input_value()
         page.click("text=See it")
         expect(page.locator(".verdict").first).to_contain_text("ended well")
+        page.click("text=Back to the one that fails")
+        expect(page.locator(".verdict").first).to_contain_text("Failed: deadlock")
         page.get_by_role("button", name="16. ab ba").click()
+        expect(beside).to_be_hidden()
         steps = page.locator("ol.steps li:not(.empty)")
         for made, m in enumerate((1, 1, 2, 2), 1):
             page.click(f"button.go.main[data-m='{m}']")
@@ -271,6 +312,8 @@ def test_a_failure_opens_at_the_step_that_matters(
         expect(page.locator("svg.graph")).to_have_attribute(
             "aria-label", "M1 waits for b, which M2 holds; M2 waits for a, which M1 holds"
         )
+        page.click("text=What would have passed?")
+        expect(beside).to_contain_text("It ends well, but has this too: lock.order")
         page.get_by_role("button", name="Try the fixed twin").click()
         page.click("text=Show a solution")
         expect(page.get_by_text("exhausted")).to_be_visible()
@@ -278,8 +321,128 @@ def test_a_failure_opens_at_the_step_that_matters(
         page_process(tmp_path, "view", token, "--no-open") as viewed,
         opened(browser, viewed.url) as page,
     ):
-        expect(page.locator(".verdict").first).to_contain_text("You look at step 6 of 12")
+        expect(page.locator(".verdict").first).to_contain_text("You look at step 11 of 12")
+        expect(
+            page.locator("section[aria-label='the nearest schedule that passes']")
+        ).to_be_visible()
         expect(page.locator("nav")).not_to_contain_text("Live")
+
+
+def test_a_recording_and_its_prediction(browser: Browser, tmp_path: Path) -> None:
+    """Pages over time, what they are for, a row for each release with its interval: the figures of
+    `predict --json`."""
+    said = subprocess.run(
+        command("predict", "maps-go1.24.11", "--json"), env=environment(tmp_path),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    rows = json.loads(said.stdout)["programs"][0]["releases"]
+    with (
+        page_process(tmp_path, "view", "maps-go1.24.11", "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        page.set_default_timeout(60_000)
+        page.wait_for_selector("#part-releases")
+        cells = page.locator("#part-releases tbody tr td:nth-child(3)").all_inner_texts()
+        assert [cell.replace(",", "") for cell in cells] == [str(row["pages"]) for row in rows]
+        names = page.evaluate(
+            "() => [...document.querySelectorAll('#part-releases svg')].map(e => "
+            "e.getAttribute('aria-label'))"
+        )
+        assert names[0] == (
+            f"{rows[0]['pages']} pages, between {rows[0]['low']} and {rows[0]['high']}"
+        )
+        expect(page.locator("#part-pages")).to_contain_text("192 at the end, 37 at the start")
+        expect(page.locator("#part-pages .chart canvas")).to_have_attribute("data-drawn", "1")
+        page.wait_for_selector("#part-map")
+        expect(page.locator("#part-pages")).to_be_visible()
+        shot(page, "recording-1280-light")
+
+
+def test_kit_objects_are_shown_with_values_holders_and_waiters(
+    browser: Browser, service: PageProcess
+) -> None:
+    """A lock's holder and who waits for it, a condition's sleepers, a cell's value."""
+    with opened(browser, f"{service.url}#chair/lessons/wake_one") as page:
+        page.click("text=Show a solution")
+        expect(page.locator(".verdict.bad")).to_be_visible()
+        shared = page.locator("dl.figures > div")
+        expect(shared.filter(has_text="waiters (Cond)")).to_contain_text("asleep")
+        expect(shared.filter(has_text="ready (Cell)")).to_contain_text("True")
+        page.get_by_role("button", name="16. ab ba").click()
+        for m in (1, 1, 2, 2):
+            page.click(f"button.go.main[data-m='{m}']")
+        a = shared.filter(has_text="a (Lock)")
+        expect(a.locator(".chip.holds")).to_have_text("M1")
+        expect(a.locator(".chip.waits")).to_have_text("M2 acquire")
+
+
+SEATS = """
+import pytest
+import trio
+from gorun_mem.sync import Word
+
+
+@pytest.mark.explore(budget=200)
+async def test_last_seat():
+    free = ["1A"]
+
+    async def book():
+        if free:
+            await trio.lowlevel.checkpoint()
+            free.pop()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(book)
+        nursery.start_soon(book)
+
+
+@pytest.mark.explore(budget=200)
+async def test_racy(world):
+    n = Word("n", 0)
+
+    async def add(m):
+        seen = await n.load()
+        await n.store(seen + 1)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(add)
+        ms.start_soon(add)
+    assert n.value == 2
+"""
+
+
+@pytest.mark.parametrize("name", ["test_last_seat", "test_racy"])
+def test_a_token_of_pytests_opens_in_the_chair(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where it is said that the test may run: at the step that matters, with the test's lines, the
+    nearest schedule that passes beside it; and it can be gone on with by hand."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_seats.py").write_text(SEATS)
+    test = f"test_seats.py::{name}"
+    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    report = subprocess.run(call, capture_output=True, text=True, check=False).stdout
+    token = report.partition("--explore-token ")[2].split()[0]
+    refused = subprocess.run(
+        command("view", token, "--no-open"), capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert f"--code {test}" in refused.stderr
+    with (
+        page_process(tmp_path, "view", token, "--code", test, "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        expect(page.locator("h1").last).to_have_text(test)
+        expect(page.locator(".verdict").first).to_contain_text("Failed: ")
+        expect(page.locator(".verdict").first).to_contain_text("You look at step ")
+        expect(page.locator(".cards .source").first).to_contain_text("await")
+        beside = page.locator("section[aria-label='the nearest schedule that passes']")
+        expect(beside).to_contain_text("had M")
+        beside.get_by_role("button", name="See it").click()
+        expect(page.locator(".verdict").first).to_contain_text("ended well")
+        page.click("text=Begin anew")
+        page.locator("button.go.main").first.click()
+        expect(page.locator("ol.steps li:not(.empty)")).to_have_count(1)
 
 
 def test_terms_are_explained(browser: Browser, service: PageProcess) -> None:
@@ -322,7 +485,7 @@ VIEWS = {
     "runs": ["text=Start it"],
     "chair": ["text=Show a solution"],
 }
-READY = {"live": ".chip.holds", "runs": ".report details", "chair": ".verdict.bad"}
+READY = {"live": "article .chip.holds", "runs": ".report details", "chair": ".verdict.bad"}
 NAMELESS = """() => [...document.querySelectorAll('a, button, input, select, canvas, summary')]
   .filter(e => e.checkVisibility())
   .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))
@@ -343,6 +506,11 @@ def test_each_view_at_each_width(
         size = {"width": width, "height": 900}
         where = f"{service.url}#{view}"
         with opened(browser, where, viewport=size, color_scheme=scheme) as page:
+            if view == "runs":
+                page.wait_for_selector("text=Run a scenario")
+                # Folded where a run is shown and there is little room.
+                if not page.get_by_role("button", name="Start it").is_visible():
+                    page.click("summary >> text=Run a scenario")
             for selector in VIEWS[view]:
                 page.locator(selector).first.click()
             page.wait_for_selector(READY[view])

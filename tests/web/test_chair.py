@@ -66,7 +66,7 @@ def test_each_lesson_has_a_solution_that_opens_at_the_step(name: str) -> None:
     nearest = found["found"]["nearest"]
     if nearest is not None:
         passing = ask(name, choices=nearest["choices"])
-        at = found["steps"][nearest["differs_at"] - 1]["mark"]
+        at = found["steps"][nearest["parts_at"] - 1]["mark"]
         assert passing["choices"][:at] == found["choices"][:at]
         assert passing["choices"][at] != found["choices"][at]
         assert passing["ended"] is not None

@@ -4,9 +4,12 @@ import { get, post } from "./api.js";
 import { bytes, color, copy, count, field, fill, guarded, h, hex, ns, plural, select, term } from "./dom.js";
 import { drawMap, mapInWords } from "./map.js";
 
+const BUFFERS = 65536; // from this id on, what an M has stored reaches memory
+const who = (id) => (id < BUFFERS ? `M${id}` : `M${id - BUFFERS}'s buffer`);
+
 export async function chair({ main, rest, library, signal }) {
   const lessons = library.lessons, by = new Map(lessons.map((one) => [one.name, one]));
-  const state = { program: { scenario: "lessons/unlock_skips_wake", options: {}, fixed: false }, choices: [], view: null, beside: null, tried: 0 };
+  const state = { program: { scenario: "lessons/unlock_skips_wake", options: {}, fixed: false }, choices: [], view: null, beside: null, nearest: null, tried: 0 };
   const token = rest[0] === "token" ? rest[1] : null;
   if (rest[0] && rest[0] !== "token") state.program.scenario = rest.join("/");
 
@@ -35,14 +38,21 @@ export async function chair({ main, rest, library, signal }) {
     fill(verdict, h("p", {}, "Searching"));
     const view = await ask({ find: { strategy } });
     state.beside = view.found;
+    state.nearest = view.found.nearest && { failing: view, passing: view.found.nearest };
     state.choices = view.choices;
-    const matters = (view.ended?.matters || []).map((one) => one.step).filter(Boolean);
-    take(matters.length ? { ...(await ask({ step: Math.max(0, Math.min(...matters) - 1) })), found: view.found } : view);
+    take(await atWhatMatters(view));
+  });
+  // A failing schedule opens at the step that matters: before it is made.
+  const atWhatMatters = async (view) => view.ended?.opens_at ? ask({ step: view.ended.opens_at - 1 }) : view;
+  const lookBeside = guarded(async () => {
+    const view = await ask({ beside: true });
+    state.nearest = view.nearest ? { failing: view, passing: view.nearest } : { none: true };
+    take(view);
   });
   const open = guarded(async (program) => {
     state.program = program;
     state.choices = [];
-    state.beside = null;
+    state.beside = state.nearest = null;
     if (token) history.replaceState(null, "", "#chair");
     take(await ask());
   });
@@ -65,7 +75,7 @@ export async function chair({ main, rest, library, signal }) {
     const lesson = by.get(scenario);
     fill(goal, lesson ? [h("h1", {}, lesson.goal), h("p", { class: "note" }, `${lesson.title}; known from ${lesson.source}.`), h("details", {}, h("summary", {}, "A hint"), h("p", {}, lesson.hint)),
       h("div", { class: "row" }, h("button", { type: "button", onclick: () => find("auto") }, "Show a solution"), h("button", { type: "button", "aria-pressed": String(fixed), onclick: () => open({ ...state.program, fixed: !fixed }) }, fixed ? "This is the fixed twin" : "Try the fixed twin"))]
-      : [h("h1", {}, scenario), h("p", { class: "note" }, library.scenarios.find((one) => one.name === scenario)?.summary || ""), h("div", { class: "row" }, h("button", { type: "button", onclick: () => find("auto") }, "Search for a failure"))]);
+      : [h("h1", {}, scenario || state.title), h("p", { class: "note" }, library.scenarios.find((one) => one.name === scenario)?.summary || ""), h("div", { class: "row" }, h("button", { type: "button", onclick: () => find("auto") }, "Search for a failure"))]);
   }
 
   function drawVerdict() {
@@ -75,8 +85,23 @@ export async function chair({ main, rest, library, signal }) {
     if (!ended) fill(verdict, h("p", {}, looking, view.step ? `${plural(view.step, "step")} so far, and nothing wrong.` : "Nobody has made a step. Choose who goes first."));
     else fill(verdict, h("p", {}, h("strong", {}, ended.failed ? `Failed: ${ended.signature}` : "It ended well under this schedule.")), ended.failed ? ended.text.split("\n").map((line) => h("p", { class: "mono" }, line)) : null,
       ended.matters.length ? [h("p", {}, "What matters:"), h("ul", {}, ended.matters.map((one) => h("li", {}, one.step ? h("button", { type: "button", class: "text", onclick: () => jump(one.step) }, one.text) : one.text)))] : null, looking ? h("p", { class: "note" }, looking) : null);
-    const found = state.beside;
-    fill(nearest, found ? h("div", { class: "panel" }, h("p", {}, found.sentence), found.nearest ? h("p", {}, `The nearest schedule that passes differs at step ${found.nearest.differs_at}. `, h("button", { type: "button", onclick: guarded(async () => { state.choices = found.nearest.choices; take(await ask({ step: found.nearest.differs_at })); }) }, "See it")) : null) : null);
+    const found = state.beside, failed = ended?.failed;
+    fill(nearest, found || state.nearest || failed ? h("div", { class: "panel stack" }, found ? h("p", {}, found.sentence) : null,
+      state.nearest?.passing ? besidePanel(state.nearest) : state.nearest?.none ? h("p", {}, "No schedule near this one passes.") : failed ? h("div", {}, h("button", { type: "button", onclick: lookBeside }, "What would have passed?")) : null) : null);
+  }
+
+  function besidePanel({ failing, passing }) {
+    const follow = (choices, step) => guarded(async () => { state.choices = choices; take(await ask({ step })); });
+    const rows = [];
+    for (let number = passing.parts_at; number < passing.parts_at + 10; number++) {
+      const here = failing.steps[number - 1 - failing.first_step], there = passing.steps[number - 1];
+      if (!here && !there) break;
+      const cell = (step, choices, name) => h("td", {}, step ? h("button", { type: "button", class: "text", "aria-label": `${name}, step ${number}`, onclick: follow(choices, number) }, `M${step.m} ${step.kind} ${step.obj}${step.value ? ` ${step.value}` : ""}`) : "");
+      rows.push(h("tr", { class: number === passing.differs_at ? "matters" : "" }, h("th", { scope: "row" }, count(number)), cell(here, failing.choices, "it fails"), cell(there, passing.choices, "it passes")));
+    }
+    return h("section", { class: "stack", "aria-label": "the nearest schedule that passes" }, h("h2", {}, term("nearest passing schedule", "The nearest schedule that passes")), h("p", {}, passing.sentence), passing.but ? h("p", { class: "note" }, `It ends well, but has this too: ${passing.but}`) : null,
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "both schedules beside each other" }, h("table", {}, h("thead", {}, h("tr", {}, ["step", "it fails", "it passes"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, rows))),
+      h("div", { class: "row" }, h("button", { type: "button", onclick: follow(passing.choices, passing.differs_at) }, "See it"), h("button", { type: "button", onclick: follow(failing.choices, Math.max(0, (failing.ended?.opens_at || passing.differs_at) - 1)) }, "Back to the one that fails"), h("button", { type: "button", onclick: (event) => copy(`gorun-mem replay-schedule ${passing.token}`, event.currentTarget) }, "Copy its token")));
   }
 
   function drawMs() {
@@ -84,8 +109,8 @@ export async function chair({ main, rest, library, signal }) {
     const values = view.decision?.kind === "value" ? view.decision.options : null;
     const cards = view.ms.filter((m) => m.m || m.enabled).map((m) => {
       const can = options.includes(m.m), place = m.at[m.at.length - 1];
-      return h("article", { class: `card ${can ? "can" : ""}`, "aria-label": `M${m.m}` },
-        h("div", { class: "head" }, h("h3", {}, `M${m.m} `, h("span", { class: "note" }, m.name)), chips(view, m)),
+      return h("article", { class: `card ${can ? "can" : ""}`, "aria-label": who(m.m) },
+        h("div", { class: "head" }, h("h3", {}, `${who(m.m)} `, h("span", { class: "note" }, m.name)), chips(view, m)),
         h("button", { type: "button", class: `go ${can ? "main" : ""}`, disabled: !can, "data-m": String(m.m), onclick: () => go(m.m) }, m.kind ? `${can ? "Go: " : ""}${m.kind} ${m.obj}` : m.state),
         place ? h("div", {}, h("p", { class: "note" }, `${place.function} at ${place.file}:${place.line}`), source(place)) : null);
     });
@@ -115,7 +140,7 @@ export async function chair({ main, rest, library, signal }) {
     const all = whole.steps.map((step, i) => {
       const number = whole.first_step + i + 1, here = number === view.step;
       return h("li", { class: [number > view.step ? "later" : "", step.preempts ? "switch" : "", matters.has(number) ? "matters" : ""].join(" "), "aria-current": here ? "step" : null },
-        h("button", { type: "button", title: step.preempts ? "another M could have gone on" : "", onclick: () => jump(number) }, h("span", {}, count(number)), h("b", {}, `M${step.m}`), h("span", {}, `${step.kind} ${step.obj}${step.drawn.map((one) => ` ${one[0] || "drawn"}=${one[2]}`).join("")}`)));
+        h("button", { type: "button", title: step.preempts ? "another M could have gone on" : "", onclick: () => jump(number) }, h("span", {}, count(number)), h("b", {}, who(step.m)), h("span", {}, `${step.kind} ${step.obj}${step.value ? ` ${step.value}` : ""}${step.drawn.map((one) => ` ${one[0] || "drawn"}=${one[2]}`).join("")}`)));
     });
     fill(steps, all.length ? all : h("li", { class: "empty" }, "None yet."));
     const here = steps.querySelector("[aria-current]");
@@ -129,7 +154,7 @@ export async function chair({ main, rest, library, signal }) {
         h("div", { class: "head" }, h("h3", {}, lock.name, " ", h("span", { class: "note" }, lock.mutex)), h("code", {}, `word ${hex(lock.word)}`)),
         h("div", { class: "bits" }, lock.bits.map((bit) => h("span", { class: `bit ${bit.set ? "set" : ""}` }, bit.name, bit.value ? ` ${bit.value}` : "", h("span", { class: "visually-hidden" }, bit.set ? " set" : " clear")))),
         h("div", { class: "queue" }, lock.holders.length ? lock.holders.map((one) => h("span", { class: "chip holds" }, `M${one.m}`)) : h("span", { class: "chip" }, "free"), lock.waiters.map((one) => h("span", { class: "chip waits" }, `M${one.m} ${one.at}`)))))) : null,
-      view.objects.length ? h("div", { class: "panel" }, h("h2", {}, "What the Ms share"), h("dl", { class: "figures" }, view.objects.map((one) => h("div", {}, h("dt", {}, `${one.name} (${one.kind})`), h("dd", {}, one.value))))) : null,
+      view.objects.length ? h("div", { class: "panel" }, h("h2", {}, "What the Ms share"), h("dl", { class: "figures" }, view.objects.map((one) => h("div", {}, h("dt", {}, `${one.name} (${one.kind})`), h("dd", {}, one.value, " ", one.holders.map((by) => h("span", { class: "chip holds" }, `M${by.m}`)), one.waiters.map((by) => h("span", { class: "chip waits" }, `M${by.m} ${by.kind}`))))))) : null,
       view.edges.length ? h("div", { class: "panel" }, h("h2", {}, term("wait-for graph", "Who waits for whom")), graph(view.edges)) : null,
       memoryPanel(view.memory));
   }
@@ -145,9 +170,10 @@ export async function chair({ main, rest, library, signal }) {
   if (token) {
     const view = await get(`/api/schedules/${encodeURIComponent(token)}`, signal);
     state.program = { ...view.program };
-    const matters = (view.ended?.matters || []).map((one) => one.step).filter(Boolean);
+    state.title = view.title;
     state.choices = view.choices;
-    take(matters.length ? await ask({ step: Math.max(0, Math.min(...matters) - 1) }) : view);
+    state.nearest = view.nearest && { failing: view.whole ? { ...view, ...view.whole } : view, passing: view.nearest };
+    take(await atWhatMatters(view.whole ? { ...view, ended: view.whole.ended } : view));
   } else take(await ask());
 }
 
