@@ -119,14 +119,27 @@ def command(
         from gorun_mem.cli._policies import compare
 
         return compare(recordings, policies, max_pages, as_json)
-    from gorun_mem.report.worth import look_up_line
 
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)
     _check_there(recordings)
-    groups = _groups(recordings)
     built = _built(binary) if binary is not None else None
+    return _predict(_groups(recordings), wanted, max_pages, built, expressions, as_json=as_json)
+
+
+def _predict(
+    groups: dict[tuple[str, str], list[Program]],
+    wanted: Sequence[str],
+    max_pages: int | None,
+    built: Built | None,
+    expressions: list[Expression],
+    *,
+    as_json: bool,
+) -> int:
+    """Predict each program, say it, and answer with the exit code."""
+    from gorun_mem.report.worth import look_up_line
+
     documents, codes = [], []
     for programs in groups.values():
         predictions = _predictions(programs, wanted, max_pages, built)

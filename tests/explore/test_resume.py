@@ -226,8 +226,6 @@ def test_the_commands_of_the_readme(
     monkeypatch.chdir(tmp_path)
     text = section("Searches that take long")
     lines = text.partition("```sh\n")[2].partition("```")[0].splitlines()
-        section("Searches that take long").partition("```sh\n")[2].partition("```")[0].splitlines()
-    )
     pytest.importorskip("distributed")
     assert [cli.main(shlex.split(line, comments=True)[1:]) for line in lines] == [5, 0, 2]
     said = capsys.readouterr()
