@@ -16,8 +16,9 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     from difflib import get_close_matches  # not needed where nothing is mistaken
 
-    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
-    return near[0] if near else ""
+    plain = {name.lower(): name for name in known}  # of two that differ by case the last
+    near = get_close_matches(word.lower(), list(plain), n=1, cutoff=cutoff)
+    return plain[near[0]] if near else ""
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

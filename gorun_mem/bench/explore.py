@@ -12,25 +12,21 @@ What the default detectors cost is a row for each of a few programs: the rate wi
 beside the rate with none. What a step costs with 64 Ms is measured beside one with 2, for each
 strategy that draws and for the portfolio of `auto`.
 
-Other explorers for Python are measured where they are installed, on the same program written for
-them, by their own random exploration: frontrun, and simloom, which needs Python 3.12. Their rows
-say "not installed" elsewhere. Searches of async programs are beside those of asyncio's loops
-(`loops`).
+Other explorers for Python are measured on the same program written for asyncio, by their own random
+exploration (`peers`), and beside searches of async programs here (`loops`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Generator
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from random import Random
 from typing import Any, Final
 
 from gorun_mem.bench import Row, loops
 from gorun_mem.bench import best_of as best_of_clock
+from gorun_mem.bench.peers import PeerProcess, Peers
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.portfolio import CHUNK, FIRST
 from gorun_mem.explore.space import profile_of
@@ -54,8 +50,6 @@ MANY, FEW, MANY_OPS = 64, 2, 40
 """Ms of which a step is compared, and the operations of each."""
 MANY_MOST: Final = 1.3
 """How many times as much a step may cost with many Ms as with few."""
-PEER_RATIO: Final = 100
-"""How many times the schedules of each other explorer a second should have."""
 
 
 best_of = partial(best_of_clock, clock=time.process_time)
@@ -72,9 +66,17 @@ def run(*, quick: bool = False) -> list[Row]:
         rows += _beside_bare(ms, ops, least, quick)
     rows += [_looking(name, target, quick) for name, target in _looked_at().items()]
     rows += [_with_many(strategy, quick) for strategy in ("auto", *DRAWING)]
-    for name, (drive, where) in PEERS.items():
-        rows.append(_beside(name, drive, where, quick))
-    return [*rows, *loops.rows(quick=quick)]
+    ms, ops, _ = SHAPES[0]
+    worker = Worker(atomic_target(ms, ops), steps_max=10_000)
+    with Peers(install=not quick) as peers:
+        beside = [_beside(peer, worker, quick) for peer in peers.running]
+        rows += [row for row in beside if row is not None]
+        rows += loops.rows(peers, quick=quick)
+        rows += [
+            Row(name=f"beside {name}: {why}", figure=0.0, unit="schedules/s")
+            for name, why in peers.missing.items()
+        ]
+    return rows
 
 
 def _beside_bare(ms: int, ops: int, least: float, quick: bool) -> list[Row]:
@@ -246,68 +248,21 @@ def _drive_bare(ms: int, ops: int, count: int, *, seeded: bool) -> None:
                 del left[index]
 
 
-def _beside(peer: str, drive: Callable[[int, int, int], None], where: str, quick: bool) -> Row:
-    """The smallest shape beside another explorer."""
-    if find_spec(peer) is None:
-        return Row(name=f"beside {peer}: not installed ({where})", figure=0.0, unit="schedules/s")
+def _beside(peer: PeerProcess, worker: Worker, quick: bool) -> Row | None:
+    """The smallest shape beside another explorer; None where it does not answer."""
     ms, ops, _ = SHAPES[0]
-    worker = Worker(atomic_target(ms, ops), steps_max=10_000)
-    theirs, ours = best_of(
-        1 if quick else 3, 20, lambda n: drive(ms, ops, n), _drawing(worker, "random")
-    )
+    ours = float("inf")
+    for _ in range(1 if quick else 3):
+        ours = min(ours, best_of(1, 20, _drawing(worker, "random"))[0])
+        peer.measure(ms, ops, 20)
+    theirs = peer.best(ms, ops)
+    if theirs is None:
+        return None
     return Row(
         name=f"{ms} Ms x {ops} operations, random",
         figure=1 / ours,
         unit="schedules/s",
-        peer=peer,
+        peer=peer.label,
         peer_figure=1 / theirs,
         ratio=theirs / ours,
-        target=f"ratio at least {PEER_RATIO}",
-        ok=theirs / ours >= PEER_RATIO,
     )
-
-
-def _drive_frontrun(ms: int, ops: int, count: int) -> None:
-    """`count` random schedules of the same program, written for frontrun."""
-    frontrun: Any = import_module("frontrun")
-
-    async def add(cell: list[int]) -> None:
-        for _ in range(ops):
-            await asyncio.sleep(0)
-            cell[0] += 1
-
-    asyncio.run(
-        frontrun.explore_async_random(
-            setup=lambda: [0],
-            tasks=[add] * ms,
-            invariant=lambda cell: cell[0] == ms * ops,
-            max_attempts=count,
-            seed=1,
-        )
-    )
-
-
-def _drive_simloom(ms: int, ops: int, count: int) -> None:
-    """`count` random schedules of the same program, written for simloom."""
-    simloom: Any = import_module("simloom")
-
-    async def main() -> None:
-        cell = [0]
-
-        async def add() -> None:
-            for _ in range(ops):
-                await asyncio.sleep(0)
-                cell[0] += 1
-
-        await asyncio.gather(*[add() for _ in range(ms)])
-        assert cell[0] == ms * ops
-
-    done = simloom.explore(main, runs=count)
-    assert done.runs == count
-
-
-PEERS: Final[dict[str, tuple[Callable[[int, int, int], None], str]]] = {
-    "frontrun": (_drive_frontrun, "pip install frontrun"),
-    "simloom": (_drive_simloom, "pip install simloom, which needs Python 3.12"),
-}
-"""Module of another explorer -> what runs so many Ms, operations and schedules; how to get it."""

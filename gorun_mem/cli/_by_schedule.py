@@ -46,6 +46,20 @@ def run_again(
     }
 
 
+def check_host(target: Target, host: str, log: str | None) -> None:
+    """Refuse to run a schedule as `run` would, where that has no store buffers.
+
+    Raises:
+        BadInput: it has none, and the schedule says when they are emptied.
+    """
+    if target.config.memory == "tso" and (host == "trio" or log is not None):
+        raise BadInput(
+            f"{'--log' if log is not None else '--host trio'} runs the schedule once more where "
+            "every store is in memory at once, and with memory tso it says when stores get there: "
+            "leave it out; replay-schedule shows the steps, and --step N the state"
+        )
+
+
 def run_schedule(
     target: Target,
     schedule: Schedule,
@@ -67,11 +81,13 @@ def run_schedule(
 
     Raises:
         LogError: the log cannot be written.
+        BadInput: there are store buffers, as `check_host` says.
     """
     from gorun_mem.events.log import open_log
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.machine.library import find
 
+    check_host(target, host, log)
     recorder = Recorder(open_log(log), level=level) if log is not None else None
     try:
         scenario = find(target.about["scenario"])

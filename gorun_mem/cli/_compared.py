@@ -22,6 +22,7 @@ _PLOT_HEAD: Final = "least |--==#==--| greatest, quartiles"
 def show_compared(found: ComparedSides) -> None:
     """Print the table, and what its signs mean."""
     from gorun_mem.report.width import table_lines, width
+    from gorun_mem.report.worth import look_up_line
 
     names = max(len(side.side.name) for side in found.sides) + 2
     columns = width()
@@ -35,7 +36,7 @@ def show_compared(found: ComparedSides) -> None:
     show(headline(found), "", *table_lines(rows, "<>>>><", "", last_folds=False), "")
     if not has_room:
         show(f"plots: {_PLOT_HEAD}")
-    show(legend(found))
+    show(legend(found), look_up_line(("p", "95 % interval"), 6))
 
 
 def _rows(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from gorun_mem._version import VERSION, build
-from gorun_mem.cli._output import Context, color_option
+from gorun_mem.cli._output import Context, color_option, show
 from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
@@ -21,7 +21,10 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("gorun_mem.cli.verify", "Visit every state that Ms can bring a lock to."),
     "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run exactly a schedule again."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
-    "export": ("gorun_mem.cli.export", "Write a log as a pprof profile, Chrome trace or Parquet."),
+    "export": (
+        "gorun_mem.cli.export",
+        "Write a log for pprof, Perfetto, OpenTelemetry, lnav, or as a table.",
+    ),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
     "record": ("gorun_mem.cli.record", "Run a Go wasm program as built; record its memory."),
     "predict": ("gorun_mem.cli.predict", "Pages of a recorded program under other releases."),
@@ -154,6 +157,28 @@ def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
         ctx.exit(0)
 
 
+TO_TRY: Final = {
+    "gorun-mem run": "four Ms and one lock: who waits, who is overtaken",
+    "gorun-mem explore lessons/lost_wakeup": "the schedule that loses a wakeup, found and told",
+    "gorun-mem predict queue-go1.24.11": "pages of a Go program under other releases",
+}
+"""What to try first -> what it shows."""
+
+
+def _say_what_to_try() -> None:
+    from gorun_mem.report.width import TEXT_MAX, cells, width
+
+    columns = width() or TEXT_MAX
+    show("The Go runtime's sbrk memory layer and its locks, emulated exactly. Try:", "")
+    size = max(map(len, TO_TRY))
+    for command, what in TO_TRY.items():
+        if size + cells(what) + 4 <= columns:
+            show(f"  {command:{size}}  {what}")
+        else:
+            show(f"  {command}", f"      {what}")
+    show("", "All verbs: gorun-mem --help. All words: gorun-mem explain.")
+
+
 _version: Callable[[Callable[..., object]], Callable[..., object]] = click.option(
     "--version",
     is_flag=True,
@@ -188,6 +213,7 @@ _config: Callable[[Callable[..., object]], Callable[..., object]] = click.option
     cls=LazyGroup,
     verbs=VERBS,
     subcommand_metavar="VERB ...",
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @_version
@@ -198,7 +224,8 @@ _config: Callable[[Callable[..., object]], Callable[..., object]] = click.option
     expose_value=False,
     help="Show the traceback of an internal fault (also $GORUN_MEM_DEBUG).",
 )
-def gorun_mem() -> None:
+@click.pass_context
+def gorun_mem(ctx: click.Context) -> None:
     """The Go runtime's sbrk memory layer, emulated exactly.
 
     \b
@@ -211,6 +238,8 @@ def gorun_mem() -> None:
     Exit codes: 0 clean; 1 a throw, fault, assertion or difference; 2 usage or bad input;
     3 a hang or deadlock; 4 internal fault; 5 a search that was inconclusive; 130 interrupted.
     """
+    if ctx.invoked_subcommand is None:
+        _say_what_to_try()
 
 
 gorun_mem.context_class = Context

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._near import did_you_mean, no_such
+from gorun_mem._near import did_you_mean, nearest, no_such
 
 _HEAD_BYTES: Final = 1 << 14
 
@@ -190,6 +190,8 @@ def click_message(error: click.ClickException) -> str:
     """What click has to say, as one line: the fact, the values, the next step."""
     if isinstance(error, click.NoSuchOption):
         return _no_option(error)
+    if isinstance(error, click.BadOptionUsage) and "requires" in error.message:
+        return _no_value(error)
     if isinstance(error, click.MissingParameter):
         return _missing(error)
     if isinstance(error, click.BadParameter):
@@ -201,22 +203,30 @@ def click_message(error: click.ClickException) -> str:
 
 
 def _no_option(error: click.NoSuchOption) -> str:
-    near = sorted(error.possibilities or ())
-    if len(near) > 2 and error.ctx is not None:
-        near = did_you_mean(error.option_name, near, 0.5)[len("did you mean ") : -2].split() or near
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    path = error.ctx.command_path if error.ctx is not None else "gorun-mem"
-    return f"no option {error.option_name}: {hint}{path} --help lists them"
+    if error.ctx is None:
+        return f"no option {error.option_name}: gorun-mem VERB --help lists them"
+    options = [opt for param in error.ctx.command.params for opt in param.opts if opt[:2] == "--"]
+    near = nearest(error.option_name.lstrip("-"), [opt[2:] for opt in (*options, "--help")])
+    hint = f"did you mean --{near}? " if near else ""
+    if not hint and error.ctx.parent is None:
+        hint = f"those of a verb stand behind it, as in gorun-mem run {error.option_name}; "
+    return f"no option {error.option_name}: {hint}{error.ctx.command_path} --help lists them"
+
+
+def _no_value(error: click.BadOptionUsage) -> str:
+    name = error.option_name
+    return f"{name} has no value: write one behind it; --help says what {name} takes"
 
 
 def _missing(error: click.MissingParameter) -> str:
     param = error.param
     if param is None:
         return error.format_message()
+    metavar = param.make_metavar(error.ctx) if error.ctx is not None else param.name or ""
     if isinstance(param, click.Option):
-        what = f"no {'/'.join(param.opts)} {param.make_metavar(error.ctx) if error.ctx else ''}"
+        what = f"no {'/'.join(param.opts)} {metavar}"
     else:
-        what = f"no {(param.name or '').upper()}"
+        what = f"no {metavar.strip('[].')}"
     return f"{what.strip()} is given: {_such_as(error.ctx)}"
 
 
@@ -230,6 +240,8 @@ def _bad_value(error: click.BadParameter) -> str:
     given = re.match(r"'(.*)' is not one of ", said)
     if isinstance(kind, click.Choice) and given:
         said = no_such("", given[1], [str(one) for one in kind.choices])
+    elif said.endswith("is a directory"):
+        said = f"{said}: name a file in it"
     elif isinstance(kind, click.FloatRange) and " is not in the range " in said:
         value, _, bounds = said.partition(" is not in the range ")
         said = f"{value} {_in_words(bounds)}"
@@ -251,6 +263,8 @@ def _usage(error: click.UsageError, message: str) -> str:
     if extra is None or error.ctx is None:
         return message
     word = extra[1].split()[0]
+    if word.lower() in ("b", "kib", "mib", "gib", "kb", "mb", "gb"):
+        return f"{extra[1]!r} is one word too many: write a size in one, as in 32{word}"
     name, equals, _ = word.partition("=")
     names = [opt for param in error.ctx.command.params for opt in param.opts if opt[:2] == "--"]
     if equals and "--set" in names:

@@ -95,6 +95,7 @@ class PageOptions:
         server: Server | None = None,
         log: str | None = None,
         shows: dict[str, Any] | None = None,
+        recording: str = "",
         test: str = "",
     ) -> AsyncIterator[str]:
         """Serve the page while the block runs; its address.
@@ -118,8 +119,8 @@ class PageOptions:
 
         try:
             async with open_page(
-                self.address, server=server, token=self.token, log=log, shows=shows, test=test,
-                on_fault=on_fault,
+                self.address, server=server, token=self.token, log=log, shows=shows,
+                recording=recording, test=test, on_fault=on_fault,
             ) as page:  # fmt: skip
                 yield page.url
         except AddressError as error:

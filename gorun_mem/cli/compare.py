@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 FAILED_SHOWN: Final = 5
 """Runs that did not end well that are listed."""
+_NAMES: Final = frozenset({"mutex", "release", "platform", "strategy"})
+"""Options whose values have no comma."""
 _ONE_ONLY: Final = frozenset({"host", "seed", "settings", "mem_debug"})
 """Options of `run` that are not compared by; `--set` is, by its keys."""
 
@@ -201,6 +203,12 @@ def _sides(scenario: str, given: Mapping[str, Any]) -> list[_Prepared]:
     """Every combination of what was given more than once, in the order of the options."""
     from gorun_mem.sweep.compare import SIDES_MAX
 
+    for name, values in given.items():
+        for value in values if isinstance(values, tuple) and name in _NAMES else ():
+            if "," in value:
+                one = f"--{name} "
+                spelt = one + f" {one}".join(part.strip() for part in value.split(","))
+                raise BadInput(f"{one}{value}: each is given by itself: did you mean {spelt}?")
     choices: list[list[tuple[str, str, Any]]] = []
     for param in click.get_current_context().command.params:
         name = param.name or ""

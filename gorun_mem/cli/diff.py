@@ -79,7 +79,6 @@ def _show(diff: LogDiff, show_all: bool) -> None:
         heads = [f"{label} {name}" for label, name in zip("AB", names, strict=True)]
     else:
         heads = ["A", "B"]
-        show(*(f"{label}  {name}" for label, name in zip("AB", names, strict=True)), "")
     rows = [["", *heads, "change"]]
     section = ""
     for row in diff.rows:
@@ -94,6 +93,8 @@ def _show(diff: LogDiff, show_all: bool) -> None:
         ]
         rows.append(["  " + row.name, *values, _change(row)])
     if section:
+        if heads == ["A", "B"]:
+            show(*(f"{label}  {name}" for label, name in zip("AB", names, strict=True)), "")
         show(*table_lines(rows, "<>>>", ""))
     show(_verdict(diff))
     for label, found in (("A", diff.a), ("B", diff.b)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -171,15 +170,6 @@ def _parts(lines: list[str]) -> Iterable[str]:
 
 
 def _wrapped(text: str, behind: str = "  ", before: str = "  ") -> str:
-    """`text` in lines no wider than the terminal, 100 at most."""
-    import shutil
+    from gorun_mem.report.width import folded
 
-    width = max(40, min(100, shutil.get_terminal_size().columns))
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=before,
-        subsequent_indent=behind,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return "\n".join(folded(before + text, len(behind)))

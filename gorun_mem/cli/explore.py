@@ -86,6 +86,15 @@ def _search_run_options(function: Any) -> Any:
     help="Search in so many processes at once.",
 )
 @click.option(
+    "--cluster", default="", metavar="ADDRESS",
+    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).",
+)  # fmt: skip
+@click.option(
+    "--resume", metavar="FILE",
+    help="Keep the search in this file, each minute and at its end, and go on from where it is "
+    "there.",
+)  # fmt: skip
+@click.option(
     "--bound", type=Number(0, _INT63), metavar="N",
     help="Try at most so many departures in --strategy dfs, such as forced switches, from "
     "running each M until it blocks.  [default: no limit]",
@@ -95,6 +104,12 @@ def _search_run_options(function: Any) -> Any:
     help="Let these go wrong wherever the schedule chooses, with commas between them: grow (memory "
     "refuses to grow), spurious (a sleeper wakes for nothing), timeout (a timer fires before its "
     "time), cancel (a scope or an M is cancelled, once in a run).  [default: none]",
+)  # fmt: skip
+@click.option(
+    "--memory", type=click.Choice(["sc", "tso"]),
+    help="What memory does: sc, every load sees the latest store; tso, each M has a store buffer "
+    "as on x86, and when a store reaches memory is the schedule's choice.  [default: the "
+    "scenario's, else sc]",
 )  # fmt: skip
 @click.option(
     "--fair-bound", type=Number(0, _INT63), metavar="N",
@@ -135,6 +150,13 @@ def _search_run_options(function: Any) -> Any:
     help="Write the event log of the failing schedule to this file.  [default: none is written]",
 )
 @log_level_option(LEVELS_HELP)
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found into this file for a browser: the failing lanes, what matters, the "
+    "nearest schedule that passes.  [default: none is written]",
+)
 @assert_option
 @metrics_option
 @watchdog_option()
@@ -147,6 +169,7 @@ def command(
     host: str,
     log: str | None,
     log_level: LogLevel,
+    html: Path | None,
     watch_s: float,
     as_json: bool,
     **given: Any,
@@ -160,8 +183,11 @@ def command(
       gorun-mem explore leaked_lock --ms 2
       gorun-mem explore my_scenario.py --strategy pos --budget 20000 --jobs 2
       gorun-mem explore my_scenario.py --strategy dfs --bound 2 --time 60
+      gorun-mem explore my_scenario.py --strategy exhaustive --time 3600 --resume long.search
       gorun-mem explore memlock_storm --ms 2 --faults grow
+      gorun-mem explore lessons/store_buffering --memory tso
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
+      gorun-mem explore leaked_lock --ms 2 --html leaked.html
       gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
 
     The verdict is one sentence: exhausted (every schedule that differs was run), survived (the
@@ -172,6 +198,7 @@ def command(
     5 inconclusive; 130 interrupted.
     """
     from gorun_mem.analysis.metrics import ExpressionError
+    from gorun_mem.cli._by_schedule import check_host
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.step.schedule import ScheduleError
@@ -179,12 +206,15 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
         expressions = expressions_of(asked.asserts)
-        prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
+        given |= {"strategy": None, "faults": _names(asked.faults), "memory": asked.memory}
+        prepared = prepare(scenario, given)
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        _check_file("--resume", asked.resume, prepared)
         check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
+            check_host(target, host, log)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)
@@ -198,14 +228,16 @@ def command(
         from gorun_mem.report.checked import cases_of_search
 
         tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
+    document = _document(found, accounts, saved, logged)
+    if html is not None:
+        _write_html(document, html)
     if as_json:
-        from gorun_mem.explore.telling import as_json as json_of
-
-        failures = {"failures": [json_of(account) for account in accounts]}
-        kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
-        write_json({**found.document(), **failures, **kept})
+        write_json(document)
     else:
         _show(found, accounts, saved, logged)
+        _show_kept(found, asked.resume)
+        if html is not None:
+            show(f"html      {click.format_filename(html)}")
     return ExitCode(found.exit_code)
 
 
@@ -216,8 +248,11 @@ class _Asked(NamedTuple):
     budget: int | None
     time_s: float | None
     jobs: int
+    cluster: str
+    resume: str | None
     bound: int | None
     faults: str | None
+    memory: str | None
     fair_bound: int | None
     failures_max: int
     no_shrink: bool
@@ -247,6 +282,8 @@ def _search(
             time_s=asked.time_s,
             seed=seed,
             jobs=asked.jobs,
+            cluster=asked.cluster,
+            resume=None if asked.resume is None else Path(asked.resume),
             bound=asked.bound,
             failures_max=asked.failures_max,
             shrink=not asked.no_shrink,
@@ -261,6 +298,15 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _show_kept(found: Exploration, file: str | None) -> None:
+    """How to go on, where a search is kept and not at its end."""
+    if file is not None and found.verdict == "inconclusive":
+        click.echo(
+            f"kept      {click.format_filename(file)}: the same command goes on, with more "
+            "--budget or --time if that was used up"
+        )
 
 
 def _check_operations(target: Target) -> None:
@@ -364,12 +410,33 @@ def _accounts(
     return [account_of(failure, target, detectors=detectors) for failure in found.failures]
 
 
+def _document(
+    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
+) -> dict[str, Any]:
+    from gorun_mem.explore.telling import as_json
+
+    failures = [as_json(account) for account in accounts]
+    kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
+    return {**found.document(), "failures": failures, **kept}
+
+
+def _write_html(document: dict[str, Any], target: Path) -> None:
+    from gorun_mem.report.exploration import document as shown
+    from gorun_mem.web.offline import write
+
+    try:
+        write(shown(document), target)
+    except OSError as error:
+        raise BadInput(f"--html {target}: {error.strerror or error}") from None
+
+
 def _show(
     found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
 ) -> None:
     from gorun_mem.explore.report import COLUMNS, drawn
     from gorun_mem.explore.words import count
     from gorun_mem.report.width import width
+    from gorun_mem.report.worth import look_up_line, of_search
 
     for failure in accounts:
         if failure.steps:
@@ -402,3 +469,4 @@ def _show(
     if logged is not None:
         show(f"log       {click.format_filename(logged)}")
         show(f"report    gorun-mem report {shlex.quote(logged)}")
+    show(look_up_line(of_search(found), 10))

@@ -120,6 +120,7 @@ def command(
 
         return compare(recordings, policies, max_pages, as_json)
     from gorun_mem.replay.shipped import not_there, resolve
+    from gorun_mem.report.worth import look_up_line
 
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
@@ -136,13 +137,15 @@ def command(
         documents.append(document)
         codes.append(_exit_code(document))
         if not as_json:
-            show(_text(programs, predictions, document, max_pages))
+            show(_text(programs, predictions, document, max_pages), "")
     if ci_wanted():
         from gorun_mem.report.checked import cases_of_predictions
 
         tell_ci(cases_of_predictions(documents))
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
+    else:
+        show(look_up_line(("interval", "starts with")))
     return worst(codes)
 
 

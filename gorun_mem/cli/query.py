@@ -43,6 +43,8 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
     from gorun_mem.export.output import ExportError
     from gorun_mem.export.tables import ask, database, load_duckdb, one_line, plain
 
+    if not sql.strip():
+        raise BadInput("the SQL is empty: write it as in 'SELECT * FROM locks LIMIT 10'")
     if " " in log and Path(sql).exists():
         words = shlex.join(["gorun-mem", "query", sql, log])
         raise BadInput(f"{log!r} stands where the log should: did you mean {words}?")
@@ -90,7 +92,9 @@ def _show(names: list[str], rows: list[list[Any]]) -> None:
         ">" if all(isinstance(row[i], int | float | None) for row in rows) else "<"
         for i in range(len(names))
     )
-    if fits(cells, 0):
+    if not rows and not fits(cells, 0):
+        show(f"no row; the columns are {', '.join(names)}")
+    elif fits(cells, 0):
         show(*table_lines(cells, sides, ""))
     else:
         show(*records(cells))

@@ -94,6 +94,7 @@ def command(
     from gorun_mem.analysis.by_release import as_document
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.report.worth import look_up_line
     from gorun_mem.runtime.behaviour import UnknownRelease
 
     if is_wasm(Path(target)):
@@ -118,7 +119,7 @@ def command(
     if as_json:
         write_json({"target": target, **as_document(runs)})
     else:
-        show(_text(runs))
+        show(_text(runs), "", look_up_line(("slack", "holes")))
     return ExitCode.CLEAN if all(run.outcome == "ok" for run in runs) else ExitCode.FAILED
 
 

@@ -237,7 +237,8 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
         written = write(document(view, budget, _again(view.found.summary)), target)
     except OSError as error:
         raise BadInput(
-            f"{click.format_filename(target)} cannot be written: {error.strerror or error}"
+            f"{click.format_filename(target)} cannot be written: {error.strerror or error}; "
+            "name another file"
         ) from None
     show(f"html    {click.format_filename(target)}, {written:,} bytes")
     for remark in view.found.condition.remarks():
@@ -247,6 +248,7 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
 
 def _show(summary: Summary, reader: EventReader, name: str) -> None:
     from gorun_mem.report.terminal import render
+    from gorun_mem.report.worth import look_up_line, of_run
 
     show(render(summary))
     show("")
@@ -256,6 +258,7 @@ def _show(summary: Summary, reader: EventReader, name: str) -> None:
     again = _again(summary)
     if again:
         show(f"again   {again}")
+    show(look_up_line(of_run(summary)))
 
 
 def _problems(reader: EventReader) -> list[str]:

@@ -342,6 +342,7 @@ def _show(
     command_again: str,
 ) -> None:
     from gorun_mem.report.terminal import render
+    from gorun_mem.report.worth import look_up_line, of_run
 
     show(render(summary))
     show("")
@@ -358,7 +359,7 @@ def _show(
     else:
         show(f"log     {click.format_filename(path)}")
         show(f"report  gorun-mem report {'last' if log is None else shlex.quote(path)}")
-    show(f"again   {command_again}")
+    show(f"again   {command_again}", look_up_line(of_run(summary)))
 
 
 def _document(

@@ -23,6 +23,7 @@ from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.sweep.grid import Grid
+    from gorun_mem.sweep.spread import Spread
     from gorun_mem.sweep.sweeping import Swept
 
 SHOWN: Final = 5
@@ -35,8 +36,12 @@ SHOWN: Final = 5
     "--jobs", type=Number(1, 256), default=1, show_default=True, metavar="N",
     help="Do so many cells at once, in processes of their own.",
 )  # fmt: skip
+@click.option(
+    "--cluster", metavar="ADDRESS",
+    help="Do the cells by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).",
+)  # fmt: skip
 @json_option()
-def command(file: Path, jobs: int, as_json: bool) -> int:
+def command(file: Path, jobs: int, cluster: str | None, as_json: bool) -> int:
     """Do what FILE says, a TOML file, for every cell of its grid; one row a cell, as Parquet.
 
     \b
@@ -67,6 +72,7 @@ def command(file: Path, jobs: int, as_json: bool) -> int:
     """
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.export.output import ExportError
+    from gorun_mem.machine.config import ConfigError
     from gorun_mem.sweep.grid import read_grid
     from gorun_mem.sweep.spread import over_processes
     from gorun_mem.sweep.sweeping import sweep
@@ -77,9 +83,10 @@ def command(file: Path, jobs: int, as_json: bool) -> int:
             grid = read_grid(file)
             if not grid.out.parent.is_dir():
                 raise BadInput(f"out = {grid.out}: there is no folder {grid.out.parent}")
+            spread = _over_cluster(cluster, jobs) if cluster else over_processes(jobs)
             with progress("sweeping", len(grid.cells)) as advance:
-                found = sweep(grid, over_processes(jobs), advance)
-        except (ExportError, ExpressionError, SweepError) as error:
+                found = sweep(grid, spread, advance)
+        except (ConfigError, ExportError, ExpressionError, SweepError) as error:
             raise BadInput(str(error)) from None
     code = _exit_code(found)
     if as_json:
@@ -87,6 +94,14 @@ def command(file: Path, jobs: int, as_json: bool) -> int:
     else:
         _show(grid, found)
     return code
+
+
+def _over_cluster(address: str, jobs: int) -> Spread:
+    from gorun_mem.sweep.cluster import over_cluster
+
+    if jobs > 1:
+        raise BadInput(f"--jobs {jobs} and --cluster: the cluster has its own; give one of the two")
+    return over_cluster(address)
 
 
 def _exit_code(found: Swept) -> int:

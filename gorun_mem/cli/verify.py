@@ -61,6 +61,11 @@ _SHOW_AFTER_S: Final = 0.5
 @click.option("--spurious", is_flag=True, help="Let a sleep on a futex end for no reason.")
 @click.option("--timeouts", is_flag=True, help="Let sleeps on a note or a semaphore have limits.")
 @click.option(
+    "--memory", type=click.Choice(["sc", "tso"]), default="sc", show_default=True,
+    help="What memory does: sc, every load sees the latest store; tso, each M has a store buffer "
+    "as on x86.",
+)  # fmt: skip
+@click.option(
     "--live", is_flag=True,
     help="Let the Ms go on for ever: say whether each that waits gets it, and how often others "
     "may come first.",
@@ -86,6 +91,7 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
       gorun-mem verify spinbit --ms 3 --cpus 1
       gorun-mem verify sema --release go1.21 --live
       gorun-mem verify mylock.py:TicketLock --ms 3
+      gorun-mem verify spinbit --memory tso
       gorun-mem verify note-futex --timeouts --spurious
 
     Exit codes: 0 it holds in every state; 1 it does not; 2 usage; 4 internal fault;
@@ -122,6 +128,7 @@ def _show(found: Verification, model: Model | None) -> None:
     from gorun_mem.explore.states.lanes import render
     from gorun_mem.explore.states.verification import schedule_of
     from gorun_mem.report.width import width
+    from gorun_mem.report.worth import look_up_line
 
     if found.trace:
         show("\n".join(render(found, model, width())))
@@ -139,6 +146,7 @@ def _show(found: Verification, model: Model | None) -> None:
         named = code_of(schedule_of(found).about)
         options = shlex.join([word for code in named for word in ("--code", code)])
         show(f"replay    gorun-mem replay-schedule {found.token} {options}".rstrip())
+    show(look_up_line(("bypass" if found.bypasses is not None else "step", "M"), 10))
 
 
 class _Progress:

@@ -27,12 +27,14 @@ class _Shown:
         kind: "log", "schedule" or "recording".
         log: the event log, None for a schedule.
         token: the schedule's.
+        recording: what the log was replayed from, "" where it was not.
         test: of pytest's, whose schedule it is.
     """
 
     kind: str
     log: str | None = None
     token: str = ""
+    recording: str = ""
     test: str = ""
 
 
@@ -63,13 +65,14 @@ def command(
 ) -> int:
     """Show one run in a browser: an event log, a schedule's token, a recording.
 
-    `last` is the newest log. A recording of a real Go program is replayed first. The page is served
-    until Ctrl-C.
+    `last` is the newest log. A recording of a real Go program is replayed first, and shown with
+    what its pages are for and what other releases would take. The page is served until Ctrl-C.
 
     \b
     Examples:
       gorun-mem view last
       gorun-mem view run.jsonl.zst --http 127.0.0.1:7061 --no-open
+      gorun-mem view maps-go1.24.11
       gorun-mem view AgIAAwECAaNC... --code tests/test_seats.py::test_last_seat
 
     Exit codes: 0 stopped by SIGTERM; 2 nothing can be shown of it, or the address cannot be used;
@@ -88,7 +91,9 @@ async def _show(page: PageOptions, what: _Shown, no_open: bool, as_json: bool) -
 
     shows = {"kind": "token", "token": what.token} if what.log is None else None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with page.opened(log=what.log, shows=shows, test=what.test) as url:
+        async with page.opened(
+            log=what.log, shows=shows, recording=what.recording, test=what.test
+        ) as url:
             if as_json:
                 write_json({"url": url, "kind": what.kind, "log": what.log})
             say(f"{what.kind} at {url}, until Ctrl-C")
@@ -126,6 +131,7 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     Raises:
         BadInput: it is nothing that can be shown.
     """
+    from gorun_mem.cli._recording import is_recording
     from gorun_mem.events.errors import LogError
     from gorun_mem.events.home import resolve_log
     from gorun_mem.step.schedule import Schedule, ScheduleError, load
@@ -135,6 +141,8 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     except (OSError, ValueError):
         is_there = False
     try:
+        if not is_there and len(reference) < 200 and is_recording(reference):
+            return _of_recording(reference, stack)
         if not is_there:
             return _Shown("schedule", token=Schedule.from_token(reference).token())
         if reference.endswith(".schedule"):
@@ -146,10 +154,14 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
         raise BadInput(str(error)) from None
     head = _first_line(log)
     if b'"header"' in head:
-        return _Shown("recording", _replayed(log, stack))
+        return _of_recording(log, stack)
     if not head.startswith(b'{"event":'):
         raise BadInput(f"{log} is no event log, no schedule and no recording")
     return _Shown("log", log)
+
+
+def _of_recording(recording: str, stack: ExitStack) -> _Shown:
+    return _Shown("recording", _replayed(recording, stack), recording=recording)
 
 
 def _first_line(log: str) -> bytes:

@@ -11,13 +11,15 @@ from typing import Any
 
 from msgspec import Struct
 
+from gorun_mem.step.schedule import step_name
+
 
 class LaneStep(Struct, frozen=True):
     """A step, as a line of the lanes.
 
     Args:
         step: its number, from 1.
-        m: id of the M that made it.
+        m: id of the M that made it, or whose store reaches memory by it.
         kind: of the access, and `obj` what it was made to.
         value: what it came to, such as "= 4096", "-> 0", "= SLEEPING|LOCKED" or "wakes M2"; ""
             where there is nothing to say, or the program was not run again.
@@ -40,7 +42,7 @@ class LaneStep(Struct, frozen=True):
     @property
     def text(self) -> str:
         """Kind, object and value."""
-        name = f"{self.kind} {self.obj}"
+        name = step_name(self.kind, self.obj)
         return f"{name} {self.value}" if self.value else name
 
 

@@ -45,20 +45,20 @@ def target() -> Target:
     return Target.of(canary, Config(ms=2))
 
 
+def is_found(strategy: str, seed: int) -> bool:
+    """Whether a search by this strategy finds it; `auto` both in a tree and by drawing."""
+    used = ("auto", "exhaustive") if strategy == "auto" else (strategy,)
+    return all(is_found_by(one, seed) for one in used)
+
+
 def is_found_by(strategy: str, seed: int) -> bool:
     """Whether a search by this strategy finds it."""
-    left = iter(range(RUNS_MAX))
-    worker = Worker(
-        target(),
-        seed=seed,
-        steps_max=STEPS_MAX,
-        spend=lambda: next(left, None) is not None,
-    )
+    worker = Worker(target(), seed=seed, steps_max=STEPS_MAX)
     walk = SearchingWalk()
     walk.begin(Random(f"{seed}/canary"), worker.profile)
     worker.profile = profile_of([worker.run(walk, transcribe=True)])
     if strategy in TREES:
-        found = worker.tree(strategy).found
+        found = worker.tree(strategy, runs=RUNS_MAX).found
     else:
         found = worker.draw(strategy, 0, RUNS_MAX).found
     return any(one.signature.kind == "AssertionError" for one in found)

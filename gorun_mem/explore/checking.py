@@ -33,7 +33,7 @@ from gorun_mem.machine.world import World
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.strategies.searching import NonDeterminism
 from gorun_mem.step.strategies.wakeup import dependent, object_of
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import Task, who
 
 RUNS: Final = 8
 """Runs whose steps are changed round."""
@@ -294,7 +294,7 @@ def _changed_round(target: Target, run: _CheckedRun, at: int) -> Lie | None:
 def _difference(was: _CheckedStep, now: _CheckedStep, compares: bool) -> str:
     """In what a step is another than it was."""
     if (was.named.kind, was.named.obj) != (now.named.kind, now.named.obj):
-        return f"M{was.m} makes {now.named} in place of {was.named}"
+        return f"{who(was.m)} makes {now.named} in place of {was.named}"
     if compares and was.result != now.result:
         return f"{was.named.kind} {was.named.obj} gives {now.result!r}, not {was.result!r}"
     return ""
@@ -306,11 +306,11 @@ def _others(was: _CheckedStep, now: _CheckedStep) -> str:
     after = {m: able[1:] for m, able in now.able.items()}
     for m in sorted(before.keys() | after.keys()):
         if m not in after:
-            return f"M{m} cannot {' '.join(before[m])}"
+            return f"{who(m)} cannot {' '.join(before[m])}"
         if m not in before:
-            return f"M{m} can {' '.join(after[m])}"
+            return f"{who(m)} can {' '.join(after[m])}"
         if before[m] != after[m]:
-            return f"M{m} is about to {' '.join(after[m])}, not to {' '.join(before[m])}"
+            return f"{who(m)} is about to {' '.join(after[m])}, not to {' '.join(before[m])}"
     return ""
 
 

@@ -20,7 +20,7 @@ from mypy_extensions import mypyc_attr
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.explore.foreign import AwaitsTrio, Uncontrolled, seen_as, uncontrolled
 from gorun_mem.explore.screen import Screen
-from gorun_mem.machine.coroutine import ForeignAwait
+from gorun_mem.machine.coroutine import ForeignAwait, awaits
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import noting_origins
 from gorun_mem.machine.trampoline import Trampoline
@@ -34,6 +34,7 @@ from gorun_mem.step.strategies.replay import Diverged, OnDivergence, Replay
 from gorun_mem.step.strategies.searching import NonDeterminism, Redundant, Searching
 from gorun_mem.step.strategies.transcribe import Transcriber
 from gorun_mem.step.task import State, Task
+from gorun_mem.sync.words import Fence
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
 
-_HOSTS: Final = {"trio": "gorun_mem.explore.controlled.searching"}
-"""By name of a host, the module that has its `engine_for` and `host_for`; see `run_once`."""
+_HOSTS: Final = {
+    "trio": "gorun_mem.explore.controlled.searching",
+    "tso": "gorun_mem.explore.buffers",
+}
+"""By name of a host or memory, the module that has its `engine_for` and `host_for`; see
+`run_once`."""
 
 
 OF_THE_SEARCH: Final = (Redundant, NonDeterminism, AwaitsTrio)
@@ -258,9 +263,10 @@ class Execution:
         self.divergence = divergence
 
     @property
-    def origins(self) -> tuple[str, ...]:
+    def origins(self) -> dict[int, str]:
         """Where each M comes from, by id."""
-        return tuple([task.origin for task in self.world.engine.tasks])
+        engine: Any = self.world.engine
+        return {one.id: one.origin for one in engine.everybody()}
 
     @property
     def named_steps(self) -> tuple[Step, ...]:
@@ -292,7 +298,8 @@ def run_once(
         screen: looks at the run, to be asked afterwards.
     """
     transcriber = Transcriber(strategy) if transcribe else None
-    hosts: Any = import_module(_HOSTS[target.host]) if target.host else None
+    own = _HOSTS.get(target.host or target.config.memory)
+    hosts: Any = import_module(own) if own else None
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
         transcriber or strategy, target, steps_max, detectors, breathe, screen
     )
@@ -374,6 +381,16 @@ class SearchingTrampoline(Trampoline):
     Args:
         driver: whose Ms.
     """
+
+    def _last_op(self, task: Task) -> Op | None:
+        buffer = task.buffer
+        if buffer is None or not buffer.made or buffer.ends:
+            return None
+        buffer.ends = True
+        last: Any = awaits(Fence("the end"))  # as a thread ends
+        self._coros[task.id] = last
+        op: Op = last.send(None)
+        return op
 
     def _raised(self, task: Task, error: BaseException) -> None:
         raised(self._driver, task, error)

@@ -6,6 +6,8 @@ What is looked for, in this order:
     a lost wakeup    the signal that found nobody asleep, or woke another, and when the M that
                      nobody wakes went to sleep
     a kept lock      who took it, and ended or waits without giving it back
+    a late store     a load that finds memory as it was before a store of another M, which has been
+                     made and is in that M's store buffer
     a value twice    a compare-and-swap that found the value which its M had seen, though others
                      had changed it in between and back (ABA)
     a lock misused   given back by an M that has not got it, or a second time
@@ -31,10 +33,12 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.explore.account import Matter
 from gorun_mem.explore.deadlocked import why_stuck
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.late import late_stores
 from gorun_mem.explore.seen import SeenRun
 from gorun_mem.explore.sights import Sights
 from gorun_mem.explore.step_values import is_swap
 from gorun_mem.runtime.kinds import kind_of
+from gorun_mem.step.task import who
 
 if TYPE_CHECKING:
     from gorun_mem.explore.passing import Passing
@@ -108,8 +112,8 @@ def difference(failure: Failure, passing: Passing) -> str:
         other = passing.steps[parted.before]
         made = f" (step {parted.here + 1})" if parted.here >= 0 else ""
         return (
-            f"had M{other.m} gone before M{step.m} at step {number}, this passes: M{other.m}'s "
-            f"{other.name}{made} before {here.name(parted.at)}"
+            f"had {who(other.m)} gone before {who(step.m)} at step {number}, this passes: "
+            f"M{other.owner}'s {other.name}{made} before {here.name(parted.at)}"
         )
     if parted.drawn is not None:
         label, value, instead = parted.drawn
@@ -117,7 +121,7 @@ def difference(failure: Failure, passing: Passing) -> str:
         if chance is not None:
             return f"had {chance[bool(instead)]} at step {number}, this passes"
         return f"had {instead} been drawn, not {value}, at step {number}, this passes"
-    return f"had M{step.m} not gone on to its {step.name} at step {number}, this passes"
+    return f"had {who(step.m)} not gone on to its {step.name} at step {number}, this passes"
 
 
 _CHANCES: Final = {
@@ -223,7 +227,10 @@ def _accesses_between(failure: Failure, seen: SeenRun) -> list[str]:
 
 
 def _forced(seen: SeenRun) -> list[int]:
-    return [index for index, step in enumerate(seen.steps) if step.preempts][-_FORCED_MAX:]
+    steps = seen.steps  # an M that stops for its own store to reach memory does not stop
+    return [
+        index for index, step in enumerate(steps) if step.preempts and steps[index - 1].m != step.m
+    ][-_FORCED_MAX:]
 
 
 def _between(seen: SeenRun, at: int) -> str:
@@ -381,6 +388,6 @@ def _stops(seen: SeenRun) -> Iterator[str]:
 
 
 _LOOKS: Final[tuple[Callable[[Failure, SeenRun], list[str]], ...]] = (
-    _twice, _misused, _accesses_between, _stale, _passed_by, _saw,
+    late_stores, _twice, _misused, _accesses_between, _stale, _passed_by, _saw,
 )  # fmt: skip
-_OF_DEADLOCKS: Final[tuple[Any, ...]] = (_accesses_between, _stale, _saw)
+_OF_DEADLOCKS: Final[tuple[Any, ...]] = (late_stores, _accesses_between, _stale, _saw)

@@ -32,6 +32,7 @@ class MemoryProbe:
     """
 
     name = "report"
+    flushes = True
 
     def __init__(self, forced: int) -> None:
         self._forced = forced  # number of the step that was the first forced switch

@@ -22,7 +22,7 @@ OOPSLA 2025 (what adds coverage is kept and mutated); P. Auer, N. Cesa-Bianchi, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
 from typing import Final, Protocol
@@ -175,11 +175,13 @@ class Portfolio:
     _planned: int = 0
     _in_tree: int = 0
 
-    def rounds(self) -> Iterator[list[Slice]]:
-        """The rounds, one after the other; what came of each is told by `tell` before the next."""
-        while self._left() > 0:
-            yield self._round()
-            self._rounds += 1
+    def next_round(self) -> list[Slice]:
+        """The next round, nothing for none; what came of the one before was told by `tell`."""
+        if self._left() <= 0:
+            return []
+        slices = self._round()
+        self._rounds += 1
+        return slices
 
     def tell(self, part: Slice, runs: int, seen: Seen) -> None:
         """What came of a slice.

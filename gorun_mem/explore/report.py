@@ -38,7 +38,7 @@ _BESIDE_MAX: Final = 4
 `_BESIDE_MIN` where there is none for all steps."""
 _BESIDE_MIN: Final = 2
 _SETTINGS: Final = (
-    "trio", "release", "platform", "mutex", "policy", "granularity", "ms", "host", "seed",
+    "trio", "release", "platform", "mutex", "policy", "granularity", "ms", "memory", "host", "seed",
 )  # fmt: skip
 
 

@@ -168,6 +168,7 @@ class Rerun:
             **({"policy": config.policy_name} if config.policy else {}),
             "granularity": config.granularity,
             "ms": config.ms,
+            **({"memory": config.memory} if config.memory != "sc" else {}),
             "seed": self._worker.seed,
         }
 

@@ -1,103 +1,148 @@
-"""The rounds of `auto` in one search: slices are planned, run here or by a pool, and told of."""
+"""The rounds of `auto` in one search: slices are planned, run by whoever runs them, and told of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
+from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.portfolio import DEPTHS, Portfolio, Seen, Slice
-from gorun_mem.explore.slices import grow, run_slice
-from gorun_mem.explore.verdict import Facts, Statistics
-from gorun_mem.explore.worker import Batch, Worker, whole_tree
+from gorun_mem.explore.verdict import Facts
+from gorun_mem.explore.work import Climb, TreePart, Work, Yielded, perform
+from gorun_mem.explore.worker import Worker, whole_tree
 
 TREE_DECISIONS_MAX: Final = 400
 """The tree is left alone where there are many schedules and each has more decisions: its runs take
 long then and show little."""
+TREE: Final = EveryOrder.name
 
 
-class RunsSlices(Protocol):
-    """Processes that slices are given to."""
-
-    def slices(self, parts: Sequence[Slice]) -> Iterator[tuple[Batch, Seen]]:
-        """What comes of slices that are drawn, in their order."""
-
-
+@dataclass(slots=True)
 class Rounds:
     """What `auto` runs.
 
     Args:
-        worker: runs the slices of this process, and all of the tree.
-        facts: told that the tree is at its end.
-        statistics: told of bypasses.
+        part: what is left of the tree; None for nothing, or nothing that can be gone on with.
+        portfolio: plans the rounds; None before the first.
+        planned: slices of the round that are not handed out.
+        under_way: those that are and were not told of.
+        complete: the tree is at its end.
+        rested: an M that yielded was made to wait in the tree.
+        bypasses: by lock, how often others got it at most while an M waited.
+        seen: what the runs before the first round have shown.
     """
 
-    def __init__(self, worker: Worker, facts: Facts, statistics: Statistics) -> None:
-        self._worker = worker
-        self._facts = facts
-        self._most = statistics.bypasses
-        self._tree = whole_tree(worker.target)
-        self._tree_left = True
-        self._seen: list[tuple[Slice, Seen]] = []
+    part: TreePart | None
+    portfolio: Portfolio | None = None
+    planned: list[Slice] = field(default_factory=list)
+    under_way: list[Slice] = field(default_factory=list)
+    complete: bool = False
+    rested: bool = False
+    bypasses: dict[str, int] = field(default_factory=dict)
+    seen: list[tuple[Slice, Seen]] = field(default_factory=list)
 
-    def once(self, strategy: str, number: int, into: Batch) -> None:
-        """Run one schedule of those at the beginning, which is no walk."""
-        part = Slice(strategy, -number, number, 1, DEPTHS[0])
-        if strategy != self._tree.name:
-            self._seen.append((part, run_slice(self._worker, part, into)))
-        elif self._tree_left:
-            self._seen.append((part, self._grow(part, into)))
-
-    def run(
-        self,
-        small: bool,
-        budget: int | None,
-        pool: RunsSlices | None,
-        take: Callable[[Batch], bool],
-    ) -> None:
-        """Run round after round.
+    def once(self, worker: Worker, strategy: str, number: int, done: Yielded) -> None:
+        """Run one schedule of those at the beginning, which is no walk.
 
         Args:
+            worker: runs it.
+            strategy: which draws it, or the tree.
+            number: of the schedule.
+            done: what to add to.
+        """
+        part = Slice(strategy, -number, number, 1, DEPTHS[0])
+        if strategy == TREE and self.part is None:
+            return
+        perform(worker, self._work(part), done)
+        self._take(part, done)
+        self.seen.append((part, done.seen))
+
+    def plan(self, worker: Worker, small: bool, budget: int | None) -> None:
+        """Begin the rounds.
+
+        Args:
+            worker: has run what comes before them.
             small: the tree seems to be small.
             budget: schedules at most; None for any number.
-            pool: who runs what is drawn; here if None.
-            take: takes in what came of a slice, and says whether to go on.
         """
-        portfolio = Portfolio(small, budget, self._tree_left)
-        if self._worker.profile.decisions > TREE_DECISIONS_MAX and not small:
+        self.portfolio = portfolio = Portfolio(small, budget, self.part is not None)
+        if worker.profile.decisions > TREE_DECISIONS_MAX and not small:
             portfolio.tree_left = False
-        for part, seen in self._seen:
+        for part, seen in self.seen:
             self._tell(portfolio, part, part.runs, seen)
-        for slices in portfolio.rounds():
-            drawn = [part for part in slices if part.strategy != self._tree.name]
-            ran = iter(pool.slices(drawn)) if pool is not None else None
-            for part in slices:
-                batch = Batch()
-                seen = Seen()
-                goes_on = False
-                try:
-                    if part.strategy == self._tree.name:
-                        seen = self._grow(part, batch)
-                        portfolio.tree_left = self._tree_left
-                    elif ran is not None:
-                        batch, seen = next(ran)
-                        self._worker.progress(batch.schedules)
-                    else:
-                        seen = run_slice(self._worker, part, batch)
-                finally:
-                    goes_on = take(batch)
-                if not goes_on or batch.complete:
-                    return
-                self._tell(portfolio, part, batch.schedules, seen)
+        self.seen = []
+
+    def next_work(self) -> Work | None:
+        """The next slice; the next round is planned when all of this one is told of."""
+        assert self.portfolio is not None
+        if not (self.planned or self.under_way or self.complete):
+            self.planned = self.portfolio.next_round()
+        if not self.planned:
+            return None
+        part = self.planned.pop(0)
+        self.under_way.append(part)
+        return self._work(part)
+
+    def shortened(self, work: Work, done: Yielded) -> Work | None:
+        """Never: the budget is shared out before."""
+        return None
+
+    def tell(self, work: Work, done: Yielded) -> None:
+        """What came of a slice."""
+        part = self.under_way.pop(0)
+        self._take(part, done)
+        portfolio = self.portfolio
+        assert portfolio is not None
+        if part.strategy == TREE:
+            portfolio.tree_left = self.part is not None
+        if self.complete:
+            self.planned = []
+        else:
+            self._tell(portfolio, part, done.batches[0].schedules, done.seen)
+
+    def put_back(self) -> None:
+        """See `Course`."""
+        self.planned[:0] = self.under_way
+        self.under_way = []
+
+    def extend(self, runs: int | None) -> None:
+        """See `Course`."""
+        if self.portfolio is not None:
+            self.portfolio.budget = runs
+
+    def note(self, facts: Facts) -> None:
+        """Whether the tree is at its end."""
+        if self.complete:
+            facts.tree = facts.complete = True
+            facts.rested = self.rested
+
+    def _work(self, part: Slice) -> Work:
+        if part.strategy != TREE:
+            return part
+        assert self.part is not None
+        return Climb(self.part, part.runs, part)
+
+    def _take(self, part: Slice, done: Yielded) -> None:
+        """Take in what is left of the tree, if it was a slice of that."""
+        if part.strategy != TREE:
+            return
+        batch = done.batches[0]
+        self.rested |= batch.rested
+        self.part = None if batch.out_of_steps else done.part
+        if self.part is None and not (batch.out_of_steps or done.broken or batch.out_of_time):
+            self.complete = batch.complete = True
 
     def _tell(self, portfolio: Portfolio, part: Slice, runs: int, seen: Seen) -> None:
-        for lock, count in seen.bypasses.items():
-            self._most[lock] = max(self._most.get(lock, 0), count)
+        _raise_to(self.bypasses, seen.bypasses)
         portfolio.tell(part, runs, seen)
 
-    def _grow(self, part: Slice, batch: Batch) -> Seen:
-        """Go on with the tree."""
-        self._tree_left, seen = grow(self._worker, self._tree, part, batch)
-        if batch.complete:
-            self._facts.tree = self._facts.complete = True
-            self._facts.rested = self._tree.rested
-        return seen
+
+def rounds_of(worker: Worker) -> Rounds:
+    """The rounds of a search from its beginning."""
+    return Rounds(whole_tree(worker.target).left())
+
+
+def _raise_to(most: dict[str, int], counts: Mapping[str, int]) -> None:
+    for lock, count in counts.items():
+        most[lock] = max(most.get(lock, 0), count)

@@ -21,28 +21,36 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
+from gorun_mem.explore.conduct import conduct
+from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
+from gorun_mem.explore.crews import crew_of
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.history import objects_with_a_model
-from gorun_mem.explore.portfolio import BEGINNING, CHUNK
+from gorun_mem.explore.keeping import GoneOn, SearchFile, Told
+from gorun_mem.explore.portfolio import BEGINNING
 from gorun_mem.explore.rerun import Rerun
-from gorun_mem.explore.rounds import Rounds
+from gorun_mem.explore.rounds import Rounds, rounds_of
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.space import branches_log, estimate, profile_of
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
+from gorun_mem.explore.work import Yielded, piece_runs
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.interrupts import interrupts
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES
+from gorun_mem.step.strategies.dfs import BoundedDfs
+from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.parallel import Pool, WorkerSettings
+    from pathlib import Path
+
     from gorun_mem.machine.scenario import Scenario
 
 BUDGET: Final = 2_000
@@ -54,7 +62,6 @@ SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
 NONDETERMINISM: Final = "nondeterminism"
-_STRETCH: Final = 4 * CHUNK
 
 
 def explore(
@@ -62,6 +69,7 @@ def explore(
     *,
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
+    memory: str | None = None,
     strategy: str = "auto",
     budget: int | None = None,
     time_s: float | None = None,
@@ -75,6 +83,8 @@ def explore(
     canary: bool = True,
     watch_s: float = LIMIT_S,
     progress: Callable[[int], None] | None = None,
+    resume: Path | None = None,
+    cluster: str = "",
 ) -> Exploration:
     """Search the schedules of a program for one that breaks it.
 
@@ -83,6 +93,7 @@ def explore(
             a target.
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
+        memory: "sc" or "tso", as in `Config`; what `config` says if None.
         strategy: one of SEARCHING.
         budget: schedules to run at most; BUDGET where no time is given either.
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
@@ -96,11 +107,17 @@ def explore(
         canary: look for the planted bug first.
         watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
         progress: called with the number of schedules run since the last call.
+        resume: a file that the search is kept in each minute and at its end, and that it goes on
+            from where it is there.
+        cluster: address of a Dask scheduler whose workers search, in place of processes here.
 
     Raises:
         ConfigError and its like: settings or options are wrong; nothing was run.
     """
-    target = program if isinstance(program, Target) else Target.of(program, config, options)
+    if isinstance(program, Target):
+        target = program if memory is None else program.with_memory(memory)
+    else:
+        target = Target.of(program, config, options, memory)
     if steps_max is None:
         steps_max = steps_bound(target)
     if budget is None and time_s is None:
@@ -108,12 +125,14 @@ def explore(
     settings = SearchSettings(
         strategy=strategy, seed=seed, budget=budget, time_s=time_s, jobs=jobs, bound=bound,
         steps_max=steps_max, failures_max=failures_max, canary=canary, watch_s=watch_s,
+        cluster=cluster,
     )  # fmt: skip
+    progress = progress or _nobody_asks
     try:
-        return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
+        return _Search(target, settings, detectors, progress, resume).run(shrink)
     except AwaitsTrio:
         target.control_trio()
-        return _Search(target, settings, detectors, progress or _nobody_asks).run(shrink)
+        return _Search(target, settings, detectors, progress, resume).run(shrink)
 
 
 def steps_bound(target: Target) -> int:
@@ -130,6 +149,7 @@ class _Search:
         settings: how to search.
         detectors: what makes detectors.
         progress: called with the number of schedules run since the last call.
+        resume: the file that it is kept in.
     """
 
     def __init__(
@@ -138,6 +158,7 @@ class _Search:
         settings: SearchSettings,
         detectors: Sequence[Callable[[], Detector]],
         progress: Callable[[int], None],
+        resume: Path | None = None,
     ) -> None:
         self.target = target
         self.settings = settings
@@ -148,7 +169,6 @@ class _Search:
         self._start = time.time()
         time_s = settings.time_s
         self._deadline = None if time_s is None else self._start + time_s
-        self._spent = 0
         self._batch = Batch()
         self._walked = self._batch if settings.strategy in WALKING else Batch()
         self._facts = Facts(
@@ -158,6 +178,7 @@ class _Search:
             steps_max=settings.steps_max,
             granularity=target.config.granularity,
             faults=target.config.faults,
+            memory=target.config.memory,
             stands_on=target.stands_on,
         )
         self._statistics = Statistics()
@@ -168,13 +189,20 @@ class _Search:
             seed=settings.seed,
             steps_max=settings.steps_max,
             deadline=self._deadline,
-            spend=self._spend,
             failures_max=settings.failures_max,
         )
         self._worker.progress = progress
         self._worker.watch_s = settings.watch_s
         self._rerun = Rerun(self._worker, settings.time_s)
-        self._rounds = Rounds(self._worker, self._facts, self._statistics)
+        self._rounds = rounds_of(self._worker)
+        self._course: Course | None = None
+        self._begun = False
+        self._spent = 0
+        self._shows = True
+        self._file: SearchFile | None = None
+        if resume is not None:
+            self._file = SearchFile(resume, settings, self._factories)
+            self._go_on(self._file)
 
     def run(self, shrink: bool) -> Exploration:
         """Search, then make reports of what was found."""
@@ -214,52 +242,89 @@ class _Search:
     # The search.
 
     def _search(self) -> None:
-        self._first_runs()
-        if self._is_enough() or self._unsteady is not None or self._facts.complete:
-            return
-        if self.settings.canary:
-            self._facts.canary_found = self._finds_canary()
-            if not self._facts.canary_found:
+        if not self._begun:
+            self._first_runs()
+            if self._is_enough() or self._unsteady is not None or self._facts.complete:
+                if self._unsteady is None:
+                    self._keep(True)
                 return
-        if self.settings.jobs == 1:
-            self._main(None)
+            if self.settings.canary:
+                self._facts.canary_found = planted.is_found(
+                    self.settings.strategy, self.settings.seed
+                )
+                if not self._facts.canary_found:
+                    return
+            self._course = self._begin_course()
+            self._begun = True
+        if self._is_enough() or self._course is None:
             return
-        from gorun_mem.explore.parallel import Pool
+        self._keep(True)
+        try:
+            with crew_of(self._worker, self._factories, self.settings) as crew:
+                self._shows = crew.shows
+                conduct(self._course, crew, self._take, self._keep)
+                if self._worker.interrupted():
+                    raise KeyboardInterrupt
+        finally:
+            self._facts.out_of_time |= self._batch.out_of_time
+            self._course.note(self._facts)
 
-        settings = self.settings
-        for_workers: WorkerSettings = {
-            "seed": settings.seed,
-            "steps_max": settings.steps_max,
-            "profile": self._worker.profile,
-            "deadline": self._deadline,
-            "failures_max": settings.failures_max,
-            "watch_s": settings.watch_s,
-        }
-        with Pool(self.target, self._factories, settings.jobs, for_workers) as pool:
-            pool.interrupted = self._worker.interrupted
-            self._main(pool)
-            if pool.interrupted():
-                raise KeyboardInterrupt
+    def _begin_course(self) -> Course:
+        settings, left = self.settings, self._left()
+        self._spent = self._batch.schedules
+        piece = piece_runs(self._worker.profile.steps.values())
+        if settings.strategy == "auto":
+            space = self._statistics.space
+            small = space is not None and space <= SPACE_SMALL
+            self._rounds.plan(self._worker, small, left)
+            return self._rounds
+        if settings.strategy == BoundedDfs.name:
+            return ByCost(settings.bound, left)
+        if settings.strategy == Exhaustive.name:
+            return whole_tree(left, piece, entangled=bool(self.target.host))
+        return Drawing(settings.strategy, left)
 
-    def _main(self, pool: Pool | None) -> None:
-        if self.settings.strategy in TREES:
-            self._tree(self.settings.strategy, pool, self._left())
+    def _take(self, batch: Batch) -> bool:
+        """Take in what came of some schedules; whether to go on."""
+        for found in batch.found:
+            if found.strategy in TREES:
+                found.run += self._batch.schedules
+        if not self._shows:
+            self.progress(batch.schedules)
+        self._merge(batch)
+        return not (self._is_enough() or self._batch.out_of_time)
+
+    # The file that it is kept in.
+
+    def _keep(self, last: bool) -> None:
+        """Everything that was told of has been taken in, and nothing besides."""
+        if self._file is not None:
+            course = self._course
+            if course is None and self.settings.strategy == "auto":
+                course = self._rounds
+            now = GoneOn(time.time() - self._start, self._spent, course)
+            self._file.keep(last, self._told(), now)
+
+    def _told(self) -> Told:
+        return Told(self._worker, self._batch, self._walked, self._facts, self._statistics)
+
+    def _go_on(self, file: SearchFile) -> None:
+        """Stand where the file says, if there is one."""
+        found = file.go_on(self._told())
+        if found is None:
             return
-        if self.settings.strategy == "auto":
-            self._by_portfolio(pool)
-        else:
-            self._draw(pool)
-
-    def _by_portfolio(self, pool: Pool | None) -> None:
-        """Rounds of slices until something is found, the tree is at its end or the budget is."""
-        space = self._statistics.space
-        small = space is not None and space <= SPACE_SMALL
-
-        def take(batch: Batch) -> bool:
-            self._merge(batch)
-            return not (self._is_enough() or self._batch.out_of_time)
-
-        self._rounds.run(small, self._left(), pool, take)
+        self._begun = True
+        self._start -= found.seconds
+        self._spent = found.spent
+        if self.settings.time_s is not None:
+            self._deadline = self._worker.deadline = self._start + self.settings.time_s
+        course = found.course
+        if isinstance(course, Rounds):
+            self._rounds = course
+            course.note(self._facts)
+            if course.portfolio is None or course.complete:
+                return
+        self._course = course
 
     def _first_runs(self) -> None:
         """Random walks that are written down; the first is run twice."""
@@ -275,7 +340,7 @@ class _Search:
                     walks.append(done)
                     worker.profile = profile_of(walks)
                 else:
-                    self._rounds.once(name, number, self._batch)
+                    self._once(name, number)
                 if self._is_enough() or self._batch.complete:
                     break
                 if not number:
@@ -284,6 +349,17 @@ class _Search:
                         break
         finally:
             self._learn(walks)
+
+    def _once(self, name: str, number: int) -> None:
+        """One of the first runs of `auto` that is no walk."""
+        done = Yielded()
+        try:
+            self._rounds.once(self._worker, name, number, done)
+        finally:
+            for batch in done.batches:
+                self._merge(batch)
+                self._batch.complete |= batch.complete
+            self._rounds.note(self._facts)
 
     def _walk(self, random: Random, number: int) -> Execution:
         """A random walk, written down."""
@@ -302,10 +378,8 @@ class _Search:
         self._statistics.space = (
             estimate([branches_log(run.named_steps) for run in runs]) if runs else None
         )
-        if self._walked is self._batch:
-            self._spent += self._batch.schedules
-        else:
-            worker.forget()
+        worker.forget()
+        if self._walked is not self._batch:
             self._statistics.walks = len(runs)
             self._batch.uncontrolled = self._walked.uncontrolled
 
@@ -335,78 +409,16 @@ class _Search:
         self._facts.walked_into = found and not batch.found
         batch.found += [one for one in walked.found if one.signature not in known]
 
-    def _finds_canary(self) -> bool:
-        """Whether the strategy finds the planted bug; auto both in a tree and by drawing."""
-        used = (
-            ("auto", "exhaustive")
-            if self.settings.strategy == "auto"
-            else (self.settings.strategy,)
-        )
-        return all(planted.is_found_by(strategy, self.settings.seed) for strategy in used)
-
-    def _draw(self, pool: Pool | None) -> None:
-        runs = self._left()
-        if pool is not None:
-            for batch in pool.draw(self.settings.strategy, runs):
-                self._merge(batch)
-                self.progress(batch.schedules)
-                if self._is_enough():
-                    return
-            return
-        first = 0
-        while (runs is None or first < runs) and not self._is_enough():
-            count = _STRETCH if runs is None else min(_STRETCH, runs - first)
-            batch = Batch()
-            try:
-                self._worker.draw(self.settings.strategy, first, count, into=batch)
-            finally:
-                self._merge(batch)
-            first += count
-            if self._batch.out_of_time:
-                return
-
-    def _tree(self, strategy: str, pool: Pool | None, budget: int | None) -> None:
-        facts = self._facts
-        batch = Batch()
-        if pool is not None and strategy == "dfs":
-            for batch in pool.by_cost(budget, self.settings.bound):
-                for one in batch.found:
-                    one.run = self._batch.schedules
-                self.progress(batch.schedules)
-                self._merge(batch)
-                if self._is_enough():
-                    break
-        elif pool is not None:
-            batch = pool.tree(budget)
-            self.progress(batch.schedules)
-            self._merge(batch)
-        else:
-            self._tree_budget = None if budget is None else self._spent + budget
-            try:
-                self._worker.tree(strategy, bound=self.settings.bound, into=batch)
-            finally:
-                self._merge(batch)
-        facts.complete, facts.bound, facts.rested = batch.complete, batch.bound, batch.rested
-        facts.out_of_steps, facts.out_of_budget = batch.out_of_steps, batch.out_of_budget
-
     def _merge(self, batch: Batch) -> None:
         known = {one.signature for one in self._batch.found}
         batch.found = [one for one in batch.found if one.signature not in known]
         self._batch.add(batch)
 
-    _tree_budget: int | None = None
-
-    def _spend(self) -> bool:
-        if self._tree_budget is not None and self._spent >= self._tree_budget:
-            return False
-        self._spent += 1
-        return True
-
     def _left(self) -> int | None:
-        """What is left of the budget."""
+        """What the first runs left of the budget."""
         if self.settings.budget is None:
             return None
-        return max(self.settings.budget - max(self._spent, self._batch.schedules), 0)
+        return max(self.settings.budget - self._batch.schedules, 0)
 
     def _is_enough(self) -> bool:
         batch = self._batch
@@ -428,6 +440,7 @@ class _Search:
         counted.handovers = len(batch.handovers)
         counted.unfair = batch.unfair
         counted.timed = batch.timed
+        counted.bypasses = self._rounds.bypasses
         facts.uncontrolled = tuple(batch.uncontrolled)
         facts.out_of_time |= batch.out_of_time
         counted.seconds = time.time() - self._start

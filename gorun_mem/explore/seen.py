@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from gorun_mem.explore.sights import Sights
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.step.schedule import Step
+from gorun_mem.step.task import BUFFERS
 
 
 class SeenRun:
@@ -18,11 +20,11 @@ class SeenRun:
         sights: None where there was no other run.
 
     Attributes:
-        steps: as given, as is `sights`.
+        steps: as given, as is `sights`; what a store buffer does is its M's.
     """
 
     def __init__(self, steps: Sequence[Step], sights: Sights | None) -> None:
-        self.steps = steps
+        self.steps = [step if step.m < BUFFERS else replace(step, m=step.owner) for step in steps]
         self.sights = sights
 
     def op(self, at: int) -> Any:

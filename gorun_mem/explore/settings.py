@@ -26,6 +26,7 @@ class SearchSettings:
         failures_max: failures of different signatures to find before stopping.
         canary: look for the planted bug first.
         watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
+        cluster: address of a Dask scheduler whose workers search; "" for none.
 
     Raises:
         ConfigError: one of them cannot be so.
@@ -41,6 +42,7 @@ class SearchSettings:
     failures_max: int
     canary: bool
     watch_s: float
+    cluster: str = ""
 
     def __post_init__(self) -> None:
         if self.strategy not in SEARCHING:
@@ -58,6 +60,10 @@ class SearchSettings:
             raise ConfigError(f"time_s = {self.time_s}: must be above 0 seconds")
         if not 1 <= self.jobs <= JOBS_MAX:
             raise ConfigError(f"jobs = {self.jobs}: must be from 1 to {JOBS_MAX}")
+        if self.cluster and self.jobs > 1:
+            raise ConfigError(
+                f"jobs = {self.jobs} and a cluster: the cluster has its own; give one of the two"
+            )
         if self.bound is not None and self.strategy != "dfs":
             raise ConfigError(
                 f"bound = {self.bound}: only strategy dfs has a bound, not {self.strategy}"

@@ -30,6 +30,7 @@ class Sights:
     """
 
     name = "sights"
+    flushes = True
 
     def begin(self, world: World) -> None:
         """A run begins."""

@@ -1,27 +1,21 @@
-"""Runs the slices of a portfolio, and looks at what they cover.
-
-Drawn slices are pure values and go to any process; the tree is grown where the search itself is.
-"""
+"""Runs the drawn slices of a portfolio, and looks at what runs cover."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Finding
 from gorun_mem.explore.portfolio import LASSO, Handover, Lap, Seen, Slice
-from gorun_mem.explore.worker import Batch, Worker, unsteady
+from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.step.strategies import searching_class
-from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.lasso import Lasso
 from gorun_mem.step.strategies.mutant import Mutant
 from gorun_mem.step.strategies.pct import Pct
-from gorun_mem.step.strategies.searching import NonDeterminism, Searching
+from gorun_mem.step.strategies.searching import Searching
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -31,9 +25,6 @@ if TYPE_CHECKING:
 COVERED: Final = 512
 """Of so many schedules of a portfolio each is looked at for what it covers; later one in four."""
 ONE_IN: Final = 4
-LONG, LONG_LEAST = 3, 300
-"""How many times the steps of the walks a run of the tree may have, and what it may have anyway. A
-longer one goes round, and then the tree has no end."""
 
 
 class Handovers:
@@ -45,6 +36,7 @@ class Handovers:
     """
 
     name = "handovers"
+    flushes = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""
@@ -161,50 +153,3 @@ def _rope(worker: Worker, lasso: Lasso, detectors: Sequence[Detector]) -> Execut
         worker.target, strategy, detectors=detectors, steps_max=worker.steps_max,
         breathe=worker.breathe, on_world=worker.watched.watch,
     )  # fmt: skip
-
-
-def grow(
-    worker: Worker, tree: Exhaustive | EveryOrder, part: Slice, into: Batch
-) -> tuple[bool, Seen]:
-    """Go on with an exhaustive search.
-
-    Args:
-        worker: runs it.
-        tree: the search.
-        part: for how many runs, in vain ones among them.
-        into: what to add to, which is there also if the search is interrupted.
-
-    Returns:
-        Whether something is left of the tree that can be gone on with; and what was seen.
-    """
-    random = Random(worker.seed)
-    before = into.schedules
-    worker.covering = coverage = Coverage(part.first < COVERED)
-    steps_max = worker.steps_max
-    worker.steps_max = min(steps_max, LONG_LEAST + LONG * sum(worker.profile.steps.values()))
-    try:
-        left = _grow(worker, tree, part.runs, random, into)
-    except OutOfTime:
-        into.out_of_time = left = True
-    except NonDeterminism as error:
-        into.found.append(unsteady(tree, error))
-        left = False
-    finally:
-        worker.covering, worker.steps_max = None, steps_max
-        by = into.by_strategy
-        by[tree.name] = by.get(tree.name, 0) + into.schedules - before
-        into.rested = tree.rested
-    return left, coverage.seen
-
-
-def _grow(
-    worker: Worker, tree: Exhaustive | EveryOrder, runs: int, random: Random, into: Batch
-) -> bool:
-    for _ in range(runs):
-        if not tree.begin(random, worker.profile):
-            into.complete = True
-            return False
-        worker.breathe()
-        if not worker.branch(into, tree) or worker.is_enough(into):
-            return False
-    return True

@@ -21,8 +21,10 @@ from typing import Any, Final
 
 from gorun_mem.explore.detectors.wakeups import is_wakeup
 from gorun_mem.explore.history import short
+from gorun_mem.runtime.kinds import FLUSH
 from gorun_mem.runtime.op import Mark
 from gorun_mem.step.schedule import Step
+from gorun_mem.step.task import BUFFERS
 from gorun_mem.sync import (
     Chan,
     Event,
@@ -35,6 +37,7 @@ from gorun_mem.sync import (
     Variable,
     WaitGroup,
 )
+from gorun_mem.sync.words import LateStore
 
 VALUE_MAX: Final = 32
 """Characters of a value."""
@@ -133,6 +136,8 @@ def value_of(op: Any, kind: str, obj: str, reads: bool, result: object) -> str:
         reads: it changed nothing.
         result: what `op.step` returned.
     """
+    if kind == FLUSH:
+        return f"= {value_in_words(op.written)}"
     mutex = getattr(op, "mutex", None)
     if mutex is not None:
         if obj == mutex.key_obj and hasattr(mutex, "key") and not hasattr(mutex, "made"):
@@ -142,6 +147,8 @@ def value_of(op: Any, kind: str, obj: str, reads: bool, result: object) -> str:
             return _told(held_in(thing), reads)
         return f"= {held_in(thing)}" if thing is not None and not reads else ""
     thing = _thing(op, obj)
+    if isinstance(thing, Variable) and isinstance(op, LateStore):
+        return f"= {value_in_words(op.stored)}"
     if isinstance(thing, Variable):
         return _of_variable(thing, kind, reads, result)
     if isinstance(result, Mark) or is_wakeup(kind, op):
@@ -175,7 +182,7 @@ def _thing(op: Any, obj: str) -> KitObject | None:
 
 def _of_variable(word: Variable, kind: str, reads: bool, result: object) -> str:
     if reads:
-        return f"-> {value_in_words(word.value)}"
+        return f"-> {value_in_words(result)}"
     if is_swap(kind) and result is False:
         return f"fails, = {value_in_words(word.value)}"
     text = f"= {value_in_words(word.value)}"
@@ -191,7 +198,7 @@ def woken_by(steps: Sequence[Step], index: int) -> set[int]:
         return set()
     before = {m for step in steps[: index + 1] for m in step.enabled}
     here, after = set(steps[index].enabled), set(steps[index + 1].enabled)
-    return (after & before) - here
+    return {m for m in (after & before) - here if m < BUFFERS}
 
 
 def wakes(steps: Sequence[Step], index: int, op: object) -> str:

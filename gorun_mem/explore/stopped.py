@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
-from gorun_mem.step.schedule import Schedule
+from gorun_mem.step.schedule import Schedule, Step
 from gorun_mem.step.strategies.replay import OnDivergence, Replay
 from gorun_mem.step.task import State, Task
 
@@ -30,6 +30,7 @@ class StoppedM:
         state: "may go", "waits" or "ended".
         about_to: kind and object of its pending operation, "" if it has none.
         holds: the locks that it holds.
+        late: what its store buffer has, the oldest first, as "flag = 1".
     """
 
     m: int
@@ -37,12 +38,15 @@ class StoppedM:
     state: str
     about_to: str
     holds: tuple[str, ...]
+    late: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"M{self.m} ({self.name}) {self.state}"
         if self.about_to:
             text += f": {self.about_to}"
-        return f"{text}, holds {', '.join(self.holds)}" if self.holds else text
+        if self.holds:
+            text += f", holds {', '.join(self.holds)}"
+        return f"{text}, not in memory yet: {', '.join(self.late)}" if self.late else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class StoppedRun:
                     "state": view.state,
                     "about_to": view.about_to,
                     "holds": list(view.holds),
+                    "late": list(view.late),
                 }
                 for view in self.ms
             ],
@@ -100,7 +105,7 @@ class _Stopping(Replay):
         """Whom the tape names, or the end."""
         made = self.steps
         task = super().next_task(runnable, current)
-        step = f"M{task.id} {task.op.kind} {task.op.obj}"
+        step = str(Step(task.id, task.op.kind, task.op.obj))
         if made == self._stop_after:
             assert self.world is not None
             self.view = _view(self.world, made, self.last, step)
@@ -149,7 +154,9 @@ def _m_view(task: Task, holds: tuple[str, ...]) -> StoppedM:
     states = {State.RUNNABLE: "may go", State.DONE: "ended"}
     op = task.op
     about_to = f"{op.kind} {op.obj}" if op is not None and task.state is not State.DONE else ""
-    return StoppedM(task.id, task.name, states.get(task.state, "waits"), about_to, holds)
+    stores = task.buffer.late if task.buffer is not None else ()
+    late = tuple([f"{one.obj} = {one.value!r}" for one in stores])
+    return StoppedM(task.id, task.name, states.get(task.state, "waits"), about_to, holds, late)
 
 
 def _memory(world: World) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, cast
 
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
@@ -44,6 +46,7 @@ class Target:
     Attributes:
         host: what runs it in a search: "trio" where it awaits trio, "" otherwise.
         alone: it is a program of trio's, without a World.
+        sha256: of the source that it is in, "" where that is not known.
     """
 
     def __init__(self, program: Main, config: Config, about: Mapping[str, Any], name: str) -> None:
@@ -55,6 +58,7 @@ class Target:
         self.name = name
         self.host = ""
         self.alone = False
+        self.sha256 = ""
         if "cancel" in config.faults:  # whatever awaits trio or not: its scopes do the cancelling
             self.control_trio()
 
@@ -66,6 +70,7 @@ class Target:
         program: Scenario | Main | Alone,
         config: Config | None = None,
         options: Mapping[str, Any] | None = None,
+        memory: str | None = None,
     ) -> Target:
         """A target for a scenario, for an async function of a World, or for any of trio's.
 
@@ -73,22 +78,27 @@ class Target:
             program: what to explore.
             config: settings; those of the scenario, or the defaults for two Ms, if None.
             options: a scenario's options.
+            memory: "sc" or "tso", in place of what `config` says.
 
         Raises:
             ScenarioError, ConfigError and their like: options or settings are wrong.
         """
         if isinstance(program, Scenario):
-            return _of_scenario(program, config or program.config(), options or {})
+            config = (config or program.config()).but(memory=memory)
+            return _of_scenario(program, config, options or {})
         if options:
             raise ConfigError("options are for scenarios; this is a function")
-        config = config or Config(ms=2)
+        config = (config or Config(ms=2)).but(memory=memory)
         name = getattr(program, "__name__", "main")
         where = f"{getattr(program, '__module__', '')}:{getattr(program, '__qualname__', name)}"
         about: dict[str, Any] = {"function": where, "config": _changes(config, Config())}
         if _takes_world(program):
-            return Target(cast(Main, program), config, about, name)
+            target = Target(cast(Main, program), config, about, name)
+            target.sha256 = _source_sha256(program)
+            return target
         alone = cast(Alone, program)
         target = Target(lambda world: alone(), config, about, name)
+        target.sha256 = _source_sha256(program)
         target.alone = True
         target.control_trio()
         return target
@@ -123,12 +133,31 @@ class Target:
             target.control_trio()
         return target
 
+    def with_memory(self, memory: str) -> Target:
+        """The same program with another memory.
+
+        Raises:
+            ConfigError: there is no such memory, or the program cannot have it.
+        """
+        config = self.config.but(memory=memory)
+        about = {**self.about, "config": {**self.about.get("config", {}), "memory": memory}}
+        target = Target(self.program, config, about, self.name)
+        target.alone = self.alone
+        if self.host == "trio" and not target.host:
+            target.control_trio()
+        return target
+
     def control_trio(self) -> None:
         """The program awaits trio: its tasks are to be under the schedule too.
 
         Raises:
             ConfigError: this trio is not known.
         """
+        if self.config.memory == "tso":
+            raise ConfigError(
+                f"memory tso: {self.name} awaits trio, whose tasks run in one thread and have no "
+                "store buffers; explore it with memory sc, or write it with Ms"
+            )
         import_module("gorun_mem.explore.controlled.versions").check_version()
         self.host = self.about["host"] = "trio"
 
@@ -166,6 +195,15 @@ class Target:
         return where is None or ("<" not in where and not where.startswith(("__main__:", ":")))
 
 
+def _source_sha256(program: Any) -> str:
+    """Of the file that a function is in."""
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(program))
+        return hashlib.sha256(Path(source or "").read_bytes()).hexdigest()
+    except (OSError, TypeError, ValueError):
+        return ""
+
+
 def _takes_world(program: Any) -> bool:
     """Whether it is a program of a World, and not of trio alone."""
     try:
@@ -188,7 +226,9 @@ def _of_scenario(scenario: Scenario, config: Config, options: Mapping[str, Any])
     def program(world: World) -> Coroutine[Any, Any, Any]:
         return scenario.program(world, **complete)
 
-    return Target(program, config, about, scenario.name)
+    target = Target(program, config, about, scenario.name)
+    target.sha256 = scenario.sha256
+    return target
 
 
 def _changes(config: Config, base: Config) -> dict[str, Any]:

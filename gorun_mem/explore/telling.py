@@ -197,7 +197,7 @@ def lane_steps(steps: Sequence[Step], sights: Sights | None) -> tuple[LaneStep, 
         lanes.append(
             LaneStep(
                 step=at + 1,
-                m=step.m,
+                m=step.owner,
                 kind=step.kind,
                 obj=step.obj,
                 value=value or wakes(steps, at, op),

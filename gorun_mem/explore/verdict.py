@@ -30,8 +30,10 @@ Verdict = Literal["exhausted", "survived", "failed", "inconclusive"]
 _EXIT: Final[dict[str, int]] = {"exhausted": 0, "survived": 0, "failed": 1, "inconclusive": 5}
 INTERRUPTED_EXIT: Final = 130
 
-MEMORY: Final = "sequentially consistent"
-"""Every load sees the latest store: runs are interleavings, no store is late or out of order."""
+MEMORY: Final = {"sc": "sequentially consistent", "tso": "total store order"}
+"""What `Config.memory` is called. The one: every load sees the latest store; runs are
+interleavings, no store is late or out of order. The other: a store may be late, as from the store
+buffers of x86, and so be out of order with later loads of its M."""
 TIMERS: Final = "at their virtual time"
 """A sleep ends when its time has come and nobody else is due before; never earlier or later."""
 
@@ -100,6 +102,7 @@ class Facts:
         steps_max: bound of steps of a run.
         granularity: "sync" or "access", as in `Config`.
         faults: what may go wrong at the schedule's choice, as in `Config`.
+        memory: "sc" or "tso", as in `Config`.
         out_of_budget: the budget was used up.
         out_of_time: the time was.
         out_of_steps: a run of a tree was cut at its bound of steps.
@@ -122,6 +125,7 @@ class Facts:
     steps_max: int = 0
     granularity: str = "sync"
     faults: tuple[str, ...] = ()
+    memory: str = "sc"
     out_of_budget: bool = False
     out_of_time: bool = False
     out_of_steps: bool = False
@@ -142,7 +146,7 @@ class Facts:
         """
         bounded = self.bound is not None and self.bound >= 0
         return {
-            "memory_model": MEMORY,
+            "memory_model": MEMORY[self.memory],
             "timers": EARLY_TIMERS if "timeout" in self.faults else TIMERS,
             "faults": list(self.faults),
             "granularity": self.granularity,
@@ -161,7 +165,7 @@ class Facts:
         Args:
             unfair: runs that went on by chance beyond the bound of steps.
         """
-        parts = [f"memory is {MEMORY}"]
+        parts = [f"memory is {MEMORY[self.memory]}"]
         parts += [] if "timeout" in self.faults else [f"timers fire {TIMERS}"]
         parts += [_FAULTS.get(fault, f"{fault} may happen") for fault in self.faults]
         if not self.faults:

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from gorun_mem.explore.controlled.every_order import EveryOrder
-from gorun_mem.explore.drive import Execution, OutOfSteps, OutOfTime, run_once
+from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfSteps, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.portfolio import CHUNK, FIRST, Covering
 from gorun_mem.explore.screen import Screen
@@ -131,7 +131,6 @@ class Worker:
         steps_max: bound of steps of a run.
         profile: what is known of the program.
         deadline: when to stop, by `time.time`; None for never.
-        spend: asked before each schedule of a tree whether there is budget for it.
         failures_max: how many failures to find before stopping.
     """
 
@@ -141,10 +140,9 @@ class Worker:
         detectors: Sequence[Callable[[], Detector]] = (),
         *,
         seed: int = 0,
-        steps_max: int,
+        steps_max: int = STEPS_MAX,
         profile: Profile | None = None,
         deadline: float | None = None,
-        spend: Callable[[], bool] = lambda: True,
         failures_max: int = 1,
         watch_s: float = LIMIT_S,
     ) -> None:
@@ -163,7 +161,6 @@ class Worker:
         self.progress: Callable[[int], None] = lambda runs: None
         self.interrupted: Callable[[], bool] = lambda: False
         self.is_stopped: Callable[[], bool] = lambda: False
-        self._spend = spend
         self._failures_max = failures_max
         self.covering: Covering | None = None
         self._signatures: set[Signature] = set()
@@ -227,20 +224,22 @@ class Worker:
 
         Args:
             strategy: one of DRAWING, or "auto".
-            first: number of the first schedule, a multiple of CHUNK.
+            first: number of the first schedule; those before it in its chunk are run and not
+                counted, for the chunk has one generator.
             runs: how many.
             into: what to add to, which is there also if the search is interrupted.
         """
         batch = Batch() if into is None else into
         made: dict[str, Searching] = {}
         try:
-            for start in range(first, first + runs, CHUNK):
+            for start in range(first - first % CHUNK, first + runs, CHUNK):
                 chunk = start // CHUNK
                 name = FIRST[chunk % len(FIRST)] if strategy == "auto" else strategy
                 searching = made.setdefault(name, searching_class(name)())
                 count = min(CHUNK, first + runs - start)
-                self.draw_chunk(batch, searching, chunk, start, count)
-                self.progress(count)
+                before = max(first - start, 0)
+                self.draw_chunk(batch, searching, chunk, start, count, before)
+                self.progress(count - before)
                 if self.is_enough(batch):
                     break
         except OutOfTime:
@@ -248,9 +247,16 @@ class Worker:
         return batch
 
     def draw_chunk(
-        self, batch: Batch, searching: Searching, chunk: int, start: int, count: int
+        self,
+        batch: Batch,
+        searching: Searching,
+        chunk: int,
+        start: int,
+        count: int,
+        before: int = 0,
     ) -> None:
-        """Run `count` schedules from number `start` on, drawn from the generator of a chunk."""
+        """Run `count` schedules from number `start` on, drawn from the generator of a chunk; the
+        first `before` of them are not counted."""
         random = Random(f"{self.seed}/{chunk}")
         sampled = chunk % SAMPLED_CHUNKS == 0
         hashes = batch.hashes
@@ -262,6 +268,9 @@ class Worker:
                 searching.begin(random, self.profile)
                 if self.covering is not None:
                     self.covering.next_run(number)
+                if number < before:
+                    self.run(searching).world.driver.dissolve()
+                    continue
                 one = self.run(searching, transcribe=sampled and not number)
                 if self.covering is not None:
                     self.covering.keep(one.tape)
@@ -286,28 +295,23 @@ class Worker:
         self,
         strategy: str,
         *,
-        split: int = 0,
-        share: tuple[int, int] = (0, 1),
         bound: int | None = None,
-        is_late: Callable[[int], bool] = lambda start: False,
+        runs: int | None = None,
         into: Batch | None = None,
     ) -> Batch:
-        """Go through a tree of schedules.
+        """Go through a tree of schedules, all in one.
 
         Args:
             strategy: "dfs" or "exhaustive".
-            split: see `Exhaustive`.
-            share: see `Exhaustive`.
             bound: of "dfs": departures from run-to-block at most; None for any number.
-            is_late: whether nothing from the start with this number on matters any more.
+            runs: schedules at most, those in vain too; None for any number.
             into: what to add to, which is there also if the search is interrupted.
         """
-        is_dfs = strategy == "dfs"
-        searching: Any = BoundedDfs(bound) if is_dfs else whole_tree(self.target, split, share)
+        searching: Any = BoundedDfs(bound) if strategy == "dfs" else whole_tree(self.target)
         batch = Batch() if into is None else into
         random = Random(self.seed)
         try:
-            batch.complete = self._climb(batch, searching, random, is_late)
+            batch.complete = self._climb(batch, searching, random, runs)
         except OutOfTime:
             batch.out_of_time = True
         except NonDeterminism as error:
@@ -320,15 +324,12 @@ class Worker:
                 batch.rested = searching.rested
         return batch
 
-    def follow(self, branches: Sequence[Branch]) -> list[tuple[Batch, list[Left]]]:
-        """Run branches of a depth-first search, each whatever came of those before.
+    def follow(self, branch: Branch) -> tuple[Batch, list[Left]]:
+        """Run a branch of a depth-first search, whatever came of those before.
 
         Returns:
-            What came of each, and what it left.
+            What came of it, and what it left.
         """
-        return [self._follow(branch) for branch in branches]
-
-    def _follow(self, branch: Branch) -> tuple[Batch, list[Left]]:
         batch = Batch()
         self._signatures.clear()
         searching = BoundedDfs()
@@ -345,15 +346,11 @@ class Worker:
         batch.by_strategy[searching.name] = batch.schedules
         return batch, searching.left()
 
-    def _climb(
-        self, batch: Batch, searching: Any, random: Random, is_late: Callable[[int], bool]
-    ) -> bool:
+    def _climb(self, batch: Batch, searching: Any, random: Random, runs: int | None) -> bool:
         """Whether nothing of the tree was left."""
         while searching.begin(random, self.profile):
             self.breathe()
-            if is_late(getattr(searching, "start", 0)):
-                return False
-            if not self._spend():
+            if runs is not None and batch.schedules + batch.redundant >= runs:
                 batch.out_of_budget = True
                 return False
             self.branch(batch, searching)
@@ -378,9 +375,8 @@ class Worker:
         searching.ended()
         if self.covering is not None:
             self.covering.keep(one.tape)
-        if getattr(searching, "counts", True):
-            self._count(batch, searching, one)
-            self.progress(1)
+        self._count(batch, searching, one)
+        self.progress(1)
         return True
 
     def _count(self, batch: Batch, searching: Any, one: Execution) -> None:
@@ -390,9 +386,7 @@ class Worker:
         engine: Any = one.world.engine
         batch.timed |= engine.timed
         if one.signature is not None or one.foreign:
-            start = getattr(searching, "start", -1)
-            number = start if start >= 0 else batch.schedules - 1
-            self.note(batch, one, searching.name, number)
+            self.note(batch, one, searching.name, batch.schedules - 1)
 
     def forget(self) -> None:
         """Report again what was found so far, should it be found again."""
@@ -426,13 +420,13 @@ class Worker:
             raise OutOfTime
 
 
-def whole_tree(target: Target, split: int = 0, share: tuple[int, int] = (0, 1)) -> Any:
-    """An exhaustive search of a program; what it takes is said in `Exhaustive`.
+def whole_tree(target: Target) -> Exhaustive | EveryOrder:
+    """An exhaustive search of a program.
 
     Of a program that awaits trio it is `EveryOrder`: what a task touches between two awaits nobody
     knows, so no two of its steps commute.
     """
-    return EveryOrder(split, share) if target.host else Exhaustive(split, share)
+    return EveryOrder() if target.host else Exhaustive()
 
 
 def bound_of(dfs: BoundedDfs, batch: Batch) -> int | None:
@@ -447,4 +441,4 @@ def bound_of(dfs: BoundedDfs, batch: Batch) -> int | None:
 def unsteady(searching: Any, error: NonDeterminism) -> Found:
     """The program did not do the same again, and that is what was found."""
     signature = Signature("nondeterminism", str(error))
-    return Found(getattr(searching, "start", 0), searching.name, signature, [])
+    return Found(0, searching.name, signature, [])

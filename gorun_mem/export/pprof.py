@@ -13,10 +13,7 @@ A stack is the lock's function, then the Go function that took the lock; labels 
 which lock and which M. Values are contentions/count and delay/nanoseconds; for mutex a contention
 is a hold in which somebody waited.
 
-The encoder writes the few kinds of message that profile.proto has, by hand: a varint, a length, a
-tag. The file is gzip without a time, so the same log gives the same bytes.
-
-Source: github.com/google/pprof, proto/profile.proto.
+The file is gzip without a time, so the same log gives the same bytes.
 """
 
 from __future__ import annotations
@@ -32,12 +29,14 @@ from gorun_mem.analysis.stream import LogCondition, Progress, analyse
 from gorun_mem.analysis.waiting import site_of
 from gorun_mem.events.reader import Source
 from gorun_mem.events.types import Event, LockAcquire, LockRelease, RunStart
+from gorun_mem.export.profile import ProfileSample, encode
 
 ProfileKind = Literal["mutex", "block"]
 
 KEYS_MAX: Final = 1 << 16
 OTHERS: Final = "(others)"
 UNKNOWN: Final = "(unknown)"
+_TYPES: Final = (("contentions", "count"), ("delay", "nanoseconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,54 +165,6 @@ def write_profile(
     return condition, len(samples)
 
 
-# Encoding.
-
-
-def _varint(value: int) -> bytes:
-    """`value` in base 128, low digits first; negative ones as 64 bits."""
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
-def _message(field: int, data: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
-
-
-def _packed(field: int, values: Iterable[int]) -> bytes:
-    return _message(field, b"".join(map(_varint, values)))
-
-
-class _Strings:
-    """profile.proto's string table: index 0 is ""."""
-
-    def __init__(self) -> None:
-        self._index: dict[str, int] = {"": 0}
-
-    def __getitem__(self, text: str) -> int:
-        return self._index.setdefault(text, len(self._index))
-
-    def encode(self) -> bytes:
-        return b"".join(
-            _message(6, text.encode("utf-8", "backslashreplace")) for text in self._index
-        )
-
-
-def _value_type(strings: _Strings, what: str, unit: str) -> bytes:
-    return _number(1, strings[what]) + _number(2, strings[unit])
-
-
-_INT64_MAX: Final = (1 << 63) - 1
-
-
 def encode_profile(samples: Iterable[Sample], duration_ns: int, comments: Iterable[str]) -> bytes:
     """A profile.proto Profile, not compressed.
 
@@ -222,30 +173,12 @@ def encode_profile(samples: Iterable[Sample], duration_ns: int, comments: Iterab
         duration_ns: length of the run.
         comments: shown by `go tool pprof -comments`.
     """
-    strings = _Strings()
-    functions: dict[str, int] = {}
-    body = bytearray()
-    body += _message(1, _value_type(strings, "contentions", "count"))
-    body += _message(1, _value_type(strings, "delay", "nanoseconds"))
-    for sample in samples:
-        ids = [functions.setdefault(name, len(functions) + 1) for name in sample.stack]
-        labels = (("lock", sample.lock), ("m", f"M{sample.m}" if sample.m else "none"))
-        body += _message(
-            2,
-            _packed(1, ids)
-            + _packed(2, (min(sample.count, _INT64_MAX), min(sample.delay_ns, _INT64_MAX)))
-            + b"".join(
-                _message(3, _number(1, strings[key]) + _number(2, strings[text]))
-                for key, text in labels
-            ),
+    general = (
+        ProfileSample(
+            s.stack,
+            (s.count, s.delay_ns),
+            (("lock", s.lock), ("m", f"M{s.m}" if s.m else "none")),
         )
-    for name, number in functions.items():
-        # One location a function, and no addresses: nothing here is machine code.
-        body += _message(4, _number(1, number) + _message(4, _number(1, number)))
-        text = strings[name]
-        body += _message(5, _number(1, number) + _number(2, text) + _number(3, text))
-    tail = _number(10, max(0, min(duration_ns, _INT64_MAX)))
-    tail += _message(11, _value_type(strings, "contentions", "count")) + _number(12, 1)
-    tail += b"".join(_number(13, strings[text]) for text in comments)
-    tail += _number(14, strings["delay"])
-    return bytes(body) + strings.encode() + tail
+        for s in samples
+    )
+    return encode(_TYPES, general, comments, period=_TYPES[0], duration_ns=duration_ns)

@@ -21,6 +21,7 @@ HOSTS: Final = ("trio", "trampoline")
 MS_MAX: Final = 4096
 CPUS_MAX: Final = 1024
 GRANULARITIES: Final = ("sync", "access")
+MEMORIES: Final = ("sc", "tso")
 FAULTS: Final = ("grow", "spurious", "timeout", "cancel")
 """memory.grow or brk is refused; a sleep on a futex ends by itself."""
 
@@ -70,6 +71,8 @@ class Config:
         steps_max: steps after which a run counts as without progress.
         costs: what a step costs in virtual time.
         faults: what may go wrong at the schedule's choice, of FAULTS.
+        memory: what a search lets memory do: "sc", sequentially consistent, or "tso", where each M
+            has a store buffer as on x86. A plain run empties the buffer after every store.
         schedule: the token that strategy "replay" follows.
     """
 
@@ -91,6 +94,7 @@ class Config:
     steps_max: int = STEPS_MAX
     costs: CostTable = field(default_factory=CostTable)
     faults: tuple[str, ...] = ()
+    memory: str = "sc"
     schedule: str = ""
 
     def __post_init__(self) -> None:
@@ -178,6 +182,11 @@ def resolve(config: Config) -> Resolved:
             f"no granularity {config.granularity!r}: Ms meet at lock and unlock (sync), or at "
             "every access of the allocator (access)"
         )
+    if config.memory not in MEMORIES:
+        raise ConfigError(
+            f"no memory {config.memory!r}: it is sc, sequentially consistent, or tso, with a store "
+            "buffer for each M as on x86"
+        )
     for fault in config.faults:
         if fault not in FAULTS:
             raise ConfigError(no_such("fault", fault, FAULTS, there="the faults are"))
@@ -194,6 +203,8 @@ def resolve(config: Config) -> Resolved:
     policy = _policy(config, known, platform)
     if config.granularity == "access":
         _check_access(known, platform, mutex, lock)
+    if config.memory == "tso":
+        _check_tso(config)
     _check_memory(config, known, platform)
     what_if = (platform.is_wasm and config.ms > 1) or mutex != usual or policy is not None
     return Resolved(config, known, platform, mutex, lock, policy, what_if)
@@ -254,6 +265,20 @@ def _check_access(known: Release, platform: Platform, mutex: str, lock: type[Sta
         raise ConfigError(
             "granularity access needs greenlet, which is not installed: "
             "pip install 'gorun-mem[access]'"
+        )
+
+
+def _check_tso(config: Config) -> None:
+    """Whether stores can be late."""
+    if config.granularity == "access":
+        raise ConfigError(
+            "memory tso with granularity access: the allocator's own accesses are made to memory "
+            "as they come, without a store buffer; take granularity sync, or memory sc"
+        )
+    if "cancel" in config.faults:
+        raise ConfigError(
+            "memory tso with fault cancel: only trio's tasks are cancelled, and a task of trio's "
+            "has no store buffer; take one of the two"
         )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from gorun_mem.machine.outcome import RunStopped
+from gorun_mem.runtime.op import Op
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -44,3 +45,8 @@ def unwind(coro: Coro) -> None:
             end()
         except BaseException:
             pass
+
+
+async def awaits(op: Op) -> None:
+    """Await an operation, and nothing else."""
+    await op

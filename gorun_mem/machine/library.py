@@ -123,6 +123,8 @@ def _of_library(name: str) -> Path:
         hint = f"did you mean ./{name}.py? "
     else:
         hint = did_you_mean(name, known, 0.4)
+    if name == LESSONS.rstrip("/"):
+        hint = "gorun-mem scenarios --lessons lists those; "
     there = f"the scenarios are {', '.join(known)}" if known else "no scenario is installed"
     raise ScenarioError(f"no scenario {name!r}: {hint}{there}; a path ends with .py")
 

@@ -7,13 +7,14 @@ count and what the runtime's mutexes keep per M (see `gorun_mem.step.task`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from gorun_mem.machine.ops import Access, Choice, Compute, Pause, Sleep
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.ledger import HOST
 from gorun_mem.runtime.linear_memory import FRAME
-from gorun_mem.runtime.op import Op
+from gorun_mem.runtime.op import Late, Op
 from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
@@ -180,10 +181,31 @@ class M(Task):
 
     def _load(self, addr: int) -> int:
         self._check(addr, "load")
-        return self.world.runtime.memory.load_word(addr)
+        value = self.world.runtime.memory.load_word(addr)
+        return value if self.buffer is None else self._own_view(addr, value)
+
+    def _own_view(self, addr: int, value: int) -> int:
+        """The word at `addr`, which is `value` in memory, as the M sees it: the bytes that it has
+        stored and that are in its store buffer still are its own."""
+        assert self.buffer is not None
+        size = self.world.runtime.platform.word_size
+        word = bytearray(value.to_bytes(size, "little"))
+        for late in self.buffer.late:
+            if isinstance(late.place, int):
+                stored = (late.value & (1 << 8 * size) - 1).to_bytes(size, "little")
+                for at in range(max(addr, late.place), min(addr, late.place) + size):
+                    word[at - addr] = stored[at - late.place]
+        return int.from_bytes(word, "little")
 
     def _store(self, addr: int, value: int) -> None:
         self._check(addr, "store")
+        if self.buffer is None:
+            self._write(addr, value)
+        else:
+            self.world.runtime.memory.load_word(addr)  # faults where the store would
+            self.buffer.put(Late(addr, f"mem:{addr:#x}", value, partial(self._write, addr)))
+
+    def _write(self, addr: int, value: int) -> None:
         memory = self.world.runtime.memory
         before = memory.committed_bytes
         memory.store_word(addr, value)

@@ -112,10 +112,11 @@ class Access(Op):
     Args:
         kind: "load" or "store".
         addr: address in bytes.
-        effect: makes it; its value is the operation's result.
+        effect: makes it, or puts it into its M's store buffer; its value is the operation's result.
     """
 
     __slots__ = ("_effect", "reads_only")
+    buffers = True
 
     def __init__(self, kind: str, addr: int, effect: Callable[[], object]) -> None:
         self.kind = kind

@@ -88,6 +88,9 @@ class Trampoline(Resumer):
             awaited: Any = coro.send(task.result)
         except StopIteration:
             if not self._engine.stopped:
+                last = self._last_op(task)
+                if last is not None:
+                    return last
                 del self._coros[task.id]
                 driver.ended(cast(M, task))
             return None
@@ -129,6 +132,10 @@ class Trampoline(Resumer):
             return task is not None
 
     # What a search does otherwise.
+
+    def _last_op(self, task: Task) -> Op | None:
+        """What an M whose coroutine has ended has to do before it has ended itself."""
+        return None
 
     def _raised(self, task: Task, error: BaseException) -> None:
         """The coroutine of `task` has raised `error`."""

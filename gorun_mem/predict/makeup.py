@@ -49,6 +49,27 @@ class PageSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """What spans a stack of the program's asked for.
+
+    A span of small objects is charged to who needed the first of them.
+
+    Args:
+        stack: the function that called the runtime first.
+        spans: how many.
+        asked: their bytes.
+        in_use: bytes of those that are in use at the end.
+        grown_pages: pages of 64 KiB by which they grew the memory.
+    """
+
+    stack: tuple[str, ...]
+    spans: int
+    asked: int
+    in_use: int
+    grown_pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Makeup:
     """What the memory is made of.
 
@@ -56,6 +77,7 @@ class Makeup:
         samples: after each growth, in order.
         end: at the end.
         grown_by: pages by who asked for what grew the memory, most first.
+        askers: who asked for spans, where the recording has it; what grew the memory most first.
         reclaimable: bytes that a host could take back, by part: whole pages of 64 KiB only.
         peak_live: most bytes of spans in use at once.
         peak_seq: the event at which that was.
@@ -66,6 +88,7 @@ class Makeup:
     samples: tuple[PageSample, ...]
     end: PageSample
     grown_by: dict[str, int]
+    askers: tuple[Asker, ...]
     reclaimable: dict[str, int]
     peak_live: int
     peak_seq: int
@@ -88,6 +111,7 @@ def makeup(program: Program) -> Makeup:
         samples=tuple(run.samples),
         end=end,
         grown_by=dict(sorted(run.grown_by.items(), key=lambda item: -item[1])),
+        askers=run.askers(),
         reclaimable=_reclaimable(heap, end),
         peak_live=run.peak * GO_PAGE,
         peak_seq=run.peak_seq,
@@ -103,6 +127,7 @@ class _WatchedHeap(SpanRun):
         super().__init__(program, heap)
         self.samples: list[PageSample] = []
         self.grown_by: dict[str, int] = {}
+        self._grown: dict[int, int] = {}
         self._pages = heap.os.pages
 
     def step(self, i: int, kind: ProgramStep, a: int) -> bool:
@@ -112,9 +137,27 @@ class _WatchedHeap(SpanRun):
         if pages != self._pages:
             who = self._who(i, kind)
             self.grown_by[who] = self.grown_by.get(who, 0) + pages - self._pages
+            place = self.program.asked.get(i, -1)
+            self._grown[place] = self._grown.get(place, 0) + pages - self._pages
             self._pages = pages
             self.samples.append(self.sample(self.program.seqs[i]))
         return lives
+
+    def askers(self) -> tuple[Asker, ...]:
+        """What each stack asked for, once all steps are done."""
+        program = self.program
+        n = len(program.stacks)
+        spans, asked, in_use = [0] * n, [0] * n, [0] * n
+        for i, place in program.asked.items():
+            spans[place] += 1
+            asked[place] += program.a[i] * GO_PAGE
+            if i in self.places:
+                in_use[place] += program.a[i] * GO_PAGE
+        found = [
+            Asker(stack, spans[at], asked[at], in_use[at], self._grown.get(at, 0))
+            for at, stack in enumerate(program.stacks)
+        ]
+        return tuple(sorted(found, key=lambda a: (-a.grown_pages, -a.asked, a.stack)))
 
     def sample(self, seq: int) -> PageSample:
         """The memory as it is."""
@@ -128,6 +171,9 @@ class _WatchedHeap(SpanRun):
 
     def _who(self, i: int, kind: ProgramStep) -> str:
         b = self.program.b[i]
+        place = self.program.asked.get(i)
+        if place is not None:
+            return self.program.stacks[place][0]
         if kind <= ProgramStep.SPAN_CACHED:
             return SPAN_KINDS[b] if b < len(SPAN_KINDS) else f"spans of kind {b}"
         if kind is ProgramStep.ALLOC:

@@ -69,6 +69,9 @@ class Program:
         b: the second.
         seqs: number of the event that each step comes from.
         names: the Go functions that asked for metadata; `b` of `ALLOC` counts in it.
+        stacks: who asked for spans, where that was recorded: each stack once, the function that
+            called the runtime first.
+        asked: step -> the place in `stacks` of who asked.
         pages: size of the memory at the end.
         complete: the recording was not cut off.
     """
@@ -81,6 +84,8 @@ class Program:
     b: array[int] = field(default_factory=lambda: array("q"))
     seqs: array[int] = field(default_factory=lambda: array("q"))
     names: list[str] = field(default_factory=list)
+    stacks: list[tuple[str, ...]] = field(default_factory=list)
+    asked: dict[int, int] = field(default_factory=dict)
     pages: int = 0
 
     @property
@@ -129,6 +134,8 @@ class _Loader:
         self._recording = recording
         self._spans: dict[int, int] = {}
         self._names: dict[str, int] = {}
+        self._stacks: dict[tuple[str, ...], int] = {}
+        self._asked: dict[int, int] = {}
         self._blocks: dict[int, int] = {}
         self._has_p = False
         self._before_spans = True
@@ -153,6 +160,8 @@ class _Loader:
             self._b,
             self._seqs,
             list(self._names),
+            list(self._stacks),
+            self._asked,
             self._pages,
         )
 
@@ -190,6 +199,9 @@ class _Loader:
         base = _int(event.base)
         if base:
             self._spans[base] = len(self._kinds)
+        if event.stack is not UNSET and event.stack:
+            place = self._stacks.setdefault(event.stack, len(self._stacks))
+            self._asked[len(self._kinds)] = place
         kind = ProgramStep.SPAN_CACHED if self._has_p else ProgramStep.SPAN
         self._add(kind, _int(event.npages), _int(event.kind), event.seq)
 

@@ -324,6 +324,7 @@ class SpanRun:
         marks: those that ran away.
         death: the step that there was no memory for.
         over_time: (event, pages) at the start and after each step that grew the memory.
+        places: step -> what is live of it: address, and pages of 8 KiB or bytes.
     """
 
     def __init__(self, program: Program, heap: SpanHeap) -> None:
@@ -334,7 +335,7 @@ class SpanRun:
         self.death: Death | None = None
         self.over_time = [(0, heap.os.pages)]
         self._mark_from = (-1, 0)
-        self._places: dict[int, tuple[int, int]] = {}
+        self.places: dict[int, tuple[int, int]] = {}
 
     def all(self) -> None:
         """Every step, or as far as the memory lasts."""
@@ -364,13 +365,13 @@ class SpanRun:
             base = heap.span(a, kind is ProgramStep.SPAN_CACHED)
             if base == 0:
                 return False
-            self._places[i] = (base, a)
+            self.places[i] = (base, a)
             self.live += a
             if self.live > self.peak:
                 self.peak, self.peak_seq = self.live, self.program.seqs[i]
         elif kind is ProgramStep.FREE_SPAN:
-            if a in self._places:
-                base, npages = self._places.pop(a)
+            if a in self.places:
+                base, npages = self.places.pop(a)
                 heap.pages.free(base, npages)
                 self.live -= npages
         elif kind is ProgramStep.FLUSH:
@@ -386,10 +387,10 @@ class SpanRun:
         if kind is ProgramStep.PERSISTENT:
             heap.persistent(a, self.program.b[i])
         elif kind is ProgramStep.ALLOC:
-            self._places[i] = (heap.alloc(a), a)
+            self.places[i] = (heap.alloc(a), a)
         elif kind is ProgramStep.FREE:
-            if a in self._places:
-                heap.free(*self._places.pop(a))
+            if a in self.places:
+                heap.free(*self.places.pop(a))
         elif kind is ProgramStep.SUMMARIES:
             heap.summaries()
         elif kind is ProgramStep.RESERVE:

@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gorun_mem.record.hooks import FoundHooks
+from gorun_mem.record.hooks import STACK, FoundHooks
 from gorun_mem.record.raw import END, RawRecord
 from gorun_mem.replay.recording import OS_CALLS, SPAN_EVENTS
 from gorun_mem.wasm.golang import FUNCTION_BASE
 from gorun_mem.wasm.instrument import ENTERED, RETURNED
+from gorun_mem.wasm.stacks import Stacks
 
 Fields = dict[str, Any]
 
@@ -30,6 +31,7 @@ _HELD_MAX: Final = 200_000
 """Events held back under one call that does not return."""
 _INT32_SIGN: Final = 1 << 31
 _CLOSURE: Final = ".sysFreeOS.func1"
+_RUNTIME: Final = ("runtime.", "internal/runtime/")
 
 
 class _Frame:
@@ -51,6 +53,7 @@ class Events:
         found: what was watched; the place is the hook's id.
         functions: number of a function among those with bodies -> name.
         end: end of the program's data.
+        stacks: finds who called on a stack.
 
     Attributes:
         pages: size of the memory when last seen.
@@ -59,7 +62,9 @@ class Events:
         count: events given so far.
     """
 
-    def __init__(self, found: Sequence[FoundHooks], functions: Mapping[int, str], end: int) -> None:
+    def __init__(
+        self, found: Sequence[FoundHooks], functions: Mapping[int, str], end: int, stacks: Stacks
+    ) -> None:
         self.pages = 0
         self.ended = False
         self.lost = 0
@@ -67,6 +72,8 @@ class Events:
         self._found = found
         self._functions = functions
         self._end = end
+        self._stacks = stacks
+        self._asked: list[str] = []
         self._stack: list[_Frame] = []
         self._held: list[Fields] = []
         self._calls = 0
@@ -106,6 +113,9 @@ class Events:
         found = self._found[record.id]
         hook = found.hook
         caller = self._name(record.words[0])
+        if hook.ev == STACK:
+            self._asked = callers(self._stacks.walk(record.words[0], record.words[1:]))
+            return
         if hook.leave is None:
             if self._is_news(hook.ev):
                 self._held.append(
@@ -133,6 +143,8 @@ class Events:
                 return False
             if ev == "span.alloc":
                 event["kind"] &= 0xFF
+                if self._asked:
+                    event["stack"], self._asked = self._asked, []
             self._held.append(event)
             return True
         if ev == "sysFreeOS" and parents and parents[-1]["ev"] == ev:
@@ -238,6 +250,19 @@ class Events:
             if parent is not None and id(parent) in given:
                 event["parent"] = parent["seq"]
             yield {key: value for key, value in event.items() if key != "list"}
+
+
+def callers(stack: Sequence[str]) -> list[str]:
+    """A stack without the runtime's own functions at its inner end; all of it where it has no
+    others.
+
+    Args:
+        stack: the innermost function first.
+    """
+    for i, name in enumerate(stack):
+        if not name.startswith(_RUNTIME):
+            return list(stack[i:])
+    return list(stack)
 
 
 def _int32(n: int) -> int:

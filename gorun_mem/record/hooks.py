@@ -6,6 +6,9 @@ words of 8 bytes, from SP+8 on, results behind them. After the return SP has mov
 sysFreeOS is inlined from 1.26 on and its body is a closure that runs on the system stack: every
 function whose name ends in `sysFreeOS.func1` is watched, and its captured v and n are read through
 the context register. From 1.25 the OS layer's functions take a name, two words more.
+
+Who asked for a span is on the goroutine's own stack where mheap.alloc is entered, which is left for
+the system stack right after: its words are kept, and `wasm.stacks` finds the frames among them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,11 @@ from typing import Final
 from gorun_mem.runtime.behaviour import Behaviour
 
 LEVELS: Final = ("os", "heap", "span")
+
+STACK: Final = "stack"
+"""What becomes no event of its own, but says who asked for the next span."""
+STACK_WORDS: Final = 500
+"""Of 8 bytes; the runtime's own frames take some 90 of them."""
 
 _FROM_SP, _FROM_CTXT = 0, 1
 _START_ADDR: Final = 24
@@ -30,7 +38,8 @@ class Read:
     Args:
         base: 0 from the stack pointer, 1 from the context register.
         offset: bytes from there.
-        through: -1, or the word read is an address and this the offset from it.
+        through: the word read is an address and this the offset from it; below 0 no address is
+            followed, and as many words are read, as far as there is memory.
     """
 
     base: int
@@ -110,6 +119,7 @@ def _hooks(behaviour: Behaviour) -> dict[str, list[Hook]]:
         Hook("runtime.gcBgMarkStartWorkers", "gc.start", {}, None),
         Hook("runtime.gcMarkTermination", "gc.mark_end", {}, None),
         Hook("runtime.main", "main", {}, None),
+        Hook("runtime.(*mheap).alloc", STACK, {"words": Read(_FROM_SP, 8, -STACK_WORDS)}, None),
     ]
     return {"os": os, "heap": heap, "span": spans}
 
@@ -117,6 +127,7 @@ def _hooks(behaviour: Behaviour) -> dict[str, list[Hook]]:
 _CLOSURE: Final = "sysFreeOS.func1"
 _OPTIONAL: Final = frozenset(
     (
+        "runtime.(*mheap).alloc",
         "runtime.sysFreeOS",
         "runtime.sysReserve",
         "runtime.sysReserveAlignedSbrk",

@@ -36,7 +36,7 @@ class Recorder {
 		this.look();
 		sp >>>= 0;
 		const reads = this.hooks[id][phase === 0 ? 0 : 1] || [];
-		if (this.at + 64 + 2 * reads.length > this.buffer.length) this.flush();
+		if (this.at + 2048 + 2 * reads.length > this.buffer.length) this.flush();
 		const out = this.buffer;
 		const words = this.words;
 		const start = this.at;
@@ -48,8 +48,8 @@ class Recorder {
 		for (let i = 0; i < reads.length; i += 3) {
 			let place = ((reads[i] === 0 ? sp : context >>> 0) + reads[i + 1]) >>> 2;
 			if (reads[i + 2] >= 0) place = (words[place] + reads[i + 2]) >>> 2;
-			out[at++] = words[place];
-			out[at++] = words[place + 1];
+			const last = Math.min(place + 2 * Math.max(1, -reads[i + 2]), words.length);
+			while (place < last) out[at++] = words[place++];
 		}
 		if (phase === RETURNED && this.state !== null) {
 			for (const address of this.state) {

@@ -6,8 +6,9 @@ const f = (id, phase, sp, context) => {
   const view = new DataView(instance.exports.gorun_mem_memory.buffer), reads = hooks[id][+!!phase];
   const words = phase ? [] : [sp >>> 0];
   for (let i = 0; i < reads.length; i += 3) {
-    const at = ((reads[i] ? context : sp) >>> 0) + reads[i + 1];
-    words.push(reads[i + 2] < 0 ? at : view.getUint32(at, true) + reads[i + 2]);
+    const at = ((reads[i] ? context : sp) >>> 0) + reads[i + 1], n = reads[i + 2];
+    if (n >= 0) words.push(view.getUint32(at, true) + n);
+    for (let k = 0; k < -n && at + 8 * k < view.byteLength; k++) words.push(at + 8 * k);
   }
   raw.push(id | phase << 8 | words.length << 16, sp >>> 0, view.byteLength / 65536, 0,
     ...words.flatMap((at) => [view.getUint32(at, true), view.getUint32(at + 4, true)]));

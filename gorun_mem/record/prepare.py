@@ -14,6 +14,7 @@ from gorun_mem.wasm.binary import Binary
 from gorun_mem.wasm.errors import WasmError
 from gorun_mem.wasm.instrument import Wrap, instrument
 from gorun_mem.wasm.module import PageLimits
+from gorun_mem.wasm.stacks import Stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class PreparedApp:
         found: what is watched; the place is the hook's id.
         missing: Go functions that should be watched and are not there.
         functions: number of a function among those with bodies -> name.
+        stacks: finds who called on a stack.
         release: the Go release.
         platform: js/wasm or wasip1/wasm.
         end: end of the program's data.
@@ -38,6 +40,7 @@ class PreparedApp:
     found: list[FoundHooks]
     missing: list[str]
     functions: dict[int, str]
+    stacks: Stacks
     release: Release
     platform: str
     end: int
@@ -90,6 +93,7 @@ def prepare(data: bytes | memoryview, level: str, max_pages: int | None = None) 
         found=found,
         missing=missing,
         functions=module_data.functions,
+        stacks=Stacks(module_data),
         release=known,
         platform=binary.platform,
         end=module_data.end,

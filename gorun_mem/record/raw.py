@@ -55,7 +55,19 @@ def read_raw(path: Path) -> Iterator[RawRecord]:
             data = data[at:]
 
 
-def raw_record(id: int, phase: int, sp: int, pages: int, words: tuple[int, ...]) -> bytes:
-    """One record as it is written."""
-    head = _HEAD.pack(id | phase << 8 | len(words) << 16, sp, pages, 0)
-    return head + struct.pack(f"<{len(words)}Q", *words)
+def raw_record(
+    id: int, phase: int, sp: int, pages: int, words: tuple[int, ...], run: bytes = b""
+) -> bytes:
+    """One record as it is written.
+
+    Args:
+        id: as of `RawRecord`, and so the others.
+        phase: see there.
+        sp: see there.
+        pages: see there.
+        words: what was read, one by one.
+        run: words that stand one behind the other in the memory, as they are there.
+    """
+    count = len(words) + len(run) // 8
+    head = _HEAD.pack(id | phase << 8 | count << 16, sp, pages, 0)
+    return head + struct.pack(f"<{len(words)}Q", *words) + run

@@ -212,7 +212,7 @@ def write(
         exit_code: how it ended.
         interrupted: it was stopped from outside.
     """
-    events = Events(prepared.found, prepared.functions, prepared.end)
+    events = Events(prepared.found, prepared.functions, prepared.end, prepared.stacks)
     body = raw.with_name("events")
     encode = msgspec.json.encode
     with open(body, "wb") as file:

@@ -63,15 +63,20 @@ class HostRecorder:
         words = self._words
         sp &= _MASK32
         found = [words[sp >> 3]] if phase == ENTERED else []
+        run = b""
         for base, offset, through in self._reads[id][phase]:
-            word = words[((context & _MASK32 if base else sp) + offset) >> 3]
+            place = ((context & _MASK32 if base else sp) + offset) >> 3
+            if through < -1:
+                run = words[place : place - through].tobytes()
+                continue
+            word = words[place]
             if through >= 0:
                 at = (word + through) >> 3
                 word = words[at] if at < len(words) else 0
             found.append(word)
         if phase == RETURNED:
             found += [words[place] for place in self._state]
-        self._out += raw_record(id, phase, sp, pages, tuple(found))
+        self._out += raw_record(id, phase, sp, pages, tuple(found), run)
         if phase == RETURNED and id == self._osinit:
             self._find_state()
         if len(self._out) > _FLUSH_BYTES or time.monotonic() > self._flush_at:

@@ -145,6 +145,7 @@ class RecordedEvent(Struct, kw_only=True):
     npages: int | UnsetType = UNSET
     kind: int | UnsetType = UNSET
     base: int | UnsetType = UNSET
+    stack: tuple[str, ...] | UnsetType = UNSET
     end: int | UnsetType = UNSET
     phys_page_size: int | UnsetType = field(name="physPageSize", default=UNSET)
 

@@ -1,7 +1,7 @@
 """What the analysis says of a log, in sections: facts, tables and remarks.
 
 One model for both faces of a report: `render` makes text for a terminal of it, and
-`gorun_mem.report.html` puts the same sections into a page. So the two cannot disagree, and neither
+`gorun_mem.report.page` puts the same sections into a page. So the two cannot disagree, and neither
 computes anything: every figure is an attribute of what `gorun_mem.analysis` found.
 """
 

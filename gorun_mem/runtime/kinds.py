@@ -39,6 +39,9 @@ class Kind:
             itself), "none", "acquire" (after what was published on its object), "release"
             (publishes), "both" (an atomic access), or "parent" (a start or a join).
         parts: of a plain access, the parts of its object that it touches where not all of it.
+        passes: where memory is TSO, it may be made while stores of its M are still in the M's store
+            buffer. All others are fences: they wait until the buffer is empty.
+        late: a store that goes into the buffer there, and reaches memory by a step of its own.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Kind:
     line: Line
     order: Order
     parts: tuple[str, ...]
+    passes: bool
+    late: bool
 
 
 ON_LINE: Final = "@"
@@ -63,7 +68,7 @@ KINDS: Final[dict[str, Kind]] = {}
 def _kind(
     name: str,
     ns: float | None,
-    *flags: Literal["reads", "local", "waits", "yields", "wakes"],
+    *flags: Literal["reads", "local", "waits", "yields", "wakes", "passes", "late"],
     lock: Lock = "",
     line: Line = "",
     order: Order,
@@ -81,13 +86,21 @@ def _kind(
         line=line,
         order=order,
         parts=parts,
+        passes="passes" in flags or "late" in flags,
+        late="late" in flags,
     )
 
 
 # A word that Ms share. The figures are those of a CPU that has the line to itself; costs.py has
 # their sources.
-_kind("atomic.load", 1.0, "reads", line="copy", order="both")
+_kind("atomic.load", 1.0, "reads", "passes", line="copy", order="both")
 _kind("atomic.store", 8.5, line="own", order="both")
+# What a MOV does, as C's store with memory_order_release: Go has no such store on amd64.
+_kind("atomic.store_release", 1.0, "late", line="own", order="release")
+_kind("fence", 8.5, "reads", "local", order="none")
+# Not an M's: the oldest store of its buffer reaches memory.
+FLUSH: Final = "flush"
+_kind(FLUSH, 0.0, order="none")
 _kind("atomic.cas", 9.0, line="own", order="both")
 _kind("atomic.xchg", 7.0, line="own", order="both")
 _kind("atomic.xchg8", 7.0, line="own", order="both")
@@ -103,8 +116,8 @@ _kind("try", 9.0, lock="takes", line="own", order="acquire")
 _kind("release", 7.0, lock="gives", line="own", order="release")
 # A lock that is a coroutine over words: where its critical section begins and ends. What orders the
 # sections are its words.
-_kind("enter", 0.0, order="none")
-_kind("leave", 0.0, order="none")
+_kind("enter", 0.0, "passes", order="none")
+_kind("leave", 0.0, "passes", order="none")
 
 # What Ms let each other in by, one step each.
 _kind("rw.read", 7.0, lock="takes", line="own", order="acquire")
@@ -131,14 +144,14 @@ CHANNELS: Final = frozenset({"chan.send", "chan.recv", "chan.close", "chan.selec
 """Kinds whose objects count as one: by a select, what is done to one channel changes others."""
 # Coming back from a wait that another has ended: what that did to the M is the M's alone by then.
 RESUME: Final = "resume"
-_kind(RESUME, 1500.0, "reads", "local", order="none")
+_kind(RESUME, 1500.0, "reads", "local", "passes", order="none")
 _kind("none.lock", 10.0, order="none")
 _kind("none.unlock", 10.0, order="none")
 
 # Waiting on a CPU, asleep, and being woken.
-_kind("procyield", 560.0, "reads", "local", "waits", order="none")
-_kind("osyield", 340.0, "reads", "local", "waits", "yields", order="none")
-_kind("yield", 340.0, "reads", "local", "waits", "yields", order="none")
+_kind("procyield", 560.0, "reads", "local", "waits", "passes", order="none")
+_kind("osyield", 340.0, "reads", "local", "waits", "yields", "passes", order="none")
+_kind("yield", 340.0, "reads", "local", "waits", "yields", "passes", order="none")
 _kind("semasleep", 500.0, order="both")
 _kind("semawakeup", 170.0, "wakes", order="release")
 _kind("futexsleep", 260.0, order="both")
@@ -151,22 +164,22 @@ _kind("wake", None, "wakes", order="both")
 _kind("stack.walk", 60.0, order="both")
 
 # An M's own.
-_kind("start", 0.0, "reads", "local", order="parent")
+_kind("start", 0.0, "reads", "local", "passes", order="parent")
 _kind("join", 0.0, "reads", "local", order="parent")
-_kind("choice", 0.0, "reads", "local", order="none")
-_kind("compute", 1.0, "reads", "local", order="none")
-_kind("sleep", 500.0, "reads", "local", order="none")
+_kind("choice", 0.0, "reads", "local", "passes", order="none")
+_kind("compute", 1.0, "reads", "local", "passes", order="none")
+_kind("sleep", 500.0, "reads", "local", "passes", order="none")
 
 # An operation of a program's own object, whose history is kept: it begins, it ends.
-_kind("op.call", 0.0, "reads", order="none")
-_kind("op.return", 0.0, "reads", order="none")
+_kind("op.call", 0.0, "reads", "passes", order="none")
+_kind("op.return", 0.0, "reads", "passes", order="none")
 
 # The host.
 _kind("host.grow", None, order="both")
 
 # Plain memory, and the allocator taken apart.
-_kind("load", 5.0, "reads", order="plain")
-_kind("store", 5.0, order="plain")
+_kind("load", 5.0, "reads", "passes", order="plain")
+_kind("store", 5.0, "late", order="plain")
 _kind("load.next", None, "reads", order="plain", parts=("next",))
 _kind("load.size", None, "reads", order="plain", parts=("size",))
 _kind("store.next", None, order="plain", parts=("next",))
@@ -187,6 +200,8 @@ OTHER: Final = Kind(
     line="",
     order="both",
     parts=(),
+    passes=False,
+    late=False,
 )
 """A kind that is not in the table."""
 

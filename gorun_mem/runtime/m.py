@@ -63,3 +63,7 @@ class MState:
         """Locks that it holds, in the order taken; `locksHeld` of lockrank_on.go."""
         self.op_id = 0
         """The sys* call it is in, for the log; 0: none."""
+
+    def link(self, next: int) -> None:
+        """Write `nextwaitm`."""
+        self.nextwaitm = next

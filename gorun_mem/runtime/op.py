@@ -112,6 +112,67 @@ class Scheduler:
         raise NotImplementedError
 
 
+class Late:
+    """A store that is not in memory yet.
+
+    Args:
+        place: what is stored to, to be found again by its own M's loads: equal where it is the same
+            place; of a runtime lock (name of the field, number of the M whose it is, 0: the lock).
+        obj: its name.
+        value: what is stored.
+        write: puts a value into memory.
+
+    Attributes:
+        made_at: the number of the step by which its M has made it.
+    """
+
+    __slots__ = ("made_at", "obj", "place", "value", "write")
+
+    def __init__(self, place: object, obj: str, value: Any, write: Callable[[Any], object]) -> None:
+        self.place = place
+        self.obj = obj
+        self.value = value
+        self.write = write
+        self.made_at = 0
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class StoreBuffer:
+    """The stores of one M that are not in memory yet, the oldest first, as on x86.
+
+    Whoever drives the M lets the oldest reach memory when its time has come. An operation that
+    stores calls `put`, one that loads looks here first, at its M's own stores.
+
+    Attributes:
+        late: the stores.
+        made: how many were put in so far.
+        ends: the M has come to its end, but for what is here.
+    """
+
+    __slots__ = ("ends", "late", "made")
+
+    def __init__(self) -> None:
+        self.late: list[Late] = []
+        self.made = 0
+        self.ends = False
+
+    def put(self, store: Late) -> None:
+        """One store more."""
+        self.made += 1
+        self.late.append(store)
+
+    def newest_is(self, obj: str) -> bool:
+        """Whether the latest store is one to what is called `obj`."""
+        return bool(self.late) and self.late[-1].obj == obj
+
+    def newest(self, place: object) -> Late | None:
+        """The M's latest store to `place` that is not in memory; None: memory has what it sees."""
+        for store in reversed(self.late):
+            if store.place == place:
+                return store
+        return None
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class MLike:
     """An M as operations and mutexes see it; Go's `m` of runtime2.go.
@@ -124,9 +185,11 @@ class MLike:
     Attributes:
         locks: runtime locks held, as Go counts them in `gp.m.locks`.
         go: what else Go's `m` holds for the mutexes: `nextwaitm`, the semaphore, locks held.
+        buffer: its store buffer (`StoreBuffer`), where memory is TSO; None where a store is in
+            memory at once.
     """
 
-    __slots__ = ("go", "id", "locks", "name", "sched")
+    __slots__ = ("buffer", "go", "id", "locks", "name", "sched")
 
     def __init__(self, id: int, sched: Scheduler, name: str = "") -> None:
         self.id = id
@@ -134,6 +197,7 @@ class MLike:
         self.locks = 0
         self.go = MState()
         self.sched = sched
+        self.buffer: StoreBuffer | None = None
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -156,6 +220,9 @@ class Op:
     """Whether an M that waits in it, with no runtime lock held or waited for, may be cancelled."""
     stands_by: bool = False
     """Who waits in it waits for others to end, and says nothing of why they do not."""
+    buffers: bool = False
+    """Its stores of a kind that is `late` go into its M's store buffer, where it has one. One that
+    does not say so writes memory at once, and is a fence."""
     asks_first: ClassVar[bool] = False
     """Whether `begin` may answer False; follows from a class having its own."""
     orders: Orders | None = None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
+from gorun_mem.events.errors import LogError
 from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
@@ -213,7 +214,12 @@ class Guests:
     async def _run(self, m: M, guest: Guest) -> str:
         """A guest's first M, which is to it what M 0 is to a run."""
         world = GuestWorld.of(self._server.world, guest, self._made)
-        guest.log.begin(world, guest)
+        try:
+            guest.log.begin(world, guest)
+        except LogError as error:
+            guest.error = str(error)
+            self._end(guest, "failed")
+            return "failed"
         guest.results = world.results
         program = guest.guarded(lambda m: guest.scenario.program(world, **guest.options))
         said = str(await program(m))

@@ -83,10 +83,12 @@ class Engine(Loop):
     Attributes:
         undecided: it was the strategy that raised what came out of `advance`, and no step.
         entangled: any two steps may depend on one another, whatever they say of themselves.
+        buffered: memory is TSO: each M has a store buffer.
         fresh: Ms made runnable since the strategy looked here last, for one that `follows` them.
     """
 
     entangled: bool = False
+    buffered: bool = False
 
     def __init__(
         self,
@@ -236,6 +238,10 @@ class Engine(Loop):
         op, task.op = task.op, None
         if op is not None:
             op.withdrawn(task)
+
+    def everybody(self) -> list[Task]:
+        """Whoever makes steps: the Ms, and their store buffers where they have some."""
+        return self.tasks
 
     @property
     def is_stuck(self) -> bool:

@@ -41,6 +41,8 @@ from typing import Any, Final
 
 from gorun_mem.files.reading import read_input
 from gorun_mem.files.writing import write_output
+from gorun_mem.runtime.kinds import FLUSH
+from gorun_mem.step.task import owner_of
 
 VERSION: Final = 2
 NAMED_CHARS_MAX: Final = 1200
@@ -92,7 +94,7 @@ class Step:
     """One step of a run.
 
     Args:
-        m: id of the M that made it.
+        m: id of the M that made it; of a store buffer's, which counts as one (`step.task.BUFFERS`).
         kind: kind of access.
         obj: what was accessed.
         reads: whether it changed nothing that another M can see.
@@ -112,11 +114,23 @@ class Step:
 
     @property
     def name(self) -> str:
-        """Kind and object."""
-        return f"{self.kind} {self.obj}"
+        """Kind and object, for people."""
+        return step_name(self.kind, self.obj)
+
+    @property
+    def owner(self) -> int:
+        """The M whose step it is, or whose store reaches memory by it."""
+        return owner_of(self.m)
 
     def __str__(self) -> str:
+        if self.kind == FLUSH:
+            return f"M{self.owner}'s {self.name}"
         return f"M{self.m} {self.kind} {self.obj}"
+
+
+def step_name(kind: str, obj: str) -> str:
+    """A step without its M, for people."""
+    return f"store of {obj} reaches memory" if kind == FLUSH else f"{kind} {obj}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,18 @@ from mypy_extensions import mypyc_attr
 from gorun_mem.runtime.op import MLike, Scheduler
 
 _ORIGIN_CHARS_MAX: Final = 64
+BUFFERS: Final = 1 << 16
+"""Where memory is TSO, what M i has stored reaches memory by steps of BUFFERS + i."""
+
+
+def owner_of(id: int) -> int:
+    """Whose steps those of `id` are, of which a store buffer is its M's."""
+    return id - BUFFERS if id >= BUFFERS else id
+
+
+def who(id: int) -> str:
+    """Who makes the steps of `id`, for people."""
+    return f"M{id - BUFFERS}'s buffer" if id >= BUFFERS else f"M{id}"
 
 
 def line_of(origin: str) -> Iterator[str]:

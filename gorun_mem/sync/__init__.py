@@ -2,6 +2,7 @@
 
     Word, FutexWord     words of which every access is atomic; one that Ms sleep on
     Cell                plain memory: two accesses that nothing orders are a data race
+    fence               what an M stored is in memory before it goes on; matters where memory is TSO
     Lock, RWLock        sync.Mutex, checked; sync.RWMutex, with Go's preference for writers
     Cond                sync.Cond over a Lock, with times
     Semaphore, Event    POSIX's; something that happens and stays so
@@ -30,7 +31,7 @@ from gorun_mem.sync.gate import Effect, Entry, Gate
 from gorun_mem.sync.lock import Event, Lock
 from gorun_mem.sync.rwlock import RWLock
 from gorun_mem.sync.selecting import Selected, select
-from gorun_mem.sync.words import Cell, Variable, Word
+from gorun_mem.sync.words import Cell, Variable, Word, fence
 
 __all__ = [
     "Cell",
@@ -52,6 +53,7 @@ __all__ = [
     "Variable",
     "WaitGroup",
     "Word",
+    "fence",
     "naming",
     "select",
 ]

@@ -2,6 +2,17 @@
 
 An access is one step. It costs what the cost table says, and the transfer of the word's cache line
 where another CPU has that.
+
+Where memory is TSO (`memory="tso"`), what amd64 makes of each decides:
+
+    Cell.store, Word.store_release     MOV: into the M's store buffer, and by a later step to memory
+    Cell.load, Word.load               MOV: the M's own latest store from the buffer, else memory
+    Word.store                         XCHG, as atomic.Store of Go is there: a fence
+    swap, cas, add, fetch_or, fetch_and   LOCK-prefixed: fences, cas also where it fails
+    fence()                            MFENCE: a fence and nothing else
+
+A fence is not made before the buffer is empty. A cell's `value`, read without an operation, is what
+memory holds.
 """
 
 from __future__ import annotations
@@ -10,7 +21,7 @@ from typing import Any
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.runtime.op import Late, MLike, Op
 from gorun_mem.sync.base import KitObject
 
 
@@ -40,6 +51,11 @@ class _Load(WordOp):
         """Read it."""
         word = self.word
         word.operations += 1
+        buffer = m.buffer
+        if buffer is not None:
+            own = buffer.newest(word)
+            if own is not None:
+                return own.value
         return word.value
 
 
@@ -56,6 +72,49 @@ class _Store(WordOp):
         word.operations += 1
         word.value = self._value
         return None
+
+
+class LateStore(_Store):
+    """A store that goes into its M's store buffer, where it has one."""
+
+    __slots__ = ()
+    buffers = True
+
+    @property
+    def stored(self) -> Any:
+        """What it stores."""
+        return self._value
+
+    def step(self, m: MLike) -> object:
+        """Write it, into the store buffer where there is one."""
+        word = self.word
+        word.operations += 1
+        buffer = m.buffer
+        if buffer is None:
+            word.value = self._value
+        else:
+            buffer.put(Late(word, word.obj, self._value, word.hold))
+        return None
+
+
+class Fence(Op):
+    """An M's stores are in memory before it goes on."""
+
+    __slots__ = ()
+    kind = "fence"
+    reads_only = True
+
+    def __init__(self, obj: str = "memory") -> None:
+        self.obj = obj
+
+    def step(self, m: MLike) -> object:
+        """Nothing but to be made."""
+        return None
+
+
+def fence() -> Op:
+    """MFENCE: not made before all stores of the M that awaits it are in memory."""
+    return Fence()
 
 
 class _Swap(_Store):
@@ -143,6 +202,10 @@ class Variable(KitObject):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.obj} = {self.value!r}>"
 
+    def hold(self, value: Any) -> None:
+        """Let it hold `value`, in memory."""
+        self.value = value
+
     def snapshot(self) -> tuple[object, ...]:
         """What it holds."""
         return (self.value,)
@@ -151,6 +214,8 @@ class Variable(KitObject):
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Cell(Variable):
     """Plain memory: two accesses that nothing orders, one of them a store, are a data race.
+
+    A store may reach memory late where memory is TSO; see the module.
 
     Args:
         name: for reports.
@@ -165,13 +230,14 @@ class Cell(Variable):
         return _Load("load", self)
 
     def store(self, value: Any) -> Op:
-        """Let it hold `value`."""
-        return _Store("store", self, value)
+        """Let it hold `value`; a plain MOV."""
+        return LateStore("store", self, value)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Word(Variable):
-    """A word of which every access is atomic, and sequentially consistent as in Go's sync/atomic.
+    """A word of which every access is atomic, and sequentially consistent as in Go's sync/atomic;
+    `store_release` alone is not.
 
     Args:
         name: for reports.
@@ -188,6 +254,14 @@ class Word(Variable):
     def store(self, value: Any) -> Op:
         """Let it hold `value`."""
         return _Store("atomic.store", self, value)
+
+    def store_release(self, value: Any) -> Op:
+        """Let it hold `value`, by C's memory_order_release: what the M did before is seen by who
+        sees it, but the M's next loads may be made before it is in memory (`memory="tso"`).
+
+        Go has no such store on amd64: there it is for other languages' algorithms.
+        """
+        return LateStore("atomic.store_release", self, value)
 
     def swap(self, value: Any) -> Op:
         """Let it hold `value`; what it held before."""

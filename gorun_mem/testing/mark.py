@@ -46,9 +46,11 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = (
     "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s",
-    "faults", "replay",
+    "faults", "memory", "replay",
 )  # fmt: skip
 """What the marker takes; see `gorun_mem.explore.explore`, and the module for `replay`."""
+OF_THE_WORLD: Final[tuple[str, ...]] = ("faults", "memory")
+"""Those of them that are settings of the World, as in `Config`."""
 TOKEN_MAX: Final = 600
 """Characters of a token that a test is to have over it; a longer one goes without its steps."""
 
@@ -71,7 +73,10 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
         __tracebackhide__ = True
         settings = _settings(item)
         try:
-            test = _Test(item, function, arguments, settings.pop("faults", ()))
+            world: dict[str, Any] = {
+                name: settings.pop(name) for name in OF_THE_WORLD if name in settings
+            }
+            test = _Test(item, function, arguments, world)
         except ConfigError as error:
             _fail(f"@pytest.mark.explore: {error}")
         chair = item.config.pluginmanager.get_plugin(CHAIR)
@@ -93,11 +98,15 @@ class _Test:
     Args:
         item: the test.
         function: its function, and `arguments` what that takes.
-        faults: what may go wrong at the schedule's choice; what the World says, if nothing.
+        settings: of OF_THE_WORLD, those that are to be other than the World says.
     """
 
     def __init__(
-        self, item: Any, function: Any, arguments: Mapping[str, Any], faults: Sequence[str] = ()
+        self,
+        item: Any,
+        function: Any,
+        arguments: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> None:
         self._item = item
         self._function = function
@@ -106,8 +115,9 @@ class _Test:
         _check(function, arguments)
         alone = "world" not in arguments
         config: Config = Config() if alone else arguments["world"].config
-        if faults:
-            config = config.but(faults=tuple(faults))
+        config = config.but(
+            **{k: tuple(v) if k == "faults" else v for k, v in settings.items() if v}
+        )
         about = {"test": item.nodeid, "config": _changes(config)}
         self._target = Target(self._program, config, about, item.name)
         self._target.alone = alone

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -39,9 +40,16 @@ _MODULE_END: Final = bytes.fromhex("f932433186182072008242104116d8f2")
 _FUNCTIONS_MAX: Final = 1 << 20
 _NAME_MAX: Final = 4096
 _CANDIDATES_MAX: Final = 64
+_REFERENCES_MAX: Final = 4096
+_TRIES: Final = 16
+_PCSP: Final = 16
+"""Offset of pcsp in a _func: where its table of frame sizes begins in pctab."""
+_PCSP_MAX: Final = 1 << 16
+_VARINT_BITS: Final = 35
 
 # Words of moduledata.
-_FUNCNAMETAB, _PCLNTABLE, _FTAB, _MINPC, _MAXPC, _DATA_FIRST, _END = 1, 13, 16, 20, 21, 24, 34
+_FUNCNAMETAB, _PCTAB, _PCLNTABLE, _FTAB, _MINPC, _MAXPC, _DATA_FIRST = 1, 10, 13, 16, 20, 21, 24
+_END: Final = 34
 _WORDS: Final = 35
 
 
@@ -78,8 +86,8 @@ class ModuleData:
         return self.words[_END]
 
     @cached_property
-    def functions(self) -> dict[int, str]:
-        """Number of a function among those with bodies -> name, as in `runtime.(*mheap).grow`.
+    def records(self) -> dict[int, int]:
+        """Number of a function among those with bodies -> address of its _func.
 
         Raises:
             WasmError: the table points outside the data, or is absurdly long.
@@ -98,20 +106,77 @@ class ModuleData:
         )
         first = entries[0]
         shift = _PC_SHIFT if n > 1 and entries[2] - first >= 1 << _PC_SHIFT else 0
-        found: dict[int, str] = {}
-        data = image.bytes
+        found: dict[int, int] = {}
         for entry, offset in zip(entries[0::2], entries[1::2], strict=True):
-            at = lines + offset + 4
-            if offset > lines_size or at + 4 > top:
+            if offset > lines_size or lines + offset + 8 > top:
                 raise WasmError("Go's function table points outside the data")
+            found[(entry - first) >> shift] = lines + offset
+        return found
+
+    @cached_property
+    def functions(self) -> dict[int, str]:
+        """Number of a function among those with bodies -> name, as in `runtime.(*mheap).grow`.
+
+        Raises:
+            WasmError: the table points outside the data, or is absurdly long.
+        """
+        names, names_size = self.words[_FUNCNAMETAB], self.words[_FUNCNAMETAB + 1]
+        data, top = self.image.bytes, len(self.image)
+        found: dict[int, str] = {}
+        for number, record in self.records.items():
+            at = record + 4
             name = names + int.from_bytes(data[at : at + 4], "little", signed=True)
             if not names <= name < names + names_size:
                 raise WasmError("a function's name lies outside Go's names")
             end = data.find(b"\0", name, name + _NAME_MAX)
-            found[(entry - first) >> shift] = data[name : end if end >= 0 else top].decode(
-                "utf-8", "replace"
-            )
+            found[number] = data[name : end if end >= 0 else top].decode("utf-8", "replace")
         return found
+
+    def frame_size(self, number: int, block: int) -> int:
+        """Bytes of a function's frame at a PC, by its pcsp table; -1 where that cannot be told.
+
+        Args:
+            number: the function's, among those with bodies.
+            block: the PC's lower 16 bits.
+        """
+        record, data = self.records.get(number), self.image.bytes
+        if record is None:
+            return -1
+        at = int.from_bytes(data[record + _PCSP : record + _PCSP + 4], "little")
+        table, size = self.words[_PCTAB], self.words[_PCTAB + 1]
+        if not 0 < at < size:
+            return -1
+        reader = memoryview(data)[table + at : min(table + size, table + at + _PCSP_MAX)]
+        value, pc, place = -1, 0, 0
+        try:
+            while True:
+                change, place = _uvarint(reader, place)
+                if change == 0 and pc:
+                    return -1
+                value += -(change >> 1) - 1 if change & 1 else change >> 1
+                step, place = _uvarint(reader, place)
+                pc += step
+                if block < pc:
+                    return value
+        except IndexError:
+            return -1
+
+
+def _uvarint(data: memoryview, at: int) -> tuple[int, int]:
+    """A number of pctab and the place behind it.
+
+    Raises:
+        IndexError: the table ends within it, or it is none.
+    """
+    value = shift = 0
+    while shift < _VARINT_BITS:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise IndexError
 
 
 def find_module_data(image: Image) -> ModuleData | None:
@@ -121,9 +186,8 @@ def find_module_data(image: Image) -> ModuleData | None:
         image: the initial memory.
     """
     for header in _occurrences(image.bytes, _MAGIC):
-        for at in _occurrences(image.bytes, struct.pack("<Q", header)):
-            if at % 8:
-                continue
+        # pclntab may lie at an address as round as 0x10000, whose bytes are everywhere.
+        for at in _occurrences(image.bytes, struct.pack("<Q", header), 8, _REFERENCES_MAX):
             words = image.words(at, _WORDS)
             if _is_module_data(words, len(image)):
                 return ModuleData(image, words)
@@ -142,13 +206,17 @@ def _is_module_data(words: tuple[int, ...], top: int) -> bool:
     )
 
 
-def _occurrences(data: bytearray, pattern: bytes) -> list[int]:
-    found: list[int] = []
-    at = data.find(pattern)
-    while at >= 0 and len(found) < _CANDIDATES_MAX:
-        found.append(at)
+def _occurrences(
+    data: bytearray, pattern: bytes, align: int = 1, most: int = _CANDIDATES_MAX
+) -> Iterator[int]:
+    """Where a pattern stands, at multiples of `align`; as if no more were there after `most`."""
+    at, tries = data.find(pattern), _TRIES * most
+    while at >= 0 and most and tries:
+        tries -= 1
+        if at % align == 0:
+            yield at
+            most -= 1
         at = data.find(pattern, at + 1)
-    return found
 
 
 def find_build_info(image: Image) -> BuildInfo | None:

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from gorun_mem._version import VERSION
+from gorun_mem.machine.library import find
 from gorun_mem.service.server import Server
 from gorun_mem.service.watch import BadFilter, Filter
 from gorun_mem.web.documents import (
@@ -273,7 +274,7 @@ class Api:
             e(method="POST", path=f"{hands}/{{id}}/call", does="Give an M an operation",
               wrong=(*mine, 413), handler=self.call, body=CallOfM, answer=Answered),
             e(method="GET", path=runs, does="The runs", handler=self.list_runs, answer=Document),
-            e(method="POST", path=runs, does="Run a scenario in a World of its own",
+            e(method="POST", path=runs, does="Run a scenario, in its own World or here",
               wrong=(404, 413, 429), handler=self.start_run, body=NewRun, answer=StartedRun,
               status=201),
             e(method="GET", path=f"{runs}/{{id}}", does="Progress and summary", wrong=(404,),
@@ -288,6 +289,9 @@ class Api:
               wrong=(*mine, 429), handler=self.lanes, answer=Document),
             e(method="GET", path=f"{runs}/{{id}}/report", does="The report as one document",
               wrong=(*mine, 429), handler=self.report, answer=Document),
+            e(method="GET", path=f"{runs}/{{id}}/prediction", wrong=(*mine, 429),
+              does="What a recording's pages are for, and what other releases would take",
+              handler=self.prediction, answer=Document),
             e(method="GET", path="/api/files/{name}", does="A file that another answer named",
               wrong=(404,), handler=self.file, media="application/octet-stream"),
             e(method="GET", path="/api/schedules/{token}", does="A schedule's state at a step",
@@ -443,8 +447,15 @@ class Api:
 
     async def start_run(self, request: Request, body: NewRun) -> Response:
         """Start a run of a scenario that there is, with options that it has."""
+        runs = self._site.runs
         await self._site.laboratory.programs.ask("check", msgspec.to_builtins(body))
-        return _encoded(StartedRun((await self._site.runs.start(body)).id), 201)
+        if body.where == "own":
+            return _encoded(StartedRun((await runs.start(body)).id), 201)
+        given = [name for name in msgspec.to_builtins(body.settings) if name != "ms"]
+        if given:
+            raise Refused(400, f"the service's World has its {given[0]} already", "leave it out")
+        guests = self._server().guests
+        return _encoded(StartedRun(runs.start_inside(guests, find(body.scenario), body).id), 201)
 
     async def show_run(self, request: Request, body: None) -> Response:
         """Progress and summary."""
@@ -497,6 +508,14 @@ class Api:
         """The report."""
         facts = {"log": self._log(request)}
         return _json(await self._site.laboratory.reports.ask("report", facts, 300))
+
+    async def prediction(self, request: Request, body: None) -> Response:
+        """What `report` and `predict` say of a recording."""
+        run = self._site.runs.of(_id(request))
+        if not run.recording:
+            raise Refused(404, f"run {run.id} is of no recording", "gorun-mem view RECORDING")
+        facts = {"recording": run.recording}
+        return _json(await self._site.laboratory.programs.ask("prediction", facts, 300))
 
     async def file(self, request: Request, body: None) -> Response:
         """A file that another answer named."""

@@ -13,7 +13,7 @@ from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Step
-from gorun_mem.step.task import State
+from gorun_mem.step.task import BUFFERS, State
 from gorun_mem.sync import Chan, FutexWord, Gate, KitObject, NotifyList, Once
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class Spy(Observer):
             "t_ns": world.engine.now_ns,
             "ms": [
                 _m(task, frames.get(task.id, []))
-                for task in world.engine.tasks
-                if task.id or task.state is not State.DONE
+                for task in world.engine.everybody()
+                if _acts(task)
             ],
             "locks": [_lock(name, lock) for name, lock in world.driver.mutexes.items()],
             "objects": [_object(one) for one in objects],
@@ -117,6 +117,13 @@ def steps_of(
 
 
 # Ms.
+
+
+def _acts(task: Task) -> bool:
+    """Whether it is to be seen: an M, or a store buffer that is not empty."""
+    if task.id >= BUFFERS:
+        return task.state is State.RUNNABLE
+    return bool(task.id) or task.state is not State.DONE
 
 
 def _frames(coro: Any) -> Iterator[FrameType]:

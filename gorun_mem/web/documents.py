@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -76,17 +76,19 @@ class RunSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class NewRun(Struct, forbid_unknown_fields=True):
-    """A scenario to run in a World of its own.
+    """A scenario to run.
 
     Args:
         scenario: its name, one of the library's.
         options: the scenario's.
-        settings: of its World.
+        settings: of its World; in the service's World, which has its own, only ms.
+        where: "own" for a World of its own, "service" for the service's.
     """
 
     scenario: Name
     options: dict[Name, Value] = {}
     settings: RunSettings = RunSettings()
+    where: Literal["own", "service"] = "own"
 
 
 class PlayOn(Struct, forbid_unknown_fields=True):

@@ -48,6 +48,7 @@ async def open_page(
     token: bytes | None = None,
     log: str | None = None,
     shows: dict[str, Any] | None = None,
+    recording: str = "",
     test: str = "",
     on_fault: Callable[[BaseException], None],
 ) -> AsyncIterator[Page]:
@@ -59,6 +60,7 @@ async def open_page(
         token: what callers of the API must say; None where they need not.
         log: an event log that it opens on.
         shows: what else it opens on; see `Site`.
+        recording: what the log was replayed from, "" where it was not.
         test: of pytest's, whose schedules may be looked at; "" for none.
         on_fault: told of an error of ours.
 
@@ -82,6 +84,7 @@ async def open_page(
                 nursery.start_soon(_guarded, site.live.run, on_fault)
             if log is not None:
                 run = site.runs.show(log)
+                run.recording = recording
                 shows = {"kind": "run", "id": run.id}
                 nursery.start_soon(_guarded, partial(site.lanes_of, run), on_fault)
             site.shows = shows

@@ -1,7 +1,8 @@
-"""Runs that the page has started, each in a process of its own, and logs that it was told to show.
+"""Runs that the page has started, and logs that it was told to show.
 
-A run is `gorun-mem run` with its JSON summary and a log at level debug: what the page shows of it
-is read from that log, as of any other.
+A run is `gorun-mem run` in a process of its own, with its JSON summary, or a guest in the service's
+World (`gorun_mem.service.guests`). Either writes a log at level debug: what the page shows of it is
+read from that log, as of any other.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
 
+from gorun_mem.service.guests import TooManyGuests
 from gorun_mem.web.documents import NewRun
 from gorun_mem.web.guard import Refused
+
+if TYPE_CHECKING:
+    from gorun_mem.machine.scenario import Scenario
+    from gorun_mem.service.guests import Guest, Guests
 
 AT_ONCE_MAX: Final = 3
 KEPT_MAX: Final = 20
@@ -40,6 +46,8 @@ class OneRun:
         exit: its exit code; None while it runs.
         lanes: size and time of the log, and what was read of it then; None where nothing was.
         reading: held by who reads the log.
+        guest: what runs in the service's World; None elsewhere.
+        recording: of the real program that the log was replayed from, "" where it was not.
     """
 
     def __init__(self, id: int, title: str, log: str, ours: bool, asked: dict[str, Any]) -> None:
@@ -55,6 +63,8 @@ class OneRun:
         self.lanes: tuple[tuple[int, int], bytes] | None = None
         self.reading = trio.Lock()
         self.process: trio.Process | None = None
+        self.guest: Guest | None = None
+        self.recording = ""
         self.started_s = time.monotonic()
         self.took_s = 0.0
 
@@ -86,6 +96,8 @@ class OneRun:
             "log_bytes": self.log_state()[0],
             "seconds": round(took, 3) if self.ours else None,
             "asked": self.asked,
+            "recording": self.recording,
+            "where": "service" if self.guest is not None else "own",
             "summary": self.summary,
             "said": self.said,
         }
@@ -130,7 +142,9 @@ class Runs:
         Raises:
             Refused: too many run.
         """
-        if sum(run.state == "running" for run in self._by_id.values()) >= AT_ONCE_MAX:
+        if sum(run.process is not None and run.state == "running" for run in self.all()) >= (
+            AT_ONCE_MAX
+        ):
             raise Refused(
                 429, f"{AT_ONCE_MAX} runs are under way, as many as may be", "wait, or stop one"
             )
@@ -148,9 +162,38 @@ class Runs:
         self._nursery.start_soon(self._look_after, run)
         return run
 
+    def start_inside(self, guests: Guests, scenario: Scenario, wanted: NewRun) -> OneRun:
+        """Start a scenario in the service's World.
+
+        Raises:
+            Refused: too many run there, or the service ends.
+        """
+        id = self._last + 1
+        log = os.fspath(self._folder / f"run-{id}.jsonl")
+        try:
+            guest = guests.start(scenario, wanted.options, wanted.settings.ms, log)
+        except TooManyGuests as error:
+            raise Refused(429, str(error), "wait, or stop one") from None
+        run = self._add(OneRun(id, wanted.scenario, log, True, msgspec.to_builtins(wanted)))
+        run.guest = guest
+        self._nursery.start_soon(self._await_end, run, guest)
+        return run
+
+    async def _await_end(self, run: OneRun, guest: Guest) -> None:
+        await guest.ended.wait()
+        run.took_s = time.monotonic() - run.started_s
+        run.exit = 0 if guest.outcome == "ok" else 1
+        run.said = f"{run.said}{guest.error}"[-_SAID_MAX:]
+        run.summary = {"outcome": guest.outcome, "results": guest.results}
+        if run.state == "running":
+            run.state = "done"
+
     def stop(self, id: int) -> None:
         """End a run, or forget one that has ended."""
         run = self.of(id)
+        if run.guest is not None and run.guest.runs:
+            run.guest.cancel_all()
+            return
         if run.state == "running":
             self._kill(run, "stopped by hand")
             return

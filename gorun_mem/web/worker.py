@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -56,6 +57,24 @@ def _report(facts: dict[str, Any], folder: str) -> Any:
     return {**document, "file": os.path.basename(path)}
 
 
+def _prediction(facts: dict[str, Any], folder: str) -> Any:
+    """The documents of two commands, as they print them, and what their parts are in words."""
+    from gorun_mem.predict.makeup import PARTS
+
+    return {"parts": PARTS} | {
+        verb: _said(verb, facts["recording"]) for verb in ("report", "predict")
+    }
+
+
+def _said(verb: str, recording: str) -> Any:
+    words = [sys.executable, "-m", "gorun_mem", verb, recording, "--json"]
+    done = subprocess.run(words, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    try:
+        return msgspec.json.decode(done.stdout)
+    except msgspec.DecodeError:
+        return {"error": done.stderr.decode("utf-8", "replace").strip()[-400:]}
+
+
 def _library(facts: dict[str, Any], folder: str) -> Any:
     from gorun_mem.web import catalogue
 
@@ -77,6 +96,7 @@ ANSWERS: Final[dict[str, Callable[[dict[str, Any], str], Any]]] = {
     "token": _token,
     "lanes": _lanes,
     "events": _events,
+    "prediction": _prediction,
     "report": _report,
     "library": _library,
 }

@@ -45,6 +45,10 @@ LOOK_FOR: Final[dict[str, tuple[str, str]]] = {
     "wrong-lock": ("wrong_lock", "two locks, each held, around one variable"),
     "two-stage": ("two_stage", "the look between the first store and the second"),
     "reorder-4": ("reorder_4", "one store of a pair seen and the other not"),
+    "store-buffering": (
+        "store_buffering",
+        "a load of the other's flag while that store is still in its buffer",
+    ),
     "long-way-20": ("long_way", "the other M's first step, which comes after twenty of this one"),
 }
 """Kernel -> the name of its lesson, and what to look for in the failing schedule."""

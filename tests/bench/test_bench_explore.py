@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gorun_mem.bench import run_bench
 from gorun_mem.bench.explore import SHAPES, _drive_bare, atomic_target
+from gorun_mem.bench.peers import VERSIONS
 from gorun_mem.explore.worker import Worker
 from gorun_mem.step.strategies import DRAWING
 
@@ -19,8 +20,8 @@ def test_each_shape_is_measured_with_random_and_pos() -> None:
         assert abs(row.ratio - row.figure / row.peer_figure) < 1e-6
         assert row.ok is not None
         assert row.figure > 100
-    for peer in ("frontrun", "simloom"):
-        assert any(peer in (row.peer, *row.name.replace(":", "").split()) for row in rows)
+    for peer in VERSIONS:
+        assert any(peer in f"{row.peer} {row.name}".replace(":", "").split() for row in rows)
 
 
 def test_the_program_makes_the_operations_that_are_counted() -> None:

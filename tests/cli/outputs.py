@@ -83,6 +83,7 @@ OUTPUTS: Final[dict[str, list[str]]] = {
         "query storm.jsonl 'SELECT * FROM locks LIMIT 3'",
         "query storm.jsonl 'SELECT site, count(*) AS n FROM locks GROUP BY site'",
         "query storm.jsonl 'DESCRIBE calls'",
+        "query storm.jsonl 'SELECT * FROM grows WHERE false'",
         "query storm.jsonl 'SELECT nonsense FROM events'",
     ],
     "serve": ["serve --help", "serve --listen 203.0.113.1:7059"],

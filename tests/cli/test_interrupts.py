@@ -10,6 +10,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,15 +18,27 @@ from pathlib import Path
 
 import pytest
 
+from gorun_mem.cli import VERBS
 from gorun_mem.events import read_events
 from tests import ROOT, heed_interrupts
 
-TRIES = int(os.environ.get("GORUN_MEM_INTERRUPTS", "12"))
+TRIES = int(os.environ.get("GORUN_MEM_INTERRUPTS", "27"))
 PROGRAM = os.environ.get("GORUN_MEM_PROGRAM", "")
 DATA = ROOT / "tests" / "data"
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
+def commands(folder: Path, port: int = 1) -> dict[str, list[str]]:
+    """What is interrupted, by a name that begins with the verb's.
+
+    Args:
+        folder: for what is read and written.
+        port: of a service that never answers.
+    """
+    grid = folder / "grid.toml"
+    grid.write_text(
+        f'[sweep]\nverb = "run"\nscenario = "memlock_storm"\nout = "{folder}/x.parquet"\n'
+        "seeds = 40\n[fixed]\nset.rounds = 500\n"
+    )
     script = folder / "dump.txt"
     script.write_text("alloc 16777216\nfill 1441792 16777216 7\n" + "dump full\n" * 30)
     log = folder / "log.jsonl"
@@ -52,6 +65,19 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "serve": ["serve", "--listen", "unix:{}.sock", "--log", "{}.jsonl"],
         "releases": ["releases", "memlock_storm"],
         "scenarios": ["scenarios"],
+        "compare": ["compare", *storm, "--mutex", "sema", "--mutex", "spinbit"],
+        "compare jobs": ["compare", *storm, "--ms", "4", "--jobs", "2"],
+        "verify": ["verify", "spinbit", "--ms", "4"],
+        "replay-schedule": ["replay-schedule", "last"],
+        "diff": ["diff", str(log), str(log)],
+        "record": ["record", "--help"],  # more of it takes a Go toolchain
+        "predict": ["predict", "trees-go1.24.11", "--policy", "all"],
+        "sweep": ["sweep", str(grid)],
+        "connect": ["connect", f"127.0.0.1:{port}"],
+        "view": ["view", str(log), "--no-open"],
+        "explain": ["explain"],
+        "bench": ["bench", "memory"],
+        "alone": [],
     }
 
 
@@ -116,7 +142,8 @@ def test_interrupts_at_random_moments(tmp_path: Path) -> None:
     """Over every verb, a third of them while the program starts. What the interpreter says before
     the first line of ours runs is its own: a signal there is the one thing that is not caught."""
     rng = random.Random(int(os.environ.get("GORUN_MEM_SEED", "1")))
-    verbs = commands(tmp_path)
+    silent = socket.create_server(("127.0.0.1", 0))
+    verbs = commands(tmp_path, silent.getsockname()[1])
     wrong = []
     for number in range(TRIES):
         name = list(verbs)[number % len(verbs)]
@@ -131,7 +158,29 @@ def test_interrupts_at_random_moments(tmp_path: Path) -> None:
             reader = read_events(log)
             list(reader)
             assert not reader.damaged, (name, reader.describe_damage())
+    silent.close()
     assert not wrong, wrong
+
+
+def test_every_verb_is_interrupted(started: Path) -> None:
+    """Each is in the table."""
+    named = {(words or [""])[0] for words in commands(started).values()}
+    assert named >= VERBS.keys()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all that is interrupted while it starts."""
+    return tmp_path_factory.mktemp("started")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_interrupt_while_the_program_starts(started: Path, verb: str) -> None:
+    """In the first 0.3 s, once the first line of ours has run: exit 130 and no traceback."""
+    words = [word.format(started / verb) for word in commands(started)[verb]]
+    after_s = random.Random(verb).uniform(0.02, 0.3)
+    code, err = interrupted(words, after_s, started)
+    assert not fault(code, err), (code, err[-600:])
 
 
 @pytest.mark.parametrize("verb", ["run", "serve"])

@@ -145,6 +145,7 @@ uncontrolled: an M awaits trio itself at story.py:9; the same seed need not run 
 log     a.jsonl, EVENTS events
 again   gorun-mem run story --release go1.27 --platform js/wasm --mutex spinbit --ms 3 --cpus 2 \
 --strategy timing --seed 7 --max-pages 38 --mem-debug --set 'label=it'"'"'s' --set rounds=3
+words   gorun-mem explain fairness; gorun-mem explain hint miss
 """
 
 
@@ -234,7 +235,7 @@ def test_a_log_without_its_start_is_still_one(gorun_mem: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["report"], "no LOG is given"),
+        (["report"], "no LOG is given: write gorun-mem report LOG"),
         (["report", "gone.jsonl"], "cannot read log gone.jsonl: No such file or directory"),
         (["report", "."], ". is no event log: it is empty"),
         (["report", "last"], "no runs yet"),

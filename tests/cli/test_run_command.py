@@ -294,7 +294,7 @@ def test_assertions_decide_the_exit_code(gorun_mem: Command, storm: str) -> None
         (["--assert", "ms"], "'ms' is no expression: write NAME OP NUMBER"),
         (["--assert", "mss > 1"], "no metric 'mss': did you mean ms?"),
         (["--assert", "lock.memlok.spins > 1"], "did you mean lock.memlock.spins?"),
-        (["--log", "/nowhere/a.jsonl"], "--log /nowhere/a.jsonl: there is no folder /nowhere"),
+        (["--log", "/nowhere/a.jsonl"], "there is no folder /nowhere; make it first"),
         (["--log", "."], "--log . is a folder: name a file in it"),
         (["--log", "storm.py"], "--log storm.py would overwrite what the run reads"),
         (["--sed", "1"], "no option --sed: did you mean"),

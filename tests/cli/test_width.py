@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
 from gorun_mem import cli
 from gorun_mem.bench import Row
 from gorun_mem.cli import VERBS
 from gorun_mem.machine.library import names
+from gorun_mem.report import sections, terminal, width
 from gorun_mem.report.sections import SECTIONS
+from gorun_mem.report.terms import TERMS
 from gorun_mem.report.width import (
     TEXT_MAX,
     cells,
@@ -111,6 +116,41 @@ def test_no_sentence_is_too_long_to_read(
         assert too_wide(found.out + found.err, 200) == [], command
         assert too_long(found.out, TEXT_MAX) == [], command
         assert too_long(found.err, TEXT_MAX) == [], command
+
+
+HEADLESS = re.compile(r"(>= )?-?[\d,.]+( ns| us| ms)?|yes|no")
+"""A cell of a table that has no titles."""
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "compare", "report", "diff", "predict", "releases", "bench"]
+)
+def test_every_title_has_an_entry(
+    outputs_home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+) -> None:
+    """Whatever stands above a column of an output can be looked up in `explain`."""
+    heads: list[list[str]] = []
+
+    def noted(rows: Sequence[Sequence[str]], *args: Any, **kwargs: Any) -> Iterator[str]:
+        heads.append([click.unstyle(cell).strip() for cell in rows[0]])
+        return table_lines(rows, *args, **kwargs)
+
+    for module in (width, terminal, sections):
+        monkeypatch.setattr(module, "table_lines", noted)
+    for command in OUTPUTS[verb]:
+        if "mutex_shootout" not in command:  # what a scenario makes is its own
+            said(command, capsys)
+    titles = {
+        re.sub(r"^(A|B) \S+$", r"\1", re.sub(r"^in [\d,]+$", "in N", title))
+        for head in heads
+        if not any(HEADLESS.fullmatch(cell) for cell in head)
+        for title in head
+    }
+    assert len(titles) > 2
+    assert [title for title in sorted(titles - {""}) if title not in TERMS] == []
 
 
 @pytest.mark.parametrize("scenario", names())

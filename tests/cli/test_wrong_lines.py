@@ -54,7 +54,7 @@ FILES = {
     "grid.toml": GRID + '[grid]\nmutx = ["sema"]\n',
     "section.toml": GRID + '[gird]\nmutex = ["sema"]\n',
     "syntax.toml": "[sweep\n",
-    "log.jsonl": '{"event":"run.start","level":"info"}\n',
+    "log.jsonl": '{"event":"m.exit","level":"debug","seq":1,"t_ns":0,"m":1}\n',
     "app.wasm": "\0asm\1\0\0\0",
     "lost.schedule": '{"schedule":2}\n',
 }
@@ -98,6 +98,17 @@ MISTAKES = [
     ("predict trees-go1.24.11 --assert 'hihg < 3'", "no metric 'hihg'", "did you mean high?"),
     ("explain convoi", "no word 'convoi'", "did you mean convoy?"),
     ("bench evnts", "no benchmark 'evnts'", "did you mean events?"),
+    ("compare memlock_storm --mutex sema,spinbit", "--mutex sema,spinbit", "--mutex sema --mutex"),
+    ("explore memlock_storm --strategy DFS", "--strategy 'DFS' is none", "did you mean dfs?"),
+    ("run memlock_storm --release Go1.24", "no release 'Go1.24'", "did you mean go1.24?"),
+    ("run memlock_storm --max-pages 32 MiB", "'MiB' is one word too many", "in one, as in 32MiB"),
+    ("run memlock_storm --ms", "--ms has no value", "write one behind it"),
+    ("serve --ms 4", "no option --ms", "gorun-mem serve --help lists them"),
+    ("--json run", "no option --json", "behind it, as in gorun-mem run --json"),
+    ("run lessons", "no scenario 'lessons'", "gorun-mem scenarios --lessons lists those"),
+    ("query log.jsonl ''", "the SQL is empty", "write it as in 'SELECT"),
+    ("query log.jsonl 'SELECT x FROM events'", "SQL: Binder Error", "'DESCRIBE events' lists"),
+    ("view", "no LOG_OR_TOKEN_OR_RECORDING is given", "as in gorun-mem view last"),
     # Files.
     (
         "run log.jsonl",

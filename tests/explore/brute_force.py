@@ -172,12 +172,12 @@ def brute_force(
     return count, notes.classes, notes.ends
 
 
-def search(main: Main, **tree: Any) -> tuple[Batch, Counter[Any], set[Any]]:
+def search(main: Main) -> tuple[Batch, Counter[Any], set[Any]]:
     """What the exhaustive search makes of a program."""
     notes = Notes(Counter(), set())
     target = Target.of(main, Config(ms=2, mutex="queue"))
     worker = Worker(target, [lambda: notes], steps_max=2_000, failures_max=1 << 30)
-    return worker.tree("exhaustive", **tree), notes.classes, notes.ends
+    return worker.tree("exhaustive"), notes.classes, notes.ends
 
 
 class Shared:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import time
 
@@ -169,3 +171,10 @@ async def gives_up(world: World) -> None:
     async with world.open_ms() as ms:
         ms.start_soon(poll)
         ms.start_soon(work)
+
+
+async def exits_in_a_child(world: World) -> None:
+    """Ends the process that it runs in, unless that is the first one."""
+    if multiprocessing.parent_process() is not None:
+        os._exit(3)
+    await many(world)

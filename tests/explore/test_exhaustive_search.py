@@ -275,27 +275,6 @@ def test_words_of_user_memory_are_objects_of_their_own(mutex: str) -> None:
     assert fewer > 500
 
 
-@pytest.mark.parametrize("shares", [2, 3])
-def test_shares_of_a_tree_are_the_whole_tree(shares: int) -> None:
-    """Every schedule is in the share of exactly one process."""
-    whole = climb(of_mutex(2, 1), "exhaustive", mutex="sema")[1]
-    parts: Counter[Any] = Counter()
-    for k in range(shares):
-        kept: Counter[Any] = Counter()
-        target = Target.of(of_mutex(2, 1), Config(ms=2, mutex="sema"))
-
-        def make(kept: Counter[Any] = kept) -> Trace:
-            trace = Trace()
-            trace.kept, trace.ends = kept, set()
-            return trace
-
-        worker = Worker(target, [make], steps_max=2_000, failures_max=1 << 30)
-        batch = worker.tree("exhaustive", split=3, share=(k, shares))
-        assert batch.complete
-        parts.update(set(kept))
-    assert set(parts) == set(whole)
-
-
 def test_the_budget_of_a_tree_is_honoured_and_said() -> None:
     """One schedule less than there are: inconclusive, never a pass."""
     found = explore(sections(4, 4), strategy="exhaustive", budget=69)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
+import signal
 import time
 from fractions import Fraction
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.verdict import Facts, Statistics, judge
+from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.m import M
@@ -158,6 +161,21 @@ def test_two_processes_find_what_one_finds(strategy: str) -> None:
     sound = explore(programs.kept_update, strategy=strategy, jobs=2, budget=300)
     assert sound.outcome == ("survived" if strategy == "pos" else "exhausted")
     assert sound.statistics.schedules == {"pos": 300, "dfs": 12}.get(strategy, 2)
+
+
+@pytest.mark.parametrize("strategy", ["exhaustive", "auto", "pct"])
+def test_figures_are_the_same_in_any_number_of_processes(strategy: str) -> None:
+    """Every figure of the verdict, where the budget ends a search in the middle."""
+    one, three = (
+        explore(programs.many, config=Config(ms=4), strategy=strategy, jobs=jobs, budget=1_777)
+        for jobs in (1, 3)
+    )
+    assert one.statistics.schedules + one.statistics.redundant == 1_777
+    assert _without_time(one) == _without_time(three)
+
+
+def _without_time(found: Exploration) -> dict[str, Any]:
+    return {name: value for name, value in found.document().items() if name != "seconds"}
 
 
 @pytest.mark.parametrize(("bound", "budget"), [(1, None), (2, 5000), (None, 100), (3, 333)])
@@ -341,3 +359,30 @@ def test_no_verdict_in_doubt() -> None:
                 assert judge(facts, counted, 0)[0] == "inconclusive"
     assert judge(Facts(budget=20, out_of_time=True), counted, 0)[0] == "inconclusive"
     assert judge(Facts(), Statistics(), 0)[0] == "inconclusive"
+
+
+def test_a_process_that_is_killed_has_its_work_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another that takes its place: every figure is that of one process."""
+    monkeypatch.setattr("gorun_mem.explore.work.PIECE_RUNS", (16, 16))
+    how: dict[str, Any] = {"config": Config(ms=4), "strategy": "exhaustive", "budget": 3_000}
+    killed: list[int] = []
+
+    def progress(runs: int) -> None:
+        children = multiprocessing.active_children()
+        if len(killed) < 2 and children:
+            pid = children[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    two = explore(programs.many, jobs=2, progress=progress, **how)
+    assert len(killed) == 2
+    assert _without_time(two) == _without_time(explore(programs.many, **how))
+
+
+def test_processes_that_die_of_the_program_are_said_to() -> None:
+    """And not begun for ever."""
+    with pytest.raises(ConfigError, match=r"processes died .* search with one job"):
+        explore(programs.exits_in_a_child, jobs=2, strategy="pos", budget=100, canary=False)

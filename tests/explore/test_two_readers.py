@@ -10,9 +10,6 @@ import pytest
 
 from gorun_mem import cli
 from gorun_mem.explore import explore
-from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Worker
-from gorun_mem.machine.config import Config
 from gorun_mem.machine.library import find
 
 SCRIPT = Path(__file__).with_name("two_readers.py")
@@ -56,18 +53,6 @@ def test_a_pair_that_there_is_not_is_not_found() -> None:
     """Nine schedules, every one that is different."""
     found = explore(find(str(SCRIPT)), strategy="exhaustive")
     assert (found.outcome, found.statistics.schedules) == ("exhausted", 9)
-
-
-@pytest.mark.parametrize("shares", [2, 3])
-@pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_each_pair_is_in_a_share(shares: int, a: int, b: int) -> None:
-    """What several processes share out is the whole tree."""
-    target = Target.of(find(str(SCRIPT)), Config(ms=3), {"a": a, "b": b})
-    found = 0
-    for k in range(shares):
-        worker = Worker(target, steps_max=1000, failures_max=1 << 30)
-        found += len(worker.tree("exhaustive", split=3, share=(k, shares)).found)
-    assert found
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)

@@ -34,7 +34,7 @@ LAYERS = {
     "record": {"runtime", "wasm", "replay", "predict"},
     "analysis": {"runtime", "events"},
     "report": {"analysis", "events"},
-    "export": {"runtime", "events", "analysis"},
+    "export": {"runtime", "events", "analysis", "predict"},
     "sweep": {
         "files",
         "runtime",
@@ -43,6 +43,7 @@ LAYERS = {
         "machine",
         "explore",
         "replay",
+        "scripts",
         "predict",
         "analysis",
         "report",

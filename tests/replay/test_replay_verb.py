@@ -61,7 +61,7 @@ def test_a_bad_file_is_2_and_the_others_are_done(bent: Path, tmp_path: Path) -> 
     prose.write_text("hello\n")
     code, out, err = run(nothing, prose, bent, MAPS)
     assert code == 2
-    assert f"{nothing}: No such file or directory" in err
+    assert f"no recording {nothing}: " in err
     assert f"{prose}:1: no header" in err
     assert f"{MAPS}: go1.27.3" in out
 

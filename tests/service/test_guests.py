@@ -236,3 +236,24 @@ async def test_there_are_bounds(tmp_path: Path) -> None:
             start(one, tmp_path / "x", goes_on)
         for guest in guests:
             assert await ended(guest) == "cancelled"
+
+
+async def test_a_log_that_cannot_be_written_ends_the_guest_alone(tmp_path: Path) -> None:
+    """It says so, and the World serves on."""
+    async with service() as one:
+        talk = await one.join()
+        guest = start(one, tmp_path / "no such folder" / "x.jsonl", "memlock_storm")
+        assert await ended(guest) == "failed"
+        assert "x.jsonl" in guest.error
+        assert (await ask(talk, "alloc 65536")).isdigit()
+
+
+async def test_it_ends_with_a_service_that_is_paused(tmp_path: Path) -> None:
+    """Drained, the service goes on at full speed until its guests have ended."""
+    async with service() as one:
+        guest = start(one, tmp_path / "guest.jsonl", goes_on)
+        one.server.host.pace.set(paused=True, ns_per_s=None)
+        await trio.sleep(0.05)
+        assert guest.runs
+        one.server.drain("it is late")
+        assert await ended(guest) == "cancelled"

@@ -276,3 +276,44 @@ def test_the_command_line_sends_a_tests_token_to_pytest() -> None:
     schedule = Schedule((1,), (), {"test": "test_a.py::test_b", "config": {}})
     with pytest.raises(ConfigError, match=r"pytest test_a\.py::test_b --explore-token TOKEN"):
         Target.from_about(schedule.about)
+
+
+def test_the_marker_takes_the_memory(pytester: pytest.Pytester) -> None:
+    """Store buffering fails under tso, with a token that leads there again, and not under sc."""
+    pytester.makepyfile(
+        """
+import pytest
+from gorun_mem.sync import Word
+
+async def buffering(world):
+    x, y, seen = Word("x"), Word("y"), []
+    async def one(m, mine, other):
+        await mine.store_release(1)
+        seen.append(await other.load())
+    async with world.open_ms() as ms:
+        ms.start_soon(one, x, y)
+        ms.start_soon(one, y, x)
+    assert seen != [0, 0]
+
+@pytest.mark.explore(budget=500, strategy="pos", memory="tso")
+async def test_late(world):
+    await buffering(world)
+
+@pytest.mark.explore(budget=500, strategy="pos")
+async def test_at_once(world):
+    await buffering(world)
+
+@pytest.mark.explore(budget=5, memory="pso")
+async def test_none(world):
+    pass
+"""
+    )
+    result = pytester.runpytest_subprocess(*QUIET)
+    result.assert_outcomes(failed=2, passed=1)
+    result.stdout.fnmatch_lines(["*where memory is total store order,*"])
+    result.stdout.fnmatch_lines(["*explore: no memory 'pso'*"])
+    words = next(line for line in result.outlines if "--explore-token" in line).split()
+    token = words[words.index("--explore-token") + 1]
+    again = pytester.runpytest_subprocess(*QUIET, "-k", "test_late", "--explore-token", token)
+    again.assert_outcomes(failed=1, deselected=2)
+    again.stdout.fnmatch_lines(["*AssertionError*"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gorun_mem.wasm.binary import Binary
 from gorun_mem.wasm.errors import WasmError
+from gorun_mem.wasm.golang import FUNCTION_BASE, ModuleData, find_module_data
 from gorun_mem.wasm.image import Image
 from gorun_mem.wasm.leb import Reader, sleb, uleb
-from gorun_mem.wasm.module import MAGIC, Module, PageLimits
+from gorun_mem.wasm.module import MAGIC, DataSegment, Module, PageLimits
 from gorun_mem.wasm.names import function_names, producers
 
 
@@ -153,3 +156,44 @@ def test_other_languages_are_refused_by_name(language: str, exports: list[str], 
         )
     with pytest.raises(WasmError, match=says):
         Binary.parse(data).check()
+
+
+def test_a_function_table_at_a_round_address_is_found() -> None:
+    """Its address as a word stands in hundreds of other places, none of them at a word's: go1.27
+    put it at 0x10000 in a small stripped program."""
+    header, table, end = 0x10000, 0x18000, 0x20000
+    image = bytearray(end)
+    image[header : header + 8] = bytes.fromhex("f1ffffff0000") + b"\x01\x08"
+    for at in range(0x100, 0x8000, 24):
+        image[at + 2 : at + 10] = struct.pack("<Q", header)
+    words = [0] * 35
+    words[0], words[16] = header, 0x4000
+    words[20], words[21] = FUNCTION_BASE << 16, (FUNCTION_BASE + 9) << 16
+    words[24:32], words[34] = range(0x1000, 0x9000, 0x1000), end
+    image[table : table + 8 * 35] = struct.pack("<35Q", *words)
+    found = find_module_data(Image([DataSegment(0, 0, end)], memoryview(bytes(image))))
+    assert found is not None
+    assert found.end == end
+
+
+@pytest.mark.parametrize(
+    ("table", "block", "size"),
+    [
+        (b"\x02\x05\x40\x0a\x00", 0, 0),  # 0 up to pc 5, then 32 up to 15
+        (b"\x02\x05\x40\x0a\x00", 5, 32),
+        (b"\x02\x05\x40\x0a\x3f\x0a\x00", 20, 0),  # and 32 less again
+        (b"\x02\x05\x40\x0a\x00", 15, -1),
+        (b"\x02\x05\x40", 5, -1),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff", 0, -1),
+    ],
+)
+def test_frame_sizes(table: bytes, block: int, size: int) -> None:
+    """pcsp is pairs of a change and of a length; what is cut, over or no number is not known."""
+    image = bytearray(0x200) + b"\0" + table
+    image[0x100 + 16 : 0x100 + 20] = (1).to_bytes(4, "little")
+    words = [0] * 35
+    words[10], words[11] = 0x200, 1 + len(table)
+    data = ModuleData(Image([DataSegment(0, 0, len(image))], memoryview(bytes(image))), (*words,))
+    data.__dict__["records"] = {7: 0x100}
+    assert data.frame_size(7, block) == size
+    assert data.frame_size(8, block) == -1

@@ -87,7 +87,12 @@ def test_two_contend_on_one_lock_by_hand() -> None:
         ("POST", "/api/runs", {"scenario": "memlock_storm", "options": {"rounds": "x"}}, 400),
         ("POST", "/api/runs", {"scenario": "real_program", "options": {"trace": "/etc/x"}}, 400),
         ("POST", "/api/runs", {"scenario": "memlock_storm", "settings": {"mutex": "x"}}, 400),
+        ("POST", "/api/runs", {"scenario": "../../x.py", "where": "service"}, 404),
+        ("POST", "/api/runs", {"scenario": "memlock_storm", "where": "elsewhere"}, 400),
+        ("POST", "/api/runs",
+         {"scenario": "memlock_storm", "where": "service", "settings": {"mutex": "sema"}}, 400),
         ("GET", "/api/runs/1", None, 404),
+        ("GET", "/api/runs/1/prediction", None, 404),
         ("GET", "/api/runs/1/lanes", None, 404),
         ("GET", "/api/files/passwd", None, 404),
         ("GET", "/api/files/..%2f..%2fetc%2fpasswd", None, 404),
@@ -167,6 +172,40 @@ def test_a_scenario_is_run_and_its_log_shown() -> None:
         log = (await page.client.get(f"{path}/log")).text.splitlines()
         assert len(log) == lanes["events"]
         assert await page.ask("DELETE", path) == (200, {"ok": True})
+
+    with_page(test)
+
+
+def test_a_scenario_is_run_in_the_services_world() -> None:
+    """Its Ms are the World's; its log is of that stretch; stopped by hand it ends."""
+
+    async def test(page: OverAsgi) -> None:
+        wanted = {"scenario": "memlock_storm", "options": {"rounds": 10}, "where": "service"}
+        status, started = await page.ask("POST", "/api/runs", {**wanted, "settings": {"ms": 5}})
+        assert status == 201, started
+        run = page.site.runs.of(started["id"])
+        assert run.guest is not None
+        with trio.fail_after(60):
+            await run.guest.ended.wait()
+            await trio.testing.wait_all_tasks_blocked()
+        _, told = await page.ask("GET", f"/api/runs/{run.id}")
+        assert (told["where"], told["state"], told["exit"]) == ("service", "done", 0)
+        assert told["summary"]["outcome"] == "ok"
+        _, lanes = await page.ask("GET", f"/api/runs/{run.id}/lanes")
+        assert len(lanes["lanes"]) == 5
+        _, report = await page.ask("GET", f"/api/runs/{run.id}/report")
+        assert (report["title"], report["first"]) == ("memlock_storm", "lanes")
+        endless = {**wanted, "options": {"rounds": 1_000_000}}
+        _, other = await page.ask("POST", "/api/runs", endless)
+        _, refused = await page.ask("GET", f"/api/runs/{other['id']}/lanes")
+        assert "has not ended" in refused["error"]
+        assert await page.ask("DELETE", f"/api/runs/{other['id']}") == (200, {"ok": True})
+        second = page.site.runs.of(other["id"]).guest
+        assert second is not None
+        with trio.fail_after(60):
+            await second.ended.wait()
+        assert second.outcome == "cancelled"
+        page.service.server.world.check()
 
     with_page(test)
 

@@ -114,41 +114,29 @@ def shot(page: Page, name: str) -> None:
         page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
+PAINTED = """() => { const c = document.querySelector('canvas[data-loaded]');
+const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+const seen = new Set(); for (let i = 0; i < d.length; i += 4)
+if (d[i + 3] === 255) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`); return [...seen]; }"""
+
+
 def test_a_newcomers_path(browser: Browser, service: PageProcess) -> None:
-    """The page, a scenario started there, a convoy seen, the report, a lock taken by hand: each in
-    at most two clicks."""
+    """The page, a scenario started in its World, a convoy seen, a lock taken by hand, the report of
+    the scenario, a file of it: each in at most two clicks."""
     with opened(browser, service.url, accept_downloads=True) as page:
         expect(page.get_by_text("Who holds, who waits")).to_be_visible()
 
         clicks = Clicks(page)
-        clicks.on("nav >> text=Runs")
-        clicks.on("text=Start it")
-        page.wait_for_selector("canvas[data-loaded]")
+        page.get_by_label("virtual time goes on by").select_option("1e5")  # a click, or two
+        clicks.on("text=Start it here")
+        expect(page.locator(".guest .chip.holds")).to_have_text("running")
+        convoy = page.locator("[data-lock=memlock] .convoy")
+        expect(convoy).to_contain_text("in a row behind memlock")
         assert clicks.made <= 2
-        expect(page.locator(".verdict.good")).to_contain_text("It ended well")
+        shot(page, "newcomer-convoy")
+        page.get_by_label("virtual time goes on by").select_option("")
+        expect(page.locator(".guest .chip").first).to_have_text("ok")
 
-        painted = page.evaluate(
-            "() => { const c = document.querySelector('canvas[data-loaded]');"
-            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-            "const seen = new Set(); for (let i = 0; i < d.length; i += 4) "
-            "if (d[i + 3] === 255) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`); return [...seen]; }"
-        )
-        hold, wait = "29,127,92", "207,74,31"
-        assert hold in painted
-        assert wait in painted
-        expect(page.locator("summary", has_text="Convoys")).to_be_visible()
-        expect(page.locator("details", has_text="Convoys").first).to_contain_text("busy periods")
-
-        clicks = Clicks(page)
-        with page.expect_download() as download:
-            page.wait_for_selector("#offline:enabled")
-            clicks.on("#offline")
-        assert clicks.made <= 2
-        report = Path(download.value.path()).read_text()
-        assert "memlock" in report
-        assert len(report) < 1_500_000
-
-        page.locator("nav >> text=Live").click()
         clicks = Clicks(page)
         clicks.on("text=Start an M")
         clicks.on("text=Take it")
@@ -158,6 +146,53 @@ def test_a_newcomers_path(browser: Browser, service: PageProcess) -> None:
         expect(page.locator("[data-lock=memlock]")).to_contain_text("free")
         page.get_by_role("button", name="end M").first.click()
         expect(page.get_by_text("None yet. Start one")).to_be_visible()
+
+        clicks = Clicks(page)
+        clicks.on("text=Its report")
+        page.wait_for_selector("canvas[data-loaded]")
+        expect(page.locator("details", has_text="Convoys").first).to_contain_text("busy periods")
+        assert clicks.made <= 2
+        painted = page.evaluate(PAINTED)
+        hold, wait = "29,127,92", "207,74,31"
+        page.click("#rewind")  # what has not happened is veiled
+        page.click("#play")
+        assert hold in painted
+        assert wait in painted
+
+        with page.expect_download() as download:
+            page.wait_for_selector("#offline:enabled")
+            clicks.on("#offline")
+        assert clicks.made <= 2
+        report = Path(download.value.path()).read_text()
+        assert "memlock_storm" in report
+        assert len(report) < 1_500_000
+
+
+def test_a_scenario_meets_ms_by_hand(browser: Browser, service: PageProcess) -> None:
+    """Options are typed, their ranges shown; an M by hand waits with the scenario's Ms; it is
+    stopped by hand; what does not fit is refused."""
+    with opened(browser, service.url) as page:
+        page.click("text=Its options")
+        rounds = page.get_by_label("rounds")
+        assert rounds.get_attribute("type") == "number"
+        expect(page.get_by_text("1 to 1,000,000").first).to_be_visible()
+        rounds.fill("100000")
+        page.get_by_label("virtual time goes on by").select_option("1e4")
+        page.click("text=Start it here")
+        expect(page.locator(".guest .chip.holds").first).to_have_text("running")
+        page.click("text=Start an M")
+        page.locator("article.card >> text=Take it").first.click()
+        expect(page.locator("article.card .chip.holds, article.card .chip.waits")).to_be_visible()
+        until(
+            page, "document.querySelectorAll('[data-lock=memlock] .queue .chip.waits').length > 1"
+        )
+        page.get_by_label("virtual time goes on by").select_option("")
+        expect(page.locator("article.card .chip.holds")).to_be_visible()
+        expect(page.locator(".guest .chip.holds").first).to_have_text("running")
+        page.locator("text=Give it back").first.click()
+        page.locator(".guest >> text=Stop it").click()
+        expect(page.locator(".guest .chip").first).to_have_text("cancelled")
+        page.get_by_role("button", name="end M").first.click()
 
 
 def test_two_people_contend_on_one_lock(browser: Browser, service: PageProcess) -> None:
@@ -174,8 +209,8 @@ def test_two_people_contend_on_one_lock(browser: Browser, service: PageProcess) 
         his = bob.locator("article.card").nth(1)
         his.get_by_text("Take it").click()
         other = str(his.get_attribute("aria-label"))
-        expect(ann.locator("[data-lock=memlock] .chip.waits")).to_have_text(other)
-        expect(bob.locator("[data-lock=memlock] .chip.waits")).to_have_text(other)
+        expect(ann.locator("[data-lock=memlock] .queue .chip.waits")).to_have_text(other)
+        expect(bob.locator("[data-lock=memlock] .queue .chip.waits")).to_have_text(other)
         expect(his).to_contain_text("waits for memlock")
         mine.get_by_text("Give it back").click()
         expect(ann.locator("[data-lock=memlock]")).to_contain_text(f"{other} holds it")
@@ -291,6 +326,36 @@ def test_a_failure_opens_at_the_step_that_matters(
             page.locator("section[aria-label='the nearest schedule that passes']")
         ).to_be_visible()
         expect(page.locator("nav")).not_to_contain_text("Live")
+
+
+def test_a_recording_and_its_prediction(browser: Browser, tmp_path: Path) -> None:
+    """Pages over time, what they are for, a row for each release with its interval: the figures of
+    `predict --json`."""
+    said = subprocess.run(
+        command("predict", "maps-go1.24.11", "--json"), env=environment(tmp_path),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    rows = json.loads(said.stdout)["programs"][0]["releases"]
+    with (
+        page_process(tmp_path, "view", "maps-go1.24.11", "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        page.set_default_timeout(60_000)
+        page.wait_for_selector("#part-releases")
+        cells = page.locator("#part-releases tbody tr td:nth-child(3)").all_inner_texts()
+        assert [cell.replace(",", "") for cell in cells] == [str(row["pages"]) for row in rows]
+        names = page.evaluate(
+            "() => [...document.querySelectorAll('#part-releases svg')].map(e => "
+            "e.getAttribute('aria-label'))"
+        )
+        assert names[0] == (
+            f"{rows[0]['pages']} pages, between {rows[0]['low']} and {rows[0]['high']}"
+        )
+        expect(page.locator("#part-pages")).to_contain_text("192 at the end, 37 at the start")
+        expect(page.locator("#part-pages .chart canvas")).to_have_attribute("data-drawn", "1")
+        page.wait_for_selector("#part-map")
+        expect(page.locator("#part-pages")).to_be_visible()
+        shot(page, "recording-1280-light")
 
 
 def test_kit_objects_are_shown_with_values_holders_and_waiters(
@@ -420,7 +485,7 @@ VIEWS = {
     "runs": ["text=Start it"],
     "chair": ["text=Show a solution"],
 }
-READY = {"live": ".chip.holds", "runs": ".report details", "chair": ".verdict.bad"}
+READY = {"live": "article .chip.holds", "runs": ".report details", "chair": ".verdict.bad"}
 NAMELESS = """() => [...document.querySelectorAll('a, button, input, select, canvas, summary')]
   .filter(e => e.checkVisibility())
   .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))
@@ -441,6 +506,11 @@ def test_each_view_at_each_width(
         size = {"width": width, "height": 900}
         where = f"{service.url}#{view}"
         with opened(browser, where, viewport=size, color_scheme=scheme) as page:
+            if view == "runs":
+                page.wait_for_selector("text=Run a scenario")
+                # Folded where a run is shown and there is little room.
+                if not page.get_by_role("button", name="Start it").is_visible():
+                    page.click("summary >> text=Run a scenario")
             for selector in VIEWS[view]:
                 page.locator(selector).first.click()
             page.wait_for_selector(READY[view])

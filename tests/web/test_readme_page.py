@@ -45,5 +45,5 @@ def test_each_command_serves_the_page(tmp_path: Path) -> None:
                 assert state["whole"]["ended"]["failed"]
                 assert len(state["whole"]["choices"]) == 11
             library = fetch(f"{page.url}api/library")
-    assert shows == ["live", "run", "token"]
-    assert len(library["lessons"]) == 26
+    assert shows == ["live", "run", "token", "run"]
+    assert len(library["lessons"]) == 27

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from gorun_mem import cli
 from gorun_mem.report.comparison import document as comparison
 from gorun_mem.report.page import document, read
 from gorun_mem.report.terms import TERMS
@@ -45,6 +46,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.html").write_text(offline.page(made), "utf-8")
     made = comparison(compared([[1000.0, 2000.0, 3000.0], [1500.0, 3000.0, 90000.0]]), ["two"])
     (folder / "compared.html").write_text(offline.page(made), "utf-8")
+    words = ["explore", "lessons/unlock_skips_wake", "--html", str(folder / "explored.html")]
+    assert cli.main(words) == 1
     return folder
 
 
@@ -304,7 +307,7 @@ def test_marks_are_shown_and_hidden(browser: Browser, files: Path, name: str, bo
 def test_every_width(browser: Browser, files: Path, width: int, scheme: str) -> None:
     """Tables scroll within themselves and say so; the page itself is never wider than the window;
     what can be used has a name and is reached by keyboard."""
-    for name in ("storm", "heap", "failed", "compared"):
+    for name in ("storm", "heap", "failed", "compared", "explored"):
         size = {"width": width, "height": 900}
         with file_in(browser, files, name, viewport=size, color_scheme=scheme) as page:
             shot(page, f"report-{name}-{width}-{scheme}")
@@ -317,7 +320,7 @@ def test_every_width(browser: Browser, files: Path, width: int, scheme: str) -> 
                 "getComputedStyle(e.nextElementSibling).display)"
             )
             assert set(wide) <= {"block"}
-            if width == WIDTHS[0] and name != "compared":
+            if width == WIDTHS[0] and name not in ("compared", "explored"):
                 assert wide
 
 
@@ -341,3 +344,28 @@ def test_a_comparison_is_shown(browser: Browser, files: Path) -> None:
         expect(page.locator("table")).to_contain_text("+50.0% (+25.0% to +75.0%)")
         expect(page.locator("table")).to_contain_text("1.000 us to 90.000 us, log scale")
         expect(page.locator("main")).to_contain_text("gorun-mem run x --seed 3")
+
+
+def test_a_search_is_shown(browser: Browser, files: Path) -> None:
+    """It opens at the step that matters, with the nearest schedule that passes; each sentence on
+    what matters leads to its step; lanes have a column for each M."""
+    with file_in(browser, files, "explored") as page:
+        expect(page.locator(".verdict")).to_contain_text("failed")
+        lanes = page.locator(".steps-table").first
+        assert lanes.locator("thead th").all_inner_texts() == ["step", "M1 work", "M2 work"]
+        doc = page.evaluate("() => JSON.parse(document.getElementById('data').textContent)")
+        (failure,) = doc["found"]["failures"]
+        here = lanes.locator("[aria-current=step] th")
+        assert here.inner_text() == str(failure["opens_at"])
+        sentence = page.locator(".matters button").nth(1)
+        sentence.focus()
+        page.keyboard.press("Enter")
+        assert here.inner_text() == str(failure["matters"][1]["steps"][0])
+        for step in failure["steps"]:
+            row = lanes.locator(f"tr[data-step='{step['step']}']")
+            cell = row.locator(f"td[data-m=M{step['m']}]")
+            assert cell.inner_text().startswith(f"{step['kind']} {step['obj']}")
+        other = page.locator(".steps-table").nth(1).locator("[aria-current=step] th")
+        assert other.inner_text() == str(failure["passing"]["parts_at"])
+        expect(page.locator("main")).to_contain_text(failure["passing"]["sentence"])
+        expect(page.locator("main")).to_contain_text(f"gorun-mem view {failure['token']}")

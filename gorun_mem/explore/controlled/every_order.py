@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
+from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Searching
+from gorun_mem.step.strategies.subtree import PathPart
 from gorun_mem.step.task import State, Task
 
 Ways = tuple[int, ...]
@@ -38,50 +39,54 @@ class EveryOrder(Searching):
     """Depth-first search through all decisions.
 
     Args:
-        split: the decisions at the top below which the search is shared out.
-        share: (k, n): of the starts that these make take those whose number is k modulo n.
+        part: of the tree; None for all of it.
 
     Attributes:
-        start: the number of the start under way.
-        counts: whether the run that has ended is one of ours.
         rested: no M was made to wait: the bound of steps ends a loop.
     """
 
     name = "exhaustive"
     exhaustive = True
 
-    def __init__(self, split: int = 0, share: tuple[int, int] = (0, 1)) -> None:
+    def __init__(self, part: PathPart | None = None) -> None:
         super().__init__()
-        self._split = split
-        self._share = share
-        self._path: list[_Decision] = []
+        part = PathPart((), 0) if part is None else part
+        self._path = [_Decision(ways, at, list(left)) for ways, at, left in part.decisions]
+        self._fixed = part.fixed
         self._at = 0
-        self._begun = False
-        self._is_new = False
-        self.start = -1
-        self.counts = True
+        self._ready = True
         self.rested = False
+
+    def left(self) -> PathPart | None:
+        """What is left of the part; None for nothing."""
+        self._ready = self._ready or self._back()
+        if not self._ready:
+            return None
+        decisions = tuple((one.ways, one.taken, tuple(one.left)) for one in self._path)
+        return PathPart(decisions, self._fixed)
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Go back to the last decision at which something is left to try."""
         self._random = random
-        path = self._path
-        if self._begun:
-            while path and not path[-1].left:
-                path.pop()
-            if not path:
-                return False
-            path[-1].taken = path[-1].left.pop()
-            self._is_new = len(path) == self._split
-        self._begun = True
+        if not (self._ready or self._back()):
+            return False
+        self._ready = False
         self._at = 0
+        return True
+
+    def _back(self) -> bool:
+        path = self._path
+        while len(path) > self._fixed and not path[-1].left:
+            path.pop()
+        if len(path) == self._fixed:
+            return False
+        path[-1].taken = path[-1].left.pop()
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Whom the path says, or whom run-to-block would take.
 
         Raises:
-            Redundant: the start is another's to search.
             NonDeterminism: the program does not do what it did after the same steps.
         """
         if len(runnable) == 1:
@@ -101,10 +106,6 @@ class EveryOrder(Searching):
             return self._follow((-n,))
         return self._try((-n,), 0, list(range(n - 1, 0, -1)))
 
-    def ended(self) -> None:
-        """See whose the run was."""
-        self.counts = len(self._path) >= self._split or self._share[0] == 0
-
     def _follow(self, ways: Ways) -> int:
         at = self._at
         decision = self._path[at]
@@ -114,25 +115,12 @@ class EveryOrder(Searching):
                 f"decision {at + 1}: after the same steps there is {_in_words(ways)}, and before "
                 f"there was {_in_words(decision.ways)}"
             )
-        self._see_start()
         return decision.taken
 
     def _try(self, ways: Ways, first: int, others: list[int]) -> int:
         self._path.append(_Decision(ways, first, others))
         self._at += 1
-        self._is_new = self._at == self._split
-        self._see_start()
         return first
-
-    def _see_start(self) -> None:
-        """Where the decisions at the top are made: is what is below ours to search?"""
-        if not self._is_new or self._at != self._split:
-            return
-        self._is_new = False
-        self.start += 1
-        k, n = self._share
-        if self.start % n != k:
-            raise Redundant
 
 
 def _in_words(ways: Ways) -> str:

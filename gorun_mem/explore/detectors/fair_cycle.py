@@ -20,7 +20,7 @@ from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.op import MORE, PARKED, Op
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import Task, who
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -46,6 +46,7 @@ class FairCycle:
     """Finds runs that go round in a fair cycle; kind "livelock"."""
 
     name = "fair_cycle"
+    flushes = True
     screened = "made"
 
     def begin(self, world: World) -> None:
@@ -102,7 +103,7 @@ class FairCycle:
         for m in ms:
             own = [f"{kind} {obj}" for who, kind, obj in cycle if who == m]
             kept = [own[0], *[b for a, b in pairwise(own) if a != b]]
-            each.append(f"M{m} ({', '.join(kept)}) at {self._places.get(m, '')}".rstrip())
+            each.append(f"{who(m)} ({', '.join(kept)}) at {self._places.get(m, '')}".rstrip())
         text = (
             f"livelock: the same {period} steps go round for ever, and everybody who can go "
             f"goes in each round: {'; '.join(each)}"
@@ -120,6 +121,7 @@ class Cycles:
     """
 
     name = "cycles"
+    flushes = True
     MOST: Final = 8
     """Cycles of one run."""
     STEPS: Final = 1_000

@@ -10,7 +10,7 @@ from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.runtime.op import Op
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import Task, who
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -23,6 +23,7 @@ class Livelock:
     """Names the Ms that make steps and no progress; kind "no_progress"."""
 
     name = "livelock"
+    flushes = True
     screened = True
 
     def begin(self, world: World) -> None:
@@ -46,7 +47,7 @@ class Livelock:
         for m in ms:
             kinds = Counter(f"{kind} {obj}" for who, kind, obj in self._last if who == m)
             often = ", ".join(f"{what} x{n}" for what, n in sorted(kinds.items()))
-            each.append(f"M{m} at {in_words(self._watch.place(m))} ({often})")
+            each.append(f"{who(m)} at {in_words(self._watch.place(m))} ({often})")
         text = f"of the last {len(self._last)} of {world.engine.steps:,} steps: {'; '.join(each)}"
         objs = sorted({obj for _, _, obj in self._last})
         return (Finding("no_progress", ", ".join(objs), "", text, tuple(ms), world.engine.steps),)

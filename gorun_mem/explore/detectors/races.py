@@ -15,6 +15,9 @@ to the head of the list, to the two words of the break and to the header words a
 page. A program's own loads and stores say there which page they touch and not which word, so they
 are not judged.
 
+Where memory is TSO a plain store is where its M makes it, and a store that releases publishes when
+it reaches memory.
+
 Memory that was freed and handed out anew has no past: what is known of a word counts as long as
 nobody gave the word back or got it.
 
@@ -33,9 +36,9 @@ from gorun_mem.explore.detectors.watch import Place, Watch, in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.ops import Access
-from gorun_mem.runtime.kinds import KINDS, OTHER
+from gorun_mem.runtime.kinds import FLUSH, KINDS, OTHER
 from gorun_mem.runtime.op import Op
-from gorun_mem.step.task import State, Task
+from gorun_mem.step.task import State, Task, owner_of
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 FINDINGS_MAX: Final = 16
 """More races of one run are not told."""
 MEMORY: Final = "mem:"
+LATE_RELEASE: Final = "atomic.store_release"
 LAYER: Final = ("free list", "bloc")
 """What the body of a call of the memory layer changes."""
 
@@ -83,6 +87,7 @@ class Races:
     """
 
     name = "races"
+    flushes = True
     screened = True
 
     def __init__(self, places: bool = True) -> None:
@@ -99,6 +104,7 @@ class Races:
         self._synced: dict[str, Clock] = {}
         self._shadows: dict[str | int, _Shadow] = {}
         self._joins: dict[int, object] = {}
+        self._late: dict[tuple[int, str], list[Clock]] = {}
         self._findings: dict[tuple[str, str], Finding] = {}
         self._whole_calls = world.config.granularity == "sync"
 
@@ -114,7 +120,11 @@ class Races:
         elif order == "both":
             self._synchronise(m, order, obj, reads)
         elif order == "none" and kind != "none.lock":
+            if kind == FLUSH:
+                self._reaches_memory(owner_of(m), obj)
             return
+        elif kind == LATE_RELEASE and task.buffer is not None and task.buffer.newest_is(obj):
+            self._publish_late(m, obj)
         elif what.parts:
             for part in what.parts:
                 self._access(m, f"{obj}.{part}", obj, not what.reads, None, 0)
@@ -166,6 +176,18 @@ class Races:
         else:
             _join(synced, clock)
         clock[m] += 1
+
+    def _publish_late(self, m: int, obj: str) -> None:
+        """What `m` has done is published when its store reaches memory, not before."""
+        clock = self._clocks[m]
+        self._late.setdefault((m, obj), []).append(clock.copy())
+        clock[m] += 1
+
+    def _reaches_memory(self, m: int, obj: str) -> None:
+        """The oldest store of `m` to `obj` does."""
+        late = self._late.get((m, obj))
+        if late:
+            _join(self._synced.setdefault(obj, {}), late.pop(0))
 
     def _order(self, m: int, acquires: tuple[str, ...], releases: tuple[str, ...]) -> None:
         """Order a step by names that it says itself."""

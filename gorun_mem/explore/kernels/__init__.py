@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gorun_mem.explore.kernels import allocator, discriminators, locks, wakeups
+from gorun_mem.explore.kernels import allocator, discriminators, locks, memory, wakeups
 from gorun_mem.explore.target import Main, Target
 from gorun_mem.machine.config import Config
 
@@ -24,7 +24,7 @@ class Kernel:
     """One kernel.
 
     Args:
-        number: from 1 to 25; two have 25.
+        number: from 1 to 26; two have 25.
         program: with the bug.
         fixed: the twin.
         shows: what goes wrong.
@@ -169,6 +169,11 @@ KERNELS: Final[dict[str, Kernel]] = {
     "long-way-20": Kernel(
         25, discriminators.long_way, discriminators.long_way_fixed,
         "something is used before it is set, 20 steps later", _PCT, "AssertionError",
+    ),
+    "store-buffering": Kernel(
+        26, memory.store_buffering, memory.store_buffering_fixed,
+        "two Ms are where one may be, for their stores are late", "Dekker; x86-TSO (CACM 2010)",
+        "AssertionError", config=Config(ms=2, memory="tso"),
     ),
 }  # fmt: skip
 """Name -> kernel, by number."""

@@ -29,14 +29,15 @@ from types import (
 from typing import Any, Final
 
 from gorun_mem.explore.states.model import FREE, HELD, StatesM, StatesScheduler, Violation
-from gorun_mem.explore.states.parts import Common, MShare
+from gorun_mem.explore.states.parts import LATE_MAX, Common, MShare
 from gorun_mem.explore.states.values import Place, Unreadable, declared
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.machine.ops import Compute, Pause, Sleep
 from gorun_mem.runtime.errors import EmulatedFailure
+from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
-from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
+from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, StoreBuffer
 from gorun_mem.sync.base import KitObject
 
 _COMPILED_AWAIT: Final = ("__await__", "__aenter__", "__aexit__")
@@ -50,6 +51,8 @@ _COUNTED: Final = frozenset({
 _SCALARS: Final = (int, str, bool, float, bytes, type(None), Enum)
 _NAMED: Final = (FunctionType, BuiltinFunctionType, CodeType, type, ModuleType)
 _STEPS_ALONE: Final = 2_000
+REACHES_MEMORY: Final = "reaches memory"
+"""What the oldest store of a buffer does, in place of a call."""
 
 
 class CoroutineM(StatesM):
@@ -177,6 +180,9 @@ class CoroutineRun:
         rounds: how often each locks and unlocks.
         cpus: what they think they run on.
         try_locks: they may also try.
+
+    Attributes:
+        full: a store buffer was to hold more than LATE_MAX stores.
     """
 
     def __init__(
@@ -197,6 +203,7 @@ class CoroutineRun:
         self.left = [rounds] * ms
         self.ops: list[LockOp | UnlockOp | None] = [None] * ms
         self.calls = ("lock", "try_lock") if try_locks else ("lock",)
+        self.full = False
         self.mutex = self._made(cls, settings)
 
     def _made(self, cls: type[StateMutex], settings: LockSettings) -> Any:
@@ -236,17 +243,48 @@ class CoroutineRun:
 
     def able(self) -> list[int]:
         """The places of the Ms that may make a step."""
-        return [
-            place
-            for place, m in enumerate(self.ms)
-            if self.left[place] and (not m.parked or m.timer >= 0)
-        ]
+        return [place for place in range(len(self.ms)) if self.choices(place)]
 
     def choices(self, place: int) -> Sequence[str]:
-        """What the M at `place` may call next; what it is in, where it is."""
+        """What the M at `place` may call next; what it is in, where it is; what its buffer does."""
+        m, op = self.ms[place], self.ops[place]
+        able = self.left[place] > 0 and (not m.parked or m.timer >= 0)
+        if m.buffer is not None and m.buffer.late:
+            if op is not None and not m.parked and self._must_wait(m, op):
+                able = False
+            own = self.choices_of(place) if able else ()
+            return (*own, REACHES_MEMORY)
+        return self.choices_of(place) if able else ()
+
+    def choices_of(self, place: int) -> Sequence[str]:
+        """The same of an M that can go on."""
         if self.ops[place] is not None:
             return ("",)
         return self.calls if self.phase[place] == FREE else ("unlock",)
+
+    # Where memory is TSO
+
+    def have_buffers(self) -> None:
+        """Let each M have a store buffer."""
+        for m in self.ms:
+            m.buffer = StoreBuffer()
+
+    def _must_wait(self, m: CoroutineM, op: Op) -> bool:
+        """Whether the next access of `m` is not made before its buffer is empty."""
+        buffer, kind = m.buffer, kind_of(op.kind)
+        if buffer is None or not buffer.late:
+            return False
+        if kind.late and len(buffer.late) >= LATE_MAX:
+            self.full = True
+            return True
+        return not kind.passes
+
+    def _flush(self, m: CoroutineM) -> tuple[str, str]:
+        """The oldest store of the buffer of `m` reaches memory."""
+        assert m.buffer is not None
+        oldest = m.buffer.late.pop(0)
+        oldest.write(oldest.value)
+        return f"store of {_short(oldest.obj)} {REACHES_MEMORY}", ""
 
     def step(self, place: int, branch: tuple[int, ...]) -> tuple[str, str]:
         """Make one step: the access, and what is wrong with it.
@@ -256,15 +294,18 @@ class CoroutineRun:
             branch: the number of the call, where it begins one, and what is drawn.
         """
         m, sched = self.ms[place], self.sched
+        choices = self.choices(place)
         self.told = []
         sched.draws, sched.drawn, sched.unparked = list(branch[1:]), [], []
+        if choices[branch[0]] == REACHES_MEMORY:
+            return self._flush(m)
         if m.parked:  # its time is up
             sched.clock_ns = max(sched.clock_ns, m.timer)
             m.parked, m.timer = False, -1
             return "its time is up", ""
         op, begins = self.ops[place], False
         if op is None:
-            call = self.choices(place)[branch[0]]
+            call = choices[branch[0]]
             op = self.ops[place] = getattr(self.mutex, call)("verify")
             begins = True
         assert op is not None
@@ -273,7 +314,9 @@ class CoroutineRun:
         try:
             able = op.begin(m) if begins and op.asks_first else True
             text = f"{name}: {op.kind} {_short(op.obj)}"
-            if able:
+            if begins and able and self._must_wait(m, op):
+                pass  # it has come to a fence, which is made when the buffer is empty
+            elif able:
                 self._step(place, m, op)
             else:
                 m.parked = True
@@ -319,6 +362,11 @@ class CoroutineRun:
             Unreadable: something that the lock holds cannot be compared.
         """
         contents = Contents(self.mutex)
+
+        def late(m: CoroutineM) -> Any:
+            stores = m.buffer.late if m.buffer is not None else ()
+            return tuple([(one.obj, contents.of(one.value)) for one in stores])
+
         kit = sorted([contents.of_kit(one) for one in self.mutex.made], key=lambda one: str(one[0]))
         user = [
             (name, contents.of(value))
@@ -326,7 +374,7 @@ class CoroutineRun:
             if name != "name"
         ]
         ms = [
-            (self.phase[i], self.left[i], m.parked, m.timer, contents.of(self.ops[i]))
+            (self.phase[i], self.left[i], m.parked, m.timer, contents.of(self.ops[i]), late(m))
             for i, m in enumerate(self.ms)
         ]
         return (self.holder, int(self.sched.clock_ns), tuple(user), tuple(kit), tuple(ms))
@@ -347,7 +395,7 @@ class CoroutineRun:
         for place in range(len(self.ms)):
             self.left[place] = 1
             for _ in range(_STEPS_ALONE):
-                if not self.left[place]:
+                if not self.left[place] and not self.choices(place):
                     break
                 if place not in self.able() or self.step(place, (0,))[1]:
                     return f"M{place + 1} alone cannot take the lock that all have given back"

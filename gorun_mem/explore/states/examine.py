@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gorun_mem.explore.states.model import Model
-from gorun_mem.explore.states.parts import Common, Move, Own, without_numbers
+from gorun_mem.explore.states.parts import FLUSH, Common, Move, Own, without_numbers
 from gorun_mem.explore.states.search import (
     ROUNDS_BITS,
     Progress,
@@ -62,6 +62,7 @@ class Examined:
         guesses: by which states were taken for the same.
         restarts: how many guesses were wrong before.
         search: the tables, to go on with.
+        full: a store buffer was to hold more stores than it may.
     """
 
     states: int = 0
@@ -74,6 +75,7 @@ class Examined:
     guesses: Guesses = field(default_factory=Guesses)
     restarts: int = 0
     search: StateSearch | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +280,7 @@ class Examination:
                     place, search.shared_of(state), search.slot_of(state, place) >> ROUNDS_BITS
                 )
                 if not search.slot_of(state, place) & 7:
-                    continue
+                    continue  # its stores reach memory, and nothing can go wrong with that
                 for move in moves:
                     if move.shared is None and move.complaint == last.complaint:
                         trace.append(
@@ -302,12 +304,12 @@ class Examination:
         space, shared = search.space, search.shared_of(state)
         for place in range(search.places):
             slot = search.slot_of(state, place)
-            if not slot & 7:
-                continue
             shift = search.shared_bits + search.slot_bits * place
             for move in space.raw(place, shared, slot >> ROUNDS_BITS):
                 if move.shared is None or move.own is None:
                     continue
+                if not slot & 7 and move.branch != (FLUSH,):
+                    continue  # it is through
                 there = space.shared[move.shared]
                 own = space.settled(place, there, move.own)
                 after = (own << ROUNDS_BITS | slot & 7) - int(move.done and not search.endless)

@@ -108,12 +108,16 @@ class Model:
         endless: rounds are not counted: the Ms go on for ever.
         rest_phase: where an M is in its program that wants nothing.
         interrupts: a sleep with a limit may end for no reason.
+        buffers: memory is TSO: each M has a store buffer.
+        full: a buffer was to hold more than LATE_MAX stores.
     """
 
     subject: Any
     endless = False
     rest_phase = ""
     interrupts = False
+    buffers = False
+    full = False
 
     def __init__(self, name: str, ms: int, cpus: int) -> None:
         self.name = name
@@ -302,7 +306,9 @@ class LockModel(Model):
         """Two Ms."""
         if len(self.ms) <= 2:
             return None
-        return LockModel(self.cls, self.settings, **{**self.how, "ms": 2})
+        model = LockModel(self.cls, self.settings, **{**self.how, "ms": 2})
+        model.buffers = self.buffers
+        return model
 
     def any_op(self) -> MutexOp:
         """A lock operation."""

@@ -13,6 +13,10 @@ PASS: Final = -2
 """In place of a call: so much time passes that it is up, though the M has not noticed yet."""
 INTERRUPT: Final = -3
 """In place of a call: the kernel ends a sleep that has a limit, for no reason."""
+FLUSH: Final = 1 << 20
+"""In place of a call: the oldest store of the M's buffer reaches memory."""
+LATE_MAX: Final = 8
+"""Stores that an M's buffer may hold; beyond them a verification says nothing."""
 
 
 class Own(NamedTuple):
@@ -24,6 +28,7 @@ class Own(NamedTuple):
         call: the call it is in; "" between calls.
         pc: the state of that call's operation.
         registers: (name, value) of those that are live.
+        late: (field, Place of the M whose it is, else None, value) of the stores in its buffer.
     """
 
     phase: str
@@ -31,6 +36,7 @@ class Own(NamedTuple):
     call: str = ""
     pc: str = ""
     registers: tuple[tuple[str, Any], ...] = ()
+    late: tuple[tuple[str, Any, Any], ...] = ()
 
 
 class MShare(NamedTuple):

@@ -77,7 +77,7 @@ class RerunSearch:
         ends: list[int],
     ) -> str:
         """Make every step from a state; what goes wrong."""
-        path = paths[at]
+        path, found = paths[at], self.found
         here = self.come_to(path)
         able = here.able()
         if not able:
@@ -102,6 +102,7 @@ class RerunSearch:
                         run.close()
                         here.close()
                         return wrong
+                    found.full = found.full or here.full or run.full
                     state = run.state()
                     there = number.get(state)
                     if there is None:

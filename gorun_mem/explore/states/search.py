@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROUNDS_BITS: Final = 3
 """The rounds that an M has left are below 8."""
+THROUGH: Final = 4
+"""Of a place in a key: the M there has no rounds left. Places are below 4."""
 TELL_EVERY: Final = 1 << 14
 """States between two calls of `progress`."""
 
@@ -103,8 +105,14 @@ class StateSearch:
 
     # Steps
 
-    def look_up(self, place: int, shared: int, own: int) -> list[int]:
+    def look_up(self, place: int, shared: int, own: int, through: bool = False) -> list[int]:
         """What each step of an M adds to a state.
+
+        Args:
+            place: the M's.
+            shared: the number of what is shared.
+            own: the number of its own.
+            through: it has no rounds left, and only what it has stored is to reach memory.
 
         Raises:
             TooNarrow: a number has too many bits.
@@ -112,7 +120,8 @@ class StateSearch:
         space = self.space
         shift = self.shared_bits + self.slot_bits * place
         found: list[int] = []
-        for there, after, done in space.moves(place, shared, own):
+        steps = space.flushes(shared, own) if through else space.moves(place, shared, own)
+        for there, after, done in steps:
             if there >> self.shared_bits or after >> self.own_bits:
                 raise TooNarrow
             change = (after - own) << ROUNDS_BITS
@@ -130,17 +139,20 @@ class StateSearch:
         own_bits = self.own_bits
         rest = state >> self.shared_bits
         deltas = self.deltas
+        late = self.space.late
         symmetric = len(self.turns) > 1
         for place in range(self.places):
             slot = rest & slot_mask
             rest >>= slot_bits
-            if not slot & 7:
-                continue
             own = slot >> ROUNDS_BITS
             key = (shared << own_bits | own) << 3 | place
+            if not slot & 7:
+                if own not in late:
+                    continue
+                key |= THROUGH
             changes = deltas.get(key)
             if changes is None:
-                changes = self.look_up(place, shared, own)
+                changes = self.look_up(place, shared, own, not slot & 7)
                 deltas[key] = changes
             for change in changes:
                 after = state + change

@@ -109,6 +109,8 @@ class Space:
         self._leads_to: dict[int, set[int]] = {}  # after local steps -> before them
         self._raw: dict[tuple[int, int, int], list[Move]] = {}
         self._alike: set[tuple[int, int, int]] = set()  # found to be the same in every numbering
+        self.late: set[int] = set()
+        """Numbers of what an M has for itself where that is a store that is not in memory."""
 
     def start(self) -> tuple[int, list[int]]:
         """The numbers of the first state."""
@@ -141,6 +143,22 @@ class Space:
             self.pairs[key] = found
         return found
 
+    def flushes(self, shared: int, own: int) -> list[tuple[int, int, bool]]:
+        """As `moves`, of an M that is through: its stores reach memory."""
+        moves = self.stepper.flushes(self.shared.things[shared], self.own.things[own])
+        return [
+            (self.shared[move.shared], self._own(move.own), move.done)
+            for move in moves
+            if move.shared is not None and move.own is not None
+        ]
+
+    def _own(self, own: Own) -> int:
+        """The number of what an M has for itself."""
+        number = self.own[own]
+        if own.late:
+            self.late.add(number)
+        return number
+
     def raw(self, place: int, shared: int, own: int) -> list[Move]:
         """Each step as the lock's code makes it, kept."""
         key = (place, shared, own)
@@ -152,7 +170,7 @@ class Space:
 
     def settled(self, place: int, shared: int, own: Own) -> int:
         """The M's own after the local steps that follow."""
-        number = self.own[own]
+        number = self._own(own)
         if not self.guesses.local:
             return number
         before: list[int] = []
@@ -163,6 +181,7 @@ class Space:
                 break
             before.append(number)
             number, own = after, self.own.things[after]
+            self._own(own)
         for earlier in before:
             self._leads_to.setdefault(number, set()).add(earlier)
         return number
@@ -267,6 +286,8 @@ class Space:
 
     def of_own(self, own: Own, to: Sequence[int]) -> Own:
         """What an M has for itself, likewise."""
+        if own.late:
+            own = own._replace(late=renumbered(own.late, to))
         if not own.registers:
             return own
         registers = [(n, self._value(f"{own.call}.{n}", v, to)) for n, v in own.registers]
@@ -286,7 +307,7 @@ class Space:
             (n, "number" if f"{mine.call}.{n}" in roles else anonymous(v))
             for n, v in mine.registers
         ])  # fmt: skip
-        return self.kinds[mine._replace(registers=registers)]
+        return self.kinds[mine._replace(registers=registers, late=anonymous(mine.late))]
 
     def _numbers_matter(self, moves: list[Move], other: list[Move], turn: Sequence[int]) -> None:
         """Find the word or register that holds a number of an M, or give symmetry up.
@@ -333,5 +354,5 @@ class Space:
         image = images.get(own)
         if image is None:
             thing = self.of_own(self.own.things[own], self.turns[turn])
-            image = images[own] = self.own[thing]
+            image = images[own] = self._own(thing)
         return image

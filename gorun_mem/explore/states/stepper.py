@@ -17,14 +17,26 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 from gorun_mem.explore.states.model import Model, Violation
-from gorun_mem.explore.states.parts import FIRE, INTERRUPT, PASS, Common, Move, MShare, Own
-from gorun_mem.explore.states.values import declared, read, written
+from gorun_mem.explore.states.parts import (
+    FIRE,
+    FLUSH,
+    INTERRUPT,
+    LATE_MAX,
+    PASS,
+    Common,
+    Move,
+    MShare,
+    Own,
+)
+from gorun_mem.explore.states.values import Place, declared, read, written
 from gorun_mem.runtime.errors import EmulatedFailure, Fault
+from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp
-from gorun_mem.runtime.op import MORE, PARKED
+from gorun_mem.runtime.op import MORE, PARKED, Late, MLike, StoreBuffer
 
 MS_NS: Final = 1_000_000
 _OF_EVERY_OPERATION: Final = frozenset(
@@ -73,13 +85,17 @@ class Stepper:
         mine = shared.ms[place]
         if mine.parked:
             return list(self._time(place, shared, own)) if mine.timer >= 0 else []
+        found: list[Move] = []
+        if own.late:
+            found.append(self._flush(shared, own))
         if own.call:
             calls: tuple[str, ...] = (own.call,)
         else:
             self.load(shared)
             calls = self.model.calls(place, own.phase)
-        found: list[Move] = []
         for number, call in enumerate(calls):
+            if own.late and self._must_wait(place, shared, own, call):
+                continue
             todo: list[tuple[int, ...]] = [()]
             while todo:
                 draws = todo.pop()
@@ -90,6 +106,60 @@ class Stepper:
                     others = self.sched.values(drawn[at][0])[1:]
                     todo.extend((*values[:at], other) for other in others)
         return found
+
+    # Where memory is TSO
+
+    def flushes(self, shared: Common, own: Own) -> list[Move]:
+        """What an M does that is through, and of which stores are not in memory yet."""
+        return [self._flush(shared, own)] if own.late else []
+
+    def _flush(self, shared: Common, own: Own) -> Move:
+        """The oldest store of the M's buffer reaches memory."""
+        self.load(shared)
+        oldest = self._late(own.late[0])
+        oldest.write(oldest.value)
+        self.model.told = []
+        self.model.clean()
+        text = f"store of {oldest.obj} reaches memory"
+        return Move((FLUSH,), text, self._shared(), own._replace(late=own.late[1:]))
+
+    def _must_wait(self, place: int, shared: Common, own: Own, call: str) -> bool:
+        """Whether the next access of an M is not made before its buffer is empty."""
+        self.load(shared)
+        op, m = self.model.op(call), self.ms[place]
+        self._resume(op, m, own)
+        if op.asks_first and not own.call:
+            return True
+        kind = kind_of(op.kind)
+        if kind.late and len(own.late) >= LATE_MAX:
+            self.model.full = True
+            return True
+        return not kind.passes
+
+    def _late(self, one: tuple[str, Any, Any]) -> Late:
+        """A store that is in a buffer."""
+        field, of, written_value = one
+        value = read(written_value, self.ms, self.model.any_op)
+        if of is not None:
+            m = self.ms[of.at]
+            return Late((field, m.id), f"m{m.id}.{field}", value, m.go.link)
+        subject = self.model.subject
+        return Late((field, 0), field, value, partial(setattr, subject, field))
+
+    def _fill(self, m: MLike, own: Own) -> None:
+        """Let `m` have its store buffer."""
+        m.buffer = StoreBuffer()
+        for one in own.late:
+            m.buffer.put(self._late(one))
+
+    def _emptied(self, m: MLike) -> tuple[tuple[str, Any, Any], ...]:
+        """What is in the buffer of `m`, which it has no longer: so it is read and written back."""
+        buffer, m.buffer = m.buffer, None
+        found: list[tuple[str, Any, Any]] = []
+        for late in buffer.late if buffer is not None else ():
+            field, number = cast("tuple[str, int]", late.place)
+            found.append((field, Place(number - 1) if number else None, written(late.value)))
+        return tuple(found)
 
     def _time(self, place: int, shared: Common, own: Own) -> Iterator[Move]:
         """What time may do for an M that sleeps until then: pass, and be noticed."""
@@ -150,6 +220,8 @@ class Stepper:
         model.told = []
         m.locks = own.locks
         after: Own | None = None
+        if model.buffers:
+            self._fill(m, own)
         try:
             op = model.op(name)
         except Exception as error:
@@ -173,6 +245,9 @@ class Stepper:
             raise
         except Exception as error:
             wrong = f"M{m.id} fails: {_in_words(error)}"
+        late = self._emptied(m)
+        if after is not None and late:
+            after = after._replace(late=late)
         model.clean()
         branch = (number, *[value for _, value in sched.drawn])
         result = self._shared() if after is not None else None

@@ -14,7 +14,7 @@ from gorun_mem.explore.states.kernel import FutexModel, SemaphoreModel
 from gorun_mem.explore.states.live import NO_BOUND, LiveSearch
 from gorun_mem.explore.states.model import LockModel, Model
 from gorun_mem.explore.states.notes import NoSleepModel, NoteModel
-from gorun_mem.explore.states.parts import Common
+from gorun_mem.explore.states.parts import LATE_MAX, Common
 from gorun_mem.explore.states.rerun import RerunSearch
 from gorun_mem.explore.states.search import Progress
 from gorun_mem.locks import load_mutex, name_of
@@ -32,6 +32,8 @@ SUBJECTS: Final = (*[f"note-{flavour}" for flavour in NOTES], *KERNEL)
 STATES_MAX: Final = 20_000_000
 MS_MAX: Final = 4
 ROUNDS_MAX: Final = 7
+MEMORIES: Final = {"sc": "sequentially consistent", "tso": "total store order"}
+"""What memory does, by what it is asked for as."""
 PROFILE_RATE: Final = 2
 """1 in how many releases is sampled where `profile` is on; whether one is, is a choice."""
 
@@ -56,6 +58,7 @@ class Bounds:
         spurious: a sleep on a futex may end for no reason.
         timeouts: sleeps may have limits.
         live: the Ms go on for ever, and who waits must get it.
+        memory: "sc", or "tso": each M has a store buffer.
     """
 
     subject: str
@@ -69,6 +72,7 @@ class Bounds:
     spurious: bool = False
     timeouts: bool = False
     live: bool = False
+    memory: str = "sc"
 
     def in_words(self) -> str:
         """For people."""
@@ -86,7 +90,7 @@ class Bounds:
         ]
         ms = f"{self.ms} M{'s' * (self.ms > 1)} {times}"
         cpus = f"{self.cpus} CPU{'s' * (self.cpus > 1)}"
-        return ", ".join([self.release, ms, cpus, *flags, "sequentially consistent memory"])
+        return ", ".join([self.release, ms, cpus, *flags, f"{MEMORIES[self.memory]} memory"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Verification:
         words: for each step of the trace, the words after it, for people.
         bypasses: with `live`, how often others may get the lock while one waits; -1: no bound.
         unreached: states of the operations that are never come to, as "lock: sleep".
+        full: a store buffer was to hold more than LATE_MAX stores.
     """
 
     bounds: Bounds
@@ -118,6 +123,7 @@ class Verification:
     words: tuple[str, ...] = ()
     bypasses: int | None = None
     unreached: tuple[str, ...] = ()
+    full: bool = False
 
     @property
     def ok(self) -> bool:
@@ -136,6 +142,11 @@ class Verification:
         if self.verdict == "failed":
             return f"failed: {where}: {self.wrong}"
         same = " up to the numbers of the Ms" if self.symmetric and self.bounds.ms > 1 else ""
+        if self.verdict == "inconclusive" and self.full:
+            return (
+                f"inconclusive: {where}: nothing wrong in its {self.states:,} states{same} with at "
+                f"most {LATE_MAX} stores in an M's store buffer, and there are others with more"
+            )
         if self.verdict == "inconclusive":
             return (
                 f"inconclusive: {where}: {self.wrong or 'nothing wrong'} in the first "
@@ -246,6 +257,10 @@ def checked(bounds: Bounds, cls: type | None = None) -> Bounds:
     if bounds.cpus < 1:
         raise VerifyError(f"--cpus {bounds.cpus}: give at least 1")
     find_release(bounds.release)
+    if bounds.memory not in MEMORIES:
+        raise VerifyError(f"--memory {bounds.memory}: give {' or '.join(MEMORIES)}")
+    if bounds.memory == "tso":
+        _check_tso(bounds)
     if bounds.subject in SUBJECTS:
         for name in ("low_latency", "profile", "try_locks", "live"):
             if getattr(bounds, name):
@@ -264,6 +279,29 @@ def checked(bounds: Bounds, cls: type | None = None) -> Bounds:
     if bounds.try_locks and lock.try_op is None:
         raise VerifyError(f"--try-locks: {bounds.subject} has no try_lock")
     return bounds
+
+
+def _check_tso(bounds: Bounds) -> None:
+    """Whether stores can be late.
+
+    Raises:
+        VerifyError: no.
+    """
+    if bounds.subject in KERNEL:
+        raise VerifyError(
+            f"--memory tso: every access of {bounds.subject} is the kernel's, under a lock of its "
+            "own, and so a fence; what holds with --memory sc holds here"
+        )
+    if bounds.subject in SUBJECTS:
+        raise VerifyError(
+            f"--memory tso is for locks: Go clears a note ({bounds.subject}) by a plain store, and "
+            "whoever lets others wake it has to fence after that; verify it with --memory sc"
+        )
+    if bounds.live:
+        raise VerifyError(
+            "--live with --memory tso: when a store reaches memory is not for fair scheduling to "
+            "say; every state has a way to its end, which --memory tso shows without --live"
+        )
 
 
 def model_of(bounds: Bounds, cls: type | None = None) -> Model:
@@ -286,7 +324,7 @@ def model_of(bounds: Bounds, cls: type | None = None) -> Model:
         if flavour in ("js", "wasip1"):
             return NoSleepModel(note, cpus=bounds.cpus)
         return NoteModel(note, timeouts=bounds.timeouts, spurious=bounds.spurious, cpus=bounds.cpus)
-    return LockModel(
+    model = LockModel(
         load_mutex(cls or subject),
         settings_of(bounds),
         ms=bounds.ms,
@@ -295,6 +333,8 @@ def model_of(bounds: Bounds, cls: type | None = None) -> Model:
         try_locks=bounds.try_locks,
         endless=bounds.live,
     )
+    model.buffers = bounds.memory == "tso"
+    return model
 
 
 def settings_of(bounds: Bounds) -> LockSettings:
@@ -316,6 +356,8 @@ def runs_of(bounds: Bounds, cls: type | None = None) -> Callable[[], CoroutineRu
             try_locks=bounds.try_locks,
         )  # fmt: skip
         run.sched.spurious = bounds.spurious
+        if bounds.memory == "tso":
+            run.have_buffers()
         return run
 
     return start
@@ -347,7 +389,7 @@ def verify(
         states_max: a bound of states, beyond which the verdict is inconclusive.
         progress: told now and then how many states there are, and how many are still to be stepped.
         bounds: as `Bounds` has them: release, ms (1 to 4), pairs, cpus, low_latency, profile,
-            try_locks, spurious, timeouts, live. One M where the platform has one.
+            try_locks, spurious, timeouts, live, memory. One M where the platform has one.
 
     Raises:
         VerifyError: no search can keep these bounds.
@@ -364,6 +406,7 @@ def verify(
         return _said(world, in_words, search.run(), time.perf_counter() - start, None)
     model = model_of(replace(world, live=False), cls)
     found = Examination(model, world.pairs, states_max=states_max, progress=progress).run()
+    found.full = model.full
     bypasses = None
     if world.live and not found.wrong and found.complete:
         model = model_of(world, cls)
@@ -418,11 +461,12 @@ def _said(
     seconds: float,
     bypasses: int | None,
 ) -> Verification:
-    verdict = "failed" if found.wrong else "holds" if found.complete else "inconclusive"
+    complete = found.complete and not found.full
+    verdict = "failed" if found.wrong else "holds" if complete else "inconclusive"
     words = tuple([words_of(step.common) if step.common else "" for step in found.trace])
     return Verification(
         world, verdict, found.wrong, found.states, found.steps, seconds, tuple(found.trace),
-        found.guesses.symmetry, words, bypasses,
+        found.guesses.symmetry, words, bypasses, full=found.full and not found.wrong,
     )  # fmt: skip
 
 

@@ -27,6 +27,10 @@ mutex.throw(m, self, TEXT)` or `raise mutex.fault(self, ...)`. Where Go says som
 count of locks, an operation has a LOCK_COUNT or a `miscounted` of its own. What is told is no part
 of the algorithm and changes nothing of it.
 
+Where memory is TSO (`--memory tso`) a state is a fence, unless it only loads, spins or yields. One
+that is to store as a MOV does has kind "store" or "atomic.store_release" and writes by
+`self.store(m, WORD, VALUE)`; a load of such a word is `self.load(m, WORD)`.
+
 Example: a test-and-set lock.
 
     class TasLock(LockOp):

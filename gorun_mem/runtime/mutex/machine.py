@@ -11,6 +11,7 @@ Rejected: a coroutine per operation (a switch for each access, and no snapshot).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 from mypy_extensions import mypyc_attr
@@ -19,7 +20,7 @@ from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.kinds import KINDS
 from gorun_mem.runtime.m import m_number
 from gorun_mem.runtime.mutex.rank import RankChecks
-from gorun_mem.runtime.op import MORE, MLike, Op
+from gorun_mem.runtime.op import MORE, Late, MLike, Op
 
 KEY: Final = "key"
 """The access is to the lock's own words."""
@@ -113,6 +114,7 @@ class MutexOp(Op):
     """
 
     __slots__ = ("first", "key_obj", "mutex", "pc", "reads_only", "run", "site", "states")
+    buffers = True
 
     FIRST: ClassVar[str]
     """The state it starts in."""
@@ -150,6 +152,33 @@ class MutexOp(Op):
         else:
             self.obj = _SLEEPS[m.id] if on == SEMA else PROFILE_RATE
         return MORE
+
+    def store(self, m: MLike, word: str, value: Any) -> None:
+        """Write a word of the lock's as a MOV does: in memory late, where memory is TSO.
+
+        For a state whose kind is such a store (`Kind.late`); all others are fences there, and
+        write as they like.
+
+        Args:
+            m: whose store it is.
+            word: the lock's attribute.
+            value: what it is to hold.
+        """
+        buffer = m.buffer
+        if buffer is None:
+            setattr(self.mutex, word, value)
+        else:
+            write = partial(setattr, self.mutex, word)
+            buffer.put(Late((word, 0), f"{self.mutex.name}.{word}", value, write))
+
+    def load(self, m: MLike, word: str) -> Any:
+        """A word of the lock's as `m` sees it, its own late stores included.
+
+        For a state whose kind only loads, of a lock that has late stores.
+        """
+        buffer = m.buffer
+        own = buffer.newest((word, 0)) if buffer is not None else None
+        return getattr(self.mutex, word) if own is None else own.value
 
     def claims(self) -> int:
         """Which bits of the lock's `claimed` are its M's in this state, by what it believes."""
@@ -203,6 +232,15 @@ class Lockable:
             error_type: what the log calls it; the text if empty.
         """
         raise NotImplementedError
+
+
+def link(m: MLike, of: MLike, next: int) -> None:
+    """`m` lets the list of sleepers go on from `of` to the M at `next`: a plain store."""
+    buffer = m.buffer
+    if buffer is None:
+        of.go.nextwaitm = next
+    else:
+        buffer.put(Late(("nextwaitm", of.id), f"m{of.id}.nextwaitm", next, of.go.link))
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

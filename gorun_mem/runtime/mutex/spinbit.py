@@ -34,7 +34,16 @@ from mypy_extensions import mypyc_attr
 from gorun_mem.runtime.errors import Hang
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
-from gorun_mem.runtime.mutex.machine import CPU, PROFILE_RATE, SEMA, WAKEE, LockOp, UnlockOp, state
+from gorun_mem.runtime.mutex.machine import (
+    CPU,
+    PROFILE_RATE,
+    SEMA,
+    WAKEE,
+    LockOp,
+    UnlockOp,
+    link,
+    state,
+)
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
 from gorun_mem.runtime.op import PARKED, MLike
 from gorun_mem.runtime.wide import times
@@ -198,7 +207,7 @@ class SpinbitLock(LockOp):
             return PARKED
         self.at_tail = m.go.nextwaitm == 0
         self.i = 0
-        m.go.nextwaitm = 0
+        link(m, m, 0)
         return self.goto(m, "look")
 
 
@@ -324,10 +333,10 @@ class SpinbitUnlock(UnlockOp):
         m.sched.charge("stack.walk", len(links) - 1)
         if len(links) > 1:
             self.committed = bottom
-            before, last = mutex.ms[m_number(links[-2])].go, mutex.ms[m_number(bottom)].go
-            before.nextwaitm = last.nextwaitm
+            before, last = mutex.ms[m_number(links[-2])], mutex.ms[m_number(bottom)].go
+            link(m, before, last.nextwaitm)
             if mutex.samples:
-                before.start_ticks = last.start_ticks
+                before.go.start_ticks = last.start_ticks
         return self.goto(m, "pop")
 
     @state("atomic.cas")

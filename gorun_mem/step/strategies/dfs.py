@@ -18,7 +18,7 @@ Programs", PLDI 2007.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -56,6 +56,25 @@ class Left(NamedTuple):
     others: list[tuple[int, int, str, str]]
 
 
+class DfsState(NamedTuple):
+    """How far a depth-first search has come.
+
+    Args:
+        bound_max: the greatest cost to run; None for all.
+        bound: the cost of what is being run.
+        beyond: whether there are schedules of a cost above `bound_max`.
+        queues: by cost, what runs have left.
+        tape: of the run whose leavings are being run, and `others` what is left of them.
+    """
+
+    bound_max: int | None
+    bound: int
+    beyond: bool
+    queues: list[list[Left]]
+    tape: list[int]
+    others: list[tuple[int, int, str, str]]
+
+
 class BoundedDfs(Searching):
     """Preemption-bounded depth-first search.
 
@@ -75,7 +94,7 @@ class BoundedDfs(Searching):
         self._bound_max = bound_max
         self._queues: list[deque[Left]] = [deque([Left(0, [], [(-1, 0, "", "")])])]
         self._tape_before: list[int] = []
-        self._others: Iterator[tuple[int, int, str, str]] = iter(())
+        self._others: list[tuple[int, int, str, str]] = []
         self._branch = Branch(0, [], "", "")
         self._tape: list[int] = []
         self._free: list[tuple[int, int, str, str]] = []
@@ -126,16 +145,30 @@ class BoundedDfs(Searching):
             settled: what all runs have left is here. Else there may be more of this cost to come.
         """
         while True:
-            for at, value, kind, obj in self._others:
+            if self._others:
+                at, value, kind, obj = self._others.pop()
                 prefix = [*self._tape_before[:at], value] if at >= 0 else []
                 return Branch(self.bound, prefix, kind, obj)
             if self._queues[self.bound]:
                 _, self._tape_before, others = self._queues[self.bound].popleft()
-                self._others = iter(sorted(others))  # by decision, then M
+                self._others = sorted(others, reverse=True)  # by decision, then M
             elif settled and self.bound + 1 < len(self._queues):
                 self.bound += 1
             else:
                 return None
+
+    def state(self) -> DfsState:
+        """How far it has come, apart from what was taken and not queued yet."""
+        queues = [list(queue) for queue in self._queues]
+        return DfsState(
+            self._bound_max, self.bound, self.beyond, queues, self._tape_before, self._others
+        )
+
+    def go_on(self, state: DfsState) -> None:
+        """Go on from there."""
+        self._bound_max, self.bound, self.beyond, queues, self._tape_before, others = state
+        self._queues = [deque(queue) for queue in queues]
+        self._others = list(others)
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Whom the schedule says, or the one that costs nothing."""

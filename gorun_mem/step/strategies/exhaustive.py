@@ -12,7 +12,7 @@ What was tried at a node sleeps for its later siblings, until a step that depend
 So every class of schedules is run to its end exactly once: two Ms with S critical sections have
 C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with two exceptions: an operation
 that waits and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where
-the tree is shared out, everything is tried at its top.
+the tree is shared out, a part does not know what others have put into the trees above it.
 
         node        enabled {M1: acquire L, M2: acquire L}
           |         to be run {M2}               its acquire, which came later, raced with M1's
@@ -25,10 +25,20 @@ Happens-before is by vector clocks: an M's own steps, dependent steps, waking, s
 an M. Ms are known by who started them and as which of his, for their numbers go by the order of
 that.
 
+The tree is shared out by its parts (`Subtree`): below a branch of a node everything follows from
+the way there, from who sleeps and from what is put into the trees below. What a part finds to be
+put into a tree above it is a `WantedAbove`.
+
 A load or store of user memory depends on every change of memlock, for what is done under it frees
 that memory, clears it and hands it out, and on accesses to the same word; not on those to others.
 Where every access of the allocator is a step (granularity "access") each page is an object of its
 own, and memlock is one more.
+
+Where memory is TSO an M's store buffer counts as one M more. To put a store into it touches nothing
+of others; that it reaches memory is a step of the buffer's on the stored object, after the M's step
+that has made the store; and a fence of the M's comes after the last of these. A load is one of its
+object, though its M's own buffer may have the value: so where another's store reaches memory while
+it does, both orders are run, which do the same.
 
 Assumed: what a program does between two operations touches nothing that others touch, unless the
 operation before it says so, as taking a lock does; `explore.checking` finds operations that do not
@@ -43,61 +53,77 @@ Verification of Concurrent Systems", 1996 (sleep sets).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, Final
 
+from gorun_mem.runtime.kinds import named
 from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
+from gorun_mem.step.strategies.subtree import NodeState, Subtree, WantedAbove
 from gorun_mem.step.strategies.wakeup import (
+    SHARED,
+    Clock,
     Node,
     OrderedStep,
     Pending,
     WakeupBranch,
+    buffer_of,
+    chain,
     dependent,
+    frozen,
     insert,
+    is_own,
+    node_of,
     object_of,
+    slept,
+    weak_initial,
 )
-from gorun_mem.step.task import State, Task
+from gorun_mem.step.task import BUFFERS, State, Task
+
+LATE: Final = named(lambda kind: kind.late)
+"""Kinds of operation that put a store into the M's buffer, where it has one."""
+
+CHILD_BITS: Final = 20
+"""Of an M's number, those that say which of its starter's it is."""
 
 
 class Exhaustive(Searching):
     """Optimal dynamic partial-order reduction.
 
     Args:
-        split: the decisions at the top of the tree at which everything is tried; below each such
-            start the search is independent of the others, so they can be shared out.
-        share: (k, n): of these starts take those whose number is k modulo n.
+        part: of the tree; None for all of it.
 
     Invariants:
         1. node 0 is the program before its first step, a step of M 0 for what is drawn there;
-        2. event k was made at node k; only the last node may have none yet.
+        2. event k was made at node k; only the last node may have none yet;
+        3. of the first node of the part only the values are the part's, of those before it nothing.
 
     Attributes:
         rested: an M that yielded was made to wait, so the result rests on that being fair.
-        start: the number of the start under way.
-        counts: whether the run that has ended is one of ours.
+        wishes: what is wanted above the part.
     """
 
     name = "exhaustive"
     every_step = True
     exhaustive = True
 
-    def __init__(self, split: int = 0, share: tuple[int, int] = (0, 1)) -> None:
+    def __init__(self, part: Subtree | None = None) -> None:
         super().__init__()
-        self._split = split
-        self._share = share
         self._nodes: list[Node] = []
         self._past = Past()
         self._names: dict[str, int] = {}
         self._ms: dict[int, int] = {}
+        self._named = 0
+        self._after = 0
         self._stepped: dict[int, Any] = {}
         self._chosen: Any = None
         self._at = 0
         self._made = 0
         self._fresh = 0
+        self._top = 0
         self._drawn = 0
-        self._decisions = 0
         self._yielder = -1
         self._yields = 0
         self._yielded = False
@@ -108,47 +134,82 @@ class Exhaustive(Searching):
         self._is_cut = False
         self._engine: Any = None
         self._whole_calls = True
-        self._begun = False
-        self.start = -1
+        self._ready = True
+        self._over = False
+        self._part = Subtree((), ()) if part is None else part
+        self._first = len(self._part.way)
+        self._wished: set[tuple[int, frozenset[int]]] = set()
+        self.wishes: list[WantedAbove] = []
         self.rested = False
-        self.counts = True
         self.executed = self._executed
+        if part is None:
+            self._nodes.append(Node({0: ("begin", "", True)}, {}))
+        else:
+            self._take(part)
 
     # The tree, between runs.
+
+    def _take(self, part: Subtree) -> None:
+        for number, way in enumerate(part.way):
+            node = Node({way.m: ("", way.obj, way.reads)}, slept(way.sleep))
+            node.take(WakeupBranch(way.m, way.obj, way.reads))
+            node.known = False
+            node.values = list(way.values)
+            node.open = bool(part.opened) and part.opened[number]
+            self._nodes.append(node)
+        self._nodes += [node_of(place) for place in part.places]
+        if self._nodes[0].chosen == 0:
+            self._nodes[0].enabled = {0: ("begin", "", True)}
+            self._nodes[0].known = True
+
+    def left(self) -> Subtree | None:
+        """What is left of the part; None for nothing."""
+        if not self._ready:
+            self._ready = not self._over and self._back()
+        if not self._ready:
+            return None
+        places = tuple(node.place() for node in self._nodes[self._first :])
+        return Subtree(self._part.way, places)
+
+    def first_place(self) -> NodeState:
+        """The first node of the part as it is now, of which the values are known that were run."""
+        return self._nodes[self._first].place()
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Go back to the last node at which something is left to try."""
         self._random = random
-        if not self._begun:
-            self._begun = True
-            self._nodes.append(Node({0: ("begin", "", True)}, {}))
-        elif not self._back():
+        if self._over or not (self._ready or self._back()):
             return False
+        self._ready = False
         past = self._past
         self._fresh = len(past.events)
         if not past.events:
             first = past.next_of(0, "begin", "", True)
             first.values = self._nodes[0].values
             past.make(first, False)
+        self._top = len(self._nodes)
         self._at = self._made = 1
-        self._drawn = self._decisions = 0
+        self._drawn = 0
         self._yielder, self._yields = -1, 0
         self._is_cut = self._renamed = False
         self._ms, self._stepped = {}, {}
+        self._named = self._after = 0
         return True
 
     def _back(self) -> bool:
         nodes = self._nodes
-        while nodes:
+        while True:
             node = nodes[-1]
             self._past.forget(len(nodes) - 1)
             if node.next_values():
                 return True
+            if len(nodes) - 1 == self._first:
+                self._over = True
+                return False
             node.sleep[node.chosen] = node.enabled[node.chosen]
             if node.next_branch():
                 return True
             nodes.pop()
-        return False
 
     # A run.
 
@@ -168,12 +229,14 @@ class Exhaustive(Searching):
             self._whole_calls = getattr(config, "granularity", "sync") == "sync"
         self._name_new()
         enabled = {self._ms[task.id]: self._pending(task) for task in runnable}
+        if at > self._fresh:
+            self._follow_last()
+        else:
+            self._engine.woken.clear()
         if at < len(self._nodes):
             node = self._nodes[at]
             self._compare(node, enabled)
-            self._engine.woken.clear()
         else:
-            self._follow_last()
             try:
                 node = self._new_node(enabled, current)
             except Redundant:
@@ -182,23 +245,30 @@ class Exhaustive(Searching):
             self._nodes.append(node)
         self._at = at + 1
         self._drawn = 0
-        if len(enabled) > 1:
-            self._decisions += 1
         chosen = node.chosen
         ms = self._ms
         task = next(task for task in runnable if ms[task.id] == chosen)
         if at >= len(self._past.events):
             self._admits = task.op.admits()
             self._asks = self._is_asking(task)
+            if self._engine.buffered:
+                self._after = self._engine.comes_after(task)
         self._chosen = task.op.acting()
         return task
 
     def _compare(self, node: Node, enabled: dict[int, Pending]) -> None:
         """The program must do what it did when it came by here before."""
+        if not node.known:
+            before = node.enabled.get(node.chosen)
+            now = enabled.get(node.chosen)
+            # Another process has seen what the M that is next is about to do, and no more.
+            if now is not None and (before is None or before[1:] == now[1:]):
+                node.enabled = enabled
+            node.known = True
         if enabled != node.enabled:
-            now, before = _offer(enabled), _offer(node.enabled)
+            offered, before_that = _offer(enabled), _offer(node.enabled)
             raise NonDeterminism(
-                f"step {self._at}: after the same steps {now}, and before {before}"
+                f"step {self._at}: after the same steps {offered}, and before {before_that}"
             )
         drawn = len(self._nodes[self._at - 1].values)
         if drawn != self._drawn:
@@ -212,8 +282,10 @@ class Exhaustive(Searching):
         at = self._drawn
         self._drawn = at + 1
         self._draws = True
-        if at == len(node.values) and self._at > self._fresh:
+        if at == len(node.values) and self._at >= self._top:
             node.draw(n)
+        if self._at <= self._first and at < len(node.values):
+            node.counts.setdefault(tuple(node.values[:at]), n)
         before = node.counts.get(tuple(node.values[:at]))
         if before != n or at == len(node.values):
             raise NonDeterminism(
@@ -228,39 +300,79 @@ class Exhaustive(Searching):
             if not self._is_cut:
                 self._name_new()
                 self._follow_last()
-            for number in range(max(self._fresh, 1), len(events)):
-                for raced in events[number].races:
-                    self._reverse(raced, events[number])
+            self._reverse_races()
             if not self._is_cut:
                 self._hold_pending()
             if self._draws:
                 self._open_choices()
-        self.counts = self._decisions >= self._split or self._share[0] == 0
         self._engine = None
+
+    def _reverse_races(self) -> None:
+        """Reverse each race of the run, those too that were reversed in a run before: what does not
+        happen after their first step may be in another order now.
+
+        Where all that is new happens after that step, it is not.
+        """
+        events = self._past.events
+        fresh = max(self._fresh, 1)
+        least: Clock | None = None  # of each M, how many steps lie before all that is new
+        for event in events[fresh:]:
+            clock = event.clock
+            if least is None:
+                least = dict(clock)
+            else:
+                least = {m: min(seq, clock[m]) for m, seq in least.items() if m in clock}
+        for number in range(1, len(events)):
+            for raced in events[number].races:
+                first = events[raced]
+                if number >= fresh or least is None or least.get(first.m, 0) < first.seq:
+                    self._reverse(raced, events[number])
 
     def _reverse(self, number: int, event: OrderedStep) -> None:
         """See to it that `event` is made in the place of event `number`."""
         node = self._nodes[number]
-        if node.whole:
-            return
         sequence = self._past.instead(number, event)
         if self._yielded and self._past.rests(number, sequence):
             self.rested = True
         elif not node.sleeps_on(sequence):
-            insert(node.wakeup, sequence)
+            if number > self._first:
+                insert(node.wakeup, sequence)
+            else:
+                self._wish(number, node, sequence)
+
+    def _wish(self, number: int, node: Node, sequence: list[OrderedStep]) -> None:
+        """Tell whoever has shared out the tree that `sequence` is to be run at a node above."""
+        m = sequence[0].m
+        if m not in node.enabled:
+            return
+        initials = frozenset(
+            one
+            for one, op in node.enabled.items()
+            if 0 <= weak_initial(one, op[1], op[2], sequence) < len(sequence)
+        )
+        taken = self._part.taken
+        if (number, initials) in self._wished or (taken and initials.intersection(taken[number])):
+            return
+        self._wished.add((number, initials))
+        branch, (_, obj, reads) = frozen(chain(sequence)), node.enabled[m]
+        self.wishes.append(WantedAbove(number, branch, obj, reads, initials))
 
     def _hold_pending(self) -> None:
         """Hold what the run has left pending against its steps."""
         past = self._past
-        for task in self._engine.tasks:
+        engine = self._engine
+        for task in engine.everybody() if engine.buffered else engine.tasks:
             if task.op is None or task.state is State.DONE:
                 continue
+            if engine.buffered and engine.is_held(task):
+                continue  # what its buffer has comes first
             m = self._ms[task.id]
             kind, obj, reads = self._pending(task)
             acting = task.op.acting()
             if not obj or (task.state is State.PARKED and acting is self._stepped.get(m)):
                 continue  # it sleeps: what wakes it is a step
-            event = past.next_of(m, kind, obj, reads)
+            after = engine.comes_after(task) if engine.buffered else 0
+            event = past.next_of(m, kind, obj, reads, after)
             for raced in past.races(event, self._is_asking(task)):
                 self._reverse(raced, event)
 
@@ -272,7 +384,9 @@ class Exhaustive(Searching):
                 others = self._past.without(number)
                 if not node.sleeps_on([event, *others]):
                     node.open = True
-                    node.others = others
+                    node.others = frozen(chain(others)) if others else None
+                    if number < self._first:
+                        self.wishes.append(WantedAbove(number, None, others=node.others))
 
     # Nodes.
 
@@ -280,9 +394,6 @@ class Exhaustive(Searching):
         parent = self._nodes[-1]
         node = Node(enabled, self._inherited_sleep(parent))
         node.wakeup = parent.follow()
-        node.whole = self._decisions < self._split
-        if self._split and self._decisions == self._split:
-            self._count_start(parent)
         if not node.next_branch():
             self._choose(node, current)
         return node
@@ -295,42 +406,52 @@ class Exhaustive(Searching):
             resting = self._yielder
             self.rested = True
         able = [m for m in sorted(enabled) if m not in node.sleep and m != resting]
+        if not able and resting >= 0 and self._need_not_rest(node, resting):
+            able = [resting]
         if not able:
             raise Redundant
         eager = [m for m in able if enabled[m][0] != "yield"] or able
         first = self._ms[current.id] if current is not None else -1
         if first not in eager:
             first = eager[0]
-        branches = [WakeupBranch(m, enabled[m][1], enabled[m][2]) for m in able]
-        node.take(branches[able.index(first)])
-        if node.whole:
-            node.wakeup += [branch for branch in branches if branch.m != first]
+        node.take(WakeupBranch(first, enabled[first][1], enabled[first][2]))
 
-    def _count_start(self, parent: Node) -> None:
-        """One more start below the split: is it ours?"""
-        if len(parent.enabled) < 2:
-            return  # the same start, some steps on
-        self.start += 1
-        k, n = self._share
-        if self.start % n != k:
-            raise Redundant
+    def _need_not_rest(self, node: Node, m: int) -> bool:
+        """Whether `m`, who has yielded in vain, could have gone on in another order of the steps.
+
+        Then an M that sleeps shows that to whoever runs its subtree, who has put it into the tree
+        here, unless both are run at the same time.
+        """
+        if m in node.sleep or not any(op[0] == SHARED for op in node.sleep.values()):
+            return False
+        event = self._past.next_of(m, *node.enabled[m])
+        return not self._past.rests(len(self._past.events), [self._past.after_all(event)])
 
     def _inherited_sleep(self, parent: Node) -> dict[int, Pending]:
         if not parent.sleep:
             return {}
         _, obj, reads = parent.enabled[parent.chosen]
-        return {m: op for m, op in parent.sleep.items() if not dependent(obj, reads, op[1], op[2])}
+        return {
+            m: op
+            for m, op in parent.sleep.items()
+            if not dependent(obj, reads, op[1], op[2]) or is_own(m, parent.chosen)
+        }
 
     def _name_new(self) -> None:
         """Name the Ms that have been started."""
         tasks, ms = self._engine.tasks, self._ms
-        while len(ms) < len(tasks):
-            task = tasks[len(ms)]
-            if not task.id:
-                ms[0] = 0
-                continue
-            name = ms[task.id] = self._names.setdefault(task.origin, len(self._names) + 1)
-            self._renamed |= name != task.id
+        while self._named < len(tasks):
+            task = tasks[self._named]
+            self._named += 1
+            name = 0
+            if task.id:
+                name = self._names.get(task.origin, 0)
+                if not name:
+                    name = self._names[task.origin] = number_of(task.origin)
+                self._renamed |= name != task.id
+            ms[task.id] = name
+            if self._engine.buffered:
+                ms[BUFFERS + task.id] = buffer_of(name)
 
     # Events and races.
 
@@ -348,7 +469,8 @@ class Exhaustive(Searching):
         self._made = number + 1
         if number < len(past.events):
             return
-        event = past.next_of(m, kind, self._object(kind, obj), reads)
+        obj = self._object(kind, obj, self._chosen)
+        event = past.next_of(m, kind, obj, reads, self._after)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
         past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
@@ -363,10 +485,12 @@ class Exhaustive(Searching):
         op = task.op
         assert op is not None
         kind = op.kind
-        return (kind, self._object(kind, op.obj), op.reads_only)
+        return (kind, self._object(kind, op.obj, op), op.reads_only)
 
-    def _object(self, kind: str, obj: str) -> str:
+    def _object(self, kind: str, obj: str, op: Any) -> str:
         """What a step counts as touching; what is an M's own goes by the M's name here."""
+        if kind in LATE and self._engine.buffered and op.acting().buffers:
+            return ""
         obj = object_of(kind, obj, self._whole_calls)
         if self._renamed and obj.startswith("m"):
             number, dot, rest = obj[1:].partition(".")
@@ -376,11 +500,12 @@ class Exhaustive(Searching):
 
     def _joined(self, join: Any) -> list[int]:
         """The Ms that it was waited for, all of whose steps come before."""
-        return [
+        ms = [
             self._ms[task.id]
             for task in self._engine.tasks
             if task.state is State.DONE and getattr(task, "join", None) is join
         ]
+        return [*ms, *map(buffer_of, ms)] if self._engine.buffered else ms
 
     def _follow_last(self) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
@@ -402,7 +527,19 @@ class Exhaustive(Searching):
                     past.wake(m)
 
 
+def number_of(origin: str) -> int:
+    """The number of an M by its origin (`Task.origin`), the same in every run and process."""
+    first, *path = origin.split(".")
+    number = 0 if first == "0" else int(hashlib.sha256(first.encode()).hexdigest(), 16)
+    for step in path:
+        number = (number << CHILD_BITS) + int(step)
+    return number
+
+
 def _offer(enabled: dict[int, Pending]) -> str:
     if not enabled:
         return "nobody could go"
-    return ", ".join(f"M{m} may {op[0]} {op[1]}".rstrip() for m, op in sorted(enabled.items()))
+    return ", ".join(
+        f"{f'M{m}' if m >= 0 else f'the buffer of M{buffer_of(m)}'} may {op[0]} {op[1]}".rstrip()
+        for m, op in sorted(enabled.items())
+    )

@@ -1,8 +1,9 @@
 """The run that a search is on: its steps, what happens before what, and which steps race.
 
 Happens-before is by vector clocks: an M's own steps, dependent steps, waking, starting and joining
-an M. Two steps of different Ms race where they depend on one another and neither comes before the
-other by what lies between: then the later could have been made in the place of the earlier.
+an M; and where memory is TSO, what `next_of` is told. Two steps of different Ms race where they
+depend on one another and neither comes before the other by what lies between: then the later could
+have been made in the place of the earlier.
 
 An operation that waits is not held against the step that let it go, which it could not precede,
 but against those before it: an M that waits for a lock races with the one that has taken it.
@@ -21,6 +22,7 @@ from gorun_mem.step.strategies.wakeup import (
     Clock,
     OrderedStep,
     dependent,
+    is_own,
     join,
     other_object,
 )
@@ -48,9 +50,19 @@ class Past:
     def __repr__(self) -> str:
         return f"<Past {self.events}>"
 
-    def next_of(self, m: int, kind: str, obj: str, reads: bool) -> OrderedStep:
-        """The next step of `m`, not made yet."""
-        return OrderedStep(m, len(self._by_m.get(m, ())) + 1, kind, obj, reads, self.clocks[m])
+    def next_of(self, m: int, kind: str, obj: str, reads: bool, after: int = 0) -> OrderedStep:
+        """The next step of `m`, not made yet.
+
+        Args:
+            m: whose; `kind`, `obj` and `reads` are what it is.
+            after: the number of an event that it comes after, whoever made that; 0: none.
+        """
+        event = OrderedStep(m, len(self._by_m.get(m, ())) + 1, kind, obj, reads, self.clocks[m])
+        if after:
+            event.after = after
+            event.before = event.clock = dict(event.before)
+            join(event.before, self.events[after].clock)
+        return event
 
     def make(self, event: OrderedStep, asks: bool, joined: Iterable[int] = ()) -> None:
         """Let `event` be the last of the run; see which steps it races with.
@@ -93,7 +105,7 @@ class Past:
                     del self.clocks[m]
                 else:
                     self.clocks[m] = clock
-            self.clocks[event.m] = event.before
+            self.clocks[event.m] = event.own
 
     def wake(self, m: int) -> None:
         """The next step of `m`, which may be its first, comes after the last step."""
@@ -113,14 +125,12 @@ class Past:
     def instead(self, number: int, event: OrderedStep) -> list[OrderedStep]:
         """What is to be run in the place of event `number`, for `event` to come before that."""
         sequence = self.without(number)
-        made = OrderedStep(event.m, event.seq, event.kind, event.obj, event.reads, event.before)
-        clock = made.clock = dict(event.before)
-        for other in sequence:
-            if dependent(event.obj, event.reads, other.obj, other.reads):
-                join(clock, other.clock)
-        clock[event.m] = event.seq
-        sequence.append(made)
+        sequence.append(_made_after(event, sequence))
         return sequence
+
+    def after_all(self, event: OrderedStep) -> OrderedStep:
+        """`event` as if it were made after all of the run."""
+        return _made_after(event, self.events)
 
     def _numbers_on(self, obj: str, reads: bool) -> Iterable[int]:
         """Numbers of the events on `obj`, and on what depends on that though it is another object;
@@ -138,7 +148,7 @@ class Past:
         obj, reads = event.obj, event.reads
         for number in self._numbers_on(obj, reads):
             other = self.events[number]
-            if not dependent(obj, reads, other.obj, other.reads):
+            if not dependent(obj, reads, other.obj, other.reads) or is_own(event.m, other.m):
                 continue
             if clock.get(other.m, 0) < other.seq:
                 races.append(number)
@@ -162,7 +172,7 @@ class Past:
         obj, reads = event.obj, event.reads
         for number in self._numbers_on(obj, reads):
             other = self.events[number]
-            if not dependent(obj, reads, other.obj, other.reads):
+            if not dependent(obj, reads, other.obj, other.reads) or is_own(event.m, other.m):
                 continue
             if clock.get(other.m, 0) < other.seq:
                 could = self._could(event, number)
@@ -176,8 +186,9 @@ class Past:
 
     def _could(self, event: OrderedStep, number: int) -> bool | None:
         """Whether `event` could have gone in the place of event `number`; None: nobody says so."""
-        if bisect_left(self._by_m.get(event.m, []), number) + 1 == event.seq:
-            return event.m in self.events[number].enabled  # it was pending then
+        pending = bisect_left(self._by_m.get(event.m, []), number) + 1 == event.seq
+        if pending and event.after <= number:  # and not held back by its M's store buffer
+            return event.m in self.events[number].enabled
         admits = self.events[number].admits
         return None if admits is None else event.kind in admits
 
@@ -209,7 +220,23 @@ class Past:
         return False
 
 
+def _made_after(event: OrderedStep, others: list[OrderedStep]) -> OrderedStep:
+    """Another `event` that is after those of `others` that it depends on."""
+    made = OrderedStep(event.m, event.seq, event.kind, event.obj, event.reads, event.before)
+    clock = made.clock = dict(event.before)
+    for other in others:
+        if dependent(event.obj, event.reads, other.obj, other.reads) and not is_own(
+            event.m, other.m
+        ):
+            join(clock, other.clock)
+    clock[event.m] = event.seq
+    return made
+
+
 def _follows_all(event: OrderedStep, obj: str) -> bool:
     """Whether `event`, on which a step on `obj` depends, is after all before it that this depends
-    on."""
-    return not event.reads and (event.obj == obj or event.obj == MEMLOCK)
+    on.
+
+    What a store buffer writes is not: its own M's loads are not ordered with it.
+    """
+    return not event.reads and event.m >= 0 and (event.obj == obj or event.obj == MEMLOCK)

@@ -17,7 +17,7 @@ from mypy_extensions import mypyc_attr
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Schedule, name_hash
 from gorun_mem.step.strategies.searching import NonDeterminism
-from gorun_mem.step.task import State, Task
+from gorun_mem.step.task import State, Task, who
 
 OnDivergence = Literal["stop", "seeded", "default"]
 ON_DIVERGENCE: Final = ("stop", "seeded", "default")
@@ -74,7 +74,7 @@ class Replay:
             name, expected = f"{op.kind} {op.obj}", self._names[number]
             if expected != (name if isinstance(expected, str) else name_hash(name)):
                 wanted = expected if isinstance(expected, str) else "another operation"
-                got = f"step {number + 1}: expected {wanted}, got {name} of M{task.id}"
+                got = f"step {number + 1}: expected {wanted}, got {name} of {who(task.id)}"
                 if self._diverge(got):
                     return self._pick(runnable, current)
         return task
@@ -110,8 +110,9 @@ class Replay:
             for task in runnable:
                 if task.id == number - 1:
                     return task
-            can = ", ".join(f"M{task.id}" for task in sorted(runnable, key=_by_id))
-            if self._diverge(f"step {self.steps + 1}: expected M{number - 1} to go, {can} can"):
+            can = ", ".join(who(task.id) for task in sorted(runnable, key=_by_id))
+            wanted = who(number - 1)
+            if self._diverge(f"step {self.steps + 1}: expected {wanted} to go, {can} can"):
                 return self._pick(runnable, current)
         return run_to_block(runnable, current)
 
@@ -149,7 +150,9 @@ class Picks:
         for task in runnable:
             if task.id == wanted:
                 return task
-        raise NonDeterminism(f"decision {self._at}: M{wanted} could go before, and now it cannot")
+        raise NonDeterminism(
+            f"decision {self._at}: {who(wanted)} could go before, and now it cannot"
+        )
 
     def choice(self, n: int) -> int:
         """The value on the tape."""

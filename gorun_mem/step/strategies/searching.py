@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.kinds import named
+from gorun_mem.step.engine import Engine
 from gorun_mem.step.task import Task, line_of
 
 WAITS: Final = named(lambda kind: kind.waits)
@@ -48,30 +49,36 @@ class Shares:
 
     Attributes:
         left: by id of an M what is left to it and to those that it has not started yet.
+        met: how many Ms it knows.
     """
 
     def __init__(self, counts: Mapping[str, int]) -> None:
-        self.left: list[int] = []
+        self.left: dict[int, int] = {}
+        self.met = 0
         self._most = 0  # nobody has more left
         self._whole: dict[str, int] = {}
         for origin, count in counts.items():
             for above in line_of(origin):
                 self._whole[above] = self._whole.get(above, 0) + count
 
-    def meet(self, tasks: Sequence[Task]) -> list[Task]:
-        """Take in the Ms that are new among all Ms of the run; returns these.
-
-        Args:
-            tasks: in the order of their ids, from 0.
-        """
-        new = list(tasks[len(self.left) :])
+    def meet(self, engine: Engine) -> list[Task]:
+        """Take in the Ms that are new in the run, each with its store buffer; returns the Ms."""
+        tasks = engine.tasks
+        new = tasks[self.met :]
+        self.met = len(tasks)
         for task in new:
-            count = self._whole.get(task.origin, 0)
-            if self.left:
-                self.left[task.starter] -= count
-            self.left.append(count)
-            self._most = max(self._most, count)
+            self._enter(task)
+            if engine.buffered:
+                stores: Any = task.buffer
+                self._enter(stores.flusher)
         return new
+
+    def _enter(self, task: Task) -> None:
+        count = self._whole.get(task.origin, 0)
+        if self.left:
+            self.left[task.starter] -= count
+        self.left[task.id] = count
+        self._most = max(self._most, count)
 
     def draw(self, random: Random, tasks: Sequence[Task], least: int) -> Task:
         """One of `tasks` in proportion to what is left to each; any, where nothing is left.
@@ -90,7 +97,7 @@ class Shares:
                 task = tasks[int(random.random() * n)]
                 if random.random() * self._most < max(left[task.id], least):
                     return task
-            self._most = max(max(left), least)
+            self._most = max(max(left.values()), least)
         weights = [max(left[task.id], least) for task in tasks]
         total = sum(weights)
         if not total:

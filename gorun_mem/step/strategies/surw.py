@@ -58,8 +58,8 @@ class Surw(Searching):
         """Any whose step is not interesting, or the M that is to make the next that is."""
         engine = runnable[0].sched
         assert isinstance(engine, Engine)
-        if len(engine.tasks) > len(self._shares.left):
-            self._meet(engine.tasks)
+        if len(engine.tasks) > self._shares.met:
+            self._meet(engine)
         if self._chosen is None:
             self._chosen = self._shares.draw(self._random, runnable, 0)
         if self._are_many or len(runnable) > FEW:
@@ -108,9 +108,9 @@ class Surw(Searching):
         self._last = chosen
         return chosen
 
-    def _meet(self, tasks: Sequence[Task]) -> None:
+    def _meet(self, engine: Engine) -> None:
         """Take in new Ms; the next interesting step may be one of those that `chosen` started."""
-        new, chosen = self._shares.meet(tasks), self._chosen
+        new, chosen = self._shares.meet(engine), self._chosen
         if chosen is not None:
             family = [task for task in new if task.starter == chosen.id]
             if family:

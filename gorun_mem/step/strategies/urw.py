@@ -42,8 +42,8 @@ class Urw(Searching):
         shares = self._shares
         engine = runnable[0].sched
         assert isinstance(engine, Engine)
-        if len(engine.tasks) > len(shares.left):
-            shares.meet(engine.tasks)
+        if len(engine.tasks) > shares.met:
+            shares.meet(engine)
         task = runnable[0] if len(runnable) == 1 else shares.draw(self._random, runnable, 1)
         shares.left[task.id] -= 1
         return task

@@ -23,6 +23,7 @@ from collections.abc import Container
 from typing import Final
 
 from gorun_mem.runtime.kinds import CHANNELS, named
+from gorun_mem.step.strategies.subtree import Asleep, Branching, NodeState, Offered
 
 LOCAL: Final = named(lambda kind: kind.local)
 """Kinds of operation that touch nothing which another M can see."""
@@ -34,6 +35,9 @@ RETURNS: Final = "out:"
 commutes with a call and a return with a return, but not the one with the other."""
 USER: Final = "user memory"
 """What a word's object begins with where it depends on memlock, and the object of all of them."""
+
+SHARED: Final = "shared"
+"""In place of the kind, of an M that sleeps: its subtree is run at the same time."""
 
 Pending = tuple[str, str, bool]
 """Kind, object ("" for a local one), whether it only reads."""
@@ -52,13 +56,15 @@ class OrderedStep:
         clock: the steps that happen before, itself included; `before` without what `obj` adds.
         races: numbers of the steps in whose place it could have gone.
         woken: whose clock it has changed, and the clock before, None for an M that it started.
+        after: the number of another's event that it comes after, whatever they touch; 0: none.
+        own: the steps that lie before its M's next one without that.
         admits: `Op.admits` before the step.
         enabled: who could go then.
     """
 
     __slots__ = (
-        "admits", "before", "clock", "enabled", "kind", "m", "obj", "races", "reads", "seq",
-        "values", "woken",
+        "admits", "after", "before", "clock", "enabled", "kind", "m", "obj", "own", "races",
+        "reads", "seq", "values", "woken",
     )  # fmt: skip
 
     def __init__(self, m: int, seq: int, kind: str, obj: str, reads: bool, before: Clock) -> None:
@@ -68,6 +74,8 @@ class OrderedStep:
         self.obj = obj
         self.reads = reads
         self.before = before
+        self.own = before
+        self.after = 0
         self.clock: Clock = before
         self.values: list[int] | None = None
         self.races: list[int] = []
@@ -130,6 +138,20 @@ def dependent(obj: str, reads: bool, other_obj: str, other_reads: bool) -> bool:
     return other_obj.startswith((CALLS, RETURNS)) and other_obj == other_object(obj, reads)
 
 
+def buffer_of(m: int) -> int:
+    """The number of the store buffer of M `m`, whose steps are what reaches memory from it."""
+    return -2 - m
+
+
+def is_own(m: int, other: int) -> bool:
+    """Whether one of the two is the store buffer of the other.
+
+    An M's load and what reaches memory from its own buffer commute: before, the load finds the same
+    value in the buffer that it finds in memory after. What else orders the two is `after`.
+    """
+    return m + other == -2
+
+
 def other_object(obj: str, reads: bool) -> str:
     """The object that a step on `obj` depends on though it is another, "" if there is none."""
     if obj.startswith(USER):
@@ -163,7 +185,7 @@ def weak_initial(m: int, obj: str, reads: bool, sequence: list[OrderedStep]) -> 
                 if clock.get(earlier.m, 0) >= earlier.seq:
                     return -1
             return number
-        if dependent(obj, reads, event.obj, event.reads):
+        if dependent(obj, reads, event.obj, event.reads) and not is_own(m, event.m):
             return -1
     return len(sequence)
 
@@ -207,6 +229,19 @@ def chain(sequence: list[OrderedStep]) -> WakeupBranch:
     return after[0]
 
 
+def frozen(branch: WakeupBranch) -> Branching:
+    """A branch as a value."""
+    after = tuple((values, tuple(map(frozen, then))) for values, then in branch.after.items())
+    return Branching(branch.m, branch.obj, branch.reads, after)
+
+
+def thawed(value: Branching) -> WakeupBranch:
+    """A branch from its value, each time another."""
+    branch = WakeupBranch(value.m, value.obj, value.reads)
+    branch.after = {values: [thawed(one) for one in then] for values, then in value.after}
+    return branch
+
+
 class Node:
     """A state in which somebody goes.
 
@@ -223,19 +258,19 @@ class Node:
         drawn: values that were run.
         open: all other values of these are to be run as well, and not only those in `branch`;
             before what else was seen to show something new there, `others`.
-        whole: everything is to be run, for the tree is shared out below.
+        known: a run has come by here, so that `enabled` is all.
     """
 
     __slots__ = (
-        "branch", "chosen", "counts", "drawn", "enabled", "open", "others", "sleep", "values",
-        "wakeup", "whole",
+        "branch", "chosen", "counts", "drawn", "enabled", "known", "open", "others", "sleep",
+        "values", "wakeup",
     )  # fmt: skip
 
     def __init__(self, enabled: dict[int, Pending], sleep: dict[int, Pending]) -> None:
         self.enabled = enabled
         self.sleep = sleep
         self.wakeup: list[WakeupBranch] = []
-        self.whole = False
+        self.known = True
         self.take(WakeupBranch(0, "", True))
 
     def take(self, branch: WakeupBranch) -> None:
@@ -245,8 +280,8 @@ class Node:
         self.values: list[int] = []
         self.counts: dict[tuple[int, ...], int] = {}
         self.drawn: set[tuple[int, ...]] = set()
-        self.others: list[OrderedStep] = []
-        self.open = self.whole or all(
+        self.others: Branching | None = None
+        self.open = all(
             dependent(branch.obj, branch.reads, op[1], op[2]) for op in self.sleep.values()
         )
 
@@ -286,13 +321,20 @@ class Node:
         """What is to be run after the step under way."""
         known = self.branch.after.get(tuple(self.values))
         if known is None:
-            known = [chain(self.others)] if self.others else []
+            known = [thawed(self.others)] if self.others is not None else []
         return known
 
     def sleeps_on(self, sequence: list[OrderedStep]) -> bool:
-        """Whether an M that sleeps could go first in `sequence`: then that is covered."""
-        sleep = self.sleep.items()
-        return any(weak_initial(m, op[1], op[2], sequence) >= 0 for m, op in sleep)
+        """Whether an M that sleeps could go first in `sequence`: then that is covered.
+
+        One whose subtree is run at the same time has to have a step in it: what that subtree finds
+        to be wanted beside it is put nowhere below this node.
+        """
+        for m, op in self.sleep.items():
+            at = weak_initial(m, op[1], op[2], sequence)
+            if at >= 0 and (op[0] != SHARED or at < len(sequence)):
+                return True
+        return False
 
     def next_branch(self) -> bool:
         """Go on to the next of what is to be run; False if there is nothing."""
@@ -302,3 +344,46 @@ class Node:
                 self.take(branch)
                 return True
         return False
+
+    def place(self) -> NodeState:
+        """The node as a value."""
+        branch, values = self.branch, tuple(self.values)
+        after = tuple(
+            (then, () if then in self.drawn else tuple(map(frozen, branches)))
+            for then, branches in branch.after.items()
+        )
+        asleep = tuple((m, op[1], op[2], op[0] == SHARED) for m, op in self.sleep.items())
+        offered = tuple(
+            Offered(frozen(one), *self.enabled[one.m][1:])
+            for one in self.wakeup
+            if one.m in self.enabled and one.m not in self.sleep
+        )
+        return NodeState(
+            self.enabled[self.chosen][1:] if self.known else None,
+            asleep,
+            Branching(branch.m, branch.obj, branch.reads, after),
+            offered,
+            values,
+            tuple(self.counts.items()),
+            tuple(sorted(self.drawn)),
+            self.open,
+            self.others,
+        )
+
+
+def node_of(place: NodeState) -> Node:
+    """A node from its value, by which a run has not come yet here."""
+    node = Node({}, slept(place.sleep))
+    node.take(thawed(place.branch))
+    node.known = False
+    if place.op is not None:
+        node.enabled[node.chosen] = ("", *place.op)
+    node.wakeup = [thawed(one.branch) for one in place.wakeup]
+    node.values, node.counts = list(place.values), dict(place.counts)
+    node.drawn, node.open, node.others = set(place.drawn), place.open, place.others
+    return node
+
+
+def slept(asleep: tuple[Asleep, ...]) -> dict[int, Pending]:
+    """Who sleeps, as a node has it."""
+    return {m: (SHARED if shared else "", obj, reads) for m, obj, reads, shared in asleep}

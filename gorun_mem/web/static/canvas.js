@@ -13,6 +13,7 @@ export class Moment {
   constructor(first, last) {
     this.heard = [];
     this.at = null;
+    this.text = ns; // how a point of it is written
     this.span(first, last);
   }
 
@@ -76,7 +77,7 @@ export function timeAxis({ context, width, height, plot }, time) {
     const at = Math.round(LEFT + ((t - time.from) / span) * plot) + 0.5;
     context.moveTo(at, 16);
     context.lineTo(at, height);
-    if (at < width - 40) context.fillText(ns(t), at + 3, 3);
+    if (at < width - 40) context.fillText(time.text(t), at + 3, 3);
   }
   context.stroke();
 }

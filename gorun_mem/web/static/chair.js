@@ -4,6 +4,9 @@ import { get, post } from "./api.js";
 import { bytes, color, copy, count, field, fill, guarded, h, hex, ns, plural, select, term } from "./dom.js";
 import { drawMap, mapInWords } from "./map.js";
 
+const BUFFERS = 65536; // from this id on, what an M has stored reaches memory
+const who = (id) => (id < BUFFERS ? `M${id}` : `M${id - BUFFERS}'s buffer`);
+
 export async function chair({ main, rest, library, signal }) {
   const lessons = library.lessons, by = new Map(lessons.map((one) => [one.name, one]));
   const state = { program: { scenario: "lessons/unlock_skips_wake", options: {}, fixed: false }, choices: [], view: null, beside: null, nearest: null, tried: 0 };
@@ -106,8 +109,8 @@ export async function chair({ main, rest, library, signal }) {
     const values = view.decision?.kind === "value" ? view.decision.options : null;
     const cards = view.ms.filter((m) => m.m || m.enabled).map((m) => {
       const can = options.includes(m.m), place = m.at[m.at.length - 1];
-      return h("article", { class: `card ${can ? "can" : ""}`, "aria-label": `M${m.m}` },
-        h("div", { class: "head" }, h("h3", {}, `M${m.m} `, h("span", { class: "note" }, m.name)), chips(view, m)),
+      return h("article", { class: `card ${can ? "can" : ""}`, "aria-label": who(m.m) },
+        h("div", { class: "head" }, h("h3", {}, `${who(m.m)} `, h("span", { class: "note" }, m.name)), chips(view, m)),
         h("button", { type: "button", class: `go ${can ? "main" : ""}`, disabled: !can, "data-m": String(m.m), onclick: () => go(m.m) }, m.kind ? `${can ? "Go: " : ""}${m.kind} ${m.obj}` : m.state),
         place ? h("div", {}, h("p", { class: "note" }, `${place.function} at ${place.file}:${place.line}`), source(place)) : null);
     });
@@ -137,7 +140,7 @@ export async function chair({ main, rest, library, signal }) {
     const all = whole.steps.map((step, i) => {
       const number = whole.first_step + i + 1, here = number === view.step;
       return h("li", { class: [number > view.step ? "later" : "", step.preempts ? "switch" : "", matters.has(number) ? "matters" : ""].join(" "), "aria-current": here ? "step" : null },
-        h("button", { type: "button", title: step.preempts ? "another M could have gone on" : "", onclick: () => jump(number) }, h("span", {}, count(number)), h("b", {}, `M${step.m}`), h("span", {}, `${step.kind} ${step.obj}${step.value ? ` ${step.value}` : ""}${step.drawn.map((one) => ` ${one[0] || "drawn"}=${one[2]}`).join("")}`)));
+        h("button", { type: "button", title: step.preempts ? "another M could have gone on" : "", onclick: () => jump(number) }, h("span", {}, count(number)), h("b", {}, who(step.m)), h("span", {}, `${step.kind} ${step.obj}${step.value ? ` ${step.value}` : ""}${step.drawn.map((one) => ` ${one[0] || "drawn"}=${one[2]}`).join("")}`)));
     });
     fill(steps, all.length ? all : h("li", { class: "empty" }, "None yet."));
     const here = steps.querySelector("[aria-current]");

@@ -21,7 +21,7 @@ export function charts(doc, time) {
   return all.map((one) => ({ ...one, lines: one.lines.filter(([, rows]) => rows.length) })).filter((one) => one.lines.some(([, rows]) => rows.some((row) => one.most || row[1] > 0))).map((one) => new Chart(one, time));
 }
 
-class Chart {
+export class Chart {
   constructor({ title, about = "", text, most = 0, lines }, time) {
     Object.assign(this, { text, lines, time });
     this.most = Math.max(most, ...lines.map(([, rows]) => rows.reduce((so, row) => Math.max(so, row[1]), 0))) || 1;

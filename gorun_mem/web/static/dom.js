@@ -123,6 +123,8 @@ export function guarded(work) {
 
 // Tables.
 
+const LONG = 44; // characters of a cell from which on it is folded
+
 const plain = (value) => { const [text] = Array.isArray(value) ? value : [value]; return text instanceof Node ? text.textContent : text; };
 
 // rows: of texts, or of [text, value to sort by].
@@ -132,7 +134,7 @@ export function table(caption, columns, rows, { left_out = 0, empty = "none" } =
   const body = h("tbody");
   const cell = (value, i) => {
     const [text] = Array.isArray(value) ? value : [value];
-    return h("td", { class: figures[i] ? "n" : "" }, text);
+    return h("td", { class: figures[i] ? "n" : typeof text === "string" && text.length > LONG ? "long" : "" }, text);
   };
   const key = (value) => (Array.isArray(value) ? value[1] : value);
   let sorted = rows;

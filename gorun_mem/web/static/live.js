@@ -1,7 +1,9 @@
 // The living World: who holds and waits for what, now; its memory; its log; Ms to drive by hand.
 
 import { get, listen, post, remove } from "./api.js";
+import { Convoys } from "./convoys.js";
 import { bytes, count, field, fill, guarded, h, hex, ns, plural, select, term, words } from "./dom.js";
+import { scenarioForm } from "./form.js";
 import { Lanes } from "./lanes.js";
 import { drawMap, mapInWords } from "./map.js";
 
@@ -9,10 +11,11 @@ const KEPT = 2500, SHOWN = 320, LINES = 400;
 const OPS = ["alloc 65536", "reserve 0 4194304", "reserve_aligned 4194304 4194304", "sleep 100000", "info", "state", "try_lock memlock"];
 
 class History {
-  constructor() { this.intervals = []; this.gap = false; }
+  constructor() { this.intervals = []; this.gap = false; this.convoys = new Convoys(); }
 
   take(burst) {
     if (burst.gap) this.gap = true;
+    this.convoys.take(burst);
     for (const [kind, t, m, lock, spent] of burst.events) {
       if (kind === 1 && spent > 0) this.intervals.push([t - spent, t, m, 0, lock]);
       else if (kind === 2) this.intervals.push([t - spent, t, m, 1, lock]);
@@ -40,13 +43,13 @@ class History {
   }
 }
 
-export async function live({ main, signal, say }) {
-  const world = await get("/api/world");
+export async function live({ main, library, signal, say }) {
+  const world = await get("/api/world", signal);
   const mine = new Map();
   const history = new History();
   let sample = null, frozen = false;
 
-  const figures = figureList(), locks = lockPanel(), pace = pacePanel();
+  const figures = figureList(), locks = lockPanel(history), pace = pacePanel(), guests = guestPanel(library, signal);
   const canvas = h("canvas", {}), hover = h("p", { class: "note", "aria-live": "off" }, " ");
   const lanes = new Lanes(canvas, { onhover: (text) => { hover.textContent = text || " "; }, label: "Ms of the service over virtual time" });
   const sampled = h("span", { class: "note" });
@@ -68,7 +71,7 @@ export async function live({ main, signal, say }) {
         h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-hold" }), term("hold", "holds a lock")), h("span", {}, h("i", { class: "k-wait" }), term("wait", "waits for it")), h("span", {}, "across: ", term("virtual time")))),
       h("div", { class: "panel" }, h("div", { class: "head" }, h("h2", {}, "Your Ms"), h("button", { type: "button", class: "main", onclick: startMine }, "Start an M"), h("button", { type: "button", onclick: startBusy }, "Start 4 busy Ms"), h("button", { type: "button", onclick: stopBusy }, "End the busy ones")), hands, workers),
       h("div", { class: "panel" }, h("h2", {}, "The linear memory"), map, mapText, h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), "handed out"), h("span", {}, h("i", { class: "k-free" }), term("free block", "free list")), h("span", {}, h("i", { class: "k-slack" }), "neither"), h("span", {}, h("i", { class: "k-mark" }), term("break"))))),
-    h("section", { class: "stack" }, pace.element, h("div", { class: "panel" }, h("h2", {}, "Locks"), locks.element)), h("section", { class: "stack" }, tailPanel(signal))));
+    h("section", { class: "stack" }, guests.element, pace.element, h("div", { class: "panel" }, h("h2", {}, "Locks"), locks.element)), h("section", { class: "stack" }, tailPanel(signal))));
 
   async function listMine() {
     const { ms } = await get("/api/ms", signal);
@@ -83,7 +86,7 @@ export async function live({ main, signal, say }) {
     const busy = ms.filter((m) => m.work).length;
     fill(workers, busy ? h("span", { class: "note" }, `${plural(busy, "busy M")} allocate and free blocks by themselves.`) : null);
   }
-  await listMine();
+  await Promise.all([listMine(), guests.look()]);
 
   let listed = 0;
   const draw = () => {
@@ -117,7 +120,7 @@ export async function live({ main, signal, say }) {
       sample = all[all.length - 1];
       if (sample.ended) say(`the service has ended: ${sample.ended}`, true);
       draw();
-      if (performance.now() - listed > 700) { listed = performance.now(); listMine().catch(() => {}); }
+      if (performance.now() - listed > 700) { listed = performance.now(); listMine().catch(() => {}); guests.look().catch(() => {}); }
     },
   }, signal);
 }
@@ -146,16 +149,36 @@ function figureList() {
 
 const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
-function lockCard(name, mutex) {
+// Scenarios that run in this World, with the Ms of everybody.
+function guestPanel(library, signal) {
+  const list = h("div", { class: "stack guests" });
+  let told = "";
+  const look = async () => {
+    const runs = (await get("/api/runs", signal)).runs.filter((run) => run.where === "service");
+    const now = JSON.stringify(runs.map((run) => [run.id, run.state, run.said]));
+    if (now === told) return;
+    told = now;
+    fill(list, runs.slice(0, 6).map((run) => h("div", { class: "row guest", "data-run": String(run.id) }, h("b", {}, `${run.id}. ${run.title}`),
+      run.state === "running" ? [h("span", { class: "chip holds" }, "running"), h("button", { type: "button", "aria-label": `stop ${run.title}`, onclick: guarded(async () => { await remove(`/api/runs/${run.id}`); await look(); }) }, "Stop it")]
+        : [h("span", { class: `chip ${run.summary?.outcome === "failed" ? "waits" : ""}` }, run.summary?.outcome || run.state), h("a", { class: "button", href: `#runs/${run.id}` }, "Its report")], run.said ? h("p", { class: "note" }, run.said) : null)));
+  };
+  const form = scenarioForm(library, { inside: true, start: async (wanted) => { await post("/api/runs", wanted); await look(); } });
+  return { look, element: h("div", { class: "panel stack" }, h("h2", {}, "A scenario in this World"), h("p", { class: "note" }, "Its Ms contend with everybody’s. What throws or deadlocks on a runtime lock ends the World."), form, list) };
+}
+
+function lockCard(name, mutex, history) {
   const holder = h("span", { class: "chip" }, "free"), queue = h("div", { class: "queue", role: "group", "aria-label": `queue of ${name}` });
-  const times = Object.fromEntries(["p50", "p90", "p99", "max"].map((one) => [one, h("dd")])), recent = h("span"), all = h("span");
+  const times = Object.fromEntries(["p50", "p90", "p99", "max"].map((one) => [one, h("dd")])), recent = h("span"), all = h("span"), convoy = h("p", { class: "convoy", hidden: true }, h("span", { class: "chip waits" }, term("convoy")), " ", h("span"));
   let queued = "";
-  const element = h("div", { class: "card", "data-lock": name }, h("div", { class: "head" }, h("h3", {}, name, " ", h("span", { class: "note" }, mutex)), holder), queue,
+  const element = h("div", { class: "card", "data-lock": name }, h("div", { class: "head" }, h("h3", {}, name, " ", h("span", { class: "note" }, mutex)), holder), queue, convoy,
     h("dl", { class: "figures" }, Object.entries(times).map(([one, value]) => h("div", {}, h("dt", {}, term(one, one === "max" ? "longest" : one)), value))),
     h("p", { class: "note" }, recent, all, term("contended"), "."));
   return {
     element,
     update(lock) {
+      const found = history.convoys.of(name);
+      convoy.hidden = !found;
+      if (found) write(convoy.lastElementChild, `${plural(found.ms, "M")} in a row behind ${name}, ${plural(found.holds, "hold")} so far, for ${ns(found.ns)}`);
       write(holder, lock.holder ? `M${lock.holder} holds it` : "free");
       holder.className = lock.holder ? "chip holds" : "chip";
       holder.title = lock.site;
@@ -173,7 +196,7 @@ function lockCard(name, mutex) {
   };
 }
 
-function lockPanel() {
+function lockPanel(history) {
   const cards = new Map(), empty = h("p", { class: "empty" }, "No lock has been taken yet."), element = h("div", { class: "stack" }, empty);
   return {
     element,
@@ -181,7 +204,7 @@ function lockPanel() {
       for (const lock of sample.locks) {
         if (!cards.has(lock.name) && (lock.acquisitions || lock.holder || lock.waiters.length)) {
           empty.remove();
-          cards.set(lock.name, lockCard(lock.name, lock.mutex));
+          cards.set(lock.name, lockCard(lock.name, lock.mutex, history));
           element.append(cards.get(lock.name).element);
         }
         cards.get(lock.name)?.update(lock);

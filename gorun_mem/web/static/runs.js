@@ -1,8 +1,10 @@
 // Runs: a scenario with its options as a form, and what the run's log says, what matters first.
 
 import { buffer, download, get, post, remove } from "./api.js";
-import { bytes, complain, count, field, fill, guarded, h, ns, plural, select, words } from "./dom.js";
+import { bytes, complain, count, field, fill, guarded, h, ns, words } from "./dom.js";
 import { unpack } from "./lanes.js";
+import { scenarioForm } from "./form.js";
+import { prediction } from "./prediction.js";
 import { lanesPanel, report } from "./report.js";
 
 export async function runs({ main, rest, library, signal, say }) {
@@ -10,78 +12,20 @@ export async function runs({ main, rest, library, signal, say }) {
   const list = h("div", { class: "lesson-list" }), place = h("div", { class: "stack" });
   const open = (id) => { location.hash = `runs/${id}`; };
 
-  const draw = async () => {
-    const all = (await get("/api/runs", signal)).runs;
+  const first = (await get("/api/runs", signal)).runs;
+  if (!shown && first.length) { location.replace(`#runs/${first[0].id}`); return; }
+  const draw = async (all) => {
+    all ||= (await get("/api/runs", signal)).runs;
     fill(list, all.length ? all.map((run) => h("button", { type: "button", "aria-current": String(run.id === shown), onclick: () => open(run.id) }, `${run.id}. ${run.title} `, h("span", { class: "note" }, run.state === "running" ? "running" : run.summary ? run.summary.outcome : run.state))) : h("p", { class: "empty" }, "None yet: start one above."));
-    return all;
   };
   fill(main, h("h1", { class: "visually-hidden" }, "Runs"), h("div", { class: "side" },
-    h("div", { class: "stack" }, scenarioForm(library, open), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
-  const all = await draw();
+    h("div", { class: "stack" }, scenarioForm(library, { folded: Boolean(shown) && !matchMedia("(min-width: 64rem)").matches, start: async (wanted) => open((await post("/api/runs", wanted)).id) }), h("div", { class: "panel" }, h("h2", {}, "Runs so far"), list)), place));
+  await draw(first);
   if (!shown) {
-    if (all.length) { open(all[0].id); return; }
     fill(place, h("div", { class: "panel" }, h("p", { class: "empty" }, "Choose a scenario and start it. Its run opens here: who waited for whom, the memory, the report.")));
     return;
   }
   await follow(shown, place, signal, say, draw, library);
-}
-
-// The form.
-
-function scenarioForm(library, open) {
-  const about = h("p", { class: "note" }), options = h("div", { class: "two" });
-  const controls = new Map();
-  let chosen = null;
-  const settings = {
-    ms: h("input", { type: "number", min: "1", max: "1024" }), cpus: h("input", { type: "number", min: "1", max: "256", placeholder: "4" }),
-    seed: h("input", { type: "number", min: "0", placeholder: "0" }), mutex: select([["", "as the scenario says"], ...library.mutexes], ""),
-    release: select([["", "as the scenario says"], ...library.releases], ""), platform: select([["", "as the scenario says"], ...library.platforms], ""),
-    strategy: select([["", "timing"], ...library.strategies.run.filter((one) => one !== "timing")], ""), max_pages: h("input", { type: "number", min: "1", max: "65536", placeholder: "65536" }),
-  };
-  const pick = () => {
-    chosen = library.scenarios.find((one) => one.name === scenario.value);
-    about.textContent = chosen.summary;
-    settings.ms.placeholder = String(chosen.ms);
-    controls.clear();
-    fill(options, chosen.options.map((option) => {
-      const control = optionControl(option);
-      controls.set(option.name, [option, control]);
-      return field(option.name.replaceAll("_", " "), control, [option.help, range(option)].filter(Boolean).join("; "));
-    }));
-  };
-  const start = guarded(async () => {
-    const wanted = { scenario: chosen.name, options: {}, settings: {} };
-    for (const [name, [option, control]] of controls) {
-      const value = valueOf(option, control);
-      if (value !== option.default && value !== "") wanted.options[name] = value;
-    }
-    for (const [name, control] of Object.entries(settings)) if (control.value !== "") wanted.settings[name] = control.type === "number" ? Number(control.value) : control.value;
-    open((await post("/api/runs", wanted)).id);
-  });
-  const scenario = select(library.scenarios.map((one) => one.name), "memlock_storm", pick);
-  pick();
-  return h("form", { class: "panel stack", onsubmit: (event) => { event.preventDefault(); start(); } }, h("h2", {}, "Run a scenario"), field("scenario", scenario), about, options,
-    h("details", {}, h("summary", {}, "Settings of its World"), h("div", { class: "two" }, Object.entries(settings).map(([name, control]) => field(name.replace("_", " "), control)))),
-    h("button", { class: "main" }, "Start it"));
-}
-
-function optionControl(option) {
-  if (option.type === "bool") return h("input", { type: "checkbox", checked: Boolean(option.default) });
-  if (option.type.includes("|")) return select(option.type.split("|"), option.default);
-  if (option.type === "int" || option.type === "float") return h("input", { type: "number", value: String(option.default), step: option.type === "int" ? "1" : "any", min: option.low === null ? null : String(option.low), max: option.high === null ? null : String(option.high) });
-  return h("input", { value: String(option.default), maxlength: "200" });
-}
-
-function valueOf(option, control) {
-  if (option.type === "bool") return control.checked;
-  if (option.type === "int" || option.type === "float") return control.value === "" ? "" : Number(control.value);
-  return control.value;
-}
-
-function range({ low, high }) {
-  if (low === null && high === null) return "";
-  if (high === null) return `at least ${count(low)}`;
-  return low === null ? `at most ${count(high)}` : `${count(low)} to ${count(high)}`;
 }
 
 // One run.
@@ -118,12 +62,14 @@ async function show(run, place, signal, say, library) {
     stepper(log, failed, library),
     h("button", { type: "button", onclick: guarded(() => download(`${path}/log`, `${run.title}.jsonl`)) }, "Download the log"), offline);
   const panel = lanesPanel(`${count(log.intervals)} intervals`, log.last_ns), lines = linesPanel(path, signal);
-  fill(place, verdict, actions, panel.element, h("p", { class: "empty", role: "status" }, "Reckoning the report"), lines);
+  const real = run.recording ? h("div", { class: "stack" }, h("p", { class: "empty", role: "status" }, "Asking what its pages are for, and what other releases would take")) : null;
+  fill(place, verdict, actions, real, panel.element, h("p", { class: "empty", role: "status" }, "Reckoning the report"), lines);
   await loadLanes(panel.lanes, log);
+  if (real) get(`${path}/prediction`, signal).then((doc) => fill(real, prediction(doc, signal)), (error) => { if (error.name !== "AbortError") fill(real, h("p", { class: "empty" }, error.message)); });
   try {
     const doc = await get(`${path}/report`, signal);
     const focus = document.activeElement;
-    fill(place, report(doc, { panel, actions, more: lines, signal }));
+    fill(place, report(doc, { panel, actions: [actions, real], more: lines, signal }));
     if (focus?.isConnected) focus.focus({ preventScroll: true });
     offline.disabled = false;
     offline.onclick = guarded(() => download(`/api/files/${doc.file}`, `${run.title}.html`));

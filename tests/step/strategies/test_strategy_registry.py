@@ -22,6 +22,7 @@ from gorun_mem.step.strategies.searching import Searching
 SHARED = {
     "__init__",
     "searching",
+    "subtree",
     "transcribe",
     "replay",
     "past",

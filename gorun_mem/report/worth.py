@@ -1,0 +1,65 @@
+"""The two words of a summary that are most worth looking up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from gorun_mem.report.terms import TERMS
+
+if TYPE_CHECKING:
+    from gorun_mem.analysis.summary import Summary
+    from gorun_mem.explore.verdict import Exploration
+
+WORDS: Final = 2
+_UNFAIR: Final = 0.9
+"""Jain's index below which who got how much is worth a look."""
+_OVERTAKEN: Final = 8
+"""Bypasses of one M that are worth a look."""
+
+
+def look_up_line(words: Iterable[str], label: int = 8) -> str:
+    """The line that a summary ends with.
+
+    Args:
+        words: the most telling first; those beyond two are left out.
+        label: columns of the labels that the summary has.
+    """
+    known = [word for word in dict.fromkeys(words) if word in TERMS][:WORDS]
+    return f"{'words':{label}}" + "; ".join(f"gorun-mem explain {word}" for word in known)
+
+
+def of_run(summary: Summary) -> Iterator[str]:
+    """What a run shows, the most telling first."""
+    end, start = summary.end, summary.start
+    if end is not None and end.outcome == "deadlock":
+        yield "deadlock"
+    locks = list(summary.locks.values())
+    if any(lock.queue.convoys for lock in locks):
+        yield "convoy"
+    if any(lock.queue.bypasses_max >= _OVERTAKEN for lock in locks):
+        yield "bypass"
+    if any(lock.contended and lock.fairness_waits < _UNFAIR for lock in locks):
+        yield "fairness"
+    if summary.hint_misses:
+        yield "hint miss"
+    if start is not None and start.what_if:
+        yield "what-if"
+    if any(lock.contended for lock in locks):
+        yield "busy period"
+    if summary.sums.free_blocks_max > 1:
+        yield "fragmentation"
+    yield from ("free list", "virtual time")
+
+
+def of_search(found: Exploration) -> Iterator[str]:
+    """What a search came to."""
+    verdict = found.sentence.partition(":")[0]
+    text = " ".join(f"{failure.signature} {failure.text}" for failure in found.failures)
+    for word in ("lost wakeup", "deadlock", "race"):
+        if word in text:
+            yield word
+    yield verdict.strip()
+    if found.strategy in TERMS:
+        yield found.strategy
+    yield "schedule"
