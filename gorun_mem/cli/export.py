@@ -31,6 +31,7 @@ FORMATS: Final = (
     "target",
     type=click.Choice(FORMATS),
     required=True,
+    metavar="FORMAT",
     help="Write this format: pprof-mutex says who made others wait, pprof-block who waited, chrome "
     "is a trace for https://ui.perfetto.dev, otlp is OpenTelemetry's spans and metrics, csv and "
     "parquet (extra `analysis`) have all events as a table, lnav has them for "

@@ -77,6 +77,8 @@ def commands(folder: Path, port: int = 1) -> dict[str, list[str]]:
         "view": ["view", str(log), "--no-open"],
         "explain": ["explain"],
         "bench": ["bench", "memory"],
+        "completion": ["completion", "bash"],
+        "man": ["man"],
         "alone": [],
     }
 
