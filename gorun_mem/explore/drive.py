@@ -296,7 +296,7 @@ def run_once(
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
         transcriber or strategy, target, steps_max, detectors, breathe, screen
     )
-    world = target.world(engine)
+    world = target.world(engine, None, getattr(strategy, "world_class", World))
     if on_world is not None:
         on_world(world)
     if screen is not None:
@@ -304,6 +304,9 @@ def run_once(
     for detector in detectors:
         detector.begin(world)
     trampoline: Trampoline = (hosts.host_for if hosts else SearchingTrampoline)(world.driver)
+    meet = getattr(strategy, "meet", None)
+    if meet is not None:
+        meet(world, trampoline.coros)
     if transcribe:
         with noting_origins():
             trampoline.run(target.start(world))
