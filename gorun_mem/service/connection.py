@@ -1,13 +1,13 @@
 """One connection: a trio task that reads, an M that answers, and what bounds both.
 
-    socket --> poller --> inbox --> the M's program --> out --> flush after the turn --> socket
-                 ^ stops at --pipeline      ^ held back at --queue    '-> writer, where the socket
-                                                                          does not take all at once
+    socket --> poller --> inbox --> the M's program --> lines --> flush after the turn --> socket
+                 ^ stops at --pipeline      ^ held back at --queue     '-> writer, where the socket
+                                                                           does not take all at once
 
 Lines that come are put into the inbox, by the server's poller or by a task of the connection's own
-(see `poll`); the M takes them one by one, in the host's turns. Where the stream is a plain socket
-the answers of a turn go out in one write at its end, without waking a task; only what the socket
-does not take is left to the writer.
+(`Incoming`, `poll`); the M takes them one by one, in the host's turns. Where the stream is a plain
+socket the answers of a turn go out in one write at its end, without waking a task; only what the
+socket does not take is left to the writer (`Outgoing`).
 
 An end of any kind (quit, end of file, a reset, a limit, the server's own end) only keeps new
 requests from the M: the call that it is in is finished first.
@@ -16,7 +16,6 @@ requests from the M: the call that it is in is finished first.
 from __future__ import annotations
 
 import hmac
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,9 +23,10 @@ import trio
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.service.host import RECEIVE, YIELD
-from gorun_mem.service.incoming import READ_BYTES, Incoming, Stream, descriptor
+from gorun_mem.service.incoming import Incoming, Stream, descriptor
 from gorun_mem.service.language import NotARequest, Request, parse_request
-from gorun_mem.service.watch import PACE_S, BadFilter, Filter, Watcher
+from gorun_mem.service.outgoing import Outgoing
+from gorun_mem.service.watch import BadFilter, Filter, Watcher
 
 if TYPE_CHECKING:
     from gorun_mem.machine.m import M
@@ -53,7 +53,7 @@ class Service(Protocol):
         say: prints a line on the terminal.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
-        dirty: connections whose answers are to be sent after the turn.
+        dirty: who has answers that are to be sent after the turn.
         parsed: requests by their line.
         draining: why no call is begun any more, "" while the service runs.
         failed_auths: clients that said a wrong token.
@@ -68,7 +68,7 @@ class Service(Protocol):
     say: Callable[[str], None]
     speakers: dict[int, Connection]
     asking: dict[int, Request]
-    dirty: list[Connection]
+    dirty: list[Outgoing]
     parsed: dict[bytes, Request]
     draining: str
     failed_auths: int
@@ -101,27 +101,21 @@ class Connection:
         active: whether it has sent or read something since `is_idle` was asked.
         active_at: until when the client is known to have sent or read something, by trio's clock.
         scope: around the connection's tasks.
-        watcher: its queue of events, once it has said watch.
+        outgoing: what goes to the client.
     """
 
     def __init__(self, server: Service, stream: Stream) -> None:
         self._server = server
         self._limits = server.settings.limits
-        self._stream = stream
-        self._fd = descriptor(stream)
-        self._incoming = Incoming(stream, self._fd, server.poller, self)
+        fd = descriptor(stream)
+        self._incoming = Incoming(stream, fd, server.poller, self)
         self._inbox = self._incoming.inbox
         self._no_more = False
-        self._out: list[str] = []
-        self._dirty = False
-        self._pending: list[bytes] = []
-        self._sending = False
-        self._waiting_bytes = 0
-        self._wake_writer = trio.Event()
-        self._progress = trio.lowlevel.ParkingLot()
+        self.outgoing = Outgoing(stream, fd, self._limits, server.dirty, self)
+        self.put = self.outgoing.put
+        """Queue a line; it is sent when the turn is over."""
         self._mask = server.world.settings.platform.word_mask
         self.m: M | None = None
-        self.watcher: Watcher | None = None
         self.over = trio.Event()
         self.gone = False
         self.stranger_until = trio.current_time() + self._limits.auth_s
@@ -141,6 +135,11 @@ class Connection:
     def line_max(self) -> int:
         """The longest line that may come now: a stranger has only a token to say."""
         return self._limits.line_bytes if self.m is not None else self._limits.auth_bytes
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """Its queue of events, once it has said watch."""
+        return self.outgoing.watcher
 
     @property
     def held_back(self) -> int:
@@ -163,19 +162,17 @@ class Connection:
         try:
             with self.scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
+                    nursery.start_soon(self.outgoing.write)
                     self._greet()
                     self._incoming.begin(nursery)
                     await self.over.wait()
-                    self.flush()
-                    if self.watcher is not None:
-                        self._wake_writer.set()
+                    self.outgoing.flush()
                     with trio.move_on_after(self._limits.linger_s):
-                        await self._all_sent()
+                        await self.outgoing.all_sent()
                     nursery.cancel_scope.cancel()
         finally:
             self._incoming.end()
-            self._fd = -1
+            self.outgoing.end()
             self.lose()
 
     def _greet(self) -> None:
@@ -183,7 +180,7 @@ class Connection:
             self._become_m()
         else:
             self.put("hello gorun_mem/1: say auth TOKEN first")
-            self.flush()
+            self.outgoing.flush()
 
     def _become_m(self) -> None:
         server = self._server
@@ -194,7 +191,7 @@ class Connection:
             f"hello gorun_mem/1 {settings.release.name} {settings.platform.name} "
             f"{settings.mutex} M{m.id}"
         )
-        self.flush()
+        self.outgoing.flush()
 
     def take_lines(self, lines: list[bytes], rest: bytes) -> bool:
         """Hand lines to the M; whether to read on.
@@ -247,42 +244,6 @@ class Connection:
         self._become_m()
         if admin and self.m is not None:
             self._server.answers.admins.add(self.m.id)
-
-    async def _write(self) -> None:
-        """Send what the socket did not take at once, and a watcher's events."""
-        try:
-            while True:
-                await self._wake_writer.wait()
-                self._wake_writer = trio.Event()
-                if self.watcher is not None:
-                    await trio.sleep(PACE_S)
-                    if events := self.watcher.take():
-                        self._pending.append(events)
-                await self._send_pending()
-                self._progress.unpark_all()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            self.lose()
-
-    async def _send_pending(self) -> None:
-        self._sending = True
-        while self._pending:
-            data = b"".join(self._pending)
-            self._pending.clear()
-            for start in range(0, len(data), READ_BYTES):
-                await self._stream.send_all(data[start : start + READ_BYTES])
-                self.active = True
-            self._waiting_bytes -= min(self._waiting_bytes, len(data))
-        self._sending = False
-        if self.m is not None:
-            self._server.host.wake(self.m)  # it may have been held back
-
-    async def _all_sent(self) -> None:
-        while self._has_unsent() and not self.gone:
-            await self._progress.park()
-
-    def _has_unsent(self) -> bool:
-        watched = self.watcher is not None and self.watcher.waiting
-        return bool(self._pending or self._sending or watched)
 
     # The M.
 
@@ -338,11 +299,7 @@ class Connection:
         """The next line; None where there is none or it must wait."""
         if self._server.draining:
             return None
-        if self._waiting_bytes > self._limits.queue_bytes and not self.gone:
-            self.flush()
-            if self._waiting_bytes > self._limits.queue_bytes and not self.gone:
-                return None
-        if not self._inbox:
+        if self.outgoing.is_full or not self._inbox:
             return None
         line = self._inbox.popleft()
         if self._incoming.is_full and len(self._inbox) <= self._limits.pipeline // 2:
@@ -395,51 +352,9 @@ class Connection:
             self.put(f"error {_printable(str(error))}")
             return
         self.put("ok")
-        self.flush()
-        self.watcher = Watcher(wanted, self._limits.queue_bytes, self._wake_up_writer)
         self._inbox.clear()
         self._no_more = True
-        self._server.hub.add(self.watcher)
-
-    def _wake_up_writer(self) -> None:
-        self._wake_writer.set()
-
-    # What goes out.
-
-    def put(self, text: str) -> None:
-        """Queue a line; it is sent when the turn is over."""
-        self._out.append(text)
-        self._waiting_bytes += len(text) + 1
-        if not self._dirty:
-            self._dirty = True
-            self._server.dirty.append(self)
-
-    def flush(self) -> None:
-        """Send what is queued, or leave it to the writer."""
-        self._dirty = False
-        if not self._out:
-            return
-        self._out.append("")
-        data = "\n".join(self._out).encode()
-        self._out.clear()
-        if self.gone:
-            self._waiting_bytes = 0
-            return
-        if self._fd >= 0 and not self._pending and not self._sending:
-            try:
-                sent = os.write(self._fd, data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self.lose()
-                return
-            if sent == len(data):
-                self._waiting_bytes = 0
-                return
-            data = data[sent:]
-            self._waiting_bytes = len(data)
-        self._pending.append(data)
-        self._wake_writer.set()
+        self._server.hub.add(self.outgoing.watch(wanted))
 
     # Ends.
 
@@ -459,11 +374,14 @@ class Connection:
     def lose(self) -> None:
         """The client cannot be reached: nothing is sent, and no request is begun any more."""
         self.gone = True
-        self._pending.clear()
-        self._waiting_bytes = 0
+        self.outgoing.drop()
         self._inbox.clear()
-        self._progress.unpark_all()
         self.hang_up()
+
+    def is_read(self) -> None:
+        """What waited has been sent: the M may have been held back."""
+        if self.m is not None:
+            self._server.host.wake(self.m)
 
     def close(self, why: str) -> None:
         """Answer what has come, say why, and end."""
@@ -486,12 +404,7 @@ class Connection:
         limit = self._limits.idle_s
         if not limit or now - self.active_at <= limit:
             return False
-        return self.watcher is None or self._sending
-
-    @property
-    def reads(self) -> bool:
-        """Whether the client takes what is sent."""
-        return not self._sending and not self._pending
+        return self.watcher is None or self.outgoing.is_sending
 
 
 _OF_THE_CONNECTION: Final = frozenset({"quit", "auth", "watch", "statistics"})

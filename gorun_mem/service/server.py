@@ -33,6 +33,7 @@ from gorun_mem.service.connection import Connection
 from gorun_mem.service.host import RECEIVE, ServiceHost
 from gorun_mem.service.incoming import Stream
 from gorun_mem.service.language import Request
+from gorun_mem.service.outgoing import Outgoing
 from gorun_mem.service.poll import Poller
 from gorun_mem.service.settings import Settings
 from gorun_mem.service.tally import BoundedTally
@@ -89,7 +90,7 @@ class Server:
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
         recorder: who logs.
-        dirty: connections whose answers are to be sent after the turn.
+        dirty: who has answers that are to be sent after the turn.
         parsed: requests by their line.
         draining: why no call is begun any more, "" while the service runs.
 
@@ -124,7 +125,7 @@ class Server:
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}
-        self.dirty: list[Connection] = []
+        self.dirty: list[Outgoing] = []
         self.parsed: dict[bytes, Request] = {}
         self.draining = ""
         self.refused = 0
@@ -279,9 +280,10 @@ class Server:
 
     def flush(self) -> None:
         """Send what has been answered."""
-        dirty, self.dirty = self.dirty, []
-        for connection in dirty:
-            connection.flush()
+        dirty = self.dirty.copy()
+        self.dirty.clear()
+        for outgoing in dirty:
+            outgoing.flush()
 
     def _end_if_alone(self) -> None:
         """The scenario ends when the service is drained and all Ms have ended."""
@@ -406,7 +408,7 @@ class Server:
 
     def _close_idle(self, connection: Connection) -> None:
         limit = self.settings.limits.idle_s
-        if connection.reads:
+        if connection.outgoing.is_taken:
             connection.active_at = trio.current_time() + self.settings.limits.linger_s
             connection.close(f"idle for {limit:g} s (--idle)")
             return

@@ -13,8 +13,8 @@ from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex import NOTES, make_note
 from gorun_mem.runtime.mutex.base import StateMutex
-from gorun_mem.runtime.mutex.note import NOTES, make_note
 from gorun_mem.runtime.op import Op
 from gorun_mem.sync import Cell
 from tests.explore.brute_force import draw_program, main_of

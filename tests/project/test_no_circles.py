@@ -10,14 +10,6 @@ from tests import PACKAGE
 
 PACKAGES = sorted({path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()})
 
-KNOWN = {
-    "runtime": {
-        "runtime.mutex.base", "runtime.mutex.machine", "runtime.mutex.note",
-        "runtime.mutex.note_futex", "runtime.mutex.note_sema", "runtime.mutex.rank",
-    },
-}  # fmt: skip
-"""Modules that still lie on a circle; nothing may be added."""
-
 Graph = dict[str, set[str]]
 
 
@@ -72,16 +64,7 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
     """In the package, whether at import, in a function or for types only."""
     imports = graph(sources_of(package))
     found = on_circles(imports)
-    fresh = found - KNOWN.get(package, set())
-    assert not fresh, "\n".join(f"{name} imports {imports[name] & found}" for name in sorted(fresh))
-
-
-def test_what_is_known_is_still_so() -> None:
-    """A module that lies on no circle any more is taken off the list."""
-    found = {package: on_circles(graph(sources_of(package))) for package in KNOWN}
-    assert {package: KNOWN[package] - found[package] for package in KNOWN} == {
-        package: set() for package in KNOWN
-    }
+    assert not found, "\n".join(f"{name} imports {imports[name] & found}" for name in sorted(found))
 
 
 BELOW = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gorun_mem.p.above import A"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
+from gorun_mem.runtime.mutex import make_note
 from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.futex import (
     LOCKED,
@@ -17,7 +18,6 @@ from gorun_mem.runtime.mutex.futex import (
     FutexUnlock,
 )
 from gorun_mem.runtime.mutex.machine import state
-from gorun_mem.runtime.mutex.note import make_note
 from gorun_mem.runtime.op import MLike
 from gorun_mem.sync import Cell, Cond, Lock, Word
 

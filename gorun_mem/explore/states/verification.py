@@ -20,9 +20,8 @@ from gorun_mem.locks import load_mutex, name_of
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.runtime.behaviour import NEWEST
 from gorun_mem.runtime.behaviour import release as find_release
-from gorun_mem.runtime.mutex import MUTEXES, UnknownMutex
+from gorun_mem.runtime.mutex import MUTEXES, NOTES, UnknownMutex, make_note
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
-from gorun_mem.runtime.mutex.note import NOTES, make_note
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 from gorun_mem.step.schedule import Schedule
 

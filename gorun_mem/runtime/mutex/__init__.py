@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem._near import did_you_mean
-from gorun_mem.runtime.behaviour import Release
+from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour, Release
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, TryLockOp, UnlockOp
+from gorun_mem.runtime.mutex.note import Note
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
 from gorun_mem.runtime.mutex.statistics import (
     BusySpan,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAF",
     "MUTEXES",
+    "NOTES",
     "BusySpan",
     "Distribution",
     "Holder",
@@ -49,6 +51,7 @@ __all__ = [
     "class_of",
     "default_mutex",
     "make",
+    "make_note",
 ]
 
 
@@ -127,6 +130,15 @@ MUTEXES: Final[dict[str, MutexEntry]] = {
 """Every mutex, by name."""
 
 
+NOTES: Final = {
+    "js": "note:JsNote",
+    "wasip1": "note:Wasip1Note",
+    "sema": "note_sema:SemaNote",
+    "futex": "note_futex:FutexNote",
+}
+"""The flavours of notes -> "module:Class" in this package; Plan 9 has "sema"."""
+
+
 class UnknownMutex(ValueError):
     """No mutex of that name; the message lists what there is."""
 
@@ -163,9 +175,14 @@ def class_of(name: str) -> type[StateMutex]:
             f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}, and FILE.py:Class is "
             "one of your own"
         )
-    module, _, cls = MUTEXES[name].where.partition(":")
-    found: type[StateMutex] = getattr(import_module(f"{__name__}.{module}"), cls)
+    found: type[StateMutex] = _imported(MUTEXES[name].where)
     return found
+
+
+def _imported(where: str) -> Any:
+    """What "module:Class" of this package names."""
+    module, _, cls = where.partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), cls)
 
 
 def make(
@@ -213,3 +230,21 @@ def make(
             spurious=spurious,
         ),
     )
+
+
+def make_note(flavour: str, name: str = "note", behaviour: Behaviour = NEWEST_BEHAVIOUR) -> Note:
+    """A cleared note.
+
+    Args:
+        flavour: one of NOTES.
+        name: its name in the log.
+        behaviour: of the Go release; the newest's where not given.
+
+    Raises:
+        ValueError: there is no such flavour.
+    """
+    if flavour not in NOTES:
+        hint = did_you_mean(flavour, NOTES, 0.3)
+        raise ValueError(f"no note flavour {flavour!r}: {hint}there are {', '.join(NOTES)}")
+    made: type[Note] = _imported(NOTES[flavour])
+    return made(name, behaviour)

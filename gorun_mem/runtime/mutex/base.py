@@ -88,7 +88,7 @@ from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Fault, IllegalUse, Throw
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
-from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
+from gorun_mem.runtime.mutex.machine import Lockable, LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.mutex.statistics import Holder, LockStatistics, Waiter
 from gorun_mem.runtime.op import LOOKED_AT, MLike
@@ -131,7 +131,7 @@ HELD_TWICE: Final = "gorun_mem: two Ms hold one lock"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class StateMutex:
+class StateMutex(Lockable):
     """A runtime mutex; the base of all algorithms.
 
     Args:
@@ -144,19 +144,12 @@ class StateMutex:
         "book",
         "key",
         "key_obj",
-        "lock_ops",
-        "locks_delta",
-        "name",
         "new_unlock",
         "owner",
         "owner_site",
         "prev_owner_m",
-        "rank",
-        "ranks",
         "since_ns",
         "sink",
-        "unlock_ops",
-        "waited",
     )
 
     algorithm: ClassVar[str] = ""
@@ -186,10 +179,8 @@ class StateMutex:
         self.sink = settings.sink
         self.ranks = settings.ranks
         self.locks_delta = settings.behaviour.locks_delta
-        """What a lock adds to `m.locks`."""
-        self.lock_ops: list[LockOp] = []
-        """Operations that are through and in their first state: to be used again."""
-        self.unlock_ops: list[UnlockOp] = []
+        self.lock_ops = []
+        self.unlock_ops = []
         self.new_unlock: type[UnlockOp] = self.unlock_op
         """What its unlocks are; `prepare` may change it."""
         self.key = 0
@@ -200,8 +191,7 @@ class StateMutex:
         """The Go function that took it."""
         self.since_ns = 0
         """When the owner got it."""
-        self.waited: LockOp | None = None
-        """The owner's operation, if it had to wait."""
+        self.waited = None
         self.prev_owner_m = 0
         self._releaser: UnlockOp | None = None  # the latest release, until somebody has the lock
         self.book: LockBook[LockOp] = LockBook()
@@ -454,15 +444,7 @@ class StateMutex:
             self.book.woken = m_id
 
     def throw(self, m: MLike, op: MutexOp, text: str, *printed: str, error_type: str = "") -> Throw:
-        """Go's `throw(text)`, logged; the caller raises it.
-
-        Args:
-            m: whose call it is.
-            op: the call.
-            text: Go's text.
-            printed: lines that Go prints before.
-            error_type: what the log calls it; the text if empty.
-        """
+        """Go's `throw(text)`, logged; the caller raises it."""
         owner_m, owner_site = self._log_throw(op, error_type or text)
         context: dict[str, int | str] = {"lock": self.name, "m": m.id, "site": op.site}
         if owner_m:

@@ -11,16 +11,15 @@ Rejected: a coroutine per operation (a switch for each access, and no snapshot).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.errors import Throw
 from gorun_mem.runtime.kinds import KINDS
 from gorun_mem.runtime.m import m_number
+from gorun_mem.runtime.mutex.rank import RankChecks
 from gorun_mem.runtime.op import MORE, MLike, Op
-
-if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import StateMutex
 
 KEY: Final = "key"
 """The access is to the lock's own words."""
@@ -175,6 +174,38 @@ class MutexOp(Op):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
+class Lockable:
+    """A lock as its operations see it; `StateMutex` is the whole of it."""
+
+    __slots__ = ("lock_ops", "locks_delta", "name", "rank", "ranks", "unlock_ops", "waited")
+
+    name: str
+    rank: str
+    """Its rank's name."""
+    ranks: RankChecks | None
+    """What checks the order of locks; None: nothing does."""
+    locks_delta: int
+    """What a lock adds to `m.locks`."""
+    lock_ops: list[LockOp]
+    """Operations that are through and in their first state: to be used again."""
+    unlock_ops: list[UnlockOp]
+    waited: LockOp | None
+    """The owner's operation, if it had to wait."""
+
+    def throw(self, m: MLike, op: MutexOp, text: str, *printed: str, error_type: str = "") -> Throw:
+        """Go's `throw(text)`, logged; the caller raises it.
+
+        Args:
+            m: whose call it is.
+            op: the call.
+            text: Go's text.
+            printed: lines that Go prints before.
+            error_type: what the log calls it; the text if empty.
+        """
+        raise NotImplementedError
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LockOp(MutexOp):
     """Go's `lock2`."""
 
@@ -193,7 +224,7 @@ class LockOp(MutexOp):
         Raises:
             Throw: the M's count is negative, or the order of locks is wrong.
         """
-        mutex: StateMutex = self.mutex
+        mutex: Lockable = self.mutex
         if mutex.ranks is not None:
             mutex.ranks.before_lock(m, mutex, self)
         if m.locks < 0:
@@ -213,7 +244,7 @@ class LockOp(MutexOp):
             self.check(m)
         result = self.run(self, m)
         if result is None:
-            mutex: StateMutex = self.mutex
+            mutex: Lockable = self.mutex
             if mutex.waited is not self:
                 if self.pc is not self.first:
                     self.reset()
@@ -250,7 +281,7 @@ class UnlockOp(MutexOp):
         Raises:
             Throw: there was none.
         """
-        mutex: StateMutex = self.mutex
+        mutex: Lockable = self.mutex
         if mutex.ranks is not None and self.pc is self.first:
             mutex.ranks.before_unlock(m, mutex, self)
         result = self.run(self, m)

@@ -18,7 +18,6 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem._near import did_you_mean
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex.machine import MutexOp, state
@@ -128,13 +127,7 @@ class Note:
 class NoSleepNote(Note):
     """The note of one-M platforms."""
 
-    __slots__ = ("flavour",)
-
-    def __init__(
-        self, name: str = "note", behaviour: Behaviour = NEWEST_BEHAVIOUR, flavour: str = "js"
-    ) -> None:
-        super().__init__(name, behaviour)
-        self.flavour = flavour
+    __slots__ = ()
 
     def wakeup(self) -> NoteOp:
         """Go's notewakeup."""
@@ -154,30 +147,17 @@ class NoSleepNote(Note):
         return self._refuse("notetsleep")
 
 
-NOTES: Final = ("js", "wasip1", "sema", "futex")
-"""The flavours that `make_note` knows."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class JsNote(NoSleepNote):
+    """The note of lock_js.go."""
+
+    __slots__ = ()
+    flavour = "js"
 
 
-def make_note(flavour: str, name: str = "note", behaviour: Behaviour = NEWEST_BEHAVIOUR) -> Note:
-    """A cleared note.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Wasip1Note(NoSleepNote):
+    """The note of lock_wasip1.go."""
 
-    Args:
-        flavour: one of NOTES; Plan 9 has "sema".
-        name: its name in the log.
-        behaviour: of the Go release; the newest's where not given.
-
-    Raises:
-        ValueError: there is no such flavour.
-    """
-    if flavour in ("js", "wasip1"):
-        return NoSleepNote(name, behaviour, flavour)
-    if flavour not in NOTES:
-        hint = did_you_mean(flavour, NOTES, 0.3)
-        raise ValueError(f"no note flavour {flavour!r}: {hint}there are {', '.join(NOTES)}")
-    if flavour == "sema":
-        from gorun_mem.runtime.mutex.note_sema import SemaNote
-
-        return SemaNote(name, behaviour)
-    from gorun_mem.runtime.mutex.note_futex import FutexNote
-
-    return FutexNote(name, behaviour)
+    __slots__ = ()
+    flavour = "wasip1"

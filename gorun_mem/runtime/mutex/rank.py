@@ -17,14 +17,12 @@ Simplified: ranks without a mutex (acquireLockRankAndM), assertLockHeld and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from gorun_mem._near import did_you_mean
 from gorun_mem.runtime.errors import Throw
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.base import StateMutex
-    from gorun_mem.runtime.mutex.machine import MutexOp
     from gorun_mem.runtime.op import MLike
 
 RankMode = Literal["off", "report", "throw"]
@@ -131,6 +129,16 @@ def check_rank_name(name: str) -> None:
         raise UnknownRank(f"no lock rank {name!r}: {hint}the ranks are {', '.join(RANKS)}, {LEAF}")
 
 
+class Ranked(Protocol):
+    """A lock, as far as its rank is checked."""
+
+    name: str
+    rank: str
+
+    def throw(self, m: MLike, op: Any, text: str, *printed: str, error_type: str = "") -> Throw:
+        """Go's `throw(text)`, logged; the caller raises it."""
+
+
 class RankChecks:
     """Checks what lockWithRank and unlockWithRank check.
 
@@ -159,7 +167,7 @@ class RankChecks:
         entry = RANKS[rank]
         return last in (entry.over_119 if self._pairs_only else entry.over)
 
-    def before_lock(self, m: MLike, mutex: StateMutex, op: MutexOp) -> None:
+    def before_lock(self, m: MLike, mutex: Ranked, op: object) -> None:
         """Check `mutex` against the locks that `m` holds.
 
         Raises:
@@ -171,7 +179,7 @@ class RankChecks:
         elif held and not self.allows(held[-1].rank, mutex.rank):
             self._violation(m, mutex, op, "lock ordering problem", *self._printed(m, mutex))
 
-    def before_unlock(self, m: MLike, mutex: StateMutex, op: MutexOp) -> None:
+    def before_unlock(self, m: MLike, mutex: Ranked, op: object) -> None:
         """Check that `m` holds `mutex`.
 
         Raises:
@@ -181,16 +189,14 @@ class RankChecks:
             line = f"{m.id} : {mutex.rank} {self.number(mutex.rank)} {mutex.name}"
             self._violation(m, mutex, op, "unlock without matching lock acquire", line)
 
-    def _printed(self, m: MLike, mutex: StateMutex) -> list[str]:
+    def _printed(self, m: MLike, mutex: Ranked) -> list[str]:
         """The lines before the throw: the M and its locks, the one being taken last."""
         lines = [f"{m.id}  ======"]
         for i, lock in enumerate([*m.go.held, mutex]):
             lines.append(f"{i} : {lock.rank} {self.number(lock.rank)} {lock.name}")
         return lines
 
-    def _violation(
-        self, m: MLike, mutex: StateMutex, op: MutexOp, text: str, *printed: str
-    ) -> None:
+    def _violation(self, m: MLike, mutex: Ranked, op: object, text: str, *printed: str) -> None:
         throw: Throw = mutex.throw(m, op, text, *printed, error_type="rank")
         if self.mode == "throw":
             raise throw

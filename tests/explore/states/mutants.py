@@ -291,8 +291,8 @@ CHECKS: dict[str, list[Check]] = {
     "choice": _locks("ChoiceMutex", (2, 2, 1), (3, 2, 1)),
     "single": _locks("JsMutex", (1, 3, 1)),
     "note": [
-        (lambda module: NoSleepModel(module.NoSleepNote(flavour="js"), cpus=1), 3),
-        (lambda module: NoSleepModel(module.NoSleepNote(flavour="wasip1"), cpus=1), 3),
+        (lambda module: NoSleepModel(module.JsNote(), cpus=1), 3),
+        (lambda module: NoSleepModel(module.Wasip1Note(), cpus=1), 3),
     ],
     "note_sema": _note(lambda module: module.SemaNote()),
     "note_futex": _note(lambda module: module.FutexNote()),

@@ -8,7 +8,8 @@ import pytest
 
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.errors import Deadlock, Fault, Throw
-from gorun_mem.runtime.mutex.note import NOTES, Note, make_note
+from gorun_mem.runtime.mutex import NOTES, make_note
+from gorun_mem.runtime.mutex.note import Note
 from gorun_mem.runtime.mutex.semaphore import sema_timeout_ns
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.solo import SoloM, solo
