@@ -237,7 +237,7 @@ def _replay(
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
     from gorun_mem.explore.drive import replay
     from gorun_mem.explore.search import steps_bound
-    from gorun_mem.explore.worker import Watched
+    from gorun_mem.explore.watched import Watched
     from gorun_mem.machine.watchdog import Watchdog
 
     watched = Watched()

@@ -31,7 +31,13 @@ from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
 from gorun_mem.step.schedule import Schedule, Step
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.replay import Diverged, OnDivergence, Replay
-from gorun_mem.step.strategies.searching import NonDeterminism, Redundant, Searching
+from gorun_mem.step.strategies.searching import (
+    Incomparable,
+    NonDeterminism,
+    Redundant,
+    Searching,
+)
+from gorun_mem.step.strategies.states import States
 from gorun_mem.step.strategies.transcribe import Transcriber
 from gorun_mem.step.task import State, Task
 
@@ -45,7 +51,7 @@ _HOSTS: Final = {"trio": "gorun_mem.explore.controlled.searching"}
 """By name of a host, the module that has its `engine_for` and `host_for`; see `run_once`."""
 
 
-OF_THE_SEARCH: Final = (Redundant, NonDeterminism, AwaitsTrio)
+OF_THE_SEARCH: Final = (Redundant, NonDeterminism, Incomparable, AwaitsTrio)
 """What a strategy or a host raises in the middle of a run; no doing of the program's."""
 
 
@@ -296,7 +302,9 @@ def run_once(
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
         transcriber or strategy, target, steps_max, detectors, breathe, screen
     )
-    world = target.world(engine, None, getattr(strategy, "world_class", World))
+    world = target.world(
+        engine, None, strategy.world_class if isinstance(strategy, States) else World
+    )
     if on_world is not None:
         on_world(world)
     if screen is not None:
@@ -304,12 +312,15 @@ def run_once(
     for detector in detectors:
         detector.begin(world)
     trampoline: Trampoline = (hosts.host_for if hosts else SearchingTrampoline)(world.driver)
-    meet = getattr(strategy, "meet", None)
-    if meet is not None:
-        meet(world, trampoline.coros)
     if transcribe:
         with noting_origins():
             trampoline.run(target.start(world))
+    elif isinstance(strategy, States):
+        strategy.meet(world, trampoline.coros)
+        try:
+            trampoline.run(target.start(world))
+        finally:
+            strategy.leave()
     else:
         trampoline.run(target.start(world))
     findings: tuple[Finding, ...] = ()

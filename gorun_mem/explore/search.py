@@ -40,6 +40,7 @@ from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.step.strategies.states import States
 
 if TYPE_CHECKING:
     from gorun_mem.explore.parallel import Pool, WorkerSettings
@@ -84,7 +85,8 @@ def explore(
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         strategy: one of SEARCHING.
-        budget: schedules to run at most; BUDGET where no time is given either.
+        budget: schedules to run at most; BUDGET where no time is given either, and as many as it
+            takes for "states".
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
         jobs: processes to search in.
@@ -103,7 +105,7 @@ def explore(
     target = program if isinstance(program, Target) else Target.of(program, config, options)
     if steps_max is None:
         steps_max = steps_bound(target)
-    if budget is None and time_s is None:
+    if budget is None and time_s is None and strategy != States.name:
         budget = BUDGET
     settings = SearchSettings(
         strategy=strategy, seed=seed, budget=budget, time_s=time_s, jobs=jobs, bound=bound,
@@ -153,6 +155,7 @@ class _Search:
         self._walked = self._batch if settings.strategy in WALKING else Batch()
         self._facts = Facts(
             tree=settings.strategy in TREES,
+            by_states=settings.strategy == States.name,
             budget=settings.budget,
             time_s=time_s,
             steps_max=settings.steps_max,
@@ -221,7 +224,7 @@ class _Search:
             self._facts.canary_found = self._finds_canary()
             if not self._facts.canary_found:
                 return
-        if self.settings.jobs == 1:
+        if self.settings.jobs == 1 or self.settings.strategy == States.name:
             self._main(None)
             return
         from gorun_mem.explore.parallel import Pool
@@ -388,6 +391,8 @@ class _Search:
                 self._merge(batch)
         facts.complete, facts.bound, facts.rested = batch.complete, batch.bound, batch.rested
         facts.out_of_steps, facts.out_of_budget = batch.out_of_steps, batch.out_of_budget
+        facts.by_counts, facts.incomparable = batch.by_counts, batch.incomparable
+        facts.out_of_states = batch.out_of_states
 
     def _merge(self, batch: Batch) -> None:
         known = {one.signature for one in self._batch.found}
@@ -423,6 +428,7 @@ class _Search:
             counted.schedules = counted.distinct = batch.by_strategy[tree]
             counted.by_strategy = {tree: counted.schedules}
         counted.redundant = batch.redundant
+        counted.states = batch.states
         counted.steps = batch.steps
         counted.decisions = batch.decisions
         counted.handovers = len(batch.handovers)

@@ -132,9 +132,7 @@ class Target:
         import_module("gorun_mem.explore.controlled.versions").check_version()
         self.host = self.about["host"] = "trio"
 
-    def world(
-        self, engine: Any = None, recorder: Any = None, kind: type[World] = World
-    ) -> World:
+    def world(self, engine: Any = None, recorder: Any = None, kind: type[World] = World) -> World:
         """A new World for one run, of the class `kind`."""
         return kind(self.settings, engine=engine, recorder=recorder, name=self.name)
 

@@ -218,12 +218,22 @@ class Contents:
         frame = _frame_of(coro)
         if frame is None:
             return ("ended",)
-        code = self.code(frame.f_code, frame.f_globals)
-        names = tuple([(name, self.of(one)) for name, one in frame.f_locals.items()])
+        code = frame.f_code
+        number = self.code(code, frame.f_globals)
+        variables = frame.f_locals  # in the order in which somebody came to see them set
+        names = tuple(
+            [
+                (name, self.of(variables[name]))
+                for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+                if name in variables
+            ]
+        )
         held = [
-            self.of(one) for one in gc.get_referents(coro) if not isinstance(one, _IN_BETWEEN)
+            self.of(one)
+            for one in gc.get_referents(coro)
+            if one is not variables and not isinstance(one, _IN_BETWEEN)
         ]
-        return ("at", code, frame.f_lasti, names, *held)
+        return ("at", number, frame.f_lasti, names, *held)
 
     # Objects
 

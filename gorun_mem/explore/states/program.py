@@ -15,10 +15,12 @@ Two states are one iff the same is written of both:
 What is counted and when something happened is no part of it, so that different ways to one state
 meet. That is sound only where the program does not go by it:
 
-    sleeping     from the first sleep for a time on in a run, clock and timers are a part of a state,
-                 and whatever holds a time
+    sleeping     from the first sleep for a time on in a run, clock and timers are a part of a
+                 state, and whatever holds a time
     counts       `Counts` is raised where the program looks at one; then `counts` makes all of them
                  a part of a state, at the cost of most meetings
+
+What a library keeps in globals of its own is not seen.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from typing import Any, Final
 
 from gorun_mem.explore.states.contents import PACKAGE, Contents, How, is_package
 from gorun_mem.explore.states.model import own_words
-from gorun_mem.explore.states.unseen import COUNTING, Counts, Unseen
+from gorun_mem.explore.states.unseen import COUNTING, Unseen
+from gorun_mem.explore.states.values import Unreadable
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.lifecycle import Lifecycle
@@ -49,7 +52,7 @@ from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.op import MLike, Scheduler
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.runtime.rangemap import RangeMap
-from gorun_mem.step.task import State, Task
+from gorun_mem.step.task import State
 from gorun_mem.sync.gate import Gate
 from gorun_mem.sync.rwlock import RWLock
 
@@ -58,8 +61,8 @@ PARTS: Final = (Lifecycle, Scheduler, Runtime, OSLayer, Mem, Ledger, LinearMemor
 LABELS: Final = frozenset({
     "calls", "needed", "live_bytes_max", "data_view_resets", "release", "platform", "_behaviour",
     "whoami", "_charge", "_sink", "sink", "probe", "_watched", "_index", "guard", "refuse",
-    "memlock", "refusals", "_frames", "_word", "_header", "_word_mask", "_mask", "_round", "_memory",
-    "_header_size", "_word_size", "_hits", "_misses", "_drops", "_skipped", "name",
+    "memlock", "refusals", "_frames", "_word", "_header", "_word_mask", "_mask", "_round",
+    "_memory", "_header_size", "_word_size", "_hits", "_misses", "_drops", "_skipped", "name",
 })  # fmt: skip
 """Attributes of the parts of a runtime that are the same in all states, or tell people something;
 and the index of the free list, which follows from the memory."""
@@ -123,10 +126,7 @@ class ProgramContents(Contents):
         if task.state is State.DONE:
             return (task.id, "through")
         coro = self.coros.get(task.id)
-        if coro is None:
-            begun = (self.of(task.program), self.of(task.args))
-        else:
-            begun = (self.of(coro),)
+        begun = [self.of(one) for one in ((task.program, task.args) if coro is None else (coro,))]
         go = task.go
         return (
             task.id, task.state is State.PARKED, task.locks, task.started, self.of(task.op),
@@ -178,7 +178,7 @@ class ProgramContents(Contents):
         """A runtime lock."""
         own = own_words(mutex)
         words = [self.of(word) for word in (*mutex.snapshot(), *[getattr(mutex, n) for n in own])]
-        waiting = tuple(sorted(mutex.book.waiting))
+        waiting = tuple(mutex.book.waiting)  # in the order they came
         owner = mutex.owner.id if mutex.owner is not None else -1
         more = (self.of_attribute("book", mutex.book),) if self.counts else ()
         if isinstance(mutex, CoroutineMutex):
@@ -190,7 +190,7 @@ class ProgramContents(Contents):
             return (*self.of_object(op), getattr(op, "waits", None))
         return (self.name(type(op)), *[self.of(one) for one in op.snapshot()])
 
-    def _of_gate(self, gate: Gate) -> Hashable:
+    def _of_gate(self, gate: Gate) -> tuple[Any, ...]:
         """A gate: of those that want to go in the order is nothing to the package's own."""
         held = self.attributes(gate)
         if is_package(type(gate)):
@@ -218,13 +218,16 @@ class ProgramContents(Contents):
         os, memory = runtime.os, runtime.memory
         made = vars(runtime)  # what has been asked for
         frames = [(addr, bytes(frame).rstrip(b"\0")) for addr, frame in memory.written(memory.size)]
-        parts = [os, memory, made.get("mem"), made.get("mheap"), os.ledger, os.freelist, getattr(os, "brk", None)]
+        parts = (os, memory, os.ledger, os.freelist, getattr(os, "brk", None))
         return (
             tuple([frame for frame in frames if frame[1] or self.timed]),
             memory.limit_pages,
             tuple(sorted(os.refusals)),
             os.freelist.indexed if os.freelist is not None else None,
-            *[tuple(self.attributes(part)) for part in parts if part is not None],
+            *[
+                tuple(self.attributes(part)) if part is not None else None
+                for part in (*parts, made.get("mem"), made.get("mheap"))
+            ],
         )
 
     def skipped(self, cls: type) -> frozenset[str]:
@@ -263,9 +266,8 @@ class ProgramContents(Contents):
         """A class, module or piece of code: what it holds belongs to the states from here on."""
         if value not in self._met:
             self._met.add(value)
-            if isinstance(value, type) and _is_users(vars(sys.modules.get(value.__module__, sys))):
-                self._name_all(vars(value))
-            elif isinstance(value, ModuleType) and _is_users(vars(value)):
+            of: Any = sys.modules.get(value.__module__) if isinstance(value, type) else value
+            if isinstance(of, ModuleType) and _is_users(vars(of)):
                 self._name_all(vars(value))
         return super().of_named(value)
 
@@ -295,7 +297,7 @@ def _is_users(names: Mapping[str, Any]) -> bool:
         return True
     if f"{module}.".startswith(PACKAGE) or module.partition(".")[0] in sys.stdlib_module_names:
         return False
-    return not ("site-packages" in str(names.get("__file__", "")))
+    return "site-packages" not in str(names.get("__file__", ""))
 
 
 def _of_unseen(value: Unseen) -> Hashable:

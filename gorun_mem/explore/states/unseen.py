@@ -18,8 +18,8 @@ from gorun_mem.step.strategies.searching import Incomparable
 
 COUNTING: Final = frozenset({
     "now_ns", "clock_ns", "time_ns", "since_ns", "wait_since_ns", "wait_ns", "wait_ns_max",
-    "operations", "timeouts", "waiters", "holder", "holders", "book", "engine", "steps",
-    "live_bytes_max", "unlogged_wait_ns",
+    "unlogged_wait_ns", "bypassed", "spins", "sleeps", "steps", "operations", "waits", "timeouts",
+    "failed", "live_bytes_max", "engine",
 })  # fmt: skip
 """Attributes by which a program comes to counts and times without asking the World for them."""
 
@@ -45,6 +45,7 @@ class Unseen:
         return Unseen(f"{self._what}.{name}", self._tell)
 
     def __call__(self, *args: object, **named: object) -> Unseen:
+        """What it is called to tell."""
         return Unseen(f"{self._what}({', '.join(map(repr, args))})", self._tell)
 
     def __getitem__(self, key: object) -> Unseen:

@@ -13,7 +13,8 @@ from gorun_mem.runtime.op import LOOKED_AT
 from gorun_mem.step.strategies.searching import Incomparable
 from gorun_mem.step.strategies.states import States
 
-STATES_MAX: Final = 5_000_000
+STATES_MAX: Final = 1_000_000
+"""States that are kept; each takes some 300 bytes."""
 
 
 class ProgramStates(States):
@@ -23,16 +24,22 @@ class ProgramStates(States):
         by_counts: what the program goes by of what is counted; "" where it does not. Then all that
             is counted is a part of each state.
         states_max: a bound of states.
+        contents: the class of what writes the states.
 
     Attributes:
         world_class: what the Worlds of the runs are.
     """
 
-    def __init__(self, by_counts: str = "", states_max: int = STATES_MAX) -> None:
+    def __init__(
+        self,
+        by_counts: str = "",
+        states_max: int = STATES_MAX,
+        contents: type[ProgramContents] = ProgramContents,
+    ) -> None:
         super().__init__(states_max)
         self.by_counts = by_counts
         self.world_class: type[World] = World if by_counts else UncountedWorld
-        self._contents = ProgramContents(self._tell)
+        self._contents = contents(self._tell)
         self._contents.counts = bool(by_counts)
         self._said = ""
         self.source = self._state
@@ -45,9 +52,8 @@ class ProgramStates(States):
             LOOKED_AT.append(self._looked_at)
         self._contents.watch(world, coros)
 
-    def ended(self) -> None:
-        """The run is over."""
-        super().ended()
+    def leave(self) -> None:
+        """The Ms make no more steps."""
         LOOKED_AT.clear()
 
     def _state(self) -> Hashable:

@@ -20,7 +20,7 @@ Source: P. Godefroid, "Partial-Order Methods for the Verification of Concurrent 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -77,6 +77,8 @@ class States(Searching):
         self._from = array("q")
         self._to = array("q")
         self._ends: list[int] = []
+        self._ways: list[tuple[int, tuple[int, ...]]] = []
+        self._fork_at = 0
         self._cut = False
 
     @property
@@ -97,6 +99,7 @@ class States(Searching):
         self._begun = True
         self._at = 0
         self._here = NOWHERE
+        self._fork_at = 0
         self._cut = False
         return True
 
@@ -111,7 +114,7 @@ class States(Searching):
         self._at = at + 1
         if at < len(path):
             fork = path[at]
-            self._here = fork.state
+            self._here, self._fork_at = fork.state, at
             for task in runnable:
                 if task.id == fork.taken:
                     return task
@@ -123,7 +126,10 @@ class States(Searching):
         if self._here >= 0:
             self._from.append(self._here)
             self._to.append(number)
-        self._here = number
+        if number == count:
+            since = path[self._fork_at :]
+            self._ways.append((self._here, tuple([fork.taken for fork in since])))
+        self._here, self._fork_at = number, at
         if number < count or count >= self._states_max:
             self.full |= number == count
             self._cut = True
@@ -149,7 +155,29 @@ class States(Searching):
         if not self._cut and self._here >= 0:
             self._ends.append(self._here)
 
+    # What whoever tells the states has to know
+
+    world_class: Any
+    """The class of the Worlds of the runs."""
+
+    def meet(self, world: Any, coros: Mapping[int, Any]) -> None:
+        """A run is to begin on `world`; `coros` will be the coroutines of its Ms, by number."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """The Ms make no more steps."""
+
     # What the states say
+
+    def way(self, state: int) -> list[int]:
+        """The decisions that lead to a state: ids of Ms, also where one alone could go, and values
+        drawn.
+        """
+        parts: list[tuple[int, ...]] = []
+        while state >= 0:
+            state, part = self._ways[state]
+            parts.append(part)
+        return [one for part in reversed(parts) for one in part]
 
     def not_ending(self) -> int:
         """The first state from which no end can be reached; NOWHERE if there is none."""
@@ -171,3 +199,34 @@ class States(Searching):
 def _number(task: Any) -> int:
     number: int = task.id
     return number
+
+
+class Thence(Searching):
+    """Goes a way that leads to a state, and on from there by chance.
+
+    Args:
+        way: `States.way`.
+    """
+
+    name = "states"
+    every_step = True
+
+    def __init__(self, way: Sequence[int]) -> None:
+        super().__init__()
+        self._way = way
+        self._at = 0
+
+    def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
+        """Whom the way says; any."""
+        if self._at < len(self._way):
+            wanted = self._way[self._at]
+            self._at += 1
+            return next(task for task in runnable if task.id == wanted)
+        return runnable[int(self._random.random() * len(runnable))]
+
+    def choice(self, n: int) -> int:
+        """What the way says; any."""
+        if self._at < len(self._way):
+            self._at += 1
+            return self._way[self._at - 1]
+        return super().choice(n)
