@@ -107,6 +107,7 @@ class Redundant(Exception):
     """The run that is under way shows nothing new: it is broken off and not counted."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Incomparable(BaseException):
     """Of the program's states nobody can say which are the same; the message says why.
 
