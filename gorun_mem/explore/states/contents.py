@@ -50,7 +50,7 @@ _COMPILED_AWAIT: Final = ("__await__", "__aenter__", "__aexit__")
 it stands needs not be known."""
 _PLAIN: Final = frozenset({int, str, bytes, NoneType})
 _CONTAINERS: Final = (list, dict, set, deque, bytearray)
-_IN_BETWEEN: Final = (FrameType, CodeType, FunctionType)
+_IN_BETWEEN: Final = (FrameType, CodeType)
 
 _AGAIN: Final = object()
 """In front of the number of an object that was written before."""
@@ -220,20 +220,15 @@ class Contents:
             return ("ended",)
         code = frame.f_code
         number = self.code(code, frame.f_globals)
-        variables = frame.f_locals  # in the order in which somebody came to see them set
-        names = tuple(
-            [
-                (name, self.of(variables[name]))
-                for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
-                if name in variables
-            ]
-        )
+        variables = frame.f_locals
+        names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
         held = [
             self.of(one)
             for one in gc.get_referents(coro)
-            if one is not variables and not isinstance(one, _IN_BETWEEN)
+            if one is not variables and type(one) not in _IN_BETWEEN
         ]
-        return ("at", number, frame.f_lasti, names, *held)
+        # The values of variables come first, of those that are set, and then those on the stack.
+        return ("at", number, frame.f_lasti, tuple([name in variables for name in names]), *held)
 
     # Objects
 

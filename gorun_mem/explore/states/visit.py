@@ -78,7 +78,7 @@ def _finds_lost(worker: Any, batch: Any, searching: ProgramStates) -> bool:
     lost = searching.not_ending()
     if lost < 0:
         return False
-    thence = Thence(searching.way(lost))
+    thence = Thence(searching.way(lost), searching.spins_whole)
     thence.begin(Random(worker.seed), worker.profile)
     one = worker.run(thence)
     batch.steps += one.steps

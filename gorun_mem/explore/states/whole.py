@@ -25,6 +25,7 @@ class ProgramStates(States):
             is counted is a part of each state.
         states_max: a bound of states.
         contents: the class of what writes the states.
+        spins_whole: see `States`; not where the program goes by what is counted.
 
     Attributes:
         world_class: what the Worlds of the runs are.
@@ -35,8 +36,9 @@ class ProgramStates(States):
         by_counts: str = "",
         states_max: int = STATES_MAX,
         contents: type[ProgramContents] = ProgramContents,
+        spins_whole: bool = True,
     ) -> None:
-        super().__init__(states_max)
+        super().__init__(states_max, spins_whole and not by_counts)
         self.by_counts = by_counts
         self.world_class: type[World] = World if by_counts else UncountedWorld
         self._contents = contents(self._tell)

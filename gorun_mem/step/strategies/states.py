@@ -10,8 +10,16 @@ one must have the same future.
                was seen first
     draw       a choice of data in the middle of a step: each value in turn
 
-Steps that spin lead back to where they began, so no run goes round for ever; that a program may is
-seen in the end, by the states from which no end is in reach (`not_ending`).
+*Spins in one go.* A lock of Go's that is taken looks at its word some times, with a spin in front
+of each look, before its M sleeps. Once an M has begun to spin it is let go on until a look shows
+something else, or until it has spun enough: nobody goes in between. No end is lost so. A look that
+shows what the last one did leads back to the same state but for the count; from a lower count the M
+can do all that it can from a higher one, by looking some times more, which nobody sees. So where
+somebody changes the word between two looks, the same comes of the M's beginning to spin after that.
+That others go before it begins, and after it has ended, stays a decision; so does all that writes.
+
+Steps that spin for ever lead back to where they began, so no run goes round for ever; that a
+program may is seen in the end, by the states from which no end is in reach (`not_ending`).
 
 Source: P. Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", LNCS 1032,
 1996, 2.3; K. Havelund, W. Visser et al., "Model Checking Programs", ASE 2000, for programs.
@@ -24,12 +32,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import State, Task
 
 StateSource = Callable[[], Hashable]
 """What state the program is in, between two steps; equal only where the future is."""
 NOWHERE: Final = -1
+SPINS: Final = frozenset({"procyield", "osyield"})
 
 
 class Fork:
@@ -48,11 +58,57 @@ class Fork:
         self.left = left
 
 
-class States(Searching):
+class SpinsWhole(Searching):
+    """Lets an M that has begun to spin for a lock of the runtime's spin until it has.
+
+    Args:
+        spins_whole: do so.
+    """
+
+    every_step = True
+
+    def __init__(self, spins_whole: bool) -> None:
+        super().__init__()
+        self.spins_whole = spins_whole
+        self._spinning: tuple[Any, ...] = ()
+
+    def begin(self, random: Random, profile: Profile) -> bool:
+        """Nobody spins."""
+        self._spinning = ()
+        return super().begin(random, profile)
+
+    def _note_spin(self, task: Task) -> None:
+        """`task` goes next: does it begin to spin?"""
+        op = task.op
+        if self.spins_whole and op.kind in SPINS and isinstance(op, MutexOp):
+            self._spinning = (op, True)
+
+    def _spins_on(self, task: Task) -> bool:
+        """Whether the M, which spins, is to go on at once."""
+        op, spun, *seen = self._spinning
+        if task.op is not op or task.state is not State.RUNNABLE or not op.reads_only:
+            self._spinning = ()
+            return False
+        spins = op.kind in SPINS
+        if spins:
+            here = op.snapshot()
+            if here in seen:  # a spin without an end, as a lock of one's own may have
+                self._spinning = ()
+                return False
+            seen.append(here)
+        elif not spun:
+            self._spinning = ()
+            return False
+        self._spinning = (op, spins, *seen)
+        return True
+
+
+class States(SpinsWhole):
     """Visits every state of a program.
 
     Args:
         states_max: a bound of states.
+        spins_whole: spins are in one go.
 
     Attributes:
         source: tells the state; set before each run.
@@ -62,10 +118,9 @@ class States(Searching):
 
     name = "states"
     exhaustive = True
-    every_step = True
 
-    def __init__(self, states_max: int = 1 << 62) -> None:
-        super().__init__()
+    def __init__(self, states_max: int = 1 << 62, spins_whole: bool = True) -> None:
+        super().__init__(spins_whole)
         self.source: StateSource | None = None
         self.full = False
         self._states_max = states_max
@@ -88,7 +143,7 @@ class States(Searching):
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Go back to where something is left; False if nothing is."""
-        self._random = random
+        super().begin(random, profile)
         path = self._path
         if self._begun:
             while path and not path[-1].left:
@@ -104,11 +159,18 @@ class States(Searching):
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
-        """Whom the way there says, or the first of a new state.
+        """Whom the way there says, or the first of a new state; whoever spins, until it has.
 
         Raises:
             Redundant: the state was seen before.
         """
+        if self._spinning and current is not None and self._spins_on(current):
+            return current
+        task = self._taken(runnable, current)
+        self._note_spin(task)
+        return task
+
+    def _taken(self, runnable: Sequence[Task], current: Task | None) -> Task:
         at = self._at
         path = self._path
         self._at = at + 1
@@ -201,28 +263,34 @@ def _number(task: Any) -> int:
     return number
 
 
-class Thence(Searching):
+class Thence(SpinsWhole):
     """Goes a way that leads to a state, and on from there by chance.
 
     Args:
         way: `States.way`.
+        spins_whole: as it was where that was found.
     """
 
     name = "states"
-    every_step = True
 
-    def __init__(self, way: Sequence[int]) -> None:
-        super().__init__()
+    def __init__(self, way: Sequence[int], spins_whole: bool) -> None:
+        super().__init__(spins_whole)
         self._way = way
         self._at = 0
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """Whom the way says; any."""
-        if self._at < len(self._way):
-            wanted = self._way[self._at]
-            self._at += 1
-            return next(task for task in runnable if task.id == wanted)
-        return runnable[int(self._random.random() * len(runnable))]
+        if self._spinning and current is not None and self._spins_on(current):
+            return current
+        at = self._at
+        if at == len(self._way):
+            return runnable[int(self._random.random() * len(runnable))]
+        self._at = at + 1
+        for task in runnable:
+            if task.id == self._way[at]:
+                self._note_spin(task)
+                return task
+        raise NonDeterminism(f"decision {at + 1}: M{self._way[at]} could go, and now it cannot")
 
     def choice(self, n: int) -> int:
         """What the way says; any."""

@@ -1,4 +1,4 @@
-"""The shapes of public bugs are found by `auto` within 400 schedules, and their twins are silent."""
+"""Shapes of public bugs are found by `auto` within 400 schedules, and their twins are silent."""
 
 from __future__ import annotations
 

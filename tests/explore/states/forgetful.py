@@ -53,22 +53,28 @@ class Position(ProgramContents):
         return (*found[:2], *found[3:]) if len(found) > 3 else found
 
 
-class Variables(ProgramContents):
-    """What the variables of a coroutine hold; those that it awaits are on its stack."""
-
-    def of_coroutine(self, coro: Any) -> Any:
-        found = super().of_coroutine(coro)
-        held = [one for one in found[4:] if isinstance(one, tuple) and one[:1] == ("at",)]
-        return (*found[:3], *held)
-
-
-class Stack(ProgramContents):
-    """What a coroutine is in the middle of, such as a loop."""
+class Values(ProgramContents):
+    """What a coroutine holds, but for the coroutines that it awaits."""
 
     def of_coroutine(self, coro: Any) -> Any:
         found = super().of_coroutine(coro)
         held = [one for one in found[4:] if isinstance(one, tuple) and one[:1] == ("at",)]
         return (*found[:4], *held)
+
+
+class Stack(ProgramContents):
+    """How far a coroutine is in a loop."""
+
+    def how(self, kind: type) -> Any:
+        return (type, False) if kind.__name__.endswith("_iterator") else super().how(kind)
+
+
+class Names(ProgramContents):
+    """Which variables are set."""
+
+    def of_coroutine(self, coro: Any) -> Any:
+        found = super().of_coroutine(coro)
+        return (*found[:3], *found[4:])
 
 
 class Closures(ProgramContents):
@@ -175,7 +181,8 @@ class Unheeded(ProgramStates):
 
 MUTANTS: dict[str, Forgets] = {
     "position": Position,
-    "variables": Variables,
+    "variables": Values,
+    "names": Names,
     "stack": Stack,
     "closures": Closures,
     "globals": Globals,

@@ -67,6 +67,22 @@ def _variables(world: World, things: Things) -> Any:
     return [drawer]
 
 
+@telling("names")
+def _names(world: World, things: Things) -> Any:
+    async def setter(m: M) -> None:
+        if m.randrange(2):
+            first = 5
+        else:
+            second = 5
+        await m.pause()
+        try:
+            await things.cells[0].store(first)
+        except UnboundLocalError:
+            await things.cells[1].store(second)
+
+    return [setter]
+
+
 @telling("stack")
 def _stack(world: World, things: Things) -> Any:
     async def looper(m: M) -> None:

@@ -157,19 +157,45 @@ async def nobody_says(world: World) -> None:
         ms.start_soon(say)
 
 
+async def held_for_ever(world: World) -> None:
+    """An M holds a lock of Go's while it waits for a word that another sets under the lock."""
+    word, lock = Word("w"), world.mutex("p")
+
+    async def wait(m: M) -> None:
+        await m.lock(lock)
+        while not await word.load():
+            await m.pause()
+        await m.unlock(lock)
+
+    async def say(m: M) -> None:
+        await m.lock(lock)
+        await word.store(1)
+        await m.unlock(lock)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(wait)
+        ms.start_soon(say)
+
+
 @pytest.mark.parametrize(
     ("program", "kind"),
-    [(lost_update, "AssertionError"), (crossed, "deadlock"), (nobody_says, "no_progress")],
+    [
+        (lost_update, "AssertionError"),
+        (crossed, "deadlock"),
+        (nobody_says, "no_progress"),
+        (held_for_ever, "no_progress"),
+    ],
 )
 def test_a_failure_is_one_as_any_other(program: Any, kind: str) -> None:
     """It has a token that replays it, and is made small."""
-    found = explore(program, strategy="states", steps_max=500)
+    config = Config(ms=2, mutex="sema", cpus=4)
+    found = explore(program, config=config, strategy="states", steps_max=500)
     assert found.outcome == "failed"
     assert found.failure is not None
     assert found.failure.signature.kind == kind
     assert found.failure.strategy == "states"
     schedule = Schedule.from_token(found.failure.token)
-    again = replay(Target.of(program), schedule, steps_max=500)
+    again = replay(Target.of(program, config), schedule, steps_max=500)
     assert again.divergence == ""
     assert again.signature == found.failure.signature
     if kind == "AssertionError":
