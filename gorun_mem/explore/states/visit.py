@@ -10,6 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from gorun_mem.explore.detectors.good_samaritan import PERIOD_MAX, ROUNDS, GoodSamaritan
+from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.states.unseen import Counts
 from gorun_mem.explore.states.whole import ProgramStates
 from gorun_mem.step.strategies.searching import Incomparable
@@ -40,7 +42,9 @@ def visit(worker: Any, batch: Any, make: Make = ProgramStates) -> bool:
                 searching = make(batch.by_counts)
             except Incomparable as error:
                 batch.incomparable = str(error)
-        return complete and not _finds_lost(worker, batch, searching)
+        return complete and not (
+            _finds_lost(worker, batch, searching) or _finds_kept(worker, batch, searching)
+        )
     finally:
         batch.states = searching.count
 
@@ -89,3 +93,23 @@ def _finds_lost(worker: Any, batch: Any, searching: ProgramStates) -> bool:
             "where no state leads to one; it hangs on what is in none of its coroutines or globals"
         )
     return True
+
+
+def _finds_kept(worker: Any, batch: Any, searching: ProgramStates) -> bool:
+    """Whether an M may keep its CPU for ever, where somebody looks for that; makes a run of it."""
+    if not any(isinstance(one, GoodSamaritan) for one in worker.detectors):
+        return False
+    kept = searching.keeps_cpu()
+    if kept is None or kept[2] > PERIOD_MAX:
+        return False
+    state, m, period = kept
+    steps = 3 * period * ROUNDS  # so many that the detector, which looks now and then, has seen it
+    thence: Any = Thence(searching.way(state), searching.spins_whole, m, steps)
+    thence.begin(Random(worker.seed), worker.profile)
+    one = run_once(
+        worker.target, thence, detectors=worker.detectors, steps_max=worker.steps_max,
+        breathe=worker.breathe, on_world=worker.watched.watch,
+    )  # fmt: skip
+    batch.steps += one.steps
+    worker.note(batch, one, searching.name, batch.schedules)
+    return one.signature is not None

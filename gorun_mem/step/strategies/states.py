@@ -32,6 +32,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.step.task import State, Task
@@ -131,6 +132,8 @@ class States(SpinsWhole):
         self._begun = False
         self._from = array("q")
         self._to = array("q")
+        self._by = array("q")
+        self._alone = NOWHERE
         self._ends: list[int] = []
         self._ways: list[tuple[int, tuple[int, ...]]] = []
         self._fork_at = 0
@@ -165,9 +168,12 @@ class States(SpinsWhole):
             Redundant: the state was seen before.
         """
         if self._spinning and current is not None and self._spins_on(current):
+            self._alone = NOWHERE
             return current
         task = self._taken(runnable, current)
         self._note_spin(task)
+        keeps = len(runnable) > 1 and not kind_of(task.op.kind).yields
+        self._alone = task.id if keeps else NOWHERE
         return task
 
     def _taken(self, runnable: Sequence[Task], current: Task | None) -> Task:
@@ -188,6 +194,8 @@ class States(SpinsWhole):
         if self._here >= 0:
             self._from.append(self._here)
             self._to.append(number)
+            drew = len(path) > self._fork_at + 1
+            self._by.append(NOWHERE if drew else self._alone)
         if number == count:
             since = path[self._fork_at :]
             self._ways.append((self._here, tuple([fork.taken for fork in since])))
@@ -241,6 +249,24 @@ class States(SpinsWhole):
             parts.append(part)
         return [one for part in reversed(parts) for one in part]
 
+    def keeps_cpu(self) -> tuple[int, int, int] | None:
+        """An M that may go round for ever by itself, and never yields, while another could go: a
+        state of its round, its number, and how many steps that has; None if no M may.
+        """
+        for m in sorted(set(self._by) - {NOWHERE}):
+            edges = zip(self._from, self._to, self._by, strict=True)
+            after = {here: there for here, there, by in edges if by == m}  # none of them draws
+            through: set[int] = set()
+            for start in after:
+                here, walked = start, dict[int, int]()
+                while here in after and here not in through and here not in walked:
+                    walked[here] = len(walked)
+                    here = after[here]
+                if here in walked:
+                    return here, m, len(walked) - walked[here]
+                through.update(walked)
+        return None
+
     def not_ending(self) -> int:
         """The first state from which no end can be reached; NOWHERE if there is none."""
         before: dict[int, list[int]] = {}
@@ -269,13 +295,17 @@ class Thence(SpinsWhole):
     Args:
         way: `States.way`.
         spins_whole: as it was where that was found.
+        alone: who makes the steps after that; 0 for whoever comes.
+        steps: how many.
     """
 
     name = "states"
 
-    def __init__(self, way: Sequence[int], spins_whole: bool) -> None:
+    def __init__(
+        self, way: Sequence[int], spins_whole: bool, alone: int = 0, steps: int = 0
+    ) -> None:
         super().__init__(spins_whole)
-        self._way = way
+        self._way = (*way, *[alone] * steps)
         self._at = 0
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
