@@ -84,10 +84,12 @@ class Detector(Protocol):
     One object is made for a search (for each process of it) and sees its runs one after another.
     What it finds makes the run a failure. Make it cheap: `step` is called for every access.
 
-    It may have two attributes more. `looks = False` says that its `step` does nothing and need not
+    It may have attributes more. `looks = False` says that its `step` does nothing and need not
     be called. `screened = True` says that it finds nothing in a run that `screen.Screen` does not
     suspect and that ends well: the search then shows it those runs only that are not so. And
-    `screened = "made"`, that it finds something in runs only that are made for it.
+    `screened = "made"`, that it finds something in runs only that are made for it. `midway = True`
+    says that what it has found it has found, however the run goes on, so that `end` may be asked
+    where a run is broken off.
     """
 
     name: str

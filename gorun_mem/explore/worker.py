@@ -163,11 +163,12 @@ class Worker:
         Raises:
             OutOfTime: the time was up in the middle of it.
         """
-        screen = None if transcribe else self._screen
+        closely = transcribe or isinstance(strategy, States)  # which may be broken off
+        screen = None if closely else self._screen
         done = run_once(
             self.target,
             strategy,
-            detectors=self._looking(transcribe),
+            detectors=self._looking(closely),
             transcribe=transcribe,
             steps_max=self.steps_max,
             breathe=self.breathe,

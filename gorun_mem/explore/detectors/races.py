@@ -84,6 +84,7 @@ class Races:
 
     name = "races"
     screened = True
+    midway = True
 
     def __init__(self, places: bool = True) -> None:
         self._places = places

@@ -11,7 +11,9 @@ import trio
 
 from gorun_mem import KiB
 from gorun_mem.explore import explore
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import replay
+from gorun_mem.explore.kernels import KERNELS
 from gorun_mem.explore.states.whole import ProgramStates
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
@@ -337,3 +339,18 @@ def test_steps_without_end_are_no_proof() -> None:
 
     found = explore(counts, strategy="states", steps_max=200)
     assert found.outcome in ("inconclusive", "failed")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_is_found_and_its_twin_has_no_failure(name: str) -> None:
+    """Races and orders of locks among them, though the run that shows one may be broken off."""
+    kernel = KERNELS[name]
+    found = explore(
+        kernel.target(), strategy="states", detectors=DEFAULT_DETECTORS, shrink=False, budget=5_000
+    )
+    assert found.outcome == "failed"
+    assert found.failure is not None
+    assert found.failure.strategy == "states"
+    twin = explore(kernel.twin(), strategy="states", detectors=DEFAULT_DETECTORS, budget=3_000)
+    assert twin.failure is None
+    assert twin.outcome == "exhausted" or name == "reorder-4"
