@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 
@@ -23,3 +24,39 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The same as a question, with a space behind it."""
     near = nearest(word, known, cutoff)
     return f"did you mean {near}? " if near else ""
+
+
+def no_such(
+    noun: str,
+    word: str,
+    known: Iterable[str],
+    *,
+    cutoff: float = 0.4,
+    there: str = "there are",
+    list_all: bool = True,
+) -> str:
+    """What is wrong with a name, the one that was probably meant, and those that there are.
+
+    Args:
+        noun: what it should name, "" where that is said before.
+        word: what was written.
+        known: what there is.
+        cutoff: how alike a name must be to have been meant, from 0 to 1.
+        there: in front of the list.
+        list_all: list them; else the message ends with a space behind the question.
+    """
+    names = list(known)
+    what = f"no {noun} {word!r}" if noun else f"{word!r} is none"
+    hint = did_you_mean(word, names, cutoff)
+    return f"{what}: {hint}{f'{there} ' + ', '.join(names) if list_all else ''}"
+
+
+def near_file(path: str | os.PathLike[str]) -> str:
+    """A file whose name is like that of one that is not there; "" for none."""
+    folder, name = os.path.split(os.fspath(path))
+    try:
+        beside = [entry.name for entry in os.scandir(folder or ".")]
+    except OSError:
+        return ""
+    near = nearest(name, beside, 0.8)  # lower, and any file with the same suffix is near
+    return os.path.join(folder, near) if near else ""

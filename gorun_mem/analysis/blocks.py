@@ -80,7 +80,7 @@ class FreeBlocks(Accumulator):
     def _put(self, event: FreelistPut) -> None:
         self.known = True
         addr, size = event.addr, event.size
-        if event.cause != "mid_free":
+        if event.cause not in ("mid_free", "rest"):
             self._remove_hole(addr, addr + size)
             insort(self.holes, (addr, addr + size))
         elif self.holes:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from gorun_mem._near import nearest
+from gorun_mem._near import did_you_mean
 
 Metric = int | float
 Metrics = dict[str, Metric]
@@ -149,7 +149,8 @@ def check_name(name: str) -> None:
     if name.startswith("lock."):
         known = [f"lock.{lock_of(name)}.{suffix}" for suffix in lock_suffixes()]
     if name not in known:
-        raise ExpressionError(unknown_metric(name, known))
+        near = did_you_mean(name, known, 0.5)
+        raise ExpressionError(f"no metric {name!r}: {near}gorun-mem run --metrics lists them")
 
 
 def lock_suffixes() -> list[str]:
@@ -170,11 +171,9 @@ def lock_of(name: str) -> str:
 def unknown_metric(name: str, known: Iterable[str]) -> str:
     """What to say of a metric that is not there."""
     names = list(known)
-    near = nearest(name, names, 0.5)
-    if near:
-        return f"no metric {name!r}: did you mean {near}?"
+    near = did_you_mean(name, names, 0.5).rstrip()
     alike = [other for other in names if other.partition(".")[0] == name.partition(".")[0]]
-    return f"no metric {name!r}: there are {', '.join(alike or names)}"
+    return f"no metric {name!r}: {near or 'there are ' + ', '.join(alike or names)}"
 
 
 _WITH_UNIT: Final = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?\d+)?)\s*([a-zA-Z]+)")

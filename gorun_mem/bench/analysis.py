@@ -187,15 +187,16 @@ def _analyse(path: str) -> None:
     assert found.metrics
 
 
-def _import_html() -> Any:
-    from gorun_mem.report import html
+def _import_page() -> Any:
+    from gorun_mem.report import page
+    from gorun_mem.web import offline
 
-    return html
+    return page, offline
 
 
 def _write_page(path: str) -> None:
-    html = _import_html()
-    html.write(html.read(path), Path(path).with_suffix(".html"))
+    page, offline = _import_page()
+    offline.write(page.document(page.read(path)), Path(path).with_suffix(".html"))
 
 
 def _count_by_json(path: str) -> None:
@@ -226,7 +227,7 @@ def _group_by(path: str) -> None:
 CANDIDATES: Final[dict[str, tuple[Any, Any]]] = {
     "analysis": (_import_analysis, _analyse),
     "json.loads": (lambda: None, _count_by_json),
-    "page": (_import_html, _write_page),
+    "page": (_import_page, _write_page),
     "duckdb": (_import_duckdb, _group_by),
 }
 """Name -> (what it imports, which is not timed; what is timed)."""

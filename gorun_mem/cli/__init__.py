@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from gorun_mem.cli._exit import ExitCode, explain_failure
 from gorun_mem.cli._group import VERBS, gorun_mem
 from gorun_mem.cli._stdout import clean_stderr, outlive_reader, silence
-from gorun_mem.start import end_at_interrupt
+from gorun_mem.start import end_at_interrupt, raise_interrupts
 
 __all__ = ["VERBS", "ExitCode", "gorun_mem", "main"]
 
@@ -44,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.CLEAN
     except BaseException as error:
         end_at_interrupt()  # a second Ctrl-C
-        return explain_failure(error, PROG, args)
+        try:
+            return explain_failure(error, PROG, args)
+        finally:
+            raise_interrupts()  # to who called
 
 
 def _never_fail_to_encode() -> None:

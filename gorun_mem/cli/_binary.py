@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from gorun_mem.cli._common import BadInput, ExitCode, write_json
+from gorun_mem.cli._output import show
 from gorun_mem.files.reading import open_input, read_input
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def tell(path: Path, as_json: bool) -> int:
     if as_json:
         write_json(found)
     else:
-        click.echo(_text(found))
+        show(_text(found))
     return ExitCode.USAGE if found["refusal"] else ExitCode.CLEAN
 
 

@@ -6,7 +6,6 @@ something to show, and the table of releases when a release is named.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import click
 
 from gorun_mem.cli._exit import BadInput, ExitCode, worst
 from gorun_mem.cli._kinds import BYTES, NUMBER, PLATFORM, RELEASE, Number, OneOf, Pages
+from gorun_mem.cli._output import console, is_interactive
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -98,6 +98,17 @@ def mutex_option() -> Callable[[F], F]:
         help="Use this runtime mutex: js, wasip1, sema, futex, spinbit, queue (a plain FIFO), any "
         "(every waiter may be next), none, or FILE.py:Class, one of your own (gorun_mem.locks).  "
         "[default: the one of the release and platform]",
+    )
+
+
+def policy_option() -> Callable[[F], F]:
+    """`--policy`: how the allocator searches."""
+    return click.option(
+        "--policy",
+        metavar="P",
+        help="Search free memory and move the break by this policy: best_fit, next_fit, last_fit, "
+        "segregated, buddy, merge_break, align_tight, grow:SIZE, arena:SIZE, whole_memory, "
+        "ask_size, or FILE.py:Class, one of your own (gorun_mem.policies).  [default: Go's own]",
     )
 
 
@@ -267,7 +278,7 @@ def progress(
         total: how many units there are, None when it is not known.
         after_s: how long to wait, in seconds, before the bar appears.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not is_interactive():
         yield lambda units: None
         return
     bar = _Bar(label, total, after_s)
@@ -296,10 +307,9 @@ class _Bar:
         self._rich.update(self._rich.task_ids[0], completed=self._done)
 
     def _open(self) -> Progress:
-        from rich.console import Console
         from rich.progress import Progress
 
-        bar = Progress(console=Console(stderr=True), transient=True)
+        bar = Progress(console=console(), transient=True)
         bar.add_task(self._label, total=self._total)
         bar.start()
         return bar

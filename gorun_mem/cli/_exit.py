@@ -17,6 +17,8 @@ from typing import Final
 
 import click
 
+from gorun_mem._near import near_file
+from gorun_mem.cli._output import show
 from gorun_mem.cli._stdout import silence
 
 FAULTS_KEPT: Final = 20
@@ -123,7 +125,9 @@ def _from_os_error(error: OSError) -> tuple[ExitCode, str]:
     """A file that was named is the user's to put right; a write that fails is not."""
     reason = error.strerror or str(error)
     if error.filename is not None:
-        return ExitCode.USAGE, f"{click.format_filename(error.filename)}: {reason}"
+        named = click.format_filename(error.filename)
+        near = near_file(error.filename) if isinstance(error, FileNotFoundError) else ""
+        return ExitCode.USAGE, f"{named}: {reason}{f': did you mean {near}?' if near else ''}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF):
         return ExitCode.INTERNAL, f"the output could not be written: {reason}"
     return ExitCode.INTERNAL, reason
@@ -145,18 +149,11 @@ def _from_package(error: BaseException) -> tuple[ExitCode, str]:
 
 
 def _click_message(error: click.ClickException) -> str:
-    """What click has to say, as one line with the next step."""
-    if isinstance(error, click.NoSuchOption):
-        near = error.possibilities
-        hint = f"did you mean {' or '.join(sorted(near))}?" if near else "see --help"
-        return f"no option {error.option_name}: {hint}"
-    message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # not in every click that we accept
-        return message
-    message = " ".join(message.split("\n"))
-    if type(error) is click.UsageError or isinstance(error, click.BadParameter):
-        message = message.rstrip(".")
-    return message
+        return error.format_message()
+    from gorun_mem.cli._mistakes import click_message
+
+    return click_message(error)
 
 
 def _command_path(error: BaseException, prog: str) -> str:
@@ -217,6 +214,6 @@ def home() -> Path:
 def say(text: str) -> None:
     """A line on stderr, which may be closed: then nobody listens."""
     try:
-        click.echo(text, err=True)
+        show(text, err=True)
     except (OSError, ValueError):
         pass

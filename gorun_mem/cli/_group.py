@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
-from gorun_mem._near import nearest
 from gorun_mem._version import VERSION, build
+from gorun_mem.cli._output import Context, color_option
 from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
@@ -39,36 +40,20 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
         "Replay recordings of real Go programs and compare every answer.",
     ),
     "explain": ("gorun_mem.cli.explain", "Say what a word of an output means."),
+    "completion": ("gorun_mem.cli.completion", "Write a shell's completion script."),
+    "man": ("gorun_mem.cli.man", "Write the manual page."),
     "bench": ("gorun_mem.cli.bench", "Measure this machine beside peers; ratios of one run."),
 }
 """Verb -> (module whose `command` it is, the line that `gorun-mem --help` shows)."""
 
 
-_NO_BINARIES: Final = frozenset(
-    {
-        "run", "compare", "explore", "replay-schedule", "report", "export", "diff", "sweep",
-        "query", "view", "ops", "replay",
-    }
-)  # fmt: skip
-"""Verbs that take files, and none that is a WebAssembly binary."""
+def _check_value(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """The value of an argument, if it is no file that belongs to another verb."""
+    from gorun_mem.cli._mistakes import check_files
 
-
-def _refuse_binaries(verb: str, args: list[str], ctx: click.Context) -> None:
-    """Say what does take a binary, where one is given to a verb that does not."""
-    for arg in args:
-        if arg.startswith("-") or not arg.endswith(".wasm"):
-            continue
-        try:
-            with open(arg, "rb") as file:
-                is_binary = file.read(4) == b"\0asm"
-        except (OSError, ValueError):
-            continue
-        if is_binary:
-            raise click.UsageError(
-                f"{arg} is a WebAssembly binary, which {verb} does not take: gorun-mem record "
-                f"{arg} runs it and records its memory, for replay, predict, releases and view",
-                ctx,
-            )
+    if value and not ctx.resilient_parsing:
+        check_files(ctx.info_name or "", param.name or "", value)
+    return value
 
 
 class LazyGroup(click.Group):
@@ -94,6 +79,16 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         command: click.Command = import_module(entry[0]).command
+        if all(param.name != "color" for param in command.params):
+            command.params.append(color_option())
+        for param in command.params:
+            if isinstance(param, click.Argument) and param.callback is None:
+                param.callback = _check_value
+        command.context_class = Context
+        if ctx.resilient_parsing:
+            from gorun_mem.cli._completing import offer
+
+            offer(command)
         raise_interrupts()  # from here on there is something to lose
         return command
 
@@ -110,13 +105,22 @@ class LazyGroup(click.Group):
         """Find the verb, or say which one was probably meant."""
         verb = args[0]
         if verb not in self.verbs and not verb.startswith("-") and not ctx.resilient_parsing:
-            near = nearest(verb, self.verbs, 0.5)
-            hint = f"did you mean {near}?" if near else f"the verbs are {', '.join(self.verbs)}"
-            raise click.UsageError(f"no verb {verb!r}: {hint}", ctx)
+            from gorun_mem.cli._mistakes import no_verb
+
+            raise click.UsageError(no_verb(args, self.verbs), ctx)
         found = super().resolve_command(ctx, args)
-        if verb in _NO_BINARIES:
-            _refuse_binaries(verb, args[1:], ctx)
+        if found[1] is not None and not ctx.resilient_parsing:
+            from gorun_mem.cli._defaults import give
+
+            give(ctx, verb, found[1])
         return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take --json beside --show-config, which is the only thing of no verb that has it."""
+        ctx.meta[_AS_JSON] = "--json" in args
+        if "--show-config" in args:
+            args = [word for word in args if word != "--json"]
+        return super().parse_args(ctx, args)
 
     def run(self, prog: str, args: list[str]) -> int:
         """Run `args` and return the exit code; failures come out as they were raised.
@@ -126,11 +130,21 @@ class LazyGroup(click.Group):
         """
         if any("\0" in arg for arg in args):
             raise click.UsageError("an argument holds a zero byte, which no file name can")
+        columns = os.environ.get("COLUMNS")
         try:
             with self.make_context(prog, list(args)) as ctx:
                 result: object = self.invoke(ctx)
         except click.exceptions.Exit as stop:
             return stop.exit_code
+        except click.BadParameter as error:
+            from gorun_mem.cli._defaults import named
+
+            raise named(error) from None
+        finally:
+            if columns is None:
+                os.environ.pop("COLUMNS", None)
+            else:
+                os.environ["COLUMNS"] = columns
         return result if isinstance(result, int) and not isinstance(result, bool) else 0
 
 
@@ -150,6 +164,26 @@ _version: Callable[[Callable[..., object]], Callable[..., object]] = click.optio
 )
 
 
+def _show_config(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from gorun_mem.cli._show_config import show_config
+
+        show_config(ctx, ctx.meta[_AS_JSON])
+        ctx.exit(0)
+
+
+_AS_JSON: Final = "gorun_mem.as_json"
+_config: Callable[[Callable[..., object]], Callable[..., object]] = click.option(
+    "--show-config",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config,
+    help="Show the defaults and where each comes from: $GORUN_MEM_* or [tool.gorun_mem] in "
+    "pyproject.toml; with --json as one document.",
+)
+
+
 @click.group(
     cls=LazyGroup,
     verbs=VERBS,
@@ -157,6 +191,7 @@ _version: Callable[[Callable[..., object]], Callable[..., object]] = click.optio
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @_version
+@_config
 @click.option(
     "--debug",
     is_flag=True,
@@ -176,3 +211,7 @@ def gorun_mem() -> None:
     Exit codes: 0 clean; 1 a throw, fault, assertion or difference; 2 usage or bad input;
     3 a hang or deadlock; 4 internal fault; 5 a search that was inconclusive; 130 interrupted.
     """
+
+
+gorun_mem.context_class = Context
+gorun_mem.params.append(color_option())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gorun_mem._near import nearest
+from gorun_mem._near import no_such
+from gorun_mem.cli._output import show
 from gorun_mem.replay.numbers import parse_number
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ _UNITS: Final = {
     "t": 1 << 40,
     "tib": 1 << 40,
 }
+
+
+_NO_BOUND: Final = 1 << 62
+"""A greatest value from here on is that of the machine's words: nobody has to be told."""
 
 
 class Number(_IntType):
@@ -52,7 +57,8 @@ class Number(_IntType):
         """The int that `value` writes, within the bounds."""
         number = value if isinstance(value, int) else self._parse(value, param, ctx)
         if number < self.least or (self.most is not None and number > self.most):
-            most = "" if self.most is None else f" and at most {self.most}"
+            is_bounded = self.most is not None and self.most < _NO_BOUND
+            most = f" and at most {self.most:,}" if is_bounded else ""
             self.fail(f"{value} must be at least {self.least}{most}", param, ctx)
         return number
 
@@ -96,7 +102,7 @@ class Pages(Number):
         pages, rest = divmod(size, PAGE)
         if rest:
             self.fail(_not_whole(text, size, pages), param, ctx)
-        click.echo(f"{text} is {pages:,} pages of 64 KiB", err=True)
+        show(f"{text} is {pages:,} pages of 64 KiB", err=True)
         return pages
 
 
@@ -134,9 +140,13 @@ class OneOf(click.Choice):  # type: ignore[type-arg,unused-ignore]
     ) -> None:
 
         word = str(value).lower()
-        meant = self._aliases.get(word) or nearest(word, self.choices, 0.5)
-        hint = f"did you mean {meant}? " if meant else ""
-        self.fail(f"{value!r} is none: {hint}there are {', '.join(self.choices)}", param, ctx)
+        meant = self._aliases.get(word)
+        if meant:
+            self.fail(
+                f"{value!r} is none: did you mean {meant}? there are {', '.join(self.choices)}",
+                param, ctx,
+            )  # fmt: skip
+        self.fail(no_such("", str(value), self.choices), param, ctx)
 
 
 class ReleaseName(_StrType):

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from gorun_mem.cli._common import BadInput, ExitCode, progress, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
-    from gorun_mem.policies import Policy
+    from gorun_mem.policies import MakePolicy
     from gorun_mem.predict.policies import PolicyResult
 
 _PAGE = 1 << 16
@@ -48,32 +47,29 @@ def compare(
     if as_json:
         write_json({"rows": rows, "cases": cases, "max_pages": max_pages, "exit": code})
     else:
-        click.echo(_text(rows, cases))
+        show(_text(rows, cases))
     return code
 
 
-def _load(wanted: Sequence[str]) -> dict[str, type[Policy]]:
+def _load(wanted: Sequence[str]) -> dict[str, MakePolicy]:
     """Go's own first, then each that is asked for, once."""
-    from gorun_mem.policies import OWN, POLICIES, UnknownPolicy, load_policy
+    from gorun_mem.policies import OWN, UnknownPolicy, load_policy, spread_policies
 
-    names = [OWN]
-    for name in wanted:
-        names += POLICIES if name == "all" else [name]
     try:
+        names = [OWN, *(name for word in wanted for name in spread_policies(word))]
         return {name: load_policy(name) for name in dict.fromkeys(names)}
     except UnknownPolicy as error:
         raise BadInput(f"--policy: {error}") from None
 
 
-def _try(path: Path, name: str, policy: type[Policy], max_pages: int | None) -> PolicyResult:
-    from gorun_mem.policies import POLICIES, PolicyError
+def _try(path: Path, name: str, policy: MakePolicy, max_pages: int | None) -> PolicyResult:
+    from gorun_mem.policies import PolicyError
     from gorun_mem.predict.policies import under_policy
     from gorun_mem.predict.policy_script import is_script, script_under_policy
     from gorun_mem.replay.opscript import ScriptError
     from gorun_mem.replay.recording import RecordingError
     from gorun_mem.runtime.boot import MAX_PAGES
-    from gorun_mem.runtime.errors import NotInstantiable, said
-    from gorun_mem.scripts import line_of, split
+    from gorun_mem.runtime.errors import NotInstantiable
 
     try:
         if is_script(path):
@@ -85,13 +81,6 @@ def _try(path: Path, name: str, policy: type[Policy], max_pages: int | None) -> 
         raise BadInput(f"{path}: {error}") from None
     except PolicyError as error:
         raise BadInput(f"--policy {name}: {error} (on {path})") from None
-    except Exception as error:
-        file = Path(split(name)[0]).resolve()
-        line = line_of(file, error)
-        if name in POLICIES or not line:
-            raise
-        told = f"{type(error).__name__}: {said(error)}"
-        raise BadInput(f"--policy {name}: line {line}: {told} (on {path})") from None
 
 
 def _row(path: Path, name: str, found: PolicyResult, own: int) -> dict[str, Any]:
@@ -131,14 +120,14 @@ def _cases(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _text(rows: Sequence[dict[str, Any]], cases: Sequence[dict[str, Any]]) -> str:
-    from gorun_mem.report.plot import table
+    from gorun_mem.report.width import figures_table
 
     blocks = []
     for path in dict.fromkeys(row["recording"] for row in rows):
         own = [row for row in rows if row["recording"] == path]
         head = f"{path}, at {own[0]['level']} level, on its own release; first_fit is Go's own"
         columns = ["policy", "pages", "saved", "grows", "steps", "free pages", "in blocks", "split"]
-        blocks.append(f"{head}\n\n{table(columns, [_cells(row) for row in own])}")
+        blocks.append(f"{head}\n\n{figures_table(columns, [_cells(row) for row in own])}")
     if cases:
         columns = ["policy", "pages", "saved", "grows", "steps", "at best", "at worst"]
         cells = [
@@ -158,7 +147,7 @@ def _text(rows: Sequence[dict[str, Any]], cases: Sequence[dict[str, Any]]) -> st
         count = len({row["recording"] for row in rows})
         died = {row["recording"] for row in rows if not row["lived"]}
         head = f"all {count - len(died)} that every policy lived through"
-        blocks.append(f"{head}\n\n{table(columns, cells)}")
+        blocks.append(f"{head}\n\n{figures_table(columns, cells)}")
     return "\n\n".join(blocks)
 
 

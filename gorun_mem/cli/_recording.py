@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from gorun_mem.cli._common import BadInput, ExitCode, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.predict.makeup import Makeup
@@ -48,7 +47,7 @@ def tell(name: str, as_json: bool) -> int:
     if as_json:
         write_json(_document(program, found))
     else:
-        click.echo(_text(program, found))
+        show(_text(program, found))
     return ExitCode.CLEAN
 
 
@@ -67,7 +66,7 @@ def _document(program: Program, found: Makeup) -> dict[str, Any]:
 
 def _text(program: Program, found: Makeup) -> str:
     from gorun_mem.predict.makeup import PARTS
-    from gorun_mem.report.plot import table
+    from gorun_mem.report.width import figures_table
 
     header = program.header
     lines = [
@@ -89,7 +88,7 @@ def _text(program: Program, found: Makeup) -> str:
         (f"{s.seq:,}", f"{s.pages:,}", *(f"{s.parts[name] / _PAGE:,.1f}" for name in names))
         for s in _some(found)
     ]
-    lines += ["", "over time, in pages of 64 KiB", table(head, rows), ""]
+    lines += ["", "over time, in pages of 64 KiB", figures_table(head, rows), ""]
     lines += _verdict(found)
     return "\n".join(lines)
 

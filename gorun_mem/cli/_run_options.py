@@ -17,10 +17,12 @@ from gorun_mem.cli._common import (
     memory_options,
     mutex_option,
     platform_option,
+    policy_option,
     release_option,
     seed_option,
     set_option,
 )
+from gorun_mem.cli._output import show
 
 _INT63: Final = (1 << 63) - 1
 
@@ -38,6 +40,7 @@ def _options() -> list[Callable[[Any], Any]]:
         release_option(),
         platform_option(),
         mutex_option(),
+        policy_option(),
         seed_option(),
         *memory_options(),
         set_option(),
@@ -76,6 +79,29 @@ def run_options(function: Any) -> Any:
     """Decorate a command with the options that describe a run."""
     return apply(_options())(function)
 
+
+def _list_metrics(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    from gorun_mem.report.terms import metric_terms
+    from gorun_mem.report.width import table_lines
+
+    rows = [(term.word, term.text) for term in metric_terms()]
+    show(*table_lines(rows, "<<", ""))
+    show("", "behind those that are times of many there is p50, p90, p99 or max, as in")
+    show("lock.memlock.wait_ns.p99; gorun-mem explain METRIC says more")
+    ctx.exit(0)
+
+
+metrics_option = click.option(
+    "--metrics",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_metrics,
+    help="List the metrics that an EXPR may name, and exit.",
+)
+"""`--metrics`."""
 
 assert_option = click.option(
     "--assert",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Final
+
+from gorun_mem.cli._output import console, is_interactive
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -19,7 +20,7 @@ class RunProgress:
     """Shows a terminal how far a long run is."""
 
     def __init__(self) -> None:
-        self.wanted = sys.stderr is not None and sys.stderr.isatty()
+        self.wanted = is_interactive()
         self._start = time.monotonic()
         self._next = self._start + PROGRESS_AFTER_S
         self._status: Status | None = None
@@ -38,9 +39,7 @@ class RunProgress:
             return
         self._next = now + PROGRESS_EVERY_S
         if self._status is None:
-            from rich.console import Console
-
-            self._status = Console(stderr=True).status("")
+            self._status = console().status("")
             self._status.start()
         self._status.update(_progress_line(world, now - self._start))
 

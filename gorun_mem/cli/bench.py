@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Final
 
 import click
 
+from gorun_mem._near import no_such
 from gorun_mem._version import build
 from gorun_mem.bench import BENCHES, OPTIONS, Row, as_document, names_of, run_bench
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+from gorun_mem.cli._output import show
 
-_LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.items())
+_LIST: Final = "\n".join(f"      {name:11} {what}" for name, (_, what) in BENCHES.items())
 
 
 @click.command(
@@ -22,7 +23,7 @@ _LIST: Final = "\n".join(f"  {name:10} {what}" for name, (_, what) in BENCHES.it
 
     \b
     Benchmarks:
-    {_LIST.strip()}
+      {_LIST.lstrip()}
 
     \b
     Examples:
@@ -71,7 +72,7 @@ def command(
         wanted = names_of(names)
     except KeyError as error:
         raise click.UsageError(
-            f"no benchmark {error.args[0]!r}: the benchmarks are {', '.join(BENCHES)}"
+            no_such("benchmark", error.args[0], BENCHES, there="the benchmarks are")
         ) from None
     options = {name: value for name, value in given.items() if value is not None}
     for option in options:
@@ -97,26 +98,20 @@ def command(
 
 def _show(name: str, rows: list[Row]) -> None:
     """The figures of one benchmark as a table."""
-    from rich.console import Console
-    from rich.table import Table
+    from gorun_mem.report.width import table_lines
 
-    table = Table(title=f"bench {name} ({build()})", title_justify="left", box=None, pad_edge=False)
-    table.add_column("what")
-    for column in ("figure", "peer's", "ratio"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("peer")
-    table.add_column("target")
+    lines = [("what", "figure", "peer's", "ratio", "peer", "target")]
     for row in rows:
-        verdict = "" if row.ok is None else "[green]met[/]" if row.ok else "[red]missed[/]"
-        table.add_row(
-            row.name,
-            f"{row.figure:.3g} {row.unit}",
-            "" if row.peer_figure is None else f"{row.peer_figure:.3g}",
-            "" if row.ratio is None else f"{row.ratio:.2f}x",
-            row.peer,
-            f"{row.target} {verdict}".strip(),
+        color, verdict = ("green", "met") if row.ok else ("red", "missed")
+        said = "" if row.ok is None else click.style(verdict, fg=color)
+        lines.append(
+            (
+                row.name,
+                f"{row.figure:.3g} {row.unit}",
+                "" if row.peer_figure is None else f"{row.peer_figure:.3g}",
+                "" if row.ratio is None else f"{row.ratio:.2f}x",
+                row.peer,
+                f"{row.target} {said}".strip(),
+            )
         )
-    console = Console(file=sys.stdout)
-    if not console.is_terminal:
-        console.width = 140  # a file has no edge to wrap at
-    console.print(table)
+    show(f"bench {name} ({build()})", *table_lines(lines, "<>>><<", ""))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, tell, wanted
 from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
@@ -23,6 +24,8 @@ from gorun_mem.cli._common import (
     worst,
     write_json,
 )
+from gorun_mem.cli._compared import headline, legend, show_compared
+from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import run_options
 from gorun_mem.cli.run import Prepared, prepare
 
@@ -30,9 +33,8 @@ if TYPE_CHECKING:
     from gorun_mem.analysis.failon import ChangeExpression
     from gorun_mem.analysis.metrics import Expression
     from gorun_mem.machine.config import Config
-    from gorun_mem.sweep.compare import ComparedSides, Contrast, Middle, Side
+    from gorun_mem.sweep.compare import ComparedSides, Side
 
-PLOT_WIDTH: Final = 40
 FAILED_SHOWN: Final = 5
 """Runs that did not end well that are listed."""
 _ONE_ONLY: Final = frozenset({"host", "seed", "settings", "mem_debug"})
@@ -87,6 +89,7 @@ def _repeatable(function: Any) -> Any:
     "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Write the table and the plots as one offline page.  [default: none is written]",
 )  # fmt: skip
+@ci_options
 @_repeatable
 @json_option()
 def command(
@@ -126,6 +129,7 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         try:
             expressions = _expressions(fail_on)
+            check_junit()
             names = _metrics(metrics, expressions)
             sides = _sides(scenario, given)
             how = _How(given["seed"] or 0, seeds, apart, alpha, jobs)
@@ -137,16 +141,20 @@ def command(
     codes = [run.exit_code for _, _, run in found.failed_runs]
     exit_code = worst([*codes, *(ExitCode.FAILED for sides in held.values() if sides)])
     document = _document(found, commands, held, exit_code)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_comparison
+
+        tell(cases_of_comparison(document))
     if html is not None:
-        _write_page(html, document, [_headline(found), *_legend(found).splitlines()])
+        _write_page(html, document, [headline(found), *legend(found).splitlines()])
     if as_json:
         write_json(document)
     else:
-        _show(found)
+        show_compared(found)
     _remark(found, commands)
     for text, which in held.items():
         for side in which:
-            click.echo(f"--fail-on {text!r} holds of {side}", err=True)
+            show(f"--fail-on {text!r} holds of {side}", err=True)
     return exit_code
 
 
@@ -353,118 +361,13 @@ def _words(scenario: str, words: Sequence[str]) -> list[str]:
 
 
 def _write_page(path: Path, document: dict[str, Any], words: list[str]) -> None:
-    from gorun_mem.files.writing import write_output
-    from gorun_mem.report.comparison import page
+    from gorun_mem.report.comparison import document as shown
+    from gorun_mem.web.offline import write
 
     try:
-        write_output(path, page(document, words).encode())
+        write(shown(document, words), path)
     except OSError as error:
         raise BadInput(f"--html {path}: {error.strerror or error}") from None
-
-
-def _show(found: ComparedSides) -> None:
-    from rich import box as frames
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from gorun_mem.report.plot import box
-
-    table = Table(box=frames.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("")
-    for head in ("median", "95 % interval", "change", "p"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("least |--==#==--| greatest, quartiles", no_wrap=True)
-    for metric, middles in found.middles.items():
-        values = [value for middle in middles for value in middle.values]
-        if not values:
-            table.add_row(Text(metric, style="bold"), "-")
-            continue
-        low, high = min(values), max(values)
-        table.add_row(Text(metric, style="bold"), "", "", "", "", _scale(metric, low, high))
-        for place, (side, middle) in enumerate(zip(found.sides, middles, strict=True)):
-            one = next(
-                (c for c in found.contrasts if c.metric == metric and c.place == place), None
-            )
-            if middles[0].median is None:
-                one = None
-            table.add_row(
-                Text(f"  {side.side.name}"),
-                *_cells(metric, middle, one, "~" if found.can_tell else "?"),
-                "" if middle.median is None else box(middle.values, low, high, PLOT_WIDTH),
-                style="" if one is None or one.differs else "dim",
-            )  # fmt: skip
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # a file has no edge to wrap at
-    click.echo(_headline(found))
-    console.print(table)
-    click.echo(_legend(found))
-
-
-def _cells(metric: str, middle: Middle, one: Contrast | None, none: str) -> list[str]:
-    """A row but for the plot; `none` stands for a difference that is none."""
-    if middle.median is None:
-        return ["no run ended well", "", "", ""]
-    from gorun_mem.report.units import figure
-
-    within = middle.within
-    around = "" if within is None else " to ".join(figure(metric, value) for value in within)
-    change, p = "", ""
-    if one is not None:
-        change, p = _change_in_words(one, none), f"{one.p_adjusted:.3f}"
-        if one.p_adjusted < 0.001:
-            p = "<0.001"
-    return [figure(metric, middle.median), around, change, p]
-
-
-def _change_in_words(one: Contrast, none: str) -> str:
-    """ "=" where no run differs at all."""
-    if one.same:
-        return "="
-    if not one.differs:
-        return none
-    if one.change is None:
-        return "from 0"
-    around = one.within
-    text = f"{one.change:+.1%}"
-    return text if around is None else f"{text} ({around.low:+.1%} to {around.high:+.1%})"
-
-
-def _scale(metric: str, low: float, high: float) -> str:
-    """The ends of the plot's axis, and that it is logarithmic where it is."""
-    from gorun_mem.report.plot import is_wide
-    from gorun_mem.report.units import figure
-
-    left, right = figure(metric, low), figure(metric, high)
-    if low == high:
-        return left.center(PLOT_WIDTH)
-    middle = "log scale" if is_wide(low, high) else ""
-    return left + middle.center(max(1, PLOT_WIDTH - len(left) - len(right))) + right
-
-
-def _headline(found: ComparedSides) -> str:
-    from gorun_mem.report.units import count
-
-    seeds = found.sides[0].seeds
-    runs = f"{found.scenario}: {count(len(seeds), 'run')} on each of {len(found.sides)} sides"
-    if found.paired:
-        return f"{runs}, the same seeds ({seeds[0]} to {seeds[-1]}) and so the same loads"
-    every = ", ".join(f"{side.seeds[0]} to {side.seeds[-1]}" for side in found.sides)
-    return f"{runs}, each with seeds of its own ({every})"
-
-
-def _legend(found: ComparedSides) -> str:
-    from gorun_mem.report.units import count
-
-    none = "~ no difference" if found.can_tell else "? too few runs to tell"
-    test = "Wilcoxon's signed ranks of pairs" if found.paired else "Mann and Whitney's rank sums"
-    return (
-        f'change: of the median over that of "{found.sides[0].side.name}"; {none}, '
-        "= the same in every run\n"
-        f"p: {test}, adjusted by Holm for {count(len(found.contrasts), 'comparison')}; "
-        f"below {found.alpha:g} is a difference\ninterval: bootstrap"
-    )
 
 
 def _remark(found: ComparedSides, commands: Mapping[str, list[str]]) -> None:
@@ -473,7 +376,7 @@ def _remark(found: ComparedSides, commands: Mapping[str, list[str]]) -> None:
     for side, seed, run in failed[:FAILED_SHOWN]:
         words = [*_words(found.scenario, commands[side.side.name]), "--seed", str(seed)]
         said = " ".join(run.error.split())
-        click.echo(
+        show(
             f"{side.side.name}, seed {seed}: {run.outcome}{': ' + said if said else ''}; "
             f"{shlex.join(words)}",
             err=True,
@@ -481,9 +384,9 @@ def _remark(found: ComparedSides, commands: Mapping[str, list[str]]) -> None:
     if failed:
         more = len(failed) - FAILED_SHOWN
         also = f"and {more:,} more; " if more > 0 else ""
-        click.echo(f"{also}runs that did not end well are in no figure", err=True)
+        show(f"{also}runs that did not end well are in no figure", err=True)
     if not found.can_tell:
-        click.echo(
+        show(
             f"so few runs cannot show a difference, whatever it is: it takes {found.runs_needed} "
             f"on each side that end well (--seeds {found.runs_needed})",
             err=True,

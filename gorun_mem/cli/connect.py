@@ -44,7 +44,7 @@ def command(address: str, token_file: str | None, echo: bool, as_json: bool) -> 
     \b
     Examples:
       gorun-mem connect
-      printf 'alloc 65536\\nstate\\n' | gorun-mem connect unix:/tmp/world.sock --echo
+      printf 'alloc 65536\\nstate\\n' | gorun-mem connect unix:/tmp/w.sock --echo
       echo 'watch lock.*' | gorun-mem connect | jq .wait_ns
 
     Exit codes: 0 clean; 1 a call was refused or ended the World by a throw or fault; 2 usage, or

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, tell, wanted
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.diff import DiffRow, Divergence, LogDiff, Value
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--all", "show_all", is_flag=True, help="Show the figures in which both runs are alike, too."
 )
+@ci_options
 @json_option()
 def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as_json: bool) -> int:
     """Compare two runs: pages, growths, waits, fragmentation, and where their calls part.
@@ -45,6 +48,7 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.events import resolve_log
 
+    check_junit()
     try:
         expressions = [parse_fail_on(text) for text in fail_on]
         with progress("reading") as advance:
@@ -52,48 +56,49 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
         failed = [one.text for one in expressions if holds(one, diff.a, diff.b)]
     except ExpressionError as error:
         raise BadInput(str(error)) from None
+    document = {**as_document(diff), "fail_on": list(fail_on), "failed": failed}
+    if wanted():
+        from gorun_mem.report.checked import cases_of_diff
+
+        names = [Path(of.condition.name).name for of in (diff.a, diff.b)]
+        tell(cases_of_diff(document, f"diff {' '.join(names)}"))
     if as_json:
-        write_json({**as_document(diff), "fail_on": list(fail_on), "failed": failed})
+        write_json(document)
     else:
         _show(diff, show_all)
     for text in failed:
-        click.echo(f"--fail-on {text!r} holds", err=True)
+        show(f"--fail-on {text!r} holds", err=True)
     return ExitCode.FAILED if failed else ExitCode.CLEAN
 
 
 def _show(diff: LogDiff, show_all: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from gorun_mem.report.width import table_lines
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for label in (f"A {diff.a.condition.name}", f"B {diff.b.condition.name}", "change"):
-        table.add_column(Text(label), justify="right", overflow="fold")
+    names = [diff.a.condition.name, diff.b.condition.name]
+    if max(map(len, names)) <= _NAME_MAX:
+        heads = [f"{label} {name}" for label, name in zip("AB", names, strict=True)]
+    else:
+        heads = ["A", "B"]
+        show(*(f"{label}  {name}" for label, name in zip("AB", names, strict=True)), "")
+    rows = [["", *heads, "change"]]
     section = ""
     for row in diff.rows:
         if row.same and not show_all:
             continue
         if row.section != section:
             section = row.section
-            table.add_row(Text(section, style="bold"))
-        table.add_row(
-            Text("  " + row.name),
-            *(
-                Text((">= " if bound else "") + _text(value, row.unit))
-                for value, bound in zip((row.a, row.b), row.at_least, strict=True)
-            ),
-            Text(_change(row)),
-        )  # fmt: skip
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # a file has no edge to wrap at
+            rows.append([click.style(section, bold=True), "", "", ""])
+        values = [
+            (">= " if bound else "") + _text(value, row.unit)
+            for value, bound in zip((row.a, row.b), row.at_least, strict=True)
+        ]
+        rows.append(["  " + row.name, *values, _change(row)])
     if section:
-        console.print(table)
-    click.echo(_verdict(diff))
+        show(*table_lines(rows, "<>>>", ""))
+    show(_verdict(diff))
     for label, found in (("A", diff.a), ("B", diff.b)):
         for remark in found.condition.remarks():
-            click.echo(f"note on {label}: {remark}", err=True)
+            show(f"note on {label}: {remark}", err=True)
 
 
 def _text(value: Value, unit: str) -> str:
@@ -128,6 +133,9 @@ def _verdict(diff: LogDiff) -> str:
             lines.append(f"All {diff.calls:,} calls ask for the same.")
     return "\n".join(lines)
 
+
+_NAME_MAX: Final = 24
+"""Columns of a log's name above its figures; a longer one stands on a line of its own."""
 
 _REQUEST_WORDS = {
     "request": "is the first that asks for something else",

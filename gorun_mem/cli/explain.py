@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.report.terms import Term
@@ -74,12 +75,12 @@ def _list(as_json: bool) -> None:
     for each in terms:
         groups.setdefault(each.group, []).append(each.word)
     for group, words in groups.items():
-        click.echo(click.style(group, bold=True))
-        click.echo(_wrapped(", ".join(words)))
-    click.echo(click.style("more", bold=True))
+        show(click.style(group, bold=True))
+        show(_wrapped(", ".join(words)))
+    show(click.style("more", bold=True))
     for name, text in TOPICS.items():
-        click.echo(_wrapped(f"{name}: {text}"))
-    click.echo("\ngorun-mem explain WORD says what it means")
+        show(_wrapped(f"{name}: {text}"))
+    show("\ngorun-mem explain WORD says what it means")
 
 
 def _one(wanted: str, as_json: bool) -> None:
@@ -92,7 +93,7 @@ def _one(wanted: str, as_json: bool) -> None:
     if as_json:
         write_json(asdict(found))
     else:
-        click.echo("\n".join(_said(found)))
+        show("\n".join(_said(found)))
 
 
 def _said(term: Term) -> Iterable[str]:
@@ -111,12 +112,32 @@ def _said(term: Term) -> Iterable[str]:
 
 
 def _exit_codes(as_json: bool) -> None:
+    verbs = dict(_of_the_verbs())
     if as_json:
-        write_json({str(int(code)): text for code, text in EXIT_CODES.items()})
+        codes = {str(int(code)): text for code, text in EXIT_CODES.items()}
+        write_json({"codes": codes, "verbs": verbs})
         return
     for code, text in EXIT_CODES.items():
-        click.echo(_wrapped(f"{int(code):3}  {text}", "       "))
-    click.echo("of several files the weightiest counts: 4, then 2, 1, 0")
+        show(_wrapped(f"{int(code):3}  {text}", "       "))
+    show("of several files the weightiest counts: 4, then 2, 1, 0")
+    show("\nverb by verb, and 130 where it is interrupted:")
+    for verb, text in verbs.items():
+        show(_wrapped(f"{verb:17}{text}", " " * 19))
+    show("\nin CI: --github and --junit of run, explore, compare, diff and predict")
+
+
+def _of_the_verbs() -> Iterable[tuple[str, str]]:
+    """What each verb's help says of its exit codes."""
+    from gorun_mem.cli._group import gorun_mem
+
+    ctx = click.Context(gorun_mem)
+    for verb in gorun_mem.list_commands(ctx):
+        command = gorun_mem.get_command(ctx, verb)
+        help = inspect.cleandoc((command.help if command is not None else None) or "")
+        for paragraph in help.split("\n\n"):
+            said = " ".join(paragraph.split()).partition("Exit codes: ")[2]
+            if said:
+                yield verb, said
 
 
 def _calibration(as_json: bool) -> None:
@@ -128,8 +149,8 @@ def _calibration(as_json: bool) -> None:
         return
     for paragraph in text.split("\n\n"):
         for part in _parts(paragraph.splitlines()):
-            click.echo(part)
-        click.echo("")
+            show(part)
+        show("")
 
 
 def _parts(lines: list[str]) -> Iterable[str]:

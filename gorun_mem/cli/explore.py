@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -25,13 +26,22 @@ from gorun_mem.cli._common import (
     watchdog_option,
     write_json,
 )  # fmt: skip
-from gorun_mem.cli._run_options import assert_option, run_options
-from gorun_mem.cli.run import CONSOLE, Prepared, expressions_of, prepare, same_file  # fmt: skip
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.cli._output import show
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
+from gorun_mem.cli.run import (  # fmt: skip
+    CONSOLE,
+    Prepared,
+    check_folder,
+    expressions_of,
+    prepare,
+    same_file,
+)
+from gorun_mem.step.strategies import ALIASES, SEARCHING
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
     from gorun_mem.events.methods import LogLevel
+    from gorun_mem.explore.account import FailureAccount
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
@@ -53,7 +63,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=OneOf(SEARCHING, {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}),
+    type=OneOf(SEARCHING, ALIASES),
     default="auto",
     show_default=True,
     help="Find schedules by this strategy; auto goes through all of them where they are few and "
@@ -126,8 +136,10 @@ def _search_run_options(function: Any) -> Any:
 )
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
 @_search_run_options
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -170,6 +182,7 @@ def command(
         prepared = prepare(scenario, {**given, "strategy": None, "faults": _names(asked.faults)})
         _check_file("--save", save, prepared)
         _check_file("--log", log, prepared)
+        check_junit()
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
@@ -180,10 +193,19 @@ def command(
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
+        accounts = _accounts(found, target, detectors)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_search
+
+        tell(cases_of_search(found.document(), *script_of(prepared.scenario)))
     if as_json:
-        write_json({**found.document(), "schedule": saved, "log": logged, "exit": found.exit_code})
+        from gorun_mem.explore.telling import as_json as json_of
+
+        failures = {"failures": [json_of(account) for account in accounts]}
+        kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
+        write_json({**found.document(), **failures, **kept})
     else:
-        _show(found, target, saved, logged)
+        _show(found, accounts, saved, logged)
     return ExitCode(found.exit_code)
 
 
@@ -258,7 +280,7 @@ def _check_operations(target: Target) -> None:
             f"{target.name}: {found}; let obj name all that it touches, and reads_only be True "
             "only where it changes nothing, or no schedule that is left out can be trusted"
         )
-    click.echo(
+    show(
         f"operations touch what they say, as far as {checked.pairs:,} pairs of steps in "
         f"{checked.runs} runs show",
         err=True,
@@ -290,11 +312,7 @@ def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
     """
     if path is None or path == CONSOLE:
         return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
-    if Path(path).is_dir():
-        raise BadInput(f"{option} {path} is a folder: name a file")
+    check_folder(option, path)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if same_file(path, taken):
             raise BadInput(f"{option} {path} would overwrite what is searched: name another file")
@@ -339,19 +357,31 @@ def _run_again(
     return log
 
 
-def _show(found: Exploration, target: Target, saved: str | None, logged: str | None) -> None:
-    from gorun_mem.explore.report import render
-    from gorun_mem.explore.verdict import count
+def _accounts(
+    found: Exploration, target: Target, detectors: Sequence[Callable[[], Detector]]
+) -> list[FailureAccount]:
+    """All that there is to say of what was found."""
+    from gorun_mem.explore.telling import account_of
 
-    for failure in found.failures:
+    return [account_of(failure, target, detectors=detectors) for failure in found.failures]
+
+
+def _show(
+    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
+) -> None:
+    from gorun_mem.explore.report import COLUMNS, drawn
+    from gorun_mem.explore.words import count
+    from gorun_mem.report.width import width
+
+    for failure in accounts:
         if failure.steps:
-            click.echo(render(failure, target))
+            show(drawn(failure, min(width() or COLUMNS, COLUMNS)))
         else:
-            click.echo(f"FAILED: {failure.signature}\n  {failure.text}")
-        click.echo("")
+            show(f"FAILED: {failure.signature}\n  {failure.text}")
+        show("")
     counted = found.statistics
     rate = counted.schedules / max(counted.seconds, 1e-3)
-    click.echo(f"verdict   {found.sentence}")
+    show(f"verdict   {found.sentence}")
     ran = f"{count(counted.schedules, 'schedule')}, {count(counted.steps, 'step')}"
     speed = f"{rate:,.0f} schedules/s"
     if counted.states:
@@ -360,24 +390,24 @@ def _show(found: Exploration, target: Target, saved: str | None, logged: str | N
             f"and {counted.redundant:,} to a known state"
         )
         speed = f"{counted.states / max(counted.seconds, 1e-3):,.0f} states/s"
-    click.echo(
+    show(
         f"search    {found.strategy}, seed {found.seed}: {ran} in {counted.seconds:.1f} s ({speed})"
     )
     if counted.walks:
-        click.echo(f"before    {count(counted.walks, 'random walk')}, to know the program by")
+        show(f"before    {count(counted.walks, 'random walk')}, to know the program by")
     if len(counted.by_strategy) > 1:
         by = ", ".join(f"{name} {runs:,}" for name, runs in counted.by_strategy.items() if runs)
-        click.echo(f"by        {by}")
+        show(f"by        {by}")
     if counted.unfair:
-        click.echo(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
+        show(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
     most = {lock: n for lock, n in sorted(counted.bypasses.items()) if n}
     if most:
         locks = ", ".join(f"{lock} {count(n, 'time')}" for lock, n in most.items())
-        click.echo(f"bypassed  while an M waited, others got {locks} at most")
+        show(f"bypassed  while an M waited, others got {locks} at most")
     if saved is not None and found.failure is not None:
-        click.echo(f"schedule  {click.format_filename(saved)}")
+        show(f"schedule  {click.format_filename(saved)}")
         words = [saved, *found.failure.code_options]
-        click.echo(f"replay    gorun-mem replay-schedule {shlex.join(words)}")
+        show(f"replay    gorun-mem replay-schedule {shlex.join(words)}")
     if logged is not None:
-        click.echo(f"log       {click.format_filename(logged)}")
-        click.echo(f"report    gorun-mem report {shlex.quote(logged)}")
+        show(f"log       {click.format_filename(logged)}")
+        show(f"report    gorun-mem report {shlex.quote(logged)}")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
+from gorun_mem.cli._output import show
 
 FORMATS: Final = ("pprof-mutex", "pprof-block", "chrome", "parquet")
 
@@ -61,9 +62,9 @@ def command(log: str, target: str, output: str, as_json: bool) -> int:
     if as_json:
         write_json(document)
     else:
-        click.echo(f"{click.format_filename(output)}: {count:,} {what}", err=True)
+        show(f"{click.format_filename(output)}: {count:,} {what}", err=True)
         for remark in condition.remarks():
-            click.echo(f"note: {remark}", err=True)
+            show(f"note: {remark}", err=True)
     return ExitCode.CLEAN
 
 

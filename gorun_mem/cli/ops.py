@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from gorun_mem._near import near_file
 from gorun_mem.cli._common import (
     BYTES,
     BadInput,
@@ -26,6 +27,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._output import show
 from gorun_mem.cli._stdout import end_without_reader
 from gorun_mem.replay.opcheck import ScriptComparison, compare
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options
@@ -255,7 +257,12 @@ def _open(source: str) -> Iterator[Script]:
     try:
         script = Script.open(source)
     except OSError as error:
-        raise FileProblem(f"{click.format_filename(source)}: {error.strerror}") from None
+        named = click.format_filename(source)
+        if isinstance(error, IsADirectoryError):
+            raise FileProblem(f"{named}: {error.strerror}: name a file in it") from None
+        near = near_file(source) if isinstance(error, FileNotFoundError) else ""
+        hint = f": did you mean {near}?" if near else ""
+        raise FileProblem(f"{named}: {error.strerror}{hint}") from None
     except ValueError as error:  # a NUL in the name
         raise FileProblem(f"{source!r}: {error}") from None
     with script:
@@ -277,13 +284,13 @@ def _check_all(sources: Sequence[str], options: Options, as_json: bool) -> int:
             if result.error is not None:
                 say(f"gorun-mem ops: {result.error}")
             if not as_json:
-                click.echo("\n".join(_lines(result)))
+                show(*_lines(result))
     if as_json:
         write_json(_document(results, codes))
     elif len(results) > 1:
         operations = sum(r.operations for r in results)
         differences = sum(r.differences for r in results)
-        click.echo(f"{len(results)} files: {operations} operations, {_plural(differences)}")
+        show(f"{len(results)} files: {operations} operations, {_plural(differences)}")
     return worst(codes)
 
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem._near import no_such
 from gorun_mem.cli._binary import is_wasm, read_binary, tell
+from gorun_mem.cli._ci import check_junit, ci_options
+from gorun_mem.cli._ci import tell as tell_ci
+from gorun_mem.cli._ci import wanted as ci_wanted
 from gorun_mem.cli._common import (
     RELEASE,
     BadInput,
@@ -20,6 +24,7 @@ from gorun_mem.cli._common import (
     worst,
     write_json,
 )
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.behaviour import Release
 
 _MIB: Final = 1 << 20
+_PLACES: Final = 12
 
 
 @click.command("predict")
@@ -62,11 +68,13 @@ _MIB: Final = 1 << 20
 )
 @click.option(
     "--policy", "policies", multiple=True, metavar="P",
-    help="Search free memory so, on its own release: a name, FILE.py:Class, or all.",
+    help="Search free memory so, on its own release: a name, FILE.py:Class, all, or sizes as in "
+    "arena:64KiB..64MiB.",
 )  # fmt: skip
 @click.option(
     "--list", "listed", is_flag=True, help="List the recordings that come with the package."
 )
+@ci_options
 @json_option()
 def command(
     recordings: tuple[Path, ...],
@@ -104,15 +112,21 @@ def command(
         return _list(as_json)
     if not recordings:
         raise click.UsageError("no RECORDING given: --list lists those that come along")
+    check_junit()
     if policies:
         if wanted or binary is not None or asserts:
             raise click.UsageError("--policy asks of the recorded release: only --max-pages fits")
         from gorun_mem.cli._policies import compare
 
         return compare(recordings, policies, max_pages, as_json)
+    from gorun_mem.replay.shipped import not_there, resolve
+
     if any(is_wasm(path) for path in recordings):
         return worst([tell(path, as_json) for path in recordings])
     expressions = _expressions(asserts)
+    for path in recordings:
+        if not resolve(path).exists():
+            raise BadInput(not_there(path))
     groups = _groups(recordings)
     built = _built(binary) if binary is not None else None
     documents, codes = [], []
@@ -122,7 +136,11 @@ def command(
         documents.append(document)
         codes.append(_exit_code(document))
         if not as_json:
-            click.echo(_text(programs, predictions, document, max_pages))
+            show(_text(programs, predictions, document, max_pages))
+    if ci_wanted():
+        from gorun_mem.report.checked import cases_of_predictions
+
+        tell_ci(cases_of_predictions(documents))
     if as_json:
         write_json({"programs": documents, "max_pages": max_pages, "exit": worst(codes)})
     return worst(codes)
@@ -135,15 +153,26 @@ def _list(as_json: bool) -> int:
     if as_json:
         write_json({"recordings": names()})
     else:
-        click.echo("\n".join(names()))
+        show("\n".join(names()))
     return ExitCode.CLEAN
+
+
+_METRICS: Final = (
+    "pages", "low", "high", "initial_pages", "grows", "peak_live_bytes", "collections",
+    "runaway_marks", "smallest_limit",
+)  # fmt: skip
+"""What `--assert` may ask of a release."""
 
 
 def _expressions(asserts: Sequence[str]) -> list[Expression]:
     from gorun_mem.analysis.metrics import ExpressionError, parse_expression
 
     try:
-        return [parse_expression(text) for text in asserts]
+        expressions = [parse_expression(text) for text in asserts]
+        for one in expressions:
+            if one.name not in _METRICS:
+                raise ExpressionError(no_such("metric", one.name, _METRICS))
+        return expressions
     except ExpressionError as error:
         raise BadInput(f"--assert: {error}") from None
 
@@ -293,6 +322,7 @@ def _row(prediction: Prediction, reason: str) -> dict[str, Any]:
         "initial_pages": prediction.initial_pages,
         "grows": typical.grows,
         "parts": typical.parts,
+        "over_time": [{"event": seq, "pages": pages} for seq, pages in typical.over_time],
         "peak_live_bytes": typical.peak_live,
         "peak_live_event": typical.peak_seq,
         "collections": typical.collections,
@@ -337,7 +367,8 @@ def _text(
     document: dict[str, Any],
     max_pages: int | None,
 ) -> str:
-    from gorun_mem.report.plot import plot, table
+    from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import figures_table, width
 
     least, most = document["own_range"]
     own = f"{least:,} pages" if least == most else f"{least:,} to {most:,} pages from run to run"
@@ -349,7 +380,7 @@ def _text(
     if max_pages is not None:
         columns += [f"in {max_pages:,}", "needs"]
     cells = [_cells(row, max_pages) for row in rows]
-    lines = [head, "", table(columns, cells), ""]
+    lines = [head, "", figures_table(columns, cells), ""]
     lines += [f"{row['release']}: {row['why']}" for row in rows if row["why"]]
     lines += [_death(row, max_pages) for row in rows if row["death"] is not None]
     lines += [f"{row['release']}: not so: {text}" for row in rows for text in row["failed_asserts"]]
@@ -362,8 +393,42 @@ def _text(
     if len(predictions) > 1:
         names = [p.release.removeprefix("go") for p in predictions]
         lines += ["", plot(names, {"pages": [float(p.pages) for p in predictions]}, unit="pages",
-                           height=8)]  # fmt: skip
+                           height=8, columns=width())]  # fmt: skip
+    lines += ["", "over time, by the number of the event", "", _over_time(programs, predictions)]
     return "\n".join(lines)
+
+
+def _over_time(programs: Sequence[Program], predictions: Sequence[Prediction]) -> str:
+    """Pages at places evenly spread over the events, under at most four of the releases."""
+    from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import width
+
+    by_pages = sorted(predictions, key=lambda p: p.pages)
+    roles = {"most": by_pages[-1], "least": by_pages[0], "newest": predictions[-1]}
+    chosen = [("recorded", p) for p in predictions if p.recorded]
+    chosen += [(role, p) for role, p in roles.items() if not p.recorded]
+    last = max(p.seqs[-1] if p.seqs else 0 for p in programs)
+    events = sorted({round(last * at / (_PLACES - 1)) for at in range(_PLACES)})
+    series: dict[str, list[float]] = {}
+    shown: set[str] = set()
+    for role, prediction in chosen:
+        if prediction.release not in shown and prediction.typical is not None:
+            shown.add(prediction.release)
+            name = f"{role} ({prediction.release})"
+            series[name] = _at(events, prediction.typical.over_time)
+    names = [f"{event:,}" for event in events]
+    return plot(names, series, unit="pages", height=10, columns=width())
+
+
+def _at(events: Sequence[int], over_time: Sequence[tuple[int, int]]) -> list[float]:
+    """The pages that there were at each of some events, ascending."""
+    found: list[float] = []
+    place = 0
+    for event in events:
+        while place + 1 < len(over_time) and over_time[place + 1][0] <= event:
+            place += 1
+        found.append(float(over_time[place][1]))
+    return found
 
 
 def _cells(row: dict[str, Any], max_pages: int | None) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
+from gorun_mem.cli._output import show
 
 
 @click.command("query")
@@ -29,7 +32,7 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
 
     \b
     Examples:
-      gorun-mem query last 'SELECT site, count(*), max(wait_ns) FROM locks GROUP BY site'
+      gorun-mem query last 'SELECT site, max(wait_ns) FROM locks GROUP BY site'
       gorun-mem query run.jsonl 'SELECT * FROM grows' --json
       gorun-mem query last 'DESCRIBE calls'
 
@@ -40,6 +43,9 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
     from gorun_mem.export.output import ExportError
     from gorun_mem.export.tables import ask, database, load_duckdb, one_line, plain
 
+    if " " in log and Path(sql).exists():
+        words = shlex.join(["gorun-mem", "query", sql, log])
+        raise BadInput(f"{log!r} stands where the log should: did you mean {words}?")
     path = resolve_log(log)
     try:
         duckdb = load_duckdb()
@@ -59,29 +65,37 @@ def command(log: str, sql: str, unsafe: bool, as_json: bool) -> int:
     else:
         _show(names, rows)
         for remark in condition.remarks():
-            click.echo(f"note: {remark}", err=True)
+            show(f"note: {remark}", err=True)
     return ExitCode.CLEAN
 
 
 def _advice(error: Exception) -> str:
     """What to do about what is locked."""
     said = str(error)
-    locked = "external access" in said or "disabled by configuration" in said or "locked" in said
-    return "; with --unsafe it may" if locked else ""
+    if re.search(r"external access|disabled by configuration|\blocked\b", said):
+        return "; with --unsafe it may"
+    if "Binder" in said or "Catalog" in said:
+        return (
+            "; 'DESCRIBE events' lists the columns, and the views are locks, calls, grows, freelist"
+        )
+    return "; write it as in 'SELECT site, max(wait_ns) FROM locks GROUP BY site'"
 
 
 def _show(names: list[str], rows: list[list[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A table where one fits, else records, one row below the other."""
+    from gorun_mem.report.width import fits, records, table_lines
 
-    table = Table(box=None, pad_edge=False)
-    for index, name in enumerate(names):
-        numbers = all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(Text(name), justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if one is None else str(one)) for one in row))
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = max(160, 30 * len(names))  # a file has no edge to wrap at
-    console.print(table)
+    cells = [names, *(["" if one is None else _line(one) for one in row] for row in rows)]
+    sides = "".join(
+        ">" if all(isinstance(row[i], int | float | None) for row in rows) else "<"
+        for i in range(len(names))
+    )
+    if fits(cells, 0):
+        show(*table_lines(cells, sides, ""))
+    else:
+        show(*records(cells))
+
+
+def _line(value: object) -> str:
+    """A value in one line."""
+    return " ".join(str(value).splitlines())

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gorun_mem.record.run import Recorded, RecordSettings
 
 _STDERR = 2
+_ENDINGS = (".jsonl.gz", ".json.gz")
+"""Ends of a file's name that stay together."""
 
 
 @click.command("record", context_settings={"allow_interspersed_args": True})
@@ -200,8 +202,8 @@ def _runs(
 
 def _numbered(out: Path, i: int) -> Path:
     """run.jsonl.gz -> run-1.jsonl.gz."""
-    stem, dot, suffixes = out.name.partition(".")
-    return out.with_name(f"{stem}-{i}{dot}{suffixes}")
+    ending = next((e for e in _ENDINGS if out.name.endswith(e)), out.suffix)
+    return out.with_name(f"{out.name.removesuffix(ending)}-{i}{ending}")
 
 
 def _from_raw(prepared: PreparedApp, raw: Path, out: Path, level: str, program: str) -> Recorded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,7 @@ from gorun_mem.cli._common import (
     PLATFORM,
     BadInput,
     ExitCode,
+    Number,
     apply,
     json_option,
     memory_options,
@@ -21,11 +22,14 @@ from gorun_mem.cli._common import (
     set_option,
     write_json,
 )
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.by_release import OnRelease
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.scenario import Scenario
+
+_INT63: Final = (1 << 63) - 1
 
 
 @click.command("releases")
@@ -45,12 +49,15 @@ if TYPE_CHECKING:
     "scenario's, or js/wasm]",
 )
 @click.option(
-    "--ms", type=int, metavar="N", help="Start so many Ms in each run.  [default: 1, as wasm has]"
+    "--ms",
+    type=Number(1, 4096),
+    metavar="N",
+    help="Start so many Ms in each run.  [default: 1, as wasm has]",
 )
 @apply(memory_options())
 @click.option(
     "--seed",
-    type=int,
+    type=Number(most=_INT63),
     metavar="S",
     help="Draw everything that is left to chance from this seed in every run.  [default: 0]",
 )
@@ -93,7 +100,8 @@ def command(
         return tell(Path(target), as_json)
     try:
         scenario, options = _target(target, settings)
-        names = _names(wanted, platform)
+        recorded = _recorded_on(Path(options["trace"])) if "trace" in options else None
+        names = _names(wanted, platform or recorded)
         changes = {
             "platform": platform,
             "seed": seed,
@@ -110,7 +118,7 @@ def command(
     if as_json:
         write_json({"target": target, **as_document(runs)})
     else:
-        click.echo(_text(runs))
+        show(_text(runs))
     return ExitCode.CLEAN if all(run.outcome == "ok" for run in runs) else ExitCode.FAILED
 
 
@@ -132,12 +140,25 @@ def _target(target: str, settings: tuple[str, ...]) -> tuple[Scenario, dict[str,
     return scenario, options
 
 
+def _recorded_on(trace: Path) -> str | None:
+    """The platform of a recording; None where it cannot be read, which the first run says."""
+    from gorun_mem.replay.recording import Recording, RecordingError
+
+    try:
+        with Recording(trace) as recording:
+            return recording.header.platform_name
+    except (RecordingError, OSError):
+        return None
+
+
 def _names(wanted: str | None, platform: str | None) -> list[str]:
     from gorun_mem.runtime.behaviour import KNOWN, UnknownRelease, release
     from gorun_mem.runtime.ranges import releases_of
 
     names = list(KNOWN)
-    if wanted:
+    if wanted is not None:
+        if not wanted.strip(" ,"):
+            raise BadInput(f"--of {wanted!r} names no release: write it as in go1.23..go1.27")
         names = [name for text in wanted.split(",") for name in releases_of(text.strip())]
     kept = []
     for name in names:
@@ -191,8 +212,8 @@ def _run(scenario: Scenario, options: dict[str, Any], changes: dict[str, Any]) -
 
 def _text(runs: list[OnRelease]) -> str:
     from gorun_mem.analysis.by_release import changes
-    from gorun_mem.report.plot import plot, table
-    from gorun_mem.report.width import folded
+    from gorun_mem.report.plot import plot
+    from gorun_mem.report.width import figures_table, width
     from gorun_mem.runtime.pages import PAGE
 
     def pages(size: int | None) -> str:
@@ -212,7 +233,7 @@ def _text(runs: list[OnRelease]) -> str:
         for run in runs
     ]  # fmt: skip
     lines = [
-        table(head, rows),
+        figures_table(head, rows),
         "",
         "all but outcome, grows, hits and misses in pages of 64 KiB",
         "",
@@ -224,6 +245,7 @@ def _text(runs: list[OnRelease]) -> str:
             {"pages": [float(run.final_pages) for run in runs]},
             unit="pages",
             height=8,
+            columns=width(),
         )
     )
     found = changes(runs)
@@ -235,6 +257,4 @@ def _text(runs: list[OnRelease]) -> str:
             if compared
             else "nothing to compare: no two of them live under this limit"
         )
-    return "\n".join(
-        part for text in lines for line in text.split("\n") for part in folded(line, 4)
-    )
+    return "\n".join(lines)

@@ -11,6 +11,7 @@ import click
 
 from gorun_mem.cli._common import ExitCode, json_option, progress, worst, write_json
 from gorun_mem.cli._exit import save_fault
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.replay.os_level import FileResult
@@ -64,7 +65,7 @@ def command(traces: tuple[str, ...], level: str, as_json: bool) -> int:
     if as_json:
         write_json({"totals": totals, "results": documents})
     else:
-        click.echo(
+        show(
             "{files} files: {calls} calls, {events} events compared, "
             "{differences} differences".format_map(totals)
         )
@@ -86,6 +87,10 @@ def _replay(path: Path, level: str) -> dict[str, Any]:
 
     try:
         return _document(replay_file(path, Level(level)))
+    except FileNotFoundError:
+        from gorun_mem.replay.shipped import not_there
+
+        return _failed(path, level, ExitCode.USAGE, "No such file or directory", not_there(path))
     except IsADirectoryError:
         return _failed(path, level, ExitCode.USAGE, "no .jsonl or .jsonl.gz file in this folder")
     except OSError as error:
@@ -125,7 +130,9 @@ def _document(result: FileResult) -> dict[str, Any]:
     }
 
 
-def _failed(path: Path, level: str, code: ExitCode, reason: str) -> dict[str, Any]:
+def _failed(
+    path: Path, level: str, code: ExitCode, reason: str, problem: str = ""
+) -> dict[str, Any]:
     return {
         "path": os.fspath(path),
         "level": level,
@@ -136,7 +143,7 @@ def _failed(path: Path, level: str, code: ExitCode, reason: str) -> dict[str, An
         "events": 0,
         "differences": 0,
         "first": None,
-        "problem": f"{path}: {reason}",
+        "problem": problem or f"{path}: {reason}",
         "truncated": False,
         "exit": int(code),
     }
@@ -146,16 +153,16 @@ def _say(document: dict[str, Any]) -> None:
     """One line a file; what differs and what is wrong with the file beneath it."""
     name = click.format_filename(document["path"])
     if document["release"]:
-        click.echo(
+        show(
             "{0}: {release} {platform} {program}, {level} level: {calls} calls, "
             "{events} events compared, {differences} differences".format(name, **document)
         )
     first = document["first"]
     if first is not None:
-        click.echo("  first at line {line}: {call}".format_map(first))
-        click.echo("    Go:     {field} = {go}".format_map(first))
-        click.echo("    here:   {field} = {ours}".format_map(first))
+        show("  first at line {line}: {call}".format_map(first))
+        show("    Go:     {field} = {go}".format_map(first))
+        show("    here:   {field} = {ours}".format_map(first))
         state = " ".join(f"{key}={value}" for key, value in first["before"].items())
-        click.echo(f"    before: {state}")
+        show(f"    before: {state}")
     if document["problem"]:
-        click.echo(f"  {document['problem']}", err=True)
+        show(f"  {document['problem']}", err=True)

@@ -21,16 +21,18 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import say
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
     from gorun_mem.events.recorder import Recorder
+    from gorun_mem.explore.account import LaneStep
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.stopped import StoppedRun
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.run import Run
     from gorun_mem.machine.scenario import Scenario
-    from gorun_mem.step.schedule import Schedule, Step
+    from gorun_mem.step.schedule import Schedule
     from gorun_mem.step.strategies.replay import OnDivergence
 
 _STEPS_SHOWN = 200
@@ -114,11 +116,11 @@ def command(
             elif host == "trio" or log is not None:
                 exit_code, document = _run_again(target, loaded, host, log, watch_s, as_json)
             else:
-                done = _replay(target, loaded, on_divergence, no_detectors, watch_s)
+                done, lanes = _replay(target, loaded, on_divergence, no_detectors, watch_s)
                 failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
-                exit_code, document = ExitCode(int(failed)), _document(target, done)
+                exit_code, document = ExitCode(int(failed)), _document(target, done, lanes)
                 if not as_json:
-                    _show(target, done)
+                    _show(target, done, lanes)
     if as_json:
         write_json({**document, "exit": exit_code})
     return exit_code
@@ -156,6 +158,7 @@ def _verified_again(
     from gorun_mem.explore.states.again import make_again
     from gorun_mem.explore.states.lanes import render
     from gorun_mem.explore.states.verification import VerifyError
+    from gorun_mem.report.width import width
     from gorun_mem.runtime.mutex import UnknownMutex
     from gorun_mem.step.schedule import ScheduleError
 
@@ -166,11 +169,11 @@ def _verified_again(
     failed = step is None and (again.found.wrong or again.divergence)
     code = ExitCode(int(bool(failed)))
     if not as_json:
-        click.echo("\n".join(render(again.found, again.model)))
+        show("\n".join(render(again.found, again.model, width())))
         if step is not None:
-            click.echo("\n".join(["", f"after step {len(again.found.trace)}", *again.state]))
+            show("\n".join(["", f"after step {len(again.found.trace)}", *again.state]))
         if again.divergence:
-            click.echo(f"The lock is not the one of the schedule any more: {again.divergence}")
+            show(f"The lock is not the one of the schedule any more: {again.divergence}")
     document = {**again.found.document(), "replay": again.found.bounds.subject}
     return code, {**document, "divergence": again.divergence, "state": again.state}
 
@@ -233,28 +236,34 @@ def _replay(
     on_divergence: OnDivergence,
     no_detectors: bool,
     watch_s: float,
-) -> Execution:
+) -> tuple[Execution, tuple[LaneStep, ...]]:
+    """Follow the schedule; the run, and its steps with what each came to."""
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
     from gorun_mem.explore.drive import replay
     from gorun_mem.explore.search import steps_bound
+    from gorun_mem.explore.sights import Sights
+    from gorun_mem.explore.telling import lane_steps
     from gorun_mem.explore.watched import Watched
     from gorun_mem.machine.watchdog import Watchdog
 
-    watched = Watched()
+    watched, sights = Watched(), Sights()
+    detectors = [make() for make in (() if no_detectors else DEFAULT_DETECTORS)]
     with Watchdog(watched, watch_s) as watchdog:
         done = replay(
             target,
             schedule,
-            detectors=[make() for make in (() if no_detectors else DEFAULT_DETECTORS)],
+            detectors=[*detectors, sights],
             on_divergence=on_divergence,
             steps_max=steps_bound(target),
             on_world=watched.watch,
         )
     watchdog.explain(done.world.driver)
-    return done
+    return done, lane_steps(done.named_steps, sights)
 
 
-def _document(target: Target, done: Execution) -> dict[str, Any]:
+def _document(target: Target, done: Execution, lanes: Sequence[LaneStep]) -> dict[str, Any]:
+    import msgspec
+
     from gorun_mem.explore.failure import words_of
 
     signature = done.signature
@@ -267,39 +276,36 @@ def _document(target: Target, done: Execution) -> dict[str, Any]:
         "divergence": done.divergence,
         "uncontrolled": done.foreign,
         "stuck": [str(stuck) for stuck in done.world.driver.stuck_at_end],
-        "steps": [
-            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
-            for number, step in enumerate(done.named_steps, 1)
-        ],
+        "steps": [msgspec.to_builtins(step) for step in lanes],
     }
 
 
-def _show(target: Target, done: Execution) -> None:
+def _show(target: Target, done: Execution, steps: Sequence[LaneStep]) -> None:
     from gorun_mem.explore.failure import words_of
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
 
-    steps = done.named_steps
     skipped = max(0, len(steps) - _STEPS_SHOWN)
     if skipped:
-        click.echo(f"({count(skipped, 'step')} before; --json has all)")
-    for number, step in list(enumerate(steps, 1))[skipped:]:
-        click.echo(_line(number, step))
-    click.echo("")
+        show(f"({count(skipped, 'step')} before; --json has all)")
+    for step in steps[skipped:]:
+        show(_line(step))
+    show("")
     if done.divergence:
-        click.echo(f"The program is not the one of the schedule any more: {done.divergence}")
+        show(f"The program is not the one of the schedule any more: {done.divergence}")
     if done.foreign:
-        click.echo(f"An M awaits what no schedule controls, at {done.foreign}")
+        show(f"An M awaits what no schedule controls, at {done.foreign}")
     if done.signature is None:
-        click.echo(f"{target.name}: ended well after {count(len(steps), 'step')}")
+        show(f"{target.name}: ended well after {count(len(steps), 'step')}")
         return
-    click.echo(f"FAILED: {done.signature}")
-    click.echo(words_of(done.world, done.findings))
+    show(f"FAILED: {done.signature}")
+    show(words_of(done.world, done.findings))
 
 
-def _line(number: int, step: Step) -> str:
+def _line(step: LaneStep) -> str:
     mark = "*" if step.preempts else " "
-    drawn = "".join(f"  {label or 'choice'} = {value}" for label, _, value in step.choices)
-    return f"{number:6}{mark} M{step.m:<3} {step.kind} {step.obj}{drawn}"
+    drawn = "".join(f"  {label or 'choice'} = {value}" for label, _, value in step.drawn)
+    place = f"  {step.place}" if step.place else ""
+    return f"{step.step:6}{mark} M{step.m:<3} {step.text}{drawn}{place}"
 
 
 def _look(
@@ -319,27 +325,27 @@ def _look(
 
 
 def _show_view(view: StoppedRun) -> None:
-    click.echo(f"after step {view.step:,}: {view.last or 'nothing yet'}")
-    click.echo(f"next: {view.next}, at {view.time_ns:,} ns")
+    show(f"after step {view.step:,}: {view.last or 'nothing yet'}")
+    show(f"next: {view.next}, at {view.time_ns:,} ns")
     for m in view.ms:
-        click.echo(f"  {m}")
+        show(f"  {m}")
     memory = view.memory
     if not memory:
-        click.echo("memory: not used yet")
+        show("memory: not used yet")
         return
-    click.echo(
+    show(
         f"memory: bloc {memory['bloc']:#x}, blocMax {memory['bloc_max']:#x}, "
         f"{memory['pages']:,} pages, {memory['free_bytes']:,} bytes free"
     )
     for addr, size in memory["free"]:
-        click.echo(f"  free {addr:#x} of {size:,} bytes")
+        show(f"  free {addr:#x} of {size:,} bytes")
 
 
 def _run_again(
     target: Target, schedule: Schedule, host: str, log: str | None, watch_s: float, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
     """The schedule as `run` would run it: with a log, on either host."""
-    from gorun_mem.explore.verdict import count
+    from gorun_mem.explore.words import count
     from gorun_mem.machine.outcome import in_words
 
     if "scenario" not in target.about:
@@ -348,9 +354,9 @@ def _run_again(
     text = in_words(outcome.error) if outcome.error is not None else "ended well"
     if not as_json:
         steps = count(outcome.steps, "step")
-        click.echo(f"{target.name}: {text} ({outcome.verdict}, {steps})")
+        show(f"{target.name}: {text} ({outcome.verdict}, {steps})")
         if log is not None:
-            click.echo(f"report  gorun-mem report {shlex.quote(log)}")
+            show(f"report  gorun-mem report {shlex.quote(log)}")
     return (ExitCode.CLEAN if outcome.ok else ExitCode.FAILED), {
         "replay": target.name,
         "outcome": outcome.verdict,

@@ -19,6 +19,7 @@ from gorun_mem.cli._common import (
     progress,
     write_json,
 )
+from gorun_mem.cli._output import show
 from gorun_mem.cli._recording import is_recording, tell
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Time(_TimeType):
     "names",
     multiple=True,
     type=OneOf(SECTION_NAMES),
-    help="Show only this section, in full; may be given again.  [default: a summary]",
+    metavar="NAME",
+    help="Show only this section, in full; may be given again: "
+    f"{', '.join(SECTION_NAMES)}.  [default: a summary]",
 )
 @click.option(
     "--budget",
@@ -157,7 +160,10 @@ def command(
     summary = Summary.of(reader, window)
     if not summary.events:
         seen = f"none of its {reader.lines} lines is an event" if reader.lines else "it is empty"
-        raise BadInput(f"{click.format_filename(path)} is no event log: {seen}")
+        raise BadInput(
+            f"{click.format_filename(path)} is no event log: {seen}; name "
+            "one that gorun-mem run --log FILE wrote"
+        )
     _check_window(window, summary.last_ns)
     name = click.format_filename(path)
     if as_json:
@@ -204,9 +210,9 @@ def _show_sections(
     wanted = [name for name in names if name != "budget"]
     if budget is not None or "budget" in names:
         wanted.append("budget")
-    click.echo(render(sections(found, dict.fromkeys(wanted), budget)))
+    show(render(sections(found, dict.fromkeys(wanted), budget)))
     for remark in found.condition.remarks():
-        click.echo(remark, err=True)
+        show(remark, err=True)
     return _exit_of(found, budget)
 
 
@@ -221,34 +227,35 @@ def _exit_of(found: LogAnalysis, pages: int | None) -> int:
 
 
 def _write_html(path: Path, target: Path, budget: int | None, window: Window | None) -> int:
-    from gorun_mem.report.html import read, write
+    from gorun_mem.report.page import document, read
+    from gorun_mem.web.offline import write
 
     with progress("reading") as advance:
         view = read(path, advance, window)
     _check_window(window, view.found.contention.end_ns)
     try:
-        written = write(view, target, budget, again=_again(view.found.summary))
+        written = write(document(view, budget, _again(view.found.summary)), target)
     except OSError as error:
         raise BadInput(
             f"{click.format_filename(target)} cannot be written: {error.strerror or error}"
         ) from None
-    click.echo(f"html    {click.format_filename(target)}, {written:,} bytes")
+    show(f"html    {click.format_filename(target)}, {written:,} bytes")
     for remark in view.found.condition.remarks():
-        click.echo(remark, err=True)
+        show(remark, err=True)
     return _exit_of(view.found, budget)
 
 
 def _show(summary: Summary, reader: EventReader, name: str) -> None:
     from gorun_mem.report.terminal import render
 
-    click.echo(render(summary))
-    click.echo("")
-    click.echo(f"log     {name}, {summary.events:,} events")
+    show(render(summary))
+    show("")
+    show(f"log     {name}, {summary.events:,} events")
     for problem in _problems(reader):
-        click.echo(f"        {problem}")
+        show(f"        {problem}")
     again = _again(summary)
     if again:
-        click.echo(f"again   {again}")
+        show(f"again   {again}")
 
 
 def _problems(reader: EventReader) -> list[str]:

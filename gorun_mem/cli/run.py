@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem.cli._ci import check_junit, ci_options, script_of, tell, wanted
 from gorun_mem.cli._common import (
     LEVELS_HELP,
     BadInput,
@@ -24,7 +25,8 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
-from gorun_mem.cli._run_options import assert_option, run_options
+from gorun_mem.cli._output import show
+from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
 from gorun_mem.cli._run_progress import RunProgress
 
 if TYPE_CHECKING:
@@ -39,14 +41,19 @@ if TYPE_CHECKING:
 CONSOLE: Final = "-"
 """The log's name that stands for the console."""
 
+DEFAULT: Final = "memlock_storm"
+"""The scenario that runs where none is named."""
+
 
 @click.command("run")
-@click.argument("scenario")
+@click.argument("scenario", default=DEFAULT, metavar="[SCENARIO]")
 @run_options
 @log_option()
 @log_level_option(LEVELS_HELP)
 @assert_option
+@metrics_option
 @watchdog_option()
+@ci_options
 @json_option()
 def command(
     scenario: str,
@@ -60,7 +67,8 @@ def command(
 ) -> int:
     """Run SCENARIO, a name (see `gorun-mem scenarios`) or the path of a .py file.
 
-    What happens goes to the log, what it came to is printed at the end.
+    Without SCENARIO memlock_storm runs. What happens goes to the log, what it came to is printed at
+    the end.
 
     \b
     Examples:
@@ -75,18 +83,24 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
+        check_junit()
         path = _log_path(log, prepared)
         done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
         command_again = shlex.join(_again(scenario, prepared))
         least = _least_limit(done, prepared)
-    if as_json:
+    if as_json or wanted():
         document = _document(done, summary, path, expressions, failed, command_again)
+    if wanted():
+        from gorun_mem.report.checked import cases_of_run
+
+        tell(cases_of_run(document, *script_of(prepared.scenario)))
+    if as_json:
         write_json({**document, "smallest_limit": least})
     else:
         _show(summary, path, log, expressions, failed, command_again)
         if least is not None:
-            click.echo(f"limit   {least:,} pages of 64 KiB are the least with which it lives")
+            show(f"limit   {least:,} pages of 64 KiB are the least with which it lives")
     if done.outcome.verdict == "internal" and done.outcome.error is not None:
         say(internal_fault(done.outcome.error, "gorun-mem", ["run", scenario]))
     return worst([done.outcome.exit_code, *(ExitCode.FAILED for _ in failed)])
@@ -183,10 +197,24 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
 
     if log is None:
         return os.fspath(new_log_path(prepared.scenario.name, say=say))
+    check_folder("--log", log)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
             raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
     return log
+
+
+def check_folder(option: str, path: str) -> None:
+    """Whether a file can be made there, before a run that may take long.
+
+    Raises:
+        BadInput: there is no such folder, or it is a folder itself.
+    """
+    folder = Path(path).parent
+    if path != CONSOLE and not folder.is_dir():
+        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
+    if path != CONSOLE and Path(path).is_dir():
+        raise BadInput(f"{option} {path} is a folder: name a file in it")
 
 
 def same_file(path: str, other: object) -> bool:
@@ -285,12 +313,15 @@ def _again(reference: str, prepared: Prepared) -> list[str]:
     return words
 
 
-_NOT_OF_THE_RUN: Final = frozenset({"scenario", "log", "log_level", "asserts", "as_json", "help"})
+_NOT_OF_THE_RUN: Final = frozenset(
+    {"scenario", "log", "log_level", "asserts", "as_json", "help", "github", "junit", "color"}
+)
 """Parameters that change nothing of how the run goes."""
 
 
 def _was_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    source = click.core.ParameterSource
+    return ctx.get_parameter_source(name) in (source.COMMANDLINE, source.DEFAULT_MAP)
 
 
 def _least_limit(done: Run, prepared: Prepared) -> int | None:
@@ -312,22 +343,22 @@ def _show(
 ) -> None:
     from gorun_mem.report.terminal import render
 
-    click.echo(render(summary))
-    click.echo("")
+    show(render(summary))
+    show("")
     metrics, bounds = summary.metrics(), summary.at_least()
     for expression in expressions:
         verdict = "does not hold" if expression in failed else "holds"
         sign = ">=" if expression.name in bounds else "="
-        click.echo(
+        show(
             f"assert  {expression.name} {sign} {metrics[expression.name]:,} "
             f"{expression.op} {expression.bound:,}: {verdict}"
         )
     if path == CONSOLE:
-        click.echo("log     none: its events were shown; --log FILE keeps them")
+        show("log     none: its events were shown; --log FILE keeps them")
     else:
-        click.echo(f"log     {click.format_filename(path)}")
-        click.echo(f"report  gorun-mem report {'last' if log is None else shlex.quote(path)}")
-    click.echo(f"again   {command_again}")
+        show(f"log     {click.format_filename(path)}")
+        show(f"report  gorun-mem report {'last' if log is None else shlex.quote(path)}")
+    show(f"again   {command_again}")
 
 
 def _document(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.machine.scenario import Option, Scenario
@@ -67,34 +68,34 @@ def _list(as_json: bool, only_lessons: bool) -> int:
         for scenario in found:
             ms = f"{scenario.defaults.ms} M" + ("s" if scenario.defaults.ms != 1 else " ")
             line = f"{scenario.label:{width}}  {ms:>5}  {scenario.summary}"
-            click.echo("\n".join(folded(line, width + 9)))
+            show("\n".join(folded(line, width + 9)))
     for message in broken:
-        click.echo(message, err=True)
+        show(message, err=True)
     return ExitCode.USAGE if broken else ExitCode.CLEAN
 
 
 def _show(scenario: Scenario) -> None:
     import inspect
 
-    click.echo(f"{click.style(scenario.label, bold=True)}, {_settings(scenario)}")
-    click.echo("")
-    click.echo(inspect.cleandoc(scenario.__doc__ or "It has no description."))
-    click.echo("")
+    show(f"{click.style(scenario.label, bold=True)}, {_settings(scenario)}")
+    show("")
+    show(inspect.cleandoc(scenario.__doc__ or "It has no description."))
+    show("")
     if not scenario.options:
-        click.echo("It has no options.")
+        show("It has no options.")
         return
-    click.echo("Options, each by --set NAME=VALUE:")
+    show("Options, each by --set NAME=VALUE:")
     from gorun_mem.report.width import table_lines
 
     rows = [(o.name, o.type_name, f"{o.default}", _help(o)) for o in scenario.options.values()]
-    click.echo("\n".join(table_lines(rows, "<<<<")))
+    show("\n".join(table_lines(rows, "<<<<")))
 
 
 def _settings(scenario: Scenario) -> str:
     """What the scenario asks for where the command line does not say."""
     config = scenario.defaults
     ms = f"{config.ms} M" + ("s" if config.ms != 1 else "")
-    asked = [config.release or "", config.platform or "", config.mutex_name]
+    asked = [config.release or "", config.platform or "", config.mutex_name, config.policy_name]
     return ", ".join([ms, *(word for word in asked if word)])
 
 
@@ -115,6 +116,7 @@ def _document(scenario: Scenario) -> dict[str, Any]:
         "release": config.release,
         "platform": config.platform,
         "mutex": config.mutex_name or None,
+        "policy": config.policy_name or None,
         "options": [
             {
                 "name": option.name,

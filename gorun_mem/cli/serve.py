@@ -24,11 +24,13 @@ from gorun_mem.cli._common import (
     mem_debug_option,
     mutex_option,
     platform_option,
+    policy_option,
     release_option,
     seed_option,
     write_json,
 )
 from gorun_mem.cli._exit import internal_fault, say
+from gorun_mem.cli._output import show
 from gorun_mem.cli._page import PageOptions, read_tokens
 from gorun_mem.cli._serve_options import bounds_options, take_limits
 from gorun_mem.service.address import Address, AddressError
@@ -66,6 +68,7 @@ _INT63: Final = (1 << 63) - 1
 @release_option()
 @platform_option()
 @mutex_option()
+@policy_option()
 @cpus_option()
 @click.option(
     "--procs",
@@ -288,9 +291,10 @@ async def _serve_on(
         nursery = await stack.enter_async_context(trio.open_nursery())
         await nursery.start(server.drain_at_signals)
         world = server.world.settings
+        policy = f", policy {world.config.policy}" if world.config.policy else ""
         say(
             f"listening on {where}: {world.release.name} {world.platform.name}, "
-            f"{world.mutex} mutex{', what if' if world.what_if else ''}; log {path}"
+            f"{world.mutex} mutex{policy}{', what if' if world.what_if else ''}; log {path}"
         )
         if not address.is_private():
             say(
@@ -335,12 +339,12 @@ def _document(server: Server, done: Run, where: Address, path: str) -> dict[str,
 
 
 def _show(document: dict[str, Any]) -> None:
-    click.echo(
+    show(
         f"{document['outcome']}: {document['connections']:,} connections, "
         f"{document['calls']:,} calls"
     )
     if document["error"]:
-        click.echo(document["error"])
+        show(document["error"])
     if document["log"]:
-        click.echo(f"log     {document['log']}")
-        click.echo(f"report  gorun-mem report {document['log']}")
+        show(f"log     {document['log']}")
+        show(f"report  gorun-mem report {document['log']}")

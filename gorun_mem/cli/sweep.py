@@ -19,6 +19,7 @@ from gorun_mem.cli._common import (
     worst,
     write_json,
 )
+from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.sweep.grid import Grid
@@ -44,7 +45,7 @@ def command(file: Path, jobs: int, as_json: bool) -> int:
     scenario = "memlock_storm"       # of predict: recording; of verify: mutex
     out = "storm.parquet"            # from the current folder, as other names
     seeds = 20                       # or a list
-    [grid]                           # options of the verb; each list is a dimension
+    [grid]                           # options of the verb, each a list
     mutex = ["sema", "spinbit"]
     set.rounds = [50, 200]           # an option of the scenario
     [fixed]
@@ -59,7 +60,7 @@ def command(file: Path, jobs: int, as_json: bool) -> int:
     \b
     Examples:
       gorun-mem sweep storm.toml --jobs 2
-      duckdb -c "select mutex, median(time_ns) from 'storm.parquet' group by mutex"
+      duckdb -c "select mutex, median(time_ns) from 'storm.parquet' group by 1"
 
     Exit codes: those of the cells, the gravest; 1 where an assertion does not hold; 2 usage, or a
     cell that cannot be; 130 interrupted.
@@ -117,23 +118,23 @@ def _show(grid: Grid, found: Swept) -> None:
     left = found.cells - len(found.rows)
     outcomes = Counter(row["outcome"] for row in found.rows)
     ended = ", ".join(f"{times:,} {outcome}" for outcome, times in outcomes.most_common())
-    click.echo(
+    show(
         f"{count(found.cells, 'cell')}: {found.fresh:,} done, {there:,} there already"
         + (f", {left:,} left" if left else "")
     )
-    click.echo(f"ended   {ended or 'none'}")
+    show(f"ended   {ended or 'none'}")
     bad = [row for row in found.rows if row["exit_code"]]
     for row in bad[:SHOWN]:
         said = " ".join(str(row.get("error", "")).split())
-        click.echo(f"        {_in_words(grid, row)}: {row['outcome']}{': ' + said if said else ''}")
+        show(f"        {_in_words(grid, row)}: {row['outcome']}{': ' + said if said else ''}")
     for row, wrong in found.failed[:SHOWN]:
-        click.echo(f"assert  {' and '.join(wrong)} does not hold of {_in_words(grid, row)}")
+        show(f"assert  {' and '.join(wrong)} does not hold of {_in_words(grid, row)}")
     more = max(0, len(bad) - SHOWN) + max(0, len(found.failed) - SHOWN)
     if more:
-        click.echo(f"        and {more:,} more")
-    click.echo(f"rows    {click.format_filename(grid.out)}")
+        show(f"        and {more:,} more")
+    show(f"rows    {click.format_filename(grid.out)}")
     if left:
-        click.echo("go on   with the same command")
+        show("go on   with the same command")
 
 
 def _in_words(grid: Grid, row: dict[str, Any]) -> str:

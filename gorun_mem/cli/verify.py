@@ -19,6 +19,7 @@ from gorun_mem.cli._common import (
     json_option,
     write_json,
 )
+from gorun_mem.cli._output import console, is_interactive, show
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -120,23 +121,24 @@ def _show(found: Verification, model: Model | None) -> None:
     from gorun_mem.explore.naming import code_of
     from gorun_mem.explore.states.lanes import render
     from gorun_mem.explore.states.verification import schedule_of
+    from gorun_mem.report.width import width
 
     if found.trace:
-        click.echo("\n".join(render(found, model)))
-        click.echo("")
-    click.echo(f"verdict   {found.sentence}")
+        show("\n".join(render(found, model, width())))
+        show("")
+    show(f"verdict   {found.sentence}")
     rate = found.states / max(found.seconds, 1e-3)
-    click.echo(
+    show(
         f"search    {found.states:,} states, {found.steps:,} steps between them, in "
         f"{found.seconds:.1f} s ({rate:,.0f} states/s)"
     )
     if found.bypasses is not None:
         bound = "no bound" if found.bypasses < 0 else f"{found.bypasses:,} at most"
-        click.echo(f"bypasses  {bound}: others that get the lock while one waits, unfairly too")
+        show(f"bypasses  {bound}: others that get the lock while one waits, unfairly too")
     if found.trace:
         named = code_of(schedule_of(found).about)
         options = shlex.join([word for code in named for word in ("--code", code)])
-        click.echo(f"replay    gorun-mem replay-schedule {found.token} {options}".rstrip())
+        show(f"replay    gorun-mem replay-schedule {found.token} {options}".rstrip())
 
 
 class _Progress:
@@ -149,7 +151,7 @@ class _Progress:
 
     def __init__(self, name: str) -> None:
         self._name = os.path.basename(name)
-        self._wanted = sys.stderr is not None and sys.stderr.isatty()
+        self._wanted = is_interactive()
         self._start = time.monotonic()
         self._status: Status | None = None
 
@@ -166,9 +168,7 @@ class _Progress:
         if not self._wanted or seconds < _SHOW_AFTER_S:
             return
         if self._status is None:
-            from rich.console import Console
-
-            self._status = Console(stderr=True).status("")
+            self._status = console().status("")
             self._status.start()
         self._status.update(
             f"verifying {self._name}: {states:,} states ({states / seconds:,.0f}/s), "

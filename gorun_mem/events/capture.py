@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from gorun_mem.events.recorder import Recorder, listening
-from gorun_mem.events.types import Event
 
 
-class CapturedEvents(list[Event]):
-    """The events of a test, in order.
+class CapturedEvents(list[Any]):
+    """The events of a test, in order, each of its own type.
 
     Attributes:
         recorder: a recorder to drive by hand; its events are captured too.

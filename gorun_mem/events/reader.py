@@ -24,6 +24,7 @@ from typing import BinaryIO, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from gorun_mem._near import near_file
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.parts import parts_in, without_start
 from gorun_mem.events.types import AnyEvent, Event, RunEnd
@@ -265,7 +266,9 @@ def _decompressed(source: Source) -> Iterator[bytes]:
             if file is not source:
                 file.close()
     except OSError as error:
-        raise LogError.of("read log", str(name), error) from None
+        near = near_file(str(name)) if isinstance(error, FileNotFoundError) else ""
+        advice = f"did you mean {near}?" if near else "gorun-mem run SCENARIO --log FILE writes one"
+        raise LogError.of("read log", str(name), error, advice) from None
 
 
 def _all_parts(folder: Path) -> Iterator[bytes]:

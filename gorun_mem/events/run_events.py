@@ -37,7 +37,9 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     release: Annotated[str, doc("Go release")]
     platform: Annotated[str, doc("js/wasm, wasip1/wasm, plan9/amd64 or plan9/386")]
     mutex: Annotated[str, doc("which runtime mutex memlock is")]
-    what_if: Annotated[bool, doc("no Go release runs so: several Ms on wasm, another mutex")]
+    what_if: Annotated[
+        bool, doc("no Go release runs so: several Ms on wasm, another mutex, a policy")
+    ]
     phys_page_size: Annotated[int, doc("Go's physPageSize in bytes")]
     heap_arena_bytes: Annotated[int, doc("Go's heapArenaBytes")]
     data_end: Annotated[int, address("end of the program's data, where the break starts")]
@@ -50,6 +52,7 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
     seed: Annotated[int, doc("seed of all that the run draws")]
     scenario: Annotated[str, doc("name or path")]
     options: Annotated[dict[str, Option], doc("the scenario's options by name")]
+    policy: Annotated[str | UnsetType, doc("the allocator's, where it is not Go's own")] = UNSET
     scenario_sha256: Annotated[str | UnsetType, doc("of the scenario's source")] = UNSET
     cost_table_sha256: Annotated[str | UnsetType, doc("of the cost table")] = UNSET
     trace_sha256: Annotated[str | UnsetType, doc("of the recording that was replayed")] = UNSET
@@ -135,6 +138,7 @@ class RunFacts(TypedDict, total=False):
     seed: Required[int]
     scenario: Required[str]
     options: Mapping[str, Option]
+    policy: str
     scenario_sha256: str
     cost_table_sha256: str
     trace_sha256: str

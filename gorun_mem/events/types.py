@@ -42,7 +42,7 @@ MemPath: TypeAlias = Literal[
     "nil",
     "fail",
 ]
-PutCause: TypeAlias = Literal["mid_free", "align_head", "align_tail", "align_skip"]
+PutCause: TypeAlias = Literal["mid_free", "align_head", "align_tail", "align_skip", "rest"]
 SnapshotReason: TypeAlias = Literal["keyframe", "failure", "end"]
 ReserveVia: TypeAlias = Literal["hint", "aligned"]
 
@@ -210,7 +210,9 @@ class FreelistPut(Event, frozen=True, gc=False, tag="freelist.put"):
     merged_next: Annotated[bool, doc("joined the block after it")]
     result_addr: Annotated[int, address("the block it ended in")]
     result_size: Annotated[int, doc("that block's bytes")]
-    cause: Annotated[PutCause, doc("a free, or a trim of an aligned reservation")]
+    cause: Annotated[
+        PutCause, doc("a free, a trim of an aligned reservation, or the rest of a policy's block")
+    ]
 
 
 @event

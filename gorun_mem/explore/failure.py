@@ -21,6 +21,7 @@ from gorun_mem.machine.outcome import (
     in_words,
 )
 from gorun_mem.machine.watchdog import LoopWithoutAwait
+from gorun_mem.policies import PolicyError
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw, said
 from gorun_mem.step.schedule import Schedule, Step
 
@@ -205,6 +206,8 @@ def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:
     if isinstance(error, Fault):
         return Signature("fault", without_numbers(error.detail), site)
     place = place_of(error) or site or without_numbers(getattr(current, "name", ""))
+    if isinstance(error, PolicyError):
+        return Signature("policy", without_numbers(error.what), place)
     if isinstance(error, IllegalUse):
         return Signature("illegal_use", without_numbers(said(error)).split(":")[0], place)
     return Signature(type(error).__name__, "", place)

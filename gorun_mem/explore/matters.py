@@ -5,31 +5,39 @@ What is looked for, in this order:
     a cycle          the wait that began it, and the one that closed it
     a lost wakeup    the signal that found nobody asleep, or woke another, and when the M that
                      nobody wakes went to sleep
+    a kept lock      who took it, and ended or waits without giving it back
     a value twice    a compare-and-swap that found the value which its M had seen, though others
                      had changed it in between and back (ABA)
-    a forced switch  an access of another M between two of the M that had to stop, one of the three
-                     a change; where there is none, the switch itself
+    a lock misused   given back by an M that has not got it, or a second time
+    an access        of another M, between two of the M that had to stop, one of the three a change;
+    between          or a critical section of another between two of its own
+    a stale read     what an M has read is changed before it goes on, though to something else
+    passed by        others go on and on past an M that waits
+    seen             what the M that fails has read of another, where that was the latest
+    the difference   where the nearest schedule that passes differs (`passing`)
+    a stop           an M that had to stop, before what
 
 Nothing is guessed: who was woken is seen by who may go after a step and could not before; what an
-access came to, by one more run of the schedule (`Sights`), without which the third is not looked
-for. The last step is named where it is what failed, or where nothing else is found.
+access came to, by one more run of the schedule (`Sights`), without which only what the steps say is
+looked for. The last step is named where it is what failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.detectors.wakeups import is_wakeup
+from gorun_mem.explore.account import Matter
+from gorun_mem.explore.deadlocked import why_stuck
 from gorun_mem.explore.failure import Failure
-from gorun_mem.explore.waits import WaitEdge, cycle_of, edges_of
-from gorun_mem.machine.ops import Join
-from gorun_mem.runtime.op import MORE, PARKED
-from gorun_mem.step.schedule import Step
-from gorun_mem.step.task import State
+from gorun_mem.explore.seen import SeenRun
+from gorun_mem.explore.sights import Sights
+from gorun_mem.explore.step_values import is_swap
+from gorun_mem.runtime.kinds import kind_of
 
 if TYPE_CHECKING:
-    from gorun_mem.machine.world import World
+    from gorun_mem.explore.passing import Passing
 
 MATTERS_MAX: Final = 3
 _FORCED_MAX: Final = 8
@@ -37,224 +45,116 @@ _FORCED_MAX: Final = 8
 _WINDOW: Final = 200
 """Steps before and behind a forced switch that are looked at."""
 _VALUE_MAX: Final = 24
+_PASSES_MIN: Final = 3
+"""How often others go past an M that waits, for that to matter."""
+_NAMED: Final = re.compile(r"\(step (\d+)\)")
+_STEP: Final = re.compile(r"steps? (\d+)")
 
 
-class Sights:
-    """A detector that keeps what each step came to, and in which operation each M waits at the end.
-
-    Attributes:
-        results: of the steps, what `step` of their operations returned.
-        ops: of the steps, the operations.
-        waiting: by id of an M that waits, the numbers of the steps, from 0, that it made in the
-            operation which is not through.
-    """
-
-    name = "sights"
-
-    def begin(self, world: World) -> None:
-        """A run begins."""
-        self.results: list[object] = []
-        self.ops: list[Any] = []
-        self.waiting: dict[int, list[int]] = {}
-        self._under_way: dict[int, list[int]] = {}
-
-    def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
-        """Keep it; one object may serve many operations, one after another."""
-        made = self._under_way.setdefault(task.id, [])
-        made.append(len(self.ops))
-        if result is not MORE and result is not PARKED:
-            del self._under_way[task.id]
-        self.ops.append(op)
-        self.results.append(result)
-
-    def end(self, world: World) -> tuple[()]:
-        """Keep who waits; nothing is found that the run did not find itself."""
-        if len(self.ops) < world.engine.steps:  # the last one failed in the middle
-            self.ops.append(None)
-            self.results.append(None)
-        for task in world.engine.tasks:
-            if task.state is State.PARKED and not isinstance(task.op, Join):
-                self.waiting[task.id] = self._under_way.get(task.id, [])
-        return ()
-
-
-def what_matters(failure: Failure, sights: Sights | None) -> list[str]:
-    """The sentences, the weightiest first; at most MATTERS_MAX.
+def what_matters(
+    failure: Failure, sights: Sights | None, passing: Passing | None = None
+) -> list[Matter]:
+    """What matters, the weightiest first; at most MATTERS_MAX.
 
     Args:
         failure: what is to be explained.
         sights: of a run by its schedule; None where there was none.
+        passing: the nearest schedule that passes; None where none is known.
     """
-    steps = failure.steps
-    said = [*_deadlock(failure, sights)]
-    if sights is not None and failure.signature.kind != "deadlock":
-        said += _twice(steps, sights)
-    named = bool(said) and failure.signature.kind == "deadlock"
-    forced: list[str] = []
-    for at in [index for index, step in enumerate(steps) if step.preempts][-_FORCED_MAX:]:
-        sentence = _between(steps, at) or _forced(steps, at)
-        if sentence not in forced:
-            forced.append(sentence)
-    room = MATTERS_MAX - min(len(said), 2) - (not named)
-    said = [*said[:2], *forced[max(0, len(forced) - room) :]] if room else said[:2]
-    if not named:
-        last = f"{name_of(steps[-1], len(steps))} is the last step: {failure.signature}"
+    seen = SeenRun(failure.steps, sights)
+    is_deadlock = failure.signature.kind == "deadlock"
+    said = [*why_stuck(failure, seen)][:2]
+    last = "" if said else _last(failure, seen)
+    room = MATTERS_MAX - bool(last)
+    for look in _LOOKS:
+        if len(said) >= room:
+            break
+        if not is_deadlock or look in _OF_DEADLOCKS:
+            said += [one for one in look(failure, seen) if one not in said]
+    if not said and passing is not None:
+        said.append(difference(failure, passing))
+    if not said:
+        said += list(_stops(seen))[-room:]
+    said = said[:room]
+    if last:
         said.append(last)
-    return said
+    return [Matter(text, _steps_in(text)) for text in said]
 
 
-def name_of(step: Step, number: int) -> str:
-    """A step in a sentence."""
-    return f"M{step.m}'s {step.kind} {step.obj} (step {number})"
+def _steps_in(sentence: str) -> tuple[int, ...]:
+    """The numbers of the steps that a sentence names: first those that it is about."""
+    found = [*_NAMED.findall(sentence), *_STEP.findall(sentence)]
+    return tuple(dict.fromkeys(map(int, found)))
 
 
-# Deadlocks.
+def _last(failure: Failure, seen: SeenRun) -> str:
+    at = len(seen.steps) - 1
+    if failure.findings and failure.findings[0].kind == failure.signature.kind:
+        step = failure.findings[0].step
+        if 0 < step <= len(seen.steps):
+            return f"{seen.name(step - 1)} is where it shows: {failure.signature}"
+        return f"the detectors see it when all have ended: {failure.signature}"
+    if seen.steps[at].kind == "join":
+        return f"M{seen.steps[at].m} sees it when all have ended: {failure.signature}"
+    return f"{seen.name(at)} is the last step: {failure.signature}"
 
 
-def _deadlock(failure: Failure, sights: Sights | None) -> Iterator[str]:
-    if failure.signature.kind != "deadlock":
-        return
-    edges = edges_of(failure)
-    cycle = cycle_of(edges)
-    if cycle:
-        yield _began(cycle, failure.steps, sights)
-        return
-    for stuck in failure.stuck:
-        if stuck.m not in edges and not stuck.holds:
-            yield from _asleep(failure.steps, stuck.m, stuck.waits_for, sights)
-    for edge in edges.values():
-        yield f"{edge}; M{edge.holder} does not give it back"
+def difference(failure: Failure, passing: Passing) -> str:
+    """Where the nearest schedule that passes differs, in a sentence."""
+    parted, steps = passing.parted, failure.steps
+    step, number = steps[parted.at], parted.at + 1
+    here = SeenRun(steps, None)
+    if parted.before is not None:
+        other = passing.steps[parted.before]
+        made = f" (step {parted.here + 1})" if parted.here >= 0 else ""
+        return (
+            f"had M{other.m} gone before M{step.m} at step {number}, this passes: M{other.m}'s "
+            f"{other.name}{made} before {here.name(parted.at)}"
+        )
+    if parted.drawn is not None:
+        label, value, instead = parted.drawn
+        chance = _CHANCES.get(label)
+        if chance is not None:
+            return f"had {chance[bool(instead)]} at step {number}, this passes"
+        return f"had {instead} been drawn, not {value}, at step {number}, this passes"
+    return f"had M{step.m} not gone on to its {step.name} at step {number}, this passes"
 
 
-def _began(cycle: Sequence[WaitEdge], steps: Sequence[Step], sights: Sights | None) -> str:
-    """Which wait of a cycle was the first, and which the last."""
-    latest = {step.m: i for i, step in enumerate(steps)}
-    in_order = sorted(
-        cycle, key=lambda edge: (_wait_of(steps, edge.m, sights)[0], latest.get(edge.m, -1))
-    )
-    first, last = in_order[0], in_order[-1]
-    if first is last:
-        since = _since(steps, first.m, sights)
-        return f"M{first.m} waits to {first.waits_for} {since}, and holds it itself{first.where}"
-    return (
-        f"M{first.m}'s wait to {first.waits_for}, {_since(steps, first.m, sights)}, begins the "
-        f"cycle: M{first.holder} holds it{first.where}; M{last.m}'s wait to {last.waits_for}, "
-        f"{_since(steps, last.m, sights)}, closes it"
-    )
-
-
-def _wait_of(steps: Sequence[Step], m: int, sights: Sights | None) -> tuple[float, list[int]]:
-    """Where the wait of `m` begins, as the number of a step from 0, and its steps.
-
-    Where it waits in an operation that has made none, half a step after the last at which it could
-    have gone.
-    """
-    made = sights.waiting.get(m, []) if sights is not None else []
-    if made:
-        return made[0], made
-    return max((i for i, step in enumerate(steps) if m in step.enabled), default=-1) + 0.5, []
-
-
-def _since(steps: Sequence[Step], m: int, sights: Sights | None) -> str:
-    begins, made = _wait_of(steps, m, sights)
-    return f"from step {made[0] + 1} on" if made else f"after step {int(begins + 0.5)}"
-
-
-def _asleep(steps: Sequence[Step], m: int, waits_for: str, sights: Sights | None) -> Iterator[str]:
-    """What was to wake `m`, which sleeps for ever, and did not."""
-    begins, made = _wait_of(steps, m, sights)
-    about = {steps[i].obj for i in made} | {waits_for.partition(" ")[2], _object_of(waits_for)}
-    slept: float = made[-1] if made else begins
-    if made:
-        sleeps = f"M{m} goes to sleep at step {made[-1] + 1}"
-    else:
-        sleeps = f"M{m} waits to {waits_for} {_since(steps, m, sights)}"
-    woken = {i: _woken(steps, i) for i in _signals(steps, m, about, sights)}
-    before = max((i for i in range(int(slept)) if m in _woken(steps, i)), default=-1)
-    missed = [i for i in woken if before < i < slept and not woken[i]]
-    others = [i for i in woken if i > before and woken[i]]
-    late = [i for i in woken if i > slept and not woken[i]]
-    if missed:
-        at = missed[-1]
-        wiped = next((i for i in range(at + 1, int(slept) + 1) if _wipes(steps[i], about)), None)
-        taken = f", {name_of(steps[wiped], wiped + 1)} takes it back" if wiped is not None else ""
-        signal = name_of(steps[at], at + 1)
-        yield f"{signal} finds nobody asleep{taken}; {sleeps}, and nobody wakes it"
-    elif others or late:
-        at = (others or late)[-1]
-        whom = " and ".join(f"M{other}" for other in sorted(woken[at])) or "nobody"
-        yield f"{name_of(steps[at], at + 1)} wakes {whom}, not M{m}; {sleeps}, and nobody wakes it"
-    else:
-        changes = [i for i, s in enumerate(steps) if s.m != m and s.obj in about and not s.reads]
-        last = ""
-        if changes:
-            last = f": the last to change it is {name_of(steps[changes[-1]], changes[-1] + 1)}"
-        yield f"{sleeps}, and no step signals what it waits for{last}"
-
-
-def _signals(
-    steps: Sequence[Step], m: int, about: set[str], sights: Sights | None
-) -> Iterator[int]:
-    """The steps by which others wake whoever sleeps on one of the objects `about`."""
-    for i, step in enumerate(steps):
-        op = sights.ops[i] if sights is not None else None
-        if step.m != m and step.obj in about and is_wakeup(step.kind, op):
-            yield i
-
-
-def _object_of(waits_for: str) -> str:
-    """The object at the end of "sleep on waiters"."""
-    return waits_for.rpartition(" ")[2]
-
-
-def _wipes(step: Step, about: set[str]) -> bool:
-    return step.obj in about and step.kind in ("clear", "store", "atomic.store", "unset")
-
-
-def _woken(steps: Sequence[Step], index: int) -> set[int]:
-    """Who may go after a step and could not before, new Ms left out."""
-    if index + 1 >= len(steps):
-        return set()
-    before = {m for step in steps[: index + 1] for m in step.enabled}
-    here, after = set(steps[index].enabled), set(steps[index + 1].enabled)
-    return (after & before) - here
+_CHANCES: Final = {
+    "timeout": ("its time not been up early", "its time been up early"),
+    "spurious": ("the sleep not ended by itself", "the sleep ended by itself"),
+    "grow": ("the memory grown", "the memory not grown"),
+    "cancel": ("nothing been cancelled", "it been cancelled"),
+}
+"""By what a fault is labelled: what would have had to be, for values 0 and others."""
 
 
 # A value that is seen twice.
 
 
-def _twice(steps: Sequence[Step], sights: Sights) -> list[str]:
+def _twice(failure: Failure, seen: SeenRun) -> list[str]:
     """The latest compare-and-swap that found a value again; one that was harmful rather."""
     found: list[tuple[bool, str]] = []
-    for at, step in enumerate(steps):
-        if _swaps(step) and sights.results[at] is True and _is_own(sights.ops[at]):
-            found += _seen_again(steps, sights, at)
+    for at, step in enumerate(seen.steps):
+        if is_swap(step.kind) and seen.result(at) is True and not seen.is_lock(at):
+            found += _seen_again(seen, at)
     harmful = [sentence for harms, sentence in found if harms]
     return (harmful or [sentence for _, sentence in found])[-1:]
 
 
-def _swaps(step: Step) -> bool:
-    """Whether the step changes something only if it finds what was expected."""
-    return any(word in step.kind for word in ("cas", "compare", "cmpxchg"))
-
-
-def _is_own(op: Any) -> bool:
-    """Whether the operation is the program's and not a lock's or a note's, which know of ABA."""
-    return getattr(op, "mutex", None) is None
-
-
-def _seen_again(steps: Sequence[Step], sights: Sights, at: int) -> Iterator[tuple[bool, str]]:
+def _seen_again(seen: SeenRun, at: int) -> Iterator[tuple[bool, str]]:
+    steps = seen.steps
     m, obj = steps[at].m, steps[at].obj
     saw = next((i for i in range(at - 1, -1, -1) if (s := steps[i]).m == m and s.obj == obj), None)
     if saw is None or not steps[saw].reads:
         return
-    changes = _changes(steps, sights, obj, m, saw, at)
+    changes = _changes(seen, obj, m, saw, at)
     if len(changes) < 2:  # one change cannot lead back
         return
     who = " and ".join(f"M{other}" for other in sorted({steps[i].m for i in changes}))
-    value = repr(sights.results[saw])
+    value = repr(seen.result(saw))
     text = (
-        f"{name_of(steps[at], at + 1)} finds "
+        f"{seen.name(at)} finds "
         f"{value if len(value) <= _VALUE_MAX else 'the value'} as its {steps[saw].kind} at step "
         f"{saw + 1} did, but {who} changed it in between and back (steps {changes[0] + 1} to "
         f"{changes[-1] + 1})"
@@ -262,9 +162,9 @@ def _seen_again(steps: Sequence[Step], sights: Sights, at: int) -> Iterator[tupl
     for i in range(saw + 1, at):
         other = steps[i]
         if other.m == m and other.reads and other.obj != obj:
-            stale = _changes(steps, sights, other.obj, m, i, at)
+            stale = _changes(seen, other.obj, m, i, at)
             if stale:
-                changed = name_of(steps[stale[-1]], stale[-1] + 1)
+                changed = seen.name(stale[-1])
                 yield (
                     True,
                     f"{text}; {other.obj}, read at step {i + 1}, is out of date by {changed}",
@@ -273,54 +173,214 @@ def _seen_again(steps: Sequence[Step], sights: Sights, at: int) -> Iterator[tupl
     yield False, text
 
 
-def _changes(
-    steps: Sequence[Step], sights: Sights, obj: str, m: int, after: int, before: int
-) -> list[int]:
+def _changes(seen: SeenRun, obj: str, m: int, after: int, before: int) -> list[int]:
     """Where other Ms changed `obj` between two steps of `m`."""
     return [
         i
         for i in range(after + 1, before)
-        if (s := steps[i]).m != m
+        if (s := seen.steps[i]).m != m
         and s.obj == obj
         and not s.reads
-        and (not _swaps(s) or sights.results[i] is True)
+        and (not is_swap(s.kind) or seen.result(i) is True)
     ]
 
 
-# Forced switches.
+# A lock that is misused.
 
 
-def _between(steps: Sequence[Step], at: int) -> str:
+def _misused(failure: Failure, seen: SeenRun) -> list[str]:
+    """Who has the lock that the last step gives back, or who gave it back already."""
+    if failure.signature.kind not in ("throw", "illegal_use"):
+        return []
+    steps = seen.steps
+    last = steps[-1]
+    events = [
+        (i, event[1])
+        for i in range(len(steps) - 1)
+        if (event := seen.lock(i)) is not None and steps[i].obj == last.obj
+    ]
+    if not events or not any(word in failure.text for word in ("unlock", "release")):
+        return []
+    at, taken = events[-1]
+    if not taken:
+        return [f"{seen.name(at)} has given it back already when M{last.m} gives it back again"]
+    if steps[at].m != last.m:
+        return [f"M{steps[at].m} has what M{last.m} gives back, from its {seen.told(at)} on"]
+    return []
+
+
+# An access between two of another M.
+
+
+def _accesses_between(failure: Failure, seen: SeenRun) -> list[str]:
+    """What came between at each forced switch, the latest last."""
+    found: list[str] = []
+    for at in _forced(seen):
+        sentence = _between(seen, at)
+        if sentence and sentence not in found:
+            found.append(sentence)
+    return found[-2:]
+
+
+def _forced(seen: SeenRun) -> list[int]:
+    return [index for index, step in enumerate(seen.steps) if step.preempts][-_FORCED_MAX:]
+
+
+def _between(seen: SeenRun, at: int) -> str:
     """The access that came between two of the M that the forced switch at `at` stopped; "" if none.
 
-    A change rather than a read; of several windows the narrowest before, then behind the switch.
+    What the program has of its own rather than locks, a change rather than a read; of several
+    windows the narrowest before, then behind the switch.
     """
+    for of_locks in (False, True):
+        for reads in (False, True):
+            window = _window(seen, at, of_locks, reads)
+            if window is not None:
+                first, middle, last = window
+                return _section(seen, *window) if of_locks else _told(seen, first, middle, last)
+    return ""
+
+
+def _window(seen: SeenRun, at: int, of_locks: bool, reads: bool) -> tuple[int, int, int] | None:
+    steps = seen.steps
     stopped = steps[at - 1].m
     end = min(len(steps), at + _WINDOW)
     until = next((i for i in range(at, end) if steps[i].m == stopped), end)
     behind = [i for i in range(until, end) if steps[i].m == stopped]
-    for reads in (False, True):
-        for first in range(at - 1, max(at - _WINDOW, 0) - 1, -1):
-            a = steps[first]
-            if a.m != stopped:
+    for first in range(at - 1, max(at - _WINDOW, 0) - 1, -1):
+        a = steps[first]
+        if a.m != stopped or seen.is_lock(first) is not of_locks:
+            continue
+        for last in (i for i in behind if steps[i].obj == a.obj):
+            for middle in range(at, last):
+                b = steps[middle]
+                if b.m == stopped or b.obj != a.obj or b.reads is not reads:
+                    continue
+                if not (a.reads and b.reads and steps[last].reads):
+                    return first, middle, last
+    return None
+
+
+def _told(seen: SeenRun, first: int, middle: int, last: int) -> str:
+    a, b, c = (seen.steps[i] for i in (first, middle, last))
+    text = (
+        f"{seen.name(middle)} comes between two of M{a.m}: {seen.told(first)} and {seen.told(last)}"
+    )
+    overwrites = a.reads and not b.reads and "store" in c.kind
+    return f"{text}, which overwrites it" if overwrites else text
+
+
+def _section(seen: SeenRun, first: int, middle: int, last: int) -> str:
+    """The same of locks: another's critical section, where it is one."""
+    steps = seen.steps
+    gave, taken = seen.lock(first), seen.lock(last)
+    m, stopped = steps[middle].m, steps[first].m
+    of_m = [i for i in range(first + 1, last) if steps[i].m == m and seen.lock(i) is not None]
+    took = seen.lock(of_m[0]) if of_m else None
+    if gave is None or gave[1] or took is None or (taken is not None and not taken[1]):
+        return _told(seen, first, middle, last)
+    return (
+        f"M{m} has {took[0]} (steps {of_m[0] + 1} to {of_m[-1] + 1}) between two critical sections "
+        f"of M{stopped}: {seen.told(first)} and {seen.told(last)}; what M{stopped} saw in the "
+        "first may not hold in the second"
+    )
+
+
+# What an M has read and goes by.
+
+
+def _stale(failure: Failure, seen: SeenRun) -> list[str]:
+    """A read that another M makes out of date before its M goes on to something else."""
+    steps = seen.steps
+    if _accesses_between(failure, seen):
+        return []
+    for at in reversed(_forced(seen)):
+        m = steps[at - 1].m
+        acts = next((i for i in range(at, len(steps)) if steps[i].m == m), None)
+        if acts is None or kind_of(steps[acts].kind).local:
+            continue
+        for read in range(at - 1, -1, -1):
+            if steps[read].m != m:
+                break
+            if not steps[read].reads or seen.is_lock(read) or kind_of(steps[read].kind).local:
                 continue
-            for last in (i for i in behind if steps[i].obj == a.obj):
-                c = steps[last]
-                for middle in range(at, last):
-                    b = steps[middle]
-                    if b.m == stopped or b.obj != a.obj or b.reads is not reads:
-                        continue
-                    if a.reads and b.reads and c.reads:
-                        continue
-                    return (
-                        f"{name_of(b, middle + 1)} comes between two of M{stopped}: "
-                        f"{a.name} (step {first + 1}) and {c.name} (step {last + 1})"
-                    )
-    return ""
+            changes = _changes(seen, steps[read].obj, m, read, acts)
+            if changes:
+                return [
+                    f"{seen.name(changes[-1])} makes M{m}'s {seen.told(read)} out of date, by "
+                    f"which it goes on to {seen.told(acts)}"
+                ]
+    return []
 
 
-def _forced(steps: Sequence[Step], at: int) -> str:
-    stopped = steps[at - 1].m
-    coming = next((step for step in steps[at:] if step.m == stopped), None)
-    before = f" before its {coming.kind} {coming.obj}" if coming is not None else ""
-    return f"M{stopped} has to stop{before}: {name_of(steps[at], at + 1)} goes first"
+def _saw(failure: Failure, seen: SeenRun) -> list[str]:
+    """The latest value that the M which fails has read of another."""
+    steps = seen.steps
+    ms = [steps[-1].m]
+    if failure.signature.kind == "deadlock":  # then those that keep others from going on
+        ms = [steps[at].m for at in seen.held_at_end().values()]
+    for at in range(len(steps) - 1, -1, -1):
+        step = steps[at]
+        if step.m not in ms or not step.reads or seen.is_lock(at) or kind_of(step.kind).local:
+            continue
+        before = [i for i in range(at) if steps[i].obj == step.obj and not steps[i].reads]
+        if not before or steps[before[-1]].m == step.m:
+            continue
+        text = f"{seen.name(at)} sees what {seen.name(before[-1])} has left"
+        other = steps[before[-1]].m
+        coming = next((s.name for s in steps[at:] if s.m == other), seen.pending(other))
+        return [f"{text}; M{other} stands before its {coming}" if coming else text]
+    return []
+
+
+# An M that others go past.
+
+
+def _passed_by(failure: Failure, seen: SeenRun) -> list[str]:
+    """Who waits for what the last step is about while others go on and on past it."""
+    if seen.sights is None:
+        return []
+    steps, obj = seen.steps, seen.steps[-1].obj
+    for m in sorted(seen.sights.waiting):
+        if not seen.pending(m).endswith(f" {obj}"):
+            continue
+        begins, _ = seen.wait_of(m)
+        kind = steps[-1].kind
+        passed = [
+            i
+            for i in range(len(steps))
+            if i > begins and (s := steps[i]).m != m and (s.obj, s.kind) == (obj, kind)
+        ]
+        if len(passed) >= _PASSES_MIN:
+            who = " and ".join(f"M{other}" for other in sorted({steps[i].m for i in passed}))
+            numbers = ", ".join(str(i + 1) for i in passed[:-1])
+            return [
+                f"M{m} waits to {seen.pending(m)} {seen.since(m)}, and others get in past it: "
+                f"{kind} of {who} at steps {numbers} and {passed[-1] + 1}"
+            ]
+    return []
+
+
+# An M that had to stop.
+
+
+def _stops(seen: SeenRun) -> Iterator[str]:
+    """Each forced switch: who had to stop, before what, and what came instead."""
+    steps = seen.steps
+    for at in _forced(seen):
+        stopped = steps[at - 1].m
+        coming = next((step.name for step in steps[at:] if step.m == stopped), "")
+        coming = coming or seen.pending(stopped)
+        before = f" before its {coming}" if coming else ""
+        goes = next(
+            (i for i in range(at, len(steps)) if steps[i].m == steps[at].m
+             and not kind_of(steps[i].kind).local),
+            at,
+        )  # fmt: skip
+        yield f"M{stopped} has to stop{before}: {seen.name(goes)} comes first"
+
+
+_LOOKS: Final[tuple[Callable[[Failure, SeenRun], list[str]], ...]] = (
+    _twice, _misused, _accesses_between, _stale, _passed_by, _saw,
+)  # fmt: skip
+_OF_DEADLOCKS: Final[tuple[Any, ...]] = (_accesses_between, _stale, _saw)

@@ -165,6 +165,7 @@ class Rerun:
             "release": settings.release.name,
             "platform": settings.platform.name,
             "mutex": settings.mutex,
+            **({"policy": config.policy_name} if config.policy else {}),
             "granularity": config.granularity,
             "ms": config.ms,
             "seed": self._worker.seed,

@@ -85,8 +85,7 @@ def explore(
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         strategy: one of SEARCHING.
-        budget: schedules to run at most; BUDGET where no time is given either, and as many as it
-            takes for "states".
+        budget: schedules to run at most; BUDGET where no time is given either, but for "states".
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
         jobs: processes to search in.
@@ -151,6 +150,7 @@ class _Search:
         time_s = settings.time_s
         self._deadline = None if time_s is None else self._start + time_s
         self._spent = 0
+        self._tree_budget: int | None = None
         self._batch = Batch()
         self._walked = self._batch if settings.strategy in WALKING else Batch()
         self._facts = Facts(
@@ -391,15 +391,12 @@ class _Search:
                 self._merge(batch)
         facts.complete, facts.bound, facts.rested = batch.complete, batch.bound, batch.rested
         facts.out_of_steps, facts.out_of_budget = batch.out_of_steps, batch.out_of_budget
-        facts.by_counts, facts.incomparable = batch.by_counts, batch.incomparable
-        facts.out_of_states = batch.out_of_states
+        facts.by_counts, facts.incomparable, facts.out_of_states = batch.of_states
 
     def _merge(self, batch: Batch) -> None:
         known = {one.signature for one in self._batch.found}
         batch.found = [one for one in batch.found if one.signature not in known]
         self._batch.add(batch)
-
-    _tree_budget: int | None = None
 
     def _spend(self) -> bool:
         if self._tree_budget is not None and self._spent >= self._tree_budget:

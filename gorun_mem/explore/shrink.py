@@ -219,7 +219,7 @@ class Shrinker:
 
     def _commute(self) -> bool:
         """Move a block of one M's steps to its neighbours across steps that do not depend on it."""
-        return any(self._try_order(order) for order in _merged(self._steps))
+        return any(self._try_order(order) for order in merged_orders(self._steps))
 
 
 def _spins(steps: Sequence[Step]) -> Iterator[tuple[int, list[int]]]:
@@ -237,8 +237,13 @@ def _spins(steps: Sequence[Step]) -> Iterator[tuple[int, list[int]]]:
         place += len(step.choices)
 
 
-def _merged(steps: Sequence[Step]) -> Iterator[list[int]]:
-    """Orders in which one block of an M's steps has joined the M's block before or after it."""
+def merged_orders(steps: Sequence[Step], across: bool = False) -> Iterator[list[int]]:
+    """Orders in which one block of an M's steps has joined the M's block before or after it.
+
+    Args:
+        steps: of a run.
+        across: also where steps are in between that it depends on.
+    """
     blocks: list[list[Step]] = []
     for step in steps:
         if blocks and blocks[-1][0].m == step.m:
@@ -249,7 +254,7 @@ def _merged(steps: Sequence[Step]) -> Iterator[list[int]]:
         for towards in (-1, 1):
             at = index + towards
             while 0 <= at < len(blocks) and blocks[at][0].m != block[0].m:
-                if _depends(blocks[at], block):
+                if not across and _depends(blocks[at], block):
                     break
                 at += towards
             else:

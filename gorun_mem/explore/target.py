@@ -160,7 +160,7 @@ class Target:
     @property
     def importable(self) -> bool:
         """Whether another process can find the program by its name."""
-        if "<" in self.config.mutex_name:
+        if "<" in self.config.mutex_name + self.config.policy_name:
             return False
         where = self.about.get("function")
         return where is None or ("<" not in where and not where.startswith(("__main__:", ":")))

@@ -20,7 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from gorun_mem._notebook import facts, table
 from gorun_mem.explore.failure import Failure
+from gorun_mem.explore.telling import as_json, plain_account_of
+from gorun_mem.explore.words import count
 
 Verdict = Literal["exhausted", "survived", "failed", "inconclusive"]
 
@@ -255,6 +258,24 @@ class Exploration:
         """What the command line exits with."""
         return INTERRUPTED_EXIT if self.interrupted else _EXIT[self.verdict]
 
+    def _repr_html_(self) -> str:
+        """A notebook's view: the verdict, what was counted, each failure."""
+        counted = self.statistics
+        told = facts(
+            f"explore {self.name}",
+            [
+                ("verdict", self.sentence),
+                ("strategy", self.strategy),
+                ("seed", str(self.seed)),
+                ("schedules", counted.schedules),
+                ("different", counted.distinct),
+                ("steps", counted.steps),
+                ("seconds", counted.seconds),
+            ],
+        )
+        rows = [(str(one.signature), one.text, one.command) for one in self.failures]
+        return told + (table("failures", ("what", "how", "replay"), rows) if rows else "")
+
     def document(self) -> dict[str, Any]:
         """The whole as JSON."""
         counted = self.statistics
@@ -282,30 +303,8 @@ class Exploration:
             "timed": counted.timed,
             "by_strategy": dict(counted.by_strategy),
             "bypasses": dict(counted.bypasses),
-            "failures": [_failure_document(failure) for failure in self.failures],
+            "failures": [as_json(plain_account_of(failure)) for failure in self.failures],
         }
-
-
-def _failure_document(failure: Failure) -> dict[str, Any]:
-    signature = failure.signature
-    return {
-        "kind": signature.kind,
-        "object": signature.obj,
-        "site": signature.site,
-        "text": failure.text,
-        "strategy": failure.strategy,
-        "run": failure.run,
-        "token": failure.token,
-        "replay": failure.command,
-        "preemptions": failure.preemptions,
-        "switches": failure.switches,
-        "stuck": [str(stuck) for stuck in failure.stuck],
-        "history": list(failure.history),
-        "steps": [
-            {"step": number, "m": step.m, "kind": step.kind, "obj": step.obj}
-            for number, step in enumerate(failure.steps, 1)
-        ],
-    }
 
 
 def judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict, str]:
@@ -411,8 +410,3 @@ def _of(statistics: Statistics) -> str:
 def _and(parts: Sequence[str]) -> str:
     """Parts of a sentence, put together."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def count(n: int, one: str, many: str = "") -> str:
-    """How many of something, such as "1 step" or "1,200 steps"."""
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"

@@ -82,6 +82,11 @@ class Batch:
     incomparable: str = ""
     out_of_states: bool = False
 
+    @property
+    def of_states(self) -> tuple[str, str, bool]:
+        """What a search of states has to say besides."""
+        return self.by_counts, self.incomparable, self.out_of_states
+
     def add(self, other: Batch) -> None:
         """Take in what came of other runs."""
         self.schedules += other.schedules

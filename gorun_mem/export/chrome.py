@@ -237,6 +237,8 @@ class ChromeTrace(Accumulator):
     def _start(self, event: RunStart) -> None:
         self._wasm = not event.platform.startswith("plan9")
         name = f"{event.scenario}: {event.release} {event.platform}, mutex {event.mutex}"
+        if event.policy:
+            name += f", policy {event.policy}"
         self._emit(
             {"ph": "M", "pid": PID, "tid": 0, "name": "process_name", "args": {"name": name}}
         )

@@ -11,7 +11,7 @@ locks of the package are, and `load_mutex` is where all of them are found.
 from __future__ import annotations
 
 from gorun_mem.locks.coroutine import CoroutineMutex, Mutex, adapted
-from gorun_mem.locks.load import MutexFileError, MutexName, load_mutex, name_of
+from gorun_mem.locks.load import MutexFileError, load_mutex, name_of
 from gorun_mem.runtime.mutex.base import ACTIVE_SPIN, PASSIVE_SPIN, LockSettings, StateMutex
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import (
@@ -42,7 +42,6 @@ __all__ = [
     "MLike",
     "Mutex",
     "MutexFileError",
-    "MutexName",
     "StateMutex",
     "TryLockOp",
     "UnlockOp",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gorun_mem.locks.coroutine import Mutex, adapted
 from gorun_mem.runtime.errors import said
 from gorun_mem.runtime.mutex import MUTEXES, StateMutex, UnknownMutex, class_of
 from gorun_mem.scripts import UserFileError, find_class, line_of, split
+from gorun_mem.scripts.classes import ClassName, FileCache, class_name, file_of
 
 NEEDS: Final = "gorun_mem.locks.Mutex (coroutines) or gorun_mem.locks.StateMutex (states)"
 
@@ -19,20 +20,7 @@ class MutexFileError(UnknownMutex):
     """A lock of the user's that cannot be used; the message has file, line and what to do."""
 
 
-class MutexName(str):
-    """What a lock is called in settings, logs and tokens, with the class itself at hand.
-
-    Text to everybody else: another process finds the class by it where it is "FILE.py:Class".
-    """
-
-    __slots__ = ("cls",)
-    cls: type[StateMutex]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return str, (str(self),)
-
-
-_LOADED: Final[dict[tuple[str, str], tuple[tuple[int, int], type[StateMutex]]]] = {}
+_OF_FILES: Final = FileCache[type[StateMutex]]()
 
 
 def load_mutex(mutex: str | type) -> type[StateMutex]:
@@ -47,12 +35,13 @@ def load_mutex(mutex: str | type) -> type[StateMutex]:
         MutexFileError: the file or the class cannot be used; the message says where and why.
     """
     if isinstance(mutex, type):
-        return _checked(mutex, _file_of(mutex))
-    if isinstance(mutex, MutexName):
-        return mutex.cls
+        return _checked(mutex, file_of(mutex))
+    if isinstance(mutex, ClassName):
+        named: type[StateMutex] = mutex.cls
+        return named
     where, _ = split(mutex)
     if mutex not in MUTEXES and (where.endswith(".py") or os.sep in where):
-        return _of_file(mutex)
+        return _OF_FILES.get(mutex, lambda: _of_file(mutex))
     return class_of(mutex)
 
 
@@ -68,31 +57,15 @@ def name_of(mutex: str | type) -> str:
     for name in MUTEXES:
         if class_of(name) is cls:
             return name
-    file = _file_of(mutex)
-    named = MutexName(f"{_shown(file)}:{mutex.__qualname__}" if file else mutex.__qualname__)
-    named.cls = cls
-    return named
+    return class_name(mutex, cls)
 
 
 def _of_file(reference: str) -> type[StateMutex]:
-    where, wanted = split(reference)
-    path = Path(where)
-    try:
-        status = path.stat()
-        version = (status.st_mtime_ns, status.st_size)
-    except OSError:
-        version = (0, 0)
-    key = (str(path.resolve()), wanted)
-    known = _LOADED.get(key)
-    if known is not None and known[0] == version:
-        return known[1]
     try:
         found = find_class(reference, "lock", _is_lock, NEEDS)
     except UserFileError as error:
         raise MutexFileError(str(error)) from None
-    made = _checked(found, str(path.resolve()))
-    _LOADED[key] = (version, made)
-    return made
+    return _checked(found, str(Path(split(reference)[0]).resolve()))
 
 
 def _is_lock(cls: type) -> bool:
@@ -143,29 +116,9 @@ def _write(name: str) -> str:
     return f"write `async def {name}(self, m)`"
 
 
-def _file_of(cls: type) -> str:
-    """The file that a class was written in, "" where that is not known."""
-    for value in vars(cls).values():
-        code = getattr(value, "__code__", None)
-        if code is not None and not code.co_filename.startswith("<"):
-            return str(code.co_filename)
-    try:
-        return inspect.getfile(cls)
-    except (TypeError, OSError):
-        return ""
-
-
 def _line_of_class(cls: type) -> int:
     try:
         return inspect.getsourcelines(cls)[1]
     except (TypeError, OSError):
         codes = [getattr(value, "__code__", None) for value in vars(cls).values()]
         return min([code.co_firstlineno for code in codes if code is not None], default=0)
-
-
-def _shown(file: str) -> str:
-    """A path as short as it can be said from here."""
-    try:
-        return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
-    except (ValueError, OSError):
-        return file

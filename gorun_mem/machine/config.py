@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.locks import Mutex, StateMutex, load_mutex, name_of
+from gorun_mem.policies import MakePolicy, Policy, UnknownPolicy, load_policy, policy_name
 from gorun_mem.runtime.behaviour import NEWEST, WASM_PAGE, Platform, Release, WasmBreak, release
 from gorun_mem.runtime.boot import DATA_END, MAX_PAGES, BootOptions, check_start
 from gorun_mem.runtime.errors import NotInstantiable
@@ -50,6 +51,8 @@ class Config:
         platform: such as "plan9/amd64"; if None js/wasm for one M and plan9/amd64 for more.
         mutex: which runtime mutex memlock is: a name, "FILE.py:Class", or a class of
             `gorun_mem.locks`; if None the one that release and platform have.
+        policy: how free memory is searched and the break is moved: a name, "FILE.py:Class", or a
+            class of `gorun_mem.policies`; Go's own free list if None.
         ms: how many Ms the scenario starts.
         cpus: how many of them run at once.
         seed: of everything that is left to chance.
@@ -73,6 +76,7 @@ class Config:
     release: str | None = None
     platform: str | None = None
     mutex: str | type[Mutex] | type[StateMutex] | None = None
+    policy: str | type[Policy] | None = None
     ms: int = 4
     cpus: int = 4
     seed: int = 0
@@ -90,18 +94,29 @@ class Config:
     schedule: str = ""
 
     def __post_init__(self) -> None:
-        """Name a lock that is given as a class.
+        """Name a lock and a policy that are given as classes.
 
         Raises:
             MutexFileError: the class is no lock.
+            ConfigError: the class is no policy.
         """
         if isinstance(self.mutex, type):
             object.__setattr__(self, "mutex", name_of(self.mutex))
+        if isinstance(self.policy, type):
+            try:
+                object.__setattr__(self, "policy", policy_name(self.policy))
+            except UnknownPolicy as error:
+                raise ConfigError(str(error)) from None
 
     @property
     def mutex_name(self) -> str:
         """The lock's name or reference, "" where it is left to release and platform."""
         return str(self.mutex or "")
+
+    @property
+    def policy_name(self) -> str:
+        """The policy's name or reference, "" where it is Go's own."""
+        return str(self.policy or "")
 
     def but(self, **changes: Any) -> Config:
         """This, with some settings changed; a None changes nothing.
@@ -112,8 +127,7 @@ class Config:
         names = [setting.name for setting in fields(self)]
         for name in changes:
             if name not in names:
-                hint = did_you_mean(name, names)
-                raise ConfigError(f"no setting {name!r}: {hint}there are {', '.join(names)}")
+                raise ConfigError(no_such("setting", name, names))
         return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
     def check(self) -> Config:
@@ -132,7 +146,9 @@ class Resolved:
 
     Args:
         lock: the class of the mutex.
-        what_if: no Go release runs so: several Ms on wasm, or a mutex that it does not have there.
+        policy: makes the allocator's policy; None for Go's own free list.
+        what_if: no Go release runs so: several Ms on wasm, a mutex that it does not have there, or
+            a policy.
     """
 
     config: Config
@@ -140,6 +156,7 @@ class Resolved:
     platform: Platform
     mutex: str
     lock: type[StateMutex]
+    policy: MakePolicy | None
     what_if: bool
 
 
@@ -163,7 +180,7 @@ def resolve(config: Config) -> Resolved:
         )
     for fault in config.faults:
         if fault not in FAULTS:
-            raise ConfigError(f"no fault {fault!r}: the faults are {', '.join(FAULTS)}")
+            raise ConfigError(no_such("fault", fault, FAULTS, there="the faults are"))
     known = release(config.release or NEWEST)
     platform = known.platform(config.platform or ("js/wasm" if config.ms == 1 else "plan9/amd64"))
     usual = default_mutex(known, platform.name, config.ms)
@@ -174,11 +191,32 @@ def resolve(config: Config) -> Resolved:
             f"mutex {mutex!r} knows one M and there are {config.ms}: run one M (--ms 1), or take "
             "sema, spinbit, futex or queue"
         )
+    policy = _policy(config, known, platform)
     if config.granularity == "access":
         _check_access(known, platform, mutex, lock)
     _check_memory(config, known, platform)
-    what_if = (platform.is_wasm and config.ms > 1) or mutex != usual
-    return Resolved(config, known, platform, mutex, lock, what_if)
+    what_if = (platform.is_wasm and config.ms > 1) or mutex != usual or policy is not None
+    return Resolved(config, known, platform, mutex, lock, policy, what_if)
+
+
+def _policy(config: Config, known: Release, platform: Platform) -> MakePolicy | None:
+    """What makes the policy that is asked for, where there is a free list for it to be."""
+    if not config.policy:
+        return None
+    if platform.is_wasm and known.behaviour.wasm_break is WasmBreak.RESERVE_END:
+        raise ConfigError(
+            f"policy {config.policy}: {known.name} on {platform.name} has no free list; take "
+            "go1.21 or later, or plan9/amd64"
+        )
+    if config.granularity == "access":
+        raise ConfigError(
+            f"policy {config.policy} with granularity access: a policy keeps its blocks beside the "
+            "memory, so it has no accesses to interleave; take --granularity sync"
+        )
+    try:
+        return load_policy(config.policy)
+    except UnknownPolicy as error:
+        raise ConfigError(f"policy: {error}") from None
 
 
 def _check_memory(config: Config, known: Release, platform: Platform) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gorun_mem._notebook import facts
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.forgotten import noting_origins
@@ -73,6 +74,26 @@ class Run:
         """Names the schedule."""
         return schedule_token(self.world.config)
 
+    def _repr_html_(self) -> str:
+        """A notebook's view: how it ended, under which settings, and what was counted."""
+        outcome, settings, config = self.outcome, self.world.settings, self.world.config
+        told = facts(
+            self.scenario.label,
+            [
+                ("ended", outcome.verdict),
+                *([("error", str(outcome.error))] if outcome.error is not None else []),
+                *[(f"stuck M{one.m}", str(one)) for one in outcome.stuck],
+                ("release", settings.release.name),
+                ("platform", settings.platform.name),
+                ("mutex", settings.mutex),
+                ("strategy", config.strategy),
+                ("seed", str(config.seed)),
+                *[(f"option {name}", str(value)) for name, value in self.options.items()],
+                *[(f"result {name}", str(value)) for name, value in self.results.items()],
+            ],
+        )
+        return told + self.statistics._repr_html_()
+
 
 def schedule_token(config: Config) -> str:
     """A name for the schedule that `config` leads to: its token, or the strategy and its seed."""
@@ -125,9 +146,10 @@ class OpenRun:
             release=settings.release.name,
             platform=settings.platform.name,
             mutex=settings.mutex,
+            policy=config.policy_name,
             what_if=settings.what_if,
             phys_page_size=runtime.phys_page_size,
-            heap_arena_bytes=settings.release.heap_sizes(settings.platform).arena,
+            heap_arena_bytes=runtime.release.heap_sizes(settings.platform).arena,
             data_end=config.data_end,
             initial_pages=pages_of(runtime.os.top),
             max_pages=config.max_pages,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gorun_mem._notebook import facts
 from gorun_mem.runtime.mutex import LockStatistics
+from gorun_mem.runtime.mutex.statistics import lock_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,23 @@ class MemorySnapshot:
         """Bytes handed out."""
         return sum(size for _, size, _ in self.live)
 
+    def _repr_html_(self) -> str:
+        """A notebook's view."""
+        return facts(
+            "memory",
+            [
+                ("pages", self.pages),
+                ("bloc", self.bloc),
+                ("blocMax", self.bloc_max),
+                ("bytes handed out", self.live_bytes),
+                ("bytes free", self.free_bytes),
+                ("free blocks", len(self.free)),
+                ("largest free block", self.free_largest),
+                ("growths", self.grows),
+                ("growths refused", self.grows_refused),
+            ],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class WorldStatistics:
@@ -73,3 +92,10 @@ class WorldStatistics:
             return self.locks[name]
         except KeyError:
             raise KeyError(f"no lock {name!r}; the locks are {', '.join(self.locks)}") from None
+
+    def _repr_html_(self) -> str:
+        """A notebook's view: what was counted, the locks, the memory."""
+        counted = facts(
+            "run", [("steps", self.steps), ("virtual time ns", self.time_ns), ("Ms", self.ms)]
+        )
+        return counted + lock_table(self.locks.values()) + self.memory._repr_html_()

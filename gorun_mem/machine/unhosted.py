@@ -18,9 +18,19 @@ async def drive_in_trio(driver: Driver, program: Coroutine[Any, Any, Any]) -> No
         program: what its M 0 does.
 
     Raises:
+        RuntimeError: no trio is running.
         BaseException: what ended the run badly.
     """
+    import trio
+
     from gorun_mem.machine.trio_host import TrioHost
+
+    if not trio.lowlevel.in_trio_run():
+        program.close()
+        raise RuntimeError(
+            "trio drives the Ms of a World, and what runs here is no trio: use trio.run, or "
+            "@pytest.mark.trio in a test; gorun_mem.run runs a scenario from anywhere"
+        )
 
     with noting_origins(), Watchdog(driver.engine) as watchdog:
         await TrioHost(driver, None).run(program)

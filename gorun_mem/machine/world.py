@@ -14,6 +14,7 @@ from gorun_mem.machine.m import AccessM, M
 from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.ops import HostGrow
 from gorun_mem.machine.statistics import MemorySnapshot, WorldStatistics
+from gorun_mem.policies import policy_parts, policy_release
 from gorun_mem.runtime.boot import PLAIN, BootOptions, Parts, Runtime, boot, brk_limit
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.runtime.mutex import make as make_mutex
@@ -306,8 +307,12 @@ class World:
         config = self.config
         memlock = self.memlock
         heap_lock = self.driver.mutexes[HEAP_LOCK] = self._make_mutex(HEAP_LOCK, HEAP_LOCK)
+        release, parts = self.settings.release, _parts(config.granularity)
+        if self.settings.policy is not None:
+            policy = self.settings.policy()
+            release, parts = policy_release(policy, release), policy_parts(policy)
         runtime = boot(
-            self.settings.release,
+            release,
             self.settings.platform,
             BootOptions(
                 end=config.data_end,
@@ -320,7 +325,7 @@ class World:
             ),
             memlock=memlock,
             sink=self.recorder,
-            parts=_parts(config.granularity),
+            parts=parts,
         )
         runtime.os.whoami = self.driver.current_m
         runtime.os.charge = self.engine.charge

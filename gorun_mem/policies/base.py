@@ -14,21 +14,28 @@ class Policy(ABC):
 
     Sizes are whole pages. memlock is held for every call.
 
+    Where a release hands out what lies below the system's break (wasm from go1.24, and Plan 9), a
+    policy may also say how the break is moved.
+
     Attributes:
         merges_with_break: a free block that ends at the break is given back to it.
-        grow_pages: the memory grows by a multiple of so many pages, where a release hands out what
-            lies below the system's break (from go1.24).
+        aligns_in_last: an aligned reservation from the break begins in the free block that ends
+            there, if there is one.
+        asks_size: what the memory has grown by without Go is left alone, and the break goes on
+            behind it.
+        grow_pages: the memory grows by a multiple of so many pages of 64 KiB.
         steps: blocks, or lists of blocks, that searches have looked at.
     """
 
     merges_with_break: ClassVar[bool] = False
-    grow_pages: ClassVar[int] = 1
+    aligns_in_last: ClassVar[bool] = False
+    asks_size: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        self.grow_pages = 1
         self.steps = 0
 
-    @classmethod
-    def behaviour(cls, own: Behaviour) -> Behaviour:
+    def behaviour(self, own: Behaviour) -> Behaviour:
         """What the release does otherwise, beside the search.
 
         Args:
@@ -39,6 +46,21 @@ class Policy(ABC):
     @abstractmethod
     def take(self, size: int) -> int:
         """`size` bytes out of the free blocks: their address, or 0 where no block serves."""
+
+    def take_aligned(self, size: int, align: int) -> int:
+        """`size` bytes at a multiple of the power of two `align`, or 0 where no block serves.
+
+        As in Go unless it is overridden: `size` + `align` bytes are taken and both ends put back.
+        """
+        base = self.take(size + align)
+        if not base:
+            return 0
+        start, end = -(-base // align) * align, base + size + align
+        if start > base:
+            self.put(base, start - base)
+        if start + size < end:
+            self.put(start + size, end - start - size)
+        return start
 
     @abstractmethod
     def put(self, addr: int, size: int) -> None:

@@ -11,7 +11,6 @@ from gorun_mem.runtime.behaviour import Behaviour, WasmBreak
 class WholeMemory(FirstFit):
     """sbrk hands out what lies between the break and the end of memory before it grows."""
 
-    @classmethod
-    def behaviour(cls, own: Behaviour) -> Behaviour:
+    def behaviour(self, own: Behaviour) -> Behaviour:
         """The release's, with the break of go1.24."""
         return replace(own, wasm_break=WasmBreak.BLOC_MAX, sets_bloc_max_at_osinit=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Final
 
+from gorun_mem._notebook import facts
 from gorun_mem.predict.program import Program
 from gorun_mem.predict.span import Death, Simulated, simulate
 from gorun_mem.runtime.behaviour import KNOWN, WASM_PAGE, Release, UnknownRelease, release
@@ -115,6 +116,20 @@ class Prediction:
     def typical(self) -> Simulated | None:
         """The run that the point is of."""
         return next((run for run in self.runs if run.pages == self.pages), None)
+
+    def _repr_html_(self) -> str:
+        """A notebook's view."""
+        return facts(
+            f"prediction for {self.release}",
+            [
+                ("outcome", self.outcome),
+                ("pages", self.pages),
+                ("expected", f"{self.low:,} to {self.high:,}"),
+                ("starts with", self.initial_pages),
+                ("recorded on it", self.recorded),
+                ("smallest limit", self.fits),
+            ],
+        )
 
 
 def predict(

@@ -10,18 +10,25 @@ becomes a reservation anywhere; an aligned reservation to 1.23 gives back the pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from gorun_mem.policies import Policy, PolicyFreeList, policy_parts
+from gorun_mem.policies import (
+    MakePolicy,
+    Policy,
+    PolicyError,
+    PolicyFreeList,
+    policy_parts,
+    policy_release,
+)
 from gorun_mem.predict.program import load
 from gorun_mem.predict.span import SpanHeap, SpanRun
 from gorun_mem.replay.ops import reserve_aligned_generic
 from gorun_mem.replay.recording import OS_CALLS, RecordedEvent, Recording
-from gorun_mem.runtime.behaviour import Release, WasmBreak
+from gorun_mem.runtime.behaviour import WasmBreak
 from gorun_mem.runtime.boot import MAX_PAGES, BootOptions, boot
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.mutex import make
@@ -63,14 +70,12 @@ class PolicyResult:
         return 1 - self.largest / self.free_bytes if self.free_bytes else 0.0
 
 
-def under_policy(
-    path: Path | str, policy: type[Policy], max_pages: int = MAX_PAGES
-) -> PolicyResult:
+def under_policy(path: Path | str, policy: MakePolicy, max_pages: int = MAX_PAGES) -> PolicyResult:
     """A recording on its own release under a policy.
 
     Args:
         path: of the recording, or a name of a shipped one.
-        policy: made anew for it.
+        policy: makes the one for it.
         max_pages: pages that there may be, if the program itself does not allow fewer.
 
     Raises:
@@ -96,7 +101,7 @@ def span_level(program: Program, policy: Policy, max_pages: int = MAX_PAGES) -> 
     """
     header = program.header
     heap = SpanHeap(
-        changed(program.release, policy),
+        policy_release(policy, program.release),
         program,
         header.end,
         program.initial_pages,
@@ -111,7 +116,7 @@ def span_level(program: Program, policy: Policy, max_pages: int = MAX_PAGES) -> 
 def _os_level(recording: Recording, policy: Policy, max_pages: int) -> PolicyResult:
     header = recording.header
     runtime = boot(
-        changed(recording.release, policy),
+        policy_release(policy, recording.release),
         recording.platform,
         BootOptions(
             end=header.end,
@@ -128,14 +133,11 @@ def _os_level(recording: Recording, policy: Policy, max_pages: int) -> PolicyRes
         if event.ev in OS_CALLS and event.top == 1 and lived:
             try:
                 lived = calls.make(event)
+            except PolicyError:
+                raise
             except EmulatedFailure:
                 lived = False
     return result("os", runtime.os, policy, lived)
-
-
-def changed(release: Release, policy: Policy) -> Release:
-    """A release as a policy would have it."""
-    return replace(release, behaviour=policy.behaviour(release.behaviour))
 
 
 def result(level: str, os: OSLayer, policy: Policy, lived: bool) -> PolicyResult:
@@ -147,9 +149,10 @@ def result(level: str, os: OSLayer, policy: Policy, lived: bool) -> PolicyResult
     freelist = os.freelist
     assert isinstance(freelist, PolicyFreeList)
     freelist.audit()
+    sizes = [size for _, size in policy.blocks()]
     return PolicyResult(
         level, lived, os.pages, os.memory.grows, policy.steps,
-        freelist.total_bytes, freelist.count, freelist.largest,
+        freelist.total_bytes, len(sizes), max(sizes, default=0),
     )  # fmt: skip
 
 

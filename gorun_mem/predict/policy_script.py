@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gorun_mem.policies import Policy, policy_parts
-from gorun_mem.predict.policies import MovedCalls, PolicyResult, changed, result
+from gorun_mem.policies import Policy, PolicyError, policy_parts, policy_release
+from gorun_mem.predict.policies import MovedCalls, PolicyResult, result
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options
 from gorun_mem.replay.opscript import Operation, Script, ScriptError
 from gorun_mem.runtime.behaviour import UnknownRelease, WasmBreak
@@ -58,7 +58,7 @@ def script_under_policy(
             )
         own.read_for(script)
         os = boot(
-            changed(release, policy),
+            policy_release(policy, release),
             platform,
             BootOptions(options.end, options.init_pages, max_pages, faithful=True),
             memlock=make("none", release),
@@ -72,6 +72,8 @@ def script_under_policy(
             try:
                 if not _make(calls, operation, answer):
                     return result("ops", os, policy, False)
+            except PolicyError:
+                raise
             except EmulatedFailure:
                 return result("ops", os, policy, False)
         return result("ops", os, policy, True)

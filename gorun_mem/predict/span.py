@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gorun_mem.policies import PolicyError
 from gorun_mem.predict.pages import CACHED_MAX, GO_PAGE, PageAlloc, PageCache
 from gorun_mem.predict.program import Program, ProgramStep, load
 from gorun_mem.runtime.behaviour import PERSISTENT_CHUNK, Release
@@ -93,6 +94,7 @@ class Simulated:
         collections: mark phases.
         marks: those that ran away.
         death: where the memory's limit killed it; None where it lived.
+        over_time: (event, pages) at the start and after each step that grew the memory.
     """
 
     pages: int
@@ -104,6 +106,7 @@ class Simulated:
     collections: int
     marks: tuple[MarkPhase, ...]
     death: Death | None
+    over_time: tuple[tuple[int, int], ...]
 
 
 class SpanHeap:
@@ -302,6 +305,7 @@ def simulate(
         collections=run.collections,
         marks=tuple(run.marks),
         death=run.death,
+        over_time=tuple(run.over_time),
     )
 
 
@@ -319,6 +323,7 @@ class SpanRun:
         collections: mark phases that ended.
         marks: those that ran away.
         death: the step that there was no memory for.
+        over_time: (event, pages) at the start and after each step that grew the memory.
     """
 
     def __init__(self, program: Program, heap: SpanHeap) -> None:
@@ -327,18 +332,25 @@ class SpanRun:
         self.live = self.peak = self.peak_seq = self.collections = 0
         self.marks: list[MarkPhase] = []
         self.death: Death | None = None
+        self.over_time = [(0, heap.os.pages)]
         self._mark_from = (-1, 0)
         self._places: dict[int, tuple[int, int]] = {}
 
     def all(self) -> None:
         """Every step, or as far as the memory lasts."""
-        program = self.program
+        program, heap = self.program, self.heap
+        pages = heap.os.pages
         for i, kind in enumerate(program.kinds):
             a = program.a[i]
             try:
                 lives = self.step(i, ProgramStep(kind), a)
+            except PolicyError:
+                raise
             except EmulatedFailure:
                 lives = False
+            if heap.os.pages != pages:
+                pages = heap.os.pages
+                self.over_time.append((program.seqs[i], pages))
             if not lives:
                 spans = kind <= ProgramStep.SPAN_CACHED
                 what = "a span" if spans else "metadata"

@@ -18,6 +18,18 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(_SUFFIX) for path in FOLDER.glob(f"*{_SUFFIX}"))
 
 
+def not_there(path: Path | str) -> str:
+    """What to say of a recording that is neither a file nor one of these."""
+    from gorun_mem._near import near_file, nearest
+
+    name = str(path)
+    near = near_file(name) or nearest(name, names(), 0.5)
+    return (
+        f"no recording {name}: {f'did you mean {near}? ' if near else ''}gorun-mem record APP.wasm "
+        f"makes one, and some come along, such as {names()[0]}"
+    )
+
+
 def resolve(path: Path | str) -> Path:
     """The file that is meant: the one named, or a shipped recording of that name.
 

@@ -1,7 +1,7 @@
-"""A comparison of settings as one HTML file: the table of `compare`, and every value of every run.
+"""A comparison of settings as the page shows it: the table of `compare`, and a plot of every run.
 
-The page is made of the document that `compare --json` prints and needs neither network nor script;
-a plot is SVG that is laid out here. Names come from outside: the template escapes all of it.
+It is made of the document that `compare --json` prints; `gorun_mem.web.offline` puts it into a
+file. Where a value lies in a plot is laid out here.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any, Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gorun_mem.report.plot import is_wide
 from gorun_mem.report.units import figure
@@ -20,29 +18,26 @@ DOTS_MAX: Final = 400
 """Runs of a side that are drawn, evenly chosen; the box is of all."""
 
 
-def page(document: Mapping[str, Any], words: Sequence[str]) -> str:
-    """The page's text.
+def document(compared: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """What the page shows, as JSON has it.
 
     Args:
-        document: as `compare --json` has it.
+        compared: as `compare --json` has it.
         words: what is said of the whole, in lines.
     """
-    loader = PackageLoader("gorun_mem.report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("comparison.html").render(
-        title=document["compare"],
-        style=loader.get_source(environment, "report.css")[0],
-        words=words,
-        width=WIDTH,
-        metrics=[
-            _metric(name, sides, document["can_tell"])
-            for name, sides in document["metrics"].items()
+    return {
+        "kind": "comparison",
+        "title": f"{compared['compare']} compared",
+        "words": list(words),
+        "width": WIDTH,
+        "metrics": [
+            _metric(name, sides, compared["can_tell"])
+            for name, sides in compared["metrics"].items()
         ],
-        sides=document["sides"],
-    )
+        "sides": [
+            [side["name"], f"{side['run']} --seed {side['seeds'][0]}"] for side in compared["sides"]
+        ],
+    }
 
 
 def _metric(name: str, sides: Sequence[Mapping[str, Any]], can_tell: bool) -> dict[str, Any]:
@@ -65,7 +60,12 @@ def _side(metric: str, side: Mapping[str, Any], low: float, high: float) -> dict
         part = log10(value / low) / log10(high / low) if wide else (value - low) / (high - low)
         return round(8 + part * (WIDTH - 16), 1)
 
-    row: dict[str, Any] = {"name": side["side"], "median": "no run ended well", "drawn": None}
+    row: dict[str, Any] = {
+        "name": side["side"],
+        "order": side["median"] or 0,
+        "median": "no run ended well",
+        "drawn": None,
+    }
     row |= {"interval": "", "change": "", "p": "", "differs": bool(side.get("differs"))}
     if not side["values"]:
         return row

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Final
 
-from gorun_mem.report.width import table_lines
+from gorun_mem.report.width import whole_table
 
 SEVERAL: Final = "*"
 """Marks a place that more than one series goes through."""
@@ -23,11 +23,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         head: the columns' names.
         rows: as many cells each.
     """
-    return "\n".join(table_lines([head, *rows], ">" * len(head), ""))
+    return whole_table([head, *rows], ">" * len(head))
 
 
 def plot(
-    xs: Sequence[str], series: Mapping[str, Sequence[float]], *, unit: str, height: int = 14
+    xs: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    unit: str,
+    height: int = 14,
+    columns: int | None = None,
 ) -> str:
     """Series over the same places, on a logarithmic scale.
 
@@ -36,6 +41,8 @@ def plot(
         series: by name, a positive value for each place; 0 is left out.
         unit: of the values, for the axis.
         height: lines between the least and the greatest value.
+        columns: that it may be wide, None for as many as the names need; narrower names stand
+            below each other by turns.
     """
     values = [value for line in series.values() for value in line if value > 0]
     if not values:
@@ -45,7 +52,11 @@ def plot(
     def row_of(value: float) -> int:
         return height - round((log10(value) - low) / (high - low) * height)
 
+    ticks = {row_of(tick): f"{tick:g}" for tick in _ticks(low, high)}
+    margin = max(len(text) for text in [*ticks.values(), unit])
     column = max(len(x) for x in xs) + 4
+    if columns is not None:
+        column = max(2, min(column, (columns - margin - 2) // len(xs)))
     grid = [[" "] * (column * len(xs)) for _ in range(height + 1)]
     marks = _marks(series)
     for name, line in series.items():
@@ -53,16 +64,29 @@ def plot(
             if value > 0:
                 at, cells = i * column + column - 1, grid[row_of(value)]
                 cells[at] = marks[name] if cells[at] == " " else SEVERAL
-    ticks = {row_of(tick): f"{tick:g}" for tick in _ticks(low, high)}
-    margin = max(len(text) for text in [*ticks.values(), unit])
     body = [
         f"{ticks.get(row, ''):>{margin}} |{''.join(cells)}".rstrip()
         for row, cells in enumerate(grid)
     ]
     axis = " " * margin + " +" + "-" * (column * len(xs))
-    names = " " * margin + "  " + "".join(x.rjust(column) for x in xs)
+    names = [(" " * (margin + 2) + line).rstrip() for line in _under(xs, column)]
     legend = ", ".join(f"{marks[name]} {name}" for name in series)
-    return "\n".join([unit, *body, axis, names, f"{legend}, {SEVERAL} several"])
+    return "\n".join([unit, *body, axis, *names, f"{legend}, {SEVERAL} several"])
+
+
+def _under(xs: Sequence[str], column: int) -> list[str]:
+    """The names of the places, each ending where its place is, in as few lines as that takes."""
+    lines: list[str] = []
+    for i, x in enumerate(xs):
+        end = (i + 1) * column
+        x = x[:end]
+        for number, line in enumerate(lines):
+            if not line or len(line) < end - len(x):
+                lines[number] = line.ljust(end - len(x)) + x
+                break
+        else:
+            lines.append(x.rjust(end))
+    return lines
 
 
 def box(values: Sequence[float], low: float, high: float, width: int) -> str:

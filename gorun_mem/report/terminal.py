@@ -20,7 +20,7 @@ from gorun_mem.analysis.waiting import Unended
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import DeadlockFound, LockThrow, MemCheck, RaceFound, RunEnd, RunStart
 from gorun_mem.report.units import count, ns, share, size
-from gorun_mem.report.width import folded, table_lines
+from gorun_mem.report.width import fit, panels, table_lines
 
 MS_SHOWN: Final = 16
 """Ms that a lock's table lists; of more, those that waited longest."""
@@ -59,9 +59,7 @@ def render(summary: Summary) -> str:
         list(_slowest(summary)),
         list(_remarks(summary)),
     ]
-    return "\n\n".join(
-        "\n".join(part for line in lines for part in folded(line, 4)) for lines in sections if lines
-    )
+    return "\n\n".join(fit("\n".join(lines)) for lines in sections if lines)
 
 
 def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | None = None) -> str:
@@ -75,7 +73,7 @@ def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | N
     if start.schedule is not UNSET:  # what it names besides is in the token
         code = [
             word
-            for name in (start.scenario, start.mutex)
+            for name in (start.scenario, start.mutex, start.policy or "")
             if ".py" in name
             for word in ("--code", name)
         ]
@@ -84,6 +82,7 @@ def again(start: RunStart, costs: str = "", memory: Mapping[str, int | None] | N
         "release": start.release,
         "platform": start.platform,
         "mutex": start.mutex,
+        "policy": start.policy or None,
         "ms": start.ms,
         "cpus": start.cpus,
         "strategy": start.strategy,
@@ -116,7 +115,8 @@ def _headline(summary: Summary) -> Iterator[str]:
         yield "run.start is missing: release, platform and settings are not known"
         return
     what_if = click.style(" (what-if: no Go release runs so)", fg="yellow") if start.what_if else ""
-    yield f"{start.release} {start.platform}, mutex {start.mutex}{what_if}"
+    policy = f", policy {start.policy}" if start.policy else ""
+    yield f"{start.release} {start.platform}, mutex {start.mutex}{policy}{what_if}"
     yield (
         f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}, strategy {start.strategy}, "
         f"seed {start.seed}"
@@ -187,7 +187,8 @@ def _results(summary: Summary) -> Iterator[str]:
     blocks = [[name, *text.split("\n")] for name, text in values.items() if "\n" in text]
     rows = [row for row in values.items() if "\n" not in row[1]]
     for i, block in enumerate(blocks):
-        yield from (f"  {line}".rstrip() for line in block)
+        yield f"  {block[0]}"
+        yield from panels("\n".join(block[1:]))
         if rows or i + 1 < len(blocks):
             yield ""
     if rows:
@@ -306,7 +307,7 @@ def _shares(lock: LockSummary) -> Iterator[str]:
     by_wait = sorted(lock.shares.items(), key=lambda item: (-item[1].waits.total, item[0]))
     for m, had in sorted(by_wait[:MS_SHOWN]):
         rows.append((f"M{m}", *_share_row(had, lock.bypasses_max(m))))
-    yield from table_lines(rows, ">" * 8, "    ")
+    yield from _table(rows, ">" * 8)
     if len(by_wait) > MS_SHOWN:
         yield f"  and {count(len(by_wait) - MS_SHOWN, 'M')} more, which waited less"
 

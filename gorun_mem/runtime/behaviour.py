@@ -19,7 +19,7 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import did_you_mean, no_such
 from gorun_mem.runtime.sources import source_of
 
 KiB: Final = 1 << 10
@@ -214,8 +214,7 @@ class Release:
             platform = PLATFORMS[name]
         except KeyError:
             raise UnknownRelease(
-                f"no platform {name!r}: {did_you_mean(name, PLATFORMS, 0.3)}the platforms are "
-                + ", ".join(PLATFORMS)
+                no_such("platform", name, PLATFORMS, cutoff=0.3, there="the platforms are")
             ) from None
         if platform.goos == "wasip1" and not self.behaviour.has_wasip1:
             raise UnknownRelease(

@@ -137,6 +137,26 @@ class Break:
         if self.sink is not None:
             self._report(before, after, "free")
 
+    def _raise_by_multiple(self, n: int, step: int, call: Call | None) -> None:
+        """Get memory for `n` bytes by a multiple of `step`, if the system gives as much.
+
+        Go's own layer never does: it asks for what it lacks.
+        """
+        was = self.bloc_max
+        lacking = self.bloc + self.mem_round(n) - was
+        top = was + -(-lacking // step) * step
+        if lacking > 0 and self._raise_system_break(top, was, call):
+            self.bloc_max = top
+
+    def skip_to(self, top: int) -> None:
+        """Go on at `top`, where the memory ends: what lies below has another owner.
+
+        Go's own layer never does.
+        """
+        before, self.bloc, self.bloc_max = self.bloc, top, top
+        if self.sink is not None:
+            self._report(before, top, "sbrk")
+
     def _report(self, before: int, after: int, cause: str) -> None:
         """Tell the sink that bloc has moved."""
         assert self.sink is not None

@@ -129,15 +129,7 @@ class SbrkLayer(OSLayer):
             refusal = self._free_refusal(v, n, n if at_end else self.brk.mem_round(n))
             if refusal is not None:
                 await self._refuse(call, refusal)
-        if at_end:
-            call.path = "end_of_memory"
-            self.memory.clear(v, n)
-            call.cleared_bytes = n
-            self.brk.lower(n)
-        else:
-            call.path = "memfree"
-            self._freelist.mem_free(v, n, "mid_free", call)
-            self._freelist.mem_check()
+        self._free(call, at_end=at_end)
         if self.ledger is not None:
             given = n if at_end else self.brk.mem_round(n)
             self.ledger.freed(v, given, "sysFreeOS", self.whoami())
@@ -199,13 +191,9 @@ class SbrkLayer(OSLayer):
         call = self._enter("sysReserveAlignedSbrk", 0, size, align, purpose)
         await self.memlock.lock("runtime.sysReserveAlignedSbrk")
         self._see_size()
-        leaked = False
-        base = self._freelist.mem_alloc_no_grow((size + align) & self._mask, call)
-        if base:
-            p = self._trim(base, call)
-            leaked = behaviour.leaks_memlock
-        else:
-            p = self._sbrk_aligned(call)
+        found = self._aligned_from_free(call)
+        leaked = found is not None and behaviour.leaks_memlock
+        p = self._sbrk_aligned(call) if found is None else found
         got = size if call.path != "fail" else 0
         if not p:
             self._note_refusal(call)
@@ -227,9 +215,25 @@ class SbrkLayer(OSLayer):
         call.path = "sbrk" if p else "fail"
         return p
 
-    def _trim(self, base: int, call: Call) -> int:
-        """Give back both ends of the block at `base`, of size+align bytes."""
+    def _free(self, call: Call, *, at_end: bool) -> None:
+        """Lower the break by what is freed at the end, or give it to the free list."""
+        v, n = call.v, call.n
+        if at_end:
+            call.path = "end_of_memory"
+            self.memory.clear(v, n)
+            call.cleared_bytes = n
+            self.brk.lower(n)
+        else:
+            call.path = "memfree"
+            self._freelist.mem_free(v, n, "mid_free", call)
+            self._freelist.mem_check()
+
+    def _aligned_from_free(self, call: Call) -> int | None:
+        """From a block of size+align bytes, whose ends go back; None where there is none."""
         mask, size, align = self._mask, call.n, call.align
+        base = self._freelist.mem_alloc_no_grow((size + align) & mask, call)
+        if not base:
+            return None
         call.path = "aligned_freelist"
         start = align_up(base, align, mask)
         before = (start - base) & mask

@@ -14,6 +14,9 @@ steps them until each waits for its connection again. So
     connection tasks     read, put lines into inboxes ---- wake(M) --.
     host's task          sleeps ------------------------> a turn: M1 M2 M1 ... all wait -> flush
 
+Ms that are no client's (`admit`, is_client=False) have no connection to wait for and no P: a turn
+lasts until they have ended or sleep too. Each may be cancelled, as `machine.trio_host` does it.
+
 When a turn ends with an M that waits for anything but its connection, nobody can ever wake it: that
 is a deadlock of the emulated program, though connections may still be open. It is none where the M
 waits for a lock that another took by hand: its client may give it back.
@@ -32,7 +35,7 @@ from typing import Any, Final, cast
 import trio
 from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
 
-from gorun_mem.machine.coroutine import unwind
+from gorun_mem.machine.coroutine import ForeignAwait, unwind, where
 from gorun_mem.machine.driver import Driver, Program
 from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
@@ -40,7 +43,7 @@ from gorun_mem.runtime.op import MLike, Op
 from gorun_mem.service.pace import Pace
 from gorun_mem.step.engine import Breath, StepsExceeded
 from gorun_mem.step.loop import Resumer
-from gorun_mem.step.task import Task
+from gorun_mem.step.task import State, Task
 
 Coro = Coroutine[Any, Any, Any]
 
@@ -68,6 +71,14 @@ YIELD: Final = Receive()
 """Let the others whose requests have come go first; as an M that is preempted gives up its P."""
 
 
+_WITHDRAWN: Final = object()
+"""The result of an operation that did not happen, for its M is cancelled."""
+
+
+class Cancelled(BaseException):
+    """Raised in an M that is no client's and is to end."""
+
+
 class ServiceHost(Resumer):
     """Drives the Ms of one World in turns.
 
@@ -79,6 +90,7 @@ class ServiceHost(Resumer):
     Attributes:
         idle: Ms that wait for their connections, by id.
         comes_back: whether an M that waits for a lock waits for one of `idle` in the end.
+        comes_free: called where nobody can go on; whether somebody can then.
         pace: holds the Ms back, for people to see what they do.
     """
 
@@ -95,7 +107,12 @@ class ServiceHost(Resumer):
         self._budget = BREATH_AFTER
         self.idle: dict[int, M] = {}
         self.comes_back: Callable[[Callable[[int], bool]], bool] = lambda idle: False
+        self.comes_free: Callable[[], bool] = lambda: False
         self.pace = Pace()
+        self._clients: set[int] = set()
+        self._condemned: set[int] = set()
+        self._withdrawn: deque[M] = deque()
+        driver.canceller = self.cancel
 
     def __repr__(self) -> str:
         return f"<ServiceHost of {len(self._coros)} Ms, {len(self.idle)} idle>"
@@ -105,12 +122,34 @@ class ServiceHost(Resumer):
         """Whether all Ms but the scenario have ended."""
         return self._engine.alive <= 1
 
-    def admit(self, program: Program, *args: Any, name: str = "") -> M:
-        """Start an M, which begins in the next turn."""
+    def admit(self, program: Program, *args: Any, name: str = "", is_client: bool = True) -> M:
+        """Start an M, which begins in the next turn.
+
+        Args:
+            program: what it does.
+            args: what that takes.
+            name: for people.
+            is_client: it waits for a connection and needs a P for its calls.
+        """
         m = self._driver.admit(program, *args, name=name)
-        self._procs_free -= 1
+        if is_client:
+            self._clients.add(m.id)
+            self._procs_free -= 1
         self.begin_turn()
         return m
+
+    def cancel(self, m: M) -> None:
+        """Let an M that is no client's end, as soon as it holds no runtime lock and waits for none;
+        nothing where it has ended.
+        """
+        if m.id in self._clients or m.state is State.DONE:
+            return
+        self._condemned.add(m.id)
+        waits = m.state in (State.PARKED, State.RUNNABLE) and m.id in self._coros  # it has begun
+        if waits and not m.locks and (m.op is None or m.op.abandonable):
+            self._engine.withdraw(m)
+            self._withdrawn.append(m)
+            self.begin_turn()
 
     def wake(self, m: M) -> None:
         """What `m` waits for has come; nothing where it does not wait for its connection."""
@@ -164,6 +203,13 @@ class ServiceHost(Resumer):
                 if driver.stopped:
                     return
                 self._budget = self._breath()
+            while self._withdrawn:
+                m = self._withdrawn.popleft()
+                engine.come_back(m)
+                m.result = _WITHDRAWN
+                op = self.resume(m)
+                if op is not None:
+                    engine.submit(m, op)
             while self._woken and self._procs_free > 0 and self._budget > 0:
                 m = self._woken.popleft()
                 self._procs_free -= 1
@@ -181,7 +227,11 @@ class ServiceHost(Resumer):
                 driver.step_failed(error)
             else:
                 if not went_on and not (self._woken and self._procs_free > 0):
+                    if self._withdrawn:
+                        continue
                     if not self._woken or not self.comes_back(self._is_outside):
+                        if self._is_stuck() and self.comes_free():
+                            continue
                         break
                     # All who are in calls wait for a lock that is held by hand: with their Ps,
                     # who holds it could not come back to give it up.
@@ -193,20 +243,41 @@ class ServiceHost(Resumer):
                 self._budget = self._breath()
                 self._after_turn()
                 await trio.lowlevel.cancel_shielded_checkpoint()
-        if engine.alive > len(self.idle) and not self.comes_back(self._is_outside):
+        if self._is_stuck():
             driver.deadlocked()
         self._after_turn()
+
+    def _is_stuck(self) -> bool:
+        """Whether an M waits for what never comes."""
+        return self._engine.alive > len(self.idle) and not self.comes_back(self._is_outside)
 
     def _is_outside(self, m_id: int) -> bool:
         """Whether an M is in no call: its client, or its turn, is waited for."""
         return m_id in self.idle or any(m.id == m_id for m in self._woken)
 
-    def _give_up_p(self) -> None:
+    def _give_up_p(self, m: M) -> None:
         """An M is in no call any more."""
+        if m.id not in self._clients and m.id:
+            return
         if self._procs_lent:
             self._procs_lent -= 1
         else:
             self._procs_free += 1
+
+    def _next_op(self, m: M, coro: Coro) -> Op:
+        """Let a coroutine go on to its next operation; one that is to end is told so."""
+        found: Any = coro.throw(Cancelled()) if m.result is _WITHDRAWN else coro.send(m.result)
+        while not isinstance(found, Op):
+            found = coro.throw(ForeignAwait(f"M{m.id} awaits trio itself at {where(coro)}"))
+        op: Op = found
+        while m.id in self._condemned and not m.locks and op.abandonable:
+            op = coro.throw(Cancelled())
+        return op
+
+    def _forget(self, m: M) -> None:
+        """An M has ended."""
+        self._clients.discard(m.id)
+        self._condemned.discard(m.id)
 
     def _breath(self) -> int:
         """Operations until the next breath: one where people look on."""
@@ -223,10 +294,11 @@ class ServiceHost(Resumer):
             coro = self._coros.get(m.id)
             if coro is None:
                 coro = self._coros[m.id] = driver.begin(m)
-            op: Op = coro.send(m.result)
+            op = self._next_op(m, coro)
         except StopIteration as end:
             del self._coros[m.id]
-            self._give_up_p()
+            self._give_up_p(m)
+            self._forget(m)
             driver.ended(m, end.value or "")
             return None
         except BaseException as error:
@@ -237,7 +309,7 @@ class ServiceHost(Resumer):
             return None
         if op is RECEIVE or op is YIELD or op is BREATHE:
             self._engine.leave(m)
-            self._give_up_p()
+            self._give_up_p(m)
             if op is RECEIVE:
                 self.idle[m.id] = m
             else:

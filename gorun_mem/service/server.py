@@ -30,6 +30,7 @@ from gorun_mem.report.units import count, ns, size
 from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse, said
 from gorun_mem.service.answers import Answers
 from gorun_mem.service.connection import Connection
+from gorun_mem.service.guests import Guests
 from gorun_mem.service.host import RECEIVE, ServiceHost
 from gorun_mem.service.incoming import Stream
 from gorun_mem.service.language import Request
@@ -86,6 +87,7 @@ class Server:
         hub: hands events to watchers.
         poller: reads plain sockets, where the system can do that for all at once.
         answers: what requests come to.
+        guests: scenarios that run in the World.
         tallies: what is counted of each lock, by name.
         speakers: the connection of each M, by id.
         asking: the request that each M is in, by id.
@@ -122,6 +124,8 @@ class Server:
             self._count(mutex)
         self.answers = Answers(self.world, settings, self._count)
         self.host.comes_back = self.answers.by_hand.somebody_comes_back
+        self.guests = Guests(self, self._count)
+        self.host.comes_free = self.guests.give_up
         self.connections: dict[Connection, None] = {}
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}
@@ -172,6 +176,8 @@ class Server:
                 self._execution.end("cancelled")
                 raise
             self._listening.cancel()
+            failure = self.world.failure
+            self.guests.world_ended("cancelled" if failure is None else "failed", str(failure))
             self._tell_the_end()
             try:
                 done = self._execution.end(self._cut)
@@ -250,6 +256,7 @@ class Server:
             return
         self.draining = why
         self.host.pace.set(paused=False, ns_per_s=None)
+        self.guests.stop_all()
         self._listening.cancel()
         for connection in list(self.speakers.values()):
             if connection.m is not None:

@@ -48,7 +48,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.kinds import KINDS
 
@@ -250,8 +250,7 @@ def _is_number(value: object, most: float) -> bool:
 def _known(what: str, given: Iterable[str], known: Mapping[str, object]) -> None:
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known, 0.5)
-            raise CostError(f"no {what} {name!r}: {hint}the {what}s are {', '.join(known)}")
+            raise CostError(no_such(what, name, known, there=f"the {what}s are"))
 
 
 def _shown(value: object) -> str:

@@ -44,7 +44,9 @@ TIMER: Final = "timer"
 class Strategy(Protocol):
     """Who goes next; one small file each in `strategies/`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """One of `runnable`, which is not empty.

@@ -225,7 +225,10 @@ def load(reference: str) -> Schedule:
     if is_file:
         return Schedule.read(Path(reference))
     if reference.endswith((".jsonl", ".schedule", ".json")):
-        raise ScheduleError(f"no file {reference}")
+        raise ScheduleError(
+            f"no file {reference}: `last` is the newest that gorun-mem explore saved, and a token "
+            "does too"
+        )
     return Schedule.from_token(reference)
 
 
@@ -411,7 +414,9 @@ def _checked_bytes(text: str) -> bytes:
             f"token: version {data[0]}; this gorun-mem reads version {VERSION}: search again"
         )
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
-        raise ScheduleError("token: its checksum does not fit: a character is wrong or missing")
+        raise ScheduleError(
+            "token: its checksum does not fit: a character is wrong or missing: copy all of it"
+        )
     return data[:-4]
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any, Final
 
+from gorun_mem._notebook import table
 from gorun_mem.analysis.failon import ChangeExpression
 from gorun_mem.analysis.metrics import Expression, ExpressionError, Metric, unknown_metric
 from gorun_mem.machine.config import Config, ConfigError
@@ -143,6 +144,22 @@ class ComparedSides:
     middles: Mapping[str, tuple[Middle, ...]]
     contrasts: tuple[Contrast, ...]
     alpha: float
+
+    def _repr_html_(self) -> str:
+        """A notebook's view: a table for each metric."""
+        head = ("side", "median", "least likely", "most likely", "change %", "p", "differs")
+        tables = []
+        for metric, middles in self.middles.items():
+            rows = []
+            for place, (side, middle) in enumerate(zip(self.sides, middles, strict=True)):
+                low, high = middle.within or (None, None)
+                row: list[object] = [side.side.name, middle.median, low, high]
+                if place:
+                    of = self.contrast(metric, side.side.name)
+                    row += [of.change and round(100 * of.change, 2), of.p_adjusted, of.differs]
+                rows.append(row)
+            tables.append(table(f"{self.scenario}: {metric}", head, rows))
+        return "".join(tables)
 
     def contrast(self, metric: str, side: str) -> Contrast:
         """One of them.

@@ -27,6 +27,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+from gorun_mem._near import no_such
 from gorun_mem.analysis.metrics import Expression, ExpressionError, parse_expression
 from gorun_mem.sweep.verbs import SET, VERBS, SweepCell, SweepError, SweepVerb, option_of
 
@@ -69,11 +70,13 @@ def read_grid(path: Path) -> Grid:
 def _grid(data: Mapping[str, Any]) -> Grid:
     for name, value in data.items():
         if name not in _SECTIONS or not isinstance(value, dict):
-            raise SweepError(f"no section [{name}]: there are {', '.join(_SECTIONS)}")
+            raise SweepError(no_such("section", name, _SECTIONS))
     head = dict(data.get("sweep", {}))
     name = head.pop("verb", None)
     if name not in VERBS:
-        raise SweepError(f"verb = {name!r} in [sweep]: must be one of {', '.join(VERBS)}")
+        if name is None:
+            raise SweepError(f'no verb in [sweep]: write verb = "run", or {", ".join(VERBS)}')
+        raise SweepError(f"[sweep]: {no_such('verb', str(name), VERBS)}")
     verb = VERBS[name]
     out = head.pop("out", None)
     if not isinstance(out, str) or not out.endswith(".parquet"):
@@ -83,8 +86,8 @@ def _grid(data: Mapping[str, Any]) -> Grid:
     if verb.about in head:
         grid = {verb.about: [head.pop(verb.about)], **grid}
     if head:
-        raise SweepError(f"no {next(iter(head))!r} in [sweep]: there are verb, out, seeds and "
-                         f"{verb.about}")  # fmt: skip
+        known = ("verb", "out", "seeds", verb.about)
+        raise SweepError(f"[sweep]: {no_such('key', next(iter(head)), known)}")
     dimensions = _dimensions(verb, grid, fixed)
     total = len(seeds)
     for values in dimensions.values():

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem._version import VERSION
 from gorun_mem.analysis.metrics import Metrics
 from gorun_mem.machine.config import Config, ConfigError, DoesNotFit
@@ -154,11 +154,8 @@ def option_of(verb: SweepVerb, name: str) -> str:
     plain = _OTHER_NAMES.get(plain, plain)
     if plain in verb.takes:
         return plain
-    hint = did_you_mean(plain, verb.takes, 0.5)
-    raise SweepError(
-        f"no option {name!r}: {hint}there are {', '.join(sorted(verb.takes))}; those of the "
-        f"scenario are written as {SET}NAME"
-    )
+    said = no_such("option", plain, sorted(verb.takes))
+    raise SweepError(f"{said}; those of the scenario are written as {SET}NAME")
 
 
 def _sha256(value: object) -> str:

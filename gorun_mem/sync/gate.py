@@ -174,7 +174,7 @@ class Entry(Op):
 
     def blocked_by(self) -> tuple[tuple[int, str, int], ...]:
         """Who has what it waits for."""
-        return self.gate.held_by()
+        return self.gate.keeps_out(self)
 
     def refresh(self, m: MLike) -> None:
         """The gate has changed: let `m` go, or not."""
@@ -340,6 +340,10 @@ class Gate(KitObject):
     def held_by(self) -> tuple[tuple[int, str, int], ...]:
         """Who keeps others out: number, site, since when in ns."""
         return ()
+
+    def keeps_out(self, op: Entry) -> tuple[tuple[int, str, int], ...]:
+        """Who keeps this operation out, where that is not everybody who keeps others out."""
+        return self.held_by()
 
     # What is made of that.
 

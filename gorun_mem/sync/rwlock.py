@@ -202,6 +202,13 @@ class RWLock(Gate):
         """The writer, or the readers."""
         if self.writer is not None:
             return ((self.writer.id, self.writer.name, self._since_ns),)
+        return self._reading()
+
+    def keeps_out(self, op: Entry) -> tuple[tuple[int, str, int], ...]:
+        """A writer that has claimed it waits for the readers."""
+        return self._reading() if op.kind == _WRITE else self.held_by()
+
+    def _reading(self) -> tuple[tuple[int, str, int], ...]:
         return tuple([(m, site, ns) for m, times in self.readers.items() for site, ns in times])
 
     def snapshot(self) -> tuple[object, ...]:

@@ -10,7 +10,8 @@ one of trio's alone; where a test awaits trio, with a World or without, trio's t
 schedule too (`gorun_mem.explore.controlled`), and `autojump_clock` is the run's own clock. Its
 other fixtures are made once, so what they hold must not change from run to run. A failure is the
 search's: its report is the test's, and its command replays that one schedule with
-`--explore-token`.
+`--explore-token`. The line that it prints beside, `@pytest.mark.explore(replay="TOKEN")` over the
+test, keeps it: that schedule is run before every search from then on.
 
 A search that gives no answer fails the test, for a pass would say what nobody knows. One that does
 says it in the properties of JUnit's report and, with -rP, on the terminal: "exhausted" or
@@ -21,17 +22,21 @@ runs.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import pytest
 
+from gorun_mem._near import did_you_mean
 from gorun_mem.explore import Schedule, Target, explore, replay
 from gorun_mem.explore.failure import Failure, history_of, words_of
-from gorun_mem.explore.report import render
+from gorun_mem.explore.report import drawn
+from gorun_mem.explore.telling import account_of
 from gorun_mem.machine.config import Config, ConfigError
-from gorun_mem.step.schedule import load
+from gorun_mem.step.schedule import ScheduleError, load
+from gorun_mem.testing import OutdatedReplay
 
 if TYPE_CHECKING:
     from gorun_mem.explore.verdict import Exploration
@@ -39,9 +44,11 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = (
     "budget", "strategy", "seed", "time_s", "bound", "steps_max", "detectors", "shrink", "watch_s",
-    "faults",
+    "faults", "replay",
 )  # fmt: skip
-"""What the marker takes; see `gorun_mem.explore.explore`."""
+"""What the marker takes; see `gorun_mem.explore.explore`, and the module for `replay`."""
+TOKEN_MAX: Final = 600
+"""Characters of a token that a test is to have over it; a longer one goes without its steps."""
 
 
 def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
@@ -64,6 +71,7 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
         if token:
             test.replay(load(token), alone=explored == 1)
         else:
+            test.follow(settings.pop("replay"))
             test.search(settings)
 
     run._trio_test_runner_wrapped = True  # type: ignore[attr-defined]  # pytest-trio's own mark
@@ -124,12 +132,35 @@ class _Test:
             raise KeyboardInterrupt
         self._item.user_properties += _properties(found)
         if found.failure is not None:
-            _fail(f"{found.sentence}\n{render(found.failure, self._target)}")
+            report = self._report(found.failure, settings.get("detectors", ()))
+            _fail(f"{report}\n{_keep(found.failure)}\n{found.sentence}")
         if not found.ok:
             is_short = "no schedule controls" not in found.reason
             help_ = "; give it more budget, or another strategy" if is_short else ""
             _fail(f"{found.sentence}{help_}")
         self._item.add_report_section("call", "explore", found.sentence)
+
+    def follow(self, tokens: Sequence[str]) -> None:
+        """Run the schedules that the marks keep; fail where one still does."""
+        __tracebackhide__ = True
+        for token in tokens:
+            try:
+                schedule = load(token)
+            except ScheduleError as error:
+                _fail(f"@pytest.mark.explore(replay=...): {error}")
+            if _of_other_parameters(str(schedule.about.get("test")), self._item.nodeid):
+                continue
+            failure, outdated = self._run_again(schedule)
+            if outdated:
+                said = (
+                    f"{self._item.nodeid}: the schedule that replay= keeps does not fit this test "
+                    f"any more ({outdated}): take that line away, or put the token of a new "
+                    f"failure there; it is replay={_beginning(token)!r}"
+                )
+                warnings.warn(OutdatedReplay(said), stacklevel=2)
+            elif failure is not None:
+                self._item.user_properties += _properties_of_one(failure)
+                _fail(f"{self._report(failure)}\nIt is a schedule that replay= keeps.")
 
     def replay(self, schedule: Schedule, *, alone: bool) -> None:
         """Follow one schedule; it may be of this test under another name if no other is there."""
@@ -137,15 +168,25 @@ class _Test:
         of = schedule.about.get("test")
         if of != self._item.nodeid and not alone:
             pytest.skip(f"the schedule is one of {of or 'no test'}")
+        failure, outdated = self._run_again(schedule)
+        if outdated:
+            _fail(f"the schedule does not fit this test any more: {outdated}")
+        if failure is not None:
+            self._item.user_properties += _properties_of_one(failure)
+            _fail(self._report(failure))
+
+    def _run_again(self, schedule: Schedule) -> tuple[Failure | None, str]:
+        """How a schedule fails now, None where it does not; and why it does not fit any more."""
+        __tracebackhide__ = True
         done = replay(self._target, schedule)
         if self._left:
             raise self._left[0]
         if done.divergence:
-            _fail(f"the schedule does not fit this test any more: {done.divergence}")
+            return None, done.divergence
         if done.foreign:
             _fail(f"an M awaits what no schedule controls, at {done.foreign}")
         if done.signature is None:
-            return
+            return None, ""
         assert done.transcriber is not None
         failure = Failure(
             done.signature,
@@ -157,7 +198,30 @@ class _Test:
             ms={task.id: task.name for task in done.world.engine.tasks},
             history=history_of(done.world),
         )
-        _fail(render(failure, self._target))
+        return failure, ""
+
+    def _report(self, failure: Failure, detectors: Sequence[Any] = ()) -> str:
+        return drawn(account_of(failure, self._target, detectors=detectors))
+
+
+def _of_other_parameters(of: str, nodeid: str) -> bool:
+    """Whether a schedule is one of the same function with other parameters."""
+    return of != nodeid and "[" in of and of.partition("[")[0] == nodeid.partition("[")[0]
+
+
+def _keep(failure: Failure) -> str:
+    """What to write to have a failure's schedule run from now on."""
+    token = failure.token
+    if len(token) > TOKEN_MAX:
+        token = Schedule(failure.schedule.tape, (), failure.schedule.about).token()
+    return (
+        "Keep it: with this line over the test it is run before every search, also when it is "
+        f'mended:\n@pytest.mark.explore(replay="{token}")'
+    )
+
+
+def _beginning(token: str) -> str:
+    return token if len(token) <= 20 else f"{token[:17]}..."
 
 
 _COUNTED: Final = ("verdict", "schedules", "distinct", "space", "strategy", "seed")
@@ -167,8 +231,16 @@ def _properties(found: Exploration) -> list[tuple[str, str]]:
     """What JUnit's report has of a search: the sentence, then its fields one by one."""
     document = found.document()
     facts = {name: document[name] for name in _COUNTED} | document["world"]
+    facts["token"] = found.failure.token if found.failure is not None else None
     fields = [(f"explore.{name}", _plain(value)) for name, value in facts.items()]
     return [("explore", found.sentence), *fields]
+
+
+def _properties_of_one(failure: Failure) -> list[tuple[str, str]]:
+    """The same of one schedule that was run again and fails."""
+    facts = {"verdict": "failed", "schedules": "1", "strategy": "replay", "token": failure.token}
+    sentence = ("explore", f"failed: {failure.signature}, by the schedule that was given")
+    return [sentence, *((f"explore.{name}", value) for name, value in facts.items())]
 
 
 def _plain(value: Any) -> str:
@@ -179,17 +251,29 @@ def _plain(value: Any) -> str:
 
 
 def _settings(item: Any) -> dict[str, Any]:
-    """What the nearest marker says, each setting from the nearest that has it."""
+    """What the marks say, each setting from the nearest that has it; the command line before all.
+
+    `replay` is a list of all that they keep.
+    """
     __tracebackhide__ = True
     settings: dict[str, Any] = {}
+    kept: list[str] = []
     for marker in reversed(list(item.iter_markers("explore"))):
         if marker.args:
             _fail("@pytest.mark.explore takes settings by name, as in budget=2000")
         settings |= marker.kwargs
+        replays = marker.kwargs.get("replay", ())
+        kept += [replays] if isinstance(replays, str) else replays
     for name in settings:
         if name not in SETTINGS:
-            _fail(f"@pytest.mark.explore has no setting {name!r}: it has {', '.join(SETTINGS)}")
-    return settings
+            hint = did_you_mean(name, SETTINGS)
+            _fail(
+                f"@pytest.mark.explore has no setting {name!r}: {hint}it has {', '.join(SETTINGS)}"
+            )
+    budget, time_s = (item.config.getoption(name) for name in ("explore_budget", "explore_time"))
+    if budget is not None or time_s is not None:
+        settings["budget"], settings["time_s"] = budget, time_s
+    return settings | {"replay": kept}
 
 
 def _check(function: Any, arguments: Mapping[str, Any]) -> None:

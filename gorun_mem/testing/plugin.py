@@ -14,7 +14,8 @@
     @pytest.mark.explore(budget=2000)                    # in every order that the search comes to
     async def test_two_ms_in_any_order(world): ...       # see mark.py
 
-When a test that used them fails, its report has the World's settings and the last events.
+When a test that used them fails, its report has the test's own lines, the World's settings, the
+last events and the command that runs it again (see shown.py).
 
 It is loaded into every pytest run where the package is installed, so it imports nothing of the
 package before a test asks for a fixture, and needs no other plugin.
@@ -22,46 +23,20 @@ package before a test asks for a fixture, and needs no other plugin.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
     from gorun_mem import Run, Scenario, World
-    from gorun_mem.events.recorder import Recorder
-
-TAIL: Final = 20
-"""Events that the report of a failed test shows."""
+    from gorun_mem.testing.shown import WatchedWorld
 
 _explored: Final = pytest.StashKey[int]()
-_worlds: Final = pytest.StashKey["list[_Watched]"]()
-
-
-class _Watched:
-    """A World of a test, with what happened in it last."""
-
-    def __init__(self) -> None:
-        from gorun_mem.events.recorder import Recorder
-
-        self.recorder: Recorder = Recorder()
-        self.world: World | None = None
-        self.scenario = ""
-        self._tail: deque[Any] = deque(maxlen=TAIL)
-        self.recorder.subscribe(self._tail.append)
-
-    def __str__(self) -> str:
-        import msgspec
-
-        lines = [repr(self.world)]
-        if self.world is not None:
-            lines += _settings(self.world)
-        lines += [f"the last {len(self._tail)} of {self.recorder.seq} events:"]
-        lines += [msgspec.json.encode(event).decode() for event in self._tail]
-        if self.scenario and self.world is not None:
-            lines += [f"again: gorun-mem run {self.scenario} {_options(self.world)}"]
-        return "\n".join(lines)
+_worlds: Final = pytest.StashKey["list[WatchedWorld]"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,8 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "explore(budget, strategy, seed, time_s, ...): run the async test under many schedules of "
-        "the Ms of its `world`; the settings are those of gorun_mem.explore.explore",
+        "explore(budget, strategy, seed, time_s, replay, ...): run the async test under many "
+        "schedules of the Ms of its `world`; the settings are those of gorun_mem.explore.explore, "
+        "and replay is a schedule, or a list, to run before",
     )
     token = config.getoption("explore_token")
     if token:
@@ -89,13 +65,44 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option that replays one schedule."""
-    parser.getgroup("gorun_mem").addoption(
+    """The options that replay one schedule, and say how many are to be searched."""
+    group = parser.getgroup("gorun_mem")
+    group.addoption(
         "--explore-token",
         default="",
         metavar="TOKEN",
         help="Run the test marked explore under this schedule only, as its failure said.",
     )
+    group.addoption(
+        "--explore-budget",
+        type=_at_least(int, 1),
+        metavar="N",
+        help="Search so many schedules of each test marked explore, whatever its mark says.",
+    )
+    group.addoption(
+        "--explore-time",
+        type=_at_least(float, 0),
+        metavar="SECONDS",
+        help="Search each test marked explore for so many seconds of real time, whatever its mark "
+        "says; with --explore-budget too, until either is used up.",
+    )
+
+
+def _at_least(kind: Callable[[str], float], least: float) -> Callable[[str], float]:
+    """A number of an option, as argparse wants it made."""
+
+    def convert(text: str) -> float:
+        from argparse import ArgumentTypeError
+
+        try:
+            number = kind(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number < float("inf"):
+            raise ArgumentTypeError(f"{text!r} is no number of at least {least}")
+        return number
+
+    return convert
 
 
 @pytest.hookimpl(trylast=True)
@@ -108,7 +115,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Put the search in the place of a test that is marked so."""
     if item.get_closest_marker("explore") is None or not isinstance(item, pytest.Function):
-        result = yield
+        is_trios = "world" in getattr(item, "fixturenames", ()) and item.get_closest_marker("trio")
+        with _run_by_pytest_alone(item) if is_trios else nullcontext():
+            result = yield
         _fail_if_forgotten(item)
         return result
     from gorun_mem.testing.mark import runner
@@ -116,16 +125,30 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     config, function = item.config, item.obj
     item.obj = runner(item, config.getoption("explore_token"), config.stash.get(_explored, 1))
     try:
-        return (yield)
+        with _run_by_pytest_alone(item):
+            return (yield)
     finally:
         item.obj = function
+
+
+@contextmanager
+def _run_by_pytest_alone(item: pytest.Item) -> Generator[None]:
+    """For a while a test is run as pytest runs a plain one.
+
+    pytest-asyncio makes items of its own, which would give to its loop what is none of its.
+    """
+    item.runtest = MethodType(pytest.Function.runtest, item)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del item.runtest
 
 
 def _fail_if_forgotten(item: pytest.Item) -> None:
     """Fail a test that has made operations on its World and never awaited them."""
     for watched in item.stash.get(_worlds, []):
         failure = watched.world.failure if watched.world is not None else None
-        if getattr(failure, "error_type", "") == "never_awaited" and not watched.scenario:
+        if getattr(failure, "error_type", "") == "never_awaited" and watched.run is None:
             pytest.fail(str(failure), pytrace=False)
 
 
@@ -187,6 +210,7 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
 
     def run_it(scenario: Scenario | str, *, host: Any = "trampoline", **settings: Any) -> Run:
         from gorun_mem import Config, run
+        from gorun_mem._near import did_you_mean
         from gorun_mem.machine.library import find
         from gorun_mem.machine.scenario import Scenario, ScenarioError
 
@@ -194,15 +218,19 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
         options = {name: settings.pop(name) for name in found.options if name in settings}
         unknown = [name for name in settings if name not in Config.__dataclass_fields__]
         if unknown:
+            hint = did_you_mean(unknown[0], [*found.options, *Config.__dataclass_fields__])
             raise ScenarioError(
-                f"{found.name} has no option {unknown[0]!r}, and neither has a World: options are "
+                f"{found.name} has no option {unknown[0]!r}, and neither has a World: "
+                f"{hint}options are "
                 f"{', '.join(found.options) or 'none'}; see gorun_mem.Config for the settings"
             )
         watched = _watch(request.node)
-        watched.scenario = scenario if isinstance(scenario, str) else found.name
-        ended = run(found, found.config(**settings), options, host=host, recorder=watched.recorder)
-        watched.world = ended.world
-        return ended
+        watched.given = dict(options)
+        watched.run = run(
+            found, found.config(**settings), options, host=host, recorder=watched.recorder
+        )
+        watched.world = watched.run.world
+        return watched.run
 
     return run_it
 
@@ -211,32 +239,48 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the Worlds of a failed test did last."""
+    """Show of a failed test its own lines, and what its Worlds did last."""
+    watched = item.stash.get(_worlds, [])
+    if call.when == "call":
+        for one in watched:
+            item.user_properties += one.properties()
     report = yield
-    if report.failed and report.when == "call":
-        for watched in item.stash.get(_worlds, []):
-            report.sections.append(("gorun_mem world", str(watched)))
+    if report.failed and (watched or "run_scenario" in getattr(item, "fixturenames", ())):
+        from gorun_mem.testing.shown import shorten
+
+        shorten(item, call, report)
+    if report.failed and call.when == "call":
+        for one in watched:
+            report.sections.append(("gorun_mem world", "\n".join(one.lines())))
     return report
 
 
-def _watch(item: pytest.Item) -> _Watched:
-    watched = _Watched()
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was explored."""
+    said = [
+        dict(report.user_properties)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call" and isinstance(report, pytest.TestReport)
+    ]
+    searched = [facts for facts in said if "explore.verdict" in facts]
+    if searched:
+        terminalreporter.write_line(f"explored {', '.join(_explored_in_words(searched))}")
+
+
+def _explored_in_words(searched: list[dict[str, object]]) -> Iterator[str]:
+    schedules = sum(int(str(facts["explore.schedules"])) for facts in searched)
+    yield f"{len(searched):,} test{'s' if len(searched) > 1 else ''}"
+    yield f"{schedules:,} schedule{'s' if schedules != 1 else ''}"
+    verdicts = Counter(str(facts["explore.verdict"]) for facts in searched)
+    for verdict in ("exhausted", "survived", "failed", "inconclusive"):
+        if verdicts[verdict]:
+            yield f"{verdicts[verdict]:,} {verdict}"
+
+
+def _watch(item: pytest.Item) -> WatchedWorld:
+    from gorun_mem.testing.shown import WatchedWorld
+
+    watched = WatchedWorld()
     item.stash.setdefault(_worlds, []).append(watched)
     return watched
-
-
-def _settings(world: World) -> list[str]:
-    settings, config = world.settings, world.config
-    return [
-        f"{settings.release.name} {settings.platform.name} mutex {settings.mutex}, "
-        f"{config.ms} Ms on {config.cpus} CPUs, strategy {config.strategy}, seed {config.seed}"
-    ]
-
-
-def _options(world: World) -> str:
-    settings, config = world.settings, world.config
-    return (
-        f"--release {settings.release.name} --platform {settings.platform.name} "
-        f"--mutex {settings.mutex} --ms {config.ms} --cpus {config.cpus} "
-        f"--strategy {config.strategy} --seed {config.seed}"
-    )

@@ -11,6 +11,7 @@
                   a process that computes: what runs programs never shares a loop with the service
     chair.py      a schedule made by hand: who goes next, and what everything looks like then
     columns.py    a log as columns that a canvas can draw
+    offline.py    the page as one file with a document inside; needs nothing of the extra
     static/       the page: ES modules, one style sheet, nothing from elsewhere
 
 The service knows nothing of all this: its World is looked at between two turns, and the Ms that

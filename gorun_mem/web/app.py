@@ -286,7 +286,7 @@ class Api:
               wrong=(*mine, 429), handler=self.lines, answer=Document),
             e(method="GET", path=f"{runs}/{{id}}/lanes", does="The log as columns",
               wrong=(*mine, 429), handler=self.lanes, answer=Document),
-            e(method="GET", path=f"{runs}/{{id}}/report", does="The report's sections",
+            e(method="GET", path=f"{runs}/{{id}}/report", does="The report as one document",
               wrong=(*mine, 429), handler=self.report, answer=Document),
             e(method="GET", path="/api/files/{name}", does="A file that another answer named",
               wrong=(404,), handler=self.file, media="application/octet-stream"),
@@ -494,7 +494,7 @@ class Api:
         return _json(await self._site.lanes_of(self._site.runs.of(_id(request))))
 
     async def report(self, request: Request, body: None) -> Response:
-        """The report's sections."""
+        """The report."""
         facts = {"log": self._log(request)}
         return _json(await self._site.laboratory.reports.ask("report", facts, 300))
 

@@ -8,7 +8,6 @@ is drawn; where one M only can go it goes.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from random import Random
@@ -19,7 +18,8 @@ import msgspec
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import Execution, replay, run_once
 from gorun_mem.explore.failure import Failure, words_of
-from gorun_mem.explore.matters import Sights, what_matters
+from gorun_mem.explore.matters import what_matters
+from gorun_mem.explore.sights import Sights
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.runtime.behaviour import UnknownRelease
@@ -43,7 +43,6 @@ STEPS_SHOWN: Final = 3000
 """Steps that are listed; of longer runs those around the step that is looked at."""
 FIND_S: Final = 10.0
 NEAREST_S: Final = 1.5
-_STEP: Final = re.compile(r"\(step (\d+)\)")
 _BAD: Final = (
     ConfigError, CostError, ScenarioError, ScheduleError, UnknownMutex, UnknownRelease,
 )  # fmt: skip
@@ -223,15 +222,10 @@ class Seat:
             "signature": str(failure.signature),
             "text": failure.text,
             "matters": [
-                {"text": text, "step": _first_step(text)}
-                for text in what_matters(failure, self.sights)
+                {"text": matter.text, "step": matter.steps[0] if matter.steps else 0}
+                for matter in what_matters(failure, self.sights)
             ],
         }
-
-
-def _first_step(sentence: str) -> int:
-    found = _STEP.search(sentence)
-    return int(found[1]) if found else 0
 
 
 def answer(facts: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.explore.step_values import bits_of
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import Join
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.step.schedule import Step
 from gorun_mem.step.task import State
 from gorun_mem.sync import Event, KitObject, Lock
-from gorun_mem.web.words import bits_of
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target

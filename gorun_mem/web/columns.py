@@ -16,7 +16,6 @@ import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any, Final
@@ -341,25 +340,3 @@ def _decoded(lines: list[bytes]) -> list[Any]:
         except _NOT_AN_EVENT:
             decoded.append({"event": "damaged", "text": line[:200].decode("utf-8", "replace")})
     return decoded
-
-
-def report(log: str, folder: str) -> dict[str, Any]:
-    """The report's sections, and the offline file.
-
-    Raises:
-        LogError: the file cannot be read, or holds no event.
-    """
-    from pathlib import Path
-
-    from gorun_mem.report import html
-    from gorun_mem.report.sections import SECTIONS, sections
-
-    view = html.read(log)
-    handle, path = tempfile.mkstemp(".html", "report-", folder)
-    os.close(handle)
-    try:
-        html.write(view, Path(path))
-    except OSError as error:
-        raise Refused(400, f"the report cannot be written: {error.strerror}") from None
-    made = sections(view.found, SECTIONS)
-    return {"sections": [asdict(one) for one in made], "file": os.path.basename(path)}

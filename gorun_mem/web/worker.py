@@ -5,9 +5,12 @@ An answer is a status as HTTP has it, a space and JSON.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -39,10 +42,18 @@ def _events(facts: dict[str, Any], folder: str) -> Any:
     return columns.events(**facts)
 
 
-def _sections(facts: dict[str, Any], folder: str) -> Any:
-    from gorun_mem.web import columns
+def _report(facts: dict[str, Any], folder: str) -> Any:
+    from gorun_mem.report import page
+    from gorun_mem.web import offline
 
-    return columns.report(facts["log"], folder)
+    document = page.document(page.read(facts["log"]))
+    handle, path = tempfile.mkstemp(".html", "report-", folder)
+    os.close(handle)
+    try:
+        offline.write(document, Path(path))
+    except OSError as error:
+        raise Refused(400, f"the report cannot be written: {error.strerror}") from None
+    return {**document, "file": os.path.basename(path)}
 
 
 def _library(facts: dict[str, Any], folder: str) -> Any:
@@ -66,9 +77,17 @@ ANSWERS: Final[dict[str, Callable[[dict[str, Any], str], Any]]] = {
     "token": _token,
     "lanes": _lanes,
     "events": _events,
-    "report": _sections,
+    "report": _report,
     "library": _library,
 }
+
+
+def encoded(value: Any) -> bytes:
+    """JSON; a damaged log may have numbers that need more than 64 bits."""
+    try:
+        return msgspec.json.encode(value)
+    except OverflowError:
+        return json.dumps(value).encode()
 
 
 def answer(line: bytes, folder: str) -> bytes:
@@ -77,7 +96,7 @@ def answer(line: bytes, folder: str) -> bytes:
 
     try:
         request = msgspec.json.decode(line)
-        return b"200 " + msgspec.json.encode(ANSWERS[request["what"]](request["facts"], folder))
+        return b"200 " + encoded(ANSWERS[request["what"]](request["facts"], folder))
     except Refused as refusal:
         return b"%d %s" % (refusal.status, refusal.document())
     except LogError as error:

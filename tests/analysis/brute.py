@@ -123,7 +123,7 @@ def _acquire(
     is_busy = bool(book.waiting)
     if mine is not None:
         book.waiting.remove(mine)
-        book.contended.append((event.m, event.site, wait_ns))
+        book.contended.append((event.m, event.site, wait_ns))  # type: ignore[arg-type]
         book.bypasses.append(bypassed)
         book.spins += event.spins
         book.sleeps += sleeps
@@ -134,8 +134,8 @@ def _acquire(
         begun[event.lock] = (since, acquisitions + 1, convoy)
         if not book.waiting:
             book.busy.append((event.t_ns - since, acquisitions + 1, convoy))
-    book.waits.append((event.m, event.site, wait_ns))
-    book.holding = (event.m, event.site, event.t_ns)
+    book.waits.append((event.m, event.site, wait_ns))  # type: ignore[arg-type]
+    book.holding = (event.m, event.site, event.t_ns)  # type: ignore[assignment]
 
 
 def percentile(values: list[int], percent: int) -> int:

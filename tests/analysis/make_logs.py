@@ -10,7 +10,6 @@ from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.capture import capture_events
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LogLevel
-from gorun_mem.events.types import Event
 from gorun_mem.machine.run import Run, run
 from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.sink import Waited
@@ -219,7 +218,7 @@ class Toy:
         self.ret("sysFreeOS", v, n, 0, "memfree", 0)
 
 
-def toy_events(seed: int, **options: int) -> list[Event]:
+def toy_events(seed: int, **options: int) -> list[Any]:
     """The events of a toy run."""
     with capture_events() as events:
         Toy(seed, recorder=events.recorder, **options).drive()

@@ -103,7 +103,7 @@ def test_against_a_set_of_pages(seed: int) -> None:
                 best = (heap / live, live)
     asked = {}
     for purpose in owner.values():
-        asked[purpose] = asked.get(purpose, 0) + PAGE
+        asked[purpose] = asked.get(purpose, 0) + PAGE  # type: ignore[call-overload]
     assert memory.end.held == asked
     assert memory.peak.held == at_peak
     assert (memory.peak_live, memory.end.live) == (peak, live)
@@ -221,7 +221,7 @@ def returned(
 ) -> None:
     rec.m = 1
     rec.mem_return(
-        Call(fn, v, n, 0, state.get("purpose", ""), p, n, p >= 0, path, 0, 0),
+        Call(fn, v, n, 0, state.get("purpose", ""), p, n, p >= 0, path, 0, 0),  # type: ignore[arg-type]
         LayerState(
             pages, state.get("bloc", pages * PAGE), state.get("bloc_max", pages * PAGE),
             state.get("free", 0), state.get("blocks", 0), state.get("largest", 0),

@@ -62,7 +62,7 @@ async def mixture(world: World, *, rounds: int = 40, stop_at: int = 0) -> None:
 @contextmanager
 def probes(trace: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Note each wakeup that a lock sends in `trace`, whether or not its M is asleep already."""
-    real_sema, real_futex = sema.sema_wakeup, FutexQueue.wakeup
+    real_sema, real_futex = sema.sema_wakeup, FutexQueue.wakeup  # type: ignore[attr-defined]
 
     def sema_wakeup(by: Any, target: Any) -> None:
         trace.append(brute.Woken(by.id, target.id))

@@ -11,7 +11,7 @@ import pytest
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
-from gorun_mem.report.html import page, read
+from gorun_mem.report.page import document, read
 from gorun_mem.report.sections import SECTIONS, render, sections
 from tests.analysis.make_logs import run_events, storm, toy_events
 from tests.analysis.test_blame import by_the_ns, charges, tangle
@@ -135,8 +135,7 @@ def test_the_page_names_the_window() -> None:
     from tests.analysis.make_logs import toy_log
 
     view = read(io.BytesIO(toy_log(1)), window=Window(10_000, 20_000))
-    text = page(view)
-    assert "from 10.000 us to 20.000 us" in text
+    assert ("window", "from 10.000 us to 20.000 us") in document(view)["head"]
     assert view.found.contention.end_ns == 20_000
     waits = {m: sum(lane.waits) for m, lane in view.lanes.lanes.items()}
     assert 0 < max(waits.values()) <= 10_000

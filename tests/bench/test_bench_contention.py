@@ -33,7 +33,7 @@ def test_lock_steps_are_those_of_the_state_machine(
     """As many lock steps are counted as states of lock and unlock have been run."""
     made = []
 
-    def counting(method: str) -> Any:
+    def counting(method: Any) -> Any:
         @wraps(method)
         def state(op: Any, m: M) -> Any:
             made.append(method.__name__)

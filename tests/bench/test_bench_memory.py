@@ -18,7 +18,9 @@ def test_patterns_leave_the_list_as_it_was(
     cleared: list[int] = []
     wipe = LinearMemory.wipe
     monkeypatch.setattr(
-        LinearMemory, "wipe", lambda self, addr, n: cleared.append(n) or wipe(self, addr, n)
+        LinearMemory,
+        "wipe",
+        lambda self, addr, n: cleared.append(n) or wipe(self, addr, n),  # type: ignore[func-returns-value]
     )
     for use_index in (True, False):
         subject = memory._Subject(pages, 5, use_index=use_index)

@@ -147,8 +147,15 @@ def test_without_a_word_all_are_listed(gorun_mem: Command, monkeypatch: pytest.M
 def test_exit_codes_are_all_there(gorun_mem: Command) -> None:
     """Each of them, with what it says."""
     document = json.loads(gorun_mem("explain", "exit-codes", "--json").out)
-    assert set(document) == {str(int(code)) for code in ExitCode}
-    assert "130  interrupted" in gorun_mem("explain", "exit", "codes").out
+    assert set(document["codes"]) == {str(int(code)) for code in ExitCode}
+    said = gorun_mem("explain", "exit", "codes").out
+    assert "130  interrupted" in said
+    assert set(document["verbs"]) >= {"run", "explore", "compare", "diff", "predict", "verify"}
+    for verb, text in document["verbs"].items():
+        codes = re.findall(r"(?:^|; |: |, )(\d+)\b", text)
+        assert codes, verb
+        assert set(codes) <= set(document["codes"]), verb
+        assert f"  {verb} " in said
 
 
 def test_calibration_is_the_package_s_own_text(

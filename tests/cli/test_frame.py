@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,9 +26,9 @@ from tests import ROOT
 
 def python(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
+    return subprocess.run(  # type: ignore[call-overload]
         [sys.executable, *args], capture_output=True, text=True, env=env, cwd=ROOT, **kwargs
-    )  # type: ignore[call-overload, no-any-return]
+    )
 
 
 def test_help_imports_no_heavy_module() -> None:
@@ -266,3 +267,10 @@ def test_progress_is_shown_to_a_terminal_and_only_when_it_takes_a_while(
             advance(5)
             advance(5)
         assert ("checking" in stderr.getvalue()) == bool(shown)
+
+
+def test_a_mistake_leaves_ctrl_c_to_the_caller(capsys: pytest.CaptureFixture[str]) -> None:
+    """`main` may be called by a program that goes on: what it did about signals it undoes."""
+    before = signal.getsignal(signal.SIGINT)
+    assert cli.main(["scenarios", "--nonsense"]) == 2
+    assert signal.getsignal(signal.SIGINT) is before

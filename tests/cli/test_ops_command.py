@@ -268,7 +268,7 @@ def test_check_without_a_header_uses_the_command_line(tmp_path: Path) -> None:
 def test_a_fault_of_ours_spoils_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The other files are still checked, and 4 outweighs what they say."""
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
-    real = ops_module.compare
+    real = ops_module.compare  # type: ignore[attr-defined]
     calls = []
 
     def compare(*args: object) -> object:

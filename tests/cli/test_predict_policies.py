@@ -36,6 +36,9 @@ class Stale(AddressOrdered):
 """
 
 
+ARENA = "arena:512KiB"
+
+
 def run(*arguments: str) -> tuple[int, str]:
     """Exit code and output."""
     done = CliRunner().invoke(command, list(arguments), standalone_mode=False)
@@ -50,7 +53,7 @@ def test_the_table_in_the_readme() -> None:
     assert code == 0
     cases = {case["policy"]: case for case in json.loads(text)["cases"]}
     readme = (ROOT / "README.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d,]+) \| (-?[\d,]+) \| ([\d,]+) \| ([\d,]+) \|",
+    rows = re.findall(r"^\| `([\w:]+)` \|[^|]*\| ([\d,]+) \| (-?[\d,]+) \| ([\d,]+) \| ([\d,]+) \|",
                       readme, re.MULTILINE)  # fmt: skip
     assert len(rows) == len(cases)
     for name, *figures in rows:
@@ -58,18 +61,29 @@ def test_the_table_in_the_readme() -> None:
         said = [int(figure.replace(",", "")) for figure in figures]
         assert said == [case["pages"], case["saved_pages"], case["grows"], case["steps"]], name
     text = " ".join(readme.split())
-    for name, end in (("whole_memory", "best"), ("arena_512k", "best"), ("arena_512k", "worst")):
+    for name, end in (("whole_memory", "best"), (ARENA, "best"), (ARENA, "worst")):
         saved, recording = cases[name][end]["saved_pages"], cases[name][end]["recording"]
         assert re.search(rf"{abs(saved)} (pages saved|lost|saved)?\W*(on )?`?{recording}|"
                          rf"{abs(saved)}, `{recording}", text), name  # fmt: skip
 
 
+def test_the_sizes_in_the_readme() -> None:
+    """Arenas from 64 KiB to 64 MiB: eleven sizes, and pages rise from the second on."""
+    code, text = run(*names(), "--policy", "arena:64KiB..64MiB", "--json")
+    assert code == 0
+    pages = [case["pages"] for case in json.loads(text)["cases"]][1:]
+    assert len(pages) == 11
+    assert pages == sorted(pages)
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"{pages[0]:,} pages with arenas of 64 KiB to {pages[-1]:,} with 64 MiB" in readme
+
+
 def test_one_recording_is_a_table() -> None:
     """Go's own stands first."""
-    code, text = run("trees-go1.24.11", "--policy", "arena_512k")
+    code, text = run("trees-go1.24.11", "--policy", "arena")
     assert code == 0
     lines = [line.split() for line in text.splitlines()]
-    assert [line[0] for line in lines[3:5]] == ["first_fit", "arena_512k"]
+    assert [line[0] for line in lines[3:5]] == ["first_fit", "arena"]
     assert lines[3][1] == "192"
 
 
@@ -83,7 +97,7 @@ def test_a_policy_of_the_users(tmp_path: Path) -> None:
     assert never["pages"] > first["pages"]
     code, text = run("trees-go1.24.11", "--policy", f"{file}:Fails")
     assert code == 2
-    assert "line 12: IndexError" in text
+    assert "IndexError: list index out of range, own.py, line 12" in text
     code, text = run("trees-go1.24.11", "--policy", f"{file}:Stale")
     assert code == 2
     assert "Stale answered 0x10000" in text
@@ -99,7 +113,7 @@ def test_what_does_not_go_together(more: tuple[str, str]) -> None:
 
 def test_a_limit() -> None:
     """Exit 1 where Go's own does not live within it; with smaller arenas it would."""
-    code, text = run("trees-go1.24.11", "--policy", "arena_512k", "--max-pages", "150", "--json")
+    code, text = run("trees-go1.24.11", "--policy", ARENA, "--max-pages", "150", "--json")
     assert code == 1
     assert [row["lived"] for row in json.loads(text)["rows"]] == [False, True]
 

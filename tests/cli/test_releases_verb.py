@@ -37,6 +37,18 @@ def test_a_scenario_on_many_releases(capsys: pytest.CaptureFixture[str]) -> None
     assert "initial pages that sbrk passes over" in why["go1.23", "go1.24"]
 
 
+def test_a_recording_of_wasip1_begins_where_wasip1_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Go has it from 1.21 on; who asks for an earlier release is told so."""
+    trace = str(TRACES / "go1.21.13-wasip1-maps.jsonl.gz")
+    found = document(capsys, trace)
+    names = [run["release"] for run in found["releases"]]
+    assert (names[0], names[-1]) == ("go1.21", "go1.27")
+    assert main(["releases", trace, "--of", "go1.19"]) == 2
+    assert "exists from go1.21" in capsys.readouterr().err
+
+
 def test_a_recording_on_its_own_release_takes_what_go_took(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

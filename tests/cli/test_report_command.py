@@ -131,10 +131,10 @@ lock memlock  3 acquisitions, 2 contended (66.7 %)
   1 busy period, the longest 4.004 ms with 2 acquisitions
   no convoy
   up to 2 waiting, one M bypassed 1 time; fairness 1.00 of acquisitions, 0.33 of waits
-     M  acquired  contended  wait p50       p99       max    in all  bypassed
-    M1         1          0         0         0         0         0         0
-    M2         1          1  3.900 ms  3.900 ms  3.900 ms  3.900 ms         1
-    M3         1          1  2.100 us  2.100 us  2.100 us  2.100 us         0
+   M  acquired  contended  wait p50       p99       max    in all  bypassed
+  M1         1          0         0         0         0         0         0
+  M2         1          1  3.900 ms  3.900 ms  3.900 ms  3.900 ms         1
+  M3         1          1  2.100 us  2.100 us  2.100 us  2.100 us         0
 
 slowest waits
   3.900 ms  M2  for memlock in runtime.sysFreeOS   from 103,630 ns
@@ -234,7 +234,7 @@ def test_a_log_without_its_start_is_still_one(gorun_mem: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["report"], "Missing argument 'LOG'"),
+        (["report"], "no LOG is given"),
         (["report", "gone.jsonl"], "cannot read log gone.jsonl: No such file or directory"),
         (["report", "."], ". is no event log: it is empty"),
         (["report", "last"], "no runs yet"),

@@ -127,7 +127,7 @@ def test_the_slowest_waits_are_the_slowest() -> None:
         clock = 0
         for number, wait in enumerate(waits):
             clock += 100
-            recorder.now = lambda clock=clock: clock
+            recorder.now = lambda clock=clock: clock  # type: ignore[misc]
             recorder.m = number % 7 + 1
             recorder.lock_release(
                 "memlock",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiled.environments import ROOT
+from tests import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
     done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command],  # type: ignore[list-item]
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("*.whl")

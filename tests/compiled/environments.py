@@ -42,7 +42,7 @@ def environment_of(interpreter: str, folder: Path, constraints: Path, names: Seq
     subprocess.run([interpreter, "-m", "venv", folder], check=True)
     made = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", constraints]
-    done = subprocess.run([made, *install, *names], capture_output=True, text=True, check=False)
+    done = subprocess.run([made, *install, *names], capture_output=True, text=True, check=False)  # type: ignore[list-item]
     assert done.returncode == 0, done.stderr
     return made
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.compiled.environments import ROOT, copy_of_the_tests, python
+from tests import ROOT
+from tests.compiled.environments import copy_of_the_tests, python
 
 RUN_AGAIN = (
     "runtime/mutex", "step", "machine", "explore", "cli/test_explore_command.py", "scenarios",
@@ -32,7 +33,7 @@ def test_the_wheel_answers_as_the_source(installed: Path, tmp_path: Path) -> Non
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *(copied / name for name in RUN_AGAIN)]
     for name in TOO_DYNAMIC:
         tests += ["--ignore", copied / name]
-    done = python(*tests, path=installed, cwd=tmp_path)
+    done = python(*tests, path=installed, cwd=tmp_path)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stdout[-5000:]
 
 
@@ -57,10 +58,42 @@ def test_what_is_public_explains_itself(installed: Path, tmp_path: Path) -> None
     assert [name for name in done.stdout.split() if name.partition(".")[0] != "Op"] == []
 
 
+WITHOUT_SIGNATURES = """
+import inspect
+import gorun_mem
+import gorun_mem.locks, gorun_mem.policies, gorun_mem.sync
+
+for module in (gorun_mem, gorun_mem.sync, gorun_mem.locks, gorun_mem.policies):
+    for name in module.__all__:
+        value = getattr(module, name)
+        if not callable(value):
+            continue
+        if isinstance(value, type) and issubclass(value, BaseException | str):
+            continue
+        parts = {name: value}
+        if isinstance(value, type):
+            public = [key for key in dir(value) if key[0] != "_"]
+            parts |= {f"{name}.{key}": getattr(value, key) for key in public}
+        for where, part in parts.items():
+            if callable(part):
+                try:
+                    inspect.signature(part)
+                except (TypeError, ValueError):
+                    print(where)
+"""
+
+
+def test_what_is_public_says_what_it_takes(installed: Path, tmp_path: Path) -> None:
+    """`help` of World, M, the kit, locks and policies shows each method's arguments."""
+    done = python("-c", WITHOUT_SIGNATURES, path=installed, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def log_of(scenario: str, mutex: str, path: Path, folder: Path) -> bytes:
     """The log of a run of the package in `path`."""
     log = folder / "run.jsonl"
     run = ["-m", "gorun_mem", "run", scenario, "--mutex", mutex, "--seed", "5", "--log", log]
-    done = python(*run, path=path, cwd=folder)
+    done = python(*run, path=path, cwd=folder)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr
     return log.read_bytes()

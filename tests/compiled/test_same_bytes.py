@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiled.environments import ROOT, environment_of, python
+from tests import ROOT
+from tests.compiled.environments import environment_of, python
 
 WRITE = Path(__file__).with_name("write_logs.py")
 HERE = sys.version_info[:2]

@@ -423,7 +423,7 @@ def test_stock_processors_take_typed_events(drive: Any) -> None:
 
     class Out:
         def __init__(self) -> None:
-            self.lines = []
+            self.lines: list[Any] = []
 
         def msg(self, line: Any) -> None:
             self.lines.append(line)
@@ -436,7 +436,7 @@ def test_stock_processors_take_typed_events(drive: Any) -> None:
     out = Out()
     logger = structlog.wrap_logger(
         out,
-        processors=[as_event_dict, drop_debug, structlog.processors.JSONRenderer()],
+        processors=[as_event_dict, drop_debug, structlog.processors.JSONRenderer()],  # type: ignore[list-item]
         wrapper_class=EventLogger,
     )
     drive(Recorder(logger))

@@ -75,7 +75,7 @@ def test_an_incomplete_event_cannot_be_imported(method: str, complaint: str) -> 
 
 def test_a_complete_event_is_written_at_once() -> None:
     """The same event with its method is accepted; a method without an event is not."""
-    complete = sink_with(lambda self, addr, by_m: None)
+    complete = sink_with(lambda self, addr, by_m: None)  # type: ignore[arg-type]
     check_sink(complete, (*REPORTED, Moved))
     with pytest.raises(TypeError, match="block_moved: no event has that name"):
         check_sink(complete, REPORTED)
@@ -100,7 +100,7 @@ def test_levels_and_seq(make_log: Any, level: str) -> None:
     whole = fields(make_log())
     some = fields(make_log(level))
     typed = list(read_events_of(make_log()))
-    expected = [line for line, event in zip(whole, typed, strict=True) if passes(event, level)]
+    expected = [line for line, event in zip(whole, typed, strict=True) if passes(event, level)]  # type: ignore[arg-type]
     assert [line["seq"] for line in some] == list(range(1, len(some) + 1))
     assert some[-1]["events"] == len(some)
 
@@ -213,7 +213,8 @@ def test_subscribers_see_more_than_the_log(drive: Any, make_log: Any) -> None:
     """A subscriber's level is its own: the log is what it would be without it."""
     sink = MemorySink()
     recorder = Recorder(json_logger(sink), level="canonical")
-    everything, errors = [], []
+    everything: list[Any] = []
+    errors: list[Any] = []
     recorder.subscribe(everything.append)
     leave = recorder.subscribe(errors.append, "info")
     drive(recorder)
@@ -232,7 +233,7 @@ def test_subscriber_of_the_same_level(drive: Any, make_log: Any) -> None:
     """A subscriber beside a log of the same level sees just its lines."""
     sink = MemorySink()
     recorder = Recorder(json_logger(sink), level="canonical")
-    seen = []
+    seen: list[Any] = []
     recorder.subscribe(seen.append, "canonical")
     drive(recorder)
     assert [msgspec.json.encode(event) for event in seen] == sink.lines
@@ -254,7 +255,7 @@ def test_capture_of_a_recorder_and_of_those_made_meanwhile() -> None:
 def test_unknown_level() -> None:
     """A level that does not exist is refused by name."""
     with pytest.raises(ValueError, match="no log level 'loud'"):
-        Recorder(level="loud")
+        Recorder(level="loud")  # type: ignore[arg-type]
 
 
 def test_user_subclass_keeps_its_methods() -> None:

@@ -41,9 +41,9 @@ async def work(os: Any, mheap: Any) -> None:
     assert await os.sys_alloc_os(1 << 26) == 0
 
 
-def run(go: str, platform: str, level: str = "debug") -> list[dict]:
+def run(go: str, platform: str, level: str = "debug") -> list[dict]:  # type: ignore[type-arg]
     sink = MemorySink()
-    recorder = Recorder(json_logger(sink), level=level)
+    recorder = Recorder(json_logger(sink), level=level)  # type: ignore[arg-type]
     recorder.m = 1
     of = release(go)
     runtime = boot(

@@ -190,7 +190,7 @@ def test_the_report_of_a_lost_update_of_bloc() -> None:
     failure = plainest(target)
     assert failure is not None
     report = render(failure, target)
-    assert re.search(r"M1's store bloc\w* \(step 12\) comes between two of M2: load bloc", report)
+    assert re.search(r"M1's store bloc\w* .*\(step 12\) comes between two of M2: load bloc", report)
 
 
 def test_the_report_shows_the_list_before_and_after() -> None:

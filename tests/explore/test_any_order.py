@@ -67,7 +67,7 @@ async def follow(world: World, m: M, section: Section, cells: dict[str, Cell], s
         elif kind == "copy":
             await cell.store(last * 3 + value)
         elif kind == "add":
-            last = await cell.add(value)
+            last = await cell.add(value)  # type: ignore[attr-defined]
         elif kind == "store":
             await cell.store(value * 10 + m.id)
         elif await cell.load() % 2 == 0:

@@ -46,7 +46,7 @@ def of_mutex(ms_count: int, rounds: int) -> Main:
 
     async def main(world: World) -> None:
         mutex = world.mutex("p")
-        order = world.results["order"] = []
+        order = world.results["order"] = []  # type: ignore[assignment]
 
         async def enter(m: M) -> None:
             for _ in range(rounds):
@@ -64,7 +64,7 @@ def of_mutex(ms_count: int, rounds: int) -> Main:
 async def uneven(world: World) -> None:
     """One M enters twice, the other once."""
     mutex = world.mutex("p")
-    order = world.results["order"] = []
+    order = world.results["order"] = []  # type: ignore[assignment]
 
     async def enter(m: M, rounds: int) -> None:
         for _ in range(rounds):
@@ -116,7 +116,7 @@ class Trace:
             tuple(sorted((obj, repr(_sorted(groups))) for obj, groups in self._by_obj.items())),
         )
         self.kept[key] += 1
-        self.ends.add((tuple(world.results.get("order", ())), type(world.failure).__name__))
+        self.ends.add((tuple(world.results.get("order", ())), type(world.failure).__name__))  # type: ignore[arg-type]
         return ()
 
 
@@ -193,7 +193,7 @@ def test_the_same_ends_as_all_schedules(mutex: str) -> None:
 async def leaves(world: World) -> None:
     """Two Ms that each start one, in either order; these enter a critical section."""
     mutex, turn = world.mutex("p"), Word("turn")
-    order = world.results["order"] = []
+    order = world.results["order"] = []  # type: ignore[assignment]
 
     async def enter(m: M, of: int) -> None:
         await m.lock(mutex, "enter")

@@ -184,7 +184,7 @@ def test_models_that_change_their_arguments_and_parts_are_copied() -> None:
 
         def put(self, item: list[int]) -> list[int]:
             item.append(9)
-            self.parts["a"] += item  # type: ignore[operator]
+            self.parts["a"] += item
             return item
 
     models = Models(lambda of: Bag())

@@ -339,7 +339,7 @@ def test_no_verdict_in_doubt() -> None:
             for doubt in (
                 {"canary_found": False}, {"uncontrolled": ("a.py:1",)}, {"interrupted": True}
             ):  # fmt: skip
-                facts = Facts(**{"tree": tree, "complete": complete, "budget": 10, **doubt})
+                facts = Facts(**{"tree": tree, "complete": complete, "budget": 10, **doubt})  # type: ignore[arg-type]
                 assert judge(facts, counted, 0)[0] == "inconclusive"
     assert judge(Facts(budget=20, out_of_time=True), counted, 0)[0] == "inconclusive"
     assert judge(Facts(), Statistics(), 0)[0] == "inconclusive"

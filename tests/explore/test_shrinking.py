@@ -126,7 +126,7 @@ def test_spinning_is_no_way_to_save_a_switch() -> None:
 def test_the_oracle_is_the_signature() -> None:
     """A smaller schedule that fails elsewhere is another failure, and is not taken."""
     target = Target.of(programs.two_bugs)
-    signatures = {}
+    signatures: dict[Any, Any] = {}
     for seed in range(300):
         done = run_once(target, RandomWalk(seed), transcribe=True)
         if done.signature is not None:
@@ -208,7 +208,7 @@ def test_a_changed_program_is_told_where_it_departs(tmp_path: Path) -> None:
     assert stopped.signature is not None
     assert stopped.signature.kind == "Diverged"
     for mode in ("seeded", "default"):
-        went_on = replay(target, schedule, on_divergence=mode)  # type: ignore[arg-type]
+        went_on = replay(target, schedule, on_divergence=mode)
         assert went_on.divergence == stopped.divergence
         assert went_on.signature is None or went_on.signature.kind == "AssertionError"
 

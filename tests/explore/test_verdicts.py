@@ -188,7 +188,7 @@ def test_nothing_is_called_passed() -> None:
     section = readme.partition("## Every schedule")[2].partition("\n## ")[0]
     assert "survived" in section
     assert "passed" not in section
-    for facts in (Facts(tree=tree, complete=done) for tree in (0, 1) for done in (0, 1)):
+    for facts in (Facts(tree=tree, complete=done) for tree in (0, 1) for done in (0, 1)):  # type: ignore[arg-type]
         for schedules in (0, 1, 7):
             verdict, reason = judge(facts, Statistics(schedules=schedules), 0)
             assert "pass" not in verdict + reason

@@ -11,8 +11,10 @@ from gorun_mem.explore import explore
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.kernels import KERNELS
-from gorun_mem.explore.matters import MATTERS_MAX, Sights, what_matters
-from gorun_mem.explore.report import COLUMNS, LINES, render
+from gorun_mem.explore.lanes import COLUMNS
+from gorun_mem.explore.matters import MATTERS_MAX, what_matters
+from gorun_mem.explore.report import LINES, render
+from gorun_mem.explore.sights import Sights
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
@@ -22,7 +24,7 @@ from gorun_mem.runtime.op import PARKED, MLike, Op
 from gorun_mem.sync import Event, Lock, Word
 from tests.explore.explore_programs import gives_up
 
-NAMED = re.compile(r"M(\d+)'s ((?:[^()]|\([^s])+?) \(step (\d+)\)")
+NAMED = re.compile(r"M(\d+)'s ((?:(?!M\d+'s ).)+?) \(step (\d+)\)")
 
 
 class Wait(Op):
@@ -180,15 +182,17 @@ def found(target: Target, **settings: Any) -> tuple[Failure, list[str]]:
     assert failure is not None
     sights = Sights()
     assert replay(target, failure.schedule, detectors=[sights]).named_steps == failure.steps
-    return failure, what_matters(failure, sights)
+    return failure, [matter.text for matter in what_matters(failure, sights)]
 
 
 def step_in(sentence: str, failure: Failure) -> list[tuple[int, str]]:
     """The steps that a sentence names, each held against what was made."""
     named = [(int(m), name, int(n)) for m, name, n in NAMED.findall(sentence)]
     for m, name, n in named:
-        assert (failure.steps[n - 1].m, failure.steps[n - 1].name) == (m, name)
-    return [(n, name) for _, name, n in named]
+        step = failure.steps[n - 1]
+        assert step.m == m
+        assert name == step.name or name.startswith(f"{step.name} ")  # and what it came to
+    return [(n, failure.steps[n - 1].name) for _, _, n in named]
 
 
 # A signal that found nobody.
@@ -251,7 +255,7 @@ def test_a_value_that_was_seen_twice_is_named() -> None:
     assert "finds ('a', 0) as its atomic.load at step" in said[0]
     assert "changed it in between and back" in said[0]
     assert stale < swap < len(failure.steps)
-    assert said[-1].startswith("M1's atomic.cas head (step 17) is the last step")
+    assert said[-1].startswith("M1's atomic.cas head = ('c', 0) (step 17) is the last step")
 
 
 def test_so_is_one_that_guards_what_is_no_operation() -> None:
@@ -315,7 +319,8 @@ def test_a_lock_that_is_kept_is_no_cycle() -> None:
     """Who holds it, since when, and that it is not given back."""
     _, said = found(Target.of(leaked))
     assert re.match(
-        r"M(\d) waits to acquire leaked, which M(\d) holds since step \d; M\2 does not give",
+        r"M(\d)'s acquire leaked \(step \d\) takes leaked, and M\1 has ended without giving it "
+        r"back; M\d waits to acquire leaked after step \d",
         said[0],
     )
     assert "cycle" not in said[0]

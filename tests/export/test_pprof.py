@@ -39,7 +39,7 @@ def fields(data: bytes) -> list[tuple[int, Any]]:
         else:
             assert key & 7 == 2
             size = varint()
-            found.append((key >> 3, data[at : at + size]))
+            found.append((key >> 3, data[at : at + size]))  # type: ignore[arg-type]
             at += size
     return found
 
@@ -81,8 +81,8 @@ def decode(data: bytes) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
     for number, value in top:
         if number != 2:
             continue
-        parts = fields(value)
-        labels = [dict(fields(v)) for n, v in parts if n == 3]
+        parts = fields(value)  # type: ignore[assignment]
+        labels = [dict(fields(v)) for n, v in parts if n == 3]  # type: ignore[has-type, misc]
         samples.append(
             {
                 "stack": [locations[i] for i in packed(dict(parts)[1])],

@@ -95,7 +95,7 @@ COSTS = b"time_slice_ns = 5\n[ns]\nother = 3.5\nwake = 9\n"
 
 def read_script(data: bytes, path: Path) -> None:
     try:
-        with Script(io.BufferedReader(io.BytesIO(data)), "s") as script:  # type: ignore[arg-type]
+        with Script(io.BufferedReader(io.BytesIO(data)), "s") as script:
             script.header()
             for _ in script:
                 pass

@@ -102,7 +102,7 @@ def test_what_is_packed_is_unpacked(kind: str) -> None:
     assert b"".join(unpacked(lambda n: slow.read(min(n, 3)))) == data
     assert io.BufferedReader(UnpackedFile(io.BytesIO(packed).read)).read() == data
     if kind in ("gzip", "zstd"):
-        got = []
+        got: list[bytes] = []
         with pytest.raises(Damaged) as raised:
             got.extend(unpacked(io.BytesIO(packed[: len(packed) // 2]).read))
         assert raised.value.truncated

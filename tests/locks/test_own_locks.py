@@ -81,7 +81,7 @@ class SwapMutex(StateMutex):
 
 def finished(world: World, program: object) -> World:
     """Run a program to its end; what ended it is raised."""
-    drive(world.driver, program(world))  # type: ignore[operator]
+    drive(world.driver, program(world))
     if world.failure is not None:
         raise world.failure
     return world
@@ -215,9 +215,9 @@ def test_a_lock_can_be_tried() -> None:
         seen.append(await m.try_lock(lock))
         seen.append(lock.holder is not None and lock.holder.m == 0)
         seen.append(await m.try_lock(lock))
-        seen.append(m.locks)
+        seen.append(m.locks)  # type: ignore[arg-type]
         await m.unlock(lock)
-        seen.append(m.locks)
+        seen.append(m.locks)  # type: ignore[arg-type]
 
     world = finished(World(ms=1, mutex=TicketLock), program)
     assert seen == [True, True, False, world.mutex("own").locks_delta, 0]
@@ -299,7 +299,7 @@ class Half(StateMutex):
 
 
 class Plain(Mutex):
-    def lock(self, m: MLike) -> None:  # type: ignore[override]
+    def lock(self, m: MLike) -> None:
         """No coroutine."""
 
     async def unlock(self, m: MLike) -> None:

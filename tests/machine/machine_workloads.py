@@ -45,7 +45,7 @@ async def varied(world: World) -> None:
         await m.pause()
 
     async def worker(m: M) -> None:
-        async with m.world.open_ms() as ms:
+        async with m.world.open_ms() as ms:  # type: ignore[attr-defined]
             ms.start_soon(inner, 100 + m.randrange(3000))
             ms.start_soon(inner, 100)
             await m.compute(m.randrange(2000))
@@ -88,7 +88,7 @@ def logged(
     with capture_events() as events:
         settings = scenario.config(**config)
         ended = run(
-            scenario, settings, options, host=host, recorder=Recorder(), watch_s=watch_s,
+            scenario, settings, options, host=host, recorder=Recorder(), watch_s=watch_s,  # type: ignore[arg-type]
             on_breath=on_breath,
         )  # fmt: skip
     return Logged(ended, events)

@@ -115,8 +115,8 @@ def test_one_m_is_cancelled_at_every_step(mutex: str) -> None:
     """
     cancelled = 0
     for step in range(1, steps_of(mutex)):
-        scopes = []
-        locks_at_cancel = []
+        scopes: list[Any] = []
+        locks_at_cancel: list[Any] = []
 
         @scenario(ms=3)
         async def with_a_scope(
@@ -172,7 +172,12 @@ def test_ctrl_c_at_every_step(mutex: str, host: str) -> None:
         trigger = AtStep(step, lambda: signal.raise_signal(signal.SIGINT))
         with capture_events() as events:
             ended = run(
-                small, config(mutex), host=host, recorder=Recorder(), on_breath=trigger, watch_s=0
+                small,
+                config(mutex),
+                host=host,  # type: ignore[arg-type]
+                recorder=Recorder(),
+                on_breath=trigger,
+                watch_s=0,
             )
         assert trigger.fired
         assert ended.outcome.verdict == "interrupted", step

@@ -38,7 +38,7 @@ def host(driver: Driver, main: Any) -> None:
             driver.ended(m)
             if m is driver.main:
                 return
-        m = engine.advance()
+        m = engine.advance()  # type: ignore[assignment]
 
 
 def test_a_host_of_ones_own_needs_the_driver_only() -> None:

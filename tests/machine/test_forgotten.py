@@ -242,7 +242,7 @@ def test_what_the_collector_drops_is_no_ms() -> None:
     @scenario(ms=1)
     async def cycle(world: World) -> None:
         made = [Word("x").add(1)]
-        made.append(made)
+        made.append(made)  # type: ignore[arg-type]
         del made
         gc.collect()
 
@@ -252,13 +252,13 @@ def test_what_the_collector_drops_is_no_ms() -> None:
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_interpreter_is_left_as_it_was(host: str) -> None:
     """Its own warning is said of what is forgotten outside of a run, also within the same trio."""
-    hook, tracking = warnings._warn_unawaited_coroutine, sys.get_coroutine_origin_tracking_depth()
+    hook, tracking = warnings._warn_unawaited_coroutine, sys.get_coroutine_origin_tracking_depth()  # type: ignore[attr-defined]
     for forget in (calls_a_method, lambda m, cell: None):
         logged(program(forget), host)
-        assert warnings._warn_unawaited_coroutine is hook
+        assert warnings._warn_unawaited_coroutine is hook  # type: ignore[attr-defined]
         assert sys.get_coroutine_origin_tracking_depth() == tracking
     with pytest.warns(RuntimeWarning, match="never awaited"):
-        helper(None)
+        helper(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.trio
@@ -274,7 +274,7 @@ async def test_other_tasks_of_trio_are_not_watched() -> None:
 
     async def other() -> None:
         with pytest.warns(RuntimeWarning, match="never awaited"):
-            helper(None)
+            helper(None)  # type: ignore[arg-type]
         Word("x").add(1)
 
     async with trio.open_nursery() as nursery:

@@ -29,19 +29,19 @@ def load_of(**settings: Any) -> Any:
 
     async def child(m: M, name: str, lock: str) -> None:
         drawn[name] = [m.randrange(1000)]
-        await m.lock(lock)
+        await m.lock(lock)  # type: ignore[arg-type]
         drawn[name].append(await m.choose(*range(1000)))
-        await m.unlock(lock)
+        await m.unlock(lock)  # type: ignore[arg-type]
 
     async def worker(m: M, name: str, lock: str, nursery: trio.Nursery) -> None:
         drawn[name] = []
         for turn in range(3):
-            await m.lock(lock)
+            await m.lock(lock)  # type: ignore[arg-type]
             drawn[name].append(m.choice(*range(1000)))
             await m.compute(300)
-            await m.unlock(lock)
+            await m.unlock(lock)  # type: ignore[arg-type]
             # Which of them starts its M first is the schedule's, and so are the Ms' numbers.
-            nursery.start_soon(child, f"{name}{turn}", lock)
+            nursery.start_soon(child, f"{name}{turn}", lock)  # type: ignore[arg-type]
 
     async def program(world: World) -> None:
         """Ms that draw data where they meet, and start Ms that do."""
@@ -72,7 +72,7 @@ def test_the_storm_asks_for_the_same_blocks_under_every_lock() -> None:
     storm = library.find("memlock_storm")
 
     def blocks(**settings: Any) -> Any:
-        asked = {}
+        asked: dict[Any, Any] = {}
         for event in logged(storm, ms=4, seed=3, **settings).events:
             if event.name == "mem.call" and event.fn == "sysAllocOS":
                 asked.setdefault(event.m, []).append(event.n)
@@ -172,7 +172,7 @@ def test_ms_that_start_ms_in_a_row_without_end_stay_small() -> None:
         drawn.append(m.randrange(1 << 60))
         assert len(m.origin) <= 80
         if left:
-            nursery.start_soon(link, nursery, left - 1)
+            nursery.start_soon(link, nursery, left - 1)  # type: ignore[arg-type]
 
     async def main(world: World) -> None:
         async with world.open_ms() as nursery:

@@ -136,16 +136,16 @@ def test_functions_that_are_no_scenarios() -> None:
     async def no_default(world: World, *, rounds: int) -> None:
         pass
 
-    async def no_such_type(world: World, *, sizes: tuple = ()) -> None:
+    async def no_such_type(world: World, *, sizes: tuple = ()) -> None:  # type: ignore[type-arg]
         pass
 
-    async def wrong_default(world: World, *, rounds: int = "3") -> None:
+    async def wrong_default(world: World, *, rounds: int = "3") -> None:  # type: ignore[assignment]
         pass
 
     async def beyond(world: World, *, rounds: Annotated[int, Range(1)] = 0) -> None:
         pass
 
-    async def no_name(world: Wrold, *, rounds: int = 3) -> None:  # noqa: F821
+    async def no_name(world: Wrold, *, rounds: int = 3) -> None:  # type: ignore[name-defined]  # noqa: F821
         pass
 
     refused(synchronous, "scenario 'synchronous' is no async function: write `async def`")

@@ -482,7 +482,7 @@ def test_two_worlds_in_one_trio() -> None:
 
 def test_a_run_outside_the_main_thread() -> None:
     """A run needs no signal handlers: it works in any thread, on both hosts."""
-    found = []
+    found: list[Any] = []
 
     def work() -> None:
         found.extend(logged(storm, host).outcome.verdict for host in ("trio", "trampoline"))
@@ -513,4 +513,4 @@ def test_a_loop_after_a_real_await_names_the_m() -> None:
     log = logged(loops, "trio", watch_s=0.15)
     assert isinstance(log.outcome.error, NoProgress)
     assert str(log.outcome.error).startswith("M2 (spins) has run for 0.15 s")
-    assert Range  # the public name that options are bounded with
+    assert Range  # type: ignore[truthy-function]  # the public name that options are bounded with

@@ -118,11 +118,11 @@ def test_double_free_and_free_of_what_is_not_ours() -> None:
         addr = await m.sys_alloc_os(64 * KiB)
         await m.sys_alloc_os(64 * KiB)
         await m.sys_free_os(addr, 64 * KiB)
-        before = m.world.snapshot()
+        before = m.world.snapshot()  # type: ignore[attr-defined]
         try:
             await m.sys_free_os(addr, 64 * KiB)
         finally:
-            assert m.world.snapshot() == before
+            assert m.world.snapshot() == before  # type: ignore[attr-defined]
 
     error = one_m(twice).outcome.error
     assert isinstance(error, IllegalUse)
@@ -158,7 +158,7 @@ def test_the_check_finds_a_planted_corruption() -> None:
         assert b < c
         if plant:
             m.world.runtime.memory.store_word(a, a)  # the block's next is itself
-        m.world.check()
+        m.world.check()  # type: ignore[attr-defined]
 
     async def sound(m: M) -> None:
         await some_free(m, plant=False)
@@ -181,7 +181,7 @@ def test_the_check_finds_a_planted_double_allocation() -> None:
         assert b
         if plant:
             m.world.runtime.os.ledger.handed_out(a + 4096, 4096, "planted", 7)
-        m.world.check()
+        m.world.check()  # type: ignore[attr-defined]
 
     async def sound(m: M) -> None:
         await planted(m, plant=False)
@@ -203,7 +203,7 @@ def test_snapshot() -> None:
     async def worker(m: M) -> None:
         a, b, c = [await m.sys_alloc(64 * KiB) for _ in range(3)]
         await m.sys_free(b, 64 * KiB)
-        snapshots.append((m.world.snapshot(), a, b, c))
+        snapshots.append((m.world.snapshot(), a, b, c))  # type: ignore[attr-defined]
         await m.sys_free(a, 64 * KiB)
 
     one_m(worker)

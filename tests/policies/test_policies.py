@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gorun_mem.policies import (
     UnknownPolicy,
     load_policy,
     policy_parts,
+    spread_policies,
 )
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
@@ -30,16 +32,16 @@ from gorun_mem.step.solo import SoloM, solo
 PAGE = 1 << 16
 
 
-def layer_of(policy: Policy | None, name: str = "go1.27.3") -> OSLayer:
+def layer_of(policy: Policy | None, name: str = "go1.27.3", platform: str = "js/wasm") -> OSLayer:
     """An OS layer over a policy, or Go's own."""
     go = release(name)
     options = BootOptions(faithful=True, max_pages=4096)
     lock = make("none", go)
-    platform = go.platform("js/wasm")
+    there = go.platform(platform)
     if policy is None:
-        return boot(go, platform, options, memlock=lock).os
+        return boot(go, there, options, memlock=lock).os
     go = replace(go, behaviour=policy.behaviour(go.behaviour))
-    return boot(go, platform, options, memlock=lock, parts=policy_parts(policy)).os
+    return boot(go, there, options, memlock=lock, parts=policy_parts(policy)).os
 
 
 def shake(os: OSLayer, seed: int, calls: int = 150) -> list[tuple[int, int, int]]:
@@ -93,8 +95,8 @@ def test_what_any_allocator_must_keep(name: str, go: str, seed: int) -> None:
     freelist.audit()
     before, pages = freelist.total_bytes, os.pages
     taken = 0
-    while freelist.count:
-        size = freelist.blocks()[0][1]
+    while policy.blocks():
+        size = policy.blocks()[0][1]
         assert solo(os.sys_alloc_os(size), SoloM())
         taken += size
     assert taken == before
@@ -162,13 +164,13 @@ def test_merging_with_the_break() -> None:
 def test_growing_by_steps() -> None:
     """Growths are fewer, and where the limit forbids the step the exact one is tried."""
     grown = {}
-    for name in ("first_fit", "grow_mib"):
+    for name in ("first_fit", "grow"):
         os, m = layer_of(load_policy(name)()), SoloM()
         while solo(os.sys_alloc_os(PAGE), m):
             pass
         grown[name] = os.memory.grows, os.pages
-    assert grown["first_fit"][1] == grown["grow_mib"][1] == 4096
-    assert grown["grow_mib"][0] < grown["first_fit"][0] / 10
+    assert grown["first_fit"][1] == grown["grow"][1] == 4096
+    assert grown["grow"][0] < grown["first_fit"][0] / 10
 
 
 class Twice(AddressOrdered):
@@ -197,22 +199,168 @@ class Loses(AddressOrdered):
             super().put(addr, size)
 
 
-def test_broken_policies_are_caught() -> None:
-    """One hands out memory twice, one loses memory."""
-    os, m = layer_of(Twice()), SoloM()
-    at = solo(os.sys_alloc_os(4 * PAGE), m)
+class Outside(AddressOrdered):
+    """Broken: answers one page below a block."""
+
+    def choose(self, size: int) -> int:
+        """The first."""
+        return 0 if self.starts else -1
+
+    def take(self, size: int) -> int:
+        """A page too low."""
+        at = super().take(size)
+        return at - PAGE if at else 0
+
+
+class Crooked(AddressOrdered):
+    """Broken: aligned memory is not."""
+
+    def choose(self, size: int) -> int:
+        """The first."""
+        return 0 if self.starts else -1
+
+    def take_aligned(self, size: int, align: int) -> int:
+        """As any other."""
+        return self.take(size)
+
+
+class Raises(AddressOrdered):
+    """Broken: fails in its own way."""
+
+    def choose(self, size: int) -> int:
+        """There is no such place."""
+        return self.sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "what"),
+    [
+        (Twice, r"Twice lists \[.*which is not free"),
+        (Loses, "Loses lists 0 free bytes of 65,536"),
+        (Outside, "Outside answered .* which are not free"),
+        (Raises, r"Raises raised KeyError: 1, test_policies.py, line \d+"),
+    ],
+)
+def test_broken_policies_are_caught(policy: type[Policy], what: str) -> None:
+    """At the call at which it can first be seen."""
+    os, m = layer_of(policy()), SoloM()
+
+    def calls() -> None:
+        for _ in range(2):
+            at = solo(os.sys_alloc_os(PAGE), m)
+            solo(os.sys_alloc_os(PAGE), m)
+            solo(os.sys_free_os(at, PAGE), m)
+
+    with pytest.raises(PolicyError, match=what):
+        calls()
+
+
+def test_aligned_memory_is() -> None:
+    """An answer that is no multiple of the alignment is refused."""
+    os, m = layer_of(Crooked()), SoloM()
+    at = solo(os.sys_alloc_os(9 * PAGE), m)
     solo(os.sys_alloc_os(PAGE), m)
-    solo(os.sys_free_os(at, 4 * PAGE), m)
-    assert solo(os.sys_alloc_os(PAGE), m) == at
-    with pytest.raises(PolicyError, match="Twice answered"):
-        solo(os.sys_alloc_os(PAGE), m)
-    os, m = layer_of(Loses()), SoloM()
-    at = solo(os.sys_alloc_os(PAGE), m)
-    solo(os.sys_alloc_os(PAGE), m)
-    solo(os.sys_free_os(at, PAGE), m)
-    assert isinstance(os.freelist, PolicyFreeList)
-    with pytest.raises(PolicyError, match="lists 0 free bytes of 65,536"):
+    solo(os.sys_free_os(at + PAGE, 8 * PAGE), m)
+    with pytest.raises(PolicyError, match="no multiple of 16,777,216"):
+        solo(os.sys_reserve_aligned_sbrk(PAGE, 256 * PAGE), m)
+
+
+def test_aligned_without_skipping() -> None:
+    """Out of a block that the aligned range just fits into; Go asks for twice as much."""
+    reused = {}
+    for name in ("first_fit", "align_tight"):
+        os, m = layer_of(load_policy(name)()), SoloM()
+        first, _ = solo(os.sys_reserve_aligned_sbrk(16 * PAGE, 16 * PAGE), m)
+        solo(os.sys_alloc_os(17 * PAGE), m)  # what was skipped is too small for it
+        solo(os.sys_free_os(first, 16 * PAGE), m)
+        again, _ = solo(os.sys_reserve_aligned_sbrk(16 * PAGE, 16 * PAGE), m)
+        assert again % (16 * PAGE) == 0
+        reused[name] = again == first
+    assert reused == {"first_fit": False, "align_tight": True}
+
+
+def test_aligned_from_within_the_last_block() -> None:
+    """A free block at the break is where the aligned range begins."""
+    tops = {}
+    for name in ("first_fit", "align_tight"):
+        os, m = layer_of(load_policy(name)()), SoloM()
+        a = solo(os.sys_alloc_os(20 * PAGE), m)
+        b = solo(os.sys_alloc_os(PAGE), m)
+        solo(os.sys_free_os(a, 20 * PAGE), m)  # not at the end, so it is a block
+        solo(os.sys_free_os(b, PAGE), m)  # at the end: the block now ends at the break
+        got, _ = solo(os.sys_reserve_aligned_sbrk(20 * PAGE, 16 * PAGE), m)
+        assert got % (16 * PAGE) == 0
+        assert os.memory.first_nonzero(got, 20 * PAGE) is None
+        assert isinstance(os.freelist, PolicyFreeList)
         os.freelist.audit()
+        tops[name] = os.bloc
+    assert tops["align_tight"] < tops["first_fit"]
+
+
+@pytest.mark.parametrize("platform", ["js/wasm", "plan9/amd64", "plan9/386"])
+@pytest.mark.parametrize("name", POLICIES)
+def test_on_every_platform(name: str, platform: str) -> None:
+    """The same must hold where there is a break in place of a growing memory."""
+    make_it = load_policy(name)
+    shake(layer_of(make_it(), platform=platform), 3)
+
+
+def test_a_host_that_grows() -> None:
+    """Go's own hands out the host's pages; who asks for the size does not, and loses nothing."""
+    for name, survives in (("first_fit", False), ("ask_size", True)):
+        os, m = layer_of(load_policy(name)()), SoloM()
+        solo(os.sys_alloc_os(PAGE), m)
+        left = os.bloc_max - os.bloc
+        before = os.host_grow(10)
+        host = range(before * PAGE, (before + 10) * PAGE)
+        taken = [solo(os.sys_alloc_os(2 * PAGE), m) for _ in range(40)]
+        assert any(at in host or at + PAGE in host for at in taken) is not survives, name
+        assert isinstance(os.freelist, PolicyFreeList)
+        os.freelist.audit()
+        if survives:
+            assert os.freelist.total_bytes < 2 * PAGE  # of what was left nearly all is handed out
+            assert left > 2 * PAGE
+
+
+def test_a_host_that_grows_is_survived_as_before_124() -> None:
+    """Before 1.24 every policy survives it, for there sbrk always asked."""
+    for name in ("first_fit", "ask_size"):
+        os, m = layer_of(load_policy(name)(), "go1.23.9"), SoloM()
+        before = os.host_grow(10)
+        taken = [solo(os.sys_alloc_os(2 * PAGE), m) for _ in range(40)]
+        assert min(taken) >= (before + 10) * PAGE, name
+
+
+@pytest.mark.parametrize(
+    ("reference", "what"),
+    [
+        ("arena:3KiB", "a power of two from 64KiB to 64MiB"),
+        ("arena:128MiB", "a power of two from 64KiB to 64MiB"),
+        ("arena:100000", "a power of two"),
+        ("arena:much", "'much' is no size: write arena:512KiB"),
+        ("arena:", "'' is no size"),
+        ("grow:1KiB", "a multiple of 64 KiB"),
+        ("grow:0", "a multiple of 64 KiB"),
+        ("buddy:1MiB", "buddy has no size: write buddy"),
+        ("arena_512k", "did you mean arena"),
+    ],
+)
+def test_sizes_that_are_none(reference: str, what: str) -> None:
+    """Said with what would do."""
+    with pytest.raises(UnknownPolicy, match=re.escape(what)):
+        load_policy(reference)
+
+
+def test_sizes_in_a_row() -> None:
+    """Each twice as large as the one before; what is none is said."""
+    assert spread_policies("arena:256KiB..2MiB") == [
+        "arena:256KiB", "arena:512KiB", "arena:1MiB", "arena:2MiB",
+    ]  # fmt: skip
+    assert len(spread_policies("arena:64KiB..64MiB")) == 11
+    assert spread_policies("mine.py:Class") == ["mine.py:Class"]
+    for wrong in ("arena:2MiB..1MiB", "arena:0..1MiB", "arena:x..1MiB", "grow:1..1GiB"):
+        with pytest.raises(UnknownPolicy):
+            [load_policy(one) for one in spread_policies(wrong)]
 
 
 def test_a_policy_of_ones_own(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_smaller_arenas_are_what_the_next_release_has() -> None:
         to = release("go1.27.3")
         end, first, most = header.end, program.initial_pages, header.max_pages
         real = simulate(program, to, end, first, most).pages
-        assert under_policy(name, load_policy("arena_512k")).pages == pytest.approx(real, rel=0.05)
+        assert under_policy(name, load_policy("arena")).pages == pytest.approx(real, rel=0.05)
 
 
 def test_a_limit_kills() -> None:

@@ -54,6 +54,33 @@ def test_a_release_is_predicted_from_its_own_recording(name: str) -> None:
         assert result.calls > 8
 
 
+@pytest.mark.parametrize("name", names())
+def test_pages_over_time_are_those_recorded(name: str) -> None:
+    """On its own release: every size that the memory is said to have had, it had, in that order."""
+    with Recording(name) as recording:
+        recorded = [event.pages_now for event in recording if isinstance(event.pages_now, int)]
+    program = load(name)
+    header = program.header
+    found = simulate(program, program.release, header.end, program.initial_pages, header.max_pages)
+    seen = iter(recorded)
+    assert found.over_time[0] == (0, program.initial_pages)
+    assert all(pages in seen for _, pages in found.over_time)
+    assert found.over_time[-1][1] == found.pages == recorded[-1]
+    events = [event for event, _ in found.over_time]
+    assert events == sorted(events)
+
+
+def test_the_table_and_the_plot(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON has pages over time and parts by release; a person sees the recorded curve and more."""
+    assert main(["predict", "slices-go1.27.3", "--json"]) == 0
+    for row in json.loads(capsys.readouterr().out)["programs"][0]["releases"]:
+        assert row["over_time"][0]["pages"] == row["initial_pages"]
+        assert row["over_time"][-1]["pages"] == row["pages"]
+        assert sum(row["parts"].values()) == row["pages"] * 65536
+    assert main(["predict", "slices-go1.27.3"]) == 0
+    assert "r recorded (go1.27.3), m most (go1.23)" in capsys.readouterr().out
+
+
 def test_other_releases_come_within_their_intervals() -> None:
     """Over all pairs of the recordings that come along: at least 80 % of the intervals hold the
     recorded pages, half of the points are within 5 %, and the naive growth is far worse."""

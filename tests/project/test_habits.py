@@ -26,9 +26,9 @@ LAYERS = {
     "sync": {"runtime"},
     "locks": {"runtime", "scripts", "sync"},
     "policies": {"runtime", "scripts"},
-    "machine": {"runtime", "events", "locks", "scripts", "step"},
+    "machine": {"runtime", "events", "locks", "policies", "scripts", "step"},
     "calibration": {"runtime", "step", "machine"},
-    "explore": {"runtime", "events", "scripts", "locks", "step", "sync", "machine"},
+    "explore": {"runtime", "events", "scripts", "locks", "policies", "step", "sync", "machine"},
     "replay": {"runtime", "events", "step", "machine"},
     "predict": {"runtime", "policies", "replay", "step"},
     "record": {"runtime", "wasm", "replay", "predict"},
@@ -50,7 +50,7 @@ LAYERS = {
     },
     "testing": {"runtime", "events", "locks", "step", "machine", "explore", "cli", "replay"},
 }
-LEAVES = {"gorun_mem._version", "gorun_mem._near"}
+LEAVES = {"gorun_mem._version", "gorun_mem._near", "gorun_mem._notebook"}
 WITHOUT_FILES = {"runtime", "wasm"}
 
 
@@ -214,7 +214,7 @@ def test_no_package_imports_what_another_keeps_private() -> None:
         ("from gorun_mem.cli._common import Number", True),
         ("from gorun_mem.machine.world import _holders", True),
         ("import gorun_mem.cli._exit", True),
-        ("from gorun_mem.report.html import _cells", False),
+        ("from gorun_mem.report.page import _cells", False),
         ("from gorun_mem._version import VERSION", False),
         ("from gorun_mem.machine.world import __doc__", False),
     ],

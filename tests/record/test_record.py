@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gorun_mem.cli.record import _numbered
 from tests import ROOT
 
 Build = Callable[..., Path]
@@ -245,3 +246,17 @@ def test_a_deep_trap_is_not_printed_in_full() -> None:
     assert said[0] == "backtrace:"
     assert said[-1] == "cause"
     assert _shortened("short\ntrap") == "short\ntrap\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "third"),
+    [
+        ("run.jsonl.gz", "run-3.jsonl.gz"),
+        ("app-go1.24.3-js.jsonl.gz", "app-go1.24.3-js-3.jsonl.gz"),
+        ("app-1.27.jsonl", "app-1.27-3.jsonl"),
+        ("run", "run-3"),
+    ],
+)
+def test_runs_are_numbered_before_the_ending(name: str, third: str) -> None:
+    """Not within a release's name."""
+    assert _numbered(Path("there") / name, 3) == Path("there") / third

@@ -23,7 +23,7 @@ from gorun_mem.replay.opscript import (
 
 def script(data: bytes | str, source: str = "s.txt") -> Script:
     raw = data.encode() if isinstance(data, str) else data
-    return Script(io.BufferedReader(io.BytesIO(raw)), source)  # type: ignore[arg-type]
+    return Script(io.BufferedReader(io.BytesIO(raw)), source)
 
 
 def read(data: bytes | str) -> list[str]:

@@ -68,7 +68,7 @@ def at(lines: list[Line], ev: str, which: int = 0, **fields: object) -> Line:
 
 def bend(ev: str, name: str, **fields: object) -> Edit:
     def edit(lines: list[Line]) -> None:
-        line = at(lines, ev, **fields)
+        line = at(lines, ev, **fields)  # type: ignore[arg-type]
         line[name] = line[name] + 65536 if isinstance(line[name], int) else "0" * 16
 
     return edit
@@ -186,7 +186,7 @@ def test_planted_bugs_in_the_table_are_found(
     monkeypatch.setattr(
         behaviour.Release,
         "heap_sizes",
-        lambda self, platform: behaviour.replace(real(self, platform), **plant),
+        lambda self, platform: behaviour.replace(real(self, platform), **plant),  # type: ignore[attr-defined]
     )
     assert replay_file(path, Level.HEAP).differences > 0
 

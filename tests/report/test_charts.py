@@ -10,7 +10,7 @@ import pytest
 
 from gorun_mem.export.chrome import write_chrome
 from gorun_mem.report import charts
-from gorun_mem.report.html import PageData, page, read
+from gorun_mem.report.page import PageData, document, read
 from gorun_mem.report.plot import SEVERAL, plot
 from tests.analysis.make_logs import heap, one_wait, run_log, storm, toy_events, toy_log
 from tests.scenarios.scenario_runs import logged
@@ -169,7 +169,7 @@ def test_lanes_and_arrows_add_up(log: bytes) -> None:
     held = sum(lock.hold_ns.total for lock in locks)
     assert sum(sum(lane.holds) for lane in view.lanes.lanes.values()) == held
     assert all(giver != taker for giver, taker in view.lanes.pairs)
-    assert 'id="data"' in page(view)
+    assert document(view)["queues"] == charts.queues(view.found, view.lanes)
 
 
 # The counters of the Chrome trace.
@@ -227,6 +227,7 @@ def test_arrows_of_the_trace_lead_to_another_m(log: bytes) -> None:
     waiting: dict[str, set[int]] = {}
     gave: dict[str, int] = {}
     expected = 0
+    e: Any
     for e in read_events(io.BytesIO(log)):
         if e.name == "lock.wait":
             waiting.setdefault(e.lock, set()).add(e.m)

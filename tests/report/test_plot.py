@@ -53,7 +53,7 @@ def test_marks_are_unique() -> None:
 def test_results_of_several_lines_are_printed_as_blocks() -> None:
     """A table is put under its name as it is, other results into columns; either may be alone."""
     block = {"rates": "Ms  1/us\n 1   2.5"}
-    assert "results\n  rates\n  Ms  1/us\n   1   2.5\n\nmemory" in shown(block)
+    assert "results\n  rates\n  Ms  1/us\n   1   2.5\n\nmemory" in shown(block)  # type: ignore[arg-type]
     both = shown({"holds": 3, **block, "count": 1200})
     assert "results\n  rates\n" in both
     assert "   1   2.5\n\n  holds      3\n  count  1,200\n" in both

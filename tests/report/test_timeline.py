@@ -58,7 +58,7 @@ def test_each_contended_acquisition_is_one_handoff() -> None:
 def test_of_many_ms_the_rest_share_a_lane() -> None:
     """Ms beyond the bound are put together, and nothing of theirs is lost."""
     events = [
-        LockRelease(
+        LockRelease(  # type: ignore[call-arg]
             seq=m, t_ns=100 * m, m=m, level="debug", lock="memlock", hold_ns=10, wait_ns=20,
             contended=True, spins=0, sleeps=0, blocked_ns=0, waiters=(), next_m=0, site="f",
         )

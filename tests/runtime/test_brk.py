@@ -270,7 +270,7 @@ def test_what_the_log_is_told() -> None:
         ("grow", 49 * P9, 5 * P9, 5 * P9, False, 9 * P9 + 100, 2),
     ]
     brk = wasm("go1.22", pages=2, max_pages=9)
-    assert told_by(brk, lambda b: (b.sbrk(3 * PAGE), b.sbrk(1 << 46))) == [
+    assert told_by(brk, lambda b: (b.sbrk(3 * PAGE), b.sbrk(1 << 46))) == [  # type: ignore[arg-type]
         ("grow", 3 * PAGE, 2 * PAGE, 5 * PAGE, True, 9 * PAGE, 1),
         ("grow", (1 << 30) * PAGE, 5 * PAGE, 5 * PAGE, False, 9 * PAGE, 2),
     ]

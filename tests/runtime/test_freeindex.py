@@ -91,7 +91,8 @@ def test_agrees_with_a_sorted_list(seed: int) -> None:
     """Grown to several chunks and shrunk to nothing twice over, the index answers as a sorted list
     would: contents, counts, largest, first fit, neighbours and ranks."""
     rng = random.Random(seed)
-    index, blocks = FreeIndex(), []
+    index = FreeIndex()
+    blocks: list[tuple[int, int]] = []
     check(index, blocks)
     for grow in (0.95, 0.45, 0.05, 0.8):
         for step in range(500):

@@ -514,7 +514,7 @@ def test_odd_lists() -> None:
     for _ in range(1500):
         pair = Pair(12)
         at = 0
-        blocks = []
+        blocks: list[Any] = []
         for _ in range(rng.randint(1, 4)):
             at += rng.choice((8, 12, 4096, 4096, 8192, 4096 + 8, 64)) if blocks else 4096
             size = rng.choice((0, 4, 8, 12, 4096, 4096 + 4, 4096 + 8, 8192, 12284, 4088))
@@ -596,6 +596,7 @@ class Counting(FreeList):
     """A list that counts how often it walked as Go does."""
 
     __slots__ = ("walks",)
+    walks: int
 
     def _alloc_walking(self, n: int, call: Call | None) -> int:
         self.walks += 1

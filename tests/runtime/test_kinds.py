@@ -16,7 +16,7 @@ from gorun_mem.step.costs import DEFAULT_NS
 def test_an_incomplete_kind_cannot_be_made() -> None:
     """Every field of a kind must be said."""
     with pytest.raises(TypeError, match="missing"):
-        Kind(name="atomic.min", ns=7.0, reads=False)
+        Kind(name="atomic.min", ns=7.0, reads=False)  # type: ignore[call-arg]
 
 
 def test_a_state_of_an_unknown_kind_cannot_be_imported() -> None:
@@ -48,7 +48,7 @@ def test_the_kinds_of_what_ms_do_are_known(monkeypatch: pytest.MonkeyPatch) -> N
 
     submit = Engine.submit
 
-    def look(self, task: Any, op: Any) -> None:
+    def look(self, task: Any, op: Any) -> None:  # type: ignore[no-untyped-def]
         if op.kind not in KINDS:
             unknown.add((type(op).__name__, op.kind))
         submit(self, task, op)

@@ -59,7 +59,7 @@ def test_reads_what_a_bytearray_would(word: int, acts: list[Any], data: st.DataO
                 a, v % (1 << 8 * word), (v >> 3) % (1 << 8 * word)
             ),
         }[kind]
-        got = end_of(call)
+        got = end_of(call)  # type: ignore[arg-type]
         if n and outside:
             assert got == ("fault", 0 if at == 0 else max(at, SIZE)), (kind, at, n)
             continue

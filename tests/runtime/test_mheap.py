@@ -69,8 +69,8 @@ class Scripted(OSLayer):
         self.answers = list(answers)
         self.asked: list[tuple[Any, ...]] = []
 
-    bloc = 0  # type: ignore[assignment]
-    bloc_max = 0  # type: ignore[assignment]
+    bloc = 0
+    bloc_max = 0
 
     async def sys_alloc_os(self, n: int, purpose: str = "") -> int:
         self.asked.append(("alloc", n, purpose))
@@ -111,8 +111,9 @@ def test_first_arena_then_the_up_hint() -> None:
     """1.24: no hint at boot; the first arena is aligned and leaves two hints, and the second is
     asked for right above the first and given."""
     runtime = start("go1.24", end=1418656)
-    heap, notes = runtime.mheap, Notes()
-    runtime.os.sink = notes
+    heap: Any = runtime.mheap
+    notes = Notes()
+    runtime.os.sink = notes  # type: ignore[assignment]
     assert do(heap.sys_alloc(1)) == (ARENA, ARENA)
     events = notes.take()
     assert events[0] == ("sysReserveAlignedSbrk", 0, ARENA, ARENA)
@@ -131,10 +132,11 @@ def test_first_arena_then_the_up_hint() -> None:
 def test_metadata_between_two_arenas_makes_the_hint_miss() -> None:
     """Whatever moved bloc since: the up hint misses by that much and is dropped for good."""
     runtime = start("go1.27")
-    heap, notes = runtime.mheap, Notes()
+    heap: Any = runtime.mheap
+    notes = Notes()
     v, size = do(heap.sys_alloc(1))
     do(runtime.mem.sys_alloc(MiB, runtime.mem.stats.other_sys))
-    runtime.os.sink = notes
+    runtime.os.sink = notes  # type: ignore[assignment]
     bloc = runtime.os.bloc
     assert bloc > v + size
     do(heap.sys_alloc(1))
@@ -152,11 +154,12 @@ def test_hints_beyond_the_address_space_are_dropped_without_a_call(
 ) -> None:
     """To 1.23 wasm's first hints lie above 4 GiB: none reaches the OS layer, nor the log."""
     runtime = start(name)
-    heap, notes = runtime.mheap, Notes()
+    heap: Any = runtime.mheap
+    notes = Notes()
     do(init_hints(heap, runtime.data_end))
     assert [h.addr for h in heap.hints()][:2] == [0xC0 << 32, 0x1C0 << 32]
     assert len(heap.user_arena_hints) == user
-    runtime.os.sink = notes
+    runtime.os.sink = notes  # type: ignore[assignment]
     do(heap.sys_alloc(1))
     assert heap.statistics().hint_drops == dropped
     assert notes.take()[0][:3] == ("sysReserveOS", 0, 2 * ARENA)
@@ -248,9 +251,10 @@ def test_user_arenas_use_their_hints_and_feed_the_heaps() -> None:
 def test_user_arenas_have_a_list_from_1_25(name: str, listed: int) -> None:
     """To 1.24 a user arena is in no list; from 1.25 in its own, which costs another array."""
     runtime = start(name)
-    heap, notes = runtime.mheap, Notes()
+    heap: Any = runtime.mheap
+    notes = Notes()
     do(heap.sys_alloc(1))
-    runtime.os.sink = notes
+    runtime.os.sink = notes  # type: ignore[assignment]
     do(heap.sys_alloc(1, user=True))
     assert len(heap.heap_arenas.indexes) == 1
     assert len(heap.user_arenas.indexes) == listed
@@ -374,7 +378,7 @@ def test_big_heap_arenas_are_allocated_directly(name: str, direct: bool) -> None
     """A heapArena of 64 KiB and more is a sysAlloc of its own; from 1.22 it fits into a chunk."""
     runtime = start(name)
     n = runtime.mheap.arena_metadata_bytes
-    runtime.os.sink = notes = Notes()
+    runtime.os.sink = notes = Notes()  # type: ignore[assignment]
     do(runtime.mheap.sys_alloc(1))
     calls = [e for e in notes.take() if e[0] == "sysAllocOS" and e[2] == n]
     assert bool(calls) is direct
@@ -437,7 +441,7 @@ def test_persistentalloc_from_64_kib_is_sys_alloc() -> None:
     """65,535 bytes come from a chunk of 256 KiB, 65,536 from the OS as they are."""
     mem = start("go1.27").mem
     notes = Notes()
-    mem.os.sink = notes
+    mem.os.sink = notes  # type: ignore[assignment]
     persistent = PersistentAlloc(mem)
     do(persistent.alloc(PAGE - 1, 8, mem.stats.other_sys))
     do(persistent.alloc(PAGE, 8, mem.stats.other_sys))
@@ -566,7 +570,7 @@ def test_boot_on_wasm_is_a_chunk_and_a_summary(name: str, summary: int) -> None:
     """The first two calls of every recording: persistentalloc's chunk, then the summaries."""
     runtime = start(name)
     notes = Notes()
-    runtime.os.sink = notes
+    runtime.os.sink = notes  # type: ignore[assignment]
     do(mallocinit(runtime.mheap, runtime.data_end))
     assert [e[:3] for e in notes.take()] == [
         ("sysAllocOS", 0, 256 * KiB),
@@ -579,7 +583,7 @@ def test_boot_on_386_reserves_metadata_and_tries_three_sizes() -> None:
     are asked for at a hint that is not the break, so none is had; one hint for each list stays."""
     runtime = start("go1.23", "plan9/386")
     notes = Notes()
-    runtime.os.sink = notes
+    runtime.os.sink = notes  # type: ignore[assignment]
     end = runtime.data_end
     do(mallocinit(runtime.mheap, end))
     reserves = [e for e in notes.take() if e[0] == "sysReserveOS"]

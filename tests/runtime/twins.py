@@ -95,7 +95,7 @@ class Twins:
         self.calls.append((name, *args))
         wanted = outcome(lambda: getattr(self.naive, name)(*args))
         for os, m in zip(self.real, self.m, strict=True):
-            got = outcome(lambda os=os, m=m: _on_real(os, m, name, args))
+            got = outcome(lambda os=os, m=m: _on_real(os, m, name, args))  # type: ignore[misc]
             assert got == wanted, self.story(got, wanted)
         if wanted[0] != "ok":
             self.dead = wanted
@@ -263,13 +263,13 @@ def outcome(what: Callable[[], Any]) -> tuple[str, Any]:
     try:
         return "ok", what()
     except Dead as dead:
-        return dead.verdict if dead.verdict[0] != "throw" else (*dead.verdict, dead.printed)
+        return dead.verdict if dead.verdict[0] != "throw" else (*dead.verdict, dead.printed)  # type: ignore[return-value]
     except Fault as fault:
         return "fault", fault.address
     except Hang as hang:
         return "hang", hang.function
     except Throw as throw:
-        return "throw", throw.message, throw.printed
+        return "throw", throw.message, throw.printed  # type: ignore[return-value]
 
 
 def _on_real(os: Any, m: SoloM, name: str, args: tuple[int, ...]) -> Any:

@@ -329,5 +329,5 @@ def test_a_comparison_can_be_interrupted_between_two_simulations(host: str) -> N
     breaths: list[object] = []
     scenario = find("mutex_shootout")
     options = {"ops": 10, "threads": "1,2", "processors": "1"}
-    run(scenario, scenario.config(), options, host=host, on_breath=breaths.append)
+    run(scenario, scenario.config(), options, host=host, on_breath=breaths.append)  # type: ignore[arg-type]
     assert len(breaths) >= 8

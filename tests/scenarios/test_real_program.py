@@ -172,7 +172,7 @@ def test_what_never_came_to_exist_is_not_freed(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.run.outcome.error
     assert done.results["frees skipped"] == 2
-    calls = alloc(1 << 31, GOS), free(GOS, PAGE)
+    calls = alloc(1 << 31, GOS), free(GOS, PAGE)  # type: ignore[assignment]
     trace = recorded(tmp_path / "y.jsonl", "go1.27.3", *calls)
     done = logged("real_program", "trampoline", {"max_pages": 100}, trace=trace, order="free")
     assert (done.results["nil answers"], done.results["frees skipped"]) == (1, 1)

@@ -61,7 +61,7 @@ def run(
         engine.submit(task, Script(trace, *plan))
     while True:
         try:
-            task = engine.advance()
+            task = engine.advance()  # type: ignore[assignment]
         except Breath:
             continue
         if task is None:
@@ -158,10 +158,10 @@ def test_spinners_slow_the_holder_down_by_their_number() -> None:
 def test_the_spread_is_drawn_from_the_seed_within_its_bounds() -> None:
     """Transfers take fetch give or take spread: by the seed, the same again, never outside."""
     plans = [[SWAP], [*pause(200), SWAP]]
-    took = {seed: run(*plans, seed=seed, **{"line.spread": 40})[0][-1][2] for seed in range(60)}
+    took = {seed: run(*plans, seed=seed, **{"line.spread": 40})[0][-1][2] for seed in range(60)}  # type: ignore[arg-type]
     assert all(200 + 60 <= t <= 200 + 140 for t in took.values())
     assert min(took.values()) < 200 + 80 < 200 + 120 < max(took.values())
-    again = {seed: run(*plans, seed=seed, **{"line.spread": 40})[0][-1][2] for seed in range(60)}
+    again = {seed: run(*plans, seed=seed, **{"line.spread": 40})[0][-1][2] for seed in range(60)}  # type: ignore[arg-type]
     assert again == took
 
 

@@ -86,7 +86,7 @@ class Follow:
         self.m = -1
         self.told: list[tuple[object, ...]] = []
         self._engine = engine
-        engine.follower = self
+        engine.follower = self  # type: ignore[assignment]
 
     def m_park(self, m: M, reason: str = "", by_m: int = 0) -> None:
         self.told.append(("park", m, reason))
@@ -110,7 +110,7 @@ def ms(engine: Engine, n: int) -> list[Task]:
 
 def run_out(engine: Engine) -> list[int]:
     """Advance until nobody can go on; the ids of those whose operations came through."""
-    through = []
+    through: list[Any] = []
     while True:
         try:
             m = engine.advance()

@@ -169,7 +169,7 @@ def wake(seed: int, costs: CostTable) -> tuple[float, float]:
     engine.submit(waker, Wake(sleeper))
     while True:
         try:
-            task = engine.advance()
+            task = engine.advance()  # type: ignore[assignment]
         except Breath:
             continue
         if task is None:

@@ -108,7 +108,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     refusals = []
     for number in range(500):
         schedule = schedule_of(number, 12)
-        steps = [Step(1, *str(name).split(" "), enabled=(1, 2)) for name in schedule.names]
+        steps = [Step(1, *str(name).split(" "), enabled=(1, 2)) for name in schedule.names]  # type: ignore[arg-type, misc]
         schedule.write(path, steps, failure="throw: x")
         path.write_bytes(damaged(path.read_bytes(), random))
         try:
@@ -128,7 +128,7 @@ def test_a_file_says_all_of_a_schedule(tmp_path: Path) -> None:
     names = tuple(f"load mem:{number:#x}" for number in range(2000))
     path = tmp_path / "long.schedule"
     schedule = Schedule((1, 0, 2), names, ABOUT)
-    schedule.write(path, [Step(1, *name.split(" ")) for name in names])
+    schedule.write(path, [Step(1, *name.split(" ")) for name in names])  # type: ignore[arg-type]
     assert load(str(path)) == schedule
     head = json.loads(path.read_text().splitlines()[0])
     assert load(head["token"]).tape == schedule.tape

@@ -284,15 +284,15 @@ def test_what_is_done_is_kept(write: Write, tmp_path: Path, jobs: str, how: sign
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[sweep]\n", "verb = None in [sweep]: must be one of run, explore, predict, verify"),
+        ("[sweep]\n", "no verb in [sweep]: write verb = "),
         ('[sweep]\nverb = "run"\n', "name the file of the rows"),
         (STORM.replace("mutex =", "mutx ="), "did you mean mutex"),
         (STORM.replace("ms = 3", "mutex = 3"), "said twice"),
         (STORM.replace("[2, 4]", "2"), "must be a list"),
         (STORM.replace("seeds = 3", "seeds = 0"), "must be a number from 1"),
-        (STORM.replace("seeds = 3", "seed = 3"), "no 'seed' in [sweep]"),
+        (STORM.replace("seeds = 3", "seed = 3"), "[sweep]: no key 'seed': did you mean seeds?"),
         (STORM.replace('scenario = "memlock_storm"\n', ""), "no scenario: say in [sweep]"),
-        (STORM + "[grids]\n", "no section [grids]"),
+        (STORM + "[grids]\n", "no section 'grids': did you mean grid?"),
         (STORM + '[assert]\na = "final_pages"\n', "is no expression"),
         (STORM + "[assert]\na = 3\n", "must be an expression as text"),
         (STORM.replace("seeds = 3", "seeds = 1000000"), "at most 1,000,000"),

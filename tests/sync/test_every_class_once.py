@@ -94,7 +94,7 @@ async def do(kit: Kit, kind: str, on: int) -> Any:
         "futex_wake": lambda: kit.futex.wake(1), "wake": lambda: kit.list.wake(1),
         "send": lambda: chan.send(on), "recv": chan.recv, "close": chan.close,
     }  # fmt: skip
-    return await made[kind]()  # type: ignore[operator]
+    return await made[kind]()
 
 
 def main_of(plans: Sequence[Plan]) -> Main:

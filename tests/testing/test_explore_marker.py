@@ -57,13 +57,17 @@ def test_a_racy_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         [
-            "failed: 1 failure in * schedules, of about *, where memory is *",
             "FAILED: AssertionError at *",
             "*found by * in run *",
             "What matters:",
-            "*'s store bloc (step *) comes between two of M*",
+            "*'s store bloc = 1 (step *) comes between two of M*",
             "Replay it:",
             "pytest *test_racy --explore-token *",
+            "Keep it: *",
+            '@pytest.mark.explore(replay="*")',
+            "failed: 1 failure in * schedules, of about *, where memory is *",
+            "explored 2 tests, * schedules, 1 exhausted, 1 failed",
+            "FAILED *::test_racy - Failed: FAILED:*",
         ]
     )
     assert "Traceback" not in result.stdout.str()
@@ -249,7 +253,7 @@ async def test_7(world):
     result.assert_outcomes(failed=5, skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "@pytest.mark.explore has no setting 'budgets': it has budget, strategy, *",
+            "@pytest.mark.explore has no setting 'budgets': did you mean budget? it has budget, *",
             "@pytest.mark.explore takes settings by name, as in budget=2000",
             "@pytest.mark.explore: no strategy 'luck': a search has auto, *",
             "@pytest.mark.explore is for async tests: write `async def`",

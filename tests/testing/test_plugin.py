@@ -46,9 +46,10 @@ def test_by_name(run_scenario):
         [
             "*gorun_mem world*",
             "*go1.* plan9/amd64 mutex queue, 3 Ms on 4 CPUs, strategy timing, seed 7",
-            "the last 20 of * events:",
-            '*"event":"m.exit"*',
-            "again: gorun-mem run memlock_storm *--ms 2 * --seed 9",
+            "the last 8 of * events:",
+            "* ns  M? *m.exit",
+            "ended: ok",
+            "again: gorun-mem run memlock_storm *--ms 2 * --seed 9 --set rounds=2",
         ]
     )
 

@@ -39,11 +39,11 @@ def test_a_test_without_a_world_is_searched_and_replayed(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "failed: 1 failure in *",
             "FAILED: IndexError at test_seats.py:11",
-            "*(behind each step: the line of test_seats.py it goes on from)",
+            "*(behind each step: its line in test_seats.py)",
             "*trio.checkpoint in book :10*",
             "pytest test_seats.py::test_last_seat --explore-token *",
+            "failed: 1 failure in *",
         ]
     )
     token = re.search(r"--explore-token (\S+)", result.stdout.str())
@@ -102,7 +102,7 @@ async def test_no_fault(): await within(2)
     result.stdout.fnmatch_lines(
         [
             "*a timer may fire at any moment*",
-            "@pytest.mark.explore: no fault 'tiemout': the faults are *",
+            "@pytest.mark.explore: no fault 'tiemout': did you mean timeout? the faults are *",
         ]
     )
 

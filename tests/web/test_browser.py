@@ -241,9 +241,9 @@ def test_a_lost_wakeup_by_hand(browser: Browser, service: PageProcess, tmp_path:
         expect(verdict).to_contain_text("You look at step 7 of 12")
         page.get_by_role("button", name="one step on").click()
         expect(verdict).to_contain_text("You look at step 8 of 12")
-        expect(page.locator(".bit.set")).to_contain_text("mutex_locked")
+        expect(page.locator(".bit.set")).to_contain_text("locked")
         page.click("text=To the end")
-        expect(page.locator(".bit.set")).to_contain_text("mutex_unlocked")
+        expect(page.locator(".bit.set")).to_contain_text("unlocked")
     done = subprocess.run(
         command("replay-schedule", token, "--json"), env=environment(tmp_path),
         capture_output=True, text=True, check=False,

@@ -40,7 +40,7 @@ def test_a_lost_wakeup_is_made_by_hand() -> None:
     (lock,) = state["locks"]
     assert lock["holders"] == []
     assert [waiter["m"] for waiter in lock["waiters"]] == [2]
-    assert [bit["name"] for bit in lock["bits"] if bit["set"]] == ["mutex_unlocked"]
+    assert [bit["name"] for bit in lock["bits"] if bit["set"]] == ["unlocked"]
     assert any(one["step"] == 12 for one in state["ended"]["matters"])
     done = subprocess.run(
         command("replay-schedule", state["token"]), capture_output=True, text=True, check=False

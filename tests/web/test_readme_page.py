@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.service.service_tools import ROOT, command, environment
+from tests import ROOT
+from tests.service.service_tools import command, environment
 from tests.web.web_tools import page_process
 
 

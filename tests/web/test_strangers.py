@@ -14,7 +14,7 @@ import pytest
 
 from gorun_mem.service.address import Address
 from gorun_mem.service.client import Client
-from tests.service.service_tools import ROOT
+from tests import ROOT
 from tests.web.web_tools import PageProcess, page_process, serving
 
 JSON = "content-type: application/json\r\n"

@@ -54,7 +54,7 @@ async def over_asgi(**config: Any) -> AsyncIterator[OverAsgi]:
             site.tails = Tails(service.recorder, 1 << 16)
             nursery.start_soon(live.run)
             app = application(site, lambda: Rules(80), faults.append)
-            transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url=BASE, timeout=60) as client:
                 yield OverAsgi(client, service, site, faults)
             await site.laboratory.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from gorun_mem.explore.states.examine import TraceStep
 from gorun_mem.explore.states.model import Model
@@ -11,6 +12,9 @@ from gorun_mem.runtime.mutex.machine import states_of
 
 _SAID = {"acquired": "has the lock", "waits": "has to wait", "released": "gave it back"}
 NOTHING = "."
+_GUTTER = 7
+_SAID_LEAST = 14
+"""Columns that what happened needs behind a step."""
 
 
 def happened(step: TraceStep, before: TraceStep | None) -> str:
@@ -32,30 +36,48 @@ def happened(step: TraceStep, before: TraceStep | None) -> str:
     return ", ".join(said)
 
 
-def render(found: Verification, model: Model | None) -> list[str]:
+def render(found: Verification, model: Model | None, columns: int | None = None) -> list[str]:
     """The lanes, line by line.
 
     Args:
         found: with a counterexample.
         model: what was verified; None for a lock made of coroutines.
+        columns: that a line may have, None for any. Where the Ms do not fit beside each other, who
+            made a step stands in front of it.
     """
     trace, ms = found.trace, found.bounds.ms
     cells = [[NOTHING] * ms for _ in trace]
     for row, step in zip(cells, trace, strict=True):
         row[step.place] = step.text
+    heads = [f"M{place + 1}" for place in range(ms)]
     widths = [max([4, *[len(row[place]) for row in cells]]) for place in range(ms)]
     word_width = max([4, *map(len, found.words)])
-    head = "  ".join(f"M{place + 1}".ljust(width) for place, width in enumerate(widths))
+    if columns is not None and _GUTTER + sum(widths) + 2 * ms + word_width > columns:
+        heads, cells = ["who"], [[f"M{step.place + 1} {step.text}"] for step in trace]
+        widths = [max(3, *(len(row[0]) for row in cells))]
+    head = "  ".join(name.ljust(width) for name, width in zip(heads, widths, strict=True))
     lines = [f" step  {head}  {'word'.ljust(word_width)}".rstrip()]
     before: TraceStep | None = None
     for number, (row, step, word) in enumerate(zip(cells, trace, found.words, strict=True), 1):
         lanes = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         told = happened(step, before)
-        lines.append(f"{number:5}  {lanes}  {word.ljust(word_width)}  {told}".rstrip())
+        lines += _behind(f"{number:5}  {lanes}  {word.ljust(word_width)}  ", told, columns)
         before = step
     if not trace or trace[-1].wrong != found.wrong:
         lines.append(f"       => {found.wrong}")
     return lines if model is None else lines + _legend(trace, model)
+
+
+def _behind(line: str, told: str, columns: int | None) -> list[str]:
+    """What a step brought about, behind it; below it where there is no room."""
+    if columns is None or len(line) + len(told) <= columns:
+        return [f"{line}{told}".rstrip()]
+    room = columns - len(line)
+    if room < _SAID_LEAST:
+        below = " " * (_GUTTER + 2)
+        return [line.rstrip(), *wrap(told, columns, initial_indent=below, subsequent_indent=below)]
+    first, *rest = wrap(told, room)
+    return [line + first, *(" " * len(line) + part for part in rest)]
 
 
 def _legend(trace: Sequence[TraceStep], model: Model) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from gorun_mem._notebook import facts, table
 from gorun_mem.explore.states.coroutines import CoroutineRun, in_words
 from gorun_mem.explore.states.examine import Examination, Examined, Reductions, TraceStep
 from gorun_mem.explore.states.kernel import FutexModel, SemaphoreModel
@@ -151,6 +152,25 @@ class Verification:
     def token(self) -> str:
         """The counterexample for `replay-schedule`; "" where there is none."""
         return schedule_of(self).token() if self.trace else ""
+
+    def _repr_html_(self) -> str:
+        """A notebook's view: the verdict, and the counterexample step by step."""
+        told = facts(
+            f"verify {self.bounds.subject}",
+            [
+                ("verdict", self.sentence),
+                ("states", self.states),
+                ("steps", self.steps),
+                ("seconds", self.seconds),
+            ],
+        )
+        words = [*self.words, *[""] * len(self.trace)]
+        rows = [
+            (number, f"M{step.place + 1}", step.text, word)
+            for number, (step, word) in enumerate(zip(self.trace, words, strict=False), 1)
+        ]
+        head = ("step", "M", "access", "words after it")
+        return told + (table("counterexample", head, rows) if rows else "")
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour, Release
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
@@ -170,11 +170,8 @@ def class_of(name: str) -> type[StateMutex]:
         UnknownMutex: there is no mutex called `name`.
     """
     if name not in MUTEXES:
-        hint = did_you_mean(name, MUTEXES, 0.3)
-        raise UnknownMutex(
-            f"no mutex {name!r}: {hint}the mutexes are {', '.join(MUTEXES)}, and FILE.py:Class is "
-            "one of your own"
-        )
+        said = no_such("mutex", name, MUTEXES, cutoff=0.3, there="the mutexes are")
+        raise UnknownMutex(f"{said}, and FILE.py:Class is one of your own")
     found: type[StateMutex] = _imported(MUTEXES[name].where)
     return found
 
@@ -244,7 +241,6 @@ def make_note(flavour: str, name: str = "note", behaviour: Behaviour = NEWEST_BE
         ValueError: there is no such flavour.
     """
     if flavour not in NOTES:
-        hint = did_you_mean(flavour, NOTES, 0.3)
-        raise ValueError(f"no note flavour {flavour!r}: {hint}there are {', '.join(NOTES)}")
+        raise ValueError(no_such("note flavour", flavour, NOTES, cutoff=0.3))
     made: type[Note] = _imported(NOTES[flavour])
     return made(name, behaviour)

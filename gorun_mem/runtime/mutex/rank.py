@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.runtime.errors import Throw
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def check_rank_name(name: str) -> None:
         UnknownRank: there is no such rank.
     """
     if name != LEAF and name not in RANKS:
-        hint = did_you_mean(name, [*RANKS, LEAF], 0.3)
-        raise UnknownRank(f"no lock rank {name!r}: {hint}the ranks are {', '.join(RANKS)}, {LEAF}")
+        known = [*RANKS, LEAF]
+        raise UnknownRank(no_such("lock rank", name, known, cutoff=0.3, there="the ranks are"))
 
 
 class Ranked(Protocol):

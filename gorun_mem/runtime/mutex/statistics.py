@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gorun_mem._notebook import table
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
@@ -193,6 +195,32 @@ class LockStatistics:
         if not longest:
             return 1.0
         return longest / median if median else float("inf")
+
+    def _repr_html_(self) -> str:
+        """A notebook's view: the lock, then its shares by M."""
+        by_m = [
+            (f"M{m}", share.acquisitions, share.contended, share.wait_ns, share.hold_ns)
+            for m, share in sorted(self.by_m.items())
+        ]
+        head = ("M", "acquisitions", "contended", "wait ns", "hold ns")
+        return lock_table([self]) + table(f"lock {self.name}, by M", head, by_m)
+
+
+def lock_table(locks: Iterable[LockStatistics]) -> str:
+    """Locks as a table of HTML, a row each."""
+    head = (
+        "lock", "mutex", "acquisitions", "contended", "wait p50 ns", "wait p99 ns", "wait max ns",
+        "hold p50 ns", "bypasses max", "convoys", "fairness",
+    )  # fmt: skip
+    rows = [
+        (
+            of.name, of.mutex, of.acquisitions, of.contended, of.wait_ns.p50, of.wait_ns.p99,
+            of.wait_ns.max, of.hold_ns.p50, of.bypasses_max, of.convoys,
+            round(of.fairness_acquisitions, 3),
+        )
+        for of in locks
+    ]  # fmt: skip
+    return table("locks", head, rows)
 
 
 def jain(amounts: Iterable[int]) -> float:

@@ -154,7 +154,12 @@ def _class(where: str) -> type:
     return found
 
 
+ALIASES: Final = {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}
+"""What somebody may call a strategy for searches -> its name."""
+
+
 def _hint(name: str) -> str:
+    name = ALIASES.get(name, name)
     if name in SEARCHING:
         return f"it searches schedules: gorun-mem explore SCENARIO --strategy {name}"
     return f"{did_you_mean(name, RUNNING, 0.3)}the strategies are {', '.join(RUNNING)}"

@@ -77,8 +77,35 @@ export function term(word, text = word) {
     onclick: (event) => (shown === event.currentTarget && event.detail === 0 ? hide() : show(event.currentTarget)),
   }, text);
 }
+
+// The longest word in a text that has a definition, as a term; the rest as it is.
+export function named(text) {
+  if (terms[text]) return [term(text)];
+  const plain = text.toLowerCase();
+  if (terms[plain]) return [term(plain, text)];
+  let best = "", at = -1, size = 0;
+  for (const word of Object.keys(terms)) {
+    if (word.length < Math.max(4, best.length + 1)) continue;
+    const [found, long] = whole(plain, word.toLowerCase());
+    if (found >= 0) { best = word; at = found; size = long; }
+  }
+  if (at < 0) return [text];
+  return [text.slice(0, at), term(best, text.slice(at, at + size)), text.slice(at + size)];
+}
+
+// Where a word, or its plural, stands by itself, and how long it is.
+function whole(text, word) {
+  const letter = (at) => at >= 0 && at < text.length && /[a-z0-9_]/.test(text[at]);
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    if (letter(at - 1)) continue;
+    for (const end of ["", "s", "es"]) if (text.startsWith(end, at + word.length) && !letter(at + word.length + end.length)) return [at, word.length + end.length];
+  }
+  return [-1, 0];
+}
+
 addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-addEventListener("scroll", hide, { passive: true, capture: true });
+// What is focused by keyboard may be scrolled to: its definition goes along.
+addEventListener("scroll", () => { if (shown?.matches(":focus-visible")) show(shown); else if (shown) hide(); }, { passive: true, capture: true });
 
 // What went wrong.
 
@@ -96,7 +123,11 @@ export function guarded(work) {
 
 // Tables.
 
-export function table(caption, columns, rows, { figures = [], left_out = 0, empty = "none" } = {}) {
+const plain = (value) => { const [text] = Array.isArray(value) ? value : [value]; return text instanceof Node ? text.textContent : text; };
+
+// rows: of texts, or of [text, value to sort by].
+export function table(caption, columns, rows, { left_out = 0, empty = "none" } = {}) {
+  const figures = columns.map((_, i) => rows.length > 0 && rows.every((row) => Array.isArray(row[i]) && typeof row[i][1] === "number"));
   let order = { column: -1, up: true };
   const body = h("tbody");
   const cell = (value, i) => {
@@ -104,10 +135,11 @@ export function table(caption, columns, rows, { figures = [], left_out = 0, empt
     return h("td", { class: figures[i] ? "n" : "" }, text);
   };
   const key = (value) => (Array.isArray(value) ? value[1] : value);
+  let sorted = rows;
   const draw = () => {
-    const sorted = order.column < 0 ? rows : [...rows].sort((a, b) => {
+    sorted = order.column < 0 ? rows : [...rows].sort((a, b) => {
       const x = key(a[order.column]), y = key(b[order.column]);
-      const less = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+      const less = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true });
       return order.up ? less : -less;
     });
     fill(body, sorted.length ? sorted.map((row) => h("tr", {}, row.map(cell))) : h("tr", {}, h("td", { colspan: String(columns.length), class: "note" }, empty)));
@@ -122,7 +154,7 @@ export function table(caption, columns, rows, { figures = [], left_out = 0, empt
     },
   }, name)));
   draw();
-  const text = () => [columns, ...rows.map((row) => row.map((value) => (Array.isArray(value) ? value[0] : value)))].map((row) => row.join("\t")).join("\n");
+  const text = () => [columns, ...sorted.map((row) => row.map(plain))].map((row) => row.join("\t")).join("\n");
   const region = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, h("tr", {}, heads)), body));
   const sign = h("p", { class: "scroll-sign" }, "scrolls sideways →");
@@ -131,7 +163,7 @@ export function table(caption, columns, rows, { figures = [], left_out = 0, empt
   new ResizeObserver(look).observe(region);
   const hidden = left_out ? h("p", { class: "note" }, `and ${count(left_out)} more`) : null;
   const button = h("button", { type: "button", class: "quiet small", "aria-label": `copy the table: ${caption}`, onclick: (event) => copy(text(), event.currentTarget) }, "Copy");
-  return h("div", { class: "table" }, h("div", { class: "head" }, h("p", { "aria-hidden": "true" }, caption), button), region, sign, hidden);
+  return h("div", { class: "table" }, h("div", { class: "head" }, h("p", {}, named(caption)), button), region, sign, hidden);
 }
 
 export async function copy(text, button) {
@@ -163,6 +195,10 @@ export function select(values, chosen, onchange = null) {
     const [key, text] = Array.isArray(value) ? value : [value, value];
     return h("option", { value: String(key), selected: String(key) === String(chosen) }, text);
   }));
+}
+
+export function words(fields) {
+  return Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
 }
 
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -1,7 +1,7 @@
 // The living World: who holds and waits for what, now; its memory; its log; Ms to drive by hand.
 
 import { get, listen, post, remove } from "./api.js";
-import { bytes, count, field, fill, guarded, h, hex, ns, plural, select, term } from "./dom.js";
+import { bytes, count, field, fill, guarded, h, hex, ns, plural, select, term, words } from "./dom.js";
 import { Lanes } from "./lanes.js";
 import { drawMap, mapInWords } from "./map.js";
 
@@ -275,8 +275,4 @@ function tailPanel(signal) {
   }
   begin();
   return h("div", { class: "panel" }, h("h2", {}, "The log"), h("div", { class: "two" }, field("level", level), field("events and Ms", filter)), missed, lines);
-}
-
-export function words(fields) {
-  return Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
 }

@@ -5,30 +5,12 @@ import { complain, fill, guarded, h, setTerms } from "./dom.js";
 import { chair } from "./chair.js";
 import { live } from "./live.js";
 import { runs } from "./runs.js";
+import { theme } from "./theme.js";
 
 const VIEWS = { live: ["Live", live], runs: ["Runs", runs], chair: ["Scheduler’s chair", chair] };
 const main = document.getElementById("main"), status = document.getElementById("status");
 
-function theme() {
-  const button = document.getElementById("theme"), dark = matchMedia("(prefers-color-scheme: dark)");
-  const kinds = ["auto", "light", "dark"];
-  let kind = localStorage.getItem("gorun_mem.theme") || "auto";
-  const apply = () => {
-    document.documentElement.dataset.theme = kind === "auto" ? (dark.matches ? "dark" : "light") : kind;
-    button.textContent = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" }[kind];
-    dispatchEvent(new Event("resize"));
-    dispatchEvent(new Event("themed"));
-  };
-  button.addEventListener("click", () => {
-    kind = kinds[(kinds.indexOf(kind) + 1) % 3];
-    localStorage.setItem("gorun_mem.theme", kind);
-    apply();
-  });
-  dark.addEventListener("change", apply);
-  apply();
-}
-
-export function say(text, bad = false) {
+function say(text, bad = false) {
   status.textContent = text;
   status.classList.toggle("bad", bad);
 }

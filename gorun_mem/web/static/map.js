@@ -45,35 +45,3 @@ export function mapInWords(map) {
   const sum = (ranges) => ranges.reduce((all, one) => all + one[1], 0);
   return `${plural(map.live.length, "range")} handed out, ${bytes(sum(map.live))}; ${plural(map.free.length, "free block")}, ${bytes(sum(map.free))}; the break at ${hex(map.bloc)}`;
 }
-
-// Pages and free bytes over virtual time, as steps.
-export function drawSteps(canvas, points, from, to, series) {
-  const context = canvas.getContext("2d"), ratio = devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = 150, left = 92;
-  if (!width) return;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  canvas.style.height = `${height}px`;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  const plot = width - left;
-  for (const { index, name, text } of series) {
-    const most = Math.max(1, ...points.map((point) => point[index]));
-    const y = (value) => height - 6 - (value / most) * (height - 24);
-    context.strokeStyle = color(name);
-    context.lineWidth = 1.6;
-    context.beginPath();
-    let before = null;
-    for (const point of points) {
-      const at = left + ((point[0] - from) / (to - from)) * plot;
-      if (at < left - 50 || at > width + 50) { before = point; continue; }
-      if (before === null) context.moveTo(at, y(point[index]));
-      else { context.lineTo(at, y(before[index])); context.lineTo(at, y(point[index])); }
-      before = point;
-    }
-    context.stroke();
-    context.fillStyle = color(name);
-    context.font = "11px ui-monospace, Menlo, Consolas, monospace";
-    context.fillText(text(most), 2, series.length > 1 && index === series[1].index ? 28 : 12);
-  }
-}

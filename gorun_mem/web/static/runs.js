@@ -1,10 +1,9 @@
 // Runs: a scenario with its options as a form, and what the run's log says, what matters first.
 
 import { buffer, download, get, post, remove } from "./api.js";
-import { bytes, complain, count, field, fill, guarded, h, ns, plural, select, table, term } from "./dom.js";
-import { Lanes, unpack } from "./lanes.js";
-import { words } from "./live.js";
-import { drawSteps } from "./map.js";
+import { bytes, complain, count, field, fill, guarded, h, ns, plural, select, words } from "./dom.js";
+import { unpack } from "./lanes.js";
+import { lanesPanel, report } from "./report.js";
 
 export async function runs({ main, rest, library, signal, say }) {
   const shown = Number(rest[0]) || 0;
@@ -99,46 +98,46 @@ async function follow(id, place, signal, say, draw, library) {
   await show(run, place, signal, say, library);
 }
 
+// The lanes come first: they are read in a second or two. The report, which takes longer, takes them in.
 async function show(run, place, signal, say, library) {
   const path = `/api/runs/${run.id}`;
-  const verdict = h("div", { class: `verdict ${run.exit ? "bad" : ""}` }, h("h1", {}, run.title));
-  fill(place, verdict, h("p", { class: "empty", role: "status" }, "Reading its log"));
+  fill(place, h("div", { class: `verdict ${run.exit ? "bad" : ""}` }, h("h1", {}, run.title)), h("p", { class: "empty", role: "status" }, "Reading its log"));
   let log;
   try {
     log = await get(`${path}/lanes`, signal);
   } catch (error) {
     if (error.name === "AbortError") return;
-    fill(place, verdict, h("p", { class: "verdict bad" }, error.message, " ", error.hint || "", h("br"), run.said));
+    fill(place, h("div", { class: "verdict bad" }, h("h1", {}, run.title), h("p", {}, error.message, " ", error.hint || ""), h("p", { class: "mono broken" }, run.said)));
     return;
   }
   if (signal.aborted) return;
-  const { start, end } = log, outcome = end.outcome || "cut";
-  verdict.className = `verdict ${outcome === "ok" ? "good" : "bad"}`;
-  verdict.append(h("p", {}, sentence(log, outcome)), run.said.trim() && outcome !== "ok" ? h("p", { class: "mono" }, run.said.trim().slice(0, 600)) : "",
-    h("p", { class: "note" }, `${start.release || ""} ${start.platform || ""}, ${start.mutex || ""} mutex, ${plural(start.ms || 0, "M")}, ${start.cpus || "?"} CPUs, strategy ${start.strategy || "?"}, seed ${start.seed ?? "?"}`));
-  const failed = outcome !== "ok" && Boolean(end.token);
+  const { end } = log, outcome = end.outcome || "cut", failed = outcome !== "ok" && Boolean(end.token);
+  const verdict = h("div", { class: `verdict ${outcome === "ok" ? "good" : "bad"}` }, h("h1", {}, run.title), h("p", {}, sentence(log, outcome)));
+  const offline = h("button", { type: "button", id: "offline", disabled: true }, "Download the offline report");
   const actions = h("div", { class: "row" },
-    h("button", { type: "button", onclick: guarded(() => download(`${path}/log`, `${run.title}.jsonl`)) }, "Download the log"),
-    h("button", { type: "button", id: "offline", disabled: true }, "Download the offline report"),
-    end.token && !end.uncontrolled ? h("a", { href: `#chair/token/${encodeURIComponent(end.token)}` }, failed ? "Step through what failed" : "Step through it") : null);
-  const lanes = lanesPanel(log, path), memory = memoryPanel(log), lines = linesPanel(path, signal), report = h("div", { class: "report" }, h("p", { class: "empty", role: "status" }, "Reckoning the report"));
-  const first = start.ms > 1 && log.intervals > 2 ? [lanes.element, memory.element] : [memory.element, lanes.element];
-  fill(place, verdict, actions, first, lines, report);
-  lanes.onshow = (from, to) => memory.draw(from, to);
-  const redraw = () => { lanes.lanes.draw(); memory.draw(lanes.lanes.from, lanes.lanes.to); };
-  addEventListener("resize", redraw, { signal });
-  addEventListener("themed", redraw, { signal });
-  await lanes.load();
-  redraw();
+    stepper(log, failed, library),
+    h("button", { type: "button", onclick: guarded(() => download(`${path}/log`, `${run.title}.jsonl`)) }, "Download the log"), offline);
+  const panel = lanesPanel(`${count(log.intervals)} intervals`, log.last_ns), lines = linesPanel(path, signal);
+  fill(place, verdict, actions, panel.element, h("p", { class: "empty", role: "status" }, "Reckoning the report"), lines);
+  await loadLanes(panel.lanes, log);
   try {
-    const made = await get(`${path}/report`, signal);
-    fill(report, made.sections.map((section, i) => sectionPanel(section, i)));
-    const button = document.getElementById("offline");
-    button.disabled = false;
-    button.onclick = guarded(() => download(`/api/files/${made.file}`, `${run.title}.html`));
+    const doc = await get(`${path}/report`, signal);
+    const focus = document.activeElement;
+    fill(place, report(doc, { panel, actions, more: lines, signal }));
+    if (focus?.isConnected) focus.focus({ preventScroll: true });
+    offline.disabled = false;
+    offline.onclick = guarded(() => download(`/api/files/${doc.file}`, `${run.title}.html`));
   } catch (error) {
-    if (error.name !== "AbortError") { complain(error); fill(report, h("p", { class: "empty" }, error.message)); }
+    if (error.name === "AbortError") return;
+    complain(error);
+    place.querySelector(".empty")?.replaceChildren(error.message);
   }
+}
+
+// A run under clocks has no schedule to step through; its scenario can be played by hand.
+function stepper({ start, end }, failed, library) {
+  if (end.token && !end.uncontrolled && !end.token.includes(":")) return h("a", { class: "button", href: `#chair/token/${encodeURIComponent(end.token)}` }, failed ? "Step through what failed" : "Step through it");
+  return library.scenarios.some((one) => one.name === start.scenario) ? h("a", { class: "button", href: `#chair/${start.scenario}` }, "Play it by hand") : null;
 }
 
 function sentence(log, outcome) {
@@ -149,43 +148,14 @@ function sentence(log, outcome) {
   return `${parts.join("; ")}.`;
 }
 
-function lanesPanel(log, path) {
-  const canvas = h("canvas"), hover = h("p", { class: "note" }, " ");
-  const lanes = new Lanes(canvas, { onhover: (text) => { hover.textContent = text || " "; } });
-  const range = h("input", { type: "range", min: "0", max: "1000", value: "0", class: "grow", "aria-label": "move through the time", oninput: () => { const span = lanes.to - lanes.from, from = (Number(range.value) / 1000) * Math.max(0, log.last_ns - span); lanes.show(from, from + span); } });
-  const button = (text, label, work) => h("button", { type: "button", "aria-label": label, onclick: work }, text);
-  const panel = {
-    lanes,
-    onshow: null,
-    element: h("section", { class: "panel", "aria-label": "Lanes" }, h("div", { class: "head" }, h("h2", {}, "Who held, who waited"), h("span", { class: "note" }, `${count(log.intervals)} intervals`)),
-      canvas, h("div", { class: "row" }, button("−", "zoom out", () => lanes.zoom(1.8)), button("+", "zoom in", () => lanes.zoom(0.55)), button("All", "show all of the time", () => lanes.show(0, log.last_ns)), range), hover,
-      h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-hold" }), term("hold", "holds a lock")), h("span", {}, h("i", { class: "k-wait" }), term("wait", "waits for it")), h("span", {}, h("i", { class: "k-mark" }), term("growth"), ", ", term("hint miss"), " or error"), h("span", {}, "a row of waits behind one lock is a ", term("convoy")))),
-    async load() {
-      const began = performance.now();
-      const data = await buffer(`/api/files/${log.file}`);
-      lanes.set(unpack(data, log.intervals), log.lanes.length ? log.lanes : [{ m: 0, name: "no lock was taken" }], log.locks, { first: 0, last: log.last_ns, marks: log.marks.map((mark) => mark[1]) });
-      performance.measure("lanes.load", { start: began, end: performance.now() });
-      canvas.dataset.loaded = String(log.intervals);
-    },
-  };
-  lanes.onshow = () => {
-    const span = lanes.to - lanes.from;
-    range.value = String(Math.round((lanes.from / Math.max(1, log.last_ns - span)) * 1000));
-    range.disabled = span >= log.last_ns;
-    panel.onshow?.(lanes.from, lanes.to);
-  };
-  range.disabled = true;
+async function loadLanes(lanes, log) {
+  const began = performance.now();
+  const data = await buffer(`/api/files/${log.file}`);
+  lanes.set(unpack(data, log.intervals), log.lanes.length ? log.lanes : [{ m: 0, name: "no lock was taken" }], log.locks, { first: 0, last: log.last_ns, marks: log.marks.map((mark) => mark[1]) });
+  lanes.time.at = lanes.time.last;
+  performance.measure("lanes.load", { start: began, end: performance.now() });
+  lanes.canvas.dataset.loaded = String(log.intervals);
   window.gorunLanes = lanes;
-  return panel;
-}
-
-function memoryPanel(log) {
-  const canvas = h("canvas", { role: "img", "aria-label": "pages and free bytes over virtual time" });
-  const last = log.memory[log.memory.length - 1];
-  const series = [{ index: 1, name: "live", text: (most) => `${count(most)} pages` }, { index: 3, name: "hold", text: (most) => `${bytes(most)} free` }];
-  const element = h("section", { class: "panel", "aria-label": "Memory" }, h("h2", {}, "The memory over the same time"),
-    log.memory.length ? [canvas, h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), term("page", "pages")), h("span", {}, h("i", { class: "k-hold" }), term("free list", "free bytes")), h("span", {}, `in the end ${plural(last[1], "page")}, the break at 0x${last[2].toString(16)}, ${plural(last[4], "free block")}`))] : h("p", { class: "empty" }, "This run has not called the memory layer."));
-  return { element, draw: (from, to) => { if (log.memory.length) drawSteps(canvas, log.memory, from, to, series); } };
 }
 
 function linesPanel(path, signal) {
@@ -209,11 +179,4 @@ function linesPanel(path, signal) {
   const element = h("details", { class: "panel", ontoggle: () => { if (element.open && !lines.childElementCount) load(1); } }, h("summary", {}, h("h2", {}, "The log’s lines")),
     h("div", { class: "row" }, h("div", { class: "grow" }, field("events and Ms", filter)), back, forward, end), lines);
   return element;
-}
-
-function sectionPanel(section, index) {
-  return h("details", { class: "panel", open: index < 3 }, h("summary", {}, h("h2", {}, section.title)),
-    section.facts.length ? h("dl", { class: "facts" }, section.facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null,
-    section.remarks.map((remark) => h("p", { class: "note" }, remark)),
-    section.tables.filter((one) => one.rows.length).map((one) => table(one.title, one.columns, one.rows.map((row) => row.map((cell) => [cell[0], cell[1]])), { figures: one.columns.map((_, i) => one.rows.every((row) => typeof row[i][1] === "number")), left_out: one.left_out })));
 }

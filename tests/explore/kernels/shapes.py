@@ -476,7 +476,8 @@ async def bank(world: World, fixed: bool) -> None:
 
 async def long_aba(world: World, fixed: bool) -> None:
     """A value changes and changes back between a look and a swap, after a way of some steps."""
-    word, way, log = Word("word", 0), Word("way"), []
+    word, way = Word("word", 0), Word("way")
+    log: list[Any] = []
 
     async def swapper(m: M) -> None:
         seen = await word.load()

@@ -24,7 +24,7 @@ NAMES = list(KERNELS)
 PROFILE = Profile(decisions=25)
 
 
-def eyes(kernel: Kernel) -> list:
+def eyes(kernel: Kernel) -> list:  # type: ignore[type-arg]
     """The detector that the kernel's failure takes, if it takes one."""
     made = [make() for make in DEFAULT_DETECTORS]
     return [one for one in made if one.name == kernel.sees]

@@ -68,7 +68,7 @@ def test_states_that_are_one_have_one_future(name: str) -> None:
                 break
             step = (random.choice(able), (0,))
             run.step(*step)
-            path = (*path, step)
+            path = (*path, step)  # type: ignore[assignment]
         ways.setdefault(run.state(), []).append(path)
         run.close()
     pairs = [two for two in ways.values() if len(set(two)) > 1]

@@ -75,7 +75,7 @@ class HandM(MLike):
 
     def run_to(self, pc: str) -> HandM:
         """Make accesses until the machine is in state `pc`."""
-        while self.op.pc != pc:  # type: ignore[union-attr]
+        while self.op.pc != pc:
             self.step()
         return self
 

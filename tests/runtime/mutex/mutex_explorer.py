@@ -237,7 +237,7 @@ class Explorer:
         """Set the lock and all Ms."""
         *words, _, owner = state[0]
         mutex = self.mutex
-        mutex.owner = self.ms[owner - 1] if owner else None  # type: ignore[operator]
+        mutex.owner = self.ms[owner - 1] if owner else None
         mutex.restore(tuple(words))
         for m, snapshot in zip(self.ms, state[1:], strict=True):
             m.restore(snapshot)
@@ -315,7 +315,7 @@ def explore(
         minor: the Go release, 24 for 1.24.
         config: as `bare` takes it.
     """
-    return Explorer(bare(cls, minor, **config), pairs, cpus).search()
+    return Explorer(bare(cls, minor, **config), pairs, cpus).search()  # type: ignore[arg-type]
 
 
 __all__ = ["Bare", "Explorer", "Op", "Result", "Violation", "bare", "explore"]

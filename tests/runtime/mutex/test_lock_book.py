@@ -133,7 +133,7 @@ def test_queue_is_first_come_first_served() -> None:
         m.run(mutex.lock())
     for m in ms:
         m.run()
-        order.append(mutex.holder.m)  # type: ignore[union-attr]
+        order.append(mutex.holder.m)
         m.run(mutex.unlock())
     assert order == [1, 2, 3, 4]
     assert mutex.statistics().bypasses_max == 0
@@ -176,7 +176,7 @@ def test_spinbit_wakes_the_bottom_once_in_16() -> None:
         ("semawakeup", "m2.waitsema"),
     ]
     ms[1].step()
-    assert ms[1].op.at_tail  # type: ignore[union-attr]
+    assert ms[1].op.at_tail
 
 
 def test_accesses_of_a_sema_wait() -> None:
@@ -314,15 +314,15 @@ def test_snapshots_restore() -> None:
     first.run(mutex.lock())
     second.begin(mutex.lock()).run_to("join")
     op = second.op
-    before = op.snapshot(), mutex.snapshot()  # type: ignore[union-attr]
+    before = op.snapshot(), mutex.snapshot()
     assert hash(before) == hash(before)
     second.step()
-    after = op.snapshot(), mutex.snapshot()  # type: ignore[union-attr]
-    op.restore(second, before[0])  # type: ignore[union-attr]
+    after = op.snapshot(), mutex.snapshot()
+    op.restore(second, before[0])
     mutex.restore(before[1])
     assert repr(op) == "<atomic.cas memlock.key>"
     second.step()
-    assert (op.snapshot(), mutex.snapshot()) == after  # type: ignore[union-attr]
+    assert (op.snapshot(), mutex.snapshot()) == after
 
 
 @pytest.mark.parametrize("name", CONTENDED)

@@ -91,7 +91,7 @@ def test_none_lets_everybody_in() -> None:
     mutex.lock("a").step(first)
     second.sched.clock_ns = 7
     mutex.lock("b").step(second)
-    assert [h.m for h in mutex.holders] == [1, 2]  # type: ignore[attr-defined]
+    assert [h.m for h in mutex.holders] == [1, 2]
     second.sched.clock_ns = 10
     mutex.unlock("b").step(second)
     mutex.unlock("a").step(first)

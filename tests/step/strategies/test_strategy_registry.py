@@ -36,7 +36,7 @@ SHARED = {
 def test_an_incomplete_strategy_cannot_be_made() -> None:
     """Every field must be said, and one of the two classes named."""
     with pytest.raises(TypeError, match="missing"):
-        StrategyEntry(name="fair", about="in turn", run="fair:Fair")
+        StrategyEntry(name="fair", about="in turn", run="fair:Fair")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="has no class"):
         StrategyEntry(name="fair", about="in turn", source="", run="", search="", tree=False)
 

@@ -46,7 +46,7 @@ def layer(name: str, platform: str, **options: Any) -> Any:
 @pytest.mark.parametrize(("name", "platform"), GENERATIONS)
 def test_no_sequence_is_refused(name: str, platform: str) -> None:
     """A layer that refuses what no correct program does refuses nothing, and its list is sound."""
-    kinds = set()
+    kinds: set[Any] = set()
 
     @SOME
     @given(calls(release=name, platform=platform), st.booleans())

@@ -1,45 +1,32 @@
-"""A report as one HTML file that needs no network.
+"""What the page shows of a log, as one document: a service's page asks for it, and the offline file
+has it inside (`gorun_mem.web.offline`).
 
-Everything is in the file: one style sheet, one small ES module, and the data that the module draws,
-as JSON. Tables are HTML and can be read without JavaScript. The size is bounded whatever the log's
-length, because everything drawn is a table of a fixed size (`gorun_mem.analysis.timeline`,
-`gorun_mem.analysis.exact`), and of lists at most `MARKS_MAX` entries are drawn, evenly; the page
-says how many there were.
-
-Names in a log are input from outside: the template escapes all of it, and in the JSON every "<" is
-written so that it cannot end the script. A Content-Security-Policy in the page forbids it to load
-or send anything.
-
-Rejected: a plotting library, whose bundle is larger than the report; SVG for the map, which would
-be sixty thousand elements.
+Its size is bounded whatever the log's length, because everything drawn is a table of a fixed size
+(`gorun_mem.analysis.timeline`, `gorun_mem.analysis.exact`), and of lists at most `MARKS_MAX`
+entries are drawn, evenly; the document says how many there were. All figures are in words already,
+as the terminal's report has them; who shows the document only places them.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import msgspec
 from msgspec import UNSET
 
+from gorun_mem.analysis.ending import Ending
 from gorun_mem.analysis.exact import share as ratio
 from gorun_mem.analysis.stream import Progress, analyse
 from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.reader import Source
-from gorun_mem.files.writing import write_output
 from gorun_mem.report import charts
 from gorun_mem.report.sections import SECTIONS, sections
-from gorun_mem.report.tables import Section
 from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text, window_text
-from gorun_mem.report.terms import TERMS
 from gorun_mem.report.units import count, ns, size
 
 MARKS_MAX: Final = 400
@@ -50,6 +37,10 @@ LEVELS: Final = 5
 
 TOKEN_SHOWN: Final = 4000
 """A longer token is no text to paste."""
+TEXT_MAX: Final = 400
+"""Characters of a text in an event that is shown."""
+ITEMS_MAX: Final = 24
+"""Items of a list in one."""
 LANE_LEVELS: Final = 64
 _FIRST: Final = ord("(")
 """Characters from here on need no escape in JSON: no quote, and the backslash is left out."""
@@ -63,11 +54,13 @@ class PageData:
         found: by the analysis.
         drawn: the memory over time.
         lanes: the Ms over time.
+        ending: the last events.
     """
 
     found: LogAnalysis
     drawn: AddressMap
     lanes: Lanes
+    ending: Ending
 
 
 def read(
@@ -84,84 +77,82 @@ def read(
         LogError: the file cannot be read, or holds no event.
     """
     found = LogAnalysis(window)
-    view = PageData(found, AddressMap(found.memory), Lanes(found.contention))
-    parts = found.accumulators(before=[view.drawn], after=[view.lanes])
+    view = PageData(found, AddressMap(found.memory), Lanes(found.contention), Ending())
+    parts = found.accumulators(before=[view.drawn], after=[view.lanes, view.ending])
     found.condition = analyse(source, parts, progress)
     return view
 
 
-def write(view: PageData, target: Path, pages: int | None = None, again: str = "") -> int:
-    """Write the page; nothing is left behind where that fails.
+def document(view: PageData, pages: int | None = None, again: str = "") -> dict[str, Any]:
+    """What the page shows, as JSON has it.
 
     Args:
         view: what was read.
-        target: the file.
         pages: a budget in pages of 64 KiB to answer for; None for the run's own bound.
-        again: the command that runs it again.
-
-    Returns:
-        Bytes written.
-
-    Raises:
-        OSError: it cannot be written.
+        again: the command that runs it again, "" where there is none.
     """
-    data = page(view, pages, again).encode()
-    write_output(target, data)
-    return len(data)
+    found = view.found
+    start, end = found.start, found.end
+    return {
+        "kind": "report",
+        "title": start.scenario if start is not None else "a run",
+        "outcome": end.outcome if end is not None else None,
+        "head": _head(view),
+        "stuck": _stuck(view),
+        "remarks": found.condition.remarks(),
+        "results": _results(view),
+        "again": again,
+        "token": _token(view),
+        "first": _first(view),
+        "steps": _last_steps(view),
+        "free_label": _free_label(view),
+        "notes": _notes(view),
+        "sections": [asdict(one) for one in sections(found, SECTIONS, pages)],
+        "metrics": sorted(found.metrics.items()),
+        **_drawn(view),
+    }
 
 
-def page(view: PageData, pages: int | None = None, again: str = "") -> str:
-    """The page's text; see `write`."""
-    loader = PackageLoader("gorun_mem.report")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    start = view.found.start
-    script = loader.get_source(environment, "report.js")[0]
-    return environment.get_template("report.html").render(
-        title=start.scenario if start is not None else "a run",
-        style=loader.get_source(environment, "report.css")[0],
-        script=script,
-        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        data=_json({**_data(view), "terms": TERMS}),
-        head=_head(view),
-        results=_results(view),
-        free_label=_free_label(view),
-        again=again,
-        stuck=_stuck(view),
-        remarks=view.found.condition.remarks(),
-        metrics=sorted(view.found.metrics.items()),
-        sections=_sections(view, pages),
-        notes=_notes(view),
-        parts=_parts(view),
-        token=_token(view),
-    )
+def _first(view: PageData) -> str:
+    """What a reader wants first: the steps of a failure, who waited where anybody did, the map."""
+    found = view.found
+    if found.end is not None and found.end.outcome != "ok":
+        return "steps"
+    waited = any(lock.wait_ns.total for lock in found.contention.locks.values())
+    return "lanes" if waited else "map"
 
 
-def _json(data: Any) -> str:
-    """JSON that is safe within a script element."""
-    text = json.dumps(data, separators=(",", ":"))  # ints of any size, and ASCII only
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+def _last_steps(view: PageData) -> list[dict[str, Any]]:
+    """The last events of a run that did not end well."""
+    end = view.found.end
+    if end is None or end.outcome == "ok":
+        return []
+    told = [_shortened(msgspec.to_builtins(event)) for event in view.ending.events]
+    return [{"m": 0, "level": "info", **one} for one in told]
 
 
-def _parts(view: PageData) -> tuple[str, str]:
-    """What is drawn, what a reader wants first being first: who waited, where anybody did."""
-    waited = any(lock.wait_ns.total for lock in view.found.contention.locks.values())
-    return ("lanes", "map") if waited else ("map", "lanes")
+def _shortened(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same, long texts and lists cut, and what was not said left out."""
+    return {name: _cut(value) for name, value in fields.items() if value not in ("", None)}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > TEXT_MAX:
+        return f"{value[:TEXT_MAX]}..."
+    if isinstance(value, list | tuple) and len(value) > ITEMS_MAX:
+        return [*value[:ITEMS_MAX], "..."]
+    return value
 
 
 def _token(view: PageData) -> str:
-    """The schedule of a run that did not end well, "" where it has none."""
+    """The schedule of a run that did not end well, "" where it has none.
+
+    A run under a strategy that keeps no schedule names strategy and seed instead, as timing:0.
+    """
     end = view.found.end
     if end is None or end.outcome == "ok" or end.uncontrolled or end.token is UNSET:
         return ""
-    return end.token if len(end.token) <= TOKEN_SHOWN else ""
+    return end.token if len(end.token) <= TOKEN_SHOWN and ":" not in end.token else ""
 
 
 # Words.
@@ -179,6 +170,7 @@ def _head(view: PageData) -> list[tuple[str, str]]:
         head += [
             ("release", f"{start.release} {start.platform}"),
             ("mutex", start.mutex + what_if),
+            *([("policy", start.policy)] if start.policy else []),
             ("Ms", f"{count(start.ms, 'M')} on {count(start.cpus, 'CPU')}"),
             ("strategy", f"{start.strategy}, seed {start.seed}"),
         ]
@@ -229,10 +221,6 @@ def _free_label(view: PageData) -> str:
     return "free or lost, below the break" if lost else "free, below the break"
 
 
-def _sections(view: PageData, pages: int | None) -> list[Section]:
-    return sections(view.found, SECTIONS, pages)
-
-
 def _notes(view: PageData) -> list[str]:
     """What the drawings leave out."""
     use, lanes = view.found.memory, view.lanes
@@ -247,7 +235,7 @@ def _notes(view: PageData) -> list[str]:
 # What is drawn.
 
 
-def _data(view: PageData) -> dict[str, Any]:
+def _drawn(view: PageData) -> dict[str, Any]:
     found = view.found
     end = max(found.contention.end_ns, found.summary.t_ns)
     return {

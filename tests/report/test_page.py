@@ -1,14 +1,10 @@
-"""The page as text: whole, bounded, and safe whatever the log says."""
+"""A log as the page's document: whole, bounded, whatever the log says."""
 
 from __future__ import annotations
 
 import io
 import json
 import random
-import re
-from base64 import b64encode
-from hashlib import sha256
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,124 +12,38 @@ import msgspec
 import pytest
 
 from gorun_mem import Config
+from gorun_mem.analysis.ending import EVENTS_MAX
 from gorun_mem.analysis.timeline import ROWS
 from gorun_mem.bench.analysis import synthesise
 from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
-from gorun_mem.report.html import LEVELS, PageData, _cells, _letters, page, read, write
 from gorun_mem.report.locksections import LOCKS_MAX
-from gorun_mem.report.sections import SECTIONS, sections
+from gorun_mem.report.page import ITEMS_MAX, LEVELS, PageData, _cells, _letters, document, read
+from gorun_mem.report.sections import sections
+from gorun_mem.web.offline import page, write
 from tests.analysis.make_logs import Toy, heap, run_log, storm, toy_log
-
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\u2028"
-
-
-class Tags(HTMLParser):
-    """Elements of a page, and the text within them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def ids(self) -> set[str | None]:
-        return {attrs["id"] for _, attrs in self.seen if "id" in attrs}
 
 
 def view_of(log: bytes) -> PageData:
     return read(io.BytesIO(log))
 
 
-def data_of(text: str) -> dict[str, Any]:
-    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    assert match is not None
-    found: dict[str, Any] = json.loads(match[1])
+def data_of(log: bytes) -> dict[str, Any]:
+    """The document as a browser gets it."""
+    found: dict[str, Any] = json.loads(json.dumps(document(view_of(log))))
     return found
 
 
-@pytest.fixture(scope="module")
-def stormy() -> str:
-    return page(view_of(run_log(storm)[1]))
-
-
-def evil_log() -> bytes:
-    """A log in which every word that a user or a stranger can choose is an attack."""
-    lines = []
-    for line in toy_log(1).splitlines():
-        event = json.loads(line)
-        for name in ("scenario", "site", "purpose", "lock", "mutex"):
-            if name in event:
-                event[name] = EVIL + event[name]
-        if event["event"] == "run.start":
-            event["options"] = {EVIL: EVIL}
-        if event["event"] == "run.end":
-            event |= {"outcome": "failed", "error": EVIL, "results": {EVIL: EVIL}}
-        lines.append(json.dumps(event).encode())
-    return b"\n".join(lines) + b"\n"
-
-
-def test_no_word_of_a_log_becomes_markup() -> None:
-    """Names full of markup add no element: the page has those of one with harmless names."""
-    text = page(view_of(evil_log()), again=EVIL)
-    tags = Tags(text)
-    scripts = [attrs for tag, attrs in tags.seen if tag == "script"]
-    assert scripts == [{"type": "application/json", "id": "data"}, {"type": "module"}]
-    assert not [tag for tag, _ in tags.seen if tag == "img"]
-    assert not [name for _, attrs in tags.seen for name in attrs if name.startswith("on")]
-    assert data_of(text)["queues"][0]["name"].startswith(EVIL)
-    assert any(EVIL in words for words in tags.texts)
-
-
-def test_the_page_asks_for_nothing(stormy: str) -> None:
-    """No element names a place to load from, and the policy forbids what a script might ask for."""
-    for _, attrs in Tags(stormy).seen:
-        assert "src" not in attrs
-        assert (attrs.get("href") or "#").startswith(("#", "data:,"))
-    assert "default-src &#39;none&#39;" in stormy or "default-src 'none'" in stormy
-    assert "http:" not in stormy
-    assert "https:" not in stormy
-    assert "url(" not in stormy
-    assert "@import" not in stormy
-
-
-def test_every_section_is_there_and_reachable(stormy: str) -> None:
-    """Each link within the page leads to something."""
-    tags = Tags(stormy)
-    assert set(SECTIONS) <= tags.ids()
-    for tag, attrs in tags.seen:
-        if tag == "a":
-            assert (attrs["href"] or "")[1:] in tags.ids()
-
-
-def test_ids_are_unique(stormy: str) -> None:
-    """No two elements have one id, so that labels and links mean one thing."""
-    ids = [attrs["id"] for _, attrs in Tags(stormy).seen if "id" in attrs]
-    assert sorted(ids, key=str) == sorted(set(ids), key=str)
-
-
-def test_every_control_has_a_name(stormy: str) -> None:
-    """Controls, drawings and scrolled tables say what they are to who does not see them."""
-    labelled = Tags(stormy)
-    for tag, attrs in labelled.seen:
-        if tag in ("canvas", "nav") or attrs.get("role") in ("region", "group"):
-            assert attrs.get("aria-label"), (tag, attrs)
-        if attrs.get("role") == "region":
-            assert attrs["tabindex"] == "0"
-        if tag == "input" and attrs["type"] == "range":
-            assert attrs["aria-label"]
+def section(data: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [one for one in data["sections"] if one["name"] == name]
+    assert isinstance(found, dict)
+    return found
 
 
 def test_what_is_drawn_is_what_the_analysis_found() -> None:
     """Columns, lanes, queues and series in the page's data have the analysis's figures."""
     view = view_of(run_log(storm)[1])
-    data = data_of(page(view))
+    data = json.loads(json.dumps(document(view)))
     last = data["map"]["columns"][-1]
     end = view.found.memory.end
     assert last[3:6] == [end.top, end.arena_bytes, end.metadata_bytes]
@@ -150,8 +60,7 @@ def test_what_is_drawn_is_what_the_analysis_found() -> None:
 
 def test_a_refused_growth_is_drawn() -> None:
     """Growths are in the data in order, the refused one marked."""
-    view = view_of(run_log(heap, Config(max_pages=60), rounds=30)[1])
-    growths = data_of(page(view))["map"]["growths"]
+    growths = data_of(run_log(heap, Config(max_pages=60), rounds=30)[1])["map"]["growths"]
     assert growths
     assert any(not ok for *_, ok in growths)
     assert [t for t, *_ in growths] == sorted(t for t, *_ in growths)
@@ -179,14 +88,14 @@ def test_letters_need_no_escape_in_json() -> None:
     assert not set(text[:25]) & set("\\\"'")
 
 
-def test_the_page_of_a_long_log_is_no_larger(tmp_path: Path) -> None:
+def test_the_document_of_a_long_log_is_no_larger(tmp_path: Path) -> None:
     """Five times as many events make no larger data: everything drawn has a bound."""
     sizes = []
     for events in (20_000, 100_000):
         path = tmp_path / "log.jsonl"
         synthesise(path, events)
         view = read(path)
-        sizes.append(write(view, tmp_path / "out.html"))
+        sizes.append(write(document(view), tmp_path / "out.html"))
         assert len(next(iter(view.drawn.columns())).arenas) == ROWS
     assert max(sizes) < 600_000
     assert abs(sizes[1] - sizes[0]) < 100_000
@@ -233,11 +142,14 @@ def test_many_ms_and_locks_stay_within_the_bound() -> None:
     """A run that fills every table to its bound still makes a page below 1.5 MB."""
     view = view_of(wide_log())
     assert not view.found.condition.damage
-    text = page(view)
-    assert 800_000 < len(text.encode()) < 1_500_000
-    assert "12 locks more, waited for less, have no tables of their own" in text
-    assert text.count("by M <small>(and 50 more)") == LOCKS_MAX
-    assert "1,500 hint misses drawn" in text
+    made = document(view)
+    assert 600_000 < len(page(made).encode()) < 1_500_000
+    contention = section(made, "contention")
+    hidden = "12 locks more, waited for less, have no tables of their own"
+    assert hidden in contention["remarks"]
+    by_m = [one for one in contention["tables"] if one["title"].endswith("by M")]
+    assert [one["left_out"] for one in by_m] == [50] * LOCKS_MAX
+    assert any("1,500 hint misses drawn" in note for note in made["notes"])
     title = "a lock of some length 19 by M"
     (table,) = [
         one for part in sections(view.found, ["contention"]) for one in part.tables
@@ -249,10 +161,11 @@ def test_many_ms_and_locks_stay_within_the_bound() -> None:
 def test_a_cut_log_is_drawn_as_far_as_it_goes() -> None:
     """A log without its end makes a page that says so."""
     log = run_log(storm)[1]
-    text = page(view_of(log[: len(log) // 2]))
-    assert "has no end in this log" in text
-    assert "the log was cut" in text
-    assert data_of(text)["end"] > 0
+    data = data_of(log[: len(log) // 2])
+    assert ["outcome", "has no end in this log"] in data["head"]
+    assert data["outcome"] is None
+    assert any("the log was cut" in remark for remark in data["remarks"])
+    assert data["end"] > 0
 
 
 def test_a_failed_run_says_why() -> None:
@@ -263,38 +176,52 @@ def test_a_failed_run_says_why() -> None:
     log = sink.data.replace(
         b'"outcome":"ok"', b'"outcome":"throw","error":"mem: unordered list","error_type":"Throw"'
     )
-    text = page(view_of(log))
-    assert "Throw: mem: unordered list" in text
-    assert "ended in a throw" in text
-    assert "gorun-mem view" not in text
+    data = data_of(log)
+    assert data["stuck"] == ["Throw: mem: unordered list"]
+    assert ["outcome", "ended in a throw"] in data["head"]
+    assert data["token"] == ""
+    timed = log.replace(b'"outcome":"throw"', b'"outcome":"throw","token":"timing:0"')
+    assert data_of(timed)["token"] == ""
     with_token = log.replace(b'"outcome":"throw"', b'"outcome":"throw","token":"AgEFA_-x"')
-    assert "<code>gorun-mem view AgEFA_-x</code>" in page(view_of(with_token))
+    assert data_of(with_token)["token"] == "AgEFA_-x"
 
 
-def test_what_a_reader_wants_comes_first(stormy: str) -> None:
-    """Where anybody waited for a lock the Ms come before the map, where nobody did behind it."""
-    assert stormy.index('id="lanes-canvas"') < stormy.index('id="map-canvas"')
-    alone = page(view_of(run_log(heap)[1]))
-    assert alone.index('id="map-canvas"') < alone.index('id="lanes-canvas"')
+def test_what_a_reader_wants_comes_first() -> None:
+    """Where anybody waited for a lock the Ms, where nobody did the map, of a failure its steps."""
+    assert data_of(run_log(storm)[1])["first"] == "lanes"
+    assert data_of(run_log(heap)[1])["first"] == "map"
+    failed = run_log(storm)[1].replace(b'"outcome":"ok"', b'"outcome":"failed"')
+    assert data_of(failed)["first"] == "steps"
 
 
-def test_nothing_is_left_where_it_cannot_be_written(tmp_path: Path) -> None:
-    """A target that is a folder is refused by the system, and no part of a page stays behind."""
-    target = tmp_path / "folder"
-    target.mkdir()
-    (target / "keep").touch()
-    view = view_of(toy_log(1))
-    with pytest.raises(OSError, match=r"folder|directory"):
-        write(view, target)
-    assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+def test_the_last_steps_are_the_logs_last_events() -> None:
+    """Those before run.end, in order, and none of a run that ended well."""
+    log = run_log(storm)[1]
+    assert data_of(log)["steps"] == []
+    lines = [json.loads(line) for line in log.splitlines()][1:-1][-EVENTS_MAX:]
+    steps = data_of(log.replace(b'"outcome":"ok"', b'"outcome":"failed"'))["steps"]
+    assert [(one["seq"], one["event"], one["t_ns"], one["m"]) for one in steps] == [
+        (line["seq"], line["event"], line["t_ns"], line["m"]) for line in lines
+    ]
+
+
+def test_a_long_list_in_a_last_event_is_cut() -> None:
+    """A snapshot of a free list in dust does not make the document large."""
+    blocks = [[n << 16, 4096] for n in range(100_000)]
+    snapshot = {"event": "freelist.snapshot", "seq": 2, "level": "debug", "t_ns": 5, "m": 0}
+    snapshot |= {"blocks": blocks, "reason": "failure"}
+    first, *_, last = run_log(heap)[1].splitlines()
+    last = last.replace(b'"outcome":"ok"', b'"outcome":"failed"')
+    data = data_of(b"\n".join([first, json.dumps(snapshot).encode(), last]))
+    assert len(data["steps"]) == 1
+    assert len(data["steps"][0]["blocks"]) == ITEMS_MAX + 1
 
 
 def test_up_to_go_1_20_what_is_freed_is_called_lost() -> None:
     """Where frees do nothing, the legend does not call their memory free."""
-    lost = page(view_of(run_log(heap, Config(release="go1.19", platform="js/wasm"), rounds=30)[1]))
-    free = page(view_of(run_log(heap, rounds=30)[1]))
-    assert "free or lost, below the break" in lost
-    assert "free or lost" not in free
+    lost = data_of(run_log(heap, Config(release="go1.19", platform="js/wasm"), rounds=30)[1])
+    assert lost["free_label"] == "free or lost, below the break"
+    assert data_of(run_log(heap, rounds=30)[1])["free_label"] == "free, below the break"
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -309,8 +236,7 @@ def test_no_figure_of_a_damaged_log_breaks_the_page(seed: int) -> None:
             if r.random() < 0.01:
                 event[name] = r.choice(extremes)
         lines.append(json.dumps(event).encode())
-    view = view_of(b"\n".join(lines))
-    assert data_of(page(view))["map"]["columns"]
+    assert data_of(b"\n".join(lines))["map"]["columns"]
 
 
 def test_sizes_beyond_64_bits_and_holds_below_0_are_drawn() -> None:
@@ -318,14 +244,5 @@ def test_sizes_beyond_64_bits_and_holds_below_0_are_drawn() -> None:
     log = wide_log().replace(b'"pages": 4246', b'"pages": 1152921504606846976')
     log = log.replace(b'"hold_ns": 524', b'"hold_ns": -1000000000000', 1)
     assert b"-1000000000000" in log
-    data = data_of(page(view_of(log)))
+    data = data_of(log)
     assert max(column[3] for column in data["map"]["columns"]) == 1 << 76
-
-
-def test_only_the_pages_own_script_may_run(stormy: str) -> None:
-    """The policy names the one script by its hash; no other inline script is allowed."""
-    own = stormy.partition('<script type="module">')[2].partition("</script>")[0]
-    wanted = b64encode(sha256(own.encode()).digest()).decode()
-    policy = stormy.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
-    assert f"script-src 'sha256-{wanted}';" in policy
-    assert "default-src 'none'" in policy

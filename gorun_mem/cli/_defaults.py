@@ -1,0 +1,287 @@
+"""Defaults of one's own: `[tool.gorun_mem]` in pyproject.toml, and $GORUN_MEM_* over it.
+
+The file is the nearest pyproject.toml, from the current folder upwards, that has the table. The
+command line comes before the environment, that before the file, and all before what is built in, a
+scenario's own settings too. A value goes through the option that it is a default of, so that it is
+read and refused as there; click knows where it came from, and what a run says of how to run it
+again has it written out.
+
+An unknown key of the file is refused. A variable is refused where it nearly is one of these; others
+that begin so are somebody else's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from gorun_mem._near import did_you_mean, nearest
+from gorun_mem.cli._exit import BadInput
+
+TABLE: Final = "gorun_mem"
+PREFIX: Final = "GORUN_MEM_"
+META: Final = "gorun_mem.defaults"
+_OTHERS: Final = frozenset({"GORUN_MEM_HOME", "GORUN_MEM_DEBUG", "GORUN_MEM_PURE"})
+"""Variables of the program that are no defaults."""
+_FILE_BYTES_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SettingKey:
+    """What may have a default.
+
+    Args:
+        param: the parameter's name in the verbs.
+        verbs: the only verbs that have it so; all, if none is named.
+        check: what refuses a value that click takes for a text.
+    """
+
+    param: str
+    verbs: tuple[str, ...] = ()
+    check: Callable[[str], object] | None = None
+
+
+def _check_mutex(text: str) -> object:
+    from gorun_mem.locks import load_mutex
+
+    return load_mutex(text)
+
+
+def _check_costs(text: str) -> object:
+    from gorun_mem.step.costs import CostTable
+
+    return CostTable.find(text)
+
+
+KEYS: Final = {
+    "budget": SettingKey("budget", ("explore",)),
+    "color": SettingKey("color"),
+    "costs": SettingKey("costs", check=_check_costs),
+    "cpus": SettingKey("cpus"),
+    "host": SettingKey("host", ("run",)),
+    "jobs": SettingKey("jobs"),
+    "log_level": SettingKey("log_level"),
+    "max_pages": SettingKey("max_pages"),
+    "ms": SettingKey("ms"),
+    "mutex": SettingKey("mutex", ("run", "compare", "explore", "serve"), _check_mutex),
+    "platform": SettingKey("platform"),
+    "release": SettingKey("release"),
+    "seed": SettingKey("seed"),
+    "seeds": SettingKey("seeds", ("compare",)),
+    "time": SettingKey("time_s", ("explore",)),
+    "watchdog": SettingKey("watch_s"),
+    "width": SettingKey("width"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UserDefault:
+    """A default that somebody set.
+
+    Args:
+        key: one of KEYS.
+        value: as text.
+        origin: "environment" or "pyproject".
+        where: the variable, or the file.
+    """
+
+    key: str
+    value: str
+    origin: str
+    where: str
+
+    def __str__(self) -> str:
+        if self.origin == "environment":
+            return f"${self.where}"
+        return f"{self.key} in [tool.{TABLE}] of {self.where}"
+
+
+def load() -> dict[str, UserDefault]:
+    """What is set, by key; the environment over the file.
+
+    Raises:
+        BadInput: a key is none, or the file cannot be read.
+    """
+    return _from_file() | _from_environment()
+
+
+def _from_environment() -> dict[str, UserDefault]:
+    names = {f"{PREFIX}{key.upper()}": key for key in KEYS}
+    found = {}
+    for name, value in os.environ.items():
+        if not name.startswith(PREFIX) or name in _OTHERS:
+            continue
+        if name in names:
+            found[names[name]] = UserDefault(names[name], value, "environment", name)
+            continue
+        near = nearest(name.removeprefix(PREFIX).lower(), KEYS, 0.7)
+        if near:
+            meant = f"{PREFIX}{near.upper()}"
+            raise BadInput(f"${name} sets nothing: did you mean ${meant}? see --show-config")
+    return found
+
+
+def _from_file() -> dict[str, UserDefault]:
+    found = _table()
+    if found is None:
+        return {}
+    path, table = found
+    if not isinstance(table, dict):
+        raise BadInput(f"{path}: tool.{TABLE} is to be a table, as [tool.{TABLE}]")
+    settings = {}
+    for key, value in table.items():
+        if key not in KEYS:
+            hint = did_you_mean(key, KEYS)
+            raise BadInput(
+                f"{path}: [tool.{TABLE}] has no key {key!r}: {hint}there are {', '.join(KEYS)}"
+            )
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise BadInput(
+                f"{path}: {key} in [tool.{TABLE}] is {value!r}: write one text or number"
+            )
+        settings[key] = UserDefault(key, str(value), "pyproject", str(path))
+    return settings
+
+
+def _table() -> tuple[Path, Any] | None:
+    """The nearest file that has the table, and what is in it."""
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder was removed
+        return None
+    for folder in (here, *here.parents):
+        path = folder / "pyproject.toml"
+        try:
+            with open(path, "rb") as file:
+                data = file.read(_FILE_BYTES_MAX)
+        except OSError:
+            continue
+        if TABLE.encode() not in data:  # reading TOML takes longer than the rest of this
+            continue
+        import tomllib
+
+        try:
+            tool = tomllib.loads(data.decode()).get("tool", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: this is no TOML: {error}") from None
+        if isinstance(tool, dict) and TABLE in tool:
+            return path, tool[TABLE]
+    return None
+
+
+# To the verbs.
+
+
+def give(ctx: click.Context, verb: str, command: click.Command) -> None:
+    """Let a verb have the defaults that are set.
+
+    Raises:
+        BadInput: one is none, or has a value that cannot be.
+    """
+    found = load()
+    by_param = {}
+    for key, default in found.items():
+        of = KEYS[key]
+        param = next((p for p in command.params if p.name == of.param), None)
+        if param is not None and (not of.verbs or verb in of.verbs):
+            by_param[of.param] = default
+            if of.check is not None:
+                _checked(of.check, default)
+    multiple = {p.name for p in command.params if isinstance(p, click.Option) and p.multiple}
+    ctx.default_map = {
+        verb: {
+            name: [default.value] if name in multiple else default.value
+            for name, default in by_param.items()
+        }
+    }
+    ctx.meta[META] = by_param
+    if "width" in found:
+        os.environ["COLUMNS"] = str(_width(found["width"]))
+
+
+def _checked(check: Callable[[str], object], default: UserDefault) -> None:
+    try:
+        check(default.value)
+    except ValueError as error:  # of a lock or a cost table that there is not
+        raise BadInput(f"{default}: {error}") from None
+
+
+def _width(default: UserDefault) -> int:
+    from gorun_mem.cli._kinds import Number
+
+    try:
+        return Number(20, 10_000).convert(default.value, None, None)
+    except click.BadParameter as error:
+        raise BadInput(f"{default}: {error.message}") from None
+
+
+def named(error: click.BadParameter) -> click.ClickException:
+    """The same error, with where the value came from if that was no command line."""
+    ctx, param = error.ctx, error.param
+    defaults: Mapping[str, UserDefault] = ctx.meta.get(META, {}) if ctx is not None else {}
+    if ctx is None or param is None or param.name not in defaults:
+        return error
+    if ctx.get_parameter_source(param.name) is click.core.ParameterSource.COMMANDLINE:
+        return error
+    return BadInput(f"{defaults[param.name]}: {error.message}")
+
+
+# Shown.
+
+
+def rows(ctx: click.Context) -> Iterator[tuple[str, str, str, str]]:
+    """(key, value, origin, where) of each, checked; where nobody set it what is built in.
+
+    Args:
+        ctx: of the program, whose verbs have the options.
+
+    Raises:
+        BadInput: a value cannot be.
+    """
+    found = load()
+    for key, of in KEYS.items():
+        default = found.get(key)
+        if default is None:
+            yield key, _built_in(ctx, key, of), "built in", ""
+            continue
+        _check_value(ctx, of, default)
+        yield key, default.value, default.origin, default.where
+
+
+def _check_value(ctx: click.Context, of: SettingKey, default: UserDefault) -> None:
+    if default.key == "width":
+        _width(default)
+    elif of.check is not None:
+        _checked(of.check, default)
+    else:
+        param = _option(ctx, of)
+        try:
+            param.type.convert(default.value, param, click.Context(click.Command("x")))
+        except click.BadParameter as error:
+            raise BadInput(f"{default}: {error.message}") from None
+
+
+def _option(ctx: click.Context, of: SettingKey) -> click.Option:
+    """An option that it is a default of."""
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    for verb in of.verbs or ("run", "explore", *group.list_commands(ctx)):
+        command = group.get_command(ctx, verb)
+        for param in command.params if command is not None else ():
+            if isinstance(param, click.Option) and param.name == of.param:
+                return param
+    raise KeyError(of.param)
+
+
+def _built_in(ctx: click.Context, key: str, of: SettingKey) -> str:
+    """What the option's help says of its default."""
+    if key == "width":
+        return "the terminal's"
+    record = _option(ctx, of).get_help_record(click.Context(click.Command("x")))
+    text = " ".join(record[1].split()) if record is not None else ""
+    return text.rpartition("[default: ")[2].partition("]")[0].partition(";")[0]

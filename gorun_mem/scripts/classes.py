@@ -1,0 +1,88 @@
+"""A user's classes: found in a file once, and named as settings, logs and tokens name them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from gorun_mem.scripts import split
+
+T = TypeVar("T")
+
+
+class ClassName(str):
+    """What a class is called in settings, logs and tokens, with the class itself at hand.
+
+    Text to everybody else: another process finds the class by it where it is "FILE.py:Class".
+    """
+
+    __slots__ = ("cls",)
+    cls: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)
+
+
+def class_name(cls: type, found: type) -> ClassName:
+    """The name of a class: its file and it, or it alone where it has no file.
+
+    Args:
+        cls: the user's.
+        found: what is to be at hand by the name.
+    """
+    file = file_of(cls)
+    named = ClassName(f"{_shown(file)}:{cls.__qualname__}" if file else cls.__qualname__)
+    named.cls = found
+    return named
+
+
+def file_of(cls: type) -> str:
+    """The file that a class was written in, "" where that is not known."""
+    for value in vars(cls).values():
+        code = getattr(value, "__code__", None)
+        if code is not None and not code.co_filename.startswith("<"):
+            return str(code.co_filename)
+    try:
+        return inspect.getfile(cls)
+    except (TypeError, OSError):
+        return ""
+
+
+class FileCache(Generic[T]):
+    """What was made of files, as long as they stay as they are: a search asks a thousand times."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[tuple[int, int], T]] = {}
+
+    def get(self, reference: str, make: Callable[[], T]) -> T:
+        """What `make` makes of a reference, made again where its file has changed.
+
+        Args:
+            reference: "FILE.py" or "FILE.py:Class".
+            make: called with nothing; what it raises goes through.
+        """
+        where, wanted = split(reference)
+        path = Path(where)
+        try:
+            status = path.stat()
+            version = (status.st_mtime_ns, status.st_size)
+        except OSError:
+            version = (0, 0)
+        key = (str(path.resolve()), wanted)
+        known = self._known.get(key)
+        if known is not None and known[0] == version:
+            return known[1]
+        made = make()
+        self._known[key] = (version, made)
+        return made
+
+
+def _shown(file: str) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
+    except (ValueError, OSError):
+        return file
