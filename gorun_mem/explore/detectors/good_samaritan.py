@@ -17,6 +17,8 @@ from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.op import MORE, PARKED, Op
+from gorun_mem.step.strategies.replay import Order, Picks, Replay
+from gorun_mem.step.strategies.states import Thence
 from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 32
 """How often a round is made in a run that shows it."""
+_MADE: Final = (Thence, Order, Picks, Replay)
+"""Strategies of runs that are made to show what is known, or made again."""
 PERIOD_MAX: Final = 64
 """Steps of a longer round are not looked for."""
 
@@ -42,10 +46,12 @@ class GoodSamaritan:
         self._steps: list[tuple[str, str]] = []
         self._place = ""
         self._found: Finding | None = None
+        strategy: Any = world.engine.strategy
+        self._asked = isinstance(getattr(strategy, "inner", strategy), _MADE)
 
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
         """Note the step; whether it is one of a row in which one M keeps its CPU."""
-        if self._found is not None:
+        if not self._asked or self._found is not None:
             return
         alone = len(self._engine.runnable) < 2
         if alone or task.id != self._m or kind_of(kind).yields or result is PARKED:

@@ -136,3 +136,11 @@ def test_the_locks_of_go_are_good_samaritans(mutex: str) -> None:
     config = Config(ms=2, mutex=mutex, cpus=4)
     found = explore(main, config=config, strategy="states", detectors=DEFAULT_DETECTORS)
     assert found.outcome == "exhausted", found.sentence
+
+
+@pytest.mark.parametrize("strategy", ["pct", "auto", "dfs"])
+def test_other_searches_take_nobody_for_one_that_keeps_its_cpu(strategy: str) -> None:
+    """They cannot tell who would give up from who would not."""
+    main = waiting(yields=False, tries=100)
+    found = explore(main, strategy=strategy, detectors=DEFAULT_DETECTORS, budget=300)
+    assert found.failure is None
