@@ -55,6 +55,8 @@ def _refusal(target: Any) -> str:
         return "it awaits trio, whose tasks hold what nobody here can read"
     if target.config.granularity == "access":
         return "with --granularity access an M may stand in the middle of the allocator's own code"
+    if getattr(target.config, "memory", "sc") != "sc":
+        return "stores that are late are in buffers, which are none of what is compared"
     return ""
 
 
