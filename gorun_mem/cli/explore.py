@@ -285,7 +285,9 @@ def _search(
 
     if asked.checks:
         _check_operations(target)
-    total = BUDGET if asked.budget is None and asked.time_s is None else asked.budget
+    total = asked.budget
+    if total is None and asked.time_s is None and asked.strategy != "states":
+        total = BUDGET
     with progress(f"exploring {target.name}", total) as advance:
         return explore(
             target,
@@ -459,9 +461,16 @@ def _show(
     counted = found.statistics
     rate = counted.schedules / max(counted.seconds, 1e-3)
     show(f"verdict   {found.sentence}")
+    ran = f"{count(counted.schedules, 'schedule')}, {count(counted.steps, 'step')}"
+    speed = f"{rate:,.0f} schedules/s"
+    if counted.states:
+        ran = (
+            f"{count(counted.states, 'state')}, {count(counted.schedules, 'schedule')} to the end "
+            f"and {counted.redundant:,} to a known state"
+        )
+        speed = f"{counted.states / max(counted.seconds, 1e-3):,.0f} states/s"
     show(
-        f"search    {found.strategy}, seed {found.seed}: {count(counted.schedules, 'schedule')}, "
-        f"{count(counted.steps, 'step')} in {counted.seconds:.1f} s ({rate:,.0f} schedules/s)"
+        f"search    {found.strategy}, seed {found.seed}: {ran} in {counted.seconds:.1f} s ({speed})"
     )
     if counted.walks:
         show(f"before    {count(counted.walks, 'random walk')}, to know the program by")

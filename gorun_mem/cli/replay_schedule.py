@@ -258,7 +258,7 @@ def _replay(
     from gorun_mem.explore.search import steps_bound
     from gorun_mem.explore.sights import Sights
     from gorun_mem.explore.telling import lane_steps
-    from gorun_mem.explore.worker import Watched
+    from gorun_mem.explore.watched import Watched
     from gorun_mem.machine.watchdog import Watchdog
 
     sights = Sights()

@@ -31,7 +31,13 @@ from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
 from gorun_mem.step.schedule import Schedule, Step
 from gorun_mem.step.strategies.random import RandomWalk
 from gorun_mem.step.strategies.replay import Diverged, OnDivergence, Replay
-from gorun_mem.step.strategies.searching import NonDeterminism, Redundant, Searching
+from gorun_mem.step.strategies.searching import (
+    Incomparable,
+    NonDeterminism,
+    Redundant,
+    Searching,
+)
+from gorun_mem.step.strategies.states import States
 from gorun_mem.step.strategies.transcribe import Transcriber
 from gorun_mem.step.task import State, Task
 from gorun_mem.sync.words import Fence
@@ -50,7 +56,7 @@ _HOSTS: Final = {
 `run_once`."""
 
 
-OF_THE_SEARCH: Final = (Redundant, NonDeterminism, AwaitsTrio)
+OF_THE_SEARCH: Final = (Redundant, NonDeterminism, Incomparable, AwaitsTrio)
 """What a strategy or a host raises in the middle of a run; no doing of the program's."""
 
 
@@ -303,7 +309,9 @@ def run_once(
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
         transcriber or strategy, target, steps_max, detectors, breathe, screen
     )
-    world = target.world(engine)
+    world = target.world(
+        engine, None, strategy.world_class if isinstance(strategy, States) else World
+    )
     if on_world is not None:
         on_world(world)
     if screen is not None:
@@ -314,6 +322,18 @@ def run_once(
     if transcribe:
         with noting_origins():
             trampoline.run(target.start(world))
+    elif isinstance(strategy, States):
+        strategy.meet(world, trampoline.coros)
+        try:
+            trampoline.run(target.start(world))
+        except Redundant:
+            seen = [one for d in detectors if getattr(d, "midway", False) for one in d.end(world)]
+            if not seen:
+                raise
+            signature = signature_of(world, tuple(seen))
+            return Execution(world, signature, tuple(seen), engine.tape, engine.steps, "")
+        finally:
+            strategy.leave()
     else:
         trampoline.run(target.start(world))
     findings: tuple[Finding, ...] = ()

@@ -47,6 +47,7 @@ from gorun_mem.step.strategies import TREES
 from gorun_mem.step.strategies.dfs import BoundedDfs
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.random_walk import SearchingWalk
+from gorun_mem.step.strategies.states import States
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +96,7 @@ def explore(
         options: a scenario's options.
         memory: "sc" or "tso", as in `Config`; what `config` says if None.
         strategy: one of SEARCHING.
-        budget: schedules to run at most; BUDGET where no time is given either.
+        budget: schedules to run at most; BUDGET where no time is given either, but for "states".
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
         jobs: processes to search in.
@@ -120,7 +121,7 @@ def explore(
         target = Target.of(program, config, options, memory)
     if steps_max is None:
         steps_max = steps_bound(target)
-    if budget is None and time_s is None:
+    if budget is None and time_s is None and strategy != States.name:
         budget = BUDGET
     settings = SearchSettings(
         strategy=strategy, seed=seed, budget=budget, time_s=time_s, jobs=jobs, bound=bound,
@@ -173,6 +174,7 @@ class _Search:
         self._walked = self._batch if settings.strategy in WALKING else Batch()
         self._facts = Facts(
             tree=settings.strategy in TREES,
+            by_states=settings.strategy == States.name,
             budget=settings.budget,
             time_s=time_s,
             steps_max=settings.steps_max,
@@ -254,6 +256,9 @@ class _Search:
                 )
                 if not self._facts.canary_found:
                     return
+            if self.settings.strategy == States.name:
+                self._visit_states()
+                return
             self._course = self._begin_course()
             self._begun = True
         if self._is_enough() or self._course is None:
@@ -268,6 +273,19 @@ class _Search:
         finally:
             self._facts.out_of_time |= self._batch.out_of_time
             self._course.note(self._facts)
+
+    def _visit_states(self) -> None:
+        """What states there are is known in one process only, and in no file."""
+        batch, facts = Batch(), self._facts
+        try:
+            self._worker.tree(States.name, runs=self._left(), into=batch)
+        finally:
+            self._shows = True
+            self._take(batch)
+        facts.complete, facts.rested = batch.complete, batch.rested
+        facts.out_of_steps, facts.out_of_budget = batch.out_of_steps, batch.out_of_budget
+        facts.out_of_time |= batch.out_of_time
+        facts.by_counts, facts.incomparable, facts.out_of_states = batch.of_states
 
     def _begin_course(self) -> Course:
         settings, left = self.settings, self._left()
@@ -435,6 +453,7 @@ class _Search:
             counted.schedules = counted.distinct = batch.by_strategy[tree]
             counted.by_strategy = {tree: counted.schedules}
         counted.redundant = batch.redundant
+        counted.states = batch.states
         counted.steps = batch.steps
         counted.decisions = batch.decisions
         counted.handovers = len(batch.handovers)

@@ -161,9 +161,9 @@ class Target:
         import_module("gorun_mem.explore.controlled.versions").check_version()
         self.host = self.about["host"] = "trio"
 
-    def world(self, engine: Any = None, recorder: Any = None) -> World:
-        """A new World for one run."""
-        return World(self.settings, engine=engine, recorder=recorder, name=self.name)
+    def world(self, engine: Any = None, recorder: Any = None, kind: type[World] = World) -> World:
+        """A new World for one run, of the class `kind`."""
+        return kind(self.settings, engine=engine, recorder=recorder, name=self.name)
 
     def start(self, world: World) -> Coroutine[Any, Any, Any]:
         """The program's coroutine on `world`."""

@@ -60,6 +60,7 @@ class Statistics:
         walks: random walks before the search, which tell it what the program is like; those that
             are a part of it are counted as schedules instead.
         distinct: how many of these had different decisions.
+        states: how many states of the program were seen; 0 where none are told apart.
         redundant: runs that an exhaustive search broke off, for they showed nothing new.
         steps: accesses made.
         seconds: of real time.
@@ -76,6 +77,7 @@ class Statistics:
     schedules: int = 0
     walks: int = 0
     distinct: int = 0
+    states: int = 0
     redundant: int = 0
     steps: int = 0
     seconds: float = 0.0
@@ -114,6 +116,13 @@ class Facts:
         stands_on: what has to hold of the real lock where locks go to any M; "" where they are
             real ones. See `Target.stands_on`.
         histories: the objects whose operations were held against a model.
+        by_states: states were visited, in place of schedules: what a detector makes of the way to a
+            state it was asked on some ways only.
+        by_counts: what the program goes by of what is counted, which is a part of its states then;
+            "" where it does not.
+        incomparable: why nobody can say which of the program's states are the same; "" where one
+            can.
+        out_of_states: there are more states than may be kept.
     """
 
     tree: bool = False
@@ -135,6 +144,10 @@ class Facts:
     walked_into: bool = False
     stands_on: str = ""
     histories: tuple[str, ...] = ()
+    by_states: bool = False
+    by_counts: str = ""
+    incomparable: str = ""
+    out_of_states: bool = False
 
     def world(self) -> dict[str, Any]:
         """In what world the verdict holds, as JSON.
@@ -157,6 +170,7 @@ class Facts:
             "time_s": self.time_s,
             "stands_on": self.stands_on or None,
             "histories": list(self.histories),
+            "counts_in_states": self.by_counts or None,
         }
 
     def in_words(self, unfair: int) -> str:
@@ -174,6 +188,12 @@ class Facts:
             parts.append("every access of the allocator is a step")
         if self.rested:
             parts.append("an M that yields lets another go")
+        if self.by_states:
+            parts.append("races and orders of locks are looked for on the ways that were run")
+        if self.by_counts:
+            parts.append(
+                f"counts and times are a part of a state, for the program reads {self.by_counts}"
+            )
         if self.stands_on:
             parts.append(
                 "a lock goes to any M that waits for it, which stands on what "
@@ -276,6 +296,7 @@ class Exploration:
             "schedules": counted.schedules,
             "walks": counted.walks,
             "distinct": counted.distinct,
+            "states": counted.states or None,
             "redundant": counted.redundant,
             "steps": counted.steps,
             "seconds": round(counted.seconds, 3),
@@ -309,7 +330,7 @@ def _judge(facts: Facts, statistics: Statistics, failures: int) -> tuple[Verdict
         return "inconclusive", doubt
     if facts.tree:
         if facts.complete:
-            return "exhausted", _complete(facts, ran)
+            return "exhausted", _complete(facts, statistics, ran)
         return "inconclusive", _unfinished(facts, statistics, ran)
     if facts.out_of_time and facts.budget is not None:
         of = f"{ran} of {facts.budget:,}, {_different(statistics)}"
@@ -337,6 +358,11 @@ def _doubt(facts: Facts, ran: str) -> str:
         where = ", ".join([where, *(p.partition(": ")[0] for p in facts.uncontrolled[1:])])
         instead = instead or "explore only operations of the World, or run it with --host trio"
         return f"an M awaits what no schedule controls at {where}: {instead}"
+    if facts.incomparable:
+        return (
+            f"the program's states cannot be compared: {facts.incomparable}; search its schedules "
+            "with --strategy exhaustive"
+        )
     if facts.canary_found is False:
         return "the search did not find the bug that is planted for it, so its silence says nothing"
     if facts.interrupted:
@@ -344,15 +370,22 @@ def _doubt(facts: Facts, ran: str) -> str:
     return ""
 
 
-def _complete(facts: Facts, ran: str) -> str:
+def _complete(facts: Facts, statistics: Statistics, ran: str) -> str:
+    if statistics.states:
+        states = count(statistics.states, "state")
+        return f"{states}: every one that can be reached, and from each the program can end"
     if facts.bound is not None:
         return f"{ran}: every one with at most {count(facts.bound, 'departure')} from run-to-block"
     return f"{ran}: every one that is different"
 
 
 def _unfinished(facts: Facts, statistics: Statistics, ran: str) -> str:
+    if statistics.states:
+        ran = f"{count(statistics.states, 'state')} and {ran}"
     if facts.out_of_steps:
         why = "a run reached its bound of steps"
+    elif facts.out_of_states:
+        why = "there are more states than are kept:"
     elif facts.out_of_time:
         why = "the time was up"
     else:

@@ -19,7 +19,9 @@ from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.portfolio import CHUNK, FIRST, Covering
 from gorun_mem.explore.screen import Screen
 from gorun_mem.explore.space import handovers
+from gorun_mem.explore.states.visit import visit
 from gorun_mem.explore.target import Target
+from gorun_mem.explore.watched import Watched
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
@@ -31,6 +33,7 @@ from gorun_mem.step.strategies.searching import (
     Redundant,
     Searching,
 )
+from gorun_mem.step.strategies.states import States
 
 SAMPLED_CHUNKS: Final = 8
 """One schedule in the first of so many chunks is written down, for what it covers."""
@@ -74,6 +77,15 @@ class Batch:
     complete: bool = False
     bound: int | None = None
     rested: bool = False
+    states: int = 0
+    by_counts: str = ""
+    incomparable: str = ""
+    out_of_states: bool = False
+
+    @property
+    def of_states(self) -> tuple[str, str, bool]:
+        """What a search of states has to say besides."""
+        return self.by_counts, self.incomparable, self.out_of_states
 
     def add(self, other: Batch) -> None:
         """Take in what came of other runs."""
@@ -93,32 +105,10 @@ class Batch:
         self.out_of_budget |= other.out_of_budget
         self.out_of_steps |= other.out_of_steps
         self.rested |= other.rested
-
-
-class Watched:
-    """Stands for the engine of whichever World runs, so one watchdog sees to a whole search."""
-
-    def __init__(self) -> None:
-        self.now: Any = None
-
-    @property
-    def running(self) -> Any:
-        """The M whose coroutine runs."""
-        return None if self.now is None else self.now.running
-
-    @property
-    def current(self) -> Any:
-        """The M that made the last step."""
-        return None if self.now is None else self.now.current
-
-    @property
-    def steps(self) -> int:
-        """Steps of the run."""
-        return 0 if self.now is None else self.now.steps
-
-    def watch(self, world: Any) -> None:
-        """`world` is about to run."""
-        self.now = world.engine
+        self.states += other.states
+        self.by_counts = self.by_counts or other.by_counts
+        self.incomparable = self.incomparable or other.incomparable
+        self.out_of_states |= other.out_of_states
 
 
 class Worker:
@@ -175,11 +165,12 @@ class Worker:
         Raises:
             OutOfTime: the time was up in the middle of it.
         """
-        screen = None if transcribe else self._screen
+        closely = transcribe or isinstance(strategy, States)  # which may be broken off
+        screen = None if closely else self._screen
         done = run_once(
             self.target,
             strategy,
-            detectors=self._looking(transcribe),
+            detectors=self._looking(closely),
             transcribe=transcribe,
             steps_max=self.steps_max,
             breathe=self.breathe,
@@ -302,25 +293,33 @@ class Worker:
         """Go through a tree of schedules, all in one.
 
         Args:
-            strategy: "dfs" or "exhaustive".
+            strategy: one of TREES.
             bound: of "dfs": departures from run-to-block at most; None for any number.
             runs: schedules at most, those in vain too; None for any number.
             into: what to add to, which is there also if the search is interrupted.
         """
-        searching: Any = BoundedDfs(bound) if strategy == "dfs" else whole_tree(self.target)
         batch = Batch() if into is None else into
+        searching: Any
+        if strategy == States.name:
+            searching = States()
+        else:
+            is_dfs = strategy == BoundedDfs.name
+            searching = BoundedDfs(bound) if is_dfs else whole_tree(self.target)
         random = Random(self.seed)
         try:
-            batch.complete = self._climb(batch, searching, random, runs)
+            if strategy == States.name:
+                batch.complete = visit(self, batch, runs=runs)
+            else:
+                batch.complete = self._climb(batch, searching, random, runs)
         except OutOfTime:
             batch.out_of_time = True
         except NonDeterminism as error:
             batch.found.append(unsteady(searching, error))
         finally:
             batch.by_strategy[strategy] = batch.schedules
-            if strategy == "dfs":
+            if strategy == BoundedDfs.name:
                 batch.bound = bound_of(searching, batch)
-            else:
+            elif strategy != States.name:
                 batch.rested = searching.rested
         return batch
 

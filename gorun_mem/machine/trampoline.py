@@ -6,7 +6,7 @@ awaits trio cannot run here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from mypy_extensions import mypyc_attr
@@ -50,6 +50,11 @@ class Trampoline(Resumer):
         self._engine: Engine = driver.engine
         self._breathe = breathe
         self._coros: dict[int, Coro] = {}
+
+    @property
+    def coros(self) -> Mapping[int, Coro]:
+        """The coroutine of each M that has begun and not ended, by its number."""
+        return self._coros
 
     def run(self, main: Coro) -> None:
         """Run `main` and every M that it starts until `main` ends or something fails."""

@@ -32,6 +32,8 @@ from gorun_mem.runtime.m import MState
 
 FORGOTTEN: Final[list[Callable[[object], object]]] = []
 """Who is told of an operation that is dropped though nobody has awaited it; empty: nobody."""
+LOOKED_AT: Final[list[Callable[[object], object]]] = []
+"""Who is told of an object of which the program asks what was counted; empty: nobody."""
 INSIDE: Final[list[tuple[MLike, object]]] = []
 """The coroutines that run inside of an operation, as a lock's may, each with whose it is."""
 OFF_CPU: Final = "off CPU"

@@ -244,6 +244,13 @@ class Engine(Loop):
         return self.tasks
 
     @property
+    def timers(self) -> list[tuple[int, int, Task]]:
+        """When whose time is up, with numbers that tell the timer of an M from those it had before:
+        one is still to come iff its number is the M's `timer`.
+        """
+        return self._timers
+
+    @property
     def is_stuck(self) -> bool:
         """Whether nobody can ever go on though somebody has not ended."""
         return not self.runnable and not self._timers and not self._away and self.alive > 0

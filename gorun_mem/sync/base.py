@@ -14,6 +14,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.kinds import ON_LINE
+from gorun_mem.runtime.op import LOOKED_AT
 
 
 class SyncStatistics(NamedTuple):
@@ -132,6 +133,8 @@ class KitObject:
 
     def statistics(self) -> SyncStatistics:
         """What was counted so far."""
+        for tell in LOOKED_AT:
+            tell(self)
         return SyncStatistics(
             self.operations,
             self.waits,

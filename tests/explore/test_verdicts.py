@@ -86,6 +86,7 @@ def test_every_verdict_says_its_world(program: Any, settings: dict[str, Any], sa
         "time_s": None,
         "stands_on": None,
         "histories": [],
+        "counts_in_states": None,
     }
 
 

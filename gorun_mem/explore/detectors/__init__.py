@@ -13,6 +13,7 @@
     LostWakeups    wakeup.lost      an M sleeps although it was woken, or may go on
     Bypasses       starvation       others got a lock past an M that waits (not by default)
     FairCycle      livelock         Ms go round for ever though everybody goes: see `fair_cycle`
+    GoodSamaritan  no_yield         an M goes round and never lets another have its CPU
     Livelock       no_progress      who went round when the run reached its bound
     Deadlocks      deadlock         who waits for whom in a circle, where and since when
 
@@ -28,6 +29,7 @@ from typing import Final
 from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.deadlocks import Deadlocks
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
+from gorun_mem.explore.detectors.good_samaritan import GoodSamaritan
 from gorun_mem.explore.detectors.leaks import LeakedLocks, LeakedMemory
 from gorun_mem.explore.detectors.livelock import Livelock
 from gorun_mem.explore.detectors.lock_order import LockOrder
@@ -44,6 +46,7 @@ __all__ = [
     "Deadlocks",
     "FairCycle",
     "FreeListCheck",
+    "GoodSamaritan",
     "LeakedLocks",
     "LeakedMemory",
     "Livelock",
@@ -64,6 +67,7 @@ DEFAULT_DETECTORS: Final[tuple[Callable[[], Detector], ...]] = (
     LockRanks,
     LeakedLocks,
     FairCycle,
+    GoodSamaritan,
     Livelock,
 )
 """What a search looks with unless it is told otherwise; what ends a program comes first."""

@@ -45,6 +45,7 @@ class LockOrder:
 
     name = "lock_order"
     screened = True
+    midway = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

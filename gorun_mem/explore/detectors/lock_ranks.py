@@ -30,6 +30,7 @@ class LockRanks:
 
     name = "lock_ranks"
     screened = True
+    midway = True
 
     def begin(self, world: World) -> None:
         """Forget the run before."""

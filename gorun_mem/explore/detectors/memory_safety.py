@@ -54,6 +54,7 @@ class MemorySafety(Observer):
 
     name = "memory_safety"
     looks = False
+    midway = True
 
     def begin(self, world: World) -> None:
         """Forget the run before, and watch the ledger when there is one."""

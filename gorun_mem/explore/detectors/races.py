@@ -89,6 +89,7 @@ class Races:
     name = "races"
     flushes = True
     screened = True
+    midway = True
 
     def __init__(self, places: bool = True) -> None:
         self._places = places

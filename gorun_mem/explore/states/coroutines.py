@@ -12,25 +12,13 @@ be numbers, text, containers, objects of classes written in Python, or the kit's
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
-from enum import Enum
-from types import (
-    BuiltinFunctionType,
-    CellType,
-    CodeType,
-    CoroutineType,
-    FrameType,
-    FunctionType,
-    GeneratorType,
-    MethodType,
-    ModuleType,
-)
 from typing import Any, Final
 
+from gorun_mem.explore.states.contents import Contents, How
 from gorun_mem.explore.states.model import FREE, HELD, StatesM, StatesScheduler, Violation
 from gorun_mem.explore.states.parts import LATE_MAX, Common, MShare
-from gorun_mem.explore.states.values import Place, Unreadable, declared
+from gorun_mem.explore.states.values import Place
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.machine.ops import Compute, Pause, Sleep
 from gorun_mem.runtime.errors import EmulatedFailure
@@ -40,16 +28,6 @@ from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, StoreBuffer
 from gorun_mem.sync.base import KitObject
 
-_COMPILED_AWAIT: Final = ("__await__", "__aenter__", "__aexit__")
-"""How mypyc's types begin for the awaits of operations and locks: each yields once, so that where
-it stands needs not be known."""
-_COUNTED: Final = frozenset({
-    "failed", "operations", "timeouts", "wait_ns", "wait_ns_max", "waits", "awaited", "orders",
-    "spins", "sleeps", "site", "states", "run", "sched", "wait_since_ns", "book", "_waited_ns",
-})  # fmt: skip
-"""Attributes that tell people something, or that are the same in all states."""
-_SCALARS: Final = (int, str, bool, float, bytes, type(None), Enum)
-_NAMED: Final = (FunctionType, BuiltinFunctionType, CodeType, type, ModuleType)
 _STEPS_ALONE: Final = 2_000
 REACHES_MEMORY: Final = "reaches memory"
 """What the oldest store of a buffer does, in place of a call."""
@@ -71,103 +49,39 @@ class CoroutineM(StatesM):
         await Sleep(ns)
 
 
-class Contents:
-    """Writes down what objects hold, so that two states can be compared.
+class LockContents(Contents):
+    """Writes down what the coroutines of a lock hold.
 
     Args:
         mutex: the lock; itself and its user's object are not written again.
     """
 
     def __init__(self, mutex: CoroutineMutex) -> None:
+        super().__init__()
         self.mutex = mutex
-        self.seen: dict[int, int] = {}
-        self.kept: list[Any] = []
+        self.timed = True
+
+    def how(self, kind: type) -> tuple[How, bool]:
+        """An M by its place, an object of the kit by its name: they are written once."""
+        if issubclass(kind, MLike):
+            return _place, False
+        if issubclass(kind, KitObject):
+            return _name, False
+        return super().how(kind)
 
     def of(self, value: Any) -> Any:
-        """What a value holds.
-
-        Raises:
-            Unreadable: that cannot be told.
-        """
-        if isinstance(value, _SCALARS):
-            return value
-        if isinstance(value, MLike):
-            return Place(value.id - 1)
+        """What a value holds."""
         if value is self.mutex or value is self.mutex.user:
             return "the lock"
-        if isinstance(value, KitObject):
-            return ("kit", value.name)
-        if isinstance(value, (tuple, list)):
-            return (type(value).__name__, *[self.of(one) for one in value])
-        if isinstance(value, dict):
-            return ("dict", *[(self.of(k), self.of(v)) for k, v in value.items()])
-        if isinstance(value, (set, frozenset)):
-            return ("set", frozenset([self.of(one) for one in value]))
-        if isinstance(value, _NAMED):
-            return getattr(value, "__qualname__", getattr(value, "co_name", str(value)))
-        number = self.seen.get(id(value))
-        if number is not None:
-            return ("again", number)
-        self.seen[id(value)] = len(self.seen)
-        self.kept.append(value)  # so that no other object comes to its address
-        if isinstance(value, (CoroutineType, GeneratorType)):
-            return self.of_coroutine(value)
-        if isinstance(value, CellType):
-            return ("cell", self.of(value.cell_contents))
-        if isinstance(value, MethodType):
-            called = value.__func__
-            name = getattr(called, "__qualname__", getattr(called, "__name__", ""))
-            return ("method", name, self.of(value.__self__))
-        if type(value).__name__.startswith(_COMPILED_AWAIT):
-            return ("awaits", *[self.of(one) for one in gc.get_referents(value)])
-        return self.of_object(value)
+        return super().of(value)
 
-    def of_coroutine(self, coro: Any) -> Any:
-        """Where it stands, its variables, and the values on its stack."""
-        frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
-        if frame is None:
-            return ("ended",)
-        code = frame.f_code
-        held = [
-            self.of(one)
-            for one in gc.get_referents(coro)
-            if not isinstance(one, (FrameType, CodeType, FunctionType))
-        ]
-        names = tuple([(name, self.of(one)) for name, one in frame.f_locals.items()])
-        return ("at", code.co_qualname, code.co_firstlineno, frame.f_lasti, names, tuple(held))
 
-    def of_object(self, value: Any) -> Any:
-        """The attributes of an object, or what would make it again."""
-        names = {**declared(type(value)), **dict.fromkeys(getattr(value, "__dict__", ()))}
-        held = [
-            (name, self.of(getattr(value, name)))
-            for name in names
-            if name not in _COUNTED and not name.startswith("__") and hasattr(value, name)
-        ]
-        if held or isinstance(value, Op):
-            return (type(value).__qualname__, *held)
-        try:
-            made = value.__reduce__()
-        except TypeError:
-            made = None
-        if not isinstance(made, tuple):
-            raise Unreadable(
-                f"a {type(value).__qualname__} that a lock's coroutine holds cannot be compared: "
-                "use numbers, text, containers, and the kit's words"
-            )
-        return (type(value).__qualname__, self.of(made))
+def _place(m: MLike) -> Place:
+    return Place(m.id - 1)
 
-    def of_kit(self, one: KitObject) -> Any:
-        """What an object of the kit holds."""
-        names = {**declared(type(one)), **dict.fromkeys(getattr(one, "__dict__", ()))}
-        return (
-            one.name,
-            *[
-                (name, self.of(getattr(one, name)))
-                for name in names
-                if name not in _COUNTED and not name.startswith("__") and hasattr(one, name)
-            ],
-        )
+
+def _name(one: KitObject) -> tuple[str, str]:
+    return ("kit", one.name)
 
 
 class CoroutineRun:
@@ -361,13 +275,16 @@ class CoroutineRun:
         Raises:
             Unreadable: something that the lock holds cannot be compared.
         """
-        contents = Contents(self.mutex)
+        contents = LockContents(self.mutex)
 
         def late(m: CoroutineM) -> Any:
             stores = m.buffer.late if m.buffer is not None else ()
             return tuple([(one.obj, contents.of(one.value)) for one in stores])
 
-        kit = sorted([contents.of_kit(one) for one in self.mutex.made], key=lambda one: str(one[0]))
+        kit = [
+            (one.name, *contents.attributes(one))
+            for one in sorted(self.mutex.made, key=lambda one: one.name)
+        ]
         user = [
             (name, contents.of(value))
             for name, value in sorted(vars(self.mutex.user).items())

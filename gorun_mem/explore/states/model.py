@@ -253,7 +253,7 @@ def watched(
     return mixed(name, settings)
 
 
-def _own_words(mutex: StateMutex) -> tuple[str, ...]:
+def own_words(mutex: StateMutex) -> tuple[str, ...]:
     """The attributes of a lock that has words besides `key` and no `snapshot` to tell of them."""
     cls = type(mutex)
     if cls.snapshot is not StateMutex.snapshot:
@@ -299,7 +299,7 @@ class LockModel(Model):
         self.monitor = (None,)
         table = getattr(self.subject, "ms", None)
         self._table: dict[int, MLike] | None = table if isinstance(table, dict) else None
-        self._more = _own_words(self.subject)
+        self._more = own_words(self.subject)
         self._asks_first = cls.lock_op.asks_first
 
     def smaller(self) -> Model | None:

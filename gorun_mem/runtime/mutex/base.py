@@ -95,7 +95,7 @@ from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
 from gorun_mem.runtime.mutex.machine import Lockable, LockOp, MutexOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF
 from gorun_mem.runtime.mutex.statistics import Holder, LockStatistics, Waiter
-from gorun_mem.runtime.op import MLike
+from gorun_mem.runtime.op import LOOKED_AT, MLike
 from gorun_mem.runtime.sink import Waited
 
 if TYPE_CHECKING:
@@ -273,6 +273,8 @@ class StateMutex(Lockable):
             now_ns: up to when waits and holds count that have not ended; -1 is the time of whoever
                 holds the lock, or that of the last event of the lock.
         """
+        for tell in LOOKED_AT:
+            tell(self)
         now = self._now(now_ns)
         holds = [(one.m, one.site, max(0, now - one.since_ns)) for one in self.holders]
         return self.book.statistics(self.name, self.algorithm, now, holds, self._open_waits(now))

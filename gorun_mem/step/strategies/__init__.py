@@ -53,6 +53,7 @@ _POS: Final = "X. Yuan, J. Yang, R. Gu, CAV 2018"
 _SURW: Final = "H. Zhao et al., ASPLOS 2025"
 _DFS: Final = "M. Musuvathi, S. Qadeer, PLDI 2007"
 _DPOR: Final = "P. Abdulla et al., POPL 2014"
+_STATES: Final = "P. Godefroid, LNCS 1032, 1996"
 
 STRATEGIES: Final[dict[str, StrategyEntry]] = {
     entry.name: entry
@@ -96,6 +97,10 @@ STRATEGIES: Final[dict[str, StrategyEntry]] = {
         StrategyEntry(
             name="exhaustive", about="all schedules that differ (DPOR)", source=_DPOR,
             run="", search="exhaustive:Exhaustive", tree=True,
+        ),
+        StrategyEntry(
+            name="states", about="every state of the program, each once", source=_STATES,
+            run="", search="states:States", tree=True,
         ),
     )
 }  # fmt: skip

@@ -114,6 +114,14 @@ class Redundant(Exception):
     """The run that is under way shows nothing new: it is broken off and not counted."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Incomparable(BaseException):
+    """Of the program's states nobody can say which are the same; the message says why.
+
+    No failure of the program's, so nothing of the program's is to catch it.
+    """
+
+
 class NonDeterminism(Exception):
     """The program does not do the same under the same schedule; the message says where."""
 
