@@ -21,6 +21,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
+from gorun_mem.explore.checkpoint import CheckpointError
 from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
 from gorun_mem.explore.crews import crew_of
@@ -202,6 +203,11 @@ class _Search:
         self._spent = 0
         self._shows = True
         self._file: SearchFile | None = None
+        if resume is not None and settings.strategy == States.name:
+            raise CheckpointError(
+                f"{resume}: the states that --strategy states has visited are kept in no file: "
+                "leave --resume out, or search by --strategy exhaustive"
+            )
         if resume is not None:
             self._file = SearchFile(resume, settings, self._factories)
             self._go_on(self._file)

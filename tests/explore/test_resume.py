@@ -264,6 +264,12 @@ def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_every_strategy_can_be_kept() -> None:
-    """One that a search takes and no case here is of would be forgotten."""
+    """One that a search takes and no case here is of would be forgotten; one cannot be."""
     covered = {how.get("strategy", "auto") for _, how in SEARCHES.values()}
-    assert covered | {"random", "urw", "surw"} == set(SEARCHING)
+    assert covered | {"random", "urw", "surw", "states"} == set(SEARCHING)
+
+
+def test_states_are_not_kept(tmp_path: Path) -> None:
+    """What has been visited is too much for a file, which is said before anything is run."""
+    with pytest.raises(CheckpointError, match="kept in no file"):
+        explore(programs.many, resume=tmp_path / "a.search", strategy="states")

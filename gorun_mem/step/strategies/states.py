@@ -43,7 +43,7 @@ NOWHERE: Final = -1
 SPINS: Final = frozenset({"procyield", "osyield"})
 
 
-class Fork:
+class TakenState:
     """A decision on the way: at `state` (or NOWHERE, where it draws), what was taken and is left.
 
     Args:
@@ -126,7 +126,7 @@ class States(SpinsWhole):
         self.full = False
         self._states_max = states_max
         self._numbers: dict[Hashable, int] = {}
-        self._path: list[Fork] = []
+        self._path: list[TakenState] = []
         self._at = 0
         self._here = NOWHERE
         self._begun = False
@@ -207,7 +207,7 @@ class States(SpinsWhole):
         able = sorted(runnable, key=_number, reverse=True)
         stays = current is not None and current in able
         first = current if stays and current is not None else able[-1]
-        path.append(Fork(number, first.id, [task.id for task in able if task is not first]))
+        path.append(TakenState(number, first.id, [task.id for task in able if task is not first]))
         return first
 
     def choice(self, n: int) -> int:
@@ -217,7 +217,7 @@ class States(SpinsWhole):
         self._at = at + 1
         if at < len(path):
             return path[at].taken
-        path.append(Fork(NOWHERE, 0, list(range(n - 1, 0, -1))))
+        path.append(TakenState(NOWHERE, 0, list(range(n - 1, 0, -1))))
         return 0
 
     def ended(self) -> None:

@@ -64,7 +64,6 @@ REASONS: dict[str, tuple[str, ...]] = {
         "spinbit.look: never: if not self.we_spin and (not v & SPINNING)",
         "spinbit.pick: always: if not self.v & SPINNING or mutex.low_latency",
         "spinbit.sleep: 1 for 0",
-        "spinbit.sleep: dropped: m.go.nextwaitm = 0",
         "spinbit.sleep: dropped: self.at_tail = m.go.nextwaitm == 0",
         "spinbit.sleep: dropped: self.i = 0",
         "spinbit.sleep: turned: m.go.nextwaitm == 0",
