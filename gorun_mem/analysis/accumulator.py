@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.events.types import EVENT_TYPES, Event
+from gorun_mem.events.types import EVENT_TYPES, LogEvent
 
 Handler: TypeAlias = Callable[[Any], object]
 
@@ -25,11 +25,11 @@ class Accumulator:
 
     last_ns: int = 0
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """What to call with each event of a type; events of other types are not wanted."""
         raise NotImplementedError
 
-    def take(self, event: Event) -> None:
+    def take(self, event: LogEvent) -> None:
         """Take one event, wanted or not; for feeding by hand."""
         handler = self.handlers().get(type(event))
         if handler is not None:
@@ -44,16 +44,16 @@ class Accumulator:
 
 def dispatch_table(
     accumulators: Iterable[Accumulator],
-) -> dict[type[Event], tuple[Handler, ...]]:
+) -> dict[type[LogEvent], tuple[Handler, ...]]:
     """Type of event -> who wants it, in the order of `accumulators`."""
-    table: dict[type[Event], tuple[Handler, ...]] = dict.fromkeys(EVENT_TYPES, ())
+    table: dict[type[LogEvent], tuple[Handler, ...]] = dict.fromkeys(EVENT_TYPES, ())
     for accumulator in accumulators:
         for kind, handler in accumulator.handlers().items():
             table[kind] = (*table[kind], handler)
     return table
 
 
-def dispatch(events: Iterable[Event], table: Mapping[type, tuple[Handler, ...]]) -> None:
+def dispatch(events: Iterable[LogEvent], table: Mapping[type, tuple[Handler, ...]]) -> None:
     """Hand each event to those who want its type.
 
     Args:

@@ -17,7 +17,7 @@ from bisect import bisect_left, insort
 from collections.abc import Mapping
 
 from gorun_mem.analysis.accumulator import Accumulator, Handler
-from gorun_mem.events.types import Event, FreelistPut, FreelistSnapshot, FreelistTake
+from gorun_mem.events.types import FreelistPut, FreelistSnapshot, FreelistTake, LogEvent
 
 
 class FreeBlocks(Accumulator):
@@ -42,7 +42,7 @@ class FreeBlocks(Accumulator):
         self.mismatches = 0
         self.mismatch = ""
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """What changes the list, and what shows it whole."""
         return {
             FreelistTake: self._take,

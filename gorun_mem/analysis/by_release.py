@@ -18,7 +18,7 @@ from typing import Any, Final
 from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.memoryreport import Layout
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, Event, MemReturn
+from gorun_mem.events.types import ArenaHintMiss, ArenaReserve, LogEvent, MemReturn
 from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.purposes import ARENAS, in_reports
 
@@ -57,7 +57,7 @@ class ArenaPattern(Accumulator):
         self._metadata_since_arena = False
         self._missed_hint = False
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Arenas, hints, and calls that took the break."""
         return {
             ArenaReserve: self._on_arena,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gorun_mem.analysis.accumulator import Accumulator, Handler
-from gorun_mem.events.types import Event, MemReturn
+from gorun_mem.events.types import LogEvent, MemReturn
 
 
 class Calls:
@@ -51,7 +51,7 @@ class CallSums(Accumulator):
         self.search_steps = self.cleared_bytes = 0
         self.free_bytes_max = self.free_blocks_max = 0
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Every return."""
         return {MemReturn: self.add}
 

@@ -50,11 +50,11 @@ from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits
 from gorun_mem.analysis.path import CriticalPath, PathFinder
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import (
-    Event,
     LockAcquire,
     LockRelease,
     LockThrow,
     LockWait,
+    LogEvent,
     MExit,
     MPark,
     MStart,
@@ -96,7 +96,7 @@ class Contention(Accumulator):
         self._path: CriticalPath | None = None
         self._cells = 0
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Lock events, and those that begin, stop, wake and end Ms."""
         return {
             LockWait: self._wait,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gorun_mem.analysis.accumulator import Accumulator, Handler
-from gorun_mem.events.types import EVENT_TYPES, Event, RunEnd, RunStart
+from gorun_mem.events.types import EVENT_TYPES, LogEvent, RunEnd, RunStart
 
 EVENTS_MAX: Final = 60
 
@@ -20,9 +20,9 @@ class Ending(Accumulator):
     """
 
     def __init__(self) -> None:
-        self.events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self.events: deque[LogEvent] = deque(maxlen=EVENTS_MAX)
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Every event but the two that say of the run what the report's head does."""
         keep = self.events.append
         return {kind: keep for kind in EVENT_TYPES if kind not in (RunStart, RunEnd)}

@@ -19,7 +19,7 @@ from math import isqrt, sqrt
 from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.blocks import FreeBlocks
 from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Series, share
-from gorun_mem.events.types import Event, MemReturn, RunStart
+from gorun_mem.events.types import LogEvent, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
 from gorun_mem.runtime.pages import PAGE
 
@@ -241,7 +241,7 @@ class Fragmentation(Accumulator):
         self._sum = 0.0
         self._points = 0
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """run.start for the page size, and every return."""
         return {RunStart: self._start, MemReturn: self._return}
 

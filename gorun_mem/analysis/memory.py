@@ -45,7 +45,7 @@ from gorun_mem.events.types import (
     ArenaHintMiss,
     ArenaHintNew,
     ArenaReserve,
-    Event,
+    LogEvent,
     MemGrow,
     MemReturn,
     RunEnd,
@@ -111,7 +111,7 @@ class MemoryUse(Accumulator):
         self._hints: dict[int, CallRef | None] = {}
         self._bloc_mover: CallRef | None = None
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Everything about memory but the calls' beginnings."""
         return {
             RunStart: self._on_start,

@@ -31,7 +31,7 @@ import msgspec
 from gorun_mem.analysis.accumulator import Accumulator, Handler, dispatch, dispatch_table
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.reader import Damage, EventReader, Source
-from gorun_mem.events.types import EVENT_TYPES, Event, RunEnd, RunStart
+from gorun_mem.events.types import EVENT_TYPES, LogEvent, RunEnd, RunStart
 
 Progress: TypeAlias = Callable[[int], object]
 
@@ -126,7 +126,7 @@ class LogCondition:
 
 
 @lru_cache
-def _decoder(wanted: frozenset[type[Event]]) -> msgspec.json.Decoder[Any]:
+def _decoder(wanted: frozenset[type[LogEvent]]) -> msgspec.json.Decoder[Any]:
     """A decoder of whole events for the types wanted, and of numbers only for the others."""
     kinds: list[Any] = [
         kind
@@ -167,7 +167,7 @@ class BatchReader(EventReader):
         wanted: the types of event to decode as a whole, the others come as `Skimmed`; None for all.
     """
 
-    def __init__(self, source: Source, wanted: Iterable[type[Event]] | None = None) -> None:
+    def __init__(self, source: Source, wanted: Iterable[type[LogEvent]] | None = None) -> None:
         super().__init__(source)
         if wanted is not None:
             self._decoder = _decoder(frozenset(wanted) | {RunStart, RunEnd})
@@ -178,9 +178,9 @@ class BatchReader(EventReader):
         self.headless = True
         self._last_seq = 0
         self._tail = b""
-        self._last: Event | None = None
+        self._last: LogEvent | None = None
 
-    def batches(self) -> Iterator[list[Event]]:
+    def batches(self) -> Iterator[list[LogEvent]]:
         """The events of the log; to be iterated over once.
 
         Raises:
@@ -211,7 +211,7 @@ class BatchReader(EventReader):
         """Count a run; for whoever iterates over the batches to call."""
         self.runs += 1
 
-    def _look_over(self, batch: list[Event]) -> None:
+    def _look_over(self, batch: list[LogEvent]) -> None:
         """Check the numbering of a batch."""
         if not self.events:
             self.headless = not isinstance(batch[0], RunStart)
@@ -289,7 +289,7 @@ def analyse(
     return reader.condition()
 
 
-def feed(events: Iterable[Event], accumulators: Sequence[Accumulator]) -> None:
+def feed(events: Iterable[LogEvent], accumulators: Sequence[Accumulator]) -> None:
     """The same for events that are in memory already."""
     batch = list(events)
     dispatch(batch, dispatch_table(accumulators))

@@ -27,12 +27,12 @@ from gorun_mem.analysis.waiting import site_of
 from gorun_mem.analysis.window import Clip, Window
 from gorun_mem.events.types import (
     HOST_SITE,
-    DeadlockFound,
-    Event,
+    DeadlockEvent,
     LockAcquire,
     LockRelease,
     LockThrow,
     LockWait,
+    LogEvent,
     MemCheck,
     MemGrow,
     MemReturn,
@@ -76,7 +76,7 @@ class Summary:
         self._locks: dict[str, LockSummary] = {}
         self.slowest_waits = SlowestWaits()
         self.last_ns = 0
-        self.errors: list[Event] = []
+        self.errors: list[LogEvent] = []
         self.errors_seen = 0
         self.grows_refused = self.grows_seen = 0
         self.window: Window | None = None
@@ -85,7 +85,7 @@ class Summary:
         self._whole = whole
         self._take = {**self.handlers(), **self._lock_handlers()}
 
-    def handlers(self) -> dict[type[Event], Handler]:
+    def handlers(self) -> dict[type[LogEvent], Handler]:
         """What to call with each event that is not about a lock."""
         return {
             RunStart: self._on_start,
@@ -95,10 +95,10 @@ class Summary:
             MemCheck: self._on_check,
             LockThrow: self._on_error,
             RaceFound: self._on_error,
-            DeadlockFound: self._on_error,
+            DeadlockEvent: self._on_error,
         }
 
-    def _lock_handlers(self) -> dict[type[Event], Handler]:
+    def _lock_handlers(self) -> dict[type[LogEvent], Handler]:
         return {
             LockWait: self._on_wait,
             LockAcquire: self._on_acquire,
@@ -106,7 +106,7 @@ class Summary:
         }
 
     @classmethod
-    def of(cls, events: Iterable[Event], window: Window | None = None) -> Summary:
+    def of(cls, events: Iterable[LogEvent], window: Window | None = None) -> Summary:
         """The summary of a log's events, or of a window of its time."""
         summary = cls()
         if window is None:
@@ -131,7 +131,7 @@ class Summary:
         """Take the state from a call before the window, which counts no more."""
         self.sums.last = event
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: LogEvent) -> None:
         """Take in one event."""
         take = self._take.get(type(event))
         if take is not None:
@@ -179,7 +179,7 @@ class Summary:
         if not event.ok:
             self._on_error(event)
 
-    def _on_error(self, event: Event) -> None:
+    def _on_error(self, event: LogEvent) -> None:
         self.errors_seen += 1
         if len(self.errors) < ERRORS_MAX:
             self.errors.append(event)

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.memory import MemoryUse, start_of_break
-from gorun_mem.events.types import Event, LockAcquire, LockRelease, MemReturn, RunStart
+from gorun_mem.events.types import LockAcquire, LockRelease, LogEvent, MemReturn, RunStart
 from gorun_mem.runtime.pages import PAGE, top_of
 from gorun_mem.runtime.purposes import ARENAS
 
@@ -108,7 +108,7 @@ class AddressMap(Accumulator):
         self._bloc = self._bloc_max = self._top = 0
         self._wasm = True
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """run.start for where it all begins, and every return."""
         return {RunStart: self._start, MemReturn: self._return}
 
@@ -266,7 +266,7 @@ class Lanes(Accumulator):
         self._waited: dict[str, LockAcquire] = {}
         self._limit = LANE_COLUMNS
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Releases, and acquisitions for the one that no release follows."""
         return {LockRelease: self._release, LockAcquire: self._acquire}
 

@@ -14,7 +14,7 @@ from gorun_mem.analysis.stream import LogCondition, Progress, analyse, feed
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.window import Window, Windowed
 from gorun_mem.events.reader import Source
-from gorun_mem.events.types import Event, RunEnd, RunStart
+from gorun_mem.events.types import LogEvent, RunEnd, RunStart
 
 
 class SummaryOf(Accumulator):
@@ -33,7 +33,7 @@ class SummaryOf(Accumulator):
         self.summary = Summary()
         self._contention = contention
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """What the summary looks at, but for locks."""
         return self.summary.handlers()
 
@@ -89,7 +89,7 @@ class LogAnalysis:
         return found
 
     @classmethod
-    def of(cls, events: Iterable[Event], window: Window | None = None) -> LogAnalysis:
+    def of(cls, events: Iterable[LogEvent], window: Window | None = None) -> LogAnalysis:
         """Analyse events that are in memory."""
         found = cls(window)
         feed(events, found.accumulators())

@@ -23,10 +23,10 @@ from msgspec.structs import replace
 from gorun_mem.analysis.accumulator import Accumulator, Handler, dispatch, dispatch_table
 from gorun_mem.events.types import (
     EVENT_TYPES,
-    Event,
     LockAcquire,
     LockRelease,
     LockWait,
+    LogEvent,
     MemReturn,
     MExit,
     MPark,
@@ -69,7 +69,7 @@ class Clip:
         self._held: dict[str, dict[int, LockAcquire]] = {}
         self._waits: dict[str, dict[int, LockWait]] = {}
 
-    def take(self, event: Event) -> Sequence[Event]:
+    def take(self, event: LogEvent) -> Sequence[LogEvent]:
         """What an event is for those who look at the window only; events must come in order."""
         now, (low, high) = event.t_ns, self.window
         self.last_ns = max(self.last_ns, now)
@@ -80,13 +80,13 @@ class Clip:
             return (*self.begin(), event)
         if high is not None and now >= high:
             return ()
-        found: Sequence[Event] = ()
+        found: Sequence[LogEvent] = ()
         if now >= low:
             found = (*self.begin(), self._cut(event))
         self._follow(event)
         return found
 
-    def begin(self) -> Sequence[Event]:
+    def begin(self) -> Sequence[LogEvent]:
         """What is under way where the window begins; once, and nothing if the log ends before."""
         low = self.window.from_ns
         if self.began or self.last_ns < low:
@@ -115,10 +115,10 @@ class Clip:
         high = self.window.to_ns
         return self.last_ns if high is None else min(high, self.last_ns)
 
-    def _cut(self, event: Any) -> Event:
+    def _cut(self, event: Any) -> LogEvent:
         """Without what was before the window."""
         since_ns = event.t_ns - self.window.from_ns
-        cut: Event = event
+        cut: LogEvent = event
         if isinstance(event, LockAcquire) and event.wait_ns > since_ns:
             cut = replace(event, wait_ns=since_ns)
         elif isinstance(event, LockRelease) and event.hold_ns + event.wait_ns > since_ns:
@@ -203,7 +203,7 @@ class Windowed(Accumulator):
         self._rest = dispatch_table(part for part in parts if part not in past)
         self._past_return = past_return
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Whatever one of them wants, and what says what is under way."""
         return {
             kind: self._take
@@ -211,7 +211,7 @@ class Windowed(Accumulator):
             if kind in _FOLLOW or self._past[kind] or self._rest[kind]
         }
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: LogEvent) -> None:
         low, high = self.clip.window
         kind = type(event)
         dispatch(self.clip.take(event), self._rest)

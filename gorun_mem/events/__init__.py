@@ -11,7 +11,7 @@ from gorun_mem.events.methods import LogLevel
 from gorun_mem.events.reader import Damage, EventReader, RawReader, read_events, read_raw
 from gorun_mem.events.recorder import Recorder
 from gorun_mem.events.sinks import FileSink, LineSink, MemorySink
-from gorun_mem.events.types import EVENT_TYPES, SCHEMA, AnyEvent, Event
+from gorun_mem.events.types import EVENT_TYPES, SCHEMA, AnyEvent, LogEvent
 
 __all__ = [
     "EVENT_TYPES",
@@ -19,11 +19,11 @@ __all__ = [
     "AnyEvent",
     "CapturedEvents",
     "Damage",
-    "Event",
     "EventReader",
     "FileSink",
     "LineSink",
     "LogError",
+    "LogEvent",
     "LogLevel",
     "MemorySink",
     "RawReader",

@@ -1,6 +1,6 @@
 """What every event of the log has: the envelope, and what a type says besides its fields.
 
-Every line carries the envelope (`Event`): the event's dotted name, its level, its place in the
+Every line carries the envelope (`LogEvent`): the event's dotted name, its level, its place in the
 order, the virtual time and the M. Fields that do not apply are left out of the line; they read as
 `UNSET`. Addresses and sizes are ints in bytes, 0 is nil, M 0 is the scenario itself or nobody.
 
@@ -43,7 +43,7 @@ ENVELOPE_END: Final[dict[str, Any]] = {
 """The part of the envelope that is written only where it applies."""
 
 
-class Event(Struct, frozen=True, gc=False, tag_field="event"):
+class LogEvent(Struct, frozen=True, gc=False, tag_field="event"):
     """What every event says.
 
     A subclass adds its own fields, those that may not apply last; `@event` puts `op`, `site`, `g`
@@ -85,10 +85,10 @@ class Event(Struct, frozen=True, gc=False, tag_field="event"):
         return str(self.__struct_config__.tag)
 
 
-_SAID: Final = {"__doc__", *Event.__annotations__} - {*Event.__struct_fields__}
+_SAID: Final = {"__doc__", *LogEvent.__annotations__} - {*LogEvent.__struct_fields__}
 """What a type says besides its fields."""
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=LogEvent)
 
 
 def event(kind: type[E]) -> type[E]:
@@ -99,17 +99,17 @@ def event(kind: type[E]) -> type[E]:
     """
     fields: list[Any] = []
     for field in msgspec.structs.fields(kind):
-        if field.name not in Event.__struct_fields__:
+        if field.name not in LogEvent.__struct_fields__:
             default = () if field.required else (field.default,)
             fields.append((field.name, kind.__annotations__[field.name], *default))
     fields += [(name, type_, UNSET) for name, type_ in ENVELOPE_END.items()]
     said = {name: value for name, value in vars(kind).items() if name in _SAID}
     made = msgspec.defstruct(
-        kind.__name__, fields, bases=(Event,), module=kind.__module__, namespace=said, frozen=True,
-        gc=False, tag_field="event", tag=kind.__struct_config__.tag,
+        kind.__name__, fields, bases=(LogEvent,), module=kind.__module__, namespace=said,
+        frozen=True, gc=False, tag_field="event", tag=kind.__struct_config__.tag,
     )  # fmt: skip
     return cast(type[E], made)
 
 
-ENVELOPE: Final = frozenset({*Event.__struct_fields__, *ENVELOPE_END})
+ENVELOPE: Final = frozenset({*LogEvent.__struct_fields__, *ENVELOPE_END})
 """The fields that every event has besides its own."""

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET
 
-from gorun_mem.events.base import Event
+from gorun_mem.events.base import LogEvent
 from gorun_mem.events.books import NO_CALL, Books
 from gorun_mem.events.types import (
     HOST_SITE,
@@ -27,7 +27,7 @@ from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.sink import Waited
 
-Emit: TypeAlias = Callable[[Event], None]
+Emit: TypeAlias = Callable[[LogEvent], None]
 Method: TypeAlias = Callable[..., object]
 Maker: TypeAlias = Callable[[Any, Books, Emit], Method]
 """Makes the method of an event type: given the type, whose books, and where the events go."""
@@ -248,7 +248,7 @@ def _unheard(asked: int, before: int, after: int, ok: bool, limit: int) -> None:
     """A growth by the host where nobody hears of it."""
 
 
-HAND_MADE: Final[dict[type[Event], Maker]] = {
+HAND_MADE: Final[dict[type[LogEvent], Maker]] = {
     MemCall: _mem_call,
     MemReturn: _mem_return,
     MemGrow: _mem_grow,
@@ -258,7 +258,7 @@ HAND_MADE: Final[dict[type[Event], Maker]] = {
     LockThrow: _lock_throw,
 }
 """Event type -> what makes its method."""
-BOOKS_ONLY: Final[dict[type[Event], Callable[[Books], Method]]] = {
+BOOKS_ONLY: Final[dict[type[LogEvent], Callable[[Books], Method]]] = {
     MemCall: _open_call,
     MemReturn: _close_call,
     LockRelease: _sum_waits,

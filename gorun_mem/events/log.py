@@ -25,10 +25,10 @@ from msgspec import UNSET
 
 from gorun_mem.events.parts import PartsBound, PartsSink
 from gorun_mem.events.sinks import FileSink, LineSink
-from gorun_mem.events.types import EVENT_TYPES, Event
+from gorun_mem.events.types import EVENT_TYPES, LogEvent
 
 Processor = Callable[[Any, str, Any], Any]
-"""As structlog's, except that the first of a chain is given an `Event`."""
+"""As structlog's, except that the first of a chain is given an `LogEvent`."""
 
 
 class EncodeJSON:
@@ -54,7 +54,7 @@ class EventLogger(structlog.BoundLoggerBase):
             cannot take it.
     """
 
-    emit: Callable[[Event], None]
+    emit: Callable[[LogEvent], None]
 
     def __init__(self, logger: Any, processors: Iterable[Any], context: Any) -> None:
         if context:
@@ -73,7 +73,7 @@ class EventLogger(structlog.BoundLoggerBase):
                 else _encode_and_write(only.encode, self._msg)
             )
 
-    def _run_chain(self, event: Event) -> None:
+    def _run_chain(self, event: LogEvent) -> None:
         """Pass one event through all processors and to the logger."""
         value: Any = event
         try:
@@ -98,21 +98,21 @@ class EventLogger(structlog.BoundLoggerBase):
 
 def _encode_and_write(
     encode: Callable[[Any], bytes], write: Callable[[bytes], None]
-) -> Callable[[Event], None]:
-    def emit(event: Event) -> None:
+) -> Callable[[LogEvent], None]:
+    def emit(event: LogEvent) -> None:
         write(encode(event))
 
     return emit
 
 
-def stamp_wall_clock(logger: Any, name: str, event: Event) -> Event:
+def stamp_wall_clock(logger: Any, name: str, event: LogEvent) -> LogEvent:
     """Give an event its `timestamp`: now, ISO 8601 in UTC with microseconds."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     msgspec.structs.force_setattr(event, "timestamp", now)
     return event
 
 
-def as_event_dict(logger: Any, name: str, event: Event) -> MutableMapping[str, Any]:
+def as_event_dict(logger: Any, name: str, event: LogEvent) -> MutableMapping[str, Any]:
     """Make of an event what structlog's own processors take."""
     found: dict[str, Any] = {"event": event.name}
     for field in event.__struct_fields__:

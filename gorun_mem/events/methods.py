@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET
 
-from gorun_mem.events.base import ENVELOPE, Event
+from gorun_mem.events.base import ENVELOPE, LogEvent
 from gorun_mem.events.books import NO_CALL, Books, OpenCall
 from gorun_mem.events.handmade import BOOKS_ONLY, HAND_MADE, Emit, Maker, Method, host_grow
 from gorun_mem.events.types import EVENT_TYPES, MemGrow, MemReturn, RunEnd, RunStart
@@ -33,18 +33,18 @@ LogLevel: TypeAlias = Literal["debug", "info", "canonical"]
 LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "canonical")
 
 
-def own_fields(kind: type[Event]) -> tuple[str, ...]:
+def own_fields(kind: type[LogEvent]) -> tuple[str, ...]:
     """The fields of an event without the envelope's."""
     return tuple(name for name in kind.__struct_fields__ if name not in ENVELOPE)
 
 
-def _arguments(kind: type[Event]) -> tuple[str, ...]:
+def _arguments(kind: type[LogEvent]) -> tuple[str, ...]:
     """What `Sink`'s method for an event must be given, by the event's type."""
     first = ("m",) if kind.of_an_m else ("site",) if kind.site_given else ()
     return (*first, *own_fields(kind))
 
 
-def _argument_count(kind: type[Event]) -> int:
+def _argument_count(kind: type[LogEvent]) -> int:
     """How many it is given; one that is made by hand computes fields, or takes several in one."""
     if kind in HAND_MADE:
         made: int = getattr(Sink, method_name(kind)).__code__.co_argcount
@@ -52,22 +52,22 @@ def _argument_count(kind: type[Event]) -> int:
     return len(_arguments(kind))
 
 
-def method_name(kind: type[Event]) -> str:
+def method_name(kind: type[LogEvent]) -> str:
     """The recorder's method for an event: its name with an underscore for the dot."""
     return str(kind.__struct_config__.tag).replace(".", "_")
 
 
-def passes(event: Event, level: LogLevel) -> bool:
+def passes(event: LogEvent, level: LogLevel) -> bool:
     """Whether a log of that level has the event."""
     return event.level in _levels_in(type(event), level)
 
 
-def may_pass(kind: type[Event], level: LogLevel) -> bool:
+def may_pass(kind: type[LogEvent], level: LogLevel) -> bool:
     """Whether a log of that level may have an event of that type."""
     return bool(_levels_in(kind, level))
 
 
-def _levels_in(kind: type[Event], level: LogLevel) -> tuple[str, ...]:
+def _levels_in(kind: type[LogEvent], level: LogLevel) -> tuple[str, ...]:
     """Those of a type's levels that a log of that level has."""
     if level == "debug" or (level == "canonical" and kind.canonical):
         return kind.levels
@@ -75,7 +75,7 @@ def _levels_in(kind: type[Event], level: LogLevel) -> tuple[str, ...]:
     return tuple(one for one in kind.levels if one not in below)
 
 
-def method(kind: type[Event], level: LogLevel, recorder: Books, emit: Emit) -> Method:
+def method(kind: type[LogEvent], level: LogLevel, recorder: Books, emit: Emit) -> Method:
     """The method of a recorder for one type of event.
 
     Args:
@@ -105,11 +105,11 @@ def method(kind: type[Event], level: LogLevel, recorder: Books, emit: Emit) -> M
     return write_failures
 
 
-def _maker(kind: type[Event]) -> Maker:
+def _maker(kind: type[LogEvent]) -> Maker:
     return _about_an_m if kind.of_an_m else _two_levels if len(kind.levels) > 1 else _simple
 
 
-def _simple(kind: type[Event], recorder: Books, emit: Emit) -> Method:
+def _simple(kind: type[LogEvent], recorder: Books, emit: Emit) -> Method:
     """An event of one level, all of whose fields are always there."""
     (level,) = kind.levels
     call_of = recorder.calls.get if kind.in_a_call else _no_call
@@ -145,7 +145,7 @@ def _simple(kind: type[Event], recorder: Books, emit: Emit) -> Method:
     return by_count.get(len(own_fields(kind)), write)
 
 
-def _two_levels(kind: type[Event], recorder: Books, emit: Emit) -> Method:
+def _two_levels(kind: type[LogEvent], recorder: Books, emit: Emit) -> Method:
     """An event whose level follows from its `ok`; fields that do not apply are 0 or ""."""
     good, bad = kind.levels
     names = own_fields(kind)
@@ -167,7 +167,7 @@ def _two_levels(kind: type[Event], recorder: Books, emit: Emit) -> Method:
     return write
 
 
-def _about_an_m(kind: type[Event], recorder: Books, emit: Emit) -> Method:
+def _about_an_m(kind: type[LogEvent], recorder: Books, emit: Emit) -> Method:
     """An event about the M that is its first argument, with two fields: 0 or "" if not given."""
     (level,) = kind.levels
     of_nobody = 0 if _required(kind) else UNSET
@@ -184,7 +184,7 @@ def _about_an_m(kind: type[Event], recorder: Books, emit: Emit) -> Method:
     return write
 
 
-def _unwritten(kind: type[Event], recorder: Books) -> Method:
+def _unwritten(kind: type[LogEvent], recorder: Books) -> Method:
     """What is left of an event's method where the event is not written: the books."""
     adds_to = kind.adds_to
     if kind in BOOKS_ONLY:
@@ -219,7 +219,7 @@ def _no_call(m: int, otherwise: OpenCall) -> OpenCall:
     return otherwise
 
 
-def _required(kind: type[Event]) -> int:
+def _required(kind: type[LogEvent]) -> int:
     """How many fields of an event always apply; they come first."""
     absent = kind.__struct_defaults__.count(UNSET)
     return len(kind.__struct_fields__) - absent - _HEAD
@@ -228,17 +228,17 @@ def _required(kind: type[Event]) -> int:
 _HEAD: Final = 4
 """Fields of the envelope before an event's own: level, seq, t_ns, m."""
 
-_OK_AT: Final[dict[type[Event], int]] = {MemGrow: 3}
+_OK_AT: Final[dict[type[LogEvent], int]] = {MemGrow: 3}
 """Where `ok` is among what a method is given that is made by hand."""
 
 
-REPORTED: Final[tuple[type[Event], ...]] = tuple(
+REPORTED: Final[tuple[type[LogEvent], ...]] = tuple(
     kind for kind in EVENT_TYPES if kind not in (RunStart, RunEnd)
 )
 """The events that are reported through a `Sink`: all but the run's own."""
 
 
-def check_sink(sink: type, kinds: tuple[type[Event], ...]) -> None:
+def check_sink(sink: type, kinds: tuple[type[LogEvent], ...]) -> None:
     """Hold a sink protocol against the event types.
 
     Raises:

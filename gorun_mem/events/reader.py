@@ -27,7 +27,7 @@ import msgspec
 from gorun_mem._near import near_file
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.parts import parts_in, without_start
-from gorun_mem.events.types import AnyEvent, Event, RunEnd
+from gorun_mem.events.types import AnyEvent, LogEvent, RunEnd
 from gorun_mem.files.packed import Damaged, unpacked
 from gorun_mem.files.reading import open_input
 from gorun_mem.files.text import printable_json
@@ -141,7 +141,7 @@ class LogReader(Generic[T]):
         return "; ".join(parts)
 
 
-class EventReader(LogReader[Event]):
+class EventReader(LogReader[LogEvent]):
     """A log as typed events.
 
     Attributes:
@@ -151,9 +151,9 @@ class EventReader(LogReader[Event]):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.missing = 0
-        self._decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
+        self._decoder: msgspec.json.Decoder[LogEvent] = msgspec.json.Decoder(AnyEvent)
 
-    def _take(self, blocks: Iterator[bytes]) -> Iterator[Event]:
+    def _take(self, blocks: Iterator[bytes]) -> Iterator[LogEvent]:
         self.missing = 0
         seq = 0
         for block in blocks:
@@ -164,7 +164,7 @@ class EventReader(LogReader[Event]):
                 self.cut = not isinstance(event, RunEnd)
                 yield event
 
-    def _events(self, block: bytes) -> list[Event]:
+    def _events(self, block: bytes) -> list[LogEvent]:
         """The events of whole lines."""
         count = block.count(b"\n")
         if block.endswith(b"\n"):
@@ -177,7 +177,7 @@ class EventReader(LogReader[Event]):
                 return events
         return self._line_by_line(block)
 
-    def _line_by_line(self, block: bytes) -> list[Event]:
+    def _line_by_line(self, block: bytes) -> list[LogEvent]:
         """The same where a line is blank, damaged or cut."""
         events = []
         for line in block.removesuffix(b"\n").split(b"\n"):

@@ -22,7 +22,7 @@ from typing import Final, Protocol, TypeAlias, Unpack
 
 import msgspec
 
-from gorun_mem.events.base import SCHEMA, Event
+from gorun_mem.events.base import SCHEMA, LogEvent
 from gorun_mem.events.books import Books
 from gorun_mem.events.handmade import host_grow
 from gorun_mem.events.methods import (
@@ -45,7 +45,7 @@ from gorun_mem.events.run_events import (
 )
 from gorun_mem.runtime.sink import Sink
 
-Subscriber: TypeAlias = Callable[[Event], None]
+Subscriber: TypeAlias = Callable[[LogEvent], None]
 
 METHODS: Final = {method_name(kind): kind for kind in REPORTED}
 """The event that each of a recorder's made methods writes."""
@@ -56,7 +56,7 @@ listening: Final[list[Subscriber]] = []
 class Logger(Protocol):
     """What takes the events; `gorun_mem.events.log.EventLogger` is one."""
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: LogEvent) -> None:
         """Take one event."""
 
     def flush(self) -> None:
@@ -66,7 +66,7 @@ class Logger(Protocol):
         """Flush and end."""
 
 
-def _nowhere(event: Event) -> None:
+def _nowhere(event: LogEvent) -> None:
     """Where events go when nobody takes them."""
 
 
@@ -147,7 +147,7 @@ class Recorder(Books, Sink):
                 setattr(self, name, method(kind, common, self, self._emit))
         setattr(self, host_grow.__name__, host_grow(common, self, self._emit))
 
-    def _tee_by_level(self, event: Event) -> None:
+    def _tee_by_level(self, event: LogEvent) -> None:
         """Hand an event to those whose level has it."""
         if passes(event, self.level):
             if self._logger is not None:
@@ -180,7 +180,7 @@ class Recorder(Books, Sink):
         if self._logger is not None:
             self._logger.close()
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: LogEvent) -> None:
         """Write an event that was made elsewhere; its `seq` is replaced."""
         self.seq = seq = self.seq + 1
         self._emit(msgspec.structs.replace(event, seq=seq))
@@ -237,7 +237,7 @@ def _tee(write: Subscriber, subscribers: tuple[Subscriber, ...]) -> Subscriber:
     if write is _nowhere and len(subscribers) == 1:
         return subscribers[0]
 
-    def tee(event: Event) -> None:
+    def tee(event: LogEvent) -> None:
         write(event)
         for subscriber in subscribers:
             subscriber(event)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Required, TypeAlias, TypedDic
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gorun_mem.events.base import ENVELOPE, Event, Option, address, doc, event
+from gorun_mem.events.base import ENVELOPE, LogEvent, Option, address, doc, event
 
 Outcome: TypeAlias = Literal[
     "ok",
@@ -26,7 +26,7 @@ Outcome: TypeAlias = Literal[
 
 
 @event
-class RunStart(Event, frozen=True, gc=False, tag="run.start"):
+class RunStart(LogEvent, frozen=True, gc=False, tag="run.start"):
     """The first line: everything that decides how the run goes."""
 
     levels = ("info",)
@@ -69,7 +69,7 @@ class RunStart(Event, frozen=True, gc=False, tag="run.start"):
 
 
 @event
-class RunEnd(Event, frozen=True, gc=False, tag="run.end"):
+class RunEnd(LogEvent, frozen=True, gc=False, tag="run.end"):
     """The last line: how it ended. A log without it was cut."""
 
     levels = ("info", "error")

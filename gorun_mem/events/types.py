@@ -20,8 +20,8 @@ from msgspec import UNSET, UnsetType
 
 from gorun_mem.events.base import ENVELOPE as ENVELOPE
 from gorun_mem.events.base import SCHEMA as SCHEMA
-from gorun_mem.events.base import Event as Event
 from gorun_mem.events.base import Level as Level
+from gorun_mem.events.base import LogEvent as LogEvent
 from gorun_mem.events.base import Option as Option
 from gorun_mem.events.base import address, doc
 from gorun_mem.events.base import event as event
@@ -48,7 +48,7 @@ ReserveVia: TypeAlias = Literal["hint", "aligned"]
 
 
 @event
-class MStart(Event, frozen=True, gc=False, tag="m.start"):
+class MStart(LogEvent, frozen=True, gc=False, tag="m.start"):
     """An M began."""
 
     of_an_m = True
@@ -59,7 +59,7 @@ class MStart(Event, frozen=True, gc=False, tag="m.start"):
 
 
 @event
-class MPark(Event, frozen=True, gc=False, tag="m.park"):
+class MPark(LogEvent, frozen=True, gc=False, tag="m.park"):
     """An M sleeps until another wakes it; or one that holds locks has to wait for a CPU."""
 
     of_an_m = True
@@ -69,7 +69,7 @@ class MPark(Event, frozen=True, gc=False, tag="m.park"):
 
 
 @event
-class MUnpark(Event, frozen=True, gc=False, tag="m.unpark"):
+class MUnpark(LogEvent, frozen=True, gc=False, tag="m.unpark"):
     """A sleeping M was made runnable; `m` is the one that was woken."""
 
     of_an_m = True
@@ -79,7 +79,7 @@ class MUnpark(Event, frozen=True, gc=False, tag="m.unpark"):
 
 
 @event
-class MExit(Event, frozen=True, gc=False, tag="m.exit"):
+class MExit(LogEvent, frozen=True, gc=False, tag="m.exit"):
     """An M ended."""
 
     of_an_m = True
@@ -90,7 +90,7 @@ class MExit(Event, frozen=True, gc=False, tag="m.exit"):
 
 
 @event
-class LockWait(Event, frozen=True, gc=False, tag="lock.wait"):
+class LockWait(LogEvent, frozen=True, gc=False, tag="lock.wait"):
     """The M found the lock taken."""
 
     site_given = True
@@ -104,7 +104,7 @@ class LockWait(Event, frozen=True, gc=False, tag="lock.wait"):
 
 
 @event
-class LockAcquire(Event, frozen=True, gc=False, tag="lock.acquire"):
+class LockAcquire(LogEvent, frozen=True, gc=False, tag="lock.acquire"):
     """The M has the lock."""
 
     site_given = True
@@ -120,7 +120,7 @@ class LockAcquire(Event, frozen=True, gc=False, tag="lock.acquire"):
 
 
 @event
-class LockRelease(Event, frozen=True, gc=False, tag="lock.release"):
+class LockRelease(LogEvent, frozen=True, gc=False, tag="lock.release"):
     """The M gave the lock back; repeats what the acquisition cost, for the summaries."""
 
     site_given = True
@@ -138,7 +138,7 @@ class LockRelease(Event, frozen=True, gc=False, tag="lock.release"):
 
 
 @event
-class LockThrow(Event, frozen=True, gc=False, tag="lock.throw"):
+class LockThrow(LogEvent, frozen=True, gc=False, tag="lock.throw"):
     """The lock ended the program."""
 
     site_given = True
@@ -151,7 +151,7 @@ class LockThrow(Event, frozen=True, gc=False, tag="lock.throw"):
 
 
 @event
-class MemCall(Event, frozen=True, gc=False, tag="mem.call"):
+class MemCall(LogEvent, frozen=True, gc=False, tag="mem.call"):
     """A call entered the OS layer."""
 
     fn: Annotated[str, doc("Go function without package, such as sysAllocOS")]
@@ -162,7 +162,7 @@ class MemCall(Event, frozen=True, gc=False, tag="mem.call"):
 
 
 @event
-class MemReturn(Event, frozen=True, gc=False, tag="mem.return"):
+class MemReturn(LogEvent, frozen=True, gc=False, tag="mem.return"):
     """The same call returned; the state is that after it, still under memlock."""
 
     levels = ("debug", "warning")
@@ -189,7 +189,7 @@ class MemReturn(Event, frozen=True, gc=False, tag="mem.return"):
 
 
 @event
-class FreelistTake(Event, frozen=True, gc=False, tag="freelist.take"):
+class FreelistTake(LogEvent, frozen=True, gc=False, tag="freelist.take"):
     """A block, or the tail of one, left the free list."""
 
     addr: Annotated[int, address("what was taken")]
@@ -201,7 +201,7 @@ class FreelistTake(Event, frozen=True, gc=False, tag="freelist.take"):
 
 
 @event
-class FreelistPut(Event, frozen=True, gc=False, tag="freelist.put"):
+class FreelistPut(LogEvent, frozen=True, gc=False, tag="freelist.put"):
     """A range went to the free list."""
 
     addr: Annotated[int, address("what was put")]
@@ -216,7 +216,7 @@ class FreelistPut(Event, frozen=True, gc=False, tag="freelist.put"):
 
 
 @event
-class FreelistSnapshot(Event, frozen=True, gc=False, tag="freelist.snapshot"):
+class FreelistSnapshot(LogEvent, frozen=True, gc=False, tag="freelist.snapshot"):
     """The whole free list, in its order."""
 
     blocks: Annotated[tuple[tuple[int, int], ...], doc("address and size of each block")]
@@ -224,7 +224,7 @@ class FreelistSnapshot(Event, frozen=True, gc=False, tag="freelist.snapshot"):
 
 
 @event
-class BrkMove(Event, frozen=True, gc=False, tag="brk.move"):
+class BrkMove(LogEvent, frozen=True, gc=False, tag="brk.move"):
     """The runtime's break moved."""
 
     bloc_before: Annotated[int, address("the break before")]
@@ -238,7 +238,7 @@ HOST_SITE: Final = "host"
 
 
 @event
-class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
+class MemGrow(LogEvent, frozen=True, gc=False, tag="mem.grow"):
     """The memory was asked to grow; an error where that was refused.
 
     Its site is `host` where the host grew it for itself, without any Go code.
@@ -259,7 +259,7 @@ class MemGrow(Event, frozen=True, gc=False, tag="mem.grow"):
 
 
 @event
-class MemCheck(Event, frozen=True, gc=False, tag="mem.check"):
+class MemCheck(LogEvent, frozen=True, gc=False, tag="mem.check"):
     """The free list was checked, as Go's memCheck does under memDebug."""
 
     levels = ("debug", "error")
@@ -270,7 +270,7 @@ class MemCheck(Event, frozen=True, gc=False, tag="mem.check"):
 
 
 @event
-class ArenaReserve(Event, frozen=True, gc=False, tag="arena.reserve"):
+class ArenaReserve(LogEvent, frozen=True, gc=False, tag="arena.reserve"):
     """mheap.sysAlloc reserved a heap arena."""
 
     levels = ("info",)
@@ -283,7 +283,7 @@ class ArenaReserve(Event, frozen=True, gc=False, tag="arena.reserve"):
 
 
 @event
-class ArenaHintMiss(Event, frozen=True, gc=False, tag="arena.hint_miss"):
+class ArenaHintMiss(LogEvent, frozen=True, gc=False, tag="arena.hint_miss"):
     """An arena hint was tried, missed and dropped."""
 
     levels = ("warning",)
@@ -296,7 +296,7 @@ class ArenaHintMiss(Event, frozen=True, gc=False, tag="arena.hint_miss"):
 
 
 @event
-class ArenaHintNew(Event, frozen=True, gc=False, tag="arena.hint_new"):
+class ArenaHintNew(LogEvent, frozen=True, gc=False, tag="arena.hint_new"):
     """An arena hint was made."""
 
     addr: Annotated[int, address("the hint")]
@@ -304,7 +304,7 @@ class ArenaHintNew(Event, frozen=True, gc=False, tag="arena.hint_new"):
 
 
 @event
-class RaceFound(Event, frozen=True, gc=False, tag="race.found"):
+class RaceFound(LogEvent, frozen=True, gc=False, tag="race.found"):
     """Two accesses, at least one a write, that nothing orders."""
 
     levels = ("error",)
@@ -315,7 +315,7 @@ class RaceFound(Event, frozen=True, gc=False, tag="race.found"):
 
 
 @event
-class DeadlockFound(Event, frozen=True, gc=False, tag="deadlock.found"):
+class DeadlockEvent(LogEvent, frozen=True, gc=False, tag="deadlock.found"):
     """No M can go on."""
 
     levels = ("error",)
@@ -349,9 +349,9 @@ AnyEvent: TypeAlias = (
     | ArenaHintMiss
     | ArenaHintNew
     | RaceFound
-    | DeadlockFound
+    | DeadlockEvent
 )
 """Every event; what `event` says picks the type."""
 
-EVENT_TYPES: Final[tuple[type[Event], ...]] = AnyEvent.__args__
+EVENT_TYPES: Final[tuple[type[LogEvent], ...]] = AnyEvent.__args__
 """The same, to loop over."""

@@ -19,7 +19,7 @@ rejected, for then the order of slices that begin together is left to the viewer
 must stand at the release, before it is known whether there is an arrow: its place in what is not
 yet written is kept free until the next acquisition, for at most `HELD_MAX` trace events.
 
-Source: the Trace Event Format of the Chromium project.
+Source: the Trace LogEvent Format of the Chromium project.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from gorun_mem.events.reader import Source
 from gorun_mem.events.types import (
     ArenaHintMiss,
     ArenaReserve,
-    DeadlockFound,
-    Event,
+    DeadlockEvent,
     LockAcquire,
     LockRelease,
     LockThrow,
     LockWait,
+    LogEvent,
     MemCall,
     MemCheck,
     MemGrow,
@@ -111,7 +111,7 @@ class ChromeTrace(Accumulator):
         self._wasm = True
         self._header = False
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """All that a track, an arrow, a counter or a mark is made of."""
         return {
             RunStart: self._start,
@@ -129,7 +129,7 @@ class ChromeTrace(Accumulator):
             ArenaHintMiss: self._mark,
             ArenaReserve: self._mark,
             RaceFound: self._mark,
-            DeadlockFound: self._mark,
+            DeadlockEvent: self._mark,
         }
 
     # Writing.
@@ -159,7 +159,7 @@ class ChromeTrace(Accumulator):
         del out[:ready]
         self._flushed += ready
 
-    def _at(self, event: Event) -> float:
+    def _at(self, event: LogEvent) -> float:
         """The event's time in microseconds; never before the one before."""
         if event.t_ns > self._now:
             self._now = event.t_ns
@@ -328,7 +328,7 @@ class ChromeTrace(Accumulator):
         if not event.ok:
             self._mark(event)
 
-    def _mark(self, event: Event) -> None:
+    def _mark(self, event: LogEvent) -> None:
         skipped = {"level", "seq", "t_ns", "m", "g", "timestamp", "op"}
         args: dict[str, Any] = {"seq": event.seq}
         for name in event.__struct_fields__:

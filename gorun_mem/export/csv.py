@@ -16,7 +16,7 @@ import msgspec
 from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.stream import LogCondition, Progress, analyse
 from gorun_mem.events.reader import Source
-from gorun_mem.events.types import EVENT_TYPES, Event
+from gorun_mem.events.types import EVENT_TYPES, LogEvent
 from gorun_mem.export.tables import columns
 
 
@@ -36,11 +36,11 @@ class CsvLines(Accumulator):
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(self._columns)
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Every event."""
         return dict.fromkeys(EVENT_TYPES, self._line)
 
-    def _line(self, event: Event) -> None:
+    def _line(self, event: LogEvent) -> None:
         fields: dict[str, Any] = msgspec.to_builtins(event)
         self._writer.writerow([_cell(fields.get(name)) for name in self._columns])
         self.written += 1

@@ -18,7 +18,7 @@ from gorun_mem.analysis.accumulator import Accumulator, Handler
 from gorun_mem.analysis.stream import LogCondition, Progress, analyse
 from gorun_mem.events.base import ENVELOPE
 from gorun_mem.events.reader import Source
-from gorun_mem.events.types import EVENT_TYPES, Event
+from gorun_mem.events.types import EVENT_TYPES, LogEvent
 from gorun_mem.export.otlp_metrics import EPOCH_NS
 from gorun_mem.export.tables import columns
 
@@ -86,11 +86,11 @@ class LnavLines(Accumulator):
         self._file = file
         self._encode = msgspec.json.Encoder().encode
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Every event."""
         return dict.fromkeys(EVENT_TYPES, self._line)
 
-    def _line(self, event: Event) -> None:
+    def _line(self, event: LogEvent) -> None:
         fields: dict[str, Any] = {TIME: EPOCH_NS + event.t_ns, **msgspec.to_builtins(event)}
         self._file.write(self._encode(fields) + b"\n")
         self.written += 1

@@ -32,12 +32,12 @@ from gorun_mem.events.reader import Source
 from gorun_mem.events.types import (
     ArenaHintMiss,
     ArenaReserve,
-    DeadlockFound,
-    Event,
+    DeadlockEvent,
     LockAcquire,
     LockRelease,
     LockThrow,
     LockWait,
+    LogEvent,
     MemCall,
     MemCheck,
     MemGrow,
@@ -84,9 +84,9 @@ class OtlpTrace(Accumulator):
         self._metrics = OtlpMetrics()
         self._root: dict[str, Any] | None = None
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """All that a span, an event of one or a metric is made of."""
-        marks = (ArenaHintMiss, ArenaReserve, DeadlockFound, LockThrow, RaceFound)
+        marks = (ArenaHintMiss, ArenaReserve, DeadlockEvent, LockThrow, RaceFound)
         return {
             RunStart: self._start,
             RunEnd: self._end,
@@ -142,7 +142,7 @@ class OtlpTrace(Accumulator):
             self._write(self._encode(line) + b"\n")
             self._ready = []
 
-    def _at(self, event: Event) -> None:
+    def _at(self, event: LogEvent) -> None:
         """Go on to an event's time, which never goes back."""
         self._now = max(self._now, min(event.t_ns, INT_MAX - EPOCH_NS))
 
@@ -151,7 +151,7 @@ class OtlpTrace(Accumulator):
             self._root = self._begin(("run", 0, 0), "run", "", {}, ago=self._now)
         return str(self._root["spanId"])
 
-    def _parent(self, event: Event) -> str:
+    def _parent(self, event: LogEvent) -> str:
         """The call that an event belongs to, or else its M, or else the run."""
         op = getattr(event, "op", msgspec.UNSET)
         return self._calls.get(op) or self._ms.get(event.m) or self._root_id()
@@ -276,7 +276,7 @@ class OtlpTrace(Accumulator):
         if not event.ok:
             self._mark(event)
 
-    def _mark(self, event: Event) -> None:
+    def _mark(self, event: LogEvent) -> None:
         """An event of the span around it."""
         self._at(event)
         wanted = self._parent(event)

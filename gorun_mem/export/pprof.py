@@ -28,7 +28,7 @@ from gorun_mem.analysis.contention import Contention
 from gorun_mem.analysis.stream import LogCondition, Progress, analyse
 from gorun_mem.analysis.waiting import site_of
 from gorun_mem.events.reader import Source
-from gorun_mem.events.types import Event, LockAcquire, LockRelease, RunStart
+from gorun_mem.events.types import LockAcquire, LockRelease, LogEvent, RunStart
 from gorun_mem.export.profile import ProfileSample, encode
 
 ProfileKind = Literal["mutex", "block"]
@@ -72,7 +72,7 @@ class WaitSites(Accumulator):
         self._acquired: dict[tuple[str, int, str], list[int]] = {}
         self._released: dict[tuple[str, int, str], list[int]] = {}
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Acquisitions and releases."""
         return {LockAcquire: self._acquire, LockRelease: self._release}
 
@@ -125,7 +125,7 @@ class _Start(Accumulator):
     def __init__(self) -> None:
         self.start: RunStart | None = None
 
-    def handlers(self) -> Mapping[type[Event], Handler]:
+    def handlers(self) -> Mapping[type[LogEvent], Handler]:
         return {RunStart: self._take}
 
     def _take(self, event: RunStart) -> None:

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import UNSET
 
 from gorun_mem.analysis.summary import Summary
-from gorun_mem.events.types import Event, RunEnd, RunStart
+from gorun_mem.events.types import LogEvent, RunEnd, RunStart
 
 _NOT_CONFIG: Final = frozenset(
     {
-        *Event.__struct_fields__,
+        *LogEvent.__struct_fields__,
         "schema",
         "run_id",
         "scenario",

@@ -18,7 +18,7 @@ from gorun_mem.analysis.locksummary import LockSummary, SummaryShare
 from gorun_mem.analysis.summary import Summary
 from gorun_mem.analysis.waiting import Unended
 from gorun_mem.analysis.window import Window
-from gorun_mem.events.types import DeadlockFound, LockThrow, MemCheck, RaceFound, RunEnd, RunStart
+from gorun_mem.events.types import DeadlockEvent, LockThrow, MemCheck, RaceFound, RunEnd, RunStart
 from gorun_mem.report.units import count, ns, share, size
 from gorun_mem.report.width import fit, panels, table_lines
 
@@ -169,7 +169,7 @@ def _failure(summary: Summary) -> Iterator[str]:
                 continue
             who = "memCheck found" if found == event.violation else "found"
             yield f"  {who}: {found}"
-        elif isinstance(event, DeadlockFound) and (end is None or end.stuck is UNSET):
+        elif isinstance(event, DeadlockEvent) and (end is None or end.stuck is UNSET):
             yield from (f"  {who}" for who in event.who[:STUCK_SHOWN])
         elif isinstance(event, RaceFound):
             yield f"  race: {event.what}, {event.where}: {'; '.join(event.who)}"

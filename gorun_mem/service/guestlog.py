@@ -18,7 +18,7 @@ from gorun_mem.events.recorder import Recorder
 from gorun_mem.runtime.pages import pages_of
 
 if TYPE_CHECKING:
-    from gorun_mem.events.types import Event
+    from gorun_mem.events.types import LogEvent
     from gorun_mem.machine.scenario import Scenario
     from gorun_mem.machine.world import World
 
@@ -90,7 +90,7 @@ class GuestLog:
         self._from_ns = world.engine.now_ns
         self._unsubscribe = self._heard.subscribe(self._hear)
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: LogEvent) -> None:
         recorder = self._recorder
         if recorder.seq >= EVENTS_MAX:
             self._cut()

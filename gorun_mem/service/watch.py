@@ -15,7 +15,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.events.types import Event
+    from gorun_mem.events.types import LogEvent
 
 PACE_S: Final = 0.02
 """How long a watcher's events are gathered before they are sent, in seconds."""
@@ -68,7 +68,7 @@ class Filter:
             if not globs or any(fnmatchcase(str(kind.__struct_config__.tag), g) for g in globs)
         )
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: LogEvent) -> bool:
         """Whether the watcher is to be sent `event`."""
         return type(event) in self._types and (not self._ms or event.m in self._ms)
 
@@ -161,7 +161,7 @@ class Hub:
             self._unsubscribe()
             self._unsubscribe = None
 
-    def _feed(self, event: Event) -> None:
+    def _feed(self, event: LogEvent) -> None:
         line: bytes | None = None
         for watcher in self.watchers:
             if watcher.wanted.wants(event):

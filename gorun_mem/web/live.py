@@ -29,7 +29,7 @@ from gorun_mem.step.task import State
 from gorun_mem.web.stream import KEEP_ALIVE_S, sse
 
 if TYPE_CHECKING:
-    from gorun_mem.events.types import Event
+    from gorun_mem.events.types import LogEvent
     from gorun_mem.runtime.mutex import StateMutex
     from gorun_mem.service.server import Server
     from gorun_mem.web.hands import Hands
@@ -108,7 +108,7 @@ class _Burst:
             self._unsubscribe()
             self._unsubscribe = None
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: LogEvent) -> None:
         self._left -= 1
         kind = _LOCK_EVENTS.get(str(event.__struct_config__.tag))
         if kind is not None:

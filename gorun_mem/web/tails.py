@@ -18,7 +18,7 @@ from gorun_mem.web.stream import KEEP_ALIVE_S, sse
 if TYPE_CHECKING:
     from gorun_mem.events.methods import LogLevel
     from gorun_mem.events.recorder import Recorder
-    from gorun_mem.events.types import Event
+    from gorun_mem.events.types import LogEvent
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -81,10 +81,10 @@ class Tails:
             if not tails:
                 self._unsubscribe.pop(heard)()
 
-    def _feeder(self, tails: list[Tail]) -> Callable[[Event], None]:
+    def _feeder(self, tails: list[Tail]) -> Callable[[LogEvent], None]:
         encode = self._encode
 
-        def feed(event: Event) -> None:
+        def feed(event: LogEvent) -> None:
             line: bytes | None = None
             for tail in tails:
                 if event.level in tail.passing and tail.wanted.wants(event):

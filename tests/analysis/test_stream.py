@@ -19,7 +19,7 @@ from gorun_mem.analysis.stream import LogCondition, analyse, feed
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli._common import write_json
 from gorun_mem.events import LogError
-from gorun_mem.events.types import Event, LockAcquire, LockRelease
+from gorun_mem.events.types import LockAcquire, LockRelease, LogEvent
 from gorun_mem.export.chrome import write_chrome
 from gorun_mem.export.pprof import write_profile
 from gorun_mem.runtime.mutex.statistics import Distribution
@@ -36,7 +36,7 @@ class Seen(Accumulator):
     def handlers(self) -> Any:
         return {LockAcquire: self._note, LockRelease: self._note}
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: LogEvent) -> None:
         self.names.append(event.name)
 
     def tidy(self) -> None:

@@ -17,7 +17,7 @@ from gorun_mem.events import EVENT_TYPES, MemorySink, Recorder, capture_events, 
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LOG_LEVELS, REPORTED, check_sink, method, passes
 from gorun_mem.events.schema import make_schema, published_schema, schema_text
-from gorun_mem.events.types import Event, event, run_id
+from gorun_mem.events.types import LogEvent, event, run_id
 from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.sink import Sink, Waited
 
@@ -46,7 +46,7 @@ def test_recorder_is_a_sink() -> None:
 
 
 @event
-class Moved(Event, frozen=True, gc=False, tag="block.moved"):
+class Moved(LogEvent, frozen=True, gc=False, tag="block.moved"):
     """An event that the package does not have."""
 
     addr: int
@@ -79,7 +79,7 @@ def test_a_complete_event_is_written_at_once() -> None:
     check_sink(complete, (*REPORTED, Moved))
     with pytest.raises(TypeError, match="block_moved: no event has that name"):
         check_sink(complete, REPORTED)
-    written: list[Event] = []
+    written: list[LogEvent] = []
     method(Moved, "debug", Recorder(), written.append)(4096, 3)
     method(Moved, "info", Recorder(), written.append)(4096, 3)
     assert written == [Moved("debug", 1, 0, 0, 4096, 3)]

@@ -155,10 +155,6 @@ def test_nothing_but_the_agreed_stands_at_the_top() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
-SECOND_MEANINGS = {"DeadlockFound": "machine", "Event": "events"}
-"""Class name -> the package in which it is still to get another one; nothing may be added."""
-
-
 def classes() -> dict[str, list[str]]:
     """Class name -> where the package defines it."""
     found: dict[str, list[str]] = {}
@@ -170,11 +166,8 @@ def classes() -> dict[str, list[str]]:
 
 
 def test_a_class_name_has_one_meaning() -> None:
-    """No two classes of the package have one name, but for those known; these have two still."""
-    found = {name: places for name, places in classes().items() if len(places) > 1}
-    fresh = {name: places for name, places in found.items() if name not in SECOND_MEANINGS}
-    assert fresh == {}
-    assert sorted(found) == sorted(SECOND_MEANINGS), "mended: take it off the list"
+    """No two classes of the package have one name."""
+    assert {name: places for name, places in classes().items() if len(places) > 1} == {}
 
 
 def private_imports(tree: ast.AST, package: str) -> list[tuple[int, str]]:

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from gorun_mem.analysis.stream import feed
 from gorun_mem.analysis.timeline import COLUMNS, LANE_COLUMNS, MS_MAX, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
-from gorun_mem.events.types import Event, LockRelease, MemReturn
+from gorun_mem.events.types import LockRelease, LogEvent, MemReturn
 from tests.analysis.make_logs import heap, run_events, storm, toy_events
 
 
-def analysed(events: Iterable[Event]) -> tuple[LogAnalysis, AddressMap, Lanes]:
+def analysed(events: Iterable[LogEvent]) -> tuple[LogAnalysis, AddressMap, Lanes]:
     found = LogAnalysis()
     drawn, lanes = AddressMap(found.memory), Lanes(found.contention)
     feed(events, [drawn, *found.accumulators(), lanes])

@@ -9,7 +9,7 @@ from gorun_mem.explore.states.contents import Contents
 from gorun_mem.explore.states.program import ProgramContents
 from gorun_mem.explore.states.whole import ProgramStates
 from gorun_mem.runtime.mutex.base import StateMutex
-from gorun_mem.step.strategies.states import Fork
+from gorun_mem.step.strategies.states import TakenState
 from gorun_mem.step.task import Task
 
 Forgets = type[ProgramContents] | type[ProgramStates]
@@ -168,7 +168,7 @@ class OneValue(ProgramStates):
         before = len(self._path)
         value = super().choice(n)
         if len(self._path) > before:
-            self._path[-1] = Fork(-1, 0, [])
+            self._path[-1] = TakenState(-1, 0, [])
         return value
 
 
