@@ -148,6 +148,7 @@ BY_NAME: Final[dict[str, Names]] = {
     "policy": _policies,
     "recordings": _recordings,
     "release": _releases,
+    "resume": _file,
     "save": _file,
     "scenario": _scenarios,
     "schedule": _last_or_file,

@@ -87,12 +87,13 @@ def _search_run_options(function: Any) -> Any:
 )
 @click.option(
     "--cluster", default="", metavar="ADDRESS",
-    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).",
+    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).  "
+    "[default: in processes here]",
 )  # fmt: skip
 @click.option(
     "--resume", metavar="FILE",
     help="Keep the search in this file, each minute and at its end, and go on from where it is "
-    "there.",
+    "there.  [default: it is kept in no file]",
 )  # fmt: skip
 @click.option(
     "--bound", type=Number(0, _INT63), metavar="N",
@@ -107,9 +108,9 @@ def _search_run_options(function: Any) -> Any:
 )  # fmt: skip
 @click.option(
     "--memory", type=click.Choice(["sc", "tso"]),
-    help="What memory does: sc, every load sees the latest store; tso, each M has a store buffer "
-    "as on x86, and when a store reaches memory is the schedule's choice.  [default: the "
-    "scenario's, else sc]",
+    help="Let memory be sc, where every load sees the latest store, or tso, where each M has a "
+    "store buffer as on x86, and when a store reaches memory is the schedule's choice.  "
+    "[default: the scenario's, else sc]",
 )  # fmt: skip
 @click.option(
     "--fair-bound", type=Number(0, _INT63), metavar="N",

@@ -38,7 +38,8 @@ SHOWN: Final = 5
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
-    help="Do the cells by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).",
+    help="Do the cells by the workers of the Dask scheduler at tcp://HOST:PORT (extra "
+    "`cluster`).  [default: in processes here]",
 )  # fmt: skip
 @json_option()
 def command(file: Path, jobs: int, cluster: str | None, as_json: bool) -> int:

@@ -62,8 +62,8 @@ _SHOW_AFTER_S: Final = 0.5
 @click.option("--timeouts", is_flag=True, help="Let sleeps on a note or a semaphore have limits.")
 @click.option(
     "--memory", type=click.Choice(["sc", "tso"]), default="sc", show_default=True,
-    help="What memory does: sc, every load sees the latest store; tso, each M has a store buffer "
-    "as on x86.",
+    help="Let memory be sc, where every load sees the latest store, or tso, where each M has a "
+    "store buffer as on x86.",
 )  # fmt: skip
 @click.option(
     "--live", is_flag=True,

@@ -70,7 +70,7 @@ def test_unknown_bench() -> None:
     """A name that does not exist is a usage error that lists those that do."""
     result = CliRunner().invoke(command, ["evnets"])
     assert result.exit_code == 2
-    assert "no benchmark 'evnets': the benchmarks are events" in result.stderr
+    assert "no benchmark 'evnets': did you mean events?" in result.stderr
 
 
 def test_help_has_an_example() -> None:

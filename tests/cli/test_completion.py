@@ -93,7 +93,7 @@ def test_every_value_is_offered_or_free() -> None:
     """A parameter that takes a word is a choice, a path, a number, in the table, or known to be
     free: a new one that is none of these is forgotten."""
     free = {
-        "args", "env", "sql",
+        "args", "cluster", "env", "sql",
     }  # fmt: skip
     numbers = (
         "number",

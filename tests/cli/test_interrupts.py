@@ -135,7 +135,8 @@ def fault(code: int, err: str) -> str:
     ours = re.search(r'File "[^"]*gorun_mem/(?!__init__|start|__main__)', err)
     if "Traceback" in err and ours:
         return "a traceback"
-    if code not in (0, 1, 130, 5, -signal.SIGINT) and "Traceback" not in err:
+    by_itself = code == 2 and re.match("gorun-mem: no (service at|schedule was saved)", err)
+    if code not in (0, 1, 130, 5, -signal.SIGINT) and not by_itself and "Traceback" not in err:
         return f"exit code {code}"
     return ""
 

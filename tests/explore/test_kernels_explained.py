@@ -158,6 +158,11 @@ MATTERS: Final[dict[str, tuple[str, str]]] = {
         r"had M1 gone before M2 at step 22, this passes: M1's atomic.store pointer before M2's "
         r"atomic.load pointer \(§\)\nM2's atomic.load pointer -> None \(§\) is the last step",
     ),
+    "store-buffering": (
+        "atomic.load flag[12]",
+        r"M(\d)'s atomic.load flag([12]) -> 0 \(§\) does not see M(?!\1)(\d)'s "
+        r"atomic.store_release flag\2 = 1 \(§\), which is in M\3's store buffer until §",
+    ),
 }
 """By kernel: the step that its report opens at, and what has to be said; § stands for a step."""
 
@@ -206,7 +211,7 @@ def test_the_nearest_schedule_passes_in_fact(name: str) -> None:
     assert done.world.failure is None
     assert str(done.signature or "") == passing.but
     assert list(done.tape) == list(passing.choices)
-    made = [(step.m, step.kind, step.obj) for step in done.named_steps]
+    made = [(step.owner, step.kind, step.obj) for step in done.named_steps]
     assert made == [(step.m, step.kind, step.obj) for step in passing.steps]
     here = [(step.m, step.name) for step in failure.steps]
     there = [(step.m, step.name) for step in done.named_steps]

@@ -163,5 +163,8 @@ def test_unknown_settings_are_refused() -> None:
     """A setting that a World does not have is refused where it is written, with the nearest."""
     with pytest.raises(ConfigError, match=r"no setting 'mutexx': did you mean mutex\? there"):
         scenario(mutexx="queue")
-    with pytest.raises(ConfigError, match="no setting 'colour': there are release, platform"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no setting 'colour': did you mean platform\? there are release, platform",
+    ):
         everything.config(colour="red")
