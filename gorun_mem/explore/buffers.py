@@ -144,8 +144,6 @@ class TsoEngine(ExploringEngine):
         screen: told of each step of an M likewise.
     """
 
-    buffered = True
-
     def __init__(
         self,
         strategy: Strategy,
@@ -157,6 +155,7 @@ class TsoEngine(ExploringEngine):
     ) -> None:
         super().__init__(strategy, target, steps_max, detectors, breathe, screen)
         self.watched = True
+        self.buffered = True  # here, for a compiled class does not see what a class of ours says
         self._see_flushes = [d.step for d in detectors if getattr(d, "flushes", False)]
         self._held: dict[int, bool] = {}
         self._unjoined: set[int] = set()
