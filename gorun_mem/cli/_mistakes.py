@@ -39,7 +39,7 @@ _TAKES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "explore": {"scenario": frozenset({SCRIPT})},
     "replay-schedule": {"schedule": frozenset({SCHEDULE})},
     "report": {"log": _A_LOG | {RECORDING}},
-    "export": {"log": _A_LOG},
+    "export": {"log": _A_LOG | {RECORDING}},
     "diff": {"log_a": _A_LOG, "log_b": _A_LOG},
     "query": {"log": _A_LOG},
     "view": {"shown": _A_LOG | {RECORDING, SCHEDULE}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from random import Random
@@ -247,8 +248,13 @@ def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
         else:
             data[random.randrange(len(data))] ^= 1 << random.randrange(8)
         file.write_bytes(data)
-        with pytest.raises(CheckpointError, match=r"is damaged|is no checkpoint"):
-            explore(programs.many, resume=file, **how)
+        try:
+            found = explore(programs.many, resume=file, **how)
+        except CheckpointError as error:
+            assert re.search(r"is damaged|is no checkpoint", str(error))
+        else:  # a bit that the format leaves unused
+            assert figures(found) == figures(whole)
+            file.write_bytes(good)
     for other in (b"", b"a scenario", good[:10]):
         file.write_bytes(other)
         with pytest.raises(CheckpointError, match="is no checkpoint of a search"):
