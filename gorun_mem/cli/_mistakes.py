@@ -222,12 +222,20 @@ def _missing(error: click.MissingParameter) -> str:
     param = error.param
     if param is None:
         return error.format_message()
-    metavar = param.make_metavar(error.ctx) if error.ctx is not None else param.name or ""
+    metavar = _metavar(param, error.ctx) if error.ctx is not None else param.name or ""
     if isinstance(param, click.Option):
         what = f"no {'/'.join(param.opts)} {metavar}"
     else:
         what = f"no {metavar.strip('[].')}"
     return f"{what.strip()} is given: {_such_as(error.ctx)}"
+
+
+def _metavar(param: click.Parameter, ctx: click.Context) -> str:
+    """What stands for a parameter's value; click before 8.2 asks for no context."""
+    try:
+        return param.make_metavar(ctx)
+    except TypeError:
+        return param.make_metavar()  # type: ignore[call-arg]
 
 
 def _bad_value(error: click.BadParameter) -> str:
