@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem.report.terms import TERMS
-
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.explore.verdict import Exploration
@@ -22,11 +20,11 @@ def look_up_line(words: Iterable[str], label: int = 8) -> str:
     """The line that a summary ends with.
 
     Args:
-        words: the most telling first; those beyond two are left out.
+        words: that `explain` knows, the most telling first; those beyond two are left out.
         label: columns of the labels that the summary has.
     """
-    known = [word for word in dict.fromkeys(words) if word in TERMS][:WORDS]
-    return f"{'words':{label}}" + "; ".join(f"gorun-mem explain {word}" for word in known)
+    told = list(dict.fromkeys(words))[:WORDS]
+    return f"{'words':{label}}" + "; ".join(f"gorun-mem explain {word}" for word in told)
 
 
 def of_run(summary: Summary) -> Iterator[str]:
@@ -54,12 +52,11 @@ def of_run(summary: Summary) -> Iterator[str]:
 
 def of_search(found: Exploration) -> Iterator[str]:
     """What a search came to."""
-    verdict = found.sentence.partition(":")[0]
     text = " ".join(f"{failure.signature} {failure.text}" for failure in found.failures)
     for word in ("lost wakeup", "deadlock", "race"):
         if word in text:
             yield word
-    yield verdict.strip()
-    if found.strategy in TERMS:
+    yield found.verdict
+    if found.strategy != "auto":  # which is several
         yield found.strategy
     yield "schedule"

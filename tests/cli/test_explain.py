@@ -82,6 +82,23 @@ def test_every_verdict_has_an_entry(verdict: str) -> None:
     assert look_up(verdict).group == "searches"
 
 
+def test_the_words_of_summaries_have_entries() -> None:
+    """Whatever the last line of one may say."""
+    words = set()
+    for path in [PACKAGE / "report" / "worth.py", *(PACKAGE / "cli").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_yield = path.name == "worth.py" and isinstance(node, ast.Yield | ast.YieldFrom)
+            is_line = isinstance(node, ast.Call) and ast.unparse(node.func) == "look_up_line"
+            if is_yield or is_line:
+                words |= {
+                    one.value
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                }
+    assert len(words) > 15
+    assert not [word for word in sorted(words) if word not in TERMS]
+
+
 def test_a_word_means_one_thing() -> None:
     """No other spelling is another entry's word, or another entry's spelling."""
     names = [name for term in WORDS for name in (term.word, *term.also)]

@@ -15,7 +15,6 @@ from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour, Release
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, TryLockOp, UnlockOp
-from gorun_mem.runtime.mutex.note import Note
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
 from gorun_mem.runtime.mutex.statistics import (
     BusySpan,
@@ -27,6 +26,7 @@ from gorun_mem.runtime.mutex.statistics import (
 )
 
 if TYPE_CHECKING:
+    from gorun_mem.runtime.mutex.note import Note
     from gorun_mem.runtime.sink import Sink
 
 __all__ = [
