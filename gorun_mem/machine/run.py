@@ -40,6 +40,7 @@ from gorun_mem.step.engine import STEPS_MAX
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
+    from gorun_mem.events.run_events import RunFacts
     from gorun_mem.machine.config import Host
 
 
@@ -100,6 +101,39 @@ def schedule_token(config: Config) -> str:
     return config.schedule or f"{config.strategy}:{config.seed}"
 
 
+def start_facts(world: World, scenario: Scenario, options: Mapping[str, Any], ms: int) -> RunFacts:
+    """What `run.start` says of a World and of what runs in it.
+
+    Args:
+        world: as it is when the run begins.
+        scenario: what runs.
+        options: the scenario's options by name.
+        ms: how many Ms it is asked for.
+    """
+    settings, config, runtime = world.settings, world.config, world.runtime
+    return {
+        "release": settings.release.name,
+        "platform": settings.platform.name,
+        "mutex": settings.mutex,
+        "policy": config.policy_name,
+        "what_if": settings.what_if,
+        "phys_page_size": runtime.phys_page_size,
+        "heap_arena_bytes": runtime.release.heap_sizes(settings.platform).arena,
+        "data_end": config.data_end,
+        "initial_pages": pages_of(runtime.os.top),
+        "max_pages": config.max_pages,
+        "ms": ms,
+        "cpus": config.cpus,
+        "strategy": config.strategy,
+        "granularity": config.granularity,
+        "seed": config.seed,
+        "scenario": scenario.label,
+        "scenario_sha256": scenario.sha256,
+        "options": options,
+        "cost_table_sha256": config.costs.sha256,
+    }
+
+
 class OpenRun:
     """A run under way, for whoever drives its World: between `start` and `end` the log is open.
 
@@ -140,35 +174,17 @@ class OpenRun:
         return self.scenario.program(self.world, **self.options)
 
     def _write_start(self, recorder: Recorder) -> None:
-        world, config = self.world, self.world.config
-        settings, runtime = world.settings, world.runtime
-        recorder.run_start(
-            release=settings.release.name,
-            platform=settings.platform.name,
-            mutex=settings.mutex,
-            policy=config.policy_name,
-            what_if=settings.what_if,
-            phys_page_size=runtime.phys_page_size,
-            heap_arena_bytes=runtime.release.heap_sizes(settings.platform).arena,
-            data_end=config.data_end,
-            initial_pages=pages_of(runtime.os.top),
-            max_pages=config.max_pages,
-            ms=config.ms,
-            cpus=config.cpus,
-            strategy=config.strategy,
-            granularity=config.granularity,
-            seed=config.seed,
-            scenario=self.scenario.label,
-            scenario_sha256=self.scenario.sha256,
-            options=self.options,
-            cost_table_sha256=config.costs.sha256,
-            trace_sha256=self.scenario.trace_sha256(self.options),
-            mem_debug=config.mem_debug,
-            faithful=config.faithful,
-            wrong_order=config.wrong_order,
-            steps_max=config.steps_max if config.steps_max != STEPS_MAX else 0,
-            schedule=config.schedule,
-        )
+        config = self.world.config
+        start = start_facts(self.world, self.scenario, self.options, config.ms)
+        start |= {
+            "trace_sha256": self.scenario.trace_sha256(self.options),
+            "mem_debug": config.mem_debug,
+            "faithful": config.faithful,
+            "wrong_order": config.wrong_order,
+            "steps_max": config.steps_max if config.steps_max != STEPS_MAX else 0,
+            "schedule": config.schedule,
+        }
+        recorder.run_start(**start)
 
     def end(self, cut: Verdict | None = None) -> Run:
         """Write `run.end`; the run.

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.log import EventLogger, open_log
 from gorun_mem.events.recorder import Recorder
+from gorun_mem.machine.run import start_facts
 from gorun_mem.runtime.pages import pages_of
 
 if TYPE_CHECKING:
@@ -66,27 +67,7 @@ class GuestLog:
         """
         self._logger = open_log(self.path)
         recorder = self._recorder = Recorder(self._logger)
-        settings, config, runtime = world.settings, world.config, world.runtime
-        recorder.run_start(
-            release=settings.release.name,
-            platform=settings.platform.name,
-            mutex=settings.mutex,
-            what_if=settings.what_if,
-            phys_page_size=runtime.phys_page_size,
-            heap_arena_bytes=settings.release.heap_sizes(settings.platform).arena,
-            data_end=config.data_end,
-            initial_pages=pages_of(runtime.os.top),
-            max_pages=config.max_pages,
-            ms=guest.ms_asked,
-            cpus=config.cpus,
-            strategy=config.strategy,
-            granularity=config.granularity,
-            seed=config.seed,
-            scenario=guest.scenario.label,
-            scenario_sha256=guest.scenario.sha256,
-            options=guest.options,
-            cost_table_sha256=config.costs.sha256,
-        )
+        recorder.run_start(**start_facts(world, guest.scenario, guest.options, guest.ms_asked))
         self._from_ns = world.engine.now_ns
         self._unsubscribe = self._heard.subscribe(self._hear)
 
