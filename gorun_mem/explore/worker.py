@@ -310,7 +310,7 @@ class Worker:
             if strategy == States.name:
                 batch.complete = visit(self, batch, runs=runs)
             else:
-                batch.complete = self._climb(batch, searching, random, runs)
+                batch.complete = self.climb(batch, searching, random, runs)
         except OutOfTime:
             batch.out_of_time = True
         except NonDeterminism as error:
@@ -345,8 +345,8 @@ class Worker:
         batch.by_strategy[searching.name] = batch.schedules
         return batch, searching.left()
 
-    def _climb(self, batch: Batch, searching: Any, random: Random, runs: int | None) -> bool:
-        """Whether nothing of the tree was left."""
+    def climb(self, batch: Batch, searching: Any, random: Random, runs: int | None) -> bool:
+        """Run the schedules of a tree, `runs` at most; whether nothing of it was left."""
         while searching.begin(random, self.profile):
             self.breathe()
             if runs is not None and batch.schedules + batch.redundant >= runs:

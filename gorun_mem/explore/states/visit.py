@@ -36,15 +36,18 @@ def visit(worker: Any, batch: Any, make: Make = ProgramStates, *, runs: int | No
     try:
         while not batch.incomparable:
             try:
-                complete = _climb(worker, batch, searching, runs)
+                complete = worker.climb(batch, searching, Random(worker.seed), runs)
+                batch.out_of_states = searching.full
                 break
             except Counts as error:
                 batch.by_counts = str(error)
                 searching = make(batch.by_counts)
             except Incomparable as error:
                 batch.incomparable = str(error)
-        return complete and not (
-            _finds_lost(worker, batch, searching) or _finds_kept(worker, batch, searching)
+        return (
+            complete
+            and not searching.full
+            and not (_finds_lost(worker, batch, searching) or _finds_kept(worker, batch, searching))
         )
     finally:
         batch.states = searching.count
@@ -56,26 +59,9 @@ def _refusal(target: Any) -> str:
         return "it awaits trio, whose tasks hold what nobody here can read"
     if target.config.granularity == "access":
         return "with --granularity access an M may stand in the middle of the allocator's own code"
-    if getattr(target.config, "memory", "sc") != "sc":
+    if target.config.memory != "sc":
         return "stores that are late are in buffers, which are none of what is compared"
     return ""
-
-
-def _climb(worker: Any, batch: Any, searching: ProgramStates, runs: int | None) -> bool:
-    """Whether nothing was left."""
-    random = Random(worker.seed)
-    while searching.begin(random, worker.profile):
-        worker.breathe()
-        if runs is not None and batch.schedules + batch.redundant >= runs:
-            batch.out_of_budget = True
-            return False
-        worker.branch(batch, searching)
-        if worker.is_enough(batch):
-            return False
-        if searching.full:
-            batch.out_of_states = True
-            return False
-    return not batch.out_of_steps
 
 
 def _finds_lost(worker: Any, batch: Any, searching: ProgramStates) -> bool:

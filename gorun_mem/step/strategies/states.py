@@ -145,8 +145,10 @@ class States(SpinsWhole):
         return len(self._numbers)
 
     def begin(self, random: Random, profile: Profile) -> bool:
-        """Go back to where something is left; False if nothing is."""
+        """Go back to where something is left; False if nothing is, or there are too many states."""
         super().begin(random, profile)
+        if self.full:
+            return False
         path = self._path
         if self._begun:
             while path and not path[-1].left:
