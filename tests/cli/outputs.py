@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import click
 
+from gorun_mem import cli
 from gorun_mem.report.sections import SECTIONS
 from tests import DATA
 
@@ -150,6 +153,17 @@ def write_files(folder: Path) -> None:
     """What the commands read."""
     for name, text in FILES.items():
         (folder / name).write_text(text)
+
+
+def make_files(commands: Iterable[str]) -> None:
+    """Run those of the commands that write what others read: a log, a schedule.
+
+    So each of the others can be tried alone, and on any worker of xdist.
+    """
+    for command in commands:
+        words = shlex.split(filled(command))
+        if words[0] in ("run", "explore") and {"--log", "--save"} & set(words):
+            cli.main(words)
 
 
 def filled(command: str) -> str:

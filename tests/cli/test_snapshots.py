@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from gorun_mem import cli
-from tests.cli.outputs import RECORDING, write_files
+from tests.cli.outputs import RECORDING, make_files, write_files
 
 WIDTHS: Final = (60, 80, 120, 200)
 
@@ -36,7 +36,7 @@ SHOWN: Final = {
     "explain": "explain fairness",
     "mistake": "run memlock_storm --set rounds=ten",
 }
-"""Name of the file -> command; in this order, in one folder."""
+"""Name of the file -> command; all in one folder."""
 
 _OF_THE_MOMENT: Final = (
     (re.compile(r"in \d+\.\d s\s+\([\d,]+\s+(schedules|states)/s\)"), r"in 0.0 s (0 \1/s)"),
@@ -52,6 +52,7 @@ def snapshots_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("GORUN_MEM_HOME", os.fspath(folder / "home"))
+        make_files(SHOWN.values())
         yield folder
 
 

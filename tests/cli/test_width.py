@@ -29,7 +29,15 @@ from gorun_mem.report.width import (
     table_lines,
     whole_table,
 )
-from tests.cli.outputs import OUTPUTS, RECORDING, filled, too_long, too_wide, write_files
+from tests.cli.outputs import (
+    OUTPUTS,
+    RECORDING,
+    filled,
+    make_files,
+    too_long,
+    too_wide,
+    write_files,
+)
 from tests.cli.run_scripts import Command, Said
 
 MEASURED = [
@@ -56,13 +64,14 @@ NEEDED = {
 
 @pytest.fixture(scope="module")
 def outputs_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder that all commands of the table work in, one after the other."""
+    """A folder that all commands of the table work in, with the files that they read."""
     folder = tmp_path_factory.mktemp("outputs")
     write_files(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("gorun_mem.cli.bench.run_bench", lambda name, quick: MEASURED)
         patch.setenv("GORUN_MEM_HOME", os.fspath(folder / "home"))
+        make_files(command for commands in OUTPUTS.values() for command in commands)
         yield folder
 
 
