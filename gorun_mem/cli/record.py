@@ -261,6 +261,8 @@ def _is_exact(one: Recorded) -> bool:
 def _tell(
     prepared: PreparedApp, found: list[Recorded], level: str, app: Path, as_json: bool
 ) -> None:
+    from gorun_mem.report.worth import look_up_line
+
     pages = sorted(one.pages for one in found)
     if as_json:
         write_json(
@@ -283,6 +285,7 @@ def _tell(
         say(_line(prepared, one, level))
     if len(found) > 1:
         say(f"{len(found)} runs: {pages[0]:,} to {pages[-1]:,} pages, median {median_low(pages):,}")
+    say(look_up_line(("recording", "difference")))
 
 
 def _line(prepared: PreparedApp, one: Recorded, level: str) -> str:
