@@ -117,7 +117,7 @@ def test_livelock() -> None:
     (found,) = stuck[0].findings
     assert found.kind == "no_progress"
     assert found.ms == (1, 2)
-    assert "M1 at test_detectors.py:" in found.text
+    assert "M1 at test_memory_detectors.py:" in found.text
     assert "atomic.load b" in found.text
     assert not any(one.findings for one in at_the_bound(True))
 
