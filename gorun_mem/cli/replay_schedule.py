@@ -168,8 +168,8 @@ def _verified_again(
         BadInput: what it names is not there any more.
     """
     from gorun_mem.explore.states.again import make_again
+    from gorun_mem.explore.states.bounds import VerifyError
     from gorun_mem.explore.states.lanes import render
-    from gorun_mem.explore.states.verification import VerifyError
     from gorun_mem.report.width import width
     from gorun_mem.runtime.mutex import UnknownMutex
     from gorun_mem.step.schedule import ScheduleError

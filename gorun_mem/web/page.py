@@ -15,12 +15,13 @@ import trio
 
 from gorun_mem.service.address import Address, bound, listen
 from gorun_mem.service.server import Server
-from gorun_mem.web.app import Site, application
+from gorun_mem.web.app import application
 from gorun_mem.web.guard import Refused, Rules
 from gorun_mem.web.hands import Hands
 from gorun_mem.web.laboratory import Laboratory
 from gorun_mem.web.live import Live
 from gorun_mem.web.runs import Runs
+from gorun_mem.web.site import Site
 from gorun_mem.web.sockets import PageServer
 from gorun_mem.web.tails import Tails
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.contents import Contents, How
-from gorun_mem.explore.states.model import FREE, HELD, StatesM, StatesScheduler, Violation
+from gorun_mem.explore.states.locks import FREE, HELD
+from gorun_mem.explore.states.model import StatesM, StatesScheduler, Violation
 from gorun_mem.explore.states.parts import LATE_MAX, Common, MShare
 from gorun_mem.explore.states.values import Place
 from gorun_mem.locks.coroutine import CoroutineMutex
