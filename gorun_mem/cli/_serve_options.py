@@ -94,6 +94,29 @@ def _options() -> list[Callable[[Any], Any]]:
             1 << 30,
             "Hang up on a client that is idle for so many seconds; 0 never does.",
         ),
+        _limit(
+            "--guest-steps",
+            _LIMITS.guest_steps,
+            0,
+            1 << 62,
+            "End a scenario that the page runs in the World after so many steps of its Ms; 0 never "
+            "does.",
+        ),
+        _limit(
+            "--guest-virtual",
+            _LIMITS.guest_ns // 10**9,
+            0,
+            1 << 30,
+            "End it after so many seconds of virtual time; 0 never does.",
+        ),
+        _limit(
+            "--guest-time",
+            _LIMITS.guest_s,
+            0,
+            1 << 30,
+            "End it after so many seconds of real time, those not counted in which the World is "
+            "paused or in slow motion; 0 never does.",
+        ),
     ]
 
 
@@ -114,4 +137,7 @@ def take_limits(given: dict[str, Any]) -> Limits:
         client_bytes=given.pop("client_max"),
         client_ranges=given.pop("ranges_max"),
         resident_bytes=given.pop("resident_max"),
+        guest_steps=given.pop("guest_steps"),
+        guest_ns=given.pop("guest_virtual") * 10**9,
+        guest_s=given.pop("guest_time"),
     )
