@@ -194,7 +194,7 @@ def test_interrupts_at_random_moments(tmp_path: Path) -> None:
             list(reader)
             assert not reader.damaged, (name, reader.describe_damage())
     silent.close()
-    assert not wrong, wrong
+    assert not wrong, "\n".join(map(repr, wrong))
 
 
 def test_every_verb_is_interrupted(started: Path) -> None:
@@ -216,6 +216,35 @@ def test_an_interrupt_while_the_program_starts(started: Path, verb: str) -> None
     after_s = random.Random(verb).uniform(0.02, 0.3)
     code, err = interrupted(words, after_s, started)
     assert not fault(code, err), (code, err[-600:])
+
+
+LOST = """
+import time
+from gorun_mem import cli, start
+class Dropped:
+    def __del__(self):
+        raise KeyboardInterrupt
+def run():
+    start.raise_interrupts()
+    Dropped()
+    time.sleep(20)
+cli.main = run
+try:
+    start.main()
+except KeyboardInterrupt:
+    raise SystemExit(7)
+"""
+
+
+def test_an_interrupt_in_a_callback_of_the_interpreter_is_not_lost(tmp_path: Path) -> None:
+    """Python prints and drops what a finalizer raises; Ctrl-C comes again once that is over."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], env=environment(tmp_path), capture_output=True, text=True,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (7, "")
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("verb", ["run", "serve"])
