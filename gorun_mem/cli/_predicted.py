@@ -199,5 +199,6 @@ def _death(row: dict[str, Any], max_pages: int | None) -> str:
     death = row["death"]
     return (
         f"{row['release']}: within {max_pages or 65536:,} pages it dies at call {death['call']:,} "
-        f"(event {death['seq']:,}), which asks {death['asked']:,} bytes for {death['what']}"
+        f"(event {death['seq']:,}), where {death['by'] or 'it'} asks {death['asked']:,} bytes for "
+        f"{death['what']}"
     )

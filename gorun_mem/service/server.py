@@ -281,6 +281,7 @@ class Server:
     def _after_turn(self) -> None:
         """All Ms wait: send what they have answered."""
         self.flush()
+        self.guests.look_after()
         self._end_if_alone()
 
     def flush(self) -> None:

@@ -12,6 +12,7 @@ from gorun_mem.service.connection import Connection, Service
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
+    from gorun_mem.service.guests import Guests
 
 TICK_S: Final = 0.5
 """How often the log is flushed and connections are looked after."""
@@ -23,10 +24,12 @@ class Tended(Service, Protocol):
     Attributes:
         connections: those that are open.
         recorder: who logs.
+        guests: scenarios that run in the World.
     """
 
     connections: dict[Connection, None]
     recorder: Recorder
+    guests: Guests
 
 
 class Upkeep:
@@ -55,6 +58,7 @@ class Upkeep:
                 elif connection.is_idle(now):
                     self._close_idle(connection)
             self._check_log()
+            server.guests.look_after()
             if every_s and now >= report_at:
                 after = self._progress()
                 if after != before:

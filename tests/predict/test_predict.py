@@ -133,6 +133,7 @@ def test_the_smallest_limit_is_just_enough() -> None:
         assert below.outcome == "out_of_memory"
         assert below.death is not None
         assert below.death.asked > 0
+        assert below.death.by in ("main.main", "fmt.Sprint")  # the program's own, or what it called
         tight = predict([program], release(to), built.initial_pages - 1)
         assert tight.outcome == "not_instantiable"
 

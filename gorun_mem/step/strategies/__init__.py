@@ -11,7 +11,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.runtime.by_file import ByFile
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def make_strategy(name: str, seed: int, schedule: str = "") -> Strategy:
         return Replay(load(schedule))
     make = STRATEGIES[name].run if name in STRATEGIES else None
     if make is None:
-        raise UnknownStrategy(f"no strategy {name!r}: {_hint(name)}")
+        raise UnknownStrategy(_unknown(name))
     return make(seed)
 
 
@@ -99,8 +99,8 @@ ALIASES: Final = {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}
 """What somebody may call a strategy for searches -> its name."""
 
 
-def _hint(name: str) -> str:
-    name = ALIASES.get(name, name)
-    if name in for_searches():
-        return f"it searches schedules: gorun-mem explore SCENARIO --strategy {name}"
-    return f"{did_you_mean(name, for_runs(), 0.3)}the strategies are {', '.join(for_runs())}"
+def _unknown(name: str) -> str:
+    meant = ALIASES.get(name, name)
+    searches = f"it searches schedules: gorun-mem explore SCENARIO --strategy {meant};"
+    hint = searches if meant in for_searches() else ""
+    return no_such("strategy", name, for_runs(), cutoff=0.3, hint=hint, there="those of a run are")
