@@ -252,10 +252,6 @@ def _unpacked(path: Path, data: bytes) -> bytes:
         ) from None
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged ({error}): begin anew with another file")
-
-
 def program_of(target: Target) -> dict[str, Any]:
     """What is searched: names, settings, options, and the hashes of all files of the user's."""
     about = target.about
