@@ -20,7 +20,7 @@ from gorun_mem.step.strategies import RUNNING
 from gorun_mem.step.streams import stream
 from tests.machine.machine_workloads import logged
 
-SEVERAL_M = sorted(e.name for e in MUTEXES.values() if e.several_ms)
+SEVERAL_M = sorted(name for name, lock in MUTEXES.items() if lock.several_ms)
 
 
 def load_of(**settings: Any) -> Any:
