@@ -369,7 +369,8 @@ def test_kit_objects_are_shown_with_values_holders_and_waiters(
         expect(shared.filter(has_text="waiters (Cond)")).to_contain_text("asleep")
         expect(shared.filter(has_text="ready (Cell)")).to_contain_text("True")
         page.get_by_role("button", name="16. ab ba").click()
-        for m in (1, 1, 2, 2):
+        for made, m in enumerate((1, 1, 2, 2)):
+            expect(page.locator("ol.steps li:not(.empty)")).to_have_count(made)
             page.click(f"button.go.main[data-m='{m}']")
         a = shared.filter(has_text="a (Lock)")
         expect(a.locator(".chip.holds")).to_have_text("M1")

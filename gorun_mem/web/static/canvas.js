@@ -77,7 +77,9 @@ export function timeAxis({ context, width, height, plot }, time) {
     const at = Math.round(LEFT + ((t - time.from) / span) * plot) + 0.5;
     context.moveTo(at, 16);
     context.lineTo(at, height);
-    if (at < width - 40) context.fillText(time.text(t), at + 3, 3);
+    const text = time.text(t), wide = context.measureText(text).width; // the last one stands before its line
+    if (at + 3 + wide <= width) context.fillText(text, at + 3, 3);
+    else if (i) context.fillText(text, at - 3 - wide, 3);
   }
   context.stroke();
 }
