@@ -261,6 +261,8 @@ def _is_exact(one: Recorded) -> bool:
 def _tell(
     prepared: PreparedApp, found: list[Recorded], level: str, app: Path, as_json: bool
 ) -> None:
+    from gorun_mem.report.worth import look_up_line
+
     pages = sorted(one.pages for one in found)
     if as_json:
         write_json(
@@ -289,6 +291,7 @@ def _tell(
             f"next: gorun-mem predict {paths} (under other releases), "
             f"gorun-mem report {found[0].path} (what they are for, who asked)"
         )
+    say(look_up_line(("recording", "difference")))
 
 
 def _line(prepared: PreparedApp, one: Recorded, level: str) -> str:

@@ -39,6 +39,11 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def named(about: Mapping[str, Any]) -> str:
+    """What a schedule calls its program."""
+    return str(about.get("test") or about.get("scenario") or about.get("function") or "")
+
+
 def _is_lesson(function: str) -> bool:
     from gorun_mem.explore.kernels import KERNELS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
-from gorun_mem.cli.predict import _warnings
+from gorun_mem.cli._predicted import warnings_of
 from gorun_mem.predict.estimate import (
     Built,
     estimate_build,
@@ -175,7 +175,7 @@ def test_a_runaway_mark_phase_is_told(grown: float, warned: bool) -> None:
     )
     prediction = predict([marked], program.release)
     assert bool(prediction.runs[0].marks) is warned
-    assert any("ran away" in text for text in _warnings([prediction], [marked])) is warned
+    assert any("ran away" in text for text in warnings_of([prediction], [marked])) is warned
 
 
 def test_the_verb_asserts_and_limits(capsys: pytest.CaptureFixture[str]) -> None:
