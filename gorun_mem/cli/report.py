@@ -143,8 +143,11 @@ def command(
     from gorun_mem.events import read_events, resolve_log
 
     if log != "last" and is_recording(log):
-        if names or budget is not None or html is not None:
-            raise click.UsageError("of a recording there is one report: give no section, no HTML")
+        if names or budget is not None or html is not None or (from_ns, to_ns) != (None, None):
+            raise click.UsageError(
+                "of a recording there is one report: leave out --section, --budget, --html, --from "
+                "and --to"
+            )
         return tell(log, as_json)
     path = resolve_log(log)
     if as_json and (names or budget is not None or html is not None):
