@@ -129,9 +129,24 @@ def command(
     except BadOptions as error:
         raise BadInput(str(error)) from None
     sources = files or ("-",)
+    _say_unused(ctx, options.platform, check)
     if check:
         ctx.exit(_check_all(sources, options, as_json))
     ctx.exit(_answer_all(sources, options, as_json, echo))
+
+
+def _say_unused(ctx: click.Context, platform: str, check: bool) -> None:
+    """Say which of the options that were given have no meaning on the platform.
+
+    Under --check a file's own header says the platform.
+    """
+    unused = ("brk_max",) if platform.endswith("/wasm") else ("init_pages", "max_pages")
+    for name in unused:
+        if not check and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            say(
+                f"gorun-mem ops: --{name.replace('_', '-')} changes nothing on {platform}: "
+                "--init-pages and --max-pages are for wasm, --brk-max is for Plan 9"
+            )
 
 
 # Answering.

@@ -33,18 +33,28 @@ import pytest
 
 if TYPE_CHECKING:
     from gorun_mem import Run, Scenario, World
+    from gorun_mem.files.defaults import UserDefault
     from gorun_mem.testing.shown import WatchedWorld
 
+_set: Final = pytest.StashKey["dict[str, UserDefault]"]()
+_defaults: Final = pytest.StashKey["dict[str, Any]"]()
 _explored: Final = pytest.StashKey[int]()
 _worlds: Final = pytest.StashKey["list[WatchedWorld]"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; check the token.
+    """Register the markers; read the user's defaults; check the token.
 
     Raises:
-        UsageError: it is none.
+        UsageError: a default, or the token, is none.
     """
+    from gorun_mem.files.defaults import DefaultsError
+    from gorun_mem.files.defaults import load as load_defaults
+
+    try:
+        config.stash[_set] = load_defaults()
+    except DefaultsError as error:
+        raise pytest.UsageError(str(error)) from None
     config.addinivalue_line(
         "markers", "world(**settings): settings of gorun_mem.Config for the `world` fixture"
     )
@@ -64,6 +74,46 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--explore-token: {error}") from None
     elif config.getoption("explore_break_at") is not None:
         raise pytest.UsageError("--explore-break-at goes with --explore-token TOKEN")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which defaults of the user's own hold, and where they come from."""
+    found = config.stash[_set].values()
+    said = [f"{one.key} = {one.value} ({_origin(one)})" for one in found]
+    return f"gorun_mem: {', '.join(said)}" if said else None
+
+
+def _origin(one: UserDefault) -> str:
+    from os.path import relpath
+
+    return f"${one.where}" if one.origin == "environment" else relpath(one.where)
+
+
+def user_defaults(config: pytest.Config) -> dict[str, Any]:
+    """The user's own defaults, by the names of `Config` and of `explore`; {} where none is set.
+
+    Raises:
+        UsageError: one has a value that cannot be.
+    """
+    if _defaults not in config.stash:
+        found: dict[str, Any] = {}
+        if config.stash[_set]:
+            from gorun_mem.cli.defaults import settings
+
+            try:
+                found = settings()
+            except ValueError as error:
+                raise pytest.UsageError(str(error)) from None
+        config.stash[_defaults] = found
+    return config.stash[_defaults]
+
+
+def _of_worlds(config: pytest.Config) -> dict[str, Any]:
+    """Those of the defaults that are settings of a World."""
+    from gorun_mem import Config
+
+    found = user_defaults(config)
+    return {name: value for name, value in found.items() if name in Config.__dataclass_fields__}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -185,13 +235,14 @@ _NOT_RUN: Final = "not natively supported"
 def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
     """A World to run scenarios or Ms of your own in, from an async test under pytest-trio.
 
-    The marker `world` gives its settings; where several are given, the nearest counts.
+    The marker `world` gives its settings; where several are given, the nearest counts. What none
+    gives is the user's own default (`gorun-mem --show-config`), or what is built in.
     """
     from gorun_mem import Config, World
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.forgotten import Listener
 
-    settings: dict[str, Any] = {}
+    settings = _of_worlds(request.config)
     for marker in reversed(list(request.node.iter_markers("world"))):
         if marker.args:
             raise pytest.UsageError("@pytest.mark.world takes settings by name, as in ms=8")
@@ -214,10 +265,11 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """A function that runs a scenario and returns its Run.
 
     `run_scenario(scenario, host="trampoline", **settings)`: `scenario` is a Scenario, or a name or
-    path as `gorun-mem run` takes it; settings are the scenario's options and fields of Config.
+    path as `gorun-mem run` takes it; settings are the scenario's options and fields of Config. What
+    is not given is the user's own default (`gorun-mem --show-config`), or the scenario's.
     """
 
-    def run_it(scenario: Scenario | str, *, host: Any = "trampoline", **settings: Any) -> Run:
+    def run_it(scenario: Scenario | str, *, host: Any = None, **settings: Any) -> Run:
         from gorun_mem import Config, run
         from gorun_mem._near import no_such
         from gorun_mem.machine.library import find
@@ -239,8 +291,15 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
             )
         watched = _watch(request.node)
         watched.given = dict(options)
+        usual = user_defaults(request.config)
+        limit = {"watch_s": usual["watch_s"]} if "watch_s" in usual else {}
         watched.run = run(
-            found, found.config(**settings), options, host=host, recorder=watched.recorder
+            found,
+            found.config(**_of_worlds(request.config) | settings),
+            options,
+            host=host or usual.get("host", "trampoline"),
+            recorder=watched.recorder,
+            **limit,
         )
         watched.world = watched.run.world
         return watched.run
