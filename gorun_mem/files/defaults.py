@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gorun_mem._near import nearest, no_such
+from gorun_mem.files.reading import read_input
 
 TABLE: Final = "gorun_mem"
 PREFIX: Final = "GORUN_MEM_"
@@ -106,17 +107,16 @@ def _table() -> tuple[Path, Any] | None:
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
         try:
-            with open(path, "rb") as file:
-                data = file.read(_FILE_BYTES_MAX)
+            data = read_input(path, _FILE_BYTES_MAX)
         except OSError:
             continue
         if TABLE.encode() not in data:  # reading TOML takes longer than the rest of this
             continue
-        import tomllib
+        from gorun_mem.files.toml import parsed_toml
 
         try:
-            tool = tomllib.loads(data.decode()).get("tool", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            tool = parsed_toml(data).get("tool", {})
+        except ValueError as error:
             raise DefaultsError(f"{path}: this is no TOML: {error}") from None
         if isinstance(tool, dict) and TABLE in tool:
             return path, tool[TABLE]

@@ -65,8 +65,8 @@ def test_the_table_in_the_readme() -> None:
     text = " ".join(readme.split())
     for name, end in (("whole_memory", "best"), (ARENA, "best"), (ARENA, "worst")):
         saved, recording = cases[name][end]["saved_pages"], cases[name][end]["recording"]
-        assert re.search(rf"{abs(saved)} (pages saved|lost|saved)?\W*(on )?`?{recording}|"
-                         rf"{abs(saved)}, `{recording}", text), name  # fmt: skip
+        assert re.search(rf"{abs(saved):,} (pages saved|lost|saved)?\W*(on )?`?{recording}|"
+                         rf"{abs(saved):,}, `{recording}", text), name  # fmt: skip
 
 
 def test_sizes_of_arenas() -> None:
