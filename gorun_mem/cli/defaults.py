@@ -79,15 +79,16 @@ def _loaded() -> dict[str, UserDefault]:
 # To tests.
 
 
-def settings() -> dict[str, Any]:
+def settings(program: click.Group) -> dict[str, Any]:
     """Each default that is set, as its option reads it; by the names of `Config` and of `explore`.
+
+    Args:
+        program: whose verbs have the options.
 
     Raises:
         ValueError: one is none, or has a value that cannot be.
     """
-    from gorun_mem.cli._group import gorun_mem
-
-    ctx = click.Context(gorun_mem)
+    ctx = click.Context(program)
     found = {}
     try:
         for key, default in load().items():

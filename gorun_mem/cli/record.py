@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem._near import near_file
 from gorun_mem.cli._common import BadInput, ExitCode, Number, Pages, json_option, write_json
 from gorun_mem.cli._exit import say
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gorun_mem.record.run import Recorded, RecordSettings
 
 _STDERR = 2
+_BUILD: Final = "GOOS=wasip1 GOARCH=wasm go build -o app.wasm"
 _ENDINGS = (".jsonl.gz", ".json.gz")
 """Ends of a file's name that stay together."""
 
@@ -127,13 +129,18 @@ def command(
     if app.is_dir() or app.suffix == ".go":
         raise BadInput(
             f"{app} is {'a folder' if app.is_dir() else 'Go source'}, and record runs what is "
-            f"built: GOOS=wasip1 GOARCH=wasm go build -o app.wasm {_package(app)}, then gorun-mem "
+            f"built: {_BUILD} {_package(app)}, then gorun-mem "
             "record app.wasm"
         )
     try:
         prepared = prepare(read_input(app, BINARY_BYTES_MAX), level, rest["max_pages"])
+    except FileNotFoundError:
+        near = near_file(app)
+        hint = f"did you mean {near}?" if near else f"{_BUILD} . makes one"
+        raise BadInput(f"no file {app}: {hint}") from None
     except WasmError as error:
-        raise BadInput(f"{app}: {error}") from None
+        build = f"; {_BUILD} . makes one" if "no wasm binary" in str(error) else ""
+        raise BadInput(f"{app}: {error}{build}") from None
     _refuse_unused(prepared, args, rest)
     if rest["instrument_only"]:
         return _instrument_only(prepared, app, output, as_json)

@@ -290,7 +290,7 @@ def _settings(item: Any) -> dict[str, Any]:
     `replay` is a list of all that they keep.
     """
     __tracebackhide__ = True
-    from gorun_mem.testing.plugin import user_defaults
+    from gorun_mem.testing.defaults import user_defaults
 
     usual = user_defaults(item.config)
     settings: dict[str, Any] = {

@@ -33,11 +33,8 @@ import pytest
 
 if TYPE_CHECKING:
     from gorun_mem import Run, Scenario, World
-    from gorun_mem.files.defaults import UserDefault
     from gorun_mem.testing.shown import WatchedWorld
 
-_set: Final = pytest.StashKey["dict[str, UserDefault]"]()
-_defaults: Final = pytest.StashKey["dict[str, Any]"]()
 _explored: Final = pytest.StashKey[int]()
 _worlds: Final = pytest.StashKey["list[WatchedWorld]"]()
 
@@ -48,13 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
     Raises:
         UsageError: a default, or the token, is none.
     """
-    from gorun_mem.files.defaults import DefaultsError
-    from gorun_mem.files.defaults import load as load_defaults
+    from gorun_mem.testing.defaults import read
 
-    try:
-        config.stash[_set] = load_defaults()
-    except DefaultsError as error:
-        raise pytest.UsageError(str(error)) from None
+    read(config)
     config.addinivalue_line(
         "markers", "world(**settings): settings of gorun_mem.Config for the `world` fixture"
     )
@@ -78,42 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Which defaults of the user's own hold, and where they come from."""
-    found = config.stash[_set].values()
-    said = [f"{one.key} = {one.value} ({_origin(one)})" for one in found]
-    return f"gorun_mem: {', '.join(said)}" if said else None
+    from gorun_mem.testing.defaults import header
 
-
-def _origin(one: UserDefault) -> str:
-    from os.path import relpath
-
-    return f"${one.where}" if one.origin == "environment" else relpath(one.where)
-
-
-def user_defaults(config: pytest.Config) -> dict[str, Any]:
-    """The user's own defaults, by the names of `Config` and of `explore`; {} where none is set.
-
-    Raises:
-        UsageError: one has a value that cannot be.
-    """
-    if _defaults not in config.stash:
-        found: dict[str, Any] = {}
-        if config.stash[_set]:
-            from gorun_mem.cli.defaults import settings
-
-            try:
-                found = settings()
-            except ValueError as error:
-                raise pytest.UsageError(str(error)) from None
-        config.stash[_defaults] = found
-    return config.stash[_defaults]
-
-
-def _of_worlds(config: pytest.Config) -> dict[str, Any]:
-    """Those of the defaults that are settings of a World."""
-    from gorun_mem import Config
-
-    found = user_defaults(config)
-    return {name: value for name, value in found.items() if name in Config.__dataclass_fields__}
+    return header(config)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -241,8 +201,9 @@ def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
     from gorun_mem import Config, World
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.forgotten import Listener
+    from gorun_mem.testing.defaults import of_worlds
 
-    settings = _of_worlds(request.config)
+    settings = of_worlds(request.config)
     for marker in reversed(list(request.node.iter_markers("world"))):
         if marker.args:
             raise pytest.UsageError("@pytest.mark.world takes settings by name, as in ms=8")
@@ -274,6 +235,7 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
         from gorun_mem._near import no_such
         from gorun_mem.machine.library import find
         from gorun_mem.machine.scenario import Scenario, ScenarioError
+        from gorun_mem.testing.defaults import of_worlds, user_defaults
 
         found = scenario if isinstance(scenario, Scenario) else find(scenario)
         options = {name: settings.pop(name) for name in found.options if name in settings}
@@ -295,7 +257,7 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
         limit = {"watch_s": usual["watch_s"]} if "watch_s" in usual else {}
         watched.run = run(
             found,
-            found.config(**_of_worlds(request.config) | settings),
+            found.config(**of_worlds(request.config) | settings),
             options,
             host=host or usual.get("host", "trampoline"),
             recorder=watched.recorder,
