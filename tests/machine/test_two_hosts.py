@@ -11,7 +11,7 @@ from gorun_mem import Config, DeadlockFound, M, NoProgress, World, run, scenario
 from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.machine.coroutine import ForeignAwait
 from gorun_mem.step.costs import MECHANISMS, CostTable
-from gorun_mem.step.strategies import RUNNING
+from gorun_mem.step.strategies import for_runs
 from tests.machine.machine_workloads import (
     HOSTS,
     MUTEXES,
@@ -27,7 +27,7 @@ BASIC = ("timing", "random", "round_robin", "run_to_block")
 
 def test_the_basic_strategies_are_there() -> None:
     """The strategies that are compared here exist."""
-    assert set(BASIC) <= set(RUNNING)
+    assert set(BASIC) <= set(for_runs())
 
 
 @pytest.mark.parametrize("mutex", MUTEXES)

@@ -54,6 +54,7 @@ from typing import Any, Final
 
 from gorun_mem.runtime.kinds import named
 from gorun_mem.step.strategies.descent import Descent
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.numbers import MNumbers
 from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
@@ -440,3 +441,11 @@ def _offer(enabled: dict[int, Pending]) -> str:
         f"{f'M{m}' if m >= 0 else f'the buffer of M{buffer_of(m)}'} may {op[0]} {op[1]}".rstrip()
         for m, op in sorted(enabled.items())
     )
+
+
+STRATEGY: Final = StrategyEntry(
+    about="all schedules that differ (DPOR)",
+    source="P. Abdulla et al., POPL 2014",
+    search=Exhaustive,
+    tree=True,
+)
