@@ -84,7 +84,7 @@ export function report(doc, { panel = null, actions = null, more = null, signal 
     steps: doc.steps.length ? lastSteps(doc.steps) : null,
   };
   const lead = doc.first === "map" ? OF.map : OF.lanes, rank = (one) => (lead.includes(one.name) ? 0 : 1);
-  const sections = [...doc.sections].sort((a, b) => rank(a) - rank(b)).map((one, i) => sectionPanel(one, i < OPEN));
+  const sections = [...doc.sections].sort((a, b) => rank(a) - rank(b)).map((one, i) => sectionPanel(one, i < OPEN && (one.facts.length > 0 || one.tables.some((some) => some.rows.length > 0))));
   const folds = h("button", { type: "button", id: "folds", onclick: () => { const all = element.querySelectorAll("details.section"), open = [...all].every((one) => one.open); for (const one of all) one.open = !open; } }, "Fold or unfold all");
   const says = { lanes: panel.lanes, doc, map };
   const element = h("div", { class: "stack whole" }, head(doc), actions, contents(doc, parts), parts.lanes || parts.map || parts.charts ? timeBar(time, (at) => momentInWords(says, at)) : null, ORDER[doc.first].map((name) => parts[name]), h("div", { class: "row" }, folds), h("div", { class: "report" }, sections, metrics(doc)), more);
