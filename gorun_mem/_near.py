@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Final
+
+LONGEST: Final = 200
+"""A longer word is no name that was mistaken: comparing takes time and memory by its length."""
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -14,6 +18,8 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
         known: what could have been.
         cutoff: how alike they must be, from 0 to 1, as in `difflib.get_close_matches`.
     """
+    if len(word) > LONGEST:
+        return ""
     from difflib import get_close_matches  # not needed where nothing is mistaken
 
     plain = {name.lower(): name for name in known}  # of two that differ by case the last
@@ -47,7 +53,8 @@ def no_such(
         list_all: list them; else the message ends with a space behind the question.
     """
     names = list(known)
-    what = f"no {noun} {word!r}" if noun else f"{word!r} is none"
+    said = repr(word if len(word) <= LONGEST else word[:LONGEST] + "...")
+    what = f"no {noun} {said}" if noun else f"{said} is none"
     hint = did_you_mean(word, names, cutoff)
     return f"{what}: {hint}{f'{there} ' + ', '.join(names) if list_all else ''}"
 
