@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._near import did_you_mean, nearest
+from gorun_mem._near import nearest, no_such
 from gorun_mem.cli._exit import BadInput
 from gorun_mem.files.reading import read_input
 
@@ -137,10 +137,7 @@ def _from_file() -> dict[str, UserDefault]:
     settings = {}
     for key, value in table.items():
         if key not in KEYS:
-            hint = did_you_mean(key, KEYS)
-            raise BadInput(
-                f"{path}: [tool.{TABLE}] has no key {key!r}: {hint}there are {', '.join(KEYS)}"
-            )
+            raise BadInput(f"{path}: {no_such('key', key, KEYS, of=f'[tool.{TABLE}]')}")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise BadInput(
                 f"{path}: {key} in [tool.{TABLE}] is {value!r}: write one text or number"

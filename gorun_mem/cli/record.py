@@ -292,6 +292,12 @@ def _tell(
         say(_line(prepared, one, level))
     if len(found) > 1:
         say(f"{len(found)} runs: {pages[0]:,} to {pages[-1]:,} pages, median {median_low(pages):,}")
+    if all(one.check["fit"] for one in found):
+        paths = " ".join(str(one.path) for one in found)
+        say(
+            f"next: gorun-mem predict {paths} (under other releases), "
+            f"gorun-mem report {found[0].path} (what they are for, who asked)"
+        )
     say(look_up_line(("recording", "difference")))
 
 
@@ -307,10 +313,11 @@ def _line(prepared: PreparedApp, one: Recorded, level: str) -> str:
         for name in ("os", "heap")
         if name in check
     ]
+    own = check.get("predicted", "")
     predicted = (
-        f"; its own pages predicted: {check['predicted']} of {check['pages']}"
-        if "predicted" in check
-        else ""
+        f"; its own pages predicted: {own:,} of {check['pages']:,}"
+        if isinstance(own, int)
+        else f"; its own pages not predicted: {own}" * bool(own)
     )
     lines.append(f"  replayed: {'; '.join(replayed)}{predicted}")
     lines += [

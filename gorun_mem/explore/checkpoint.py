@@ -102,6 +102,7 @@ class SavedRounds(msgspec.Struct):
     planned: list[Slice]
     complete: bool
     rested: bool
+    keeps_time: bool
     bypasses: dict[str, int]
 
 
@@ -380,6 +381,7 @@ def _saved_rounds(rounds: Rounds) -> SavedRounds:
         [*rounds.under_way, *rounds.planned],
         rounds.complete,
         rounds.rested,
+        rounds.keeps_time,
         rounds.bypasses,
     )
 
@@ -400,7 +402,8 @@ def restored_course(kept: Kept) -> Course | None:
         saved = kept.rounds
         return Rounds(
             saved.tree if saved.order is None else saved.order,
-            saved.portfolio, saved.planned, [], saved.complete, saved.rested, saved.bypasses,
+            saved.portfolio, saved.planned, [], saved.complete, saved.rested, saved.keeps_time,
+            saved.bypasses,
         )  # fmt: skip
     if kept.by_cost is not None:
         cost = kept.by_cost

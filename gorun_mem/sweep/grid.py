@@ -68,8 +68,10 @@ def read_grid(path: Path) -> Grid:
 
 def _grid(data: Mapping[str, Any]) -> Grid:
     for name, value in data.items():
-        if name not in _SECTIONS or not isinstance(value, dict):
+        if name not in _SECTIONS:
             raise SweepError(no_such("section", name, _SECTIONS))
+        if not isinstance(value, dict):
+            raise SweepError(f"{name} = {value!r:.60}: it is a section: write [{name}]")
     head = dict(data.get("sweep", {}))
     name = head.pop("verb", None)
     if name not in VERBS:

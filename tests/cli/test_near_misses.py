@@ -147,7 +147,7 @@ def test_a_binary_given_to_another_verb(gorun_mem: Command, home: Path, verb: st
 
 
 def test_a_word_without_end_is_compared_with_nothing() -> None:
-    """What has no end is no name that was mistaken; it took 25 s and 2 GiB, and is shown in part."""
+    """It is no name that was mistaken, and shown in part; it took 25 s and 2 GiB."""
     word = "alloc" * (1 << 20)
     began = time.process_time()
     assert nearest(word, ["alloc", "free"]) == ""

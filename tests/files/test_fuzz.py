@@ -381,6 +381,8 @@ def test_code_is_named() -> None:
     """What would run a file's or a module's code is seen in every place where it can be named."""
     config = {"mutex": "a.py:Lock", "release": "go1.24"}
     assert code_of({"scenario": "x.py", "config": config}) == ["x.py", "a.py:Lock"]
+    locks = {"mutexes": "queue, a.py:Lock", "trace": "/tmp/x.gz"}
+    assert code_of({"scenario": "mutex_shootout", "options": locks}) == ["a.py:Lock"]
     assert code_of({"function": "os:system"}) == ["os:system"]
     assert code_of({"scenario": "memlock_storm"}) == []
     for kernel in KERNELS.values():
