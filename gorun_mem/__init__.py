@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from gorun_mem.explore.history import CannotYet, NotLinearizable
     from gorun_mem.explore.linearizable import linearizable
-    from gorun_mem.explore.states.verification import Verification, verify
+    from gorun_mem.explore.states.found import Verification
+    from gorun_mem.explore.states.verification import verify
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.m import M
     from gorun_mem.machine.outcome import DeadlockFound, NoProgress, Outcome
@@ -60,7 +61,7 @@ _HOMES = {
     "Scenario": "machine.scenario",
     "ScenarioError": "machine.scenario",
     "Throw": "runtime.errors",
-    "Verification": "explore.states.verification",
+    "Verification": "explore.states.found",
     "World": "machine.world",
     "WorldStatistics": "machine.statistics",
     "as_recorded": "replay.real_program",

@@ -37,7 +37,7 @@ def _mutexes(ctx: click.Context) -> Iterable[str]:
 
 
 def _verified(ctx: click.Context) -> Iterable[str]:
-    from gorun_mem.explore.states.verification import SUBJECTS
+    from gorun_mem.explore.states.bounds import SUBJECTS
 
     return [*_mutexes(ctx), *SUBJECTS]
 

@@ -24,8 +24,8 @@ from gorun_mem.cli._output import console, is_interactive, show
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from gorun_mem.explore.states.found import Verification
     from gorun_mem.explore.states.model import Model
-    from gorun_mem.explore.states.verification import Verification
 
 _INT63: Final = (1 << 63) - 1
 _SHOW_AFTER_S: Final = 0.5
@@ -97,10 +97,10 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
     Exit codes: 0 it holds in every state; 1 it does not; 2 usage; 4 internal fault;
     5 inconclusive: there are more states; 130 interrupted.
     """
+    from gorun_mem.explore.states.bounds import VerifyError
     from gorun_mem.explore.states.values import Unreadable
     from gorun_mem.explore.states.verification import (
         STATES_MAX,
-        VerifyError,
         is_coroutine,
         model_of,
         verify,
@@ -125,8 +125,8 @@ def command(mutex: str, states_max: int | None, as_json: bool, **given: Any) -> 
 
 def _show(found: Verification, model: Model | None) -> None:
     from gorun_mem.explore.naming import code_of
+    from gorun_mem.explore.states.found import schedule_of
     from gorun_mem.explore.states.lanes import render
-    from gorun_mem.explore.states.verification import schedule_of
     from gorun_mem.report.width import width
     from gorun_mem.report.worth import look_up_line
 

@@ -11,26 +11,8 @@ from gorun_mem.explore import checkpoint as files
 from gorun_mem.explore.courses import Course
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.settings import SearchSettings
-from gorun_mem.explore.verdict import Facts, Statistics
-from gorun_mem.explore.worker import Batch, Worker
-
-
-class Told(NamedTuple):
-    """What a search has come to.
-
-    Args:
-        worker: has the program, and what is known of it.
-        batch: what was counted.
-        walked: what walks came to that are no part of it; `batch` where there are none.
-        facts: what the verdict is decided by.
-        statistics: of them, what the first runs have shown.
-    """
-
-    worker: Worker
-    batch: Batch
-    walked: Batch
-    facts: Facts
-    statistics: Statistics
+from gorun_mem.explore.tally import SearchTally
+from gorun_mem.explore.worker import Worker
 
 
 class GoneOn(NamedTuple):
@@ -66,16 +48,16 @@ class SearchFile:
         self._settings = settings
         self._detectors = detectors
 
-    def keep(self, last: bool, told: Told, now: GoneOn) -> None:
+    def keep(self, last: bool, worker: Worker, tally: SearchTally, now: GoneOn) -> None:
         """Write the file, if it is time to or the last.
 
         Raises:
             CheckpointError: it cannot be written.
         """
-        self._keeper.keep(last, lambda: self._kept(told, now))
+        self._keeper.keep(last, lambda: self._kept(worker, tally, now))
 
-    def _kept(self, told: Told, now: GoneOn) -> files.Kept:
-        worker, statistics, facts = told.worker, told.statistics, told.facts
+    def _kept(self, worker: Worker, tally: SearchTally, now: GoneOn) -> files.Kept:
+        statistics, facts = tally.statistics, tally.facts
         kept = files.Kept(
             VERSION,
             files.program_of(worker.target),
@@ -88,15 +70,15 @@ class SearchFile:
             list(facts.histories),
             facts.canary_found,
             files.saved_profile(worker.profile),
-            files.saved_batch(told.batch),
+            files.saved_batch(tally.batch),
         )
-        if told.walked is not told.batch:
-            kept.walked = files.saved_batch(told.walked)
+        if tally.walked is not tally.batch:
+            kept.walked = files.saved_batch(tally.walked)
         if now.course is not None:
             files.save_course(now.course, kept)
         return kept
 
-    def go_on(self, told: Told) -> GoneOn | None:
+    def go_on(self, worker: Worker, tally: SearchTally) -> GoneOn | None:
         """Let a search stand where the file says; None where there is no file.
 
         Raises:
@@ -106,7 +88,7 @@ class SearchFile:
         kept = files.read(path)
         if kept is None:
             return None
-        worker, statistics, facts = told.worker, told.statistics, told.facts
+        statistics, facts = tally.statistics, tally.facts
         files.check(path, kept, files.program_of(worker.target), self._how())
         if kept.host:
             worker.target.control_trio()
@@ -114,7 +96,7 @@ class SearchFile:
         facts.histories, facts.canary_found = tuple(kept.histories), kept.canary
         if kept.profile is not None:
             worker.profile = files.restored_profile(kept.profile)
-        for saved, batch in ((kept.batch, told.batch), (kept.walked, told.walked)):
+        for saved, batch in ((kept.batch, tally.batch), (kept.walked, tally.walked)):
             if saved is not None:
                 files.restore_batch(saved, batch)
         course = files.restored_course(kept)

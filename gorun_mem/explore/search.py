@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
@@ -26,19 +25,19 @@ from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
 from gorun_mem.explore.crews import crew_of
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
-from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfTime
+from gorun_mem.explore.drive import OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
+from gorun_mem.explore.first_runs import FirstRuns
 from gorun_mem.explore.foreign import AwaitsTrio
-from gorun_mem.explore.history import objects_with_a_model
-from gorun_mem.explore.keeping import GoneOn, SearchFile, Told
-from gorun_mem.explore.portfolio import BEGINNING
+from gorun_mem.explore.keeping import GoneOn, SearchFile
 from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.rounds import Rounds, rounds_of
 from gorun_mem.explore.settings import SearchSettings
-from gorun_mem.explore.space import branches_log, estimate, profile_of
+from gorun_mem.explore.tally import SearchTally
+from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.target import Alone, Main, Target
-from gorun_mem.explore.verdict import Exploration, Facts, Statistics, judge
-from gorun_mem.explore.work import Yielded, piece_runs
+from gorun_mem.explore.verdict import Exploration, judge
+from gorun_mem.explore.work import piece_runs
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.interrupts import interrupts
@@ -47,7 +46,6 @@ from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
 from gorun_mem.step.strategies import TREES
 from gorun_mem.step.strategies.dfs import BoundedDfs
 from gorun_mem.step.strategies.exhaustive import Exhaustive
-from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.states import States
 
 if TYPE_CHECKING:
@@ -57,13 +55,9 @@ if TYPE_CHECKING:
 
 BUDGET: Final = 2_000
 """Schedules, where neither budget nor time is given."""
-FIRST_RUNS: Final = 8
-WALKING: Final = ("auto", "random")
-"""Strategies of which the first runs are a part."""
 SPACE_SMALL: Final = 1e6
 """`auto` tries to be exhaustive where there seem to be no more schedules: nearly all of them differ
 in the order of independent steps only."""
-NONDETERMINISM: Final = "nondeterminism"
 
 
 def explore(
@@ -171,21 +165,8 @@ class _Search:
         self._start = time.time()
         time_s = settings.time_s
         self._deadline = None if time_s is None else self._start + time_s
-        self._batch = Batch()
-        self._walked = self._batch if settings.strategy in WALKING else Batch()
-        self._facts = Facts(
-            tree=settings.strategy in TREES,
-            by_states=settings.strategy == States.name,
-            budget=settings.budget,
-            time_s=time_s,
-            steps_max=settings.steps_max,
-            granularity=target.config.granularity,
-            faults=target.config.faults,
-            memory=target.config.memory,
-            stands_on=target.stands_on,
-        )
-        self._statistics = Statistics()
-        self._unsteady: Failure | None = None
+        self._tally = SearchTally(target, settings)
+        self._facts = self._tally.facts
         self._worker = Worker(
             target,
             detectors,
@@ -226,21 +207,20 @@ class _Search:
             except OutOfTime:
                 self._facts.out_of_time = True
             self._worker.interrupted = _never
-            self._take_walks()
             self._count()
             try:
                 failures = self._failures(watchdog, shrink and not self._facts.interrupted)
             except KeyboardInterrupt:
                 self._facts.interrupted = True
                 failures = self._failures(watchdog, False)
-        verdict, reason = judge(self._facts, self._statistics, len(failures))
+        verdict, reason = judge(self._facts, self._tally.statistics, len(failures))
         return Exploration(
             name=self.target.name,
             strategy=self.settings.strategy,
             seed=self.settings.seed,
             verdict=verdict,
             reason=reason,
-            statistics=self._statistics,
+            statistics=self._tally.statistics,
             failures=failures,
             interrupted=self._facts.interrupted,
             about=self.target.about,
@@ -250,10 +230,11 @@ class _Search:
     # The search.
 
     def _search(self) -> None:
+        tally = self._tally
         if not self._begun:
-            self._first_runs()
-            if self._is_enough() or self._unsteady is not None or self._facts.complete:
-                if self._unsteady is None:
+            FirstRuns(self._worker, self._rerun, tally, self._rounds, self.progress).run()
+            if tally.is_enough() or tally.unsteady is not None or self._facts.complete:
+                if tally.unsteady is None:
                     self._keep(True)
                 return
             if self.settings.canary:
@@ -267,7 +248,7 @@ class _Search:
                 return
             self._course = self._begin_course()
             self._begun = True
-        if self._is_enough() or self._course is None:
+        if tally.is_enough() or self._course is None:
             return
         self._keep(True)
         try:
@@ -277,14 +258,14 @@ class _Search:
                 if self._worker.interrupted():
                     raise KeyboardInterrupt
         finally:
-            self._facts.out_of_time |= self._batch.out_of_time
+            self._facts.out_of_time |= tally.batch.out_of_time
             self._course.note(self._facts)
 
     def _visit_states(self) -> None:
         """What states there are is known in one process only, and in no file."""
         batch, facts = Batch(), self._facts
         try:
-            self._worker.tree(States.name, runs=self._left(), into=batch)
+            self._worker.tree(States.name, runs=self._tally.left(), into=batch)
         finally:
             self._shows = True
             self._take(batch)
@@ -294,29 +275,31 @@ class _Search:
         facts.by_counts, facts.incomparable, facts.out_of_states = batch.of_states
 
     def _begin_course(self) -> Course:
-        settings, left = self.settings, self._left()
-        self._spent = self._batch.schedules
+        settings, left = self.settings, self._tally.left()
+        self._spent = self._tally.batch.schedules
         piece = piece_runs(self._worker.profile.steps.values())
         if settings.strategy == "auto":
-            space = self._statistics.space
+            space = self._tally.statistics.space
             small = space is not None and space <= SPACE_SMALL
             self._rounds.plan(self._worker, small, left)
             return self._rounds
         if settings.strategy == BoundedDfs.name:
             return ByCost(settings.bound, left)
         if settings.strategy == Exhaustive.name:
-            return whole_tree(left, piece, entangled=bool(self.target.host))
+            entangled = bool(self.target.host) or self._tally.walked.keeps_time
+            return whole_tree(left, piece, entangled=entangled)
         return Drawing(settings.strategy, left)
 
     def _take(self, batch: Batch) -> bool:
         """Take in what came of some schedules; whether to go on."""
+        tally = self._tally
         for found in batch.found:
             if found.strategy in TREES:
-                found.run += self._batch.schedules
+                found.run += tally.batch.schedules
         if not self._shows:
             self.progress(batch.schedules)
-        self._merge(batch)
-        return not (self._is_enough() or self._batch.out_of_time)
+        tally.merge(batch)
+        return not (tally.is_enough() or tally.batch.out_of_time)
 
     # The file that it is kept in.
 
@@ -327,14 +310,11 @@ class _Search:
             if course is None and self.settings.strategy == "auto":
                 course = self._rounds
             now = GoneOn(time.time() - self._start, self._spent, course)
-            self._file.keep(last, self._told(), now)
-
-    def _told(self) -> Told:
-        return Told(self._worker, self._batch, self._walked, self._facts, self._statistics)
+            self._file.keep(last, self._worker, self._tally, now)
 
     def _go_on(self, file: SearchFile) -> None:
         """Stand where the file says, if there is one."""
-        found = file.go_on(self._told())
+        found = file.go_on(self._worker, self._tally)
         if found is None:
             return
         self._begun = True
@@ -350,130 +330,18 @@ class _Search:
                 return
         self._course = course
 
-    def _first_runs(self) -> None:
-        """Random walks that are written down; the first is run twice."""
-        worker = self._worker
-        random = Random(f"{self.settings.seed}/first")
-        walks: list[Execution] = []
-        plan = BEGINNING if self.settings.strategy == "auto" else (SearchingWalk.name,) * FIRST_RUNS
-        try:
-            for number, name in enumerate(plan[: self.settings.budget]):
-                worker.breathe()
-                if name == SearchingWalk.name:
-                    done = self._walk(random, number)
-                    walks.append(done)
-                    worker.profile = profile_of(walks)
-                else:
-                    self._once(name, number)
-                if self._is_enough() or self._batch.complete:
-                    break
-                if not number:
-                    self._unsteady = self._rerun.unsteadiness(done)
-                    if self._unsteady is not None:
-                        break
-        finally:
-            self._learn(walks)
-
-    def _once(self, name: str, number: int) -> None:
-        """One of the first runs of `auto` that is no walk."""
-        done = Yielded()
-        try:
-            self._rounds.once(self._worker, name, number, done)
-        finally:
-            for batch in done.batches:
-                self._merge(batch)
-                self._batch.complete |= batch.complete
-            self._rounds.note(self._facts)
-
-    def _walk(self, random: Random, number: int) -> Execution:
-        """A random walk, written down."""
-        walk = SearchingWalk()
-        walk.begin(random, self._worker.profile)
-        done = self._worker.run(walk, transcribe=True)
-        self._take_in(done, number)
-        return done
-
-    def _learn(self, runs: Sequence[Execution]) -> None:
-        """Take in what the first runs show of the program."""
-        worker = self._worker
-        self._facts.histories = objects_with_a_model(
-            step for run in runs for step in run.named_steps
-        )
-        self._statistics.space = (
-            estimate([branches_log(run.named_steps) for run in runs]) if runs else None
-        )
-        worker.forget()
-        if self._walked is not self._batch:
-            self._statistics.walks = len(runs)
-            self._batch.uncontrolled = self._walked.uncontrolled
-
-    def _take_in(self, done: Execution, number: int) -> None:
-        """Count one of the first runs."""
-        batch = self._walked
-        batch.schedules += 1
-        batch.steps += done.steps
-        batch.by_strategy["random"] = batch.by_strategy.get("random", 0) + 1
-        batch.hashes.add(hash(tuple(done.tape)))
-        engine: Any = done.world.engine
-        batch.timed |= engine.timed
-        batch.unfair += engine.unfair
-        self._worker.note(batch, done, "random", number)
-        if batch is self._batch:
-            self.progress(1)
-
-    def _take_walks(self) -> None:
-        """Take in what walks before the search have shown."""
-        batch, walked = self._batch, self._walked
-        if walked is batch:
-            return
-        batch.decisions = max(batch.decisions, walked.decisions)
-        batch.handovers |= walked.handovers
-        known = {one.signature for one in batch.found}
-        found = bool(walked.found) or self._unsteady is not None
-        self._facts.walked_into = found and not batch.found
-        batch.found += [one for one in walked.found if one.signature not in known]
-
-    def _merge(self, batch: Batch) -> None:
-        known = {one.signature for one in self._batch.found}
-        batch.found = [one for one in batch.found if one.signature not in known]
-        self._batch.add(batch)
-
-    def _left(self) -> int | None:
-        """What the first runs left of the budget."""
-        if self.settings.budget is None:
-            return None
-        return max(self.settings.budget - self._batch.schedules, 0)
-
-    def _is_enough(self) -> bool:
-        batch = self._batch
-        return bool(batch.uncontrolled) or len(batch.found) >= self.settings.failures_max
-
     # What is made of it.
 
     def _count(self) -> None:
-        batch, counted, facts = self._batch, self._statistics, self._facts
-        counted.by_strategy = batch.by_strategy
-        tree = "exhaustive" if self.settings.strategy == "auto" else self.settings.strategy
-        counted.schedules, counted.distinct = batch.schedules, len(batch.hashes)
-        if facts.tree and tree in batch.by_strategy:
-            counted.schedules = counted.distinct = batch.by_strategy[tree]
-            counted.by_strategy = {tree: counted.schedules}
-        counted.redundant = batch.redundant
-        counted.states = batch.states
-        counted.steps = batch.steps
-        counted.decisions = batch.decisions
-        counted.handovers = len(batch.handovers)
-        counted.unfair = batch.unfair
-        counted.timed = batch.timed
-        counted.bypasses = self._rounds.bypasses
-        facts.uncontrolled = tuple(batch.uncontrolled)
-        facts.out_of_time |= batch.out_of_time
-        counted.seconds = time.time() - self._start
+        self._tally.add_walked()
+        self._tally.count()
+        self._tally.statistics.bypasses = self._rounds.bypasses
+        self._tally.statistics.seconds = time.time() - self._start
 
     def _failures(self, watchdog: Watchdog, shrink: bool) -> tuple[Failure, ...]:
-        found = [self._rerun.failure(one, watchdog, shrink) for one in self._batch.found]
-        if self._unsteady is not None:
-            found.append(self._unsteady)
+        found = [self._rerun.failure(one, watchdog, shrink) for one in self._tally.batch.found]
+        if self._tally.unsteady is not None:
+            found.append(self._tally.unsteady)
         return tuple(found[: self.settings.failures_max])
 
 

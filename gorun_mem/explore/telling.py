@@ -103,6 +103,7 @@ def _account(
         token=failure.token,
         replay=failure.command,
         replay_short=failure.command_for(_short_token(failure)),
+        view=failure.command_to_view,
         preemptions=failure.preemptions,
         switches=failure.switches,
         settings=dict(failure.settings),
@@ -234,7 +235,8 @@ def _seen_again(failure: Failure, program: Target) -> tuple[Sights | None, Memor
 
     Of a run that does not end nothing is asked that only its end would tell.
     """
-    from gorun_mem.explore.drive import STEPS_MAX, replay
+    from gorun_mem.explore.drive import replay
+    from gorun_mem.explore.taped import STEPS_MAX
 
     about_memory = is_about_memory(failure)
     if not failure.steps or (failure.signature.kind == "no_progress" and not about_memory):

@@ -324,7 +324,8 @@ def _inputs_of_recording(cell: SweepCell) -> object:
 
 
 def _verify(cell: SweepCell) -> CellDone:
-    from gorun_mem.explore.states.verification import VerifyError, verify
+    from gorun_mem.explore.states.bounds import VerifyError
+    from gorun_mem.explore.states.verification import verify
 
     try:
         found = verify(cell.subject, **cell.options)

@@ -16,7 +16,7 @@ RUN_AGAIN = {
     "searches": ("explore",),
     "commands": (
         "scenarios/test_same_log.py", "scenarios/test_scenario_claims.py",
-        "cli/test_explore_command.py::test_ctrl_c_exits_130_with_what_was_counted",
+        "cli/test_explore_interrupted.py",
     ),
 }  # fmt: skip
 """Tests whose subject is compiled. Of a folder's, not these:"""

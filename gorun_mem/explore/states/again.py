@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gorun_mem.explore.states.bounds import Bounds, bounds_of
 from gorun_mem.explore.states.coroutines import in_words
 from gorun_mem.explore.states.examine import TraceStep, names_of
+from gorun_mem.explore.states.found import Verification
 from gorun_mem.explore.states.model import Model
 from gorun_mem.explore.states.parts import Common, Move, Own
 from gorun_mem.explore.states.stepper import Stepper
 from gorun_mem.explore.states.verification import (
-    Bounds,
-    Verification,
-    bounds_of,
     is_coroutine,
     model_of,
     runs_of,

@@ -16,15 +16,17 @@ from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Any, Final
 
 from gorun_mem.explore.states.contents import Contents, How
-from gorun_mem.explore.states.model import FREE, HELD, StatesM, StatesScheduler, Violation
+from gorun_mem.explore.states.locks import FREE, HELD
+from gorun_mem.explore.states.model import StatesM, StatesScheduler, Violation
 from gorun_mem.explore.states.parts import LATE_MAX, Common, MShare
 from gorun_mem.explore.states.values import Place
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.machine.ops import Compute, Pause, Sleep
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.kinds import kind_of
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, StoreBuffer
 from gorun_mem.sync.base import KitObject
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from gorun_mem.explore.states.examine import TraceStep
+from gorun_mem.explore.states.found import Verification
 from gorun_mem.explore.states.model import Model
-from gorun_mem.explore.states.verification import Verification
 from gorun_mem.runtime.mutex.machine import states_of
 
 _SAID = {"acquired": "has the lock", "waits": "has to wait", "released": "gave it back"}

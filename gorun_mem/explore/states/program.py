@@ -32,7 +32,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 
 from gorun_mem.explore.states.contents import PACKAGE, Contents, How, is_package
-from gorun_mem.explore.states.model import own_words
+from gorun_mem.explore.states.locks import own_words
 from gorun_mem.explore.states.unseen import COUNTING, Unseen
 from gorun_mem.explore.states.values import Unreadable
 from gorun_mem.locks.coroutine import CoroutineMutex

@@ -22,12 +22,7 @@ the tree is shared out, a part does not know what others have put into the trees
         node        enabled {M1: release L}      M2's acquire is blocked: it does not race with this
 
 Happens-before is by vector clocks: an M's own steps, dependent steps, waking, starting and joining
-an M. Ms are known by who started them and as which of his, for their numbers go by the order of
-that.
-
-The tree is shared out by its parts (`Subtree`): below a branch of a node everything follows from
-the way there, from who sleeps and from what is put into the trees below. What a part finds to be
-put into a tree above it is a `WantedAbove`.
+an M (`Past`). The tree, or a part of it, is a `Descent`. Ms go by their `MNumbers`.
 
 A load or store of user memory depends on every change of memlock, for what is done under it frees
 that memory, clears it and hands it out, and on accesses to the same word; not on those to others.
@@ -53,12 +48,13 @@ Verification of Concurrent Systems", 1996 (sleep sets).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
 from gorun_mem.runtime.kinds import named
+from gorun_mem.step.strategies.descent import Descent
+from gorun_mem.step.strategies.numbers import MNumbers
 from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.step.strategies.subtree import NodeState, Subtree, WantedAbove
@@ -70,23 +66,14 @@ from gorun_mem.step.strategies.wakeup import (
     Pending,
     WakeupBranch,
     buffer_of,
-    chain,
     dependent,
-    frozen,
-    insert,
     is_own,
-    node_of,
     object_of,
-    slept,
-    weak_initial,
 )
-from gorun_mem.step.task import BUFFERS, State, Task
+from gorun_mem.step.task import State, Task
 
 LATE: Final = named(lambda kind: kind.late)
 """Kinds of operation that put a store into the M's buffer, where it has one."""
-
-CHILD_BITS: Final = 20
-"""Of an M's number, those that say which of its starter's it is."""
 
 
 class Exhaustive(Searching):
@@ -96,26 +83,26 @@ class Exhaustive(Searching):
         part: of the tree; None for all of it.
 
     Invariants:
-        1. node 0 is the program before its first step, a step of M 0 for what is drawn there;
-        2. event k was made at node k; only the last node may have none yet;
-        3. of the first node of the part only the values are the part's, of those before it nothing.
+        1. event k was made at node k; only the last node may have none yet.
 
     Attributes:
         rested: an M that yielded was made to wait, so the result rests on that being fair.
-        wishes: what is wanted above the part.
+        keeps_time: a timer was set that fires at its time: then steps that touch nothing in common
+            do not commute, for they take time, and what was run is not all.
     """
 
     name = "exhaustive"
     every_step = True
     exhaustive = True
+    reduces = True
 
     def __init__(self, part: Subtree | None = None) -> None:
         super().__init__()
-        self._nodes: list[Node] = []
         self._past = Past()
-        self._names: dict[str, int] = {}
-        self._ms: dict[int, int] = {}
-        self._named = 0
+        self._descent = Descent(self._past, part)
+        self._nodes = self._descent.nodes
+        self._first = self._descent.first
+        self._numbers = MNumbers()
         self._after = 0
         self._stepped: dict[int, Any] = {}
         self._chosen: Any = None
@@ -129,58 +116,32 @@ class Exhaustive(Searching):
         self._yielded = False
         self._admits: frozenset[str] | None = None
         self._asks = False
-        self._renamed = False
         self._draws = False
         self._is_cut = False
         self._engine: Any = None
         self._whole_calls = True
-        self._ready = True
-        self._over = False
-        self._part = Subtree((), ()) if part is None else part
-        self._first = len(self._part.way)
-        self._wished: set[tuple[int, frozenset[int]]] = set()
-        self.wishes: list[WantedAbove] = []
         self.rested = False
+        self.keeps_time = False
         self.executed = self._executed
-        if part is None:
-            self._nodes.append(Node({0: ("begin", "", True)}, {}))
-        else:
-            self._take(part)
 
-    # The tree, between runs.
-
-    def _take(self, part: Subtree) -> None:
-        for number, way in enumerate(part.way):
-            node = Node({way.m: ("", way.obj, way.reads)}, slept(way.sleep))
-            node.take(WakeupBranch(way.m, way.obj, way.reads))
-            node.known = False
-            node.values = list(way.values)
-            node.open = bool(part.opened) and part.opened[number]
-            self._nodes.append(node)
-        self._nodes += [node_of(place) for place in part.places]
-        if self._nodes[0].chosen == 0:
-            self._nodes[0].enabled = {0: ("begin", "", True)}
-            self._nodes[0].known = True
+    @property
+    def wishes(self) -> list[WantedAbove]:
+        """What is wanted above the part."""
+        return self._descent.wishes
 
     def left(self) -> Subtree | None:
         """What is left of the part; None for nothing."""
-        if not self._ready:
-            self._ready = not self._over and self._back()
-        if not self._ready:
-            return None
-        places = tuple(node.place() for node in self._nodes[self._first :])
-        return Subtree(self._part.way, places)
+        return self._descent.left()
 
     def first_place(self) -> NodeState:
         """The first node of the part as it is now, of which the values are known that were run."""
-        return self._nodes[self._first].place()
+        return self._descent.first_place()
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Go back to the last node at which something is left to try."""
         self._random = random
-        if self._over or not (self._ready or self._back()):
+        if not self._descent.next():
             return False
-        self._ready = False
         past = self._past
         self._fresh = len(past.events)
         if not past.events:
@@ -191,25 +152,11 @@ class Exhaustive(Searching):
         self._at = self._made = 1
         self._drawn = 0
         self._yielder, self._yields = -1, 0
-        self._is_cut = self._renamed = False
-        self._ms, self._stepped = {}, {}
-        self._named = self._after = 0
+        self._is_cut = False
+        self._numbers.begin()
+        self._stepped = {}
+        self._after = 0
         return True
-
-    def _back(self) -> bool:
-        nodes = self._nodes
-        while True:
-            node = nodes[-1]
-            self._past.forget(len(nodes) - 1)
-            if node.next_values():
-                return True
-            if len(nodes) - 1 == self._first:
-                self._over = True
-                return False
-            node.sleep[node.chosen] = node.enabled[node.chosen]
-            if node.next_branch():
-                return True
-            nodes.pop()
 
     # A run.
 
@@ -227,8 +174,9 @@ class Exhaustive(Searching):
                 raise TypeError("steps that touch nobody knows what need every order of them")
             config = getattr(getattr(runnable[0], "world", None), "config", None)
             self._whole_calls = getattr(config, "granularity", "sync") == "sync"
-        self._name_new()
-        enabled = {self._ms[task.id]: self._pending(task) for task in runnable}
+        self._numbers.meet(self._engine)
+        ms = self._numbers.of
+        enabled = {ms[task.id]: self._pending(task) for task in runnable}
         if at > self._fresh:
             self._follow_last()
         else:
@@ -246,7 +194,6 @@ class Exhaustive(Searching):
         self._at = at + 1
         self._drawn = 0
         chosen = node.chosen
-        ms = self._ms
         task = next(task for task in runnable if ms[task.id] == chosen)
         if at >= len(self._past.events):
             self._admits = task.op.admits()
@@ -296,9 +243,11 @@ class Exhaustive(Searching):
     def ended(self) -> None:
         """See what raced, and what is still pending: in a deadlock, who waits for what."""
         events = self._past.events
+        if self._engine is not None:
+            self.keeps_time |= self._engine.keeps_time
         if self._engine is not None and self._made == len(events):
             if not self._is_cut:
-                self._name_new()
+                self._numbers.meet(self._engine)
                 self._follow_last()
             self._reverse_races()
             if not self._is_cut:
@@ -335,27 +284,7 @@ class Exhaustive(Searching):
         if self._yielded and self._past.rests(number, sequence):
             self.rested = True
         elif not node.sleeps_on(sequence):
-            if number > self._first:
-                insert(node.wakeup, sequence)
-            else:
-                self._wish(number, node, sequence)
-
-    def _wish(self, number: int, node: Node, sequence: list[OrderedStep]) -> None:
-        """Tell whoever has shared out the tree that `sequence` is to be run at a node above."""
-        m = sequence[0].m
-        if m not in node.enabled:
-            return
-        initials = frozenset(
-            one
-            for one, op in node.enabled.items()
-            if 0 <= weak_initial(one, op[1], op[2], sequence) < len(sequence)
-        )
-        taken = self._part.taken
-        if (number, initials) in self._wished or (taken and initials.intersection(taken[number])):
-            return
-        self._wished.add((number, initials))
-        branch, (_, obj, reads) = frozen(chain(sequence)), node.enabled[m]
-        self.wishes.append(WantedAbove(number, branch, obj, reads, initials))
+            self._descent.want(number, sequence)
 
     def _hold_pending(self) -> None:
         """Hold what the run has left pending against its steps."""
@@ -366,7 +295,7 @@ class Exhaustive(Searching):
                 continue
             if engine.buffered and engine.is_held(task):
                 continue  # what its buffer has comes first
-            m = self._ms[task.id]
+            m = self._numbers.of[task.id]
             kind, obj, reads = self._pending(task)
             acting = task.op.acting()
             if not obj or (task.state is State.PARKED and acting is self._stepped.get(m)):
@@ -383,10 +312,7 @@ class Exhaustive(Searching):
             if node.values and not node.open:
                 others = self._past.without(number)
                 if not node.sleeps_on([event, *others]):
-                    node.open = True
-                    node.others = frozen(chain(others)) if others else None
-                    if number < self._first:
-                        self.wishes.append(WantedAbove(number, None, others=node.others))
+                    self._descent.want_values(number, others)
 
     # Nodes.
 
@@ -411,7 +337,7 @@ class Exhaustive(Searching):
         if not able:
             raise Redundant
         eager = [m for m in able if enabled[m][0] != "yield"] or able
-        first = self._ms[current.id] if current is not None else -1
+        first = self._numbers.of[current.id] if current is not None else -1
         if first not in eager:
             first = eager[0]
         node.take(WakeupBranch(first, enabled[first][1], enabled[first][2]))
@@ -437,27 +363,17 @@ class Exhaustive(Searching):
             if not dependent(obj, reads, op[1], op[2]) or is_own(m, parent.chosen)
         }
 
-    def _name_new(self) -> None:
-        """Name the Ms that have been started."""
-        tasks, ms = self._engine.tasks, self._ms
-        while self._named < len(tasks):
-            task = tasks[self._named]
-            self._named += 1
-            name = 0
-            if task.id:
-                name = self._names.get(task.origin, 0)
-                if not name:
-                    name = self._names[task.origin] = number_of(task.origin)
-                self._renamed |= name != task.id
-            ms[task.id] = name
-            if self._engine.buffered:
-                ms[BUFFERS + task.id] = buffer_of(name)
-
     # Events and races.
+
+    def _object(self, kind: str, obj: str, op: Any) -> str:
+        """What a step counts as touching; what is an M's own goes by the M's number."""
+        if kind in LATE and self._engine.buffered and op.acting().buffers:
+            return ""
+        return self._numbers.own(object_of(kind, obj, self._whole_calls))
 
     def _executed(self, task: Task, kind: str, obj: str, reads: bool) -> None:
         """A step was made: give it its place in the run."""
-        m = self._ms[task.id]
+        m = self._numbers.of[task.id]
         if kind == "yield":
             self._yielded = True
             self._yields = self._yields + 1 if self._yielder == m else 1
@@ -478,8 +394,9 @@ class Exhaustive(Searching):
     def _is_asking(self, task: Task) -> bool:
         """Whether the pending operation of `task` waits until it may be stepped at all."""
         op = task.op.acting()
-        asks: bool = op.asks_first and op is not self._stepped.get(self._ms[task.id])
-        return asks
+        if op.gives_up or not op.asks_first:
+            return False
+        return op is not self._stepped.get(self._numbers.of[task.id])
 
     def _pending(self, task: Task) -> Pending:
         op = task.op
@@ -487,21 +404,10 @@ class Exhaustive(Searching):
         kind = op.kind
         return (kind, self._object(kind, op.obj, op), op.reads_only)
 
-    def _object(self, kind: str, obj: str, op: Any) -> str:
-        """What a step counts as touching; what is an M's own goes by the M's name here."""
-        if kind in LATE and self._engine.buffered and op.acting().buffers:
-            return ""
-        obj = object_of(kind, obj, self._whole_calls)
-        if self._renamed and obj.startswith("m"):
-            number, dot, rest = obj[1:].partition(".")
-            if dot and number.isdecimal():
-                return f"m{self._ms.get(int(number), number)}.{rest}"
-        return obj
-
     def _joined(self, join: Any) -> list[int]:
         """The Ms that it was waited for, all of whose steps come before."""
         ms = [
-            self._ms[task.id]
+            self._numbers.of[task.id]
             for task in self._engine.tasks
             if task.state is State.DONE and getattr(task, "join", None) is join
         ]
@@ -510,7 +416,7 @@ class Exhaustive(Searching):
     def _follow_last(self) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
         after it."""
-        past, ms = self._past, self._ms
+        past, ms = self._past, self._numbers.of
         last = past.events[-1]
         for task in self._engine.woken:
             if task.op is None or ms[task.id] not in past.clocks:
@@ -525,15 +431,6 @@ class Exhaustive(Searching):
             for m in ms.values():
                 if m not in past.clocks:
                     past.wake(m)
-
-
-def number_of(origin: str) -> int:
-    """The number of an M by its origin (`Task.origin`), the same in every run and process."""
-    first, *path = origin.split(".")
-    number = 0 if first == "0" else int(hashlib.sha256(first.encode()).hexdigest(), 16)
-    for step in path:
-        number = (number << CHILD_BITS) + int(step)
-    return number
 
 
 def _offer(enabled: dict[int, Pending]) -> str:

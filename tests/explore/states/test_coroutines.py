@@ -8,9 +8,11 @@ import pytest
 
 from gorun_mem import verify
 from gorun_mem.explore.states.again import make_again
+from gorun_mem.explore.states.bounds import Bounds
+from gorun_mem.explore.states.found import schedule_of
 from gorun_mem.explore.states.rerun import Path, RerunSearch
 from gorun_mem.explore.states.values import Unreadable
-from gorun_mem.explore.states.verification import Bounds, runs_of, schedule_of
+from gorun_mem.explore.states.verification import runs_of
 from gorun_mem.locks import Mutex
 from gorun_mem.sync import Word
 from tests import ROOT

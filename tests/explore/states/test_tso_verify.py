@@ -8,15 +8,16 @@ import pytest
 
 from gorun_mem import verify
 from gorun_mem.explore.states.again import make_again
+from gorun_mem.explore.states.bounds import VerifyError
 from gorun_mem.explore.states.examine import Examination, Reductions
-from gorun_mem.explore.states.model import LockModel
+from gorun_mem.explore.states.found import schedule_of
+from gorun_mem.explore.states.locks import LockModel
 from gorun_mem.explore.states.parts import LATE_MAX
-from gorun_mem.explore.states.verification import VerifyError, schedule_of
 from gorun_mem.locks import Mutex, UnlockOp, state
 from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS, UnknownRelease
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex import default_mutex
-from gorun_mem.runtime.mutex.base import USUAL
+from gorun_mem.runtime.mutex.settings import USUAL
 from gorun_mem.runtime.mutex.spinbit import SpinbitMutex
 from gorun_mem.runtime.op import MLike
 from gorun_mem.sync import Word

@@ -8,9 +8,10 @@ import pytest
 
 from gorun_mem import verify
 from gorun_mem.explore.states.again import make_again
+from gorun_mem.explore.states.bounds import SUBJECTS
 from gorun_mem.explore.states.examine import Examination
+from gorun_mem.explore.states.found import schedule_of
 from gorun_mem.explore.states.notes import NoteModel
-from gorun_mem.explore.states.verification import SUBJECTS, schedule_of
 from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, TryLockOp, UnlockOp, state

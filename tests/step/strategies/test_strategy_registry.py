@@ -26,6 +26,8 @@ SHARED = {
     "transcribe",
     "replay",
     "past",
+    "descent",
+    "numbers",
     "wakeup",
     "seeded",
     "mutant",
