@@ -68,6 +68,7 @@ from gorun_mem.step.strategies.wakeup import (
     WakeupBranch,
     buffer_of,
     dependent,
+    in_words,
     is_own,
     object_of,
 )
@@ -214,7 +215,7 @@ class Exhaustive(Searching):
                 node.enabled = enabled
             node.known = True
         if enabled != node.enabled:
-            offered, before_that = _offer(enabled), _offer(node.enabled)
+            offered, before_that = in_words(enabled), in_words(node.enabled)
             raise NonDeterminism(
                 f"step {self._at}: after the same steps {offered}, and before {before_that}"
             )
@@ -432,15 +433,6 @@ class Exhaustive(Searching):
             for m in ms.values():
                 if m not in past.clocks:
                     past.wake(m)
-
-
-def _offer(enabled: dict[int, Pending]) -> str:
-    if not enabled:
-        return "nobody could go"
-    return ", ".join(
-        f"{f'M{m}' if m >= 0 else f'the buffer of M{buffer_of(m)}'} may {op[0]} {op[1]}".rstrip()
-        for m, op in sorted(enabled.items())
-    )
 
 
 STRATEGY: Final = StrategyEntry(
