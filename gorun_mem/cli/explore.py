@@ -209,7 +209,7 @@ def command(
         prepared = _prepared(scenario, given, asked, save, log)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
-            check_host(target, host, log)
+            check_host(target, host)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)
