@@ -38,6 +38,7 @@ def tell(name: str, as_json: bool) -> int:
     from gorun_mem.predict.makeup import makeup
     from gorun_mem.predict.program import load
     from gorun_mem.replay.recording import RecordingError
+    from gorun_mem.report.worth import look_up_line
 
     try:
         program = load(name)
@@ -47,7 +48,7 @@ def tell(name: str, as_json: bool) -> int:
     if as_json:
         write_json(_document(program, found))
     else:
-        show(_text(program, found))
+        show(_text(program, found), "", look_up_line(("slack", "heap free")))
     return ExitCode.CLEAN
 
 

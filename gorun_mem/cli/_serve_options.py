@@ -35,7 +35,7 @@ def _bytes(name: str, default: int, text: str) -> Callable[[Any], Any]:
     )
 
 
-def _options() -> list[Callable[[Any], Any]]:
+def _rights() -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--shared",
@@ -49,6 +49,12 @@ def _options() -> list[Callable[[Any], Any]]:
             help="Let every client say limit, failnext and hostgrow, which concern all.  [default: "
             "only who says the admin's token, the second line of --token-file: admin TOKEN]",
         ),
+    ]
+
+
+def _bounds() -> list[Callable[[Any], Any]]:
+    """Of what clients own and send."""
+    return [
         _bytes("--request-max", _LIMITS.request_bytes, "Refuse a request about more bytes."),
         _bytes("--client-max", _LIMITS.client_bytes, "Refuse a client that would own more bytes."),
         _limit(
@@ -94,6 +100,11 @@ def _options() -> list[Callable[[Any], Any]]:
             1 << 30,
             "Hang up on a client that is idle for so many seconds; 0 never does.",
         ),
+    ]
+
+
+def _guest_bounds() -> list[Callable[[Any], Any]]:
+    return [
         _limit(
             "--guest-steps",
             _LIMITS.guest_steps,
@@ -122,7 +133,7 @@ def _options() -> list[Callable[[Any], Any]]:
 
 def bounds_options(function: Any) -> Any:
     """Decorate a command with the bounds and rights of clients."""
-    return apply(_options())(function)
+    return apply([*_rights(), *_bounds(), *_guest_bounds()])(function)
 
 
 def take_limits(given: dict[str, Any]) -> Limits:

@@ -93,6 +93,10 @@ def command(
     document = as_document(results)
     if as_json:
         write_json(document)
+    else:
+        from gorun_mem.report.worth import look_up_line
+
+        show(look_up_line(("ratio", "target")))
     ctx.exit(ExitCode.CLEAN if document["ok"] else ExitCode.FAILED)
 
 

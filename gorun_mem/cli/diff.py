@@ -73,6 +73,7 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
 
 def _show(diff: LogDiff, show_all: bool) -> None:
     from gorun_mem.report.width import table_lines
+    from gorun_mem.report.worth import look_up_line, of_diff
 
     names = [diff.a.condition.name, diff.b.condition.name]
     if max(map(len, names)) <= _NAME_MAX:
@@ -96,7 +97,7 @@ def _show(diff: LogDiff, show_all: bool) -> None:
         if heads == ["A", "B"]:
             show(*(f"{label}  {name}" for label, name in zip("AB", names, strict=True)), "")
         show(*table_lines(rows, "<>>>", ""))
-    show(_verdict(diff))
+    show(_verdict(diff), "", look_up_line(of_diff(diff)))
     for label, found in (("A", diff.a), ("B", diff.b)):
         for remark in found.condition.remarks():
             show(f"note on {label}: {remark}", err=True)

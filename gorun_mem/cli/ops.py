@@ -287,11 +287,19 @@ def _check_all(sources: Sequence[str], options: Options, as_json: bool) -> int:
                 show(*_lines(result))
     if as_json:
         write_json(_document(results, codes))
-    elif len(results) > 1:
+    else:
+        _total(results)
+    return worst(codes)
+
+
+def _total(results: Sequence[ScriptComparison]) -> None:
+    from gorun_mem.report.worth import look_up_line
+
+    if len(results) > 1:
         operations = sum(r.operations for r in results)
         differences = sum(r.differences for r in results)
         show(f"{len(results)} files: {operations} operations, {_plural(differences)}")
-    return worst(codes)
+    show(look_up_line(("operation", "difference")))
 
 
 def _size(source: str) -> int:

@@ -65,11 +65,19 @@ def command(traces: tuple[str, ...], level: str, as_json: bool) -> int:
     if as_json:
         write_json({"totals": totals, "results": documents})
     else:
-        show(
-            "{files} files: {calls} calls, {events} events compared, "
-            "{differences} differences".format_map(totals)
-        )
+        _total(totals)
     return exit_code
+
+
+def _total(totals: dict[str, int]) -> None:
+    from gorun_mem.report.units import count
+    from gorun_mem.report.worth import look_up_line
+
+    show(
+        f"{count(totals['files'], 'file')}: {count(totals['calls'], 'call')}, "
+        f"{count(totals['events'], 'event')} compared, {count(totals['differences'], 'difference')}"
+    )
+    show(look_up_line(("recording", "difference")))
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -167,6 +167,7 @@ def _verified_again(
     from gorun_mem.explore.states.bounds import VerifyError
     from gorun_mem.explore.states.lanes import render
     from gorun_mem.report.width import width
+    from gorun_mem.report.worth import look_up_line
     from gorun_mem.runtime.mutex import UnknownMutex
     from gorun_mem.step.schedule import ScheduleError
 
@@ -182,6 +183,7 @@ def _verified_again(
             show("\n".join(["", f"after step {len(again.found.trace)}", *again.state]))
         if again.divergence:
             show(f"The lock is not the one of the schedule any more: {again.divergence}")
+        show("", look_up_line(("step", "word by its bits")))
     document = {**again.found.document(), "replay": again.found.bounds.subject}
     return code, {**document, "divergence": again.divergence, "state": again.state}
 
@@ -289,6 +291,7 @@ def _document(target: Target, done: Execution, lanes: Sequence[LaneStep]) -> dic
 def _show(target: Target, done: Execution, steps: Sequence[LaneStep]) -> None:
     from gorun_mem.explore.failure import words_of
     from gorun_mem.explore.words import count
+    from gorun_mem.report.worth import look_up_line
 
     skipped = max(0, len(steps) - _STEPS_SHOWN)
     if skipped:
@@ -302,9 +305,10 @@ def _show(target: Target, done: Execution, steps: Sequence[LaneStep]) -> None:
         show(f"An M awaits what no schedule controls, at {done.foreign}")
     if done.signature is None:
         show(f"{target.name}: ended well after {count(len(steps), 'step')}")
-        return
-    show(f"FAILED: {done.signature}")
-    show(words_of(done.world, done.findings))
+    else:
+        show(f"FAILED: {done.signature}")
+        show(words_of(done.world, done.findings))
+    show("", look_up_line(("step", "preempts" if any(s.preempts for s in steps) else "schedule")))
 
 
 def _line(step: LaneStep) -> str:

@@ -129,6 +129,7 @@ def _document(grid: Grid, found: Swept) -> dict[str, Any]:
 
 def _show(grid: Grid, found: Swept) -> None:
     from gorun_mem.report.units import count
+    from gorun_mem.report.worth import look_up_line
 
     there = len(found.rows) - found.fresh
     left = found.cells - len(found.rows)
@@ -151,6 +152,7 @@ def _show(grid: Grid, found: Swept) -> None:
     show(f"rows    {click.format_filename(grid.out)}")
     if left:
         show("go on   with the same command")
+    show(look_up_line(("cell", "outcome")))
 
 
 def _in_words(grid: Grid, row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from gorun_mem.analysis.diff import LogDiff
     from gorun_mem.analysis.summary import Summary
     from gorun_mem.explore.verdict import Exploration
 
@@ -14,6 +15,22 @@ _UNFAIR: Final = 0.9
 """Jain's index below which who got how much is worth a look."""
 _OVERTAKEN: Final = 8
 """Bypasses of one M that are worth a look."""
+
+
+_OF_FIGURES: Final = {
+    "hint_misses": "hint miss",
+    "bypasses max": "bypass",
+    "longest convoy": "convoy",
+    "wait p99": "p99",
+    "critical path": "critical path",
+    "fairness of waits": "fairness",
+    "final_pages": "page",
+    "slack": "slack",
+    "lost": "lost",
+    "steps": "step",
+    "time": "virtual time",
+}
+"""A figure of `diff` -> the word for it, the most telling first."""
 
 
 def look_up_line(words: Iterable[str], label: int = 8) -> str:
@@ -60,3 +77,10 @@ def of_search(found: Exploration) -> Iterator[str]:
     if found.strategy != "auto":  # which is several
         yield found.strategy
     yield "schedule"
+
+
+def of_diff(diff: LogDiff) -> Iterator[str]:
+    """The figures in which two runs differ; the two runs where they do not."""
+    names = {row.name.rpartition(": ")[2] for row in diff.rows if not row.same}
+    yield from (word for name, word in _OF_FIGURES.items() if name in names)
+    yield from ("A", "B")

@@ -18,7 +18,7 @@ TICK_S: Final = 0.5
 """How often the log is flushed and connections are looked after."""
 
 
-class Kept(Service, Protocol):
+class Tended(Service, Protocol):
     """What the upkeep needs of the server, besides what a connection does.
 
     Attributes:
@@ -39,7 +39,7 @@ class Upkeep:
         server: whose.
     """
 
-    def __init__(self, server: Kept) -> None:
+    def __init__(self, server: Tended) -> None:
         self._server = server
 
     async def run(self) -> None:

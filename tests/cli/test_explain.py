@@ -16,7 +16,8 @@ from gorun_mem.cli import ExitCode
 from gorun_mem.cli._group import VERBS
 from gorun_mem.report.terms import TERMS, WORDS, Term, UnknownTerm, look_up, metric_terms
 from gorun_mem.step.strategies import SEARCHING
-from tests import PACKAGE
+from tests import DATA, PACKAGE
+from tests.cli.outputs import RECORDING, write_files
 from tests.cli.run_scripts import Command
 
 
@@ -97,6 +98,39 @@ def test_the_words_of_summaries_have_entries() -> None:
                 }
     assert len(words) > 15
     assert not [word for word in sorted(words) if word not in TERMS]
+
+
+WITHOUT_SUMMARY = {
+    "scenarios", "export", "query", "serve", "connect", "view", "explain", "completion", "man",
+}  # fmt: skip
+"""Verbs that answer, write or serve, and sum nothing up."""
+SUMMARIES = {
+    "run": "run memlock_storm --ms 2 --log a.jsonl",
+    "compare": "compare memlock_storm --ms 2 --set rounds=2 --mutex sema --mutex queue --seeds 2",
+    "explore": "explore lessons/ab_ba --save a.schedule",
+    "verify": "verify js",
+    "replay-schedule": "replay-schedule a.schedule",
+    "report": "report a.jsonl",
+    "diff": "diff a.jsonl a.jsonl",
+    "record": "",  # it needs a binary
+    "predict": f"predict {RECORDING} --release go1.26",
+    "releases": f"releases {RECORDING} --of go1.27",
+    "sweep": "sweep grid.toml",
+    "ops": "ops --check {data}/ops/1.19.8-wasm-random-1.txt.gz",
+    "replay": f"replay {RECORDING}",
+    "bench": "bench events --quick",
+}
+
+
+def test_every_summary_ends_with_two_words(gorun_mem: Command, home: Path) -> None:
+    """Of each verb that has one; a new verb says whether it does."""
+    assert WITHOUT_SUMMARY | SUMMARIES.keys() == VERBS.keys()
+    write_files(home)
+    for verb, command in SUMMARIES.items():
+        if command:
+            said = gorun_mem(*shlex.split(command.format(data=DATA)))
+            last = said.out.splitlines()[-1]
+            assert re.fullmatch(r"words +gorun-mem explain .+; gorun-mem explain .+", last), verb
 
 
 def test_a_word_means_one_thing() -> None:

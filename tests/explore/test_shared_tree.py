@@ -167,15 +167,15 @@ def adders(ms: int, times: int) -> Main:
     return main
 
 
-@pytest.mark.parametrize("budget", [None, 137])
+@pytest.mark.parametrize("budget", [None, 137, 100, 240])
 def test_the_figures_are_the_same_however_it_is_run(budget: int | None) -> None:
     """Schedules, those in vain, steps: the same for one worker as for many, in any order, whether
-    the budget ends it or not."""
+    the budget ends it or not, in the middle of a piece or where nothing of the next is run."""
     target = Target.of(adders(3, 2), Config(ms=3))
     figures = set()
     for ahead, seed in ((1, 0), (2, 1), (5, 2), (17, 3)):
         crew = Scattered(target, ahead, Random(seed), None)
-        whole = shared(target, course_of(target, 10, 12, budget), crew)
+        whole = shared(target, course_of(target, 10, 12 if budget is None else 40, budget), crew)
         assert crew.lost or ahead == 1
         figures.add((whole.schedules, whole.redundant, whole.steps))
     assert len(figures) == 1

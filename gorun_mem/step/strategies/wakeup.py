@@ -348,6 +348,7 @@ class Node:
     def place(self) -> NodeState:
         """The node as a value."""
         branch, values = self.branch, tuple(self.values)
+        pending = self.enabled.get(self.chosen)
         after = tuple(
             (then, () if then in self.drawn else tuple(map(frozen, branches)))
             for then, branches in branch.after.items()
@@ -359,7 +360,7 @@ class Node:
             if one.m in self.enabled and one.m not in self.sleep
         )
         return NodeState(
-            self.enabled[self.chosen][1:] if self.known else None,
+            pending[1:] if pending is not None else None,
             asleep,
             Branching(branch.m, branch.obj, branch.reads, after),
             offered,
