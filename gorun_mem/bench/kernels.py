@@ -23,12 +23,13 @@ from typing import Any, Final
 
 from gorun_mem.bench import Row
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
-from gorun_mem.explore.drive import STEPS_MAX, run_once
+from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.first_runs import FIRST_RUNS
 from gorun_mem.explore.kernels import KERNELS, Kernel
 from gorun_mem.explore.search import explore
 from gorun_mem.explore.space import profile_of
+from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.worker import Worker
 from gorun_mem.step.strategies import DRAWING, SEARCHING, TREES
 from gorun_mem.step.strategies.pct import Pct

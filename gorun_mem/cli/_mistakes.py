@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._near import did_you_mean, nearest, no_such
+from gorun_mem._near import nearest, no_such
 
 _HEAD_BYTES: Final = 1 << 14
 
@@ -166,9 +166,8 @@ def no_verb(args: Sequence[str], verbs: Mapping[str, Any]) -> str:
     verb = _verb_of(word)
     if verb:
         return f"no verb {word!r}: did you mean {shlex.join(['gorun-mem', verb, *args])}?"
-    if did_you_mean(word, verbs, 0.5):
-        return f"{no_such('verb', word, verbs, cutoff=0.5, list_all=False)}gorun-mem lists them"
-    return f"no verb {word!r}: the verbs are {', '.join(verbs)}"
+    lists = "gorun-mem --help lists them" if nearest(word, verbs, 0.5) else ""
+    return no_such("verb", word, verbs, cutoff=0.5, there="the verbs are", lists=lists)
 
 
 def _verb_of(word: str) -> str:

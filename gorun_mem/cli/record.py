@@ -207,16 +207,23 @@ def _numbered(out: Path, i: int) -> Path:
 
 
 def _from_raw(prepared: PreparedApp, raw: Path, out: Path, level: str, program: str) -> Recorded:
-    """A recording of what another host wrote; how the program ended is not known."""
-    import shutil
+    """A recording of what another host wrote; how the program ended is not known.
+
+    Raises:
+        BadInput: it wrote nothing of the kind.
+    """
     import tempfile
 
+    from gorun_mem.record.raw import RawError
     from gorun_mem.record.run import write
 
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
-        copy = Path(folder) / "raw"
-        shutil.copyfile(raw, copy)
-        return write(prepared, copy, out, level, program, 0)
+        link = Path(folder) / "raw"  # what is made on the way lies beside it
+        link.symlink_to(raw.absolute())
+        try:
+            return write(prepared, link, out, level, program, 0)
+        except RawError as error:
+            raise BadInput(f"--from-raw {raw}: {error}") from None
 
 
 def _instrument_only(prepared: PreparedApp, app: Path, output: Path | None, as_json: bool) -> int:

@@ -32,9 +32,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem.explore.drive import STEPS_MAX, ExploringEngine, SearchingTrampoline
+from gorun_mem.explore.drive import SearchingTrampoline
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.screen import Screen
+from gorun_mem.explore.taped import STEPS_MAX, ExploringEngine
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.runtime.kinds import FLUSH, named
 from gorun_mem.runtime.op import MORE, PARKED, Late, MLike, Op, StoreBuffer

@@ -9,8 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from gorun_mem.explore.drive import STEPS_MAX
 from gorun_mem.explore.space import profile_of
+from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config

@@ -193,6 +193,7 @@ class WholeTree:
         rested: an M that yielded was made to wait.
         out_of_steps: a run was cut at its bound of steps.
         broken: the program did not do the same again.
+        keeps_time: how long steps take was found to matter, which `tree` does not see.
     """
 
     runs: int | None
@@ -203,6 +204,7 @@ class WholeTree:
     rested: bool = False
     out_of_steps: bool = False
     broken: bool = False
+    keeps_time: bool = False
 
     def next_work(self) -> Climb | None:
         """The next part."""
@@ -229,6 +231,7 @@ class WholeTree:
         self.broken |= done.broken
         for batch in done.batches:
             self.rested |= batch.rested
+            self.keeps_time |= batch.keeps_time
             self.out_of_steps |= batch.out_of_steps
         if done.broken:
             return
@@ -252,7 +255,8 @@ class WholeTree:
         shared = self.tree if self.tree is not None else self._of_order()
         is_left = bool(shared.parts or shared.under_way)
         facts.rested, facts.out_of_steps = self.rested, self.out_of_steps
-        facts.complete = not (is_left or self.out_of_steps or self.broken)
+        facts.keeps_time = self.keeps_time
+        facts.complete = not (is_left or self.out_of_steps or self.broken or self.keeps_time)
         facts.out_of_budget = self.runs is not None and self.told >= self.runs and is_left
 
 
@@ -262,7 +266,8 @@ def whole_tree(runs: int | None, piece: int, *, entangled: bool) -> WholeTree:
     Args:
         runs: schedules at most; None for any number.
         piece: how many in one piece of work.
-        entangled: no two steps of the program are known to commute.
+        entangled: no two steps of the program are known to commute, as where timers fire at their
+            time.
     """
     if entangled:
         order = SharedOrder()

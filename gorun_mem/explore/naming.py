@@ -30,6 +30,10 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
         subject = verified.get("subject")
         if isinstance(subject, str) and is_file(subject):
             found.append(subject)
+    options = about.get("options")
+    if isinstance(options, Mapping):  # a scenario may take locks by name, several with commas
+        words = [word.strip() for text in options.values() for word in str(text).split(",")]
+        found += [word for word in words if is_file(word) and ".py" in word]
     config = about.get("config")
     if isinstance(config, Mapping):
         for name in _FILES:

@@ -29,6 +29,7 @@ class Rounds:
         under_way: those that are and were not told of.
         complete: the tree is at its end.
         rested: an M that yielded was made to wait in the tree.
+        keeps_time: timers were set in it that fire at their time, so its end is not all.
         bypasses: by lock, how often others got it at most while an M waited.
         seen: what the runs before the first round have shown.
     """
@@ -39,6 +40,7 @@ class Rounds:
     under_way: list[Slice] = field(default_factory=list)
     complete: bool = False
     rested: bool = False
+    keeps_time: bool = False
     bypasses: dict[str, int] = field(default_factory=dict)
     seen: list[tuple[Slice, Seen]] = field(default_factory=list)
 
@@ -129,8 +131,10 @@ class Rounds:
             return
         batch = done.batches[0]
         self.rested |= batch.rested
+        self.keeps_time |= batch.keeps_time
         self.part = None if batch.out_of_steps else done.part
-        if self.part is None and not (batch.out_of_steps or done.broken or batch.out_of_time):
+        cut = batch.out_of_steps or done.broken or batch.out_of_time
+        if self.part is None and not (cut or self.keeps_time):
             self.complete = batch.complete = True
 
     def _tell(self, portfolio: Portfolio, part: Slice, runs: int, seen: Seen) -> None:

@@ -25,7 +25,7 @@ from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
 from gorun_mem.explore.crews import crew_of
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
-from gorun_mem.explore.drive import STEPS_MAX, OutOfTime
+from gorun_mem.explore.drive import OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.first_runs import FirstRuns
 from gorun_mem.explore.foreign import AwaitsTrio
@@ -34,6 +34,7 @@ from gorun_mem.explore.rerun import Rerun
 from gorun_mem.explore.rounds import Rounds, rounds_of
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.tally import SearchTally
+from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, judge
 from gorun_mem.explore.work import piece_runs
@@ -285,7 +286,8 @@ class _Search:
         if settings.strategy == BoundedDfs.name:
             return ByCost(settings.bound, left)
         if settings.strategy == Exhaustive.name:
-            return whole_tree(left, piece, entangled=bool(self.target.host))
+            entangled = bool(self.target.host) or self._tally.walked.keeps_time
+            return whole_tree(left, piece, entangled=entangled)
         return Drawing(settings.strategy, left)
 
     def _take(self, batch: Batch) -> bool:

@@ -80,6 +80,7 @@ class SearchTally:
         batch.hashes.add(hash(tuple(done.tape)))
         engine: Any = done.world.engine
         batch.timed |= engine.timed
+        batch.keeps_time |= engine.keeps_time
         batch.unfair += engine.unfair
         worker.note(batch, done, "random", number)
 

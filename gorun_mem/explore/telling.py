@@ -235,7 +235,8 @@ def _seen_again(failure: Failure, program: Target) -> tuple[Sights | None, Memor
 
     Of a run that does not end nothing is asked that only its end would tell.
     """
-    from gorun_mem.explore.drive import STEPS_MAX, replay
+    from gorun_mem.explore.drive import replay
+    from gorun_mem.explore.taped import STEPS_MAX
 
     about_memory = is_about_memory(failure)
     if not failure.steps or (failure.signature.kind == "no_progress" and not about_memory):

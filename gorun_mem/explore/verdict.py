@@ -99,6 +99,7 @@ class Facts:
         complete: nothing of the tree was left.
         bound: departures from run-to-block up to which the tree was complete; None: no such bound.
         rested: the tree leaves out that an M yields for ever while others could go.
+        keeps_time: a timer was set in some schedule of a tree whose steps are taken to commute.
         budget: schedules asked for; None: as many as the time allows.
         time_s: seconds asked for; None: no limit.
         steps_max: bound of steps of a run.
@@ -129,6 +130,7 @@ class Facts:
     complete: bool = False
     bound: int | None = None
     rested: bool = False
+    keeps_time: bool = False
     budget: int | None = None
     time_s: float | None = None
     steps_max: int = 0
@@ -362,6 +364,12 @@ def _doubt(facts: Facts, ran: str) -> str:
         return (
             f"the program's states cannot be compared: {facts.incomparable}; search its schedules "
             "with --strategy exhaustive"
+        )
+    if facts.keeps_time:
+        return (
+            f"an M waits for a time in some of {ran}, and how long each step takes decides when "
+            "that is up: run every order with --strategy dfs, or let the time be up at any moment "
+            "with --faults timeout"
         )
     if facts.canary_found is False:
         return "the search did not find the bug that is planted for it, so its silence says nothing"

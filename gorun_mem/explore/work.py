@@ -167,7 +167,7 @@ def _climb(worker: Worker, work: Climb, batch: Batch, into: Yielded) -> None:
         return
     finally:
         batch.by_strategy[tree.name] = batch.schedules
-        batch.rested = tree.rested
+        batch.rested, batch.keeps_time = tree.rested, tree.keeps_time
     into.part = tree.left()
     if isinstance(tree, Exhaustive):
         into.wishes = tree.wishes

@@ -14,12 +14,13 @@ from random import Random
 from typing import Any, Final
 
 from gorun_mem.explore.controlled.every_order import EveryOrder
-from gorun_mem.explore.drive import STEPS_MAX, Execution, OutOfSteps, OutOfTime, run_once
+from gorun_mem.explore.drive import Execution, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.portfolio import CHUNK, FIRST, Covering
 from gorun_mem.explore.screen import Screen
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.states.visit import visit
+from gorun_mem.explore.taped import STEPS_MAX, OutOfSteps
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.watched import Watched
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
@@ -66,6 +67,7 @@ class Batch:
     decisions: int = 0
     unfair: int = 0
     timed: bool = False
+    keeps_time: bool = False
     by_strategy: dict[str, int] = field(default_factory=dict)
     hashes: set[int] = field(default_factory=set)
     handovers: set[tuple[str, str]] = field(default_factory=set)
@@ -95,6 +97,7 @@ class Batch:
         self.decisions = max(self.decisions, other.decisions)
         self.unfair += other.unfair
         self.timed |= other.timed
+        self.keeps_time |= other.keeps_time
         for name, count in other.by_strategy.items():
             self.by_strategy[name] = self.by_strategy.get(name, 0) + count
         self.hashes |= other.hashes
@@ -320,7 +323,8 @@ class Worker:
             if strategy == BoundedDfs.name:
                 batch.bound = bound_of(searching, batch)
             elif strategy != States.name:
-                batch.rested = searching.rested
+                batch.rested, batch.keeps_time = searching.rested, searching.keeps_time
+                batch.complete = batch.complete and not batch.keeps_time
         return batch
 
     def follow(self, branch: Branch) -> tuple[Batch, list[Left]]:

@@ -113,6 +113,10 @@ class Scheduler:
         """
         raise NotImplementedError
 
+    def ends_early(self, m: MLike) -> bool:
+        """Whether a wait of `m` that has a time, and is about to begin, may end at any moment."""
+        return False
+
 
 class Late:
     """A store that is not in memory yet.
@@ -227,6 +231,8 @@ class Op:
     does not say so writes memory at once, and is a fence."""
     asks_first: ClassVar[bool] = False
     """Whether `begin` may answer False; follows from a class having its own."""
+    gives_up: bool = False
+    """It does not wait: where it may not go in, its step comes to nothing."""
     orders: Orders | None = None
     """What the latest step is ordered with, where its kind and object do not say it all."""
 

@@ -23,7 +23,8 @@ the schedule says who does. So a search sees no more interleavings than there ar
 go in: that must follow from its state alone. A gate that remembers who waits has a `visit`. What an
 operation's kind orders, costs and wakes is in `gorun_mem.runtime.kinds`.
 
-A wait with a time ends with False when it is up; then nothing has changed. An M that is cancelled
+A wait with a time ends with False when it is up; then nothing has changed. One with no time at all
+does not wait: it goes in or comes to nothing, when its turn comes. An M that is cancelled
 while it waits (on the trio host) is forgotten, and nothing has changed either. What does not wait
 is no point where an M can be cancelled, as in POSIX.
 """
@@ -94,10 +95,11 @@ class Entry(Op):
 
     Attributes:
         since_ns: since when it waits; -1: it did not have to.
+        gives_up: it has no time, or may end at any moment: it does not wait.
     """
 
     __slots__ = (
-        "_armed", "_deadline_ns", "_waited_ns", "abandonable", "data", "gate", "orders",
+        "_armed", "_deadline_ns", "_left_ns", "abandonable", "data", "gate", "gives_up", "orders",
         "since_ns", "timeout_ns",
     )  # fmt: skip
 
@@ -117,8 +119,9 @@ class Entry(Op):
         self.timeout_ns = timeout_ns
         self.since_ns = -1
         self.abandonable = True
+        self.gives_up = timeout_ns == 0
         self._deadline_ns = -1
-        self._waited_ns = 0
+        self._left_ns = timeout_ns
         self._armed = False
 
     def admits(self) -> frozenset[str] | None:
@@ -127,16 +130,19 @@ class Entry(Op):
 
     def begin(self, m: MLike) -> bool:
         """Enabled iff the gate lets it in."""
-        gate = self.gate
+        gate, now = self.gate, m.sched.now_ns
+        if self.timeout_ns is not None:
+            self.gives_up = self.gives_up or m.sched.ends_early(m)
+            if self.gives_up:
+                return True
+            gate.timed = True
+            self._deadline_ns = now + self.timeout_ns
         gate.wanted[m.id] = (m, self)
         if gate.lets(self):
             return True
-        now = m.sched.now_ns
         self.since_ns = now
         gate.waits += 1
-        if self.timeout_ns is not None:
-            self._deadline_ns = now + self.timeout_ns
-            self.stop(m)
+        self.stop(m)
         return False
 
     def stop(self, m: MLike) -> None:
@@ -150,9 +156,10 @@ class Entry(Op):
         gate = self.gate
         gate.operations += 1
         gate.wanted.pop(m.id, None)
+        if self._deadline_ns >= 0:
+            self._left_ns = max(0, self._deadline_ns - m.sched.now_ns)
         if self.since_ns >= 0:
-            self._waited_ns = m.sched.now_ns - self.since_ns
-            gate.waited(self._waited_ns)
+            gate.waited(m.sched.now_ns - self.since_ns)
         if not gate.lets(self):
             gate.timeouts += 1
             self.orders = UNORDERED
@@ -170,7 +177,7 @@ class Entry(Op):
 
     def left_ns(self) -> int | None:
         """What is left of its time once it is through; None: for ever."""
-        return None if self.timeout_ns is None else max(0, self.timeout_ns - self._waited_ns)
+        return self._left_ns
 
     def blocked_by(self) -> tuple[tuple[int, str, int], ...]:
         """Who has what it waits for."""
@@ -308,7 +315,7 @@ class Gate(KitObject):
     Attributes:
         wanted: who is about to go in by an `Entry`, by number, in the order they came.
         visitors: who waits in a `Visit`, likewise.
-        timed: waits with a time were made, so that nobody can say by kind who could have gone.
+        timed: Ms have waited with a time, so that nobody can say by kind who could have gone.
     """
 
     __slots__ = ("timed", "visitors", "wanted")
@@ -361,7 +368,6 @@ class Gate(KitObject):
         """
         if timeout_ns is not None:
             check_timeout(self, timeout_ns)
-            self.timed = True
         return Entry(kind, self, data, timeout_ns, orders)
 
     def visit(

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import pytest
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.explore import Execution, Schedule, Target, explore, replay
 from gorun_mem.explore.breaking import NoSuchStep, break_at, stop_at
 from gorun_mem.explore.report import drawn
@@ -300,10 +300,7 @@ def _settings(item: Any) -> dict[str, Any]:
         kept += [replays] if isinstance(replays, str) else replays
     for name in settings:
         if name not in SETTINGS:
-            hint = did_you_mean(name, SETTINGS)
-            _fail(
-                f"@pytest.mark.explore has no setting {name!r}: {hint}it has {', '.join(SETTINGS)}"
-            )
+            _fail(no_such("setting", name, SETTINGS, of="@pytest.mark.explore"))
     budget, time_s = (item.config.getoption(name) for name in ("explore_budget", "explore_time"))
     if budget is not None or time_s is not None:
         settings["budget"], settings["time_s"] = budget, time_s

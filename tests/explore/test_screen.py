@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS, Races
-from gorun_mem.explore.drive import STEPS_MAX
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.kernels import KERNELS
+from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config

@@ -10,9 +10,10 @@ import pytest
 
 from gorun_mem.events import capture_events
 from gorun_mem.explore import explore, replay
-from gorun_mem.explore.drive import STEPS_MAX, run_once
+from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.kernels import KERNELS
 from gorun_mem.explore.shrink import Shrinker
+from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.library import find
 from gorun_mem.machine.run import run

@@ -59,6 +59,8 @@ def long_files() -> dict[str, int]:
 
 WHOLE = {
     "gorun_mem/runtime/mutex/spinbit.py": "one lock, which is one file of Go's: a lock is one file",
+    "tests/explore/kernels/shapes.py": "one table of small programs, each beside its twin",
+    "tests/web/test_browser.py": "one browser, which is started once for all that is asked of it",
 }
 """Files that are longer, and why each is one thing."""
 

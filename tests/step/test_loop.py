@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.explore.drive import ExploringEngine, run_once
+from gorun_mem.explore.drive import run_once
+from gorun_mem.explore.taped import ExploringEngine
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.controlled.awaits import Going, Waiting
 from gorun_mem.explore.controlled.clock import Canceller, Timers
-from gorun_mem.explore.drive import STEPS_MAX, ExploringEngine
 from gorun_mem.explore.screen import Screen
+from gorun_mem.explore.taped import STEPS_MAX, ExploringEngine
 from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:

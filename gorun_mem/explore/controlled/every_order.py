@@ -43,6 +43,7 @@ class EveryOrder(Searching):
 
     Attributes:
         rested: no M was made to wait: the bound of steps ends a loop.
+        keeps_time: timers fire at their time, in every order.
     """
 
     name = "exhaustive"
@@ -55,7 +56,7 @@ class EveryOrder(Searching):
         self._fixed = part.fixed
         self._at = 0
         self._ready = True
-        self.rested = False
+        self.rested = self.keeps_time = False
 
     def left(self) -> PathPart | None:
         """What is left of the part; None for nothing."""

@@ -87,11 +87,14 @@ class Exhaustive(Searching):
 
     Attributes:
         rested: an M that yielded was made to wait, so the result rests on that being fair.
+        keeps_time: a timer was set that fires at its time: then steps that touch nothing in common
+            do not commute, for they take time, and what was run is not all.
     """
 
     name = "exhaustive"
     every_step = True
     exhaustive = True
+    reduces = True
 
     def __init__(self, part: Subtree | None = None) -> None:
         super().__init__()
@@ -118,6 +121,7 @@ class Exhaustive(Searching):
         self._engine: Any = None
         self._whole_calls = True
         self.rested = False
+        self.keeps_time = False
         self.executed = self._executed
 
     @property
@@ -239,6 +243,8 @@ class Exhaustive(Searching):
     def ended(self) -> None:
         """See what raced, and what is still pending: in a deadlock, who waits for what."""
         events = self._past.events
+        if self._engine is not None:
+            self.keeps_time |= self._engine.keeps_time
         if self._engine is not None and self._made == len(events):
             if not self._is_cut:
                 self._numbers.meet(self._engine)
@@ -388,8 +394,9 @@ class Exhaustive(Searching):
     def _is_asking(self, task: Task) -> bool:
         """Whether the pending operation of `task` waits until it may be stepped at all."""
         op = task.op.acting()
-        asks: bool = op.asks_first and op is not self._stepped.get(self._numbers.of[task.id])
-        return asks
+        if op.gives_up or not op.asks_first:
+            return False
+        return op is not self._stepped.get(self._numbers.of[task.id])
 
     def _pending(self, task: Task) -> Pending:
         op = task.op

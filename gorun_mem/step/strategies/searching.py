@@ -136,11 +136,13 @@ class Searching:
         executed: called after each step with the M, kind, object and whether it only read; None
             where the strategy does not care.
         exhaustive: `begin` answers False once every schedule was run.
+        reduces: it takes steps to commute, whatever time they take.
     """
 
     name: ClassVar[str]
     every_step: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = False
+    reduces: ClassVar[bool] = False
     follows: ClassVar[bool] = False
     executed: Callable[[Task, str, str, bool], None] | None = None
 

@@ -1,0 +1,215 @@
+"""The engine of a search: what is decided is put on its tape.
+
+An M that goes on keeps its place among the runnable ones, which spares taking it out and putting it
+back.
+
+Where a run reaches its bound of steps it may be that the strategy was unfair, as one that lets an M
+spin for ever: so it goes on at random, which is fair, for as long again. Only what does not end
+then is without progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from mypy_extensions import mypyc_attr
+
+from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.screen import Screen
+from gorun_mem.runtime.mutex.spinbit import LOTS
+from gorun_mem.runtime.op import MLike, Op
+from gorun_mem.step.engine import BREATH, Engine, StepsExceeded, Strategy
+from gorun_mem.step.strategies.random import RandomWalk
+from gorun_mem.step.strategies.searching import Searching
+from gorun_mem.step.strategies.transcribe import Transcriber
+from gorun_mem.step.task import State, Task
+
+if TYPE_CHECKING:
+    from gorun_mem.explore.target import Target
+
+STEPS_MAX: Final = 20_000
+"""Steps after which a run of a search counts as without progress, unless its target says more."""
+
+
+class OutOfSteps(Exception):
+    """A run of an exhaustive search has reached its bound of steps."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ExploringEngine(Engine):
+    """An engine that puts what is decided on a tape, and in which an M that goes on keeps its place
+    among the runnable ones.
+
+    Args:
+        strategy: who goes next.
+        target: whose costs and CPUs.
+        steps_max: bound of steps.
+        detectors: told of each step.
+        breathe: called now and then.
+        screen: told of each step likewise.
+
+    Attributes:
+        tape: ids of the Ms taken where there were several, and values of data choices, in order.
+        woken: Ms made runnable by the step under way, for strategies that ask who woke whom.
+        unfair: the run has reached its bound of steps.
+        timed: an M has slept for a time.
+        keeps_time: one that ends when its time has come, so how long each step takes matters.
+        draws: data choices made.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        target: Target,
+        steps_max: int = STEPS_MAX,
+        detectors: Sequence[Detector] = (),
+        breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
+    ) -> None:
+        cpus = target.config.cpus
+        super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
+        self.tape: list[int] = []
+        self.woken: list[Task] = []
+        self.unfair = False
+        self.timed = False
+        self.keeps_time = False
+        self.draws = 0
+        self._breathe = breathe
+        self._early = "timeout" in target.config.faults
+        self._always_early: bool = getattr(strategy, "reduces", False)
+        self._label = getattr(strategy, "label", None)
+        self._every_step: bool = getattr(strategy, "every_step", False)
+        self._executed = getattr(strategy, "executed", None)
+        self._follows: bool = getattr(strategy, "follows", False)
+        self._screen = screen
+        self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
+        self.watched = self._executed is not None or screen is not None or bool(self._looks)
+
+    # What operations ask.
+
+    def choice(self, m: MLike, n: int, label: str) -> int:
+        """A data choice of the strategy's, put on the tape."""
+        if n < 2:
+            return 0
+        self.draws += 1
+        value = self.strategy.choice(2 if label in LOTS else n)
+        self.tape.append(value)
+        if self._label is not None:
+            self._label(label)
+        return value
+
+    def unpark(self, m: MLike) -> None:
+        """Make a parked M runnable."""
+        assert isinstance(m, Task)
+        if m.state is State.PARKED:
+            self.woken.append(m)
+            m.timer = 0
+            self._enable(m)
+
+    def sleep_until(self, m: MLike, t_ns: int) -> None:
+        """Unpark `m` at `t_ns`, unless somebody does before."""
+        self.timed = True
+        if self.ends_early(m):
+            t_ns = self.now_ns
+        elif t_ns > self.clock_ns:
+            self.keeps_time = self.keeps_time or not self._early
+        super().sleep_until(m, t_ns)
+
+    def ends_early(self, m: MLike) -> bool:
+        """Whether a wait may end at any moment: the schedule's choice, where that is a fault.
+
+        In a search that takes steps to commute it always may: it need not end before its time.
+        """
+        if not self._early:
+            return False
+        if self._always_early:
+            self.tape.append(1)
+            return True
+        return bool(self.choice(m, 2, "timeout"))
+
+    def _enable(self, task: Task) -> None:
+        super()._enable(task)
+        if self._follows:
+            self.fresh.append(task)
+
+    # What the loop asks.
+
+    def _pick(self) -> Task | None:
+        runnable = self.runnable
+        if self._timers:
+            self._fire_timers()
+        if not runnable:
+            return None
+        task = self._decide(runnable)
+        self._step_ns = self.costs.get(task.op.kind, self._other_ns)
+        return task
+
+    def _decide(self, runnable: list[Task]) -> Task:
+        """Who goes next of those that can, on the tape where there were several."""
+        n = len(runnable)
+        try:
+            if self.steps >= self._breath_at:
+                self._out_of_breath()
+            if n == 1 and not self._every_step:
+                task = runnable[0]
+            else:
+                task = self._next_task(runnable, self.current)
+        except Exception:
+            self.undecided = True
+            raise
+        if n > 1:
+            self.tape.append(task.id)
+        return task
+
+    def _watch(self, task: Task, pending: Any) -> object:
+        kind, obj, reads = pending.kind, pending.obj, pending.reads_only
+        result = pending.step(task)
+        if self._screen is not None:
+            self._screen.step(task, pending, kind, obj, reads, result)
+        if self._executed is not None:
+            self._executed(task, kind, obj, reads)
+        for look in self._looks:
+            look(task, pending, kind, obj, reads, result)
+        return result
+
+    def _through(self, task: Task, result: object) -> None:
+        task.result = result
+        self.running = task
+
+    def _go_on(self, task: Task, op: Op) -> None:
+        self.running = None
+        task.op = op
+        if op.asks_first and not op.begin(task):
+            self._sleep(task)
+
+    def _out_of_breath(self) -> None:
+        """Take a breath, or see to a run that does not end.
+
+        Raises:
+            StepsExceeded: it is not the strategy's doing.
+            OutOfSteps: in a search that goes by a tree of choices, where chance has no place.
+        """
+        if self._breathe is not None:
+            self._breathe()
+        bound = self.steps_max
+        if self.steps >= bound:
+            self._be_fair()
+            bound = self.steps_max
+        self._breath_at = min(self.steps + BREATH, bound)
+
+    def _be_fair(self) -> None:
+        """From here on any M is as likely, for as many steps again."""
+        outer: Any = self.strategy
+        inner = outer.inner if isinstance(outer, Transcriber) else outer
+        if not isinstance(inner, Searching):
+            raise StepsExceeded(f"no end after {self.steps:,} steps")
+        if inner.exhaustive:
+            raise OutOfSteps
+        fair = RandomWalk(self.steps)
+        if isinstance(outer, Transcriber):
+            outer.inner = fair
+        else:
+            self.follow(fair)
+        self.unfair = True
+        self.steps_max += self.steps_max
