@@ -21,20 +21,16 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return plain[near[0]] if near else ""
 
 
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The same as a question, with a space behind it."""
-    near = nearest(word, known, cutoff)
-    return f"did you mean {near}? " if near else ""
-
-
 def no_such(
     noun: str,
     word: str,
     known: Iterable[str],
     *,
+    of: str = "",
     cutoff: float = 0.4,
-    there: str = "there are",
-    list_all: bool = True,
+    hint: str = "",
+    there: str = "",
+    lists: str = "",
 ) -> str:
     """What is wrong with a name, the one that was probably meant, and those that there are.
 
@@ -42,14 +38,20 @@ def no_such(
         noun: what it should name, "" where that is said before.
         word: what was written.
         known: what there is.
+        of: what should have it, "" where that is clear.
         cutoff: how alike a name must be to have been meant, from 0 to 1.
+        hint: what was meant, or what to do, where that is known better than by likeness.
         there: in front of the list.
-        list_all: list them; else the message ends with a space behind the question.
+        lists: what lists them, where they are too many to be listed here.
     """
     names = list(known)
-    what = f"no {noun} {word!r}" if noun else f"{word!r} is none"
-    hint = did_you_mean(word, names, cutoff)
-    return f"{what}: {hint}{f'{there} ' + ', '.join(names) if list_all else ''}"
+    fact = f"{word!r} is none"
+    if noun:
+        fact = f"{of} has no {noun} {word!r}" if of else f"no {noun} {word!r}"
+    near = "" if hint else nearest(word, names, cutoff)
+    meant = hint or (f"did you mean {near}?" if near else "")
+    listed = lists or f"{there or ('it has' if of else 'there are')} {', '.join(names) or 'none'}"
+    return f"{fact}: {f'{meant} ' if meant else ''}{listed}"
 
 
 def near_file(path: str | os.PathLike[str]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 
 Metric = int | float
 Metrics = dict[str, Metric]
@@ -149,8 +149,7 @@ def check_name(name: str) -> None:
     if name.startswith("lock."):
         known = [f"lock.{lock_of(name)}.{suffix}" for suffix in lock_suffixes()]
     if name not in known:
-        near = did_you_mean(name, known, 0.5)
-        raise ExpressionError(f"no metric {name!r}: {near}gorun-mem run --metrics lists them")
+        raise ExpressionError(no_such("metric", name, known, cutoff=0.5, lists=_LISTS))
 
 
 def lock_suffixes() -> list[str]:
@@ -170,11 +169,13 @@ def lock_of(name: str) -> str:
 
 def unknown_metric(name: str, known: Iterable[str]) -> str:
     """What to say of a metric that is not there."""
-    names = list(known)
-    near = did_you_mean(name, names, 0.5).rstrip()
-    alike = [other for other in names if other.partition(".")[0] == name.partition(".")[0]]
-    return f"no metric {name!r}: {near or 'there are ' + ', '.join(alike or names)}"
+    if not name.startswith(RESULT):
+        return no_such("metric", name, known, cutoff=0.5, lists=_LISTS)
+    results = [other for other in known if other.startswith(RESULT)]
+    return no_such("metric", name, results, cutoff=0.5, there="the scenario's are")
 
+
+_LISTS: Final = "gorun-mem run --metrics lists them"
 
 _WITH_UNIT: Final = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?\d+)?)\s*([a-zA-Z]+)")
 _NS_OF: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}

@@ -24,7 +24,7 @@ Elsewhere the two agree.
 
 from __future__ import annotations
 
-import gzip
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +32,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from gorun_mem.files.packed import Damaged, UnpackedFile
+from gorun_mem.files.reading import open_input
+
+BYTES_MAX: Final = 64 << 20
+"""No measurement is larger when it is unpacked."""
 FIGURES: Final = ("throughput", "p50", "p99", "jain", "run")
 """Acquisitions in a us; waits in ns; Jain's index; acquisitions in a row by one M, on average."""
 SHIPPED: Final = Path(__file__).resolve().parent / "server-16.jsonl.gz"
@@ -113,9 +118,17 @@ def read(path: Path = SHIPPED) -> list[Measurement]:
         locks = [r for r in records if r["kind"] == "lock"]
         points = list(_locks(locks, cpus))
         points += [_chan(r, cpus) for r in records if r["kind"] == "chan"]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise MeasuredError(f"measurement {path}: {error}") from error
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (OSError, Damaged, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise MeasuredError(f"measurement {path}: {why}") from error
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise MeasuredError(
             f"measurement {path}: a record lacks {error}, or it is not what it should be"
         ) from error
@@ -134,9 +147,11 @@ def channel_ns(mutex: str, path: Path = SHIPPED) -> dict[int, float]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    data = path.read_bytes()
-    text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    for line in text.splitlines():
+    with open_input(path) as file, io.BufferedReader(UnpackedFile(file.read)) as unpacked:
+        text = unpacked.read(BYTES_MAX + 1)
+    if len(text) > BYTES_MAX:
+        raise ValueError(f"it has more than {BYTES_MAX:,} bytes")
+    for line in text.decode().splitlines():
         if line.strip():
             record = json.loads(line)
             record["kind"].strip()

@@ -20,15 +20,16 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._near import did_you_mean, nearest
+from gorun_mem._near import nearest, no_such
 from gorun_mem.cli._exit import BadInput
+from gorun_mem.files.reading import read_input
 
 TABLE: Final = "gorun_mem"
 PREFIX: Final = "GORUN_MEM_"
+_FILE_BYTES_MAX: Final = 1 << 20
 META: Final = "gorun_mem.defaults"
 _OTHERS: Final = frozenset({"GORUN_MEM_HOME", "GORUN_MEM_DEBUG", "GORUN_MEM_PURE"})
 """Variables of the program that are no defaults."""
-_FILE_BYTES_MAX: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,7 @@ def _from_file() -> dict[str, UserDefault]:
     settings = {}
     for key, value in table.items():
         if key not in KEYS:
-            hint = did_you_mean(key, KEYS)
-            raise BadInput(
-                f"{path}: [tool.{TABLE}] has no key {key!r}: {hint}there are {', '.join(KEYS)}"
-            )
+            raise BadInput(f"{path}: {no_such('key', key, KEYS, of=f'[tool.{TABLE}]')}")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise BadInput(
                 f"{path}: {key} in [tool.{TABLE}] is {value!r}: write one text or number"
@@ -157,17 +155,16 @@ def _table() -> tuple[Path, Any] | None:
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
         try:
-            with open(path, "rb") as file:
-                data = file.read(_FILE_BYTES_MAX)
+            data = read_input(path, _FILE_BYTES_MAX)
         except OSError:
             continue
         if TABLE.encode() not in data:  # reading TOML takes longer than the rest of this
             continue
-        import tomllib
+        from gorun_mem.files.toml import parsed_toml
 
         try:
-            tool = tomllib.loads(data.decode()).get("tool", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            tool = parsed_toml(data).get("tool", {})
+        except ValueError as error:
             raise BadInput(f"{path}: this is no TOML: {error}") from None
         if isinstance(tool, dict) and TABLE in tool:
             return path, tool[TABLE]

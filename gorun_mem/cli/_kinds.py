@@ -141,12 +141,8 @@ class OneOf(click.Choice):  # type: ignore[type-arg,unused-ignore]
 
         word = str(value).lower()
         meant = self._aliases.get(word)
-        if meant:
-            self.fail(
-                f"{value!r} is none: did you mean {meant}? there are {', '.join(self.choices)}",
-                param, ctx,
-            )  # fmt: skip
-        self.fail(no_such("", str(value), self.choices), param, ctx)
+        hint = f"did you mean {meant}?" if meant else ""
+        self.fail(no_such("", str(value), self.choices, hint=hint), param, ctx)
 
 
 class ReleaseName(_StrType):

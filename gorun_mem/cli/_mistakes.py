@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from gorun_mem._near import did_you_mean, nearest, no_such
+from gorun_mem._near import nearest, no_such
 
 _HEAD_BYTES: Final = 1 << 14
 
@@ -38,7 +38,7 @@ _TAKES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "compare": {"scenario": frozenset({SCRIPT})},
     "explore": {"scenario": frozenset({SCRIPT})},
     "replay-schedule": {"schedule": frozenset({SCHEDULE})},
-    "report": {"log": _A_LOG | {RECORDING}},
+    "report": {"log": _A_LOG | {RECORDING, SCHEDULE}},
     "export": {"log": _A_LOG | {RECORDING}},
     "diff": {"log_a": _A_LOG, "log_b": _A_LOG},
     "query": {"log": _A_LOG},
@@ -62,7 +62,7 @@ _WHERE_TO: Final = {
     LOG: "gorun-mem report {} says what it says; diff, export, query and view take it too",
     RECORDING: "gorun-mem replay {} compares it; predict, releases, report and view take it too",
     SCRIPT: "gorun-mem run {} runs the scenario in it, explore searches its schedules",
-    SCHEDULE: "gorun-mem replay-schedule {} runs it again; view shows it",
+    SCHEDULE: "gorun-mem replay-schedule {} runs it again; report and view show it",
     OPERATIONS: "gorun-mem ops {} answers it",
     TOML: "gorun-mem sweep {} does the grid that it says",
     PARQUET: "read it with DuckDB or polars; the log that it was made of is what reports need",
@@ -166,9 +166,8 @@ def no_verb(args: Sequence[str], verbs: Mapping[str, Any]) -> str:
     verb = _verb_of(word)
     if verb:
         return f"no verb {word!r}: did you mean {shlex.join(['gorun-mem', verb, *args])}?"
-    if did_you_mean(word, verbs, 0.5):
-        return f"{no_such('verb', word, verbs, cutoff=0.5, list_all=False)}gorun-mem lists them"
-    return f"no verb {word!r}: the verbs are {', '.join(verbs)}"
+    lists = "gorun-mem --help lists them" if nearest(word, verbs, 0.5) else ""
+    return no_such("verb", word, verbs, cutoff=0.5, there="the verbs are", lists=lists)
 
 
 def _verb_of(word: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -96,7 +96,7 @@ class PageOptions:
         log: str | None = None,
         shows: dict[str, Any] | None = None,
         recording: str = "",
-        test: str = "",
+        code: Sequence[str] = (),
     ) -> AsyncIterator[str]:
         """Serve the page while the block runs; its address.
 
@@ -104,7 +104,7 @@ class PageOptions:
             server: the service that it shows.
             log: an event log that it shows.
             shows: what else it opens on.
-            test: of pytest's, whose schedules may be looked at.
+            code: beside the library's, what schedules that are looked at may run.
 
         Raises:
             BadInput: it cannot be served there, or the packages that it needs are not installed.
@@ -120,7 +120,7 @@ class PageOptions:
         try:
             async with open_page(
                 self.address, server=server, token=self.token, log=log, shows=shows,
-                recording=recording, test=test, on_fault=on_fault,
+                recording=recording, code=code, on_fault=on_fault,
             ) as page:  # fmt: skip
                 yield page.url
         except AddressError as error:

@@ -35,7 +35,7 @@ def _bytes(name: str, default: int, text: str) -> Callable[[Any], Any]:
     )
 
 
-def _options() -> list[Callable[[Any], Any]]:
+def _rights() -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--shared",
@@ -49,6 +49,12 @@ def _options() -> list[Callable[[Any], Any]]:
             help="Let every client say limit, failnext and hostgrow, which concern all.  [default: "
             "only who says the admin's token, the second line of --token-file: admin TOKEN]",
         ),
+    ]
+
+
+def _bounds() -> list[Callable[[Any], Any]]:
+    """Of what clients own and send."""
+    return [
         _bytes("--request-max", _LIMITS.request_bytes, "Refuse a request about more bytes."),
         _bytes("--client-max", _LIMITS.client_bytes, "Refuse a client that would own more bytes."),
         _limit(
@@ -97,9 +103,37 @@ def _options() -> list[Callable[[Any], Any]]:
     ]
 
 
+def _guest_bounds() -> list[Callable[[Any], Any]]:
+    return [
+        _limit(
+            "--guest-steps",
+            _LIMITS.guest_steps,
+            0,
+            1 << 62,
+            "End a scenario that the page runs in the World after so many steps of its Ms; 0 never "
+            "does.",
+        ),
+        _limit(
+            "--guest-virtual",
+            _LIMITS.guest_ns // 10**9,
+            0,
+            1 << 30,
+            "End it after so many seconds of virtual time; 0 never does.",
+        ),
+        _limit(
+            "--guest-time",
+            _LIMITS.guest_s,
+            0,
+            1 << 30,
+            "End it after so many seconds of real time, those not counted in which the World is "
+            "paused or in slow motion; 0 never does.",
+        ),
+    ]
+
+
 def bounds_options(function: Any) -> Any:
     """Decorate a command with the bounds and rights of clients."""
-    return apply(_options())(function)
+    return apply([*_rights(), *_bounds(), *_guest_bounds()])(function)
 
 
 def take_limits(given: dict[str, Any]) -> Limits:
@@ -114,4 +148,7 @@ def take_limits(given: dict[str, Any]) -> Limits:
         client_bytes=given.pop("client_max"),
         client_ranges=given.pop("ranges_max"),
         resident_bytes=given.pop("resident_max"),
+        guest_steps=given.pop("guest_steps"),
+        guest_ns=given.pop("guest_virtual") * 10**9,
+        guest_s=given.pop("guest_time"),
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -26,6 +25,7 @@ from gorun_mem.cli._common import (
     watchdog_option,
     write_json,
 )  # fmt: skip
+from gorun_mem.cli._explored import accounts_of, document_of, show_found, show_kept, write_html
 from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
 from gorun_mem.cli.run import (  # fmt: skip
@@ -41,7 +41,6 @@ from gorun_mem.step.strategies import ALIASES, SEARCHING
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
     from gorun_mem.events.methods import LogLevel
-    from gorun_mem.explore.account import FailureAccount
     from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.explore.verdict import Exploration
@@ -219,16 +218,16 @@ def command(
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
-        accounts = _accounts(found, target, detectors)
+        accounts = accounts_of(found, target, detectors)
     _tell_ci(found, prepared)
-    document = _document(found, accounts, saved, logged)
+    document = document_of(found, accounts, saved, logged)
     if html is not None:
-        _write_html(document, html)
+        write_html(document, html)
     if as_json:
         write_json(document)
     else:
-        _show(found, accounts, saved, logged)
-        _show_kept(found, asked.resume)
+        show_found(found, accounts, saved, logged)
+        show_kept(found, asked.resume)
         if html is not None:
             show(f"html      {click.format_filename(html)}")
     return ExitCode(found.exit_code)
@@ -313,15 +312,6 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _show_kept(found: Exploration, file: str | None) -> None:
-    """How to go on, where a search is kept and not at its end."""
-    if file is not None and found.verdict == "inconclusive":
-        click.echo(
-            f"kept      {click.format_filename(file)}: the same command goes on, with more "
-            "--budget or --time if that was used up"
-        )
 
 
 def _check_operations(target: Target) -> None:
@@ -414,81 +404,3 @@ def _run_again(
             f"the schedule is {failure.token}"
         )
     return log
-
-
-def _accounts(
-    found: Exploration, target: Target, detectors: Sequence[Callable[[], Detector]]
-) -> list[FailureAccount]:
-    """All that there is to say of what was found."""
-    from gorun_mem.explore.telling import account_of
-
-    return [account_of(failure, target, detectors=detectors) for failure in found.failures]
-
-
-def _document(
-    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
-) -> dict[str, Any]:
-    from gorun_mem.explore.telling import as_json
-
-    failures = [as_json(account) for account in accounts]
-    kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
-    return {**found.document(), "failures": failures, **kept}
-
-
-def _write_html(document: dict[str, Any], target: Path) -> None:
-    from gorun_mem.report.exploration import document as shown
-    from gorun_mem.web.offline import write
-
-    try:
-        write(shown(document), target)
-    except OSError as error:
-        raise BadInput(f"--html {target}: {error.strerror or error}") from None
-
-
-def _show(
-    found: Exploration, accounts: Sequence[FailureAccount], saved: str | None, logged: str | None
-) -> None:
-    from gorun_mem.explore.report import COLUMNS, drawn
-    from gorun_mem.explore.words import count
-    from gorun_mem.report.width import width
-    from gorun_mem.report.worth import look_up_line, of_search
-
-    for failure in accounts:
-        if failure.steps:
-            show(drawn(failure, min(width() or COLUMNS, COLUMNS)))
-        else:
-            show(f"FAILED: {failure.signature}\n  {failure.text}")
-        show("")
-    counted = found.statistics
-    rate = counted.schedules / max(counted.seconds, 1e-3)
-    show(f"verdict   {found.sentence}")
-    ran = f"{count(counted.schedules, 'schedule')}, {count(counted.steps, 'step')}"
-    speed = f"{rate:,.0f} schedules/s"
-    if counted.states:
-        ran = (
-            f"{count(counted.states, 'state')}, {count(counted.schedules, 'schedule')} to the end "
-            f"and {counted.redundant:,} to a known state"
-        )
-        speed = f"{counted.states / max(counted.seconds, 1e-3):,.0f} states/s"
-    show(
-        f"search    {found.strategy}, seed {found.seed}: {ran} in {counted.seconds:.1f} s ({speed})"
-    )
-    if counted.walks:
-        show(f"before    {count(counted.walks, 'random walk')}, to know the program by")
-    if len(counted.by_strategy) > 1:
-        by = ", ".join(f"{name} {runs:,}" for name, runs in counted.by_strategy.items() if runs)
-        show(f"by        {by}")
-    if counted.unfair:
-        show(f"unfair    {count(counted.unfair, 'run')} ended only when chance took over")
-    most = {lock: n for lock, n in sorted(counted.bypasses.items()) if n}
-    if most:
-        locks = ", ".join(f"{lock} {count(n, 'time')}" for lock, n in most.items())
-        show(f"bypassed  while an M waited, others got {locks} at most")
-    if saved is not None and found.failure is not None:
-        show(f"schedule  {click.format_filename(saved)}")
-        words = [saved, *found.failure.code_options]
-        show(f"replay    gorun-mem replay-schedule {shlex.join(words)}")
-    if logged is not None:
-        show(f"log       {click.format_filename(logged)}")
-        show(f"report    gorun-mem report {shlex.quote(logged)}")
-    show(look_up_line(of_search(found), 10))

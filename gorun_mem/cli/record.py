@@ -207,16 +207,23 @@ def _numbered(out: Path, i: int) -> Path:
 
 
 def _from_raw(prepared: PreparedApp, raw: Path, out: Path, level: str, program: str) -> Recorded:
-    """A recording of what another host wrote; how the program ended is not known."""
-    import shutil
+    """A recording of what another host wrote; how the program ended is not known.
+
+    Raises:
+        BadInput: it wrote nothing of the kind.
+    """
     import tempfile
 
+    from gorun_mem.record.raw import RawError
     from gorun_mem.record.run import write
 
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
-        copy = Path(folder) / "raw"
-        shutil.copyfile(raw, copy)
-        return write(prepared, copy, out, level, program, 0)
+        link = Path(folder) / "raw"  # what is made on the way lies beside it
+        link.symlink_to(raw.absolute())
+        try:
+            return write(prepared, link, out, level, program, 0)
+        except RawError as error:
+            raise BadInput(f"--from-raw {raw}: {error}") from None
 
 
 def _instrument_only(prepared: PreparedApp, app: Path, output: Path | None, as_json: bool) -> int:
@@ -285,6 +292,12 @@ def _tell(
         say(_line(prepared, one, level))
     if len(found) > 1:
         say(f"{len(found)} runs: {pages[0]:,} to {pages[-1]:,} pages, median {median_low(pages):,}")
+    if all(one.check["fit"] for one in found):
+        paths = " ".join(str(one.path) for one in found)
+        say(
+            f"next: gorun-mem predict {paths} (under other releases), "
+            f"gorun-mem report {found[0].path} (what they are for, who asked)"
+        )
     say(look_up_line(("recording", "difference")))
 
 
@@ -300,10 +313,11 @@ def _line(prepared: PreparedApp, one: Recorded, level: str) -> str:
         for name in ("os", "heap")
         if name in check
     ]
+    own = check.get("predicted", "")
     predicted = (
-        f"; its own pages predicted: {check['predicted']} of {check['pages']}"
-        if "predicted" in check
-        else ""
+        f"; its own pages predicted: {own:,} of {check['pages']:,}"
+        if isinstance(own, int)
+        else f"; its own pages not predicted: {own}" * bool(own)
     )
     lines.append(f"  replayed: {'; '.join(replayed)}{predicted}")
     lines += [

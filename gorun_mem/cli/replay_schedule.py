@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -143,6 +141,7 @@ def _of_verify(reference: str, allowed: Sequence[str]) -> Schedule | None:
         BadInput: it names code that may not run.
     """
     from gorun_mem.explore.naming import code_of
+    from gorun_mem.explore.retold import refuse_code
     from gorun_mem.explore.saved import load
     from gorun_mem.explore.states.again import is_verification
     from gorun_mem.step.schedule import ScheduleError
@@ -153,7 +152,10 @@ def _of_verify(reference: str, allowed: Sequence[str]) -> Schedule | None:
         return None
     if not is_verification(schedule):
         return None
-    _refuse_code(code_of(schedule.about), allowed, reference)
+    try:
+        refuse_code(code_of(schedule.about), allowed, _said(reference))
+    except ScheduleError as error:
+        raise BadInput(str(error)) from None
     return schedule
 
 
@@ -196,43 +198,22 @@ def _load(reference: str, allowed: Sequence[str]) -> tuple[Schedule, Target]:
     Raises:
         BadInput: there is none, or no such program any more, or code that may not run.
     """
-    from gorun_mem.explore.naming import code_of
+    from gorun_mem.explore.retold import trusted
     from gorun_mem.explore.saved import load
-    from gorun_mem.explore.target import Target
-    from gorun_mem.machine.config import ConfigError
-    from gorun_mem.machine.scenario import ScenarioError
-    from gorun_mem.runtime.behaviour import UnknownRelease
-    from gorun_mem.runtime.mutex import UnknownMutex
-    from gorun_mem.step.costs import CostError
     from gorun_mem.step.schedule import ScheduleError
 
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a program that is named as module:function
     try:
         schedule = load(reference)
-        _refuse_code(code_of(schedule.about), allowed, reference)
-        target = Target.from_about(schedule.about)
-        _say_changed(schedule, target)
-        return schedule, target
-    except (
-        ConfigError, CostError, ScenarioError, ScheduleError, UnknownMutex, UnknownRelease
-    ) as error:  # fmt: skip
+        target = trusted(schedule, allowed, _said(reference))
+    except ScheduleError as error:
         raise BadInput(str(error)) from None
-    except (TypeError, ValueError, OverflowError, AttributeError, LookupError) as error:
-        # A checksum proves nothing of what is said: whatever it is, it cannot be meant.
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise BadInput(f"what the schedule says cannot be run: {what}") from None
+    _say_changed(schedule, target)
+    return schedule, target
 
 
-def _refuse_code(named: Sequence[str], allowed: Sequence[str], reference: str) -> None:
-    for code in named:
-        if code not in allowed:
-            shown = reference if len(reference) < 60 else "TOKEN"
-            options = shlex.join(word for one in named for word in ("--code", one))
-            raise BadInput(
-                f"the schedule would run code, {code!r:.200}: if you trust it, say gorun-mem "
-                f"replay-schedule {shown} {options}"
-            )
+def _said(reference: str) -> str:
+    """What was said, without its options."""
+    return f"gorun-mem replay-schedule {reference if len(reference) < 60 else 'TOKEN'}"
 
 
 def _say_changed(schedule: Schedule, target: Target) -> None:
@@ -256,12 +237,9 @@ def _replay(
 ) -> tuple[Execution, tuple[LaneStep, ...]]:
     """Follow the schedule; the run, and its steps with what each came to."""
     from gorun_mem.explore.detectors import DEFAULT_DETECTORS
-    from gorun_mem.explore.drive import replay
-    from gorun_mem.explore.search import steps_bound
+    from gorun_mem.explore.retold import followed
     from gorun_mem.explore.sights import Sights
     from gorun_mem.explore.telling import lane_steps
-    from gorun_mem.explore.watched import Watched
-    from gorun_mem.machine.watchdog import Watchdog
 
     sights = Sights()
     usual = () if asked.no_detectors else DEFAULT_DETECTORS
@@ -271,17 +249,9 @@ def _replay(
 
         done = broken_at(target, schedule, asked.break_at, detectors, asked.on_divergence)
         return done, lane_steps(done.named_steps, sights)
-    watched = Watched()
-    with Watchdog(watched, asked.watch_s) as watchdog:
-        done = replay(
-            target,
-            schedule,
-            detectors=detectors,
-            on_divergence=asked.on_divergence,
-            steps_max=steps_bound(target),
-            on_world=watched.watch,
-        )
-    watchdog.explain(done.world.driver)
+    done = followed(
+        target, schedule, detectors, on_divergence=asked.on_divergence, watch_s=asked.watch_s
+    )
     return done, lane_steps(done.named_steps, sights)
 
 

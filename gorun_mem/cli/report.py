@@ -21,6 +21,8 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._output import show
 from gorun_mem.cli._recording import is_recording, tell
+from gorun_mem.cli._retold import is_schedule, of_log, show_failure
+from gorun_mem.cli._retold import tell as tell_schedule
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from gorun_mem.analysis.window import Window
     from gorun_mem.events.reader import EventReader
     from gorun_mem.events.types import RunStart
+    from gorun_mem.explore.retold import Retold
 
 
 SECTION_NAMES: Final = (
@@ -106,6 +109,13 @@ class Time(_TimeType):
     type=Time(),
     help="Report up to this virtual time, which itself is left out.  [default: the run's end]",
 )
+@click.option(
+    "--code",
+    multiple=True,
+    metavar="REFERENCE",
+    help="Let the schedule of a failure run this code, as it names it: FILE.py, FILE.py:NAME or "
+    "module:function; may be given again.  [default: the library's scenarios and lessons only]",
+)
 @json_option()
 def command(
     log: str,
@@ -114,6 +124,7 @@ def command(
     html: Path | None,
     from_ns: int | None,
     to_ns: int | None,
+    code: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Say what LOG says: outcome, pages, calls, the free list, waits for locks.
@@ -122,6 +133,10 @@ def command(
     that were given no name. A log that was cut or damaged is reported as far as it goes; a wait or
     a hold that it does not end counts as long as it lasted, and the times it is in are marked as
     lower bounds.
+
+    Where a log has a schedule, as after explore, it is followed once more to say
+    which steps of a failure mattered, and the nearest schedule that passes. LOG may be the file of
+    a schedule too, or a token.
 
     With --from and --to, waits and holds that reach out of the window are cut to it. Of a recording
     of a real program it is said what its pages are made of and why they do not go back.
@@ -135,27 +150,39 @@ def command(
       gorun-mem report last --budget 700
       gorun-mem report last --html report.html
       gorun-mem report maps-go1.24.11
+      gorun-mem report lost.schedule --html lost.html
 
     Exit codes: 0 there was something to report; 1 --budget is too small; 2 no log, no event in it,
     or --budget is less than the memory starts with.
     """
-    from gorun_mem.analysis.summary import Summary
-    from gorun_mem.events import read_events, resolve_log
+    from gorun_mem.events import resolve_log
 
+    sections = bool(names) or budget is not None
     if log != "last" and is_recording(log):
-        if names or budget is not None or html is not None:
+        if sections or html is not None:
             raise click.UsageError("of a recording there is one report: give no section, no HTML")
         return tell(log, as_json)
+    if log != "last" and is_schedule(log):
+        if sections or from_ns is not None or to_ns is not None:
+            raise click.UsageError("of a schedule there is one report: leave the sections out")
+        return tell_schedule(log, code, html, as_json)
     path = resolve_log(log)
-    if as_json and (names or budget is not None or html is not None):
+    if as_json and (sections or html is not None):
         raise click.UsageError(
             "--json prints the summary: leave out --section, --budget and --html"
         )
     window = _window(from_ns, to_ns)
     if html is not None:
-        return _write_html(path, html, budget, window)
-    if names or budget is not None:
+        return _write_html(path, html, budget, window, code)
+    if sections:
         return _show_sections(path, names, budget, window)
+    return _summarise(path, window, code, as_json)
+
+
+def _summarise(path: Path, window: Window | None, code: tuple[str, ...], as_json: bool) -> int:
+    from gorun_mem.analysis.summary import Summary
+    from gorun_mem.events import read_events
+
     reader = read_events(path)
     summary = Summary.of(reader, window)
     if not summary.events:
@@ -166,10 +193,11 @@ def command(
         )
     _check_window(window, summary.last_ns)
     name = click.format_filename(path)
+    told = of_log(summary.start, summary.end, code, name)
     if as_json:
-        write_json(_document(summary, reader, name))
+        write_json({**_document(summary, reader, name), **told.document()})
     else:
-        _show(summary, reader, name)
+        _show(summary, reader, name, told)
     return ExitCode.CLEAN
 
 
@@ -226,7 +254,9 @@ def _exit_of(found: LogAnalysis, pages: int | None) -> int:
     return ExitCode.CLEAN if answer.fits else ExitCode.FAILED
 
 
-def _write_html(path: Path, target: Path, budget: int | None, window: Window | None) -> int:
+def _write_html(
+    path: Path, target: Path, budget: int | None, window: Window | None, code: tuple[str, ...]
+) -> int:
     from gorun_mem.report.page import document, read
     from gorun_mem.web.offline import write
 
@@ -234,7 +264,9 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
         view = read(path, advance, window)
     _check_window(window, view.found.contention.end_ns)
     try:
-        written = write(document(view, budget, _again(view.found.summary)), target)
+        found, name = view.found, click.format_filename(path)
+        told = of_log(found.start, found.end, code, name).document()
+        written = write(document(view, budget, _again(found.summary), told), target)
     except OSError as error:
         raise BadInput(
             f"{click.format_filename(target)} cannot be written: {error.strerror or error}; "
@@ -246,12 +278,13 @@ def _write_html(path: Path, target: Path, budget: int | None, window: Window | N
     return _exit_of(view.found, budget)
 
 
-def _show(summary: Summary, reader: EventReader, name: str) -> None:
+def _show(summary: Summary, reader: EventReader, name: str, told: Retold) -> None:
     from gorun_mem.report.terminal import render
     from gorun_mem.report.worth import look_up_line, of_run
 
     show(render(summary))
     show("")
+    show_failure(told)
     show(f"log     {name}, {summary.events:,} events")
     for problem in _problems(reader):
         show(f"        {problem}")

@@ -28,14 +28,14 @@ class _Shown:
         log: the event log, None for a schedule.
         token: the schedule's.
         recording: what the log was replayed from, "" where it was not.
-        test: of pytest's, whose schedule it is.
+        code: beside the library's, what may run for it.
     """
 
     kind: str
     log: str | None = None
     token: str = ""
     recording: str = ""
-    test: str = ""
+    code: tuple[str, ...] = ()
 
 
 @click.command("view")
@@ -55,13 +55,19 @@ class _Shown:
 )
 @click.option("--no-open", is_flag=True, help="Start no browser, only print the address.")
 @click.option(
-    "--code", metavar="TEST",
-    help="Let the schedule run this test of pytest's, as its failure names it.  [default: the "
-    "library's scenarios and lessons only]",
+    "--code", multiple=True, metavar="REFERENCE",
+    help="Let the schedule run this code, as it names it: FILE.py, FILE.py:NAME, module:function "
+    "or a test of pytest's; may be given again.  [default: the library's scenarios and lessons "
+    "only]",
 )  # fmt: skip
 @json_option()
 def command(
-    shown: str, http: str, token_file: str | None, no_open: bool, code: str | None, as_json: bool
+    shown: str,
+    http: str,
+    token_file: str | None,
+    no_open: bool,
+    code: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Show one run in a browser: an event log, a schedule's token, a recording.
 
@@ -92,7 +98,7 @@ async def _show(page: PageOptions, what: _Shown, no_open: bool, as_json: bool) -
     shows = {"kind": "token", "token": what.token} if what.log is None else None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with page.opened(
-            log=what.log, shows=shows, recording=what.recording, test=what.test
+            log=what.log, shows=shows, recording=what.recording, code=what.code
         ) as url:
             if as_json:
                 write_json({"url": url, "kind": what.kind, "log": what.log})
@@ -106,23 +112,28 @@ async def _show(page: PageOptions, what: _Shown, no_open: bool, as_json: bool) -
     raise AssertionError("signals end only by a return")
 
 
-def _allowed(what: _Shown, code: str | None) -> _Shown:
-    """What is shown, with the test that its schedule may run.
+def _allowed(what: _Shown, code: tuple[str, ...]) -> _Shown:
+    """What is shown, with the code that may run for it.
 
     Raises:
-        BadInput: it is of a test, and that may not run.
+        BadInput: it is a schedule that would run other code.
     """
-    from gorun_mem.step.schedule import Schedule
+    from gorun_mem.explore.naming import code_of
+    from gorun_mem.explore.retold import refuse_code
+    from gorun_mem.step.schedule import Schedule, ScheduleError
 
-    test = Schedule.from_token(what.token).about.get("test") if what.token else None
-    if not isinstance(test, str):
-        return what
-    if code != test:
+    about = Schedule.from_token(what.token).about if what.token else {}
+    test = about.get("test")
+    if isinstance(test, str) and test not in code:
         raise BadInput(
             f"the schedule is of a test, {test!r:.200}: if you trust it, say gorun-mem view TOKEN "
             f"--code {shlex.quote(test)}, in the folder that pytest runs in"
         )
-    return replace(what, test=test)
+    try:
+        refuse_code(code_of(about), code, "gorun-mem view TOKEN")
+    except ScheduleError as error:
+        raise BadInput(str(error)) from None
+    return replace(what, code=code)
 
 
 def _what(reference: str, stack: ExitStack) -> _Shown:

@@ -22,6 +22,7 @@ from typing import Final, Protocol, TypeAlias, Unpack
 
 import msgspec
 
+from gorun_mem._near import no_such
 from gorun_mem.events.base import SCHEMA, LogEvent
 from gorun_mem.events.books import Books
 from gorun_mem.events.handmade import host_grow
@@ -93,7 +94,7 @@ class Recorder(Books, Sink):
 
     def __init__(self, logger: Logger | None = None, *, level: LogLevel = "debug") -> None:
         if level not in LOG_LEVELS:
-            raise ValueError(f"no log level {level!r}: one of {', '.join(LOG_LEVELS)}")
+            raise ValueError(no_such("log level", str(level), LOG_LEVELS))
         super().__init__()
         self.level: LogLevel = level
         self._logger = logger

@@ -105,6 +105,7 @@ class FailureAccount(Struct, frozen=True):
         run: in which run of the search, from 0.
         token: the schedule; `replay` is the command that makes it again, `replay_short` the same
             with a token that leaves the names of the steps out.
+        view: the command that opens the page on it.
         preemptions: forced switches.
         switches: all of them.
         settings: release, platform, mutex and the like.
@@ -132,6 +133,7 @@ class FailureAccount(Struct, frozen=True):
     token: str
     replay: str
     replay_short: str
+    view: str
     preemptions: int
     switches: int
     settings: dict[str, Any]

@@ -32,6 +32,7 @@ from gorun_mem.explore.rounds import Rounds
 from gorun_mem.explore.subtrees import SharedOrder, SharedTree
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Batch, Found
+from gorun_mem.files.packed import RATIO_MAX
 from gorun_mem.files.reading import open_input
 from gorun_mem.files.writing import write_output
 from gorun_mem.machine.config import ConfigError
@@ -42,8 +43,10 @@ from gorun_mem.step.strategies.searching import Profile
 EVERY_S: Final = 60.0
 """Seconds of real time between two that are written."""
 HEAD: Final = b"gorun_mem search 1\n"
-BYTES_MAX: Final = 1 << 32
-"""No checkpoint is larger when it is unpacked."""
+PACKED_MAX: Final = 1 << 30
+"""No checkpoint is larger."""
+FREE_BYTES: Final = 64 << 20
+"""What any checkpoint may be when it is unpacked; a larger one RATIO_MAX times what it was."""
 _NOT_SEARCHED: Final = frozenset({"costs", "schedule", "seed", "steps_max", "strategy"})
 """Settings that a search does not go by, or that are told in another way."""
 NAME_MAX: Final = 1024
@@ -216,7 +219,7 @@ def read(path: Path) -> Kept | None:
         with open_input(path) as file:
             if file.read(len(HEAD)) != HEAD:
                 raise CheckpointError(f"{path} is no checkpoint of a search: name another file")
-            packed = file.read()
+            packed = file.read(PACKED_MAX + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -241,8 +244,8 @@ def _unpacked(path: Path, data: bytes) -> bytes:
 
     try:
         size = zstandard.get_frame_parameters(data).content_size
-        if size > BYTES_MAX:
-            raise zstandard.ZstdError(f"it says that it has {size:,} bytes")
+        if len(data) > PACKED_MAX or size > max(FREE_BYTES, RATIO_MAX * len(data)):
+            raise zstandard.ZstdError(f"{len(data):,} bytes say that they are {size:,}")
         return zstandard.ZstdDecompressor().decompress(data)
     except zstandard.ZstdError as error:
         raise CheckpointError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from shlex import join, quote
@@ -163,15 +163,19 @@ class Failure:
 
     def command_for(self, token: str) -> str:
         """The same with another token that leads there."""
+        return replay_command(self.schedule.about, token)
+
+    @property
+    def command_to_view(self) -> str:
+        """What opens the page on it."""
         test = self.schedule.about.get("test")
-        if isinstance(test, str):
-            return f"pytest {quote(test)} --explore-token {token}"
-        return join(["gorun-mem", "replay-schedule", token, *self.code_options])
+        of_test = ["--code", test] if isinstance(test, str) else []
+        return join(["gorun-mem", "view", self.token, *of_test, *self.code_options])
 
     @property
     def code_options(self) -> list[str]:
         """The options by which code that is not the library's may run."""
-        return [word for code in code_of(self.schedule.about) for word in ("--code", code)]
+        return _code_options(self.schedule.about)
 
     @property
     def switches(self) -> int:
@@ -182,6 +186,23 @@ class Failure:
     def preemptions(self) -> int:
         """How many of these took an M that could have gone on."""
         return sum(step.preempts for step in self.steps)
+
+
+def replay_command(about: Mapping[str, Any], token: str) -> str:
+    """What to paste into a shell to see a schedule again.
+
+    Args:
+        about: what the schedule says of its program.
+        token: the schedule.
+    """
+    test = about.get("test")
+    if isinstance(test, str):
+        return f"pytest {quote(test)} --explore-token {token}"
+    return join(["gorun-mem", "replay-schedule", token, *_code_options(about)])
+
+
+def _code_options(about: Mapping[str, Any]) -> list[str]:
+    return [word for code in code_of(about) for word in ("--code", code)]
 
 
 def signature_of(world: World, findings: Sequence[Finding]) -> Signature | None:

@@ -30,6 +30,10 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
         subject = verified.get("subject")
         if isinstance(subject, str) and is_file(subject):
             found.append(subject)
+    options = about.get("options")
+    if isinstance(options, Mapping):  # a scenario may take locks by name, several with commas
+        words = [word.strip() for text in options.values() for word in str(text).split(",")]
+        found += [word for word in words if is_file(word) and ".py" in word]
     config = about.get("config")
     if isinstance(config, Mapping):
         for name in _FILES:
@@ -37,6 +41,11 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
             if isinstance(value, str) and is_file(value):
                 found.append(value)
     return found
+
+
+def named(about: Mapping[str, Any]) -> str:
+    """What a schedule calls its program."""
+    return str(about.get("test") or about.get("scenario") or about.get("function") or "")
 
 
 def _is_lesson(function: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from gorun_mem.step.strategies.replay import Picks
 from gorun_mem.step.strategies.searching import NonDeterminism
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.target import Target
     from gorun_mem.step.schedule import Step
 
 NONDETERMINISM: Final = "nondeterminism"
@@ -117,22 +119,12 @@ class Rerun:
     def _report(
         self, done: Execution, found: Found, shrunk_from: tuple[int, int] | None
     ) -> Failure:
-        transcriber, signature = done.transcriber, done.signature
-        assert transcriber is not None
-        assert signature is not None
-        return Failure(
-            signature,
-            words_of(done.world, done.findings),
-            transcriber.schedule(self._target.about),
-            done.named_steps,
+        return replace(
+            failure_of(done, self._target),
             strategy=found.strategy,
             run=found.run,
-            stuck=done.world.driver.stuck_at_end,
-            findings=done.findings,
             shrunk_from=shrunk_from,
-            ms={task.id: task.name for task in done.world.engine.tasks},
             settings=self._settings(),
-            history=history_of(done.world),
         )
 
     def _unsteady(self, done: Execution, why: str) -> Failure:
@@ -158,19 +150,45 @@ class Rerun:
             worker.steps_max, worker.deadline = before
 
     def _settings(self) -> dict[str, Any]:
-        if self._target.alone:
-            return {"trio": version("trio"), "seed": self._worker.seed}
-        settings, config = self._target.settings, self._target.settings.config
-        return {
-            "release": settings.release.name,
-            "platform": settings.platform.name,
-            "mutex": settings.mutex,
-            **({"policy": config.policy_name} if config.policy else {}),
-            "granularity": config.granularity,
-            "ms": config.ms,
-            **({"memory": config.memory} if config.memory != "sc" else {}),
-            "seed": self._worker.seed,
-        }
+        return {**settings_of(self._target), "seed": self._worker.seed}
+
+
+def failure_of(done: Execution, target: Target) -> Failure:
+    """A failure, from a run that was written down and has failed.
+
+    Args:
+        done: the run.
+        target: whose.
+    """
+    assert done.transcriber is not None
+    assert done.signature is not None
+    return Failure(
+        done.signature,
+        words_of(done.world, done.findings),
+        done.transcriber.schedule(target.about),
+        done.named_steps,
+        stuck=done.world.driver.stuck_at_end,
+        findings=done.findings,
+        ms={task.id: task.name for task in done.world.engine.tasks},
+        settings=settings_of(target),
+        history=history_of(done.world),
+    )
+
+
+def settings_of(target: Target) -> dict[str, Any]:
+    """The settings of a program's World that a report of a failure names."""
+    if target.alone:
+        return {"trio": version("trio")}
+    settings, config = target.settings, target.settings.config
+    return {
+        "release": settings.release.name,
+        "platform": settings.platform.name,
+        "mutex": settings.mutex,
+        **({"policy": config.policy_name} if config.policy else {}),
+        "granularity": config.granularity,
+        "ms": config.ms,
+        **({"memory": config.memory} if config.memory != "sc" else {}),
+    }
 
 
 def loops(done: Execution) -> bool:

@@ -103,6 +103,7 @@ def _account(
         token=failure.token,
         replay=failure.command,
         replay_short=failure.command_for(_short_token(failure)),
+        view=failure.command_to_view,
         preemptions=failure.preemptions,
         switches=failure.switches,
         settings=dict(failure.settings),

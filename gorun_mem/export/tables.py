@@ -253,14 +253,15 @@ def write_parquet(
     with database(source, progress) as (connection, condition):
         try:
             path.touch()  # DuckDB's own words on a file that cannot be made are many
-            connection.execute(
+            ask(
+                connection,
                 f"COPY (SELECT * FROM events ORDER BY seq) TO {_literal(str(path))} "
-                "(FORMAT parquet, COMPRESSION zstd)"
+                "(FORMAT parquet, COMPRESSION zstd)",
             )
         except duckdb.Error as error:
             raise ExportError(f"DuckDB cannot write the file: {one_line(error)}") from None
-        row = connection.execute("SELECT count(*) FROM events").fetchone()
-    return condition, row[0] if row else 0
+        _, ((count,),) = ask(connection, "SELECT count(*) FROM events")
+    return condition, count
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -288,11 +289,12 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         try:
             with duckdb.connect() as connection:
                 connection.execute("SET enable_progress_bar = false")
-                connection.execute(
+                ask(
+                    connection,
                     f"COPY (SELECT * FROM read_json({_literal(str(copy))}, "
                     f"format='newline_delimited', columns={{{columns_}}}, "
                     "maximum_object_size=67108864)) "
-                    f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+                    f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)",
                 )
         except duckdb.Error as error:
             raise ExportError(f"DuckDB cannot write {path}: {one_line(error)}") from None
@@ -338,11 +340,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     duckdb = load_duckdb()
     try:
         with duckdb.connect() as connection:
-            found = connection.execute(f"SELECT * FROM read_parquet({_literal(str(path))})")
-            names = [column[0] for column in found.description or ()]
+            names, rows = ask(connection, f"SELECT * FROM read_parquet({_literal(str(path))})")
             return [
                 {name: value for name, value in zip(names, row, strict=True) if value is not None}
-                for row in found.fetchall()
+                for row in rows
             ]
     except duckdb.Error as error:
         raise ExportError(f"{path} cannot be read: {one_line(error)}") from None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from gorun_mem.locks.coroutine import CoroutineMutex, Mutex, adapted
 from gorun_mem.locks.load import MutexFileError, load_mutex, name_of
-from gorun_mem.runtime.mutex.base import ACTIVE_SPIN, PASSIVE_SPIN, LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import ACTIVE_SPIN, PASSIVE_SPIN, StateMutex
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import (
     CPU,
@@ -24,6 +24,7 @@ from gorun_mem.runtime.mutex.machine import (
     UnlockOp,
     state,
 )
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import MORE, PARKED, MLike
 
 __all__ = [

@@ -34,8 +34,9 @@ from typing import Any, ClassVar, Final
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.kinds import named
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import INSIDE, MORE, PARKED, Mark, MLike, Op
 from gorun_mem.sync.base import KitObject, enter_scope, leave_scope
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import Scenario, ScenarioError
 from gorun_mem.scripts import UserFileError, run_script, split
@@ -105,8 +105,8 @@ def _scenarios_of(module: ModuleType) -> dict[str, Scenario]:
 def _lesson(label: str) -> Scenario:
     known = lessons()
     if label not in known:
-        hint = did_you_mean(label, known, 0.4)
-        raise ScenarioError(f"no lesson {label!r}: {hint}gorun-mem scenarios --lessons lists them")
+        lists = "gorun-mem scenarios --lessons lists them"
+        raise ScenarioError(no_such("lesson", label, known, lists=lists))
     folder = library_folder()
     assert folder is not None
     scenario = load(folder / _LESSONS_SCRIPT)[label.removeprefix(LESSONS)]
@@ -119,14 +119,11 @@ def _of_library(name: str) -> Path:
     known = names()
     if folder is not None and name in known:
         return folder / f"{name}.py"
-    if Path(f"{name}.py").is_file():
-        hint = f"did you mean ./{name}.py? "
-    else:
-        hint = did_you_mean(name, known, 0.4)
+    hint = f"did you mean ./{name}.py?" if Path(f"{name}.py").is_file() else ""
     if name == LESSONS.rstrip("/"):
-        hint = "gorun-mem scenarios --lessons lists those; "
-    there = f"the scenarios are {', '.join(known)}" if known else "no scenario is installed"
-    raise ScenarioError(f"no scenario {name!r}: {hint}{there}; a path ends with .py")
+        hint = "gorun-mem scenarios --lessons lists those;"
+    said = no_such("scenario", name, known, hint=hint, there="the scenarios are")
+    raise ScenarioError(f"{said}; a path ends with .py")
 
 
 def _of_trio(function: Callable[[], Coroutine[Any, Any, Any]], label: str) -> Scenario:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gorun_mem._near import no_such
 from gorun_mem._notebook import facts
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import Config, ConfigError
@@ -379,7 +380,7 @@ def run(
             scenario, settings, options, recorder=recorder, watch_s=watch_s, on_breath=on_breath
         )
     if host != "trio":
-        raise ConfigError(f"no host {host!r}: there are trio and trampoline")
+        raise ConfigError(no_such("host", str(host), ("trio", "trampoline")))
     import trio
 
     execution = OpenRun(scenario, settings, options or {}, recorder)

@@ -26,7 +26,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.unhosted import drive_in_trio
 
@@ -257,8 +257,7 @@ class Scenario:
     def _unknown(self, name: str) -> str:
         if not self.options:
             return f"{self.name} has no options, and so no {name!r}"
-        hint = did_you_mean(name, self.options, 0.4)
-        return f"{self.name} has no option {name!r}: {hint}it has {', '.join(self.options)}"
+        return no_such("option", name, self.options, of=self.name)
 
     def trace_sha256(self, options: Mapping[str, Any]) -> str:
         """Of the recording that the option `trace` names, "" where there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gorun_mem._near import no_such
 from gorun_mem._notebook import facts
 from gorun_mem.runtime.mutex import LockStatistics
 from gorun_mem.runtime.mutex.statistics import lock_table
@@ -91,7 +92,7 @@ class WorldStatistics:
         try:
             return self.locks[name]
         except KeyError:
-            raise KeyError(f"no lock {name!r}; the locks are {', '.join(self.locks)}") from None
+            raise KeyError(no_such("lock", name, self.locks, there="the locks are")) from None
 
     def _repr_html_(self) -> str:
         """A notebook's view: what was counted, the locks, the memory."""

@@ -171,9 +171,8 @@ class _WatchedHeap(SpanRun):
 
     def _who(self, i: int, kind: ProgramStep) -> str:
         b = self.program.b[i]
-        place = self.program.asked.get(i)
-        if place is not None:
-            return self.program.stacks[place][0]
+        if asker := self.program.asker(i):
+            return asker
         if kind <= ProgramStep.SPAN_CACHED:
             return SPAN_KINDS[b] if b < len(SPAN_KINDS) else f"spans of kind {b}"
         if kind is ProgramStep.ALLOC:

@@ -94,6 +94,11 @@ class Program:
         pages = self.header.initial_pages
         return initial_wasm_pages(self.release, self.header.end) if pages < 0 else pages
 
+    def asker(self, step: int) -> str:
+        """The Go function of the program's that asked for a step; "" where it is not known."""
+        place = self.asked.get(step)
+        return "" if place is None else self.stacks[place][0]
+
     @property
     def has_spans(self) -> bool:
         """Whether anything can be predicted from it."""

@@ -72,12 +72,14 @@ class Death:
         call: number of the step.
         asked: bytes asked for.
         what: a span, metadata, an arena.
+        by: the Go function of the program's that asked; "" where the recording does not say.
     """
 
     seq: int
     call: int
     asked: int
     what: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +357,8 @@ class SpanRun:
             if not lives:
                 spans = kind <= ProgramStep.SPAN_CACHED
                 what = "a span" if spans else "metadata"
-                self.death = Death(program.seqs[i], i, a * GO_PAGE if spans else a, what)
+                asked, by = a * GO_PAGE if spans else a, program.asker(i)
+                self.death = Death(program.seqs[i], i, asked, what, by)
                 return
 
     def step(self, i: int, kind: ProgramStep, a: int) -> bool:

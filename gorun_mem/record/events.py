@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gorun_mem.record.hooks import STACK, FoundHooks
-from gorun_mem.record.raw import END, RawRecord
+from gorun_mem.record.raw import END, RawError, RawRecord
 from gorun_mem.replay.recording import OS_CALLS, SPAN_EVENTS
 from gorun_mem.wasm.golang import FUNCTION_BASE
 from gorun_mem.wasm.instrument import ENTERED, RETURNED
@@ -85,12 +85,16 @@ class Events:
 
         Args:
             records: from `read_raw`.
+
+        Raises:
+            RawError: they are none of this binary's.
         """
         for record in records:
             self.pages = record.pages
             if record.id == END:
                 self.ended = True
                 break
+            self._check(record)
             if record.phase == ENTERED:
                 self._enter(record)
             elif record.phase == RETURNED:
@@ -101,6 +105,15 @@ class Events:
                 yield from self._release()
         self._stack.clear()
         yield from self._release()
+
+    def _check(self, record: RawRecord) -> None:
+        """Hold a record against the hook that it says it is of."""
+        if record.id >= len(self._found):
+            raise RawError(f"it has a record of hook {record.id}, which the binary has not")
+        hook, words = self._found[record.id].hook, len(record.words)
+        least = {ENTERED: 1 + len(hook.enter), RETURNED: len(hook.leave or ())}
+        if words < least.get(record.phase, 0):
+            raise RawError(f"it has a record of {hook.function} that says too little")
 
     def _open(self) -> bool:
         """Whether a call is open that events may be nested in."""

@@ -13,9 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gorun_mem.files.reading import open_input
+
 END: Final = 255
 _HEAD: Final = struct.Struct("<4I")
 _BLOCK: Final = 1 << 20
+
+
+class RawError(ValueError):
+    """A stream that no host wrote for the binary that is named."""
 
 
 class RawRecord(NamedTuple):
@@ -37,8 +43,16 @@ class RawRecord(NamedTuple):
 
 
 def read_raw(path: Path) -> Iterator[RawRecord]:
-    """The records of a file; a cut last one is left out."""
-    with open(path, "rb") as file:
+    """The records of a file; a cut last one is left out.
+
+    Raises:
+        RawError: it cannot be read.
+    """
+    try:
+        opened = open_input(path)
+    except OSError as error:
+        raise RawError(f"cannot be read: {error.strerror}") from None
+    with opened as file:
         data = b""
         while block := file.read(_BLOCK):
             data += block

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
-from gorun_mem._near import nearest
+from gorun_mem._near import no_such
 from gorun_mem.files.packed import GZIP, ZSTD, Damaged, UnpackedFile
 from gorun_mem.files.reading import open_input
 from gorun_mem.replay.numbers import parse_number
@@ -180,9 +180,7 @@ def _misshapen(words: list[str]) -> str:
         return "no operation before =>"
     name = words[0]
     if name not in OPERANDS:
-        near = nearest(name.lower(), OPERANDS, 0.5)
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(OPERANDS)}"
-        return f"no operation {_short(name)!r}: {hint}"
+        return no_such("operation", _short(name), OPERANDS, cutoff=0.5)
     usage = " ".join((name, *OPERANDS[name]))
     if name == "dump":
         return f"dump takes nothing or 'full', not {_short(' '.join(words[1:]))!r}"

@@ -20,14 +20,16 @@ def names() -> list[str]:
 
 def not_there(path: Path | str) -> str:
     """What to say of a recording that is neither a file nor one of these."""
-    from gorun_mem._near import near_file, nearest
+    from gorun_mem._near import near_file, no_such
 
     name = str(path)
-    near = near_file(name) or nearest(name, names(), 0.5)
-    return (
-        f"no recording {name}: {f'did you mean {near}? ' if near else ''}gorun-mem record APP.wasm "
-        f"makes one, and some come along, such as {names()[0]}"
+    near = near_file(name)
+    lists = (
+        f"gorun-mem record APP.wasm makes one, and some come along, such as {names()[0]}: "
+        "gorun-mem predict --list"
     )
+    hint = f"did you mean {near}?" if near else ""
+    return no_such("recording", name, names(), cutoff=0.5, hint=hint, lists=lists)
 
 
 def resolve(path: Path | str) -> Path:

@@ -31,6 +31,27 @@ def document(explored: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_schedule(name: str, again: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of one schedule, as JSON has it.
+
+    Args:
+        name: of the program.
+        again: the command that follows the schedule once more.
+        told: what there is to say of it, as `Retold.document` has it.
+    """
+    return {"kind": "schedule", "title": f"{name}: one schedule", "again": again, **failing(told)}
+
+
+def failing(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a failure beside other things: all of it, or why there is nothing.
+
+    Args:
+        told: what there is to say, as `Retold.document` has it.
+    """
+    failure = told["failure"]
+    return {**told, "failure": _failure(failure) if failure is not None else None}
+
+
 def _again(explored: Mapping[str, Any]) -> str:
     """The command that searches once more, but for bounds and what may go wrong."""
     about = explored["about"]

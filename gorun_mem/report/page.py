@@ -10,7 +10,7 @@ as the terminal's report has them; who shows the document only places them.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.reader import Source
 from gorun_mem.report import charts
+from gorun_mem.report.exploration import failing
 from gorun_mem.report.sections import SECTIONS, sections
 from gorun_mem.report.terminal import IN_WORDS, STUCK_SHOWN, value_text, window_text
 from gorun_mem.report.units import count, ns, size
@@ -83,13 +84,20 @@ def read(
     return view
 
 
-def document(view: PageData, pages: int | None = None, again: str = "") -> dict[str, Any]:
+def document(
+    view: PageData,
+    pages: int | None = None,
+    again: str = "",
+    told: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What the page shows, as JSON has it.
 
     Args:
         view: what was read.
         pages: a budget in pages of 64 KiB to answer for; None for the run's own bound.
         again: the command that runs it again, "" where there is none.
+        told: of the failure by its schedule, as `Retold.document` has it; None where that was not
+            looked for.
     """
     found = view.found
     start, end = found.start, found.end
@@ -105,6 +113,7 @@ def document(view: PageData, pages: int | None = None, again: str = "") -> dict[
         "token": _token(view),
         "first": _first(view),
         "steps": _last_steps(view),
+        **failing(told or {"failure": None, "no_failure": []}),
         "free_label": _free_label(view),
         "notes": _notes(view),
         "sections": [asdict(one) for one in sections(found, SECTIONS, pages)],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from gorun_mem._near import nearest
+from gorun_mem._near import no_such
 from gorun_mem.analysis.metrics import LOCK_METRICS, METRICS, PERCENTILES, RESULT, lock_of
 
 METRIC_GROUP: Final = "metrics"
@@ -98,10 +98,8 @@ def look_up(wanted: str) -> Term:
     found = metrics.get(_family(wanted.strip())) or metrics.get(f"lock.NAME.{wanted.strip()}")
     if found is not None:
         return found
-    names = {_plain(name): name for name in [*TERMS, *metrics]}
-    near = nearest(plain, names, 0.5)
-    hint = f"did you mean {names[near]}? " if near else ""
-    raise UnknownTerm(f"no word {wanted!r}: {hint}gorun-mem explain lists them")
+    lists = "gorun-mem explain lists them"
+    raise UnknownTerm(no_such("word", wanted, [*TERMS, *metrics], cutoff=0.5, lists=lists))
 
 
 def _plain(word: str) -> str:

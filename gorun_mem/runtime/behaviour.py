@@ -19,7 +19,7 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-from gorun_mem._near import did_you_mean, no_such
+from gorun_mem._near import no_such
 from gorun_mem.runtime.sources import source_of
 
 KiB: Final = 1 << 10
@@ -407,13 +407,11 @@ _MOVING: Final = frozenset({"tip", "gotip", "master", "main", "latest", "newest"
 
 
 def _unknown(name: str) -> str:
-    hint = did_you_mean(name, KNOWN, 0.3)
+    hint = ""
     if name.lower() in _MOVING:
-        hint = f"only what is released is known, and the newest is {NEWEST} (--release {NEWEST}); "
-    return (
-        f"no release {name!r}: {hint}known are {', '.join(KNOWN)} and their patch releases "
-        "(go1.24.3)"
-    )
+        hint = f"only what is released is known, and the newest is {NEWEST} (--release {NEWEST});"
+    said = no_such("release", name, KNOWN, cutoff=0.3, hint=hint, there="known are")
+    return f"{said} and their patch releases (go1.24.3)"
 
 
 NEWEST_BEHAVIOUR: Final = release(NEWEST).behaviour

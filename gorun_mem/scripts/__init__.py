@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.files.reading import read_input
 from gorun_mem.runtime.errors import said
 
@@ -110,8 +110,7 @@ def find_class(reference: str, what: str, fits: Callable[[type], bool], needs: s
         raise UserFileError(f"{where}:{line}: {wanted} is no {what}: derive it from {needs}")
     there = f"it has {', '.join(fitting)}" if fitting else f"derive one from {needs}"
     if wanted:
-        hint = did_you_mean(wanted, fitting, 0.4)
-        raise UserFileError(f"{where} defines no class {wanted!r}: {hint}{there}")
+        raise UserFileError(no_such("class", wanted, fitting, of=where, lists=there))
     if not fitting:
         raise UserFileError(f"{where} defines no {what}: {there}")
     if len(fitting) > 1:

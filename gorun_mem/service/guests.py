@@ -10,6 +10,10 @@ they neither hold nor wait for a runtime lock. What goes wrong with the emulated
 fault, a runtime lock that is never given back) is everybody's end, as in one program.
 
 A guest has no P of its own: Ps bound how many clients are in calls.
+
+A guest that never ends would slow everybody for ever, so it is ended (`Limits`): by the steps of
+its Ms, by virtual time and by real time, for an M that waits for a lock that is held by hand makes
+no step and lets no time go on. Real time in which people hold the World back does not count.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import trio
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.nursery import Nursery
 from gorun_mem.machine.world import World
+from gorun_mem.report.units import ns
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.service.guestlog import GuestLog
 from gorun_mem.service.host import Cancelled
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.scenario import Scenario
     from gorun_mem.runtime.mutex import StateMutex
     from gorun_mem.service.host import ServiceHost
+    from gorun_mem.service.settings import Limits, Settings
 
 GUESTS_MAX: Final = 4
 """Guests at once."""
@@ -45,12 +51,16 @@ class Hosting(Protocol):
 
     Attributes:
         draining: why no guest is begun any more, "" while the service runs.
+        settings: with the bounds of a guest.
+        say: prints a line on the terminal.
     """
 
     world: World
     host: ServiceHost
     recorder: Recorder
     draining: str
+    settings: Settings
+    say: Callable[[str], None]
 
 
 class TooManyGuests(Exception):
@@ -116,6 +126,8 @@ class Guest:
         outcome: "ok", "failed", "cancelled" or, where the World has ended, how; "" while it runs.
         error: what was wrong, in words.
         results: what it says that it found.
+        began_ns: when it began, in virtual time.
+        took_s: seconds that it has had, without those in which the World was held back.
         ended: set when it has.
     """
 
@@ -133,6 +145,8 @@ class Guest:
         self.results: dict[str, Any] = {}
         self.cancel: Callable[[M], None] = lambda m: None
         self.ended = trio.Event()
+        self.began_ns = 0
+        self.took_s = 0.0
 
     @property
     def runs(self) -> bool:
@@ -146,7 +160,7 @@ class Guest:
             try:
                 await program(m, *args)
             except Cancelled:
-                return "cancelled"
+                return f"cancelled: {self.error}" if self.error else "cancelled"
             except Exception as error:
                 if isinstance(error, EmulatedFailure) and not isinstance(error, IllegalUse):
                     raise
@@ -161,6 +175,22 @@ class Guest:
         if not self.error:
             self.error, self.failed_m = error, m
         self.cancel_all()
+
+    def beyond(self, limits: Limits, now_ns: int) -> str:
+        """What it has had too much of, "" for nothing.
+
+        Args:
+            limits: what it may have.
+            now_ns: virtual time.
+        """
+        steps = limits.guest_steps
+        if steps and sum(m.steps for m in self.ms) > steps:
+            return f"{steps:,} steps (--guest-steps)"
+        if limits.guest_ns and now_ns - self.began_ns > limits.guest_ns:
+            return f"{ns(limits.guest_ns)} of virtual time (--guest-virtual)"
+        if limits.guest_s and self.took_s > limits.guest_s:
+            return f"{limits.guest_s:g} s (--guest-time)"
+        return ""
 
     def cancel_all(self) -> None:
         """Cancel its Ms."""
@@ -181,6 +211,7 @@ class Guests:
         self._server = server
         self._made = made
         self.running: list[Guest] = []
+        self._seen_at = 0.0
 
     def start(
         self, scenario: Scenario, options: Mapping[str, Any], ms: int | None, log: str
@@ -206,6 +237,9 @@ class Guests:
         asked = min(ms if ms is not None else scenario.defaults.ms, GUEST_MS_MAX)
         guest = Guest(scenario, complete, asked, GuestLog(log, server.recorder))
         guest.cancel = server.host.cancel
+        guest.began_ns = server.world.engine.now_ns
+        if not self.running:
+            self._seen_at = trio.current_time()
         self.running.append(guest)
         root = server.host.admit(self._run, guest, name=scenario.name, is_client=False)
         guest.ms.insert(0, root)
@@ -237,6 +271,22 @@ class Guests:
             if m.state is State.DONE:
                 driver.engine.forget(m)
                 recorder.forget(m.id)
+
+    def look_after(self) -> None:
+        """End those that have had too much: to be called now and then, whatever goes on."""
+        if not self.running:
+            return
+        server, now = self._server, trio.current_time()
+        took, self._seen_at = now - self._seen_at, now
+        for guest in self.running:
+            if not server.host.pace.holds:
+                guest.took_s += took
+            if guest.error:
+                continue
+            much = guest.beyond(server.settings.limits, server.world.engine.now_ns)
+            if much:
+                server.say(f"{guest.scenario.label} in the World was ended after {much}")
+                guest.fail(f"too long: it had not ended after {much}", 0)
 
     def give_up(self) -> bool:
         """No M can go on: end the guests whose Ms wait for nothing of the runtime's.

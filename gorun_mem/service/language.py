@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from gorun_mem._near import nearest
+from gorun_mem._near import no_such
 from gorun_mem.replay.numbers import parse_number
 from gorun_mem.replay.opscript import OPERANDS, ScriptError, parse_operation
 
@@ -107,6 +107,4 @@ def _word(words: list[str], word_mask: int) -> Request:
 
 
 def _unknown(word: str) -> str:
-    near = nearest(word[:40].lower(), REQUESTS, 0.5)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(REQUESTS)}"
-    return f"no operation {word[:40]!r}: {hint}"
+    return no_such("operation", word[:40], REQUESTS, cutoff=0.5)

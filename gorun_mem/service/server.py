@@ -26,7 +26,7 @@ from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.machine.run import OpenRun, Run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.replay.ops import ending
-from gorun_mem.report.units import count, ns, size
+from gorun_mem.report.units import count, size
 from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse, said
 from gorun_mem.service.answers import Answers
 from gorun_mem.service.connection import Connection
@@ -38,6 +38,7 @@ from gorun_mem.service.outgoing import Outgoing
 from gorun_mem.service.poll import Poller
 from gorun_mem.service.settings import Settings
 from gorun_mem.service.tally import BoundedTally
+from gorun_mem.service.upkeep import Upkeep
 from gorun_mem.service.watch import Hub
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
     from gorun_mem.machine.outcome import Verdict
     from gorun_mem.machine.world import World
     from gorun_mem.runtime.mutex import StateMutex
-
-TICK_S: Final = 0.5
-"""How often the log is flushed and connections are looked after."""
 
 SITE: Final = "its connection: requests come when clients send them"
 """What the log names as the reason why a service's run cannot be repeated by its seed."""
@@ -165,7 +163,7 @@ class Server:
         """
         main = self._execution.start()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._look_after)
+            nursery.start_soon(Upkeep(self).run)
             if self.poller is not None:
                 nursery.start_soon(self.poller.run)
             nursery.start_soon(self._listen, listeners, nursery)
@@ -283,6 +281,7 @@ class Server:
     def _after_turn(self) -> None:
         """All Ms wait: send what they have answered."""
         self.flush()
+        self.guests.look_after()
         self._end_if_alone()
 
     def flush(self) -> None:
@@ -381,61 +380,7 @@ class Server:
             with trio.move_on_after(self.settings.limits.linger_s, shield=True):
                 await self._empty.wait()
 
-    # Now and then.
-
-    async def _look_after(self) -> None:
-        """Close idle connections; print how it goes."""
-        report_at = trio.current_time() + self.settings.report_s
-        before = self._progress()
-        while True:
-            await trio.sleep(TICK_S)
-            now = trio.current_time()
-            for connection in list(self.connections):
-                if connection.over.is_set():
-                    continue
-                if connection.m is None and now >= connection.stranger_until:
-                    connection.close(f"no token within {self.settings.limits.auth_s:g} s")
-                elif connection.is_idle(now):
-                    self._close_idle(connection)
-            self._check_log()
-            if self.settings.report_s and now >= report_at:
-                after = self._progress()
-                if after != before:
-                    self.say(self._report(before, after, now - report_at + self.settings.report_s))
-                report_at, before = now + self.settings.report_s, after
-
-    def _check_log(self) -> None:
-        """End where the log cannot be written any more, though nothing is logged."""
-        try:
-            self.recorder.tick()
-        except LogError as error:
-            self.say(str(error))
-            self.world.driver.failed(self.world.main, error)
-            self.host.begin_turn()
-
-    def _close_idle(self, connection: Connection) -> None:
-        limit = self.settings.limits.idle_s
-        if connection.outgoing.is_taken:
-            connection.active_at = trio.current_time() + self.settings.limits.linger_s
-            connection.close(f"idle for {limit:g} s (--idle)")
-            return
-        self.say(f"{connection.name} has not read its answers for {limit:g} s (--idle): closed")
-        connection.scope.cancel()
-
-    def _progress(self) -> tuple[int, int, int]:
-        return self.answers.calls, len(self.speakers), self.recorder.lock_wait_ns
-
-    def _report(
-        self, before: tuple[int, int, int], after: tuple[int, int, int], seconds: float
-    ) -> str:
-        calls = after[0] - before[0]
-        wait_ns = (after[2] - before[2]) / calls if calls else 0
-        snapshot = self.answers.statistics()
-        return (
-            f"{count(after[1], 'M')}, {calls / seconds:,.0f} calls/s, "
-            f"{snapshot['pages']:,} pages, {size(snapshot['live_bytes'] or 0)} handed out, "
-            f"{ns(wait_ns)} lock wait a call"
-        )
+    # What is asked.
 
     def statistics_line(self, connection: Connection) -> str:
         """What the server and the World have counted, as one line of JSON."""

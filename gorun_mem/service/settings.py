@@ -28,6 +28,9 @@ class Limits:
         strangers: connections that have not said their token, beside the others.
         auth_s: seconds in which they must.
         auth_bytes: the longest line of one.
+        guest_steps: steps that the Ms of a scenario in the World may make; 0 for any number.
+        guest_ns: virtual time in which one must end; 0 for any.
+        guest_s: seconds in which it must, not counted while people hold the World back; 0 for any.
     """
 
     connections: int = 256
@@ -44,6 +47,9 @@ class Limits:
     strangers: int = 64
     auth_s: float = 10.0
     auth_bytes: int = 256
+    guest_steps: int = 20_000_000
+    guest_ns: int = 3600 * 10**9
+    guest_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

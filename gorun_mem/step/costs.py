@@ -41,7 +41,6 @@ Time decides nothing but the `timing` strategy's order; under every other it is 
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +48,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gorun_mem._near import no_such
-from gorun_mem.files.reading import read_input
+from gorun_mem.files.toml import read_toml
 from gorun_mem.runtime.kinds import KINDS
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "costs"
@@ -104,7 +103,6 @@ measurement of each."""
 
 TIME_NS_MAX: Final = 1 << 62
 """Where virtual time ends, after 146 years: times fit into 64 bits, in a log and elsewhere."""
-TABLE_BYTES_MAX: Final = 1 << 20
 COST_NS_MAX: Final = 1e12
 """The most that a step, or a byte or page of one, may cost: 1,000 s."""
 SPREAD_MAX: Final = 1.0
@@ -179,7 +177,7 @@ class CostTable:
             CostError: the file cannot be read, or holds an unknown name or no number.
         """
         try:
-            data = tomllib.loads(read_input(path, TABLE_BYTES_MAX).decode())
+            data = read_toml(path)
             for name in data.keys() - {"ns", "spread", "time_slice_ns", "without", "pinned"}:
                 raise CostError(
                     f"no {name!r}: there are time_slice_ns, without, pinned and the sections [ns] "
@@ -195,7 +193,7 @@ class CostTable:
                 _words(data.get("without", [])),
                 pinned,
             )
-        except (OSError, ValueError, RecursionError, CostError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CostError(f"cost table {path}: {reason}") from error
 

@@ -20,7 +20,6 @@ pages = "final_pages <= 700"
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -28,7 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gorun_mem._near import no_such
-from gorun_mem.analysis.metrics import Expression, ExpressionError, parse_expression
+from gorun_mem.analysis.metrics import Expression, parse_expression
+from gorun_mem.files.toml import read_toml
 from gorun_mem.sweep.verbs import SET, VERBS, SweepCell, SweepError, SweepVerb, option_of
 
 CELLS_MAX: Final = 1_000_000
@@ -59,18 +59,19 @@ def read_grid(path: Path) -> Grid:
         SweepError: it cannot be read, or says what cannot be.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _grid(data)
+        return _grid(read_toml(path))
     except OSError as error:
         raise SweepError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, SweepError, ExpressionError) as error:
+    except ValueError as error:  # of ours too
         raise SweepError(f"{path}: {error}") from None
 
 
 def _grid(data: Mapping[str, Any]) -> Grid:
     for name, value in data.items():
-        if name not in _SECTIONS or not isinstance(value, dict):
+        if name not in _SECTIONS:
             raise SweepError(no_such("section", name, _SECTIONS))
+        if not isinstance(value, dict):
+            raise SweepError(f"{name} = {value!r:.60}: it is a section: write [{name}]")
     head = dict(data.get("sweep", {}))
     name = head.pop("verb", None)
     if name not in VERBS:

@@ -3,7 +3,8 @@
 Work is a function at the top of a module and what it is given: both are pickled, and whoever has
 other machines needs no more. `Spread` is that seam.
 
-Processes are spawned and leave Ctrl-C to this one; what was done by then has been yielded.
+Processes are spawned and leave Ctrl-C to this one; what was done by then has been yielded. What is
+under way then is ended with its process: a piece may take an hour.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def _in_processes(
     executor = ProcessPoolExecutor(
         processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
     )
+    before = set(multiprocessing.active_children())
     left = enumerate(given)
     under_way: dict[Future[Done], int] = {}
     try:
@@ -66,6 +68,10 @@ def _in_processes(
                 return
             for future in wait(under_way, POLL_S, FIRST_COMPLETED).done:
                 yield under_way.pop(future), future.result()
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

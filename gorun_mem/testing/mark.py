@@ -30,17 +30,18 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import pytest
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 from gorun_mem.explore import Execution, Schedule, Target, explore, replay
 from gorun_mem.explore.breaking import NoSuchStep, break_at, stop_at
-from gorun_mem.explore.failure import Failure, history_of, words_of
 from gorun_mem.explore.report import drawn
+from gorun_mem.explore.rerun import failure_of
 from gorun_mem.explore.telling import account_of
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.step.schedule import ScheduleError, load
 from gorun_mem.testing import OutdatedReplay
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.failure import Failure
     from gorun_mem.explore.verdict import Exploration
     from gorun_mem.machine.world import World
 
@@ -217,18 +218,7 @@ class _Test:
             _fail(f"an M awaits what no schedule controls, at {done.foreign}")
         if done.signature is None:
             return None, ""
-        assert done.transcriber is not None
-        failure = Failure(
-            done.signature,
-            words_of(done.world, done.findings),
-            done.transcriber.schedule(self._target.about),
-            done.named_steps,
-            stuck=done.world.driver.stuck_at_end,
-            findings=done.findings,
-            ms={task.id: task.name for task in done.world.engine.tasks},
-            history=history_of(done.world),
-        )
-        return failure, ""
+        return failure_of(done, self._target), ""
 
     def _broken(self, schedule: Schedule, step: int) -> Execution:
         """Follow a schedule with the debugger opened at a step."""
@@ -310,10 +300,7 @@ def _settings(item: Any) -> dict[str, Any]:
         kept += [replays] if isinstance(replays, str) else replays
     for name in settings:
         if name not in SETTINGS:
-            hint = did_you_mean(name, SETTINGS)
-            _fail(
-                f"@pytest.mark.explore has no setting {name!r}: {hint}it has {', '.join(SETTINGS)}"
-            )
+            _fail(no_such("setting", name, SETTINGS, of="@pytest.mark.explore"))
     budget, time_s = (item.config.getoption(name) for name in ("explore_budget", "explore_time"))
     if budget is not None or time_s is not None:
         settings["budget"], settings["time_s"] = budget, time_s

@@ -219,7 +219,7 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
 
     def run_it(scenario: Scenario | str, *, host: Any = "trampoline", **settings: Any) -> Run:
         from gorun_mem import Config, run
-        from gorun_mem._near import did_you_mean
+        from gorun_mem._near import no_such
         from gorun_mem.machine.library import find
         from gorun_mem.machine.scenario import Scenario, ScenarioError
 
@@ -227,11 +227,15 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
         options = {name: settings.pop(name) for name in found.options if name in settings}
         unknown = [name for name in settings if name not in Config.__dataclass_fields__]
         if unknown:
-            hint = did_you_mean(unknown[0], [*found.options, *Config.__dataclass_fields__])
             raise ScenarioError(
-                f"{found.name} has no option {unknown[0]!r}, and neither has a World: "
-                f"{hint}options are "
-                f"{', '.join(found.options) or 'none'}; see gorun_mem.Config for the settings"
+                no_such(
+                    "option or setting",
+                    unknown[0],
+                    [*found.options, *Config.__dataclass_fields__],
+                    of=found.name,
+                    lists=f"its options are {', '.join(found.options) or 'none'}; see "
+                    "gorun_mem.Config for the settings",
+                )
             )
         watched = _watch(request.node)
         watched.given = dict(options)

@@ -21,25 +21,11 @@ from gorun_mem.wasm.golang import (
 from gorun_mem.wasm.image import Image
 from gorun_mem.wasm.module import Module
 from gorun_mem.wasm.names import producers
+from gorun_mem.wasm.toolchains import other_toolchain
 
 _JS_MODULES: Final = ("gojs", "go")
 _WASI: Final = "wasi_snapshot_preview1"
 _RELEASE: Final = re.compile(r"go1\.\d{1,4}(?:\.\d{1,4}|rc\d+|beta\d+)?")
-_OTHERS: Final = (
-    (
-        "TinyGo",
-        ("tinygo",),
-        ("go_scheduler", "asyncify_start_unwind", "tinygo_getCurrentStackPointer"),
-    ),
-    ("Rust", ("rustc",), ()),
-    ("AssemblyScript", ("assemblyscript",), ("__pin", "__new")),
-    ("Emscripten (C or C++)", ("emscripten",), ("emscripten_stack_init",)),
-    ("Swift", ("swift",), ()),
-    ("Zig", ("zig",), ()),
-    ("Kotlin", ("kotlin",), ()),
-    ("C or C++ (clang)", ("clang",), ()),
-)
-"""Toolchain, what its `producers` entry holds, what it exports."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +94,12 @@ class Binary:
     @cached_property
     def toolchain(self) -> str:
         """What made it: "Go", another by name, or "" where it cannot be told."""
-        exports = self.module.exports()
         said = " ".join(entry for entries in self.producers.values() for entry in entries).lower()
-        for name, marks, exported in _OTHERS:
-            if any(mark in said for mark in marks) or any(e in exports for e in exported):
-                return name
-        if self.module_data is not None or "go cmd/compile" in said or _is_old_go(self.module):
+        if "go cmd/compile" in said:
             return "Go"
-        functions = {i.name for i in self.module.imports}
-        return "TinyGo" if "runtime.ticks" in functions else ""
+        if other := other_toolchain(self.module, said):
+            return other
+        return "Go" if self.module_data is not None or _is_old_go(self.module) else ""
 
     @cached_property
     def functions(self) -> dict[str, list[int]]:

@@ -84,11 +84,19 @@ class PageLimits:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What the binary wants from its host."""
+    """What the binary wants from its host.
+
+    Args:
+        module: of whom.
+        name: what.
+        kind: 0 for a function, then table, memory, global.
+        type: the type's number, of a function; -1 for anything else.
+    """
 
     module: str
     name: str
     kind: int
+    type: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,8 +383,8 @@ def _read_section(reader: Reader) -> WasmSection:
 def _read_import(reader: Reader) -> Import:
     module, name, kind = reader.name(), reader.name(), reader.byte()
     if kind == _FUNC:
-        reader.u32()
-    elif kind == _TABLE:
+        return Import(module, name, kind, reader.u32())
+    if kind == _TABLE:
         reader.byte()
         read_limits(reader)
     elif kind == _MEMORY:

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.scripts import is_file
 from gorun_mem.step.strategies import DRAWING, RUNNING
 from gorun_mem.web.guard import Refused
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from gorun_mem.machine.scenario import Option, Scenario
     from gorun_mem.web.documents import RunSettings
 
+_POLICY_SIZES: Final = "64KiB..64MiB"
+"""Sizes that a form offers, each twice the one before."""
 LESSONS: Final = "lessons/"
 """What the names of lessons begin with."""
 PLAYING: Final = tuple(dict.fromkeys(n for n in (*RUNNING, *DRAWING) if n != "timing"))
@@ -46,6 +49,7 @@ def library() -> dict[str, Any]:
             "about": {entry.name: entry.about for entry in STRATEGIES.values()},
         },
         "mutexes": list(MUTEXES),
+        "policies": policies(),
         "releases": list(KNOWN),
         "platforms": list(PLATFORMS),
         "terms": TERMS,
@@ -75,6 +79,25 @@ def _option(option: Option) -> dict[str, Any]:
         "low": option.low,
         "high": option.high,
     }
+
+
+def policies() -> list[dict[str, Any]]:
+    """The policies of the allocator that come along: Go's own, then others, some with sizes."""
+    from gorun_mem.policies import POLICIES, SIZES, load_policy, spread_policies
+
+    found = []
+    for name in POLICIES:
+        made: Any = load_policy(name)
+        sizes = spread_policies(f"{name}:{_POLICY_SIZES}") if name in SIZES else []
+        found.append(
+            {
+                "name": name,
+                "about": inspect.cleandoc(made.__doc__ or "").partition("\n")[0],
+                "sizes": [one.partition(":")[2] for one in sizes],
+                "size": SIZES.get(name, ""),
+            }
+        )
+    return found
 
 
 def lessons() -> list[dict[str, Any]]:
@@ -134,9 +157,11 @@ def target_of(
     from gorun_mem.machine.library import find, names
     from gorun_mem.machine.library import lessons as there
     from gorun_mem.machine.scenario import ScenarioError
+    from gorun_mem.policies import UnknownPolicy
     from gorun_mem.runtime.behaviour import UnknownRelease
     from gorun_mem.runtime.mutex import UnknownMutex
 
+    _check_no_files(settings)
     changes = {n: getattr(settings, n) for n in ("ms", "cpus", "seed", *_NAMES, "max_pages")}
     try:
         if name not in names() and name not in there():
@@ -145,21 +170,38 @@ def target_of(
         check_options(scenario, options)
         twin = {"fixed": True} if fixed else {}
         return Target.of(scenario, scenario.config(**changes), {**options, **twin})
-    except (ConfigError, ScenarioError, UnknownMutex, UnknownRelease) as error:
+    except (ConfigError, ScenarioError, UnknownMutex, UnknownPolicy, UnknownRelease) as error:
         raise Refused(400, str(error), f"GET /api/library has the options of {name}") from None
 
 
-_NAMES: Final = ("release", "platform", "mutex")
+_NAMES: Final = ("release", "platform", "mutex", "policy")
 
 
-def check_options(scenario: Scenario, options: dict[str, Any]) -> None:
-    """Refuse options that name files: who uses the page may not read the server's.
+def _check_no_files(settings: RunSettings) -> None:
+    """Refuse settings that name a class of a file, which would be run: see `check_options`.
 
     Raises:
         Refused: one does.
     """
-    for name in options:
-        if name in scenario.options and scenario.options[name].type is Path:
+    for name in ("mutex", "policy"):
+        value = getattr(settings, name)
+        if value is not None and is_file(value):
+            raise Refused(
+                400, f"{name} {value!r} is of a file, which the page does not run",
+                "use the command line",
+            )  # fmt: skip
+
+
+def check_options(scenario: Scenario, options: dict[str, Any]) -> None:
+    """Refuse options that name files: who uses the page may not read or run the server's.
+
+    Raises:
+        Refused: one does.
+    """
+    for name, value in options.items():
+        words = value.split(",") if isinstance(value, str) else []
+        is_path = name in scenario.options and scenario.options[name].type is Path
+        if is_path or any(is_file(word.strip()) for word in words):
             raise Refused(
                 400, f"{name} names a file, which the page cannot", "use the command line"
             )

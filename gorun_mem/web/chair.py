@@ -16,8 +16,11 @@ import msgspec
 
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import Execution, replay, run_once
-from gorun_mem.explore.failure import Failure, words_of
+from gorun_mem.explore.failure import replay_command
 from gorun_mem.explore.matters import what_matters
+from gorun_mem.explore.naming import code_of, named
+from gorun_mem.explore.rerun import failure_of
+from gorun_mem.explore.retold import trusted
 from gorun_mem.explore.sights import Sights
 from gorun_mem.explore.telling import neighbours_of, passing_schedule
 from gorun_mem.machine.config import ConfigError
@@ -32,9 +35,10 @@ from gorun_mem.web.catalogue import PLAYING, lesson_of, target_of
 from gorun_mem.web.chair_view import Spy, steps_of, view_of
 from gorun_mem.web.documents import HandMadeSchedule, RunSettings
 from gorun_mem.web.guard import Refused
-from gorun_mem.web.of_tests import TARGETS
+from gorun_mem.web.of_tests import CODE, TARGETS
 
 if TYPE_CHECKING:
+    from gorun_mem.explore.failure import Failure
     from gorun_mem.explore.target import Target
     from gorun_mem.machine.world import World
     from gorun_mem.step.task import Task
@@ -181,16 +185,7 @@ class Seat:
         done = self.done
         if done is None or done.signature is None or done.transcriber is None:
             return None
-        return Failure(
-            done.signature,
-            words_of(done.world, done.findings),
-            done.transcriber.schedule(self.target.about),
-            done.named_steps,
-            strategy="by hand",
-            stuck=done.world.driver.stuck_at_end,
-            findings=done.findings,
-            ms={task.id: task.name for task in done.world.engine.tasks},
-        )
+        return failure_of(done, self.target)
 
     def document(self) -> dict[str, Any]:
         """All that there is to see."""
@@ -199,6 +194,7 @@ class Seat:
         made = len(steps)
         first = max(0, made - STEPS_SHOWN)
         failure = self.failure()
+        token = strategy.schedule(self.target.about).token()
         return {
             "step": made,
             "choices": list(self.world.engine.tape),  # type: ignore[attr-defined]
@@ -206,7 +202,8 @@ class Seat:
             "ended": self._ending(failure),
             "first_step": first,
             "steps": steps_of(steps[first:], self.chair.marks[first:], self.sights.values[first:]),
-            "token": strategy.schedule(self.target.about).token(),
+            "token": token,
+            "replay": replay_command(self.target.about, token),
             **view_of(self._spy),
         }
 
@@ -260,12 +257,12 @@ def answer_token(facts: dict[str, Any]) -> dict[str, Any]:
         raise Refused(409, f"the program is not the one of the schedule: {done.divergence}")
     seen = _seen(target, done.tape, facts["step"])
     nearest = _nearest(target, done.tape)
-    title = str(schedule.about.get("test", ""))
+    title = "" if about["scenario"] else named(schedule.about)
     return {**seen, "program": about, "title": title, "found": None, "nearest": nearest}
 
 
 def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
-    """A schedule and its program, which is one of the library's or a test that is open here.
+    """A schedule and its program: one of the library's, code that may run, or a test that is open.
 
     Raises:
         Refused: it is damaged, or names something else.
@@ -275,6 +272,8 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
     except ScheduleError as error:
         raise Refused(400, str(error), "copy the whole token") from None
     about: dict[str, Any] = dict(schedule.about)
+    if "test" not in about and code_of(about):
+        return schedule, _trusted(schedule), _by_token(token)
     name, fixed = str(about.get("scenario") or ""), False
     if not name:
         name, fixed = lesson_of(str(about.get("function", "")))
@@ -284,8 +283,7 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
         if open_test is None:
             hint = f"gorun-mem view TOKEN --code {test}"
             raise Refused(400, f"the token is of the test {test}, which is not open here", hint)
-        program = {"scenario": "", "options": {}, "fixed": False, "token": token}
-        return schedule, open_test, program
+        return schedule, open_test, _by_token(token)
     if not name:
         raise Refused(
             400, "the token's program is none of the library's", "see gorun-mem scenarios"
@@ -306,6 +304,23 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
     return schedule, target, program
 
 
+def _by_token(token: str) -> dict[str, Any]:
+    """A program that only its token names."""
+    return {"scenario": "", "options": {}, "fixed": False, "token": token}
+
+
+def _trusted(schedule: Schedule) -> Target:
+    """The program of a schedule that names code.
+
+    Raises:
+        Refused: it may not run here, or is not there.
+    """
+    try:
+        return trusted(schedule, CODE, "gorun-mem view TOKEN")
+    except ScheduleError as error:
+        raise Refused(400, str(error), "the page runs only what its command line allows") from None
+
+
 def _seen(target: Target, choices: Sequence[int], stop: int | None) -> dict[str, Any]:
     """The state at a step; with the whole schedule where that goes further."""
     try:
@@ -316,7 +331,7 @@ def _seen(target: Target, choices: Sequence[int], stop: int | None) -> dict[str,
         there = Seat(target, choices, stop).document()
     except _BAD as error:
         raise Refused(400, str(error)) from None
-    keys = ("step", "choices", "decision", "ended", "first_step", "steps", "token")
+    keys = ("step", "choices", "decision", "ended", "first_step", "steps", "token", "replay")
     return {**there, "whole": {key: document[key] for key in keys}}
 
 

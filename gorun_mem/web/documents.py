@@ -71,6 +71,7 @@ class RunSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     release: Name | None = None
     platform: Name | None = None
     mutex: Name | None = None
+    policy: Name | None = None
     strategy: Name | None = None
     max_pages: Annotated[int, Meta(ge=1, le=65536)] | None = None
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import trio
 
 from gorun_mem.web.guard import Refused
+from gorun_mem.web.of_tests import is_test
 
 TIME_S: Final = 30.0
 WAITING_MAX: Final = 16
@@ -28,11 +30,11 @@ class Helper:
 
     Args:
         folder: where it may leave files.
-        test: of pytest's, whose schedules are looked at; "" for none.
+        code: beside the library's, what schedules that are looked at may run, as they name it.
     """
 
-    def __init__(self, folder: str, test: str = "") -> None:
-        self._arguments = [folder, *([test] if test else [])]
+    def __init__(self, folder: str, code: Sequence[str] = ()) -> None:
+        self._arguments = [folder, *code]
         self._process: trio.Process | None = None
         self._rest = b""
         self._busy = trio.Lock()
@@ -125,13 +127,13 @@ class Laboratory:
 
     Args:
         folder: where they may leave files.
-        test: of pytest's, whose schedules are looked at; "" for none.
+        code: beside the library's, what schedules that are looked at may run, as they name it.
     """
 
-    def __init__(self, folder: str, test: str = "") -> None:
-        self.programs = Helper(folder, test)
+    def __init__(self, folder: str, code: Sequence[str] = ()) -> None:
+        self.programs = Helper(folder, code)
         self.logs = Helper(folder)
-        self.reports = Helper(folder)
+        self.reports = Helper(folder, [one for one in code if not is_test(one)])
 
     async def aclose(self) -> None:
         """End the processes."""

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
 TARGETS: Final[dict[str, Target]] = {}
 """The tests that are open, by what pytest calls them."""
+CODE: Final[list[str]] = []
+"""Code beside the library's that schedules may run here, as they name it."""
 NAME: Final = "gorun-mem-chair"
 """Of the plugin by which the mark explore knows that it is not to search."""
+
+
+def is_test(code: str) -> bool:
+    """Whether code that a schedule names is a test of pytest's."""
+    return "::" in code
 
 
 class Sitting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,13 @@ import trio
 
 from gorun_mem.service.address import Address, bound, listen
 from gorun_mem.service.server import Server
-from gorun_mem.web.app import Site, application
+from gorun_mem.web.app import application
 from gorun_mem.web.guard import Refused, Rules
 from gorun_mem.web.hands import Hands
 from gorun_mem.web.laboratory import Laboratory
 from gorun_mem.web.live import Live
 from gorun_mem.web.runs import Runs
+from gorun_mem.web.site import Site
 from gorun_mem.web.sockets import PageServer
 from gorun_mem.web.tails import Tails
 
@@ -49,7 +50,7 @@ async def open_page(
     log: str | None = None,
     shows: dict[str, Any] | None = None,
     recording: str = "",
-    test: str = "",
+    code: Sequence[str] = (),
     on_fault: Callable[[BaseException], None],
 ) -> AsyncIterator[Page]:
     """Serve the page while the block runs.
@@ -61,7 +62,7 @@ async def open_page(
         log: an event log that it opens on.
         shows: what else it opens on; see `Site`.
         recording: what the log was replayed from, "" where it was not.
-        test: of pytest's, whose schedules may be looked at; "" for none.
+        code: beside the library's, what schedules that are looked at may run, as they name it.
         on_fault: told of an error of ours.
 
     Raises:
@@ -74,7 +75,7 @@ async def open_page(
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as folder:
         async with trio.open_nursery() as nursery:
             site = Site(
-                Runs(Path(folder), nursery), Laboratory(folder, test), Path(folder), token=token
+                Runs(Path(folder), nursery), Laboratory(folder, code), Path(folder), token=token
             )
             if server is not None:
                 site.server = server

@@ -273,7 +273,17 @@ def arguments(wanted: NewRun, log: Path) -> list[str]:
     """The command line of a run, as a person would write it."""
     settings = wanted.settings
     words = ["run", wanted.scenario, "--json", "--log", os.fspath(log), "--log-level", "debug"]
-    for name in ("ms", "cpus", "seed", "release", "platform", "mutex", "strategy", "max_pages"):
+    for name in (
+        "ms",
+        "cpus",
+        "seed",
+        "release",
+        "platform",
+        "mutex",
+        "policy",
+        "strategy",
+        "max_pages",
+    ):
         value = getattr(settings, name)
         if value is not None:
             words.append(f"--{name.replace('_', '-')}={value}")

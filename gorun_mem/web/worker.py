@@ -44,10 +44,14 @@ def _events(facts: dict[str, Any], folder: str) -> Any:
 
 
 def _report(facts: dict[str, Any], folder: str) -> Any:
+    from gorun_mem.explore.retold import retell_log
     from gorun_mem.report import page
     from gorun_mem.web import offline
+    from gorun_mem.web.of_tests import CODE
 
-    document = page.document(page.read(facts["log"]))
+    view = page.read(facts["log"])
+    told = retell_log(view.found.start, view.found.end, CODE, "gorun-mem view LOG")
+    document = page.document(view, told=told.document())
     handle, path = tempfile.mkstemp(".html", "report-", folder)
     os.close(handle)
     try:
@@ -128,7 +132,10 @@ def main() -> None:
     # What a program prints is nobody's: the answers have stdout to themselves.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    folder, *tests = sys.argv[1:]
+    from gorun_mem.web.of_tests import CODE, is_test
+
+    folder, *CODE[:] = sys.argv[1:]
+    tests = [code for code in CODE if is_test(code)]
 
     def serve() -> None:
         for line in sys.stdin.buffer:

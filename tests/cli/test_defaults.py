@@ -108,7 +108,7 @@ def test_the_width(gorun_mem: Command, home: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('relese = "go1.24"', "[tool.gorun_mem] has no key 'relese': did you mean release? there"),
+        ('relese = "go1.24"', "[tool.gorun_mem] has no key 'relese': did you mean release? it has"),
         ('release = "go9"', "release in [tool.gorun_mem] of {file}: no release 'go9'"),
         ("release = true", "release in [tool.gorun_mem] is True: write one text or number"),
         ('mutex = ["a"]', "mutex in [tool.gorun_mem] is ['a']: write one text or number"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.run_scripts import Command
+from tests import ROOT
+from tests.cli.run_scripts import Command, Said
 from tests.readme import TEXT, section
 
 PICTURES = re.findall(r"^```console\n\$ gorun-mem (.*)\n((?:.*\n)*?)```$", TEXT, re.MULTILINE)
@@ -34,6 +39,60 @@ def test_the_first_screen_has_four_pictures() -> None:
     headings = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9 ]", "", one.lower()).replace(" ", "-") for one in headings}
     assert set(re.findall(r"\]\(#([^)]*)\)", first)) <= anchors
+
+
+RUN_HERE = ("Is it exact?", "Every schedule", "A convoy, and a lost wakeup", "Commands")
+"""Sections whose commands no other test runs."""
+FAILS = ("--mutex none", "lost_wakeup  ", "store_buffering  ", "final_pages>+5%")
+"""In commands that are to end with 1: a search that finds something, a run that got worse."""
+LINES = [
+    line
+    for title in RUN_HERE
+    for block in re.findall(r"^```sh\n(.*?)^```", section(title), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if "--strategy states" not in line  # tests/explore/states runs it
+]
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Said]:
+    """Runs a line by bash beside the tests' data and two logs, the second of which takes more."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "tests").symlink_to(ROOT / "tests")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "GORUN_MEM_HOME": str(folder / "home"), "COLUMNS": "100"}
+
+    def run(line: str) -> Said:
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=env, capture_output=True, text=True, check=False
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    run("gorun-mem run memlock_storm")  # is the last
+    run("gorun-mem run memlock_storm --ms 2 --log A.jsonl.zst")
+    run("gorun-mem run memlock_storm --ms 8 --log B.jsonl.zst")
+    return run
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_of_a_chapter_runs(shell: Callable[[str], Said], line: str) -> None:
+    """And ends as it is to."""
+    said = shell(line)
+    assert said.code == any(word in line for word in FAILS), said
+
+
+def test_what_a_search_says(shell: Callable[[str], Said]) -> None:
+    """The first block of the chapter is of its first command."""
+    command, shown = re.split(r"^```.*\n", section("Every schedule"), flags=re.MULTILINE)[1:4:2]
+    printed = shell(command).out.splitlines()
+    assert [line for line in shown.splitlines() if line.strip() != "..."] == [
+        line for line in printed if line in shown.splitlines()
+    ]
+
+
+def test_it_is_not_longer_than_people_read() -> None:
+    """Whoever adds a paragraph takes one away."""
+    assert TEXT.count("\n") <= 740
 
 
 FOUND = section("What it has found")

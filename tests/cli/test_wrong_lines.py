@@ -94,7 +94,7 @@ MISTAKES = [
     ("verify none.py", "none.py defines no lock", "derive one from"),
     ("compare memlock_storm --ms 2", "one setting is nothing to compare", "give an option twice"),
     ("compare memlock_storm --ms 1 --ms 2 --metric fooo", "no metric 'fooo'", "run --metrics"),
-    ("predict trees-go1.24", "no recording trees-go1.24", "did you mean trees-go1.24.11?"),
+    ("predict trees-go1.24", "no recording 'trees-go1.24'", "did you mean trees-go1.24.11?"),
     ("predict trees-go1.24.11 --assert 'hihg < 3'", "no metric 'hihg'", "did you mean high?"),
     ("explain convoi", "no word 'convoi'", "did you mean convoy?"),
     ("bench evnts", "no benchmark 'evnts'", "did you mean events?"),

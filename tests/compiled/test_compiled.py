@@ -8,7 +8,8 @@ from tests import ROOT
 from tests.compiled.environments import copy_of_the_tests, python
 
 RUN_AGAIN = (
-    "runtime/mutex", "step", "machine", "explore", "cli/test_explore_command.py", "scenarios",
+    "runtime/mutex", "step", "machine", "explore", "cli/test_explore_command.py",
+    "cli/test_explore_interrupted.py", "scenarios",
 )  # fmt: skip
 """Folders of tests whose subject is compiled."""
 

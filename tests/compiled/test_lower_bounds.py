@@ -21,7 +21,8 @@ AS_LOCKED = {
 version."""
 
 TESTS = (
-    "events", "cli/test_explore_command.py", "testing/test_plugin.py", "machine/test_two_hosts.py",
+    "events", "cli/test_explore_command.py",
+    "cli/test_explore_interrupted.py", "testing/test_plugin.py", "machine/test_two_hosts.py",
     "export/test_chrome.py", "cli/test_report_command.py",
     "cli/test_run_command.py::test_a_dash_shows_the_events_to_people",
     "cli/test_run_command.py::test_json_is_one_document",

@@ -15,22 +15,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gorun_mem._version import VERSION
+from gorun_mem.calibration import measured
 from gorun_mem.cli import main
 from gorun_mem.events import read_events
+from gorun_mem.explore import checkpoint
 from gorun_mem.explore.kernels import KERNELS
 from gorun_mem.explore.naming import code_of
+from gorun_mem.record.events import Events
+from gorun_mem.record.hooks import STACK, FoundHooks, wanted
+from gorun_mem.record.raw import END, RawError, raw_record, read_raw
 from gorun_mem.replay.opscript import Script, ScriptError
 from gorun_mem.replay.recording import Recording, RecordingError
+from gorun_mem.runtime.behaviour import release
 from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.language import NotARequest, parse_request
 from gorun_mem.service.watch import BadFilter, Filter
 from gorun_mem.step.costs import CostError, CostTable
 from gorun_mem.step.schedule import Schedule, ScheduleError
+from gorun_mem.sweep.grid import read_grid
+from gorun_mem.sweep.verbs import SweepError
 from gorun_mem.wasm.binary import Binary
 from gorun_mem.wasm.errors import WasmError
 from tests import ROOT
@@ -166,6 +176,56 @@ def read_request(data: bytes, path: Path) -> None:
             pass
 
 
+def read_a_grid(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+    try:
+        read_grid(path)
+    except SweepError:
+        pass
+
+
+def read_search(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+    try:
+        checkpoint.read(path)
+    except checkpoint.CheckpointError:
+        pass
+
+
+def read_measurement(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+    try:
+        measured.read(path)
+    except measured.MeasuredError:
+        pass
+
+
+def read_raw_stream(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+    hooks = [FoundHooks(hook, i) for i, hook in enumerate(WANTED)]
+    nobody: Any = None  # walks no stack, for no hook asks for one
+    try:
+        for _ in Events(hooks, {}, 0, nobody).of(read_raw(path)):
+            pass
+    except RawError:
+        pass
+
+
+def a_search() -> bytes:
+    kept = checkpoint.Kept(VERSION, {"scenario": "x", "ms": 2}, {"seed": 0}, histories=["a"] * 9)
+    packed = zstandard.compress(msgspec.msgpack.encode(kept))
+    return checkpoint.HEAD + packed
+
+
+def a_raw_stream() -> bytes:
+    """Each hook entered and left."""
+    out = b""
+    for i, hook in enumerate(WANTED):
+        out += raw_record(i, 0, 4096, 40, (1 << 28, *range(len(hook.enter))))
+        out += raw_record(i, 1, 4104, 40, tuple(range(len(hook.leave or ()))))
+    return out + raw_record(END, 0, 0, 0, ())
+
+
 def a_schedule() -> tuple[str, bytes]:
     schedule = Schedule((0, 1, 2, 0, 0, 1), ("a b",) * 3, {"scenario": "memlock_storm"})
     head = {"schedule": 1, "token": schedule.token(), "steps": 1}
@@ -175,6 +235,10 @@ def a_schedule() -> tuple[str, bytes]:
 
 WASM = b"\0asm\x01\0\0\0" + b"\x01\x04\x01\x60\0\0" + b"\x03\x02\x01\0" + b"\x05\x03\x01\0\x02"
 TOKEN, SCHEDULE = a_schedule()
+WANTED = [h for h in wanted(release("go1.24").behaviour, "span") if h.ev != STACK]
+GRID = (
+    b'[sweep]\nverb = "run"\nscenario = "memlock_storm"\nout = "x.parquet"\n[grid]\nms = [2, 4]\n'
+)
 REQUESTS = b"alloc 65536\nwatch mem.* m=3\nlock a\nstore 0x10 7\n127.0.0.1:70\nunix:/tmp/x\n[!a\n"
 PARSERS: dict[str, tuple[Callable[[bytes, Path], None], bytes]] = {
     "script": (read_script, SCRIPT),
@@ -185,6 +249,10 @@ PARSERS: dict[str, tuple[Callable[[bytes, Path], None], bytes]] = {
     "token": (read_token, TOKEN.encode()),
     "binary": (read_binary, WASM),
     "request": (read_request, REQUESTS),
+    "grid": (read_a_grid, GRID),
+    "search": (read_search, a_search()),
+    "measurement": (read_measurement, gzip.decompress(measured.SHIPPED.read_bytes())[:4000]),
+    "raw": (read_raw_stream, a_raw_stream()),
 }
 
 FOUND = {
@@ -196,6 +264,13 @@ FOUND = {
     "request": [b"watch " + b"[!" * 1500, b"alloc " + b"9" * 5000],
     "binary": [WASM + b"\x0a\xff\xff\xff\xff\x0f"],
     "token": [b"A" * 100_000, b"----"],
+    "grid": [b"a = " + b"9" * 5000, b"a = " + b"[" * 5000, b"x" * (2 << 20)],
+    "search": [
+        checkpoint.HEAD + zstandard.compress(bytes(1 << 28)),  # a bomb
+        checkpoint.HEAD + zstandard.compress(b"\x91" * 100_000),
+    ],
+    "measurement": [gzip.compress(bytes(1 << 28)), b"[" * 100_000, b'{"kind": 3}\n', b"3\n"],
+    "raw": [raw_record(250, 0, 0, 0, ()), raw_record(0, 0, 0, 0, ()), bytes(4000)],
 }
 
 
@@ -281,10 +356,33 @@ def test_crafted_tokens(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["grid", "search", "measurement", "raw", "costs", "recording"])
+@pytest.mark.parametrize("what", ["/dev/zero", "pipe", "folder", "loop"])
+def test_what_is_no_file(
+    name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device without end, a pipe that nobody fills, a folder, a link to itself: the reader's own
+    error, soon."""
+    monkeypatch.setattr("gorun_mem.files.reading.PIPE_WAIT_S", 0.1)
+    path = tmp_path / "x"
+    match what:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to(path if what == "loop" else what)
+    monkeypatch.setattr(Path, "write_bytes", lambda self, data: 0)
+    PARSERS[name][0](b"", path)
+
+
 def test_code_is_named() -> None:
     """What would run a file's or a module's code is seen in every place where it can be named."""
     config = {"mutex": "a.py:Lock", "release": "go1.24"}
     assert code_of({"scenario": "x.py", "config": config}) == ["x.py", "a.py:Lock"]
+    locks = {"mutexes": "queue, a.py:Lock", "trace": "/tmp/x.gz"}
+    assert code_of({"scenario": "mutex_shootout", "options": locks}) == ["a.py:Lock"]
     assert code_of({"function": "os:system"}) == ["os:system"]
     assert code_of({"scenario": "memlock_storm"}) == []
     for kernel in KERNELS.values():

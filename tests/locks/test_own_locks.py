@@ -329,7 +329,7 @@ def test_a_class_that_is_no_lock_is_refused_with_its_line(cls: type, why: str) -
     [
         ("\nnowhere\n", "", "does not run: NameError: name 'nowhere' is not defined, line 2"),
         ("x = 1\n", "", "own.py defines no lock: derive one from gorun_mem.locks.Mutex"),
-        (SWAPPING, ":SwapMutx", "own.py defines no class 'SwapMutx': did you mean SwapMutex?"),
+        (SWAPPING, ":SwapMutx", "own.py has no class 'SwapMutx': did you mean SwapMutex?"),
         (SWAPPING, ":SwapLock", "own.py:5: SwapLock is no lock: derive it from"),
         (
             "from gorun_mem.locks import Mutex\nclass A(Mutex):\n    def __init__(self, name):\n"

@@ -30,20 +30,34 @@ def test_it_adds_up(name: str) -> None:
 
 
 def test_who_asked_is_told() -> None:
-    """Trees grow the heap for objects; goroutines with deep stacks for stacks."""
-    assert next(iter(makeup(load("trees-go1.27.3")).grown_by)) == "heap objects"
+    """Trees grow the heap by the function that grows them; goroutines with deep stacks for
+    stacks, which no function asks for."""
+    trees = makeup(load("trees-go1.27.3"))
+    assert next(iter(trees.grown_by)) == "main.grow"
+    assert trees.askers[0].stack[-3:] == ("main.main", "runtime.main", "runtime.goexit")
     assert "goroutine stacks" in makeup(load("stacks-go1.27.3")).grown_by
+
+
+@pytest.mark.parametrize("name", names())
+def test_who_asked_is_known_of_what_comes_along(name: str) -> None:
+    """Each recording has the program's stacks: spans of more than a page by whom, to main."""
+    found = makeup(load(name))
+    assert any(asker.stack[-2:] == ("runtime.main", "runtime.goexit") for asker in found.askers)
+    asked = sum(asker.spans for asker in found.askers)
+    program = load(name)
+    objects = sum(kind <= 1 and program.b[i] == 0 for i, kind in enumerate(program.kinds))
+    assert asked >= 0.9 * objects
 
 
 def test_the_verb_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     """`report RECORDING`: dropped slices stay as free pages of the heap, which do not go back."""
     assert main(["report", "slices-go1.27.3"]) == 0
     said = capsys.readouterr().out
-    assert "384 pages at the end, 37 at the start" in said
+    assert "408 pages at the end, 37 at the start" in said
     assert "free pages of the heap" in said
     assert "linear memory cannot shrink" in said
     assert main(["report", "slices-go1.27.3", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["pages"] == document["recorded_pages"] == 384
+    assert document["pages"] == document["recorded_pages"] == 408
     assert document["reclaimable"]["heap_free"] > 300 * WASM_PAGE
     assert main(["report", "slices-go1.27.3", "--section", "memory"]) == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
-from gorun_mem.cli.predict import _warnings
+from gorun_mem.cli._predicted import warnings_of
 from gorun_mem.predict.estimate import (
     Built,
     estimate_build,
@@ -133,6 +133,7 @@ def test_the_smallest_limit_is_just_enough() -> None:
         assert below.outcome == "out_of_memory"
         assert below.death is not None
         assert below.death.asked > 0
+        assert below.death.by in ("main.main", "fmt.Sprint")  # the program's own, or what it called
         tight = predict([program], release(to), built.initial_pages - 1)
         assert tight.outcome == "not_instantiable"
 
@@ -174,7 +175,7 @@ def test_a_runaway_mark_phase_is_told(grown: float, warned: bool) -> None:
     )
     prediction = predict([marked], program.release)
     assert bool(prediction.runs[0].marks) is warned
-    assert any("ran away" in text for text in _warnings([prediction], [marked])) is warned
+    assert any("ran away" in text for text in warnings_of([prediction], [marked])) is warned
 
 
 def test_the_verb_asserts_and_limits(capsys: pytest.CaptureFixture[str]) -> None:

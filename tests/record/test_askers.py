@@ -12,6 +12,7 @@ import pytest
 
 from gorun_mem.cli import main
 from gorun_mem.record.events import callers
+from gorun_mem.replay.shipped import resolve
 from tests.record.test_record import HOSTS, Build, gorun, lines, record
 
 MAIN = ["main.main", "runtime.main", "runtime.goexit"]
@@ -75,11 +76,19 @@ def test_the_report_names_them(
 
 
 def test_a_recording_that_does_not_say(tmp_path: Path) -> None:
-    """Those from before there were stacks are reported by kind, and give no such profile."""
-    done = gorun("export", "slices-go1.27.3", "--to", "pprof-spans", "-o", str(tmp_path / "x"))
+    """Those without stacks are reported by kind, and give no such profile; what comes along has
+    them."""
+    out = str(tmp_path / "x")
+    done = gorun("export", "slices-go1.27.3", "--to", "pprof-spans", "-o", out)
+    assert done.returncode == 0
+    assert b"main.main" in gzip.decompress(Path(out).read_bytes())
+    old = tmp_path / "old.jsonl"
+    text = gzip.decompress(resolve("slices-go1.27.3").read_bytes())
+    old.write_bytes(re.sub(rb',"stack":\[[^]]*\]', b"", text))
+    done = gorun("export", str(old), "--to", "pprof-spans", "-o", str(tmp_path / "y"))
     assert done.returncode == 2
     assert "does not say who asked" in done.stderr
-    assert "heap objects" in gorun("report", "slices-go1.27.3").stdout
+    assert "heap objects" in gorun("report", str(old)).stdout
 
 
 def test_the_runtimes_own_end_is_left_out() -> None:

@@ -17,13 +17,11 @@ import pytest
 
 from gorun_mem.cli.record import _numbered
 from tests import ROOT
+from tests.record.conftest import IN_CI
 
 Build = Callable[..., Path]
-NODE = shutil.which("node")
-HOSTS = [
-    pytest.param("js", marks=pytest.mark.skipif(NODE is None, reason="no node here")),
-    "wasip1",
-]
+needs_node = pytest.mark.skipif(shutil.which("node") is None and not IN_CI, reason="no node here")
+HOSTS = [pytest.param("js", marks=needs_node), "wasip1"]
 GO_RELEASES = ("go1.21", "go1.26")
 
 
@@ -82,7 +80,7 @@ def test_a_stripped_program_is_recorded_like_another(
     assert found["runs"][0]["self_check"]["fit"]
 
 
-@pytest.mark.skipif(NODE is None, reason="no node here")
+@needs_node
 def test_the_program_runs_as_it_would(build: Build, tmp_path: Path) -> None:
     """Its output, arguments, environment, input and exit code are its own; what it says does not
     mix with what is said of it."""
@@ -166,7 +164,7 @@ def test_what_is_missing_is_told_with_what_installs_it(build: Build, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(NODE is None, reason="no node here")
+@needs_node
 def test_another_host_writes_the_same_recording(build: Build, tmp_path: Path) -> None:
     """--instrument-only prints the lines that a page needs; what they wrote is made a recording."""
     app = build("hello", "js")

@@ -60,7 +60,7 @@ BIG = 1 << 64
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("aloc 5", "no operation 'aloc': did you mean alloc?"),
+        ("aloc 5", "no operation 'aloc': did you mean alloc? there are info, alloc"),
         ("ALLOC 5", "no operation 'ALLOC': did you mean alloc?"),
         ("reserve_alinged 5 5", "did you mean reserve_aligned?"),
         ("xyzzy", "no operation 'xyzzy': there are info, alloc"),

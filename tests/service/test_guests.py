@@ -15,6 +15,7 @@ from gorun_mem import M, World, scenario
 from gorun_mem.machine.library import find, names
 from gorun_mem.machine.scenario import ScenarioError
 from gorun_mem.service.guests import GUESTS_MAX, Guest, TooManyGuests
+from gorun_mem.service.settings import Limits, Settings
 from gorun_mem.sync import Event
 from tests.scenarios.test_same_log import SMALL
 from tests.service.service_tools import InMemory, Talk, in_memory
@@ -103,7 +104,7 @@ async def test_its_ms_contend_with_clients(tmp_path: Path) -> None:
     path = tmp_path / "guest.jsonl"
     async with service() as one:
         talk = await one.join()
-        guest = start(one, path, "memlock_storm", 6, rounds=120)
+        guest = start(one, path, "memlock_storm", 6, rounds=600)
         while guest.runs:
             address = await ask(talk, "alloc 65536")
             await ask(talk, f"free {address} 65536")
@@ -221,6 +222,71 @@ async def test_each_scenario_of_the_library(tmp_path: Path, name: str) -> None:
         assert outcome == "ok" or guest.error, name
         assert (await ask(talk, "alloc 65536")).isdigit()
         one.server.world.check()
+
+
+@scenario(ms=1)
+async def sleeps_long(world: World) -> None:
+    """Its Ms sleep again and again: few steps, much virtual time."""
+
+    async def naps(m: M) -> None:
+        while True:
+            await m.sleep(10**12)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(naps)
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "says"),
+    [
+        (goes_on, Limits(guest_steps=20_000), "20,000 steps (--guest-steps)"),
+        (sleeps_long, Limits(guest_ns=10**15), "of virtual time (--guest-virtual)"),
+        (goes_on, Limits(guest_steps=0, guest_ns=0, guest_s=0.3), "0.3 s (--guest-time)"),
+    ],
+)
+async def test_one_that_never_ends_is_ended(
+    tmp_path: Path, what: Any, limits: Limits, says: str
+) -> None:
+    """By steps, by virtual or by real time: it has failed and says of what, in its log, in each of
+    its Ms' last events and on the terminal; clients go on, and no lock is left held."""
+    async with service(settings=Settings(limits=limits)) as one:
+        talk = await one.join()
+        watcher = await one.join()
+        assert await ask(watcher, "watch m.exit") == "ok"
+        guest = start(one, tmp_path / "guest.jsonl", what)
+        assert await ended(guest) == "failed"
+        assert guest.error.startswith("too long: ")
+        assert says in guest.error
+        found = lines(tmp_path / "guest.jsonl")
+        assert (found[-1]["outcome"], found[-1]["error_type"]) == ("failed", "too long")
+        ends = [one["reason"] for one in found if one["event"] == "m.exit"]
+        assert ends
+        assert all(guest.error in reason for reason in ends)
+        assert "left" in await watcher.line()  # its own M, for whoever watches is none
+        assert guest.error in await watcher.line()
+        assert one.server.world.failure is None
+        assert one.server.world.memlock.holder is None
+        assert (await ask(talk, "alloc 65536")).isdigit()
+
+
+async def test_waiting_for_a_lock_held_by_hand_takes_real_time_only(tmp_path: Path) -> None:
+    """No step is made and no virtual time goes on: real time ends it, once it has its lock; what
+    passes while the World is paused is not counted."""
+    async with service(settings=Settings(limits=Limits(guest_s=0.4))) as one:
+        talk = await one.join()
+        assert await ask(talk, "lock memlock") == "ok"
+        guest = start(one, tmp_path / "guest.jsonl", "memlock_storm", 3, rounds=2)
+        await trio.sleep(0.05)
+        one.server.host.pace.set(paused=True, ns_per_s=None)
+        await trio.sleep(1.2)
+        assert not guest.error
+        one.server.host.pace.set(paused=False, ns_per_s=None)
+        for _ in range(200):
+            await trio.sleep(0 if guest.error else 0.05)
+        assert "--guest-time" in guest.error
+        assert guest.runs
+        assert await ask(talk, "unlock memlock") == "ok"
+        assert await ended(guest) == "failed"
 
 
 async def test_there_are_bounds(tmp_path: Path) -> None:

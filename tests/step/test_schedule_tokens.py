@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gorun_mem.step.schedule import Schedule, ScheduleError, Step, load, name_hash, stripped
+from gorun_mem.step.schedule import Schedule, ScheduleError, Step, load, stripped
+from gorun_mem.step.token import name_hash
 
 ABOUT = {"scenario": "memlock_storm", "config": {"ms": 2}, "options": {}}
 NAMES = tuple(f"{kind} {obj}" for kind in ("load", "store", "acquire") for obj in ("bloc", "L"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -20,6 +21,7 @@ from gorun_mem.export.tables import read_rows, row_types, write_rows
 from gorun_mem.machine.library import find
 from gorun_mem.sweep.grid import read_grid
 from gorun_mem.sweep.runs import RunJob, measure_of
+from gorun_mem.sweep.spread import over_processes
 from gorun_mem.sweep.sweeping import sweep
 from gorun_mem.sweep.verbs import SweepCell, SweepError, do, inputs_of
 
@@ -279,6 +281,17 @@ def test_what_is_done_is_kept(write: Write, tmp_path: Path, jobs: str, how: sign
     assert {inputs_of(cell) for cell in grid.cells if cell.seed in done} == {
         row["inputs"] for row in Store(tmp_path / "slow.parquet").rows.values()
     }
+
+
+def test_an_interrupt_ends_what_is_under_way() -> None:
+    """A piece of work that takes long is not waited for: its process is ended."""
+    began = time.monotonic()
+    work: Any = over_processes(2)(time.sleep, [0.0, 60.0, 60.0])
+    assert next(work) == (0, None)
+    with pytest.raises(KeyboardInterrupt):
+        work.throw(KeyboardInterrupt)
+    assert time.monotonic() - began < 40
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(

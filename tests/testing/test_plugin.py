@@ -89,7 +89,7 @@ def test_option(run_scenario):
     result = pytester.runpytest("-p", "no:cacheprovider")
     result.assert_outcomes(errors=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["*@pytest.mark.world: *colour*", "*pair has no option 'colour', and neither has a World*"]
+        ["*@pytest.mark.world: *colour*", "*pair has no option or setting 'colour'*"]
     )
 
 

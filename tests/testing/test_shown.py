@@ -72,7 +72,7 @@ def test_the_users_lines_and_no_frame_of_ours(pytester: pytest.Pytester) -> None
             ">       async with world.open_ms() as ms:",
             "E       *DeadlockFound: no M can go on: M1 (twice) waits to acquire l *",
             '>       run_scenario("memlock_storm", msx=3)',
-            "E       *ScenarioError: memlock_storm has no option 'msx', *did you mean ms? *",
+            "E       *ScenarioError: memlock_storm has no option or setting 'msx': *mean ms? *",
         ]
     )
     for place in ("trio_host.py", "nursery.py", "plugin.py", "_run.py", "Traceback (most recent"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -87,6 +88,9 @@ def test_two_contend_on_one_lock_by_hand() -> None:
         ("POST", "/api/runs", {"scenario": "memlock_storm", "options": {"rounds": "x"}}, 400),
         ("POST", "/api/runs", {"scenario": "real_program", "options": {"trace": "/etc/x"}}, 400),
         ("POST", "/api/runs", {"scenario": "memlock_storm", "settings": {"mutex": "x"}}, 400),
+        ("POST", "/api/runs", {"scenario": "memlock_storm", "settings": {"policy": "x"}}, 400),
+        ("POST", "/api/runs",
+         {"scenario": "memlock_storm", "settings": {"policy": "arena:3MiB"}}, 400),
         ("POST", "/api/runs", {"scenario": "../../x.py", "where": "service"}, 404),
         ("POST", "/api/runs", {"scenario": "memlock_storm", "where": "elsewhere"}, 400),
         ("POST", "/api/runs",
@@ -122,6 +126,62 @@ def test_what_is_wrong_is_refused(method: str, path: str, body: Any, status: int
         assert page.service.server.world.memlock.holder is None
 
     with_page(test, platform="plan9/amd64")
+
+
+def test_no_file_of_the_servers_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock or policy of a file, as a setting, in an option or in a token: refused, unread."""
+    from gorun_mem.step.schedule import Schedule
+
+    ran = tmp_path / "ran"
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(ran)!r}, 'w')\n")
+    code = "evil.py:X"
+    monkeypatch.chdir(tmp_path)
+    about = {"scenario": "memlock_storm", "config": {"mutex": code}}
+    token = Schedule((1,), (), about).token()
+    wanted = [
+        {"scenario": "memlock_storm", "settings": {"mutex": code}},
+        {"scenario": "memlock_storm", "settings": {"policy": code}},
+        {"scenario": "mutex_shootout", "options": {"mutexes": f"queue, {code}"}},
+    ]
+
+    async def test(page: OverAsgi) -> None:
+        for body in wanted:
+            for path in ("/api/runs", "/api/schedules"):
+                status, answer = await page.ask("POST", path, body)
+                assert status == 400, (path, body, answer)
+                assert answer["hint"] == "use the command line"
+        assert (await page.ask("GET", f"/api/schedules/{token}"))[0] == 400
+        by_token = {"scenario": "", "token": token, "choices": []}
+        assert (await page.ask("POST", "/api/schedules", by_token))[0] == 400
+        assert not ran.exists()
+
+    with_page(test)
+
+
+def test_a_run_under_a_policy_says_so() -> None:
+    """The form's choice: the policy is in the run's report, and searches as it says."""
+
+    async def test(page: OverAsgi) -> None:
+        _, library = await page.ask("GET", "/api/library")
+        own, *others = library["policies"]
+        assert (own["name"], own["sizes"]) == ("first_fit", [])
+        assert {one["name"] for one in others if one["sizes"]} == {"grow", "arena"}
+        assert all(one["about"] for one in library["policies"])
+        wanted = {"scenario": "freelist_fallback", "settings": {"policy": "grow:4MiB"}}
+        status, started = await page.ask("POST", "/api/runs", wanted)
+        assert status == 201, started
+        path = f"/api/runs/{started['id']}"
+        run: dict[str, Any] = {"state": "running"}
+        with trio.fail_after(60):
+            while run["state"] == "running":
+                await trio.sleep(0.05)
+                _, run = await page.ask("GET", path)
+        assert run["summary"]["config"]["policy"] == "grow:4MiB"
+        _, report = await page.ask("GET", f"{path}/report")
+        assert ["policy", "grow:4MiB"] in report["head"]
+
+    with_page(test)
 
 
 def test_the_document_describes_what_there_is() -> None:

@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 import trio
 
-from gorun_mem.web.app import Site, application
+from gorun_mem.web.app import application
 from gorun_mem.web.guard import Rules
 from gorun_mem.web.hands import Hands
 from gorun_mem.web.laboratory import Laboratory
 from gorun_mem.web.live import Live
 from gorun_mem.web.runs import Runs
+from gorun_mem.web.site import Site
 from gorun_mem.web.tails import Tails
 from tests.service.service_tools import InMemory, command, environment, in_memory
 

@@ -24,8 +24,9 @@ from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.machine.ops import Compute, Pause, Sleep
 from gorun_mem.runtime.errors import EmulatedFailure
 from gorun_mem.runtime.kinds import kind_of
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op, StoreBuffer
 from gorun_mem.sync.base import KitObject
 

@@ -11,8 +11,9 @@ from typing import Any
 from gorun_mem.explore.states.model import Model, Violation
 from gorun_mem.explore.states.parts import Common, Outcomes, Own, refused
 from gorun_mem.explore.states.values import Place, declared
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, UnlockOp
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import MLike
 
 FREE, HELD = "free", "held"

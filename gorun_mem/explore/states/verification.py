@@ -23,7 +23,7 @@ from gorun_mem.locks import load_mutex, name_of
 from gorun_mem.locks.coroutine import CoroutineMutex
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex import make_note
-from gorun_mem.runtime.mutex.base import LockSettings
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 
 STATES_MAX: Final = 20_000_000

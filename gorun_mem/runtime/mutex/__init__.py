@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem._near import no_such
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour, Release
 from gorun_mem.runtime.behaviour import release as find_release
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, TryLockOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.mutex.statistics import (
     BusySpan,
     Distribution,

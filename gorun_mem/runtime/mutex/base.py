@@ -83,24 +83,21 @@ come from `m.sched.now_ns`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour
 from gorun_mem.runtime.errors import Fault, IllegalUse, Throw
 from gorun_mem.runtime.m import m_address, m_number
 from gorun_mem.runtime.mutex.book import FOLD_AT, LockBook, Open
 from gorun_mem.runtime.mutex.machine import Lockable, LockOp, MutexOp, UnlockOp
-from gorun_mem.runtime.mutex.rank import LEAF
+from gorun_mem.runtime.mutex.settings import USUAL, LockSettings
 from gorun_mem.runtime.mutex.statistics import Holder, LockStatistics, Waiter
 from gorun_mem.runtime.op import LOOKED_AT, MLike
 from gorun_mem.runtime.sink import Waited
 
 if TYPE_CHECKING:
-    from gorun_mem.runtime.mutex.rank import RankChecks
-    from gorun_mem.runtime.sink import Sink
+    pass
 
 ACTIVE_SPIN: Final = 4
 """active_spin, mutexActiveSpinCount: procyields before the osyield, the same in every release."""
@@ -108,28 +105,6 @@ PASSIVE_SPIN: Final = 1
 """passive_spin, mutexPassiveSpinCount: osyields before sleeping."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockSettings:
-    """What a mutex is made with, its name aside.
-
-    Args:
-        behaviour: of the Go release; the newest's where not given.
-        rank: its rank's name in `rank.py`; LEAF is what Go gives a lock that has none.
-        ranks: checks the order of locks, None for no check as in an ordinary build of Go.
-        sink: where events go, None for nowhere.
-        profile_rate: 1 in how many unlocks is sampled for the mutex profile, 0 for none.
-        spurious: a sleep on a futex may end at once.
-    """
-
-    behaviour: Behaviour = NEWEST_BEHAVIOUR
-    rank: str = LEAF
-    ranks: RankChecks | None = None
-    sink: Sink | None = None
-    profile_rate: int = 0
-    spurious: bool = False
-
-
-USUAL: Final = LockSettings()
 HELD_TWICE: Final = "gorun_mem: two Ms hold one lock"
 """What a lock throws that does not exclude."""
 
@@ -144,17 +119,9 @@ class StateMutex(Lockable):
     """
 
     __slots__ = (
-        "_releaser",
-        "book",
-        "key",
-        "key_obj",
-        "new_unlock",
-        "owner",
-        "owner_site",
-        "prev_owner_m",
-        "since_ns",
-        "sink",
-    )
+        "_releaser", "book", "key", "key_obj", "new_unlock", "owner", "owner_site", "prev_owner_m",
+        "since_ns", "sink",
+    )  # fmt: skip
 
     algorithm: ClassVar[str] = ""
     """What statistics call it; the class's name where nothing is said."""

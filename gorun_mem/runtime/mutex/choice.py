@@ -18,8 +18,9 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import MLike
 
 ANY: Final = "any"

@@ -16,9 +16,10 @@ from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, StateMutex
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import PARKED, MLike
 
 UNLOCKED: Final = 0

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.mutex.statistics import Holder
 from gorun_mem.runtime.op import MLike
 from gorun_mem.runtime.sink import Waited

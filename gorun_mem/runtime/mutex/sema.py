@@ -21,9 +21,10 @@ from typing import ClassVar, Final
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, StateMutex
 from gorun_mem.runtime.mutex.machine import CPU, SEMA, WAKEE, LockOp, UnlockOp, state
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import PARKED, MLike
 
 LOCKED: Final = 1

@@ -33,7 +33,7 @@ from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import Hang
 from gorun_mem.runtime.m import m_address, m_number
-from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import PASSIVE_SPIN, StateMutex
 from gorun_mem.runtime.mutex.machine import (
     CPU,
     PROFILE_RATE,
@@ -45,6 +45,7 @@ from gorun_mem.runtime.mutex.machine import (
     state,
 )
 from gorun_mem.runtime.mutex.semaphore import sema_acquire, sema_wakeup
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import PARKED, MLike
 from gorun_mem.runtime.wide import times
 

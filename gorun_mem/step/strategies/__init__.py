@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem._near import did_you_mean
+from gorun_mem._near import no_such
 
 if TYPE_CHECKING:
     from gorun_mem.step.engine import Strategy
@@ -138,7 +138,7 @@ def make_strategy(name: str, seed: int, schedule: str = "") -> Strategy:
 
         return Replay(load(schedule))
     if name not in RUNNING:
-        raise UnknownStrategy(f"no strategy {name!r}: {_hint(name)}")
+        raise UnknownStrategy(_unknown(name))
     strategy: Strategy = _class(STRATEGIES[name].run)(seed)
     return strategy
 
@@ -158,8 +158,8 @@ ALIASES: Final = {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}
 """What somebody may call a strategy for searches -> its name."""
 
 
-def _hint(name: str) -> str:
-    name = ALIASES.get(name, name)
-    if name in SEARCHING:
-        return f"it searches schedules: gorun-mem explore SCENARIO --strategy {name}"
-    return f"{did_you_mean(name, RUNNING, 0.3)}the strategies are {', '.join(RUNNING)}"
+def _unknown(name: str) -> str:
+    meant = ALIASES.get(name, name)
+    searches = f"it searches schedules: gorun-mem explore SCENARIO --strategy {meant};"
+    hint = searches if meant in SEARCHING else ""
+    return no_such("strategy", name, RUNNING, cutoff=0.3, hint=hint, there="those of a run are")

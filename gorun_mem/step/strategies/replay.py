@@ -15,9 +15,10 @@ from typing import Final, Literal
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.step.schedule import Schedule, name_hash
+from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies.searching import NonDeterminism
 from gorun_mem.step.task import State, Task, who
+from gorun_mem.step.token import name_hash
 
 OnDivergence = Literal["stop", "seeded", "default"]
 ON_DIVERGENCE: Final = ("stop", "seeded", "default")

@@ -101,7 +101,7 @@ export async function chair({ main, rest, library, signal }) {
     }
     return h("section", { class: "stack", "aria-label": "the nearest schedule that passes" }, h("h2", {}, term("nearest passing schedule", "The nearest schedule that passes")), h("p", {}, passing.sentence), passing.but ? h("p", { class: "note" }, `It ends well, but has this too: ${passing.but}`) : null,
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "both schedules beside each other" }, h("table", {}, h("thead", {}, h("tr", {}, ["step", "it fails", "it passes"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, rows))),
-      h("div", { class: "row" }, h("button", { type: "button", onclick: follow(passing.choices, passing.differs_at) }, "See it"), h("button", { type: "button", onclick: follow(failing.choices, Math.max(0, (failing.ended?.opens_at || passing.differs_at) - 1)) }, "Back to the one that fails"), h("button", { type: "button", onclick: (event) => copy(`gorun-mem replay-schedule ${passing.token}`, event.currentTarget) }, "Copy its token")));
+      h("div", { class: "row" }, h("button", { type: "button", onclick: follow(passing.choices, passing.differs_at) }, "See it"), h("button", { type: "button", onclick: follow(failing.choices, Math.max(0, (failing.ended?.opens_at || passing.differs_at) - 1)) }, "Back to the one that fails"), h("button", { type: "button", onclick: (event) => copy(passing.replay, event.currentTarget) }, "Copy how to replay it")));
   }
 
   function drawMs() {
@@ -132,7 +132,7 @@ export async function chair({ main, rest, library, signal }) {
       view.whole ? h("button", { type: "button", onclick: () => jump(view.whole.step) }, "To the end") : null),
       h("div", { class: "two" }, field("play on under", strategy, library.strategies.about[strategy.value] || ""), field("seed", seed)),
       h("div", { class: "row" }, h("button", { type: "button", disabled: Boolean(view.ended), onclick: () => { state.tried = Number(seed.value) + 1; play(strategy.value, Number(seed.value), 100000); } }, "Play to the end"), h("button", { type: "button", disabled: Boolean(view.ended), onclick: () => play(strategy.value, Number(seed.value), 1) }, "One choice")),
-      h("div", {}, h("p", { class: "note" }, term("token"), ": what you did, to paste behind ", h("code", {}, "gorun-mem replay-schedule")), h("div", { class: "copy" }, box, h("button", { type: "button", onclick: (event) => copy(`gorun-mem replay-schedule ${box.value}`, event.currentTarget) }, "Copy"))));
+      h("div", {}, h("p", { class: "note" }, term("token"), ": what you did; Copy takes the command that replays it"), h("div", { class: "copy" }, box, h("button", { type: "button", onclick: (event) => copy((view.whole || view).replay, event.currentTarget) }, "Copy"))));
   }
 
   function drawSteps() {

@@ -1,7 +1,7 @@
 // Settings compared: for each metric a table, and a plot of every run of every side.
 
 import { h, named, table } from "./dom.js";
-import { command } from "./report.js";
+import { command } from "./facts.js";
 
 const HEIGHT = 26;
 

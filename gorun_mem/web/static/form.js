@@ -7,6 +7,7 @@ export function scenarioForm(library, { inside = false, folded = false, start })
   const about = h("p", { class: "note" }), options = h("div", { class: "two" });
   const controls = new Map(), as = [["", "as the scenario says"]];
   let chosen = null;
+  const policy = policyControls(library.policies);
   const settings = inside ? { ms: h("input", { type: "number", min: "1", max: "64" }) } : {
     ms: h("input", { type: "number", min: "1", max: "1024" }), cpus: h("input", { type: "number", min: "1", max: "256", placeholder: "4" }),
     seed: h("input", { type: "number", min: "0", placeholder: "0" }), mutex: select([...as, ...library.mutexes], ""),
@@ -31,15 +32,34 @@ export function scenarioForm(library, { inside = false, folded = false, start })
       if (value !== option.default && value !== "") wanted.options[name] = value;
     }
     for (const [name, control] of Object.entries(settings)) if (control.value !== "") wanted.settings[name] = control.type === "number" ? Number(control.value) : control.value;
+    if (!inside && policy.value()) wanted.settings.policy = policy.value();
     await start(wanted);
   });
   const scenario = select(library.scenarios.map((one) => one.name), "memlock_storm", pick);
   pick();
   const fields = Object.entries(settings).map(([name, control]) => field(name === "ms" ? "Ms" : name.replace("_", " "), control));
+  if (!inside) fields.push(...policy.fields);
   const form = h("form", { class: "stack", "aria-label": inside ? "a scenario in this World" : "a scenario", onsubmit: (event) => { event.preventDefault(); submit(); } }, field("scenario", scenario), about,
     inside ? [fields, h("details", {}, h("summary", {}, "Its options"), options)] : [options, h("details", {}, h("summary", {}, "Settings of its World"), h("div", { class: "two" }, fields))],
     h("div", {}, h("button", { class: "main" }, inside ? "Start it here" : "Start it")));
   return inside ? form : h("details", { class: "panel", open: !folded }, h("summary", {}, h("h2", {}, "Run a scenario")), form);
+}
+
+// How the allocator searches: Go's own, or another policy, some of which have a size.
+function policyControls(policies) {
+  const named = new Map(policies.map((one) => [one.name, one])), [own] = policies;
+  const size = select([], ""), pick = () => {
+    const { about, sizes, size: usual } = named.get(choice.value);
+    help.textContent = about;
+    fill(size, sizes.map((one) => h("option", { value: one, selected: one === usual }, one)));
+    sized.hidden = !sizes.length;
+    if (sizes.length) note.textContent = `${sizes[0]} to ${sizes[sizes.length - 1]}`;
+  };
+  const choice = select(policies.map((one) => [one.name, one === own ? `${one.name} (Go’s own)` : one.name]), own.name, () => pick());
+  const field_ = field("policy", choice, " "), sized = field("its size", size, " ");
+  const help = field_.querySelector("small"), note = sized.querySelector("small");
+  pick();
+  return { fields: [field_, sized], value: () => (choice.value === own.name ? "" : sized.hidden ? choice.value : `${choice.value}:${size.value}`) };
 }
 
 function optionControl(option) {

@@ -2,11 +2,11 @@
 
 import { comparison } from "./comparison.js";
 import { fill, setTerms } from "./dom.js";
-import { exploration } from "./exploration.js";
+import { exploration, schedule } from "./exploration.js";
 import { report } from "./report.js";
 import { theme } from "./theme.js";
 
-const VIEWS = { comparison, exploration, report: (doc) => report(doc) };
+const VIEWS = { comparison, exploration, report: (doc) => report(doc), schedule };
 const doc = JSON.parse(document.getElementById("data").textContent);
 
 setTerms(doc.terms);

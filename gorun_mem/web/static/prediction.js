@@ -4,7 +4,7 @@
 import { Moment } from "./canvas.js";
 import { Chart } from "./charts.js";
 import { bytes, count, h, named, plural, table } from "./dom.js";
-import { facts } from "./report.js";
+import { facts } from "./facts.js";
 
 const PAGE = 65536, WIDTH = 260, HEIGHT = 22;
 

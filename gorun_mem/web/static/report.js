@@ -4,12 +4,14 @@
 import { Addresses } from "./addresses.js";
 import { Moment } from "./canvas.js";
 import { charts } from "./charts.js";
-import { copy, count, fill, h, named, ns, plural, table, words } from "./dom.js";
+import { count, fill, h, named, ns, plural, table, words } from "./dom.js";
+import { command, facts } from "./facts.js";
+import { failure } from "./failure.js";
 import { Lanes } from "./lanes.js";
 
 // Sections of the parts; those of the part that comes first come first too.
 const OF = { map: ["memory", "growths", "hints", "fragmentation", "budget"], lanes: ["contention", "convoys", "blame", "holds", "path", "order"] };
-const ORDER = { steps: ["steps", "lanes", "charts", "map"], lanes: ["lanes", "charts", "map"], map: ["map", "charts", "lanes"] };
+const ORDER = { steps: ["failure", "steps", "lanes", "charts", "map"], lanes: ["failure", "lanes", "charts", "map"], map: ["failure", "map", "charts", "lanes"] };
 const OPEN = 3;
 
 // The lanes of a log, with columns of every interval or, from a file, with shares of stretches.
@@ -78,6 +80,7 @@ export function report(doc, { panel = null, actions = null, more = null, signal 
     lanes: panel.element,
     map: doc.map.columns.length ? h("section", { class: "panel", id: "part-map", "aria-label": "Memory: address over time" }, h("h2", {}, "Memory: ", named("address"), " over time"), map.element, notes) : null,
     charts: drawn.length ? h("section", { class: "panel", id: "part-charts", "aria-label": "Over time" }, h("h2", {}, "Over time"), h("div", { class: "charts" }, drawn.map((one) => one.element))) : null,
+    failure: doc.failure ? failure(doc.failure, 0, 1) : null,
     steps: doc.steps.length ? lastSteps(doc.steps) : null,
   };
   const lead = doc.first === "map" ? OF.map : OF.lanes, rank = (one) => (lead.includes(one.name) ? 0 : 1);
@@ -93,23 +96,15 @@ function head(doc) {
   const long = (value) => value.includes("\n");
   return h("section", { class: `verdict ${doc.outcome === "ok" ? "good" : doc.outcome ? "bad" : ""}`, "aria-label": "Summary" }, h("h1", {}, doc.title),
     doc.stuck.map((line) => h("p", { class: "mono broken" }, line)),
-    facts(doc.head), doc.remarks.map((text) => h("p", { class: "note" }, text)),
+    facts(doc.head), [...doc.remarks, ...doc.no_failure].map((text) => h("p", { class: "note" }, text)),
     doc.results.length ? [h("h3", {}, "Results"), facts(doc.results.filter(([, value]) => !long(value))), doc.results.filter(([, value]) => long(value)).map(([name, value]) => h("div", {}, h("p", { class: "note" }, name), h("pre", { tabindex: "0" }, value)))] : null,
     doc.again ? command("Again", doc.again) : null, doc.token ? command("Step by step", `gorun-mem view ${doc.token}`) : null);
 }
 
-export function command(what, line) {
-  return h("p", { class: "command" }, h("span", { class: "note" }, `${what}: `), h("code", {}, line), " ", h("button", { type: "button", class: "quiet small", "aria-label": `copy: ${what}`, onclick: (event) => copy(line, event.currentTarget) }, "Copy"));
-}
-
-export function facts(all) {
-  return all.length ? h("dl", { class: "facts" }, all.map(([name, value]) => h("div", {}, h("dt", {}, named(name)), h("dd", {}, value)))) : null;
-}
-
 // Links to the parts. The address of the page says which view is shown, so it stays as it is.
 function contents(doc, parts) {
-  const names = { steps: "Last steps", lanes: "Ms", charts: "Over time", map: "Map" };
-  const all = [...ORDER[doc.first].filter((name) => parts[name]).map((name) => [`part-${name}`, names[name]]), ...doc.sections.map((one) => [`part-${one.name}`, one.title]), ["part-metrics", "Metrics"]];
+  const names = { failure: "What matters", steps: "Last events", lanes: "Ms", charts: "Over time", map: "Map" };
+  const all = [...ORDER[doc.first].filter((name) => parts[name]).map((name) => [parts[name].id, names[name]]), ...doc.sections.map((one) => [`part-${one.name}`, one.title]), ["part-metrics", "Metrics"]];
   return h("nav", { class: "contents", "aria-label": "Parts of the report" }, all.map(([id, text]) => h("a", { href: `#${id}`, onclick: (event) => {
     event.preventDefault();
     const part = document.getElementById(id);

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from gorun_mem.locks import LockOp, Mutex, StateMutex, UnlockOp, state
-from gorun_mem.runtime.mutex.base import LockSettings
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.op import PARKED, MLike
 from gorun_mem.sync import FutexWord, Word
 

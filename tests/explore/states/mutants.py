@@ -31,7 +31,7 @@ from gorun_mem.explore.states.locks import LockModel
 from gorun_mem.explore.states.model import Model
 from gorun_mem.explore.states.notes import NoSleepModel, NoteModel
 from gorun_mem.runtime.behaviour import release
-from gorun_mem.runtime.mutex.base import LockSettings
+from gorun_mem.runtime.mutex.settings import LockSettings
 
 FOLDER = Path(gorun_mem.runtime.mutex.__file__).parent
 STATES_MAX = 100_000

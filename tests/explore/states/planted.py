@@ -8,7 +8,8 @@ from gorun_mem.explore.states.examine import Examination, Examined, Reductions
 from gorun_mem.explore.states.locks import LockModel
 from gorun_mem.explore.states.values import Place
 from gorun_mem.runtime.behaviour import release
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 
 NONE = Reductions(local=False, dead=False, symmetry=False)

@@ -17,7 +17,7 @@ from gorun_mem.locks import Mutex, UnlockOp, state
 from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS, UnknownRelease
 from gorun_mem.runtime.behaviour import release as find_release
 from gorun_mem.runtime.mutex import default_mutex
-from gorun_mem.runtime.mutex.base import USUAL
+from gorun_mem.runtime.mutex.settings import USUAL
 from gorun_mem.runtime.mutex.spinbit import SpinbitMutex
 from gorun_mem.runtime.op import MLike
 from gorun_mem.sync import Word

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.errors import EmulatedFailure
-from gorun_mem.runtime.mutex.base import LockSettings, StateMutex
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp
+from gorun_mem.runtime.mutex.settings import LockSettings
 from gorun_mem.runtime.mutex.spinbit import LOW_LATENCY
 from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
 
