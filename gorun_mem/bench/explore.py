@@ -36,7 +36,7 @@ from gorun_mem.machine.config import Config
 from gorun_mem.machine.library import find
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.step.strategies import DRAWING
+from gorun_mem.step.strategies import drawing
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.sync import Cell, Lock, Word
 
@@ -65,7 +65,7 @@ def run(*, quick: bool = False) -> list[Row]:
     for ms, ops, least in SHAPES:
         rows += _beside_bare(ms, ops, least, quick)
     rows += [_looking(name, target, quick) for name, target in _looked_at().items()]
-    rows += [_with_many(strategy, quick) for strategy in ("auto", *DRAWING)]
+    rows += [_with_many(strategy, quick) for strategy in ("auto", *drawing())]
     ms, ops, _ = SHAPES[0]
     worker = Worker(atomic_target(ms, ops), steps_max=10_000)
     with Peers(install=not quick) as peers:

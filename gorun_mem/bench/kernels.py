@@ -31,7 +31,7 @@ from gorun_mem.explore.search import explore
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.worker import Worker
-from gorun_mem.step.strategies import DRAWING, SEARCHING, TREES
+from gorun_mem.step.strategies import drawing, for_searches, is_tree
 from gorun_mem.step.strategies.pct import Pct
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.searching import Profile
@@ -85,7 +85,7 @@ def run(*, quick: bool = False) -> list[Row]:
         quick: 5 seeds of 1,000 schedules, `auto` beside the random walk, and 200 runs a twin.
     """
     seeds, budget = (5, 1_000) if quick else (SEEDS, BUDGET)
-    strategies = QUICK if quick else SEARCHING
+    strategies = QUICK if quick else for_searches()
     rows = []
     for name in KERNELS:
         scores = {one: score(name, one, seeds, budget) for one in strategies}
@@ -104,10 +104,10 @@ def score(name: str, strategy: str, seeds: int, budget: int) -> Score:
         seeds: how many, from 0.
         budget: schedules for each.
     """
-    search = _drawn if strategy in DRAWING else _explored
+    search = _drawn if strategy in drawing() else _explored
     kernel = KERNELS[name]
     # A tree is the same whatever the seed.
-    count = 1 if strategy in TREES else seeds
+    count = 1 if is_tree(strategy) else seeds
     ends = [search(kernel, strategy, seed, budget) for seed in range(count)]
     wrong = {str(end[1]) for end in ends if end is not None and end[1].kind != kernel.kind}
     runs = tuple(None if end is None else end[0] for end in ends)
@@ -125,7 +125,7 @@ def _explored(kernel: Kernel, strategy: str, seed: int, budget: int) -> End | No
         shrink=False,
         canary=False,
     )
-    if done.failure is None or (strategy in TREES and done.failure.strategy != strategy):
+    if done.failure is None or (is_tree(strategy) and done.failure.strategy != strategy):
         return None  # found by a walk before the search, at most
     return done.statistics.schedules, done.failure.signature
 

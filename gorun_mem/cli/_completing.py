@@ -43,9 +43,9 @@ def _verified(ctx: click.Context) -> Iterable[str]:
 
 
 def _strategies(ctx: click.Context) -> Iterable[str]:
-    from gorun_mem.step.strategies import RUNNING
+    from gorun_mem.step.strategies import for_runs
 
-    return RUNNING
+    return for_runs()
 
 
 def _costs(ctx: click.Context) -> Iterable[str]:

@@ -113,7 +113,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(no_verb(args, self.verbs), ctx)
         found = super().resolve_command(ctx, args)
         if found[1] is not None and not ctx.resilient_parsing:
-            from gorun_mem.cli._defaults import give
+            from gorun_mem.cli.defaults import give
 
             give(ctx, verb, found[1])
         return found
@@ -140,7 +140,7 @@ class LazyGroup(click.Group):
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except click.BadParameter as error:
-            from gorun_mem.cli._defaults import named
+            from gorun_mem.cli.defaults import named
 
             raise named(error) from None
         finally:

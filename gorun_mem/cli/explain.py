@@ -88,11 +88,29 @@ def _one(wanted: str, as_json: bool) -> None:
     try:
         found = look_up(wanted)
     except UnknownTerm as error:
-        raise BadInput(str(error)) from None
+        strategy = _strategy(wanted)
+        if strategy is None:
+            raise BadInput(str(error)) from None
+        found = strategy
     if as_json:
         write_json(asdict(found))
     else:
         show("\n".join(_said(found)))
+
+
+def _strategy(name: str) -> Term | None:
+    """A strategy without an entry of its own: what its file says of it."""
+    from gorun_mem.report.terms import Term
+    from gorun_mem.step.strategies import STRATEGIES
+
+    if name not in STRATEGIES:
+        return None
+    entry = STRATEGIES[name]
+    verb = "run memlock_storm" if entry.run is not None else "explore lessons/ab_ba"
+    return Term(
+        word=name, group="searches", text=f"Who goes next: {entry.about}.", source=entry.source,
+        example=f"gorun-mem {verb} --strategy {name}",
+    )  # fmt: skip
 
 
 def _said(term: Term) -> Iterable[str]:

@@ -36,7 +36,7 @@ from gorun_mem.cli.run import (  # fmt: skip
     prepare,
     same_file,
 )
-from gorun_mem.step.strategies import ALIASES, SEARCHING
+from gorun_mem.step.strategies import ALIASES, for_searches
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression
@@ -62,7 +62,7 @@ def _search_run_options(function: Any) -> Any:
 @click.argument("scenario")
 @click.option(
     "--strategy",
-    type=OneOf(SEARCHING, ALIASES),
+    type=OneOf(for_searches(), ALIASES),
     default="auto",
     show_default=True,
     help="Find schedules by this strategy; auto goes through all of them where they are few and "
@@ -209,7 +209,7 @@ def command(
         prepared = _prepared(scenario, given, asked, save, log)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
-            check_host(target, host, log)
+            check_host(target, host)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)

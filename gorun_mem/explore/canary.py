@@ -16,7 +16,7 @@ from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.step.strategies import TREES
+from gorun_mem.step.strategies import is_tree
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.sync import Cell
 
@@ -57,7 +57,7 @@ def is_found_by(strategy: str, seed: int) -> bool:
     walk = SearchingWalk()
     walk.begin(Random(f"{seed}/canary"), worker.profile)
     worker.profile = profile_of([worker.run(walk, transcribe=True)])
-    if strategy in TREES:
+    if is_tree(strategy):
         found = worker.tree(strategy, runs=RUNS_MAX).found
     else:
         found = worker.draw(strategy, 0, RUNS_MAX).found

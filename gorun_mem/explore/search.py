@@ -43,7 +43,7 @@ from gorun_mem.machine.config import Config
 from gorun_mem.machine.interrupts import interrupts
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.engine import STEPS_MAX as RUN_STEPS_MAX
-from gorun_mem.step.strategies import TREES
+from gorun_mem.step.strategies import is_tree
 from gorun_mem.step.strategies.dfs import BoundedDfs
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.states import States
@@ -90,7 +90,7 @@ def explore(
         config: settings of the Worlds; see `Target.of`.
         options: a scenario's options.
         memory: "sc" or "tso", as in `Config`; what `config` says if None.
-        strategy: one of SEARCHING.
+        strategy: one of `for_searches()`.
         budget: schedules to run at most; BUDGET where no time is given either, but for "states".
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
@@ -294,12 +294,12 @@ class _Search:
         """Take in what came of some schedules; whether to go on."""
         tally = self._tally
         for found in batch.found:
-            if found.strategy in TREES:
+            if is_tree(found.strategy):
                 found.run += tally.batch.schedules
         if not self._shows:
             self.progress(batch.schedules)
         tally.merge(batch)
-        return not (tally.is_enough() or tally.batch.out_of_time)
+        return not (tally.is_enough() or tally.batch.out_of_time or batch.complete)
 
     # The file that it is kept in.
 

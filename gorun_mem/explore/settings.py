@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gorun_mem.machine.config import ConfigError
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.step.strategies import for_searches
 
 JOBS_MAX: Final = 256
 
@@ -16,7 +16,7 @@ class SearchSettings:
     """How to search.
 
     Args:
-        strategy: one of SEARCHING.
+        strategy: one of `for_searches()`.
         seed: of everything that is drawn.
         budget: schedules to run at most, None for no bound.
         time_s: seconds of real time to search for at most, None for no bound.
@@ -45,8 +45,8 @@ class SearchSettings:
     cluster: str = ""
 
     def __post_init__(self) -> None:
-        if self.strategy not in SEARCHING:
-            known = ", ".join(SEARCHING)
+        if self.strategy not in for_searches():
+            known = ", ".join(for_searches())
             raise ConfigError(f"no strategy {self.strategy!r}: a search has {known}")
         for name, value, low in (
             ("budget", self.budget, 1),

@@ -13,7 +13,7 @@ from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.verdict import Facts, Statistics
 from gorun_mem.explore.worker import Batch, Worker
-from gorun_mem.step.strategies import TREES
+from gorun_mem.step.strategies import is_tree
 from gorun_mem.step.strategies.states import States
 
 WALKING: Final = ("auto", "random")
@@ -43,7 +43,7 @@ class SearchTally:
         self.statistics = Statistics()
         self.unsteady: Failure | None = None
         self.facts = Facts(
-            tree=settings.strategy in TREES,
+            tree=is_tree(settings.strategy),
             by_states=settings.strategy == States.name,
             budget=settings.budget,
             time_s=settings.time_s,

@@ -15,7 +15,7 @@ from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import default_mutex
-from gorun_mem.runtime.mutex.choice import ANY
+from gorun_mem.runtime.mutex.any_ import ANY
 from gorun_mem.scripts import is_file
 from gorun_mem.step.costs import CostTable
 

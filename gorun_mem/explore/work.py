@@ -43,7 +43,7 @@ class Stretch:
     """Schedules that are drawn.
 
     Args:
-        strategy: one of DRAWING.
+        strategy: one of `drawing()`.
         first: the number of the first.
         runs: how many.
     """

@@ -217,7 +217,7 @@ class Worker:
         """Run `runs` schedules by a strategy that draws, from number `first` on.
 
         Args:
-            strategy: one of DRAWING, or "auto".
+            strategy: one of `drawing()`, or "auto".
             first: number of the first schedule; those before it in its chunk are run and not
                 counted, for the chunk has one generator.
             runs: how many.
@@ -296,7 +296,7 @@ class Worker:
         """Go through a tree of schedules, all in one.
 
         Args:
-            strategy: one of TREES.
+            strategy: one of `trees()`.
             bound: of "dfs": departures from run-to-block at most; None for any number.
             runs: schedules at most, those in vain too; None for any number.
             into: what to add to, which is there also if the search is interrupted.

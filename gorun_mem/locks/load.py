@@ -54,9 +54,8 @@ def name_of(mutex: str | type) -> str:
     if not isinstance(mutex, type):
         return mutex
     cls = load_mutex(mutex)
-    for name in MUTEXES:
-        if class_of(name) is cls:
-            return name
+    if MUTEXES.get(cls.algorithm) is cls:
+        return cls.algorithm
     return class_name(mutex, cls)
 
 

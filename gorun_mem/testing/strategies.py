@@ -265,7 +265,7 @@ def configs(
     *,
     ms_max: int = 4,
     releases: Iterable[str] | None = None,
-    mutexes: Iterable[str] = tuple(e.name for e in MUTEXES.values() if e.excludes),
+    mutexes: Iterable[str] = tuple(name for name, lock in MUTEXES.items() if lock.excludes),
 ) -> Config:
     """Settings that a World can be made with: release, platform, Ms, CPUs, mutex, seed, memDebug.
 

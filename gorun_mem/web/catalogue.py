@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.scripts import is_file
-from gorun_mem.step.strategies import DRAWING, RUNNING
+from gorun_mem.step.strategies import drawing, for_runs
 from gorun_mem.web.guard import Refused
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _POLICY_SIZES: Final = "64KiB..64MiB"
 """Sizes that a form offers, each twice the one before."""
 LESSONS: Final = "lessons/"
 """What the names of lessons begin with."""
-PLAYING: Final = tuple(dict.fromkeys(n for n in (*RUNNING, *DRAWING) if n != "timing"))
+PLAYING: Final = tuple(dict.fromkeys(n for n in (*for_runs(), *drawing()) if n != "timing"))
 """Strategies that play on; timing needs clocks, which a schedule by hand does without."""
 
 
@@ -31,7 +31,7 @@ def library() -> dict[str, Any]:
     from gorun_mem.report.terms import TERMS
     from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS
     from gorun_mem.runtime.mutex import MUTEXES
-    from gorun_mem.step.strategies import SEARCHING, STRATEGIES
+    from gorun_mem.step.strategies import STRATEGIES, for_searches
 
     scenarios = []
     for name in names():
@@ -43,10 +43,10 @@ def library() -> dict[str, Any]:
         "scenarios": scenarios,
         "lessons": lessons(),
         "strategies": {
-            "run": list(RUNNING),
+            "run": list(for_runs()),
             "play": list(PLAYING),
-            "search": list(SEARCHING),
-            "about": {entry.name: entry.about for entry in STRATEGIES.values()},
+            "search": list(for_searches()),
+            "about": {name: entry.about for name, entry in STRATEGIES.items()},
         },
         "mutexes": list(MUTEXES),
         "policies": policies(),

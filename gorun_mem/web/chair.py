@@ -29,7 +29,7 @@ from gorun_mem.runtime.behaviour import UnknownRelease
 from gorun_mem.runtime.mutex import UnknownMutex
 from gorun_mem.step.costs import CostError
 from gorun_mem.step.schedule import Schedule, ScheduleError
-from gorun_mem.step.strategies import RUNNING, make_strategy, searching_class
+from gorun_mem.step.strategies import for_runs, make_strategy, searching_class
 from gorun_mem.step.strategies.searching import Profile, Redundant
 from gorun_mem.web.catalogue import PLAYING, lesson_of, target_of
 from gorun_mem.web.chair_view import Spy, steps_of, view_of
@@ -341,7 +341,7 @@ def _strategy(name: str, seed: int) -> Any:
     Raises:
         Refused: there is none of that name.
     """
-    if name in RUNNING and name in PLAYING:
+    if name in for_runs() and name in PLAYING:
         return make_strategy(name, seed)
     if name in PLAYING:
         strategy = searching_class(name)()
@@ -364,12 +364,12 @@ def _played(target: Target, choices: Sequence[int], strategy: Any, most: int) ->
 def _find(target: Target, wanted: HandMadeSchedule) -> tuple[dict[str, Any], Sequence[int]]:
     """What a search comes to: its verdict, and the choices of what failed, or none."""
     from gorun_mem.explore.search import explore
-    from gorun_mem.step.strategies import SEARCHING
+    from gorun_mem.step.strategies import for_searches
 
     find = wanted.find
     assert find is not None
-    if find.strategy not in SEARCHING:
-        raise Refused(400, f"no search {find.strategy!r}", f"one of {', '.join(SEARCHING)}")
+    if find.strategy not in for_searches():
+        raise Refused(400, f"no search {find.strategy!r}", f"one of {', '.join(for_searches())}")
     try:
         result = explore(
             target, strategy=find.strategy, budget=find.budget, time_s=FIND_S, seed=find.seed,

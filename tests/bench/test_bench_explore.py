@@ -6,7 +6,7 @@ from gorun_mem.bench import run_bench
 from gorun_mem.bench.explore import SHAPES, _drive_bare, atomic_target
 from gorun_mem.bench.peers import VERSIONS
 from gorun_mem.explore.worker import Worker
-from gorun_mem.step.strategies import DRAWING
+from gorun_mem.step.strategies import drawing
 
 
 def test_each_shape_is_measured_with_random_and_pos() -> None:
@@ -40,7 +40,7 @@ def test_what_detectors_and_many_ms_cost_has_rows() -> None:
     looking = [row for row in rows if row.peer == "no detector"]
     assert len(looking) == 3
     many = {row.name.rpartition(" ")[2]: row for row in rows if row.name.startswith("a step with")}
-    assert set(many) == {"auto", *DRAWING}
+    assert set(many) == {"auto", *drawing()}
     for row in (*looking, many["auto"]):
         assert row.ratio is not None
         assert row.target

@@ -23,7 +23,7 @@ from gorun_mem.policies import POLICIES
 from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS
 from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.step.costs import names as cost_tables
-from gorun_mem.step.strategies import RUNNING, SEARCHING
+from gorun_mem.step.strategies import for_runs, for_searches
 from tests.cli.run_scripts import Command
 
 IN_CI = bool(os.environ.get("CI"))
@@ -61,8 +61,8 @@ def offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         ("gorun-mem verify note-s", ["FILE", "note-sema"]),
         ("gorun-mem run x --release ", list(KNOWN)),
         ("gorun-mem compare x --platform plan", [p for p in PLATFORMS if p.startswith("plan")]),
-        ("gorun-mem run x --strategy ", list(RUNNING)),
-        ("gorun-mem explore x --strategy ", list(SEARCHING)),
+        ("gorun-mem run x --strategy ", list(for_runs())),
+        ("gorun-mem explore x --strategy ", list(for_searches())),
         ("gorun-mem run x --costs ", ["FILE", *cost_tables()]),
         ("gorun-mem predict x --policy ", ["FILE", "all", *POLICIES]),
         ("gorun-mem report last --section frag", ["fragmentation"]),

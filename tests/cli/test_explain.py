@@ -15,7 +15,7 @@ from gorun_mem.calibration import __doc__ as calibration
 from gorun_mem.cli import ExitCode
 from gorun_mem.cli._group import VERBS
 from gorun_mem.report.terms import TERMS, WORDS, Term, UnknownTerm, look_up, metric_terms
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.step.strategies import STRATEGIES
 from tests import DATA, PACKAGE
 from tests.cli.outputs import RECORDING, write_files
 from tests.cli.run_scripts import Command
@@ -71,10 +71,10 @@ def test_every_metric_has_an_entry(gorun_mem: Command) -> None:
         assert look_up(name).text
 
 
-@pytest.mark.parametrize("strategy", [name for name in SEARCHING if name != "auto"])
-def test_every_strategy_has_an_entry(strategy: str) -> None:
-    """By the name that --strategy takes."""
-    assert look_up(strategy).text
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_is_explained(gorun_mem: Command, strategy: str) -> None:
+    """By the name that --strategy takes: by its entry, or by what its file says."""
+    assert strategy in gorun_mem("explain", strategy).out
 
 
 @pytest.mark.parametrize("verdict", ["exhausted", "survived", "failed", "inconclusive"])

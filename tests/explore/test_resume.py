@@ -18,7 +18,7 @@ from gorun_mem.explore.checkpoint import CheckpointError
 from gorun_mem.explore.verdict import Exploration
 from gorun_mem.explore.work import Work, Yielded, perform
 from gorun_mem.machine.config import Config
-from gorun_mem.step.strategies import SEARCHING
+from gorun_mem.step.strategies import for_searches
 from tests.explore import explore_programs as programs
 from tests.explore.test_shared_tree import steps
 from tests.readme import section
@@ -273,7 +273,7 @@ def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
 def test_every_strategy_can_be_kept() -> None:
     """One that a search takes and no case here is of would be forgotten; one cannot be."""
     covered = {how.get("strategy", "auto") for _, how in SEARCHES.values()}
-    assert covered | {"random", "urw", "surw", "states"} == set(SEARCHING)
+    assert covered | {"random", "urw", "surw", "states"} == set(for_searches())
 
 
 def test_states_are_not_kept(tmp_path: Path) -> None:

@@ -20,12 +20,12 @@ from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config, ConfigError
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.step.strategies import DRAWING, SEARCHING
+from gorun_mem.step.strategies import drawing, for_searches
 from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.sync import Lock
 from tests.explore import explore_programs as programs
 
-EVERY = SEARCHING
+EVERY = for_searches()
 
 
 @pytest.mark.parametrize("strategy", EVERY)
@@ -43,7 +43,7 @@ def test_every_strategy_finds_a_lost_update_and_a_deadlock(strategy: str, seed: 
     assert len(stuck.failure.stuck) == 2
 
 
-@pytest.mark.parametrize("strategy", sorted(DRAWING))
+@pytest.mark.parametrize("strategy", sorted(drawing()))
 def test_a_drawing_strategy_finds_it_by_itself(strategy: str) -> None:
     """Without the first runs' help; and what is drawn depends on the seed alone."""
     tapes = []

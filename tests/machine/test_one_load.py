@@ -16,11 +16,11 @@ from gorun_mem.machine.scenario import scenario
 from gorun_mem.machine.trampoline import drive
 from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.step.schedule import Schedule
-from gorun_mem.step.strategies import RUNNING
+from gorun_mem.step.strategies import for_runs
 from gorun_mem.step.streams import stream
 from tests.machine.machine_workloads import logged
 
-SEVERAL_M = sorted(e.name for e in MUTEXES.values() if e.several_ms)
+SEVERAL_M = sorted(name for name, lock in MUTEXES.items() if lock.several_ms)
 
 
 def load_of(**settings: Any) -> Any:
@@ -61,7 +61,7 @@ def test_one_seed_is_one_load_under_every_lock_strategy_and_host() -> None:
     data of every M is the same."""
     expected = load_of(mutex="queue")
     assert len(expected) == 12
-    for mutex, strategy, host in product(SEVERAL_M, RUNNING, HOSTS):
+    for mutex, strategy, host in product(SEVERAL_M, for_runs(), HOSTS):
         got = load_of(mutex=mutex, strategy=strategy, host=host)
         assert got == expected, (mutex, strategy, host)
 
@@ -80,7 +80,7 @@ def test_the_storm_asks_for_the_same_blocks_under_every_lock() -> None:
 
     expected = blocks(mutex="queue")
     assert [len(sizes) for sizes in expected.values()] == [50] * 4
-    for mutex, strategy in product(SEVERAL_M, RUNNING):
+    for mutex, strategy in product(SEVERAL_M, for_runs()):
         if mutex != "none":  # without a lock the list may break, and then the storm ends early
             assert blocks(mutex=mutex, strategy=strategy) == expected, (mutex, strategy)
 

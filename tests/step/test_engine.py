@@ -10,7 +10,7 @@ import pytest
 from gorun_mem import M
 from gorun_mem.runtime.op import MORE, PARKED, Op
 from gorun_mem.step.engine import BREATH, TIMER, Breath, Engine, StepsExceeded
-from gorun_mem.step.strategies import RUNNING, UnknownStrategy, make_strategy
+from gorun_mem.step.strategies import UnknownStrategy, for_runs, make_strategy
 from gorun_mem.step.task import State, Task
 from gorun_mem.step.timing import TimingEngine
 
@@ -121,7 +121,7 @@ def run_out(engine: Engine) -> list[int]:
         engine.exit(m)
 
 
-@pytest.mark.parametrize("strategy", RUNNING)
+@pytest.mark.parametrize("strategy", for_runs())
 def test_a_run_is_a_function_of_strategy_and_seed(strategy: str) -> None:
     """The same strategy and seed step the same Ms at the same times; every step is made."""
     for seed in range(20):
@@ -167,7 +167,7 @@ def test_round_robin_and_run_to_block_by_hand() -> None:
 
 def test_unknown_strategy_lists_the_known() -> None:
     """An unknown strategy is refused with the nearest and all names."""
-    with pytest.raises(UnknownStrategy, match=r"did you mean random\? the strategies are round_"):
+    with pytest.raises(UnknownStrategy, match=r"did you mean random\? those of a run are random"):
         make_strategy("randm", 0)
 
 
@@ -250,7 +250,7 @@ def test_a_step_that_raises_is_counted(strategy: str) -> None:
     assert engine.current is m
 
 
-@pytest.mark.parametrize("strategy", RUNNING)
+@pytest.mark.parametrize("strategy", for_runs())
 def test_disabled_ms_do_not_go(strategy: str) -> None:
     """A disabled M is passed over until it is made runnable again."""
     engine = make(strategy)
@@ -267,7 +267,7 @@ def test_disabled_ms_do_not_go(strategy: str) -> None:
     assert [m for _, m in trace] == [2, 2, 1, 1]
 
 
-@pytest.mark.parametrize("strategy", RUNNING)
+@pytest.mark.parametrize("strategy", for_runs())
 def test_away_ms_are_neither_stuck_nor_stepped(strategy: str) -> None:
     """An M that is away keeps the run from being stuck, makes no step, and can come back."""
     engine = make(strategy, cpus=1)
@@ -290,7 +290,7 @@ def test_away_ms_are_neither_stuck_nor_stepped(strategy: str) -> None:
     assert engine.advance() is away
 
 
-@pytest.mark.parametrize("strategy", RUNNING)
+@pytest.mark.parametrize("strategy", for_runs())
 def test_withdrawn_operations_do_not_happen(strategy: str) -> None:
     """A withdrawn operation makes no access, runnable or asleep, and its timer wakes nobody."""
     engine = make(strategy, cpus=1)

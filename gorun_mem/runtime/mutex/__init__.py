@@ -1,18 +1,19 @@
-"""The runtime mutexes: one file a lock, and `MUTEXES`, the one list of them.
+"""The runtime mutexes: one file a lock, and `MUTEXES`, which has those that are there.
 
-Which of them a platform has, its row says; which one a release has where there are several Ms, that
-release's `Behaviour.mutex`. What the author of a lock calls is in base.py, with an example.
+Which of them a platform has, its class says; which one a release has where there are several Ms,
+that release's `Behaviour.mutex`. What the author of a lock calls is in base.py, with an example.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem._near import no_such
 from gorun_mem.runtime.behaviour import NEWEST_BEHAVIOUR, Behaviour, Release
 from gorun_mem.runtime.behaviour import release as find_release
+from gorun_mem.runtime.by_file import ByFile
 from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, MutexOp, TryLockOp, UnlockOp
 from gorun_mem.runtime.mutex.rank import LEAF, RankChecks, RankMode, check_rank_name
@@ -40,7 +41,6 @@ __all__ = [
     "LockOp",
     "LockSettings",
     "LockStatistics",
-    "MutexEntry",
     "MutexOp",
     "RankMode",
     "Share",
@@ -56,79 +56,24 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MutexEntry:
-    """A mutex as it is asked for by name.
-
-    Args:
-        name: what it is asked for by.
-        where: "module:Class", in this package.
-        source: the file of Go's that it follows, and in which releases; "" for one of our own.
-        platforms: what of Go's has it, in words; "" for one of our own.
-        several_ms: several Ms may share it.
-        excludes: at most one M has it.
+def _lock_in(name: str, module: ModuleType) -> type[StateMutex] | None:
+    """The lock that is called as the module that it is in; None where the module only helps.
 
     Raises:
-        ValueError: `where` leads nowhere, or only one of `source` and `platforms` is said.
+        ValueError: it is half of Go's.
     """
-
-    name: str
-    where: str
-    source: str
-    platforms: str
-    several_ms: bool
-    excludes: bool
-
-    def __post_init__(self) -> None:
-        """Refuse an entry that leads nowhere, or is half of Go's."""
-        module, colon, cls = self.where.partition(":")
-        if not (module and colon and cls):
-            raise ValueError(f"mutex {self.name}: {self.where!r} is no module:Class")
-        if bool(self.source) is not bool(self.platforms):
-            raise ValueError(
-                f"mutex {self.name}: say both the file of Go's and the platforms, or neither"
-            )
+    for found in vars(module).values():
+        if isinstance(found, type) and issubclass(found, StateMutex) and found.algorithm == name:
+            if bool(found.source) is not bool(found.platforms):
+                raise ValueError(
+                    f"mutex {name}: say both the file of Go's and the platforms, or neither"
+                )
+            return found
+    return None
 
 
-MUTEXES: Final[dict[str, MutexEntry]] = {
-    entry.name: entry
-    for entry in (
-        MutexEntry(
-            name="js", where="single:JsMutex", source="lock_js.go, all releases",
-            platforms="js/wasm", several_ms=False, excludes=True,
-        ),
-        MutexEntry(
-            name="wasip1", where="single:Wasip1Mutex", source="lock_wasip1.go, from 1.21",
-            platforms="wasip1/wasm", several_ms=False, excludes=True,
-        ),
-        MutexEntry(
-            name="sema", where="sema:SemaMutex", source="lock_sema.go, up to 1.23",
-            platforms="Plan 9", several_ms=True, excludes=True,
-        ),
-        MutexEntry(
-            name="futex", where="futex:FutexMutex", source="lock_futex.go, up to 1.23",
-            platforms="Linux, FreeBSD and DragonFly; here to compare with", several_ms=True,
-            excludes=True,
-        ),
-        MutexEntry(
-            name="spinbit", where="spinbit:SpinbitMutex", source="lock_spinbit.go, from 1.24",
-            platforms="all with several Ms", several_ms=True, excludes=True,
-        ),
-        MutexEntry(
-            name="queue", where="queue:QueueMutex", source="", platforms="", several_ms=True,
-            excludes=True,
-        ),
-        MutexEntry(
-            name="any", where="choice:ChoiceMutex", source="", platforms="", several_ms=True,
-            excludes=True,
-        ),
-        MutexEntry(
-            name="none", where="none:NoMutex", source="", platforms="", several_ms=True,
-            excludes=False,
-        ),
-    )
-}  # fmt: skip
-"""Every mutex, by name."""
+MUTEXES: Final = ByFile(__name__, _lock_in)
+"""Every mutex, by name: the class that its file has."""
 
 
 NOTES: Final = {
@@ -173,8 +118,7 @@ def class_of(name: str) -> type[StateMutex]:
     if name not in MUTEXES:
         said = no_such("mutex", name, MUTEXES, cutoff=0.3, there="the mutexes are")
         raise UnknownMutex(f"{said}, and FILE.py:Class is one of your own")
-    found: type[StateMutex] = _imported(MUTEXES[name].where)
-    return found
+    return MUTEXES[name]
 
 
 def _imported(where: str) -> Any:

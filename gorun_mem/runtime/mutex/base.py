@@ -5,7 +5,7 @@ Counts of `m.locks`, the order of ranks, operations that are used again, the boo
 lock, the log and the construction follow from what the states tell and return.
 
 An author derives three classes. In a file of one's own, `--mutex FILE.py:Class` finds them; a lock
-of the package has a row in `MUTEXES` (`gorun_mem.runtime.mutex`):
+of the package is in `runtime/mutex/NAME.py`, NAME being its `algorithm`, and is found there:
 
     LockOp      FIRST and the states of taking the lock; REGISTERS, the attributes that they keep
     UnlockOp    the same of giving it back
@@ -125,6 +125,10 @@ class StateMutex(Lockable):
 
     algorithm: ClassVar[str] = ""
     """What statistics call it; the class's name where nothing is said."""
+    source: ClassVar[str] = ""
+    """The file of Go's that it follows, and in which releases; "" for one of our own."""
+    platforms: ClassVar[str] = ""
+    """What of Go's has it, in words; "" for one of our own."""
     excludes: ClassVar[bool] = True
     """At most one M has it."""
     several_ms: ClassVar[bool] = True

@@ -150,6 +150,8 @@ class FutexMutex(StateMutex):
 
     __slots__ = ("word",)
     algorithm = "futex"
+    source = "lock_futex.go, up to 1.23"
+    platforms = "Linux, FreeBSD and DragonFly; here to compare with"
     lock_op = FutexLock
     unlock_op = FutexUnlock
     values: ClassVar[dict[int, str]] = {

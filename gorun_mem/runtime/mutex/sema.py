@@ -194,6 +194,8 @@ class SemaMutex(StateMutex):
 
     __slots__ = ("ms",)
     algorithm = "sema"
+    source = "lock_sema.go, up to 1.23"
+    platforms = "Plan 9"
     lock_op = SemaLock
     unlock_op = SemaUnlock
     bits: ClassVar[dict[str, int]] = {"locked": LOCKED}

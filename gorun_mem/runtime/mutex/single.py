@@ -1,4 +1,4 @@
-"""The mutexes of platforms with one M: lock_js.go and lock_wasip1.go.
+"""What the mutexes of platforms with one M do: lock_js.go and lock_wasip1.go.
 
 With one thread and no preemption a lock is a flag, and finding it taken means that the thread waits
 for itself: Go throws. Both files hold the same code; what tells them apart is the notes (note.py).
@@ -9,11 +9,8 @@ Flag and count are plain accesses in Go, one step here: nothing could come betwe
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
 
@@ -61,27 +58,3 @@ class SingleUnlock(UnlockOp):
         mutex.key = 0
         mutex.released(m, self)
         return None
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class JsMutex(StateMutex):
-    """The mutex of js/wasm, all releases (`locks` counts in 16s from 1.27)."""
-
-    __slots__ = ()
-    algorithm = "js"
-    several_ms = False
-    lock_op = SingleLock
-    unlock_op = SingleUnlock
-    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Wasip1Mutex(StateMutex):
-    """The mutex of wasip1/wasm, from 1.21 on (`locks` counts in 16s from 1.27)."""
-
-    __slots__ = ()
-    algorithm = "wasip1"
-    several_ms = False
-    lock_op = SingleLock
-    unlock_op = SingleUnlock
-    values: ClassVar[dict[int, str]] = {0: "unlocked", 1: "locked"}

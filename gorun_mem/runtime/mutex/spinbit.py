@@ -432,6 +432,8 @@ class SpinbitMutex(StateMutex):
 
     __slots__ = ("low_latency", "ms", "profile", "profile_rate", "samples")
     algorithm = "spinbit"
+    source = "lock_spinbit.go, from 1.24"
+    platforms = "all with several Ms"
     lock_op = SpinbitLock
     unlock_op = SpinbitUnlock
     bits: ClassVar[dict[str, int]] = {

@@ -1,4 +1,4 @@
-"""Who goes next: one file a strategy, and `STRATEGIES`, the one list of them.
+"""Who goes next: one file a strategy, called as it is asked for, and `STRATEGIES`, which has them.
 
 A strategy for runs is made with a seed and used once. One for searches is used for one run after
 another (`searching.Searching`); it draws each schedule anew, or counts off the tree of them. `auto`
@@ -7,112 +7,57 @@ is no strategy but what `gorun_mem.explore` makes of several, and `replay` needs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from gorun_mem._near import no_such
+from gorun_mem.runtime.by_file import ByFile
 
 if TYPE_CHECKING:
     from gorun_mem.step.engine import Strategy
+    from gorun_mem.step.strategies.entry import StrategyEntry
     from gorun_mem.step.strategies.searching import Searching
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyEntry:
-    """A strategy as it is asked for by name.
-
-    Args:
-        name: what it is asked for by.
-        about: what it does, in half a sentence, for help texts.
-        source: the paper that it follows, "" for none.
-        run: "module:Class" of the one that a run takes, in this package; "" where it has none.
-        search: the same of the one that a search takes.
-        tree: it counts off all schedules, in place of drawing some.
-    """
-
-    name: str
-    about: str
-    source: str
-    run: str
-    search: str
-    tree: bool
-
-    def __post_init__(self) -> None:
-        """Refuse an entry that leads nowhere.
-
-        Raises:
-            ValueError: neither a run nor a search can have it.
-        """
-        if not self.run and not self.search:
-            raise ValueError(f"strategy {self.name} has no class: name one for runs or searches")
+def _entry_in(name: str, module: ModuleType) -> StrategyEntry | None:
+    """What a module says of its strategy; None where the module only helps."""
+    found: StrategyEntry | None = getattr(module, "STRATEGY", None)
+    return found
 
 
-_PCT: Final = "S. Burckhardt et al., ASPLOS 2010"
-_POS: Final = "X. Yuan, J. Yang, R. Gu, CAV 2018"
-_SURW: Final = "H. Zhao et al., ASPLOS 2025"
-_DFS: Final = "M. Musuvathi, S. Qadeer, PLDI 2007"
-_DPOR: Final = "P. Abdulla et al., POPL 2014"
-_STATES: Final = "P. Godefroid, LNCS 1032, 1996"
+STRATEGIES: Final = ByFile(__name__, _entry_in)
+"""Every strategy, by name: what its file says of it."""
 
-STRATEGIES: Final[dict[str, StrategyEntry]] = {
-    entry.name: entry
-    for entry in (
-        StrategyEntry(
-            name="round_robin", about="the enabled Ms in turn", source="",
-            run="round_robin:RoundRobin", search="", tree=False,
-        ),
-        StrategyEntry(
-            name="random", about="any enabled M, each as likely", source="",
-            run="random:RandomWalk", search="random_walk:SearchingWalk", tree=False,
-        ),
-        StrategyEntry(
-            name="run_to_block", about="the same M until it can go no further", source="",
-            run="run_to_block:RunToBlock", search="", tree=False,
-        ),
-        StrategyEntry(
-            name="timing", about="the M whose virtual clock is least", source="",
-            run="timing:Timing", search="", tree=False,
-        ),
-        StrategyEntry(
-            name="pct", about="random priorities that change at few steps", source=_PCT,
-            run="", search="pct:Pct", tree=False,
-        ),
-        StrategyEntry(
-            name="pos", about="a random priority for every operation", source=_POS,
-            run="", search="pos:Pos", tree=False,
-        ),
-        StrategyEntry(
-            name="urw", about="every interleaving about as likely", source=_SURW,
-            run="", search="urw:Urw", tree=False,
-        ),
-        StrategyEntry(
-            name="surw", about="every order of the steps on one object about as likely",
-            source=_SURW, run="", search="surw:Surw", tree=False,
-        ),
-        StrategyEntry(
-            name="dfs", about="all schedules, by how often an M is preempted", source=_DFS,
-            run="", search="dfs:BoundedDfs", tree=True,
-        ),
-        StrategyEntry(
-            name="exhaustive", about="all schedules that differ (DPOR)", source=_DPOR,
-            run="", search="exhaustive:Exhaustive", tree=True,
-        ),
-        StrategyEntry(
-            name="states", about="every state of the program, each once", source=_STATES,
-            run="", search="states:States", tree=True,
-        ),
-    )
-}  # fmt: skip
-"""Every strategy, by name."""
-RUNNING: Final = tuple(entry.name for entry in STRATEGIES.values() if entry.run)
-"""What a run takes by name."""
-DRAWING: Final = tuple(e.name for e in STRATEGIES.values() if e.search and not e.tree)
-"""What a search draws schedules by."""
-TREES: Final = tuple(entry.name for entry in STRATEGIES.values() if entry.tree)
-"""What a search counts schedules off by."""
-SEARCHING: Final = ("auto", *DRAWING, *TREES)
-"""What a search takes by name."""
+
+@cache
+def for_runs() -> tuple[str, ...]:
+    """What a run takes by name."""
+    return tuple(name for name, entry in STRATEGIES.items() if entry.run is not None)
+
+
+@cache
+def drawing() -> tuple[str, ...]:
+    """What a search draws schedules by."""
+    return tuple(n for n, e in STRATEGIES.items() if e.search is not None and not e.tree)
+
+
+@cache
+def trees() -> tuple[str, ...]:
+    """What a search counts schedules off by."""
+    return tuple(name for name, entry in STRATEGIES.items() if entry.tree)
+
+
+def for_searches() -> tuple[str, ...]:
+    """What a search takes by name."""
+    return ("auto", *drawing(), *trees())
+
+
+def is_tree(name: str) -> bool:
+    """Whether the strategy called `name` counts off all schedules."""
+    return name in STRATEGIES and STRATEGIES[name].tree
+
+
 REPLAY: Final = "replay"
 
 
@@ -124,7 +69,7 @@ def make_strategy(name: str, seed: int, schedule: str = "") -> Strategy:
     """The strategy for a run that is called `name`, its choices drawn from `seed`.
 
     Args:
-        name: one of RUNNING, or REPLAY.
+        name: one of `for_runs()`, or REPLAY.
         seed: of its choices.
         schedule: the token that "replay" follows.
 
@@ -137,20 +82,16 @@ def make_strategy(name: str, seed: int, schedule: str = "") -> Strategy:
         from gorun_mem.step.strategies.replay import Replay
 
         return Replay(load(schedule))
-    if name not in RUNNING:
+    make = STRATEGIES[name].run if name in STRATEGIES else None
+    if make is None:
         raise UnknownStrategy(_unknown(name))
-    strategy: Strategy = _class(STRATEGIES[name].run)(seed)
-    return strategy
+    return make(seed)
 
 
 def searching_class(name: str) -> type[Searching]:
-    """The class of the strategy for searches that is called `name`, one of DRAWING or TREES."""
-    return _class(STRATEGIES[name].search)
-
-
-def _class(where: str) -> type:
-    module, _, name = where.partition(":")
-    found: type = getattr(import_module(f"{__name__}.{module}"), name)
+    """The class of the strategy for searches that is called `name`; it has one."""
+    found = STRATEGIES[name].search
+    assert found is not None
     return found
 
 
@@ -161,5 +102,5 @@ ALIASES: Final = {"dpor": "exhaustive", "all": "exhaustive", "bfs": "dfs"}
 def _unknown(name: str) -> str:
     meant = ALIASES.get(name, name)
     searches = f"it searches schedules: gorun-mem explore SCENARIO --strategy {meant};"
-    hint = searches if meant in SEARCHING else ""
-    return no_such("strategy", name, RUNNING, cutoff=0.3, hint=hint, there="those of a run are")
+    hint = searches if meant in for_searches() else ""
+    return no_such("strategy", name, for_runs(), cutoff=0.3, hint=hint, there="those of a run are")

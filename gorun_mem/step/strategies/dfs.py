@@ -20,8 +20,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.searching import WAITS, NonDeterminism, Profile, Searching
 from gorun_mem.step.task import State, Task
 
@@ -229,3 +230,11 @@ def _next_after(spinner: Task | None, runnable: Sequence[Task]) -> Task:
     """The lowest M above `spinner`, or else the lowest; the lowest where nobody spins."""
     by_id = sorted(runnable, key=lambda task: task.id)
     return next((task for task in by_id if spinner and task.id > spinner.id), by_id[0])
+
+
+STRATEGY: Final = StrategyEntry(
+    about="all schedules, by how often an M is preempted",
+    source="M. Musuvathi, S. Qadeer, PLDI 2007",
+    search=BoundedDfs,
+    tree=True,
+)

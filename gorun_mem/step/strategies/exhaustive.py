@@ -54,6 +54,7 @@ from typing import Any, Final
 
 from gorun_mem.runtime.kinds import named
 from gorun_mem.step.strategies.descent import Descent
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.numbers import MNumbers
 from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
@@ -67,6 +68,7 @@ from gorun_mem.step.strategies.wakeup import (
     WakeupBranch,
     buffer_of,
     dependent,
+    in_words,
     is_own,
     object_of,
 )
@@ -213,7 +215,7 @@ class Exhaustive(Searching):
                 node.enabled = enabled
             node.known = True
         if enabled != node.enabled:
-            offered, before_that = _offer(enabled), _offer(node.enabled)
+            offered, before_that = in_words(enabled), in_words(node.enabled)
             raise NonDeterminism(
                 f"step {self._at}: after the same steps {offered}, and before {before_that}"
             )
@@ -433,10 +435,9 @@ class Exhaustive(Searching):
                     past.wake(m)
 
 
-def _offer(enabled: dict[int, Pending]) -> str:
-    if not enabled:
-        return "nobody could go"
-    return ", ".join(
-        f"{f'M{m}' if m >= 0 else f'the buffer of M{buffer_of(m)}'} may {op[0]} {op[1]}".rstrip()
-        for m, op in sorted(enabled.items())
-    )
+STRATEGY: Final = StrategyEntry(
+    about="all schedules that differ (DPOR)",
+    source="P. Abdulla et al., POPL 2014",
+    search=Exhaustive,
+    tree=True,
+)

@@ -25,6 +25,7 @@ from random import Random
 from typing import Final
 
 from gorun_mem.step.engine import Engine
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.searching import WAITS, Profile, Searching
 from gorun_mem.step.task import State, Task
 
@@ -123,3 +124,10 @@ class Pct(Searching):
         """Let `task`, which waits for others, have the lowest priority of all."""
         self._falls += 1
         self._let(task, -float(self._falls))
+
+
+STRATEGY: Final = StrategyEntry(
+    about="random priorities that change at few steps",
+    source="S. Burckhardt et al., ASPLOS 2010",
+    search=Pct,
+)

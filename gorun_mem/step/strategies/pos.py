@@ -18,8 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from random import Random
+from typing import Final
 
 from gorun_mem.step.engine import Engine
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.searching import FEW, Profile, Searching
 from gorun_mem.step.task import State, Task
 
@@ -347,3 +349,10 @@ class Crowd:
         self._number = number = self._number + 1
         self._drawn[task.id] = number
         heappush(self._heap, (-priority, number, task, group, group.age))
+
+
+STRATEGY: Final = StrategyEntry(
+    about="a random priority for every operation",
+    source="X. Yuan, J. Yang, R. Gu, CAV 2018",
+    search=Pos,
+)

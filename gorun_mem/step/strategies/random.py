@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from gorun_mem.step.strategies.entry import StrategyEntry
+from gorun_mem.step.strategies.random_walk import SearchingWalk
 from gorun_mem.step.strategies.seeded import Seeded
 from gorun_mem.step.streams import schedule_stream
 from gorun_mem.step.task import Task
@@ -26,3 +29,8 @@ class RandomWalk(Seeded):
         """Any of them, each as likely."""
         n = len(runnable)
         return runnable[0] if n == 1 else runnable[int(self._draw() * n)]
+
+
+STRATEGY: Final = StrategyEntry(
+    about="any enabled M, each as likely", source="", run=RandomWalk, search=SearchingWalk
+)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.seeded import Seeded
 from gorun_mem.step.task import Task
 
@@ -27,3 +29,6 @@ class RoundRobin(Seeded):
             if task.id > last and (task.id < after.id or after.id <= last):
                 after = task
         return after if after.id > last else lowest
+
+
+STRATEGY: Final = StrategyEntry(about="the enabled Ms in turn", source="", run=RoundRobin)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.seeded import Seeded
 from gorun_mem.step.task import State, Task
 
@@ -22,3 +24,8 @@ class RunToBlock(Seeded):
         if current is not None and current.state is State.RUNNABLE:
             return current
         return min(runnable, key=lambda task: task.id)
+
+
+STRATEGY: Final = StrategyEntry(
+    about="the same M until it can go no further", source="", run=RunToBlock
+)

@@ -34,6 +34,7 @@ from typing import Any, Final
 
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.runtime.mutex.machine import MutexOp
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.step.task import State, Task
 
@@ -330,3 +331,11 @@ class Thence(SpinsWhole):
             self._at += 1
             return self._way[self._at - 1]
         return super().choice(n)
+
+
+STRATEGY: Final = StrategyEntry(
+    about="every state of the program, each once",
+    source="P. Godefroid, LNCS 1032, 1996",
+    search=States,
+    tree=True,
+)

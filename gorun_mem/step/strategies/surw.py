@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from gorun_mem.step.engine import Engine
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.searching import FEW, Profile, Searching, Shares
 from gorun_mem.step.task import State, Task
 
@@ -115,3 +117,10 @@ class Surw(Searching):
             family = [task for task in new if task.starter == chosen.id]
             if family:
                 self._chosen = self._shares.draw(self._random, [chosen, *family], 0)
+
+
+STRATEGY: Final = StrategyEntry(
+    about="every order of the steps on one object about as likely",
+    source="H. Zhao et al., ASPLOS 2025",
+    search=Surw,
+)

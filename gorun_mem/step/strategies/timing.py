@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.seeded import Seeded
 from gorun_mem.step.task import Task
 
@@ -20,3 +22,6 @@ class Timing(Seeded):
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
         """The one that is furthest behind."""
         return min(runnable, key=lambda task: (task.clock_ns, task.id))
+
+
+STRATEGY: Final = StrategyEntry(about="the M whose virtual clock is least", source="", run=Timing)

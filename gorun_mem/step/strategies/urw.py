@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from gorun_mem.step.engine import Engine
+from gorun_mem.step.strategies.entry import StrategyEntry
 from gorun_mem.step.strategies.searching import Profile, Searching, Shares
 from gorun_mem.step.task import Task
 
@@ -47,3 +49,8 @@ class Urw(Searching):
         task = runnable[0] if len(runnable) == 1 else shares.draw(self._random, runnable, 1)
         shares.left[task.id] -= 1
         return task
+
+
+STRATEGY: Final = StrategyEntry(
+    about="every interleaving about as likely", source="H. Zhao et al., ASPLOS 2025", search=Urw
+)

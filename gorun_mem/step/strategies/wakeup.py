@@ -143,6 +143,16 @@ def buffer_of(m: int) -> int:
     return -2 - m
 
 
+def in_words(enabled: dict[int, Pending]) -> str:
+    """Who could go and do what, for people."""
+    if not enabled:
+        return "nobody could go"
+    return ", ".join(
+        f"{f'M{m}' if m >= 0 else f'the buffer of M{buffer_of(m)}'} may {op[0]} {op[1]}".rstrip()
+        for m, op in sorted(enabled.items())
+    )
+
+
 def is_own(m: int, other: int) -> bool:
     """Whether one of the two is the store buffer of the other.
 

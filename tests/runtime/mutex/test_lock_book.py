@@ -8,7 +8,7 @@ import pytest
 
 from gorun_mem.runtime.errors import Fault, Throw
 from gorun_mem.runtime.mutex import Share, StateMutex, make
-from gorun_mem.runtime.mutex.choice import ChoiceMutex
+from gorun_mem.runtime.mutex.any_ import ChoiceMutex
 from gorun_mem.runtime.mutex.statistics import BusySpan, Distribution, jain
 from gorun_mem.runtime.sink import Waited
 from tests.runtime.mutex.hand_driven import Hand, HandM, Notes

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import runpy
+import sys
 import textwrap
-from dataclasses import fields
 from math import comb
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -17,76 +17,64 @@ from gorun_mem import M, World
 from gorun_mem.explore import explore as search
 from gorun_mem.machine.config import Config
 from gorun_mem.runtime.behaviour import KNOWN, PLATFORMS, release
-from gorun_mem.runtime.mutex import MUTEXES, MutexEntry, StateMutex, default_mutex, make
+from gorun_mem.runtime.mutex import MUTEXES, StateMutex, default_mutex, make
 from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state, states_of
 from gorun_mem.runtime.op import MLike
 from tests.runtime.mutex.hand_driven import Hand, HandM
 from tests.runtime.mutex.mutex_explorer import explore
 
-SHARED = {
-    "__init__", "base", "book", "futex_queue", "machine", "note", "note_futex", "note_sema", "rank",
-    "semaphore", "statistics",
+HELPING = {
+    "base", "book", "futex_queue", "machine", "note", "note_futex", "note_sema", "rank",
+    "semaphore", "settings", "single", "statistics",
 }  # fmt: skip
-"""Files of the folder that are no mutex with an entry of its own."""
+"""Files of the folder that have no lock."""
 
 
 def folder() -> Path:
     return Path(str(package.__file__)).parent
 
 
-def test_an_incomplete_mutex_cannot_be_imported(tmp_path: Path) -> None:
-    """Leave any field out of any row: the package is no longer imported."""
-    text = (folder() / "__init__.py").read_text()
-    copy = tmp_path / "mutexes.py"
-    copy.write_text(text)
-    runpy.run_path(str(copy))
-    for row in range(len(MUTEXES)):
-        for field in fields(MutexEntry):
-            tree = ast.parse(text)
-            calls = [
-                node
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "MutexEntry"
-            ]
-            keywords = calls[row].keywords
-            del keywords[[keyword.arg for keyword in keywords].index(field.name)]
-            copy.write_text(ast.unparse(tree))
-            with pytest.raises(TypeError, match=f"missing.*'{field.name}'"):
-                runpy.run_path(str(copy))
+@pytest.mark.parametrize(("source", "platforms"), [("lock_tas.go", ""), ("", "Plan 9")])
+def test_half_a_lock_of_gos_is_refused(source: str, platforms: str) -> None:
+    """A class says both the file of Go's and who has it, or neither."""
+    module = ModuleType("tas")
+    half: Any = type("TasMutex", (example(),), {"source": source, "platforms": platforms})
+    module.TasMutex = half  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="or neither"):
+        package._lock_in("tas", module)
+    half.source = half.platforms = ""
+    assert package._lock_in("tas", module) is half
+    assert package._lock_in("ticket", module) is None
 
 
-@pytest.mark.parametrize(
-    ("where", "source", "platforms", "text"),
-    [
-        ("tas", "", "", "no module:Class"),
-        (":TasMutex", "", "", "no module:Class"),
-        ("tas:TasMutex", "lock_tas.go", "", "or neither"),
-        ("tas:TasMutex", "", "Plan 9", "or neither"),
-    ],
-)
-def test_half_an_entry_is_refused(where: str, source: str, platforms: str, text: str) -> None:
-    """A row leads to a class, and says both the file of Go's and who has it, or neither."""
-    with pytest.raises(ValueError, match=text):
-        MutexEntry(
-            name="tas", where=where, source=source, platforms=platforms, several_ms=True,
-            excludes=True,
-        )  # fmt: skip
-
-
-def test_every_file_is_listed_and_every_row_leads_to_a_lock() -> None:
-    """A file that no row leads to is a lock that nobody can ask for; a lock is called what its row
-    is, and its operations begin in a state that they have."""
-    used = set()
-    for entry in MUTEXES.values():
-        module, _, name = entry.where.partition(":")
-        used.add(module)
-        cls = getattr(importlib.import_module(f"{package.__name__}.{module}"), name)
-        assert (cls.algorithm, cls.excludes) == (entry.name, entry.excludes)
+def test_every_file_has_a_lock_or_is_known_to_help() -> None:
+    """A file whose lock is called otherwise is one that nobody can ask for; a lock is found by its
+    name, and its operations begin in a state that they have."""
+    for name, cls in MUTEXES.items():
+        assert cls.algorithm == name
         for op in (cls.lock_op, cls.unlock_op):
             assert op.FIRST in states_of(op)
-    assert used == {path.stem for path in folder().glob("*.py")} - SHARED
+    files = {path.stem for path in folder().glob("*.py")} - {"__init__"}
+    assert {file.rstrip("_") for file in files} - HELPING == set(MUTEXES)
+
+
+def test_a_file_is_a_lock_and_nothing_else_has_to_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The documented example, laid into the folder, is asked for by its name at once."""
+    doc = str(ast.get_docstring(ast.parse((folder() / "base.py").read_text()), clean=False))
+    code = textwrap.dedent(doc[doc.index("    class TasLock") : doc.index("\nA lock that is got")])
+    (tmp_path / "tas.py").write_text(
+        "from gorun_mem.runtime.mutex.base import StateMutex\n"
+        "from gorun_mem.runtime.mutex.machine import CPU, LockOp, UnlockOp, state\n"
+        "from gorun_mem.runtime.op import MLike\n\n" + code
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr(package.MUTEXES, "_found", {})
+    monkeypatch.delitem(sys.modules, f"{package.__name__}.tas", raising=False)
+    assert "tas" in MUTEXES
+    assert "tas" in list(MUTEXES)
+    assert explore(MUTEXES["tas"], 1, 1).verdict == "ok"
 
 
 def test_every_release_has_a_mutex_of_the_list_on_every_platform() -> None:
@@ -102,12 +90,12 @@ def test_every_release_has_a_mutex_of_the_list_on_every_platform() -> None:
 def test_a_locks_file_has_its_states_and_nothing_else() -> None:
     """No file of a lock touches a private name of another object, counts `m.locks`, checks ranks
     or keeps operations for reuse; the mutex that lets in everybody counts for itself."""
-    for module in sorted({entry.where.partition(":")[0] for entry in MUTEXES.values()}):
+    for module in sorted(lock.__module__.rpartition(".")[2] for lock in MUTEXES.values()):
         tree = ast.parse((folder() / f"{module}.py").read_text())
         names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
         assert [n for n in names if n.startswith("_") and not n.startswith("__")] == [], module
         base_only = {"lock_ops", "unlock_ops", "before_lock", "before_unlock", "book", "sink"}
-        if module == "choice":
+        if module == "any_":
             base_only -= {"book"}  # it asks who waits already
         if module != "none":
             assert base_only.isdisjoint(names), module
