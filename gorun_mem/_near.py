@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Final
+
+LONGEST: Final = 200
+"""A longer word is no name that was mistaken: comparing takes time and memory by its length."""
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -14,6 +18,8 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
         known: what could have been.
         cutoff: how alike they must be, from 0 to 1, as in `difflib.get_close_matches`.
     """
+    if len(word) > LONGEST:
+        return ""
     from difflib import get_close_matches  # not needed where nothing is mistaken
 
     plain = {name.lower(): name for name in known}  # of two that differ by case the last
@@ -45,9 +51,10 @@ def no_such(
         lists: what lists them, where they are too many to be listed here.
     """
     names = list(known)
-    fact = f"{word!r} is none"
+    said = repr(word if len(word) <= LONGEST else word[:LONGEST] + "...")
+    fact = f"{said} is none"
     if noun:
-        fact = f"{of} has no {noun} {word!r}" if of else f"no {noun} {word!r}"
+        fact = f"{of} has no {noun} {said}" if of else f"no {noun} {said}"
     near = "" if hint else nearest(word, names, cutoff)
     meant = hint or (f"did you mean {near}?" if near else "")
     listed = lists or f"{there or ('it has' if of else 'there are')} {', '.join(names) or 'none'}"

@@ -32,14 +32,16 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "compiled": ("gorun_mem.bench.compiled", "what each compiled module gains; a build a row"),
     "soak": ("gorun_mem.bench.soak", "a service under clients that come and go; 10 minutes"),
     "verify": ("gorun_mem.bench.verify", "states of a lock a second, beside SPIN"),
+    "record": ("gorun_mem.bench.record", "a recorded run of --app, beside the plain run"),
 }
 """Name -> (module, what it measures)."""
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("data", "costs"),
     "machine": ("output",),
+    "record": ("app",),
 }
 """What `run` of a benchmark takes beside `quick`, all of it text."""
-ONLY_WHEN_NAMED: Final = frozenset({"soak"})
+ONLY_WHEN_NAMED: Final = frozenset({"record", "soak"})
 """Not among those that are run where none is named."""
 
 

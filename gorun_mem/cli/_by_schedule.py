@@ -46,17 +46,16 @@ def run_again(
     }
 
 
-def check_host(target: Target, host: str, log: str | None) -> None:
-    """Refuse to run a schedule as `run` would, where that has no store buffers.
+def check_host(target: Target, host: str) -> None:
+    """Refuse to run a schedule on a host that has no store buffers.
 
     Raises:
         BadInput: it has none, and the schedule says when they are emptied.
     """
-    if target.config.memory == "tso" and (host == "trio" or log is not None):
+    if target.config.memory == "tso" and host == "trio":
         raise BadInput(
-            f"{'--log' if log is not None else '--host trio'} runs the schedule once more where "
-            "every store is in memory at once, and with memory tso it says when stores get there: "
-            "leave it out; replay-schedule shows the steps, and --step N the state"
+            "--host trio runs the schedule where every store is in memory at once, and with memory "
+            "tso it says when stores get there: leave it out; --log is written without it"
         )
 
 
@@ -87,7 +86,7 @@ def run_schedule(
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.machine.library import find
 
-    check_host(target, host, log)
+    check_host(target, host)
     recorder = Recorder(open_log(log), level=level) if log is not None else None
     try:
         scenario = find(target.about["scenario"])
@@ -117,11 +116,19 @@ def follow(
         watch_s: how long an M may run without an await, in seconds of real time; 0 for ever.
     """
     from gorun_mem.explore.search import steps_bound
-    from gorun_mem.machine.run import run
+    from gorun_mem.machine.run import run, run_on_trampoline
 
     config = target.config.but(
         strategy="replay", schedule=schedule.token(), steps_max=2 * steps_bound(target)
     )
+    if config.memory == "tso":
+        from gorun_mem.explore.buffers import engine_for, host_for
+        from gorun_mem.step.strategies.replay import Replay
+
+        return run_on_trampoline(
+            scenario, config, target.about["options"], recorder=recorder, watch_s=watch_s,
+            engine=engine_for(Replay(schedule), target, config.steps_max), host=host_for,
+        )  # fmt: skip
     return run(
         scenario, config, target.about["options"],
         host="trio" if host == "trio" else "trampoline", recorder=recorder, watch_s=watch_s,

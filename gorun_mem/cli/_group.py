@@ -15,11 +15,11 @@ from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
-    "run": ("gorun_mem.cli.run", "Run a scenario: its log, and what it came to."),
+    "run": ("gorun_mem.cli.run", "Run a scenario, and say what came of it."),
     "compare": ("gorun_mem.cli.compare", "Run one load under several settings; what differs?"),
     "explore": ("gorun_mem.cli.explore", "Search schedules for one that breaks a scenario."),
-    "verify": ("gorun_mem.cli.verify", "Visit every state that Ms can bring a lock to."),
-    "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run exactly a schedule again."),
+    "verify": ("gorun_mem.cli.verify", "Visit every state that threads can bring a lock to."),
+    "replay-schedule": ("gorun_mem.cli.replay_schedule", "Run a schedule again, step by step."),
     "report": ("gorun_mem.cli.report", "Say what a log says, from the log alone."),
     "export": (
         "gorun_mem.cli.export",
@@ -27,14 +27,14 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     ),
     "diff": ("gorun_mem.cli.diff", "Compare two runs, and fail on what got worse."),
     "record": ("gorun_mem.cli.record", "Run a Go wasm program as built; record its memory."),
-    "predict": ("gorun_mem.cli.predict", "Pages of a recorded program under other releases."),
+    "predict": ("gorun_mem.cli.predict", "Say how many pages a program takes on other releases."),
     "releases": (
         "gorun_mem.cli.releases",
         "Run one program on many releases, and say what changed.",
     ),
-    "sweep": ("gorun_mem.cli.sweep", "Do a grid of runs, searches or predictions; a row of each."),
+    "sweep": ("gorun_mem.cli.sweep", "Do many runs, searches or predictions; a row of each."),
     "query": ("gorun_mem.cli.query", "Ask a log in SQL."),
-    "serve": ("gorun_mem.cli.serve", "Keep a World alive: each connection is an M."),
+    "serve": ("gorun_mem.cli.serve", "Serve an emulated runtime: each connection is a thread."),
     "connect": ("gorun_mem.cli.connect", "Talk to a service, by hand or with a script."),
     "view": ("gorun_mem.cli.view", "Show a log, a schedule or a recording in a browser."),
     "ops": ("gorun_mem.cli.ops", "Answer an operation script as Go does; check recorded answers."),
@@ -113,7 +113,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(no_verb(args, self.verbs), ctx)
         found = super().resolve_command(ctx, args)
         if found[1] is not None and not ctx.resilient_parsing:
-            from gorun_mem.cli._defaults import give
+            from gorun_mem.cli.defaults import give
 
             give(ctx, verb, found[1])
         return found
@@ -140,7 +140,7 @@ class LazyGroup(click.Group):
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except click.BadParameter as error:
-            from gorun_mem.cli._defaults import named
+            from gorun_mem.cli.defaults import named
 
             raise named(error) from None
         finally:
@@ -158,7 +158,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
 
 
 TO_TRY: Final = {
-    "gorun-mem run": "four Ms and one lock: who waits, who is overtaken",
+    "gorun-mem run": "four threads (Ms), one lock: who waits, who is overtaken",
     "gorun-mem explore lessons/lost_wakeup": "the schedule that loses a wakeup, found and told",
     "gorun-mem predict queue-go1.24.11": "pages of a Go program under other releases",
 }
@@ -226,7 +226,7 @@ _config: Callable[[Callable[..., object]], Callable[..., object]] = click.option
 )
 @click.pass_context
 def gorun_mem(ctx: click.Context) -> None:
-    """The Go runtime's sbrk memory layer, emulated exactly.
+    """The Go runtime's sbrk memory layer and its locks, emulated exactly.
 
     \b
     Examples:

@@ -57,6 +57,8 @@ class Number(_IntType):
         """The int that `value` writes, within the bounds."""
         number = value if isinstance(value, int) else self._parse(value, param, ctx)
         if number < self.least or (self.most is not None and number > self.most):
+            if number > self.least and self.most is not None and self.most >= _NO_BOUND:
+                self.fail(f"{_shorten(str(value))} is more than 64 bits hold", param, ctx)
             is_bounded = self.most is not None and self.most < _NO_BOUND
             most = f" and at most {self.most:,}" if is_bounded else ""
             self.fail(f"{value} must be at least {self.least}{most}", param, ctx)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from gorun_mem.cli._common import write_json
-from gorun_mem.cli._defaults import rows
 from gorun_mem.cli._output import show
+from gorun_mem.cli.defaults import rows
 
 
 def show_config(ctx: click.Context, as_json: bool) -> None:

@@ -30,6 +30,7 @@ _LIST: Final = "\n".join(f"      {name:11} {what}" for name, (_, what) in BENCHE
       gorun-mem bench events
       gorun-mem bench --json > bench.json
       gorun-mem bench machine -o mine.toml
+      gorun-mem bench record --app app.wasm
       gorun-mem bench calibration --data measured.jsonl.gz --costs mine.toml
 
     Exit codes: 0 every target is met; 1 one is not; 2 no such benchmark.
@@ -56,6 +57,11 @@ _LIST: Final = "\n".join(f"      {name:11} {what}" for name, (_, what) in BENCHE
     metavar="FILE",
     help="Write the cost table that `machine` has measured here, for --costs FILE.  "
     "[default: none is written]",
+)
+@click.option(
+    "--app",
+    metavar="APP.wasm",
+    help="Run this Go wasm program, as it was built and recorded, in `record`.  [default: none]",
 )
 @json_option()
 @click.pass_context
@@ -85,7 +91,7 @@ def command(
         try:
             results[name] = run_bench(name, quick=quick, **its)
         except ValueError as error:
-            if not its:
+            if not its and "app" not in OPTIONS.get(name, ()):
                 raise
             raise BadInput(str(error)) from error
         if not as_json:

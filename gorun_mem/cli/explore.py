@@ -86,7 +86,8 @@ def _search_run_options(function: Any) -> Any:
 )
 @click.option(
     "--cluster", default="", metavar="ADDRESS",
-    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).  "
+    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`). Name "
+    "your own: what it answers is unpickled, which can run code here.  "
     "[default: in processes here]",
 )  # fmt: skip
 @click.option(
@@ -209,7 +210,7 @@ def command(
         prepared = _prepared(scenario, given, asked, save, log)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
-            check_host(target, host, log)
+            check_host(target, host)
             detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)

@@ -31,7 +31,7 @@ from gorun_mem.cli._output import show
 from gorun_mem.cli._stdout import end_without_reader
 from gorun_mem.replay.opcheck import ScriptComparison, compare
 from gorun_mem.replay.ops import BadOptions, OpMachine, Options
-from gorun_mem.replay.opscript import Operation, Script, ScriptError
+from gorun_mem.replay.opscript import OPERANDS, Operation, Script, ScriptError
 from gorun_mem.runtime.errors import EmulatedFailure, Fault, Hang, Throw
 
 STDIN: Final = "<stdin>"
@@ -129,9 +129,24 @@ def command(
     except BadOptions as error:
         raise BadInput(str(error)) from None
     sources = files or ("-",)
+    _say_unused(ctx, options.platform, check)
     if check:
         ctx.exit(_check_all(sources, options, as_json))
     ctx.exit(_answer_all(sources, options, as_json, echo))
+
+
+def _say_unused(ctx: click.Context, platform: str, check: bool) -> None:
+    """Say which of the options that were given have no meaning on the platform.
+
+    Under --check a file's own header says the platform.
+    """
+    unused = ("brk_max",) if platform.endswith("/wasm") else ("init_pages", "max_pages")
+    for name in unused:
+        if not check and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            say(
+                f"gorun-mem ops: --{name.replace('_', '-')} changes nothing on {platform}: "
+                "--init-pages and --max-pages are for wasm, --brk-max is for Plan 9"
+            )
 
 
 # Answering.
@@ -262,6 +277,8 @@ def _open(source: str) -> Iterator[Script]:
             raise FileProblem(f"{named}: {error.strerror}: name a file in it") from None
         near = near_file(source) if isinstance(error, FileNotFoundError) else ""
         hint = f": did you mean {near}?" if near else ""
+        if source.split()[0:1] and source.split()[0] in OPERANDS:
+            hint = f": operations come from a FILE or stdin: echo {source!r} | gorun-mem ops"
         raise FileProblem(f"{named}: {error.strerror}{hint}") from None
     except ValueError as error:  # a NUL in the name
         raise FileProblem(f"{source!r}: {error}") from None

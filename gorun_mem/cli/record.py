@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gorun_mem._near import near_file
 from gorun_mem.cli._common import BadInput, ExitCode, Number, Pages, json_option, write_json
 from gorun_mem.cli._exit import say
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gorun_mem.record.run import Recorded, RecordSettings
 
 _STDERR = 2
+_BUILD: Final = "GOOS=wasip1 GOARCH=wasm go build -o app.wasm"
 _ENDINGS = (".jsonl.gz", ".json.gz")
 """Ends of a file's name that stay together."""
 
@@ -74,7 +76,10 @@ _ENDINGS = (".jsonl.gz", ".json.gz")
     help="Add this variable to the environment; can be given again.",
 )
 @click.option(
-    "--timeout", type=float, metavar="S", help="Kill the program after S seconds.  [default: never]"
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="S",
+    help="Kill the program after S seconds.  [default: never]",
 )
 @click.option(
     "--node",
@@ -124,13 +129,19 @@ def command(
     if app.is_dir() or app.suffix == ".go":
         raise BadInput(
             f"{app} is {'a folder' if app.is_dir() else 'Go source'}, and record runs what is "
-            f"built: GOOS=wasip1 GOARCH=wasm go build -o app.wasm {_package(app)}, then gorun-mem "
+            f"built: {_BUILD} {_package(app)}, then gorun-mem "
             "record app.wasm"
         )
     try:
         prepared = prepare(read_input(app, BINARY_BYTES_MAX), level, rest["max_pages"])
+    except FileNotFoundError:
+        near = near_file(app)
+        hint = f"did you mean {near}?" if near else f"{_BUILD} . makes one"
+        raise BadInput(f"no file {app}: {hint}") from None
     except WasmError as error:
-        raise BadInput(f"{app}: {error}") from None
+        build = f"; {_BUILD} . makes one" if "no wasm binary" in str(error) else ""
+        raise BadInput(f"{app}: {error}{build}") from None
+    _refuse_unused(prepared, args, rest)
     if rest["instrument_only"]:
         return _instrument_only(prepared, app, output, as_json)
     out = output or Path(app.stem + ".jsonl.gz")
@@ -148,6 +159,36 @@ def command(
         raise BadInput(f"{app}: {error}") from None
     _tell(prepared, found, level, app, as_json)
     return _exit_code(found)
+
+
+def _refuse_unused(prepared: PreparedApp, args: tuple[str, ...], rest: dict[str, Any]) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        BadInput: there is one.
+    """
+    source = click.get_current_context().get_parameter_source
+    given = {name for name in rest if source(name) is click.core.ParameterSource.COMMANDLINE} | (
+        {"args"} if args else set()
+    )
+    spelt = {"dirs": "--dir", "args": "ARGS"}
+    for mode in ("instrument_only", "from_raw"):
+        unused = given & {"args", "runs", "clock", "dirs", "env", "timeout", "node", "wasm_exec"}
+        if mode in given and unused:
+            named = ", ".join(sorted(spelt.get(x, f"--{x.replace('_', '-')}") for x in unused))
+            raise BadInput(
+                f"--{mode.replace('_', '-')} runs nothing, so {named} would change nothing: leave "
+                "it out"
+            )
+    of_js = prepared.platform.startswith("js")
+    for name in ("dirs", "node", "wasm_exec"):
+        if name in given and of_js == (name == "dirs"):
+            option = spelt.get(name, f"--{name.replace('_', '-')}")
+            host = "Node.js, which shows it every directory" if of_js else "wasmtime"
+            raise BadInput(
+                f"{option} changes nothing: a {prepared.platform} binary is run by {host}; leave "
+                "it out"
+            )
 
 
 def _package(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -20,6 +21,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._exit import say
+from gorun_mem.cli._in_test import in_test
 from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
@@ -71,8 +73,9 @@ _STEPS_SHOWN = 200
     "--code",
     multiple=True,
     metavar="REFERENCE",
-    help="Let the schedule run this code, as it names it: FILE.py, FILE.py:NAME or "
-    "module:function; may be given again.  [default: the library's scenarios and lessons only]",
+    help="Let the schedule run this code, as it names it: FILE.py, FILE.py:NAME, "
+    "module:function or a test of pytest's; may be given again.  [default: the library's scenarios "
+    "and lessons only]",
 )
 @watchdog_option()
 @json_option()
@@ -99,6 +102,7 @@ def command(
       gorun-mem replay-schedule last --step 12
       gorun-mem replay-schedule last --break-at 12
       gorun-mem replay-schedule lost.schedule --code lost.py --host trio --log lost.jsonl
+      gorun-mem replay-schedule AgIAAwECAaNC... --code tests/test_seats.py::test_last_seat
 
     Exit codes: 0 the run ends well; 1 it fails, or departs from the schedule; 2 no such schedule,
     or a damaged one; 4 internal fault; 130 interrupted.
@@ -117,18 +121,10 @@ def command(
                 raise BadInput("--break-at is for runs; this schedule is one of verify: use --step")
             exit_code, document = _verified_again(verification, step, as_json)
         else:
-            loaded, target = _load(schedule, code)
-            if step is not None:
-                exit_code, document = _look(target, loaded, step, on_divergence, as_json)
-            elif host == "trio" or log is not None:
-                exit_code, document = run_again(target, loaded, host, log, watch_s, as_json)
-            else:
-                asked = _Following(break_at, on_divergence, no_detectors, watch_s)
-                done, lanes = _replay(target, loaded, asked)
-                failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
-                exit_code, document = ExitCode(int(failed)), _document(target, done, lanes)
-                if not as_json:
-                    _show(target, done, lanes)
+            asked = _Following(step, break_at, on_divergence, host, log, no_detectors, watch_s)
+            follow = partial(_followed, asked=asked, as_json=as_json)
+            of_test = in_test(schedule, code, follow)
+            exit_code, document = of_test or follow(*_load(schedule, code))
     if as_json:
         write_json({**document, "exit": exit_code})
     return exit_code
@@ -226,10 +222,28 @@ def _say_changed(schedule: Schedule, target: Target) -> None:
 class _Following(NamedTuple):
     """How to follow a schedule; see the options."""
 
+    step: int | None
     break_at: int | None
     on_divergence: OnDivergence
+    host: str
+    log: str | None
     no_detectors: bool
     watch_s: float
+
+
+def _followed(
+    schedule: Schedule, target: Target, asked: _Following, as_json: bool
+) -> tuple[int, dict[str, Any]]:
+    """Follow a schedule as asked; the exit code, and the document."""
+    if asked.step is not None:
+        return _look(target, schedule, asked.step, asked.on_divergence, as_json)
+    if asked.host == "trio" or asked.log is not None:
+        return run_again(target, schedule, asked.host, asked.log, asked.watch_s, as_json)
+    done, lanes = _replay(target, schedule, asked)
+    failed = done.signature is not None or bool(done.divergence) or bool(done.foreign)
+    if not as_json:
+        _show(target, done, lanes)
+    return ExitCode(int(failed)), _document(target, done, lanes)
 
 
 def _replay(

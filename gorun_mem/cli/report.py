@@ -159,8 +159,11 @@ def command(
 
     sections = bool(names) or budget is not None
     if log != "last" and is_recording(log):
-        if sections or html is not None:
-            raise click.UsageError("of a recording there is one report: give no section, no HTML")
+        if sections or html is not None or (from_ns, to_ns) != (None, None):
+            raise click.UsageError(
+                "of a recording there is one report: leave out --section, --budget, --html, --from "
+                "and --to"
+            )
         return tell(log, as_json)
     if log != "last" and is_schedule(log):
         if sections or from_ns is not None or to_ns is not None:

@@ -147,6 +147,11 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     from gorun_mem.events.home import resolve_log
     from gorun_mem.step.schedule import Schedule, ScheduleError, load
 
+    if "://" in reference:
+        raise BadInput(
+            f"{reference[:80]} is a URL: open it in a browser; view shows a log, a schedule, its "
+            "token or a recording"
+        )
     try:
         is_there = reference == "last" or (len(reference) < 4096 and Path(reference).exists())
     except (OSError, ValueError):

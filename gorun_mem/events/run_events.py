@@ -59,6 +59,9 @@ class RunStart(LogEvent, frozen=True, gc=False, tag="run.start"):
     mem_debug: Annotated[bool | UnsetType, doc("Go's memDebug, said where it is on")] = UNSET
     faithful: Annotated[bool | UnsetType, doc("illegal frees are done, not refused")] = UNSET
     wrong_order: Annotated[bool | UnsetType, doc("osinit had initBloc first")] = UNSET
+    memory: Annotated[
+        Literal["tso"] | UnsetType, doc("said where stores may be late, as on x86")
+    ] = UNSET
     steps_max: Annotated[int | UnsetType, doc("bound on steps, said where it is not usual")] = UNSET
     schedule: Annotated[
         str | UnsetType, doc("token of the schedule that strategy replay follows")
@@ -145,6 +148,7 @@ class RunFacts(TypedDict, total=False):
     mem_debug: bool
     faithful: bool
     wrong_order: bool
+    memory: str
     steps_max: int
     schedule: str
 

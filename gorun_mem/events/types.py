@@ -304,6 +304,24 @@ class ArenaHintNew(LogEvent, frozen=True, gc=False, tag="arena.hint_new"):
 
 
 @event
+class StoreLate(LogEvent, frozen=True, gc=False, tag="store.late"):
+    """A store went into its M's store buffer: the other Ms do not see it yet. Memory is TSO."""
+
+    obj: Annotated[str, doc("what was stored to")]
+    value: Annotated[str, doc("what was stored")]
+    waiting: Annotated[int, doc("stores in the buffer now, this one included")]
+
+
+@event
+class StoreFlush(LogEvent, frozen=True, gc=False, tag="store.flush"):
+    """The oldest store of an M's store buffer reached memory. Memory is TSO."""
+
+    obj: Annotated[str, doc("what was stored to")]
+    value: Annotated[str, doc("what was stored")]
+    waiting: Annotated[int, doc("stores in the buffer now, after this one")]
+
+
+@event
 class RaceFound(LogEvent, frozen=True, gc=False, tag="race.found"):
     """Two accesses, at least one a write, that nothing orders."""
 
@@ -348,6 +366,8 @@ AnyEvent: TypeAlias = (
     | ArenaReserve
     | ArenaHintMiss
     | ArenaHintNew
+    | StoreLate
+    | StoreFlush
     | RaceFound
     | DeadlockEvent
 )

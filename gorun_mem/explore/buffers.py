@@ -40,7 +40,8 @@ from gorun_mem.machine.config import ConfigError
 from gorun_mem.runtime.kinds import FLUSH, named
 from gorun_mem.runtime.op import MORE, PARKED, Late, MLike, Op, StoreBuffer
 from gorun_mem.step.engine import Strategy
-from gorun_mem.step.task import BUFFERS, State, Task
+from gorun_mem.step.loop import Follower
+from gorun_mem.step.task import BUFFERS, State, Task, owner_of
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
@@ -128,6 +129,9 @@ class Stores(StoreBuffer):
             return
         store.made_at = self.engine.steps
         super().put(store)
+        follower = self.engine.follower
+        if follower is not None:
+            follower.store_late(store.obj, repr(store.value), len(self.late))
         if len(self.late) == 1:
             self.flusher.op.obj = store.obj
             self.engine.fill(self.flusher)
@@ -226,8 +230,13 @@ class TsoEngine(ExploringEngine):
 
     def unpark(self, m: MLike) -> None:
         """Make a parked M runnable; one that waits for a buffer goes on by itself."""
-        if m.id not in self._held:
-            super().unpark(m)
+        if m.id in self._held:
+            return
+        if self.follower is not None and self.current is not None:
+            assert isinstance(m, Task)
+            if m.state is State.PARKED:
+                self._note_unpark(m, owner_of(self.current.id))
+        super().unpark(m)
 
     def fill(self, flusher: Flusher) -> None:
         """The buffer of `flusher` is not empty any more."""
@@ -235,11 +244,23 @@ class TsoEngine(ExploringEngine):
 
     # What the loop asks.
 
+    def switch_to(self, task: Task) -> None:
+        """What happens from here on is the doing of `task`, or of whose buffer it is."""
+        super().switch_to(task)
+        if self.follower is not None:
+            self.follower.m = owner_of(task.id)
+
+    def _note_park(self, follower: Follower, task: Task) -> None:
+        if not isinstance(task, Flusher):
+            super()._note_park(follower, task)
+
     def _watch(self, task: Task, pending: Any) -> object:
         if not isinstance(task, Flusher):
             return super()._watch(task, pending)
         obj = pending.obj
         result: object = pending.step(task)
+        if self.follower is not None:
+            self.follower.store_flush(obj, repr(pending.written), len(task.stores.late))
         if self._executed is not None:
             self._executed(task, FLUSH, obj, False)
         if self._screen is not None:

@@ -29,6 +29,7 @@ from gorun_mem.explore.failure import Signature
 from gorun_mem.explore.naming import code_of
 from gorun_mem.explore.portfolio import Portfolio, Slice
 from gorun_mem.explore.rounds import Rounds
+from gorun_mem.explore.subtrees import SharedOrder, SharedTree
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Batch, Found
 from gorun_mem.files.packed import RATIO_MAX
@@ -38,7 +39,6 @@ from gorun_mem.machine.config import ConfigError
 from gorun_mem.scripts import split
 from gorun_mem.step.strategies.dfs import Branch, DfsState, Left
 from gorun_mem.step.strategies.searching import Profile
-from gorun_mem.step.strategies.subtree import PathPart, Subtree
 
 EVERY_S: Final = 60.0
 """Seconds of real time between two that are written."""
@@ -96,13 +96,14 @@ class SavedProfile(msgspec.Struct):
 class SavedRounds(msgspec.Struct):
     """As `Rounds`."""
 
-    tree: Subtree | None
-    order: PathPart | None
+    tree: SharedTree | None
+    order: SharedOrder | None
     portfolio: Portfolio | None
     planned: list[Slice]
     complete: bool
     rested: bool
     keeps_time: bool
+    cut: bool
     bypasses: dict[str, int]
 
 
@@ -232,7 +233,7 @@ def read(path: Path) -> Kept | None:
                 "version, or begin anew with another file"
             )
         return msgspec.msgpack.decode(data, type=Kept)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}): begin anew with another file"
         ) from None
@@ -369,15 +370,15 @@ def save_course(course: Course, kept: Kept) -> None:
 
 
 def _saved_rounds(rounds: Rounds) -> SavedRounds:
-    part = rounds.part
     return SavedRounds(
-        part if isinstance(part, Subtree) else None,
-        part if isinstance(part, PathPart) else None,
+        rounds.tree,
+        rounds.order,
         rounds.portfolio,
         [*rounds.under_way, *rounds.planned],
         rounds.complete,
         rounds.rested,
         rounds.keeps_time,
+        rounds.cut,
         rounds.bypasses,
     )
 
@@ -396,11 +397,12 @@ def restored_course(kept: Kept) -> Course | None:
     """The course as it was; None where it ended before there was one."""
     if kept.rounds is not None:
         saved = kept.rounds
-        return Rounds(
-            saved.tree if saved.order is None else saved.order,
-            saved.portfolio, saved.planned, [], saved.complete, saved.rested, saved.keeps_time,
-            saved.bypasses,
+        rounds = Rounds(
+            saved.tree, saved.order, saved.portfolio, saved.planned, [], saved.complete,
+            saved.rested, saved.keeps_time, saved.cut, saved.bypasses,
         )  # fmt: skip
+        rounds.put_back()
+        return rounds
     if kept.by_cost is not None:
         cost = kept.by_cost
         queues = [[Left(*left) for left in queue] for queue in cost.queues]

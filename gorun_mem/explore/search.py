@@ -299,7 +299,7 @@ class _Search:
         if not self._shows:
             self.progress(batch.schedules)
         tally.merge(batch)
-        return not (tally.is_enough() or tally.batch.out_of_time)
+        return not (tally.is_enough() or tally.batch.out_of_time or batch.complete)
 
     # The file that it is kept in.
 

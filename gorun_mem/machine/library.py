@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from gorun_mem._near import no_such
+from gorun_mem._near import nearest, no_such
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.scenario import Scenario, ScenarioError
 from gorun_mem.scripts import UserFileError, run_script, split
@@ -76,6 +76,8 @@ def find(reference: str) -> Scenario:
     where, wanted = split(reference)
     if is_lesson(where):
         return _lesson(where)
+    if not where.endswith(".py") and not Path(where).exists() and nearest(where, lessons(), 0.8):
+        return _lesson(where)  # says which
     if not where.endswith(".py") and os.sep not in where:
         return _pick(_of_library(where), wanted, where, library=True)
     return _pick(Path(where), wanted, where, library=False)

@@ -196,6 +196,9 @@ class Lifecycle:
         if self.recorder is not None:
             self.recorder.m_start(m.id, m.starter, m.name)
         coro = m.program(m, *m.args)
+        if not hasattr(coro, "send"):
+            what = getattr(m.program, "__name__", repr(m.program))
+            raise TypeError(f"{what} is no async function: write `async def {what}`")
         for observer in self.observers:
             observer.began(m, coro)
         return coro

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutine
 from types import TracebackType
 from typing import Any
 
@@ -33,7 +34,18 @@ class Nursery:
 
         Returns:
             The M, which begins when it is scheduled.
+
+        Raises:
+            TypeError: it is called already.
         """
+        given: object = program
+        if iscoroutine(given):
+            given.close()
+            what = given.__name__
+            raise TypeError(
+                f"start_soon({what}(...)): it is to be called here: write start_soon({what}, ...), "
+                "without the M"
+            )
         m = self._driver.spawn(program, args, name, self._join)
         self._join.left += 1
         self.ms.append(m)

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.events.run_events import RunFacts
     from gorun_mem.machine.config import Host
+    from gorun_mem.machine.driver import Driver
+    from gorun_mem.machine.trampoline import Trampoline
+    from gorun_mem.step.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ class OpenRun:
         config: the World's settings, as far as the scenario does not say them.
         options: the scenario's options by name.
         recorder: who logs; nobody if None.
+        engine: makes the steps; the one that the settings ask for if None.
 
     Attributes:
         world: the World, whose M 0 is to run what `start` returns.
@@ -160,12 +164,13 @@ class OpenRun:
         config: Config,
         options: Mapping[str, Any],
         recorder: Recorder | None,
+        engine: Engine | None = None,
     ) -> None:
         self.scenario = scenario
         self.options = scenario.check(options)
         self.recorder = recorder
         config = scenario.configured(config, self.options)
-        self.world = World(config, recorder=recorder, name=scenario.name)
+        self.world = World(config, recorder=recorder, name=scenario.name, engine=engine)
         self.uncontrolled: tuple[str, ...] = ()
 
     def start(self) -> Coroutine[Any, Any, Any]:
@@ -182,6 +187,7 @@ class OpenRun:
             "mem_debug": config.mem_debug,
             "faithful": config.faithful,
             "wrong_order": config.wrong_order,
+            "memory": config.memory if self.world.engine.buffered else "",
             "steps_max": config.steps_max if config.steps_max != STEPS_MAX else 0,
             "schedule": config.schedule,
         }
@@ -256,6 +262,8 @@ def run_on_trampoline(
     recorder: Recorder | None = None,
     watch_s: float = LIMIT_S,
     on_breath: Callable[[World], None] | None = None,
+    engine: Engine | None = None,
+    host: Callable[[Driver, Callable[[], None]], Trampoline] | None = None,
 ) -> Run:
     """Run a scenario without trio.
 
@@ -266,13 +274,15 @@ def run_on_trampoline(
         recorder: who logs; its log is flushed at the end, not closed.
         watch_s: how long an M may run without an await, in seconds; 0 for ever.
         on_breath: called now and then with the World, for a progress display.
+        engine: makes the steps; the one that the settings ask for if None.
+        host: makes the trampoline for that engine, if not the usual one.
 
     Raises:
         ConfigError and its like: the settings are wrong; nothing ran.
     """
-    from gorun_mem.machine.trampoline import drive
+    from gorun_mem.machine.trampoline import Trampoline
 
-    execution = OpenRun(scenario, config, options or {}, recorder)
+    execution = OpenRun(scenario, config, options or {}, recorder, engine)
     world = execution.world
     cut: Verdict | None = None
     watching = Watchdog(world.engine, watch_s)
@@ -288,7 +298,7 @@ def run_on_trampoline(
             _tick(execution, on_breath)
 
         try:
-            drive(world.driver, execution.start(), breathe)
+            (host or Trampoline)(world.driver, breathe).run(execution.start())
         except KeyboardInterrupt:
             cut = "interrupted"
         except BaseException:

@@ -255,6 +255,8 @@ class Scenario:
         }
 
     def _unknown(self, name: str) -> str:
+        if name in inspect.signature(self.function).parameters:
+            return f"{self.name} takes {name!r} by position: options stand behind a * of their own"
         if not self.options:
             return f"{self.name} has no options, and so no {name!r}"
         return no_such("option", name, self.options, of=self.name)
@@ -275,11 +277,12 @@ class Scenario:
 
 
 def scenario(
-    *, configure: Configure | None = None, **settings: Any
+    *wrong: object, configure: Configure | None = None, **settings: Any
 ) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Scenario]:
     """Make an async function a scenario.
 
     Args:
+        wrong: nothing; `@scenario` without its brackets would give the function here.
         configure: called with the settings of a run and its complete options before the World is
             made; what it returns are the settings.
         settings: fields of `Config` that it asks for, such as ms=4 or release="go1.24.3".
@@ -288,6 +291,8 @@ def scenario(
         ConfigError: there is no such setting.
         ScenarioError: the function cannot be a scenario; the message says why.
     """
+    if wrong:
+        raise ScenarioError("@scenario is called, and takes settings by name: write @scenario()")
     defaults = Config().but(**settings)
 
     def decorate(function: Callable[..., Coroutine[Any, Any, None]]) -> Scenario:

@@ -49,10 +49,30 @@ REFUSALS_MAX: Final = 100
 """How many operations an M may try when the run has stopped, before it is closed by force."""
 
 
+GO: Final = outcome.Value(None)
+"""What an M at the gate is rescheduled with; one for all, for nobody unwraps it."""
+
+
 @types.coroutine
 def _relay(trap: Any) -> Generator[Any, Any, Any]:
     """Hand what an M's coroutine yielded to trio, and trio's answer back."""
     return (yield trap)
+
+
+@types.coroutine
+def _wait_at_gate(gate: Any) -> Generator[Any, Any, None]:
+    """`wait_task_rescheduled`, by what it yields to trio: `gate_of` has it ready."""
+    answer = yield gate
+    if answer is not GO:
+        answer.unwrap()
+
+
+def _gate_of(abort: Callable[[Callable[[], None]], Abort]) -> Any:
+    """What `wait_task_rescheduled(abort)` yields; to make it each time is a third of a switch."""
+    waiting = wait_task_rescheduled(abort)  # noqa: ASYNC105  only asked what it yields
+    gate = waiting.send(None)
+    waiting.close()
+    return gate
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -66,16 +86,18 @@ class _Seat:
     """An M's place on this host.
 
     Attributes:
+        gate: what its task yields to trio to wait at the gate.
         scope: cancelled when the nursery of Ms that it was started in is.
         task: its trio task, None until it has begun.
         waits: it waits at the gate.
     """
 
-    __slots__ = ("_host", "m", "scope", "task", "waits")
+    __slots__ = ("_host", "gate", "m", "scope", "task", "waits")
 
     def __init__(self, host: TrioHost, m: M) -> None:
         self._host = host
         self.m = m
+        self.gate = _gate_of(self.abort)
         self.scope = trio.CancelScope()
         self.task: trio.lowlevel.Task | None = None
         self.waits = False
@@ -222,6 +244,7 @@ class TrioHost:
         value: Any = None
         error: BaseException | None = None
         refusals = 0
+        m, engine = seat.m, self.engine
         while True:
             self._running = coro
             try:
@@ -230,14 +253,33 @@ class TrioHost:
                 return
             finally:
                 self._running = None
-            if self._driver.stopped and not self.stopping:  # it has forgotten to await what it made
+            if engine.stopped and not self.stopping:  # it has forgotten to await what it made
                 self.stop()
             value = error = None
             try:
-                if isinstance(trap, Op):
-                    value = await self._perform(seat, trap)
-                else:
-                    value = await self._await_trio(seat.m, coro, trap)
+                if not isinstance(trap, Op):
+                    value = await self._await_trio(m, coro, trap)
+                    continue
+                if self.stopping:
+                    raise RunStopped
+                if not m.locks and trap.abandonable:
+                    await checkpoint_if_cancelled()
+                engine.submit(m, trap)
+                goes_on = False
+                if engine.running is None and not self._breathing:
+                    try:
+                        goes_on = self._advance(m)
+                    except Breath:
+                        await self._take_breath()
+                        goes_on = await self._go_on(m)
+                    if not goes_on and self.stopping:
+                        raise RunStopped
+                if not goes_on:
+                    seat.waits = True
+                    await _wait_at_gate(seat.gate)
+                    if engine.current is not m:
+                        engine.switch_to(m)
+                value = m.result
             except BaseException as raised:
                 error = raised
                 if isinstance(raised, trio.Cancelled):
@@ -247,31 +289,6 @@ class TrioHost:
                     if refusals > REFUSALS_MAX:
                         unwind(coro)
                         return
-
-    async def _perform(self, seat: _Seat, op: Op) -> Any:
-        """Submit `op`, and wait at the gate until it is through."""
-        if self.stopping:
-            raise RunStopped
-        m = seat.m
-        if not m.locks and op.abandonable:
-            await checkpoint_if_cancelled()
-        engine = self.engine
-        engine.submit(m, op)
-        if engine.running is None and not self._breathing:
-            try:
-                goes_on = self._advance(m)
-            except Breath:
-                await self._take_breath()
-                goes_on = await self._go_on(m)
-            if goes_on:
-                return m.result
-            if self.stopping:
-                raise RunStopped
-        seat.waits = True
-        await wait_task_rescheduled(seat.abort)
-        if engine.current is not m:
-            engine.switch_to(m)
-        return m.result
 
     async def _await_trio(self, m: M, coro: Coro, trap: Any) -> Any:
         """Let an M await trio itself while the others go on."""
@@ -366,7 +383,7 @@ class TrioHost:
             self._nursery.start_soon(self._run_m, m, None, name=f"M{m.id} {m.name}")
         else:
             seat.waits = False
-            reschedule(seat.task)
+            reschedule(seat.task, GO)
 
     def _fail(self, m: M, error: BaseException) -> None:
         self._driver.failed(m, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gorun_mem.files.writing import open_output
@@ -100,6 +100,17 @@ def prepare(data: bytes | memoryview, level: str, max_pages: int | None = None) 
         memory=PageLimits(memory.least, limit, memory.flags),
         state=state_search(module_data, known),
     )
+
+
+def without_hooks(data: bytes | memoryview) -> PreparedApp:
+    """A binary ready for the same host, in which nothing is watched: what to compare with.
+
+    Raises:
+        WasmError: it cannot be recorded, with the reason.
+    """
+    watched = prepare(data, "os")
+    made = instrument(Binary.parse(data).module, [], None)
+    return replace(watched, pieces=made.pieces, slot=made.slot, found=[])
 
 
 def _limit(memory: PageLimits, max_pages: int | None) -> int | None:

@@ -26,6 +26,8 @@ from gorun_mem.record.raw import read_raw
 from gorun_mem.wasm.errors import WasmError
 
 HERE: Final = Path(__file__).parent
+RAW: Final = "raw"
+"""Name of the file that a host writes."""
 NODE_STACK: Final = 8192
 """KiB of stack, as Go's own script gives node."""
 
@@ -97,19 +99,37 @@ def record(
         WasmError: the host's engine refuses the binary.
         OSError: a file cannot be written.
     """
-    command = host_command(prepared.platform, settings)
     with tempfile.TemporaryDirectory(prefix="gorun_mem-") as name:
         folder = Path(name)
-        wasm, raw, plan = folder / "app.wasm", folder / "raw", folder / "plan.json"
-        raw.touch()
-        prepared.write(wasm)
-        _plan(prepared, settings, wasm, raw).write(plan)
-        with _outlive_interrupt() as interrupted:
-            ended, stopped = _run([*command, str(plan)], settings)
-        _check_ran(folder / "refused")
-        return write(
-            prepared, raw, out, level, program, ended, interrupted=bool(interrupted) or stopped
-        )
+        ended, stopped = execute(prepared, folder, settings)
+        return write(prepared, folder / RAW, out, level, program, ended, interrupted=stopped)
+
+
+def execute(prepared: PreparedApp, folder: Path, settings: RecordSettings) -> tuple[int, bool]:
+    """Run a prepared binary; what its hooks say is in the file `RAW` of the folder then.
+
+    Args:
+        prepared: from `prepare`.
+        folder: for what the host needs.
+        settings: how to run it.
+
+    Returns:
+        The exit code, and whether it was stopped from outside.
+
+    Raises:
+        HostMissing: the host is not installed.
+        WasmError: the host's engine refuses the binary.
+        OSError: a file cannot be written.
+    """
+    command = host_command(prepared.platform, settings)
+    wasm, raw, plan = folder / "app.wasm", folder / RAW, folder / "plan.json"
+    raw.touch()
+    prepared.write(wasm)
+    _plan(prepared, settings, wasm, raw).write(plan)
+    with _outlive_interrupt() as interrupted:
+        ended, stopped = _run([*command, str(plan)], settings)
+    _check_ran(folder / "refused")
+    return ended, bool(interrupted) or stopped
 
 
 def _plan(prepared: PreparedApp, settings: RecordSettings, wasm: Path, raw: Path) -> Plan:

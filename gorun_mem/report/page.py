@@ -212,10 +212,9 @@ def _stuck(view: PageData) -> list[str]:
     stuck = end.stuck if end.stuck is not UNSET else ()
     kind = end.error_type if end.error_type is not UNSET else end.outcome
     text = f"{kind}: {end.error}" if end.error is not UNSET and end.error else kind
-    if stuck and end.outcome == "deadlock":
-        text = kind  # the text repeats who is stuck
+    told = [] if stuck and end.outcome == "deadlock" else [text]  # which repeats who is stuck
     more = [f"and {count(len(stuck) - STUCK_SHOWN, 'M')} more"] if len(stuck) > STUCK_SHOWN else []
-    return [text, *stuck[:STUCK_SHOWN], *more]
+    return [*told, *stuck[:STUCK_SHOWN], *more]
 
 
 def _results(view: PageData) -> list[tuple[str, str]]:
@@ -247,12 +246,14 @@ def _notes(view: PageData) -> list[str]:
 def _drawn(view: PageData) -> dict[str, Any]:
     found = view.found
     end = max(found.contention.end_ns, found.summary.t_ns)
+    use = found.memory
+    used = bool(use.peak_live or use.growths_seen or use.hint_misses_seen)  # else it is as it began
     return {
         "end": end,
-        "map": _map(view),
+        "map": _map(view) if used else {**_map(view), "columns": []},
         "lanes": _lanes(view.lanes),
         "queues": charts.queues(found, view.lanes),
-        "memory": charts.memory(found),
+        "memory": {name: line if used else [] for name, line in charts.memory(found).items()},
         "fragmentation": charts.fragmentation(found),
     }
 

@@ -172,13 +172,35 @@ def table_lines(
     """
     columns = columns or width()
     widths = [max(cells(row[i]) for row in rows) for i in range(len(sides))]
-    for number, places in enumerate(_blocks(widths, len(indent), columns, last_folds)):
+    titles = list(_whole_titles(rows[0]))
+    firsts = [max(widths[i], cells(titles[i])) for i in range(len(sides))]
+    for number, places in enumerate(_blocks(widths, firsts, len(indent), columns, last_folds)):
+        sizes = {i: widths[i] for i in places}
         if number:
             yield ""
-        hang = len(indent) + sum(widths[i] + 2 for i in places[:-1])
-        for row in rows:
-            padded = [_padded(row[i], widths[i], sides[i]) for i in places]
+            sizes[places[1]] = firsts[places[1]]
+        hang = len(indent) + sum(sizes[i] + 2 for i in places[:-1])
+        for at, row in enumerate(rows):
+            head = number and not at
+            padded = [
+                _padded(titles[i] if head and i == places[1] else row[i], sizes[i], sides[i])
+                for i in places
+            ]
             yield from _row(indent + "  ".join(padded), hang, columns)
+
+
+_OF_A_GROUP: Final = frozenset({"p90", "p99", "max", "in all"})
+"""Titles that say nothing without the one, such as "wait p50", with which their group begins."""
+
+
+def _whole_titles(head: Sequence[str]) -> Iterator[str]:
+    """The titles as they are to be where what stands before them in the row does not."""
+    group = ""
+    for title in head:
+        name, _, last = title.rpartition(" ")
+        if title not in _OF_A_GROUP:
+            group = f"{name} " if last == "p50" else ""
+        yield f"{group}{title}" if title in _OF_A_GROUP else title
 
 
 def figures_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -261,9 +283,13 @@ def _row(line: str, hang: int, columns: int | None) -> Iterator[str]:
 
 
 def _blocks(
-    widths: Sequence[int], indent: int, columns: int | None, last_folds: bool
+    widths: Sequence[int],
+    firsts: Sequence[int],
+    indent: int,
+    columns: int | None,
+    last_folds: bool,
 ) -> list[list[int]]:
-    """Which columns stand beside each other."""
+    """Which columns stand beside each other; `firsts`: of one with which a row of them begins."""
     found: list[list[int]] = [[0]]
     used = indent + widths[0]
     for i in range(1, len(widths)):
@@ -272,7 +298,7 @@ def _blocks(
         is_over = columns is not None and used + 2 + widths[i] > columns
         if is_over and not (is_last and fits) and found[-1] != [0]:
             found.append([0])
-            used = indent + widths[0]
+            used = indent + widths[0] + firsts[i] - widths[i]
         found[-1].append(i)
         used += 2 + widths[i]
     return found

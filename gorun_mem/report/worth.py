@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from gorun_mem.report.width import width
+
 if TYPE_CHECKING:
     from gorun_mem.analysis.diff import LogDiff
     from gorun_mem.analysis.summary import Summary
@@ -34,14 +36,17 @@ _OF_FIGURES: Final = {
 
 
 def look_up_line(words: Iterable[str], label: int = 8) -> str:
-    """The line that a summary ends with.
+    """The line that a summary ends with; two where the terminal is narrow.
 
     Args:
         words: that `explain` knows, the most telling first; those beyond two are left out.
         label: columns of the labels that the summary has.
     """
-    told = list(dict.fromkeys(words))[:WORDS]
-    return f"{'words':{label}}" + "; ".join(f"gorun-mem explain {word}" for word in told)
+    told = [f"gorun-mem explain {word}" for word in list(dict.fromkeys(words))[:WORDS]]
+    line = f"{'words':{label}}{'; '.join(told)}"
+    if len(line) <= (width() or len(line)):
+        return line
+    return f"{'words':{label}}" + f"\n{'':{label}}".join(told)
 
 
 def of_run(summary: Summary) -> Iterator[str]:

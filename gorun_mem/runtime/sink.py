@@ -156,6 +156,12 @@ class Sink:
     def m_exit(self, m: int, reason: str = "", by_m: int = 0, /) -> None:
         """M `m` ended."""
 
+    def store_late(self, obj: str, value: str, waiting: int, /) -> None:
+        """A store went into the M's store buffer."""
+
+    def store_flush(self, obj: str, value: str, waiting: int, /) -> None:
+        """The oldest store of the M's store buffer reached memory."""
+
     def freelist_snapshot(self, blocks: tuple[tuple[int, int], ...], reason: str, /) -> None:
         """The whole free list, address and size of each block, in its order."""
 

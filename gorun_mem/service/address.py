@@ -58,6 +58,10 @@ class Address:
             if "\0" in path or len(os.fsencode(path)) > 100:
                 raise AddressError(f"the socket's path {path!r:.60} is too long: at most 100 bytes")
             return cls(path=path)
+        _, scheme, rest = text.partition("://")
+        if scheme:
+            where = rest.partition("/")[0] or "HOST:PORT"
+            raise AddressError(f"{text!r:.60} is a URL: write {where}")
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
         if not colon or not host or not (port.isascii() and port.isdigit()) or len(port) > 5:

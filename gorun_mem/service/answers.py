@@ -127,8 +127,22 @@ class Answers:
         self._check_owner(m, "free", v, n)
         self.by_hand.entering(m, "free")
         self.calls += 1
-        await self._os.sys_free_os(v, n)
+        await self.give_back(v, n)
         return "ok"
+
+    async def give_back(self, v: int, n: int) -> None:
+        """Free a range; what a large one holds is cleared before, in slices.
+
+        Raises:
+            IllegalUse: the range is not to be freed.
+        """
+        if n > slices.LOOK_BYTES and self.ledger is not None:
+            for start, size in slices.parts_of(v, n, slices.LOOK_BYTES):
+                if self.ledger.refusal(start, v + n - start, "free") is not None:
+                    break  # another frees a part of it at the same time; the call says so
+                self._os.memory.wipe(start, size)
+                await BREATHE
+        await self._os.sys_free_os(v, n)
 
     async def _reserve(self, m: M, v: int, n: int) -> str:
         self._check_size("reserve", n)

@@ -332,7 +332,7 @@ class Server:
         """Free ranges; one that another M frees meanwhile is no matter."""
         for low, high in owned:
             try:
-                await self.world.runtime.os.sys_free_os(low, high - low)
+                await self.answers.give_back(low, high - low)
             except IllegalUse:
                 continue
 

@@ -39,6 +39,12 @@ class Follower(Protocol):
     def m_unpark(self, m: int, by_m: int = 0, reason: str = "") -> None:
         """M `m` was made runnable by `by_m`."""
 
+    def store_late(self, obj: str, value: str, waiting: int, /) -> None:
+        """A store went into the store buffer of the M that runs."""
+
+    def store_flush(self, obj: str, value: str, waiting: int, /) -> None:
+        """The oldest store in it reached memory."""
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Resumer:

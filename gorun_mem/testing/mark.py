@@ -290,7 +290,12 @@ def _settings(item: Any) -> dict[str, Any]:
     `replay` is a list of all that they keep.
     """
     __tracebackhide__ = True
-    settings: dict[str, Any] = {}
+    from gorun_mem.testing.defaults import user_defaults
+
+    usual = user_defaults(item.config)
+    settings: dict[str, Any] = {
+        name: usual[name] for name in ("budget", "time_s", "watch_s") if name in usual
+    }
     kept: list[str] = []
     for marker in reversed(list(item.iter_markers("explore"))):
         if marker.args:

@@ -40,11 +40,14 @@ _worlds: Final = pytest.StashKey["list[WatchedWorld]"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; check the token.
+    """Register the markers; read the user's defaults; check the token.
 
     Raises:
-        UsageError: it is none.
+        UsageError: a default, or the token, is none.
     """
+    from gorun_mem.testing.defaults import read
+
+    read(config)
     config.addinivalue_line(
         "markers", "world(**settings): settings of gorun_mem.Config for the `world` fixture"
     )
@@ -64,6 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--explore-token: {error}") from None
     elif config.getoption("explore_break_at") is not None:
         raise pytest.UsageError("--explore-break-at goes with --explore-token TOKEN")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which defaults of the user's own hold, and where they come from."""
+    from gorun_mem.testing.defaults import header
+
+    return header(config)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -185,13 +195,15 @@ _NOT_RUN: Final = "not natively supported"
 def world(request: pytest.FixtureRequest) -> Generator[World, None, None]:
     """A World to run scenarios or Ms of your own in, from an async test under pytest-trio.
 
-    The marker `world` gives its settings; where several are given, the nearest counts.
+    The marker `world` gives its settings; where several are given, the nearest counts. What none
+    gives is the user's own default (`gorun-mem --show-config`), or what is built in.
     """
     from gorun_mem import Config, World
     from gorun_mem.machine.config import ConfigError
     from gorun_mem.machine.forgotten import Listener
+    from gorun_mem.testing.defaults import of_worlds
 
-    settings: dict[str, Any] = {}
+    settings = of_worlds(request.config)
     for marker in reversed(list(request.node.iter_markers("world"))):
         if marker.args:
             raise pytest.UsageError("@pytest.mark.world takes settings by name, as in ms=8")
@@ -214,14 +226,16 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
     """A function that runs a scenario and returns its Run.
 
     `run_scenario(scenario, host="trampoline", **settings)`: `scenario` is a Scenario, or a name or
-    path as `gorun-mem run` takes it; settings are the scenario's options and fields of Config.
+    path as `gorun-mem run` takes it; settings are the scenario's options and fields of Config. What
+    is not given is the user's own default (`gorun-mem --show-config`), or the scenario's.
     """
 
-    def run_it(scenario: Scenario | str, *, host: Any = "trampoline", **settings: Any) -> Run:
+    def run_it(scenario: Scenario | str, *, host: Any = None, **settings: Any) -> Run:
         from gorun_mem import Config, run
         from gorun_mem._near import no_such
         from gorun_mem.machine.library import find
         from gorun_mem.machine.scenario import Scenario, ScenarioError
+        from gorun_mem.testing.defaults import of_worlds, user_defaults
 
         found = scenario if isinstance(scenario, Scenario) else find(scenario)
         options = {name: settings.pop(name) for name in found.options if name in settings}
@@ -239,8 +253,15 @@ def run_scenario(request: pytest.FixtureRequest) -> Callable[..., Run]:
             )
         watched = _watch(request.node)
         watched.given = dict(options)
+        usual = user_defaults(request.config)
+        limit = {"watch_s": usual["watch_s"]} if "watch_s" in usual else {}
         watched.run = run(
-            found, found.config(**settings), options, host=host, recorder=watched.recorder
+            found,
+            found.config(**of_worlds(request.config) | settings),
+            options,
+            host=host or usual.get("host", "trampoline"),
+            recorder=watched.recorder,
+            **limit,
         )
         watched.world = watched.run.world
         return watched.run

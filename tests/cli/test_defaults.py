@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.cli._defaults import KEYS
+from gorun_mem.cli.defaults import KEYS
+from gorun_mem.files.defaults import NAMES
 from tests import ROOT
 from tests.cli.run_scripts import Command
 
@@ -152,3 +153,8 @@ def test_what_is_wrong_in_the_environment(
     monkeypatch.setenv("GORUN_MEM_SOMETHING_ELSE", "2")
     assert "GORUN_MEM" not in gorun_mem("run", "memlock_storm", "--cpus", "ten").err
     assert gorun_mem("run", "memlock_storm").code == 0
+
+
+def test_what_is_read_is_what_is_given() -> None:
+    """The names that the file may have are those that some option takes."""
+    assert set(KEYS) == set(NAMES)

@@ -113,12 +113,11 @@ def test_a_memory_that_is_none_is_refused(gorun_mem: Command) -> None:
     assert "there are sc, tso" in err
 
 
-def test_a_log_and_another_host_are_refused(gorun_mem: Command, peterson: str) -> None:
-    """They run a schedule where no store is late, so it would be another."""
-    for options in (("--log", "a.jsonl"), ("--host", "trio")):
-        code, _, err = gorun_mem("explore", peterson, "--memory", "tso", *options)
-        assert code == ExitCode.USAGE
-        assert "every store is in memory at once" in err
+def test_another_host_is_refused(gorun_mem: Command, peterson: str) -> None:
+    """It runs a schedule where no store is late, so it would be another."""
+    code, _, err = gorun_mem("explore", peterson, "--memory", "tso", "--host", "trio")
+    assert code == ExitCode.USAGE
+    assert "every store is in memory at once" in err
     code, out, _ = gorun_mem("explore", "lessons/store_buffering")
     token = next(line for line in out.splitlines() if line.startswith("gorun-mem replay-")).split()
     code, _, err = gorun_mem(*token[1:], "--host", "trio")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -123,3 +124,57 @@ def test_the_usual_limit_is_what_help_says() -> None:
     from gorun_mem.machine.watchdog import LIMIT_S
 
     assert LIMIT_S == 5
+
+
+PROGRAMS = """
+from gorun_mem import M, World, scenario
+
+
+@scenario(ms=1)
+async def wrong(world: World) -> None:
+    'One M of a user who is new.'
+    lock = world.mutex("mine")
+
+    WORKER
+
+    async with world.open_ms() as ms:
+        ms.start_soon(STARTED)
+"""
+WORKERS = {
+    "no async": (
+        "def work(m: M) -> None:\n        pass", "work",
+        "M1: TypeError: work is no async function: write `async def work`",
+    ),
+    "called": (
+        "async def work(m: M) -> None:\n        await m.pause()", "work(None)",
+        "TypeError: start_soon(work(...)): it is to be called here: write start_soon(work, ...)",
+    ),
+    "no await of lock": (
+        "async def work(m: M) -> None:\n        m.lock(lock)", "work",
+        "M1: M.lock() was made at wrong.py:11 and never awaited, so it did nothing: write `await`",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["trio", "trampoline"])
+@pytest.mark.parametrize("mistake", WORKERS)
+def test_what_a_new_user_forgets(
+    gorun_mem: Command, home: Path, mistake: str, host: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Exit 1, the fact and what to write; no warning of Python's beside it."""
+    worker, started, said = WORKERS[mistake]
+    text = PROGRAMS.replace("WORKER", worker).replace("STARTED", started)
+    found = gorun_mem("run", write(home, text, "wrong.py"), "--host", host)
+    assert (found.code, found.err) == (1, "")
+    assert said in " ".join(found.out.split())
+    gc.collect()
+    assert not recwarn.list
+
+
+def test_an_m_that_ends_with_a_lock_is_named(gorun_mem: Command, home: Path) -> None:
+    """The run ends well, for nobody waits; the report of the lock says who holds it."""
+    worker = "async def work(m: M) -> None:\n        await m.lock(lock)"
+    text = PROGRAMS.replace("WORKER", worker).replace("STARTED", "work")
+    found = gorun_mem("run", write(home, text, "wrong.py"))
+    assert found.code == 0
+    assert "M1 holds it in work since 0" in found.out

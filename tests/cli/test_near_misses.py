@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from gorun_mem._near import nearest, no_such
 from gorun_mem.cli._group import VERBS
 from tests.cli.run_scripts import Command
 
@@ -142,3 +144,12 @@ def test_a_binary_given_to_another_verb(gorun_mem: Command, home: Path, verb: st
     assert (said.code, said.out) == (2, "")
     assert f"app.wasm is a WebAssembly binary, which {verb} does not take" in said.err
     assert "gorun-mem record app.wasm runs it and records" in said.err
+
+
+def test_a_word_without_end_is_compared_with_nothing() -> None:
+    """It is no name that was mistaken, and shown in part; it took 25 s and 2 GiB."""
+    word = "alloc" * (1 << 20)
+    began = time.process_time()
+    assert nearest(word, ["alloc", "free"]) == ""
+    assert len(no_such("verb", word, ["alloc"])) < 400
+    assert time.process_time() - began < 1

@@ -54,7 +54,7 @@ def test_echo_and_options() -> None:
         "--max-pages", "0x10", "--brk-max", "128KiB", "--memdebug", "-",
         stdin="info\nalloc 0x10000\nalloc 1 => 7\n",
     )  # fmt: skip
-    assert result.output == (
+    assert result.stdout == (
         "info => go1.23.9 plan9 page=4096 end=65536 max=16 goos=plan9\n"
         "alloc 65536 => 65536\n"
         "alloc 1 => 0\n"
@@ -357,3 +357,13 @@ def test_interrupted() -> None:
         _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert err.strip() == "gorun-mem: interrupted"
+
+
+def test_options_of_the_other_platform_are_said_to_change_nothing() -> None:
+    """On stderr: the answers are what they were."""
+    wasm = ops("--brk-max", "4000000", stdin="alloc 65536\n")
+    assert "--brk-max changes nothing on js/wasm" in wasm.stderr
+    nine = ops("--platform", "plan9/386", "--init-pages", "50", "--max-pages", "9", stdin="state\n")
+    assert nine.exit_code == 0
+    assert "--init-pages changes nothing on plan9/386" in nine.stderr
+    assert "--max-pages changes nothing on plan9/386" in nine.stderr

@@ -49,6 +49,28 @@ FILES = {
     "empty.jsonl": "",
     "plain.jsonl.gz": "hello\n",
     "text.txt": "not a log\n",
+    "bare.py": "from gorun_mem import scenario\n@scenario\nasync def bare(world): pass\n",
+    "setting.py": TWO.replace("ms=1", "mss=1"),
+    "option.py": """
+from gorun_mem import World, scenario
+
+
+@scenario()
+async def option(world: World, rounds: int = 3) -> None:
+    'Its option has no star before it.'
+""",
+    "locks.py": """
+from gorun_mem.locks import Mutex
+
+
+class Plain(Mutex):
+    def lock(self, m): pass
+    def unlock(self, m): pass
+
+
+class Half(Mutex):
+    async def lock(self, m): pass
+""",
     "key.toml": GRID + "seds = 3\n",
     "verb.toml": GRID.replace('"run"', '"runn"'),
     "grid.toml": GRID + '[grid]\nmutx = ["sema"]\n',
@@ -140,7 +162,50 @@ MISTAKES = [
     ("sweep grid.toml", "grid.toml: no option 'mutx'", "did you mean mutex?"),
     ("sweep section.toml", "section.toml: no section 'gird'", "did you mean grid?"),
     ("sweep syntax.toml", "syntax.toml: Expected ']'", "at line 1"),
+    ("replay-schedule log.jsonl", "log.jsonl is an event log, which replay-", "report log.jsonl"),
+    ("sweep two.py", "two.py is a Python script, which sweep", "gorun-mem run two.py"),
+    ("record gone.wasm", "no file gone.wasm", "go build -o app.wasm . makes one"),
+    ("record text.txt", "text.txt: no wasm binary", "go build -o app.wasm . makes one"),
+    ("ops 'alloc 65536'", "alloc 65536: No such file", "echo 'alloc 65536' | gorun-mem ops"),
+    # Numbers, units, and what has none.
+    ("run memlock_storm --ms 99999999999999999999", "--ms 99999999999", "more than 64 bits hold"),
+    ("run memlock_storm --set rounds=99999999999", "rounds = 99999999999", "must be at most"),
+    ("run memlock_storm --max-pages -5", "--max-pages -5", "must be at least 0"),
+    ("run memlock_storm --cpus 1.5", "--cpus '1.5' is not a number", "write 65536"),
+    ("explore memlock_storm --jobs 0", "--jobs 0 must be at least 1", "at most 256"),
+    ("explore memlock_storm --time 5s", "--time '5s' is not a number", "write it as in 60 or 2.5"),
+    ("report log.jsonl --from 1h", "--from '1h' is no time", "as in 1500, 10us or 2.5ms"),
+    ("verify spinbit --ms 9", "--ms 9 must be at least 1", "at most 4"),
+    ("diff log.jsonl log.jsonl --fail-on pages", "'pages' is no expression", "write NAME OP"),
+    ("diff log.jsonl", "no LOG_B is given", "as in gorun-mem diff go1.25.jsonl go1.26.jsonl"),
+    ("compare memlock_storm sema spinbit", "'sema spinbit' is one word too many", "--mutex sema"),
+    # Names as others have them.
+    ("run memlock_storm --release 1.24", "no release '1.24'", "did you mean go1.24?"),
+    ("run memlock_storm --platform wasm", "no platform 'wasm'", "did you mean js/wasm?"),
+    ("scenarios lesson/lost_wakeup", "no lesson 'lesson/lost_wakeup'", "lessons/lost_wakeup?"),
+    (
+        "query log.jsonl 'SELECT * FROM lock'",
+        "name lock does not",
+        "the views are locks",
+    ),
+    # Options that change nothing.
+    ("run memlock_storm --init-pages 50", "initial_pages = 50 on plan9/amd64", "leave it out"),
+    ("report {trace} --from 3", "of a recording there is one report", "leave out --section"),
+    # Scripts.
+    ("run bare.py", "@scenario is called, and takes settings by name", "write @scenario()"),
+    ("run setting.py", "no setting 'mss'", "did you mean ms?"),
+    ("run option.py --set rounds=5", "option takes 'rounds' by position", "behind a * of their"),
+    (
+        "run two.py:one --mutex locks.py:Plain",
+        "Plain.lock is no async",
+        "write `async def",
+    ),
+    ("run two.py:one --mutex locks.py:Half", "Half has no unlock", "write `async def unlock"),
     # Services.
+    ("connect http://127.0.0.1:7059", "'http://127.0.0.1:7059' is a URL", "write 127.0.0.1:7059"),
+    ("view http://127.0.0.1:7060", "http://127.0.0.1:7060 is a URL", "open it in a browser"),
+    ("serve --http 7060", "--http: '7060' is no address", "write HOST:PORT"),
+    ("explore memlock_storm --cluster 1:1", "--cluster 1:1", "as tcp://HOST:PORT"),
     ("connect nowhere", "'nowhere' is no address", "write HOST:PORT or unix:PATH"),
     ("connect 127.0.0.1:1", "no service at 127.0.0.1:1: Connection refused", "gorun-mem serve"),
     ("serve --listen 127.0.0.1:{port}", "{port}", "another"),

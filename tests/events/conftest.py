@@ -72,6 +72,8 @@ def emit_everything(recorder: Recorder) -> None:
     recorder.arena_hint_new(1 << 23, True)
     recorder.freelist_snapshot(((1 << 21, 69632), (1 << 25, 4096)), "keyframe")
     recorder.lock_throw("memlock", "runtime.sysFreeOS", "self deadlock", 2, "runtime.sysFreeOS")
+    recorder.store_late("word 0x200000", "1", 1)
+    recorder.store_flush("word 0x200000", "1", 0)
     recorder.race_found("write and read", "word 0x200000", ("M1 store", "M2 load"))
     recorder.deadlock_found("no M can go on", "memlock", ("M1 waits for memlock",))
     recorder.m_exit(1)

@@ -348,7 +348,7 @@ def test_statistics_are_frozen_and_of_one_moment() -> None:
     for value, name in ((one, "steps"), (one.lock("memlock"), "acquisitions")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, name, 0)
-    with pytest.raises(KeyError, match="no lock 'gate'; the locks are memlock, mheap"):
+    with pytest.raises(KeyError, match="no lock 'gate': the locks are memlock, mheap"):
         one.lock("gate")
 
 

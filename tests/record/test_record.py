@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gorun_mem.cli.record import _numbered
+from gorun_mem.record.run import HostMissing, RecordSettings, host_command
 from tests import ROOT
 from tests.record.conftest import IN_CI
 
@@ -162,6 +163,15 @@ def test_what_is_missing_is_told_with_what_installs_it(build: Build, tmp_path: P
     assert done.returncode == 2
     assert "apt install nodejs" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_missing_wasmtime_is_told_likewise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that brings it; js binaries do not need it."""
+    monkeypatch.setattr("gorun_mem.record.run.find_spec", lambda name: None)
+    settings = RecordSettings(argv=["app"], node=sys.executable)
+    with pytest.raises(HostMissing, match=r"pip install 'gorun-mem\[record\]'"):
+        host_command("wasip1/wasm", settings)
+    assert host_command("js/wasm", settings)[0] == sys.executable
 
 
 @needs_node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -224,3 +225,13 @@ def test_ledger_by_itself() -> None:
         "part of it"
     )
     assert repr(ledger) == f"<Ledger {2 * P9} bytes live after 5 calls>"
+
+
+def test_the_collector_does_not_look_at_ranges() -> None:
+    """A full collection beside a hundred thousand ranges took 80 ms, in which a service is deaf."""
+    ledger = Ledger()
+    for number in range(50):
+        ledger.handed_out(number * 4096, 4096, "sysAlloc", 1)
+    gc.collect()
+    for entry in ledger._ranges._ends.values():
+        assert not gc.is_tracked(entry)

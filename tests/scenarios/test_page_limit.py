@@ -49,7 +49,9 @@ def test_more_at_the_start_than_the_machine_has_never_runs() -> None:
     with pytest.raises(DoesNotFit):
         World(Config(max_pages=20, platform="plan9/amd64"))
     with pytest.raises(ConfigError, match="init_pages 70000"):
-        World(Config(initial_pages=70000))
+        World(Config(initial_pages=70000, ms=1))
+    with pytest.raises(ConfigError, match="only wasm memory starts with pages"):
+        World(Config(initial_pages=50, platform="plan9/amd64"))
 
 
 def test_initial_pages_and_the_datas_end_are_settings() -> None:

@@ -123,7 +123,7 @@ async def asked(talk: Talk, until: trio.Event) -> int:
     return count
 
 
-@pytest.mark.parametrize("request_", ["dump full", "dump", "snapshot", "iszero", "fill"])
+@pytest.mark.parametrize("request_", ["dump full", "dump", "snapshot", "iszero", "fill", "free"])
 def test_long_requests_let_others_go_on(request_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one client has something long answered, another's calls are answered in between, many
     times; the answers are right."""
@@ -142,7 +142,8 @@ def test_long_requests_let_others_go_on(request_: str, monkeypatch: pytest.Monke
                 blocks = [await slow.line() for _ in range(8000)]
                 await slow.send(*[f"free {block} 4096" for block in blocks[::2]])
                 assert {await slow.line() for _ in blocks[::2]} == {"ok"}
-            request = {"iszero": f"iszero {v} {size}", "fill": f"fill {v} {size} 9"}.get(
+            range_ = f"{request_} {v} {size}"
+            request = {"iszero": range_, "fill": f"{range_} 9", "free": range_}.get(
                 request_, request_
             )
             done = trio.Event()
@@ -158,6 +159,8 @@ def test_long_requests_let_others_go_on(request_: str, monkeypatch: pytest.Monke
             assert answered[0] > 5, "it was answered in one piece"
             if request_ == "iszero":
                 assert answer == str(size)
+            elif request_ == "free":
+                assert answer == "ok"
             elif request_ == "dump full":
                 assert json.loads(answer)["nonzero_words"] >= size // 8
             elif request_ == "dump":
@@ -166,6 +169,21 @@ def test_long_requests_let_others_go_on(request_: str, monkeypatch: pytest.Monke
                 found = json.loads(answer)
                 assert len(found["live"]) >= 4000
                 assert len(found["free"]) >= 4000
+
+    trio.run(main)
+
+
+def test_a_free_that_is_refused_clears_nothing() -> None:
+    """Large and larger than what is owned: refused, and the memory is as it was."""
+
+    async def main() -> None:
+        async with in_memory(settings()) as one:
+            talk = await one.join()
+            (v,) = await talk.ask(f"alloc {32 * MiB}")
+            await talk.ask(f"fill {v} {32 * MiB} 5")
+            (answer,) = await talk.ask(f"free {v} {33 * MiB}")
+            assert answer.startswith("illegal free")
+            assert await talk.ask(f"iszero {v} {32 * MiB}") == [str(32 * MiB)]
 
     trio.run(main)
 

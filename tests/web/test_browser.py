@@ -369,7 +369,8 @@ def test_kit_objects_are_shown_with_values_holders_and_waiters(
         expect(shared.filter(has_text="waiters (Cond)")).to_contain_text("asleep")
         expect(shared.filter(has_text="ready (Cell)")).to_contain_text("True")
         page.get_by_role("button", name="16. ab ba").click()
-        for m in (1, 1, 2, 2):
+        for made, m in enumerate((1, 1, 2, 2)):
+            expect(page.locator("ol.steps li:not(.empty)")).to_have_count(made)
             page.click(f"button.go.main[data-m='{m}']")
         a = shared.filter(has_text="a (Lock)")
         expect(a.locator(".chip.holds")).to_have_text("M1")
@@ -432,17 +433,82 @@ def test_a_token_of_pytests_opens_in_the_chair(
         page_process(tmp_path, "view", token, "--code", test, "--no-open") as viewed,
         opened(browser, viewed.url) as page,
     ):
-        expect(page.locator("h1").last).to_have_text(test)
+        expect(page.locator("h1").last).to_have_text(test, timeout=90_000)
         expect(page.locator(".verdict").first).to_contain_text("Failed: ")
         expect(page.locator(".verdict").first).to_contain_text("You look at step ")
         expect(page.locator(".cards .source").first).to_contain_text("await")
         beside = page.locator("section[aria-label='the nearest schedule that passes']")
         expect(beside).to_contain_text("had M")
+        made = page.locator("input[aria-label='token of this schedule']").input_value()
+        again = subprocess.run(
+            command("replay-schedule", made, "--code", test),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert again.returncode == 1, again.stderr
+        assert "FAILED: " in again.stdout
+        call[-1:] = ["--explore-token", made, test]
+        assert subprocess.run(call, capture_output=True, check=False).returncode == 1
         beside.get_by_role("button", name="See it").click()
         expect(page.locator(".verdict").first).to_contain_text("ended well")
         page.click("text=Begin anew")
         page.locator("button.go.main").first.click()
         expect(page.locator("ol.steps li:not(.empty)")).to_have_count(1)
+
+
+OWN = '''
+from gorun_mem import scenario
+from gorun_mem.sync import Word
+
+
+@scenario(ms=2)
+async def lost(world):
+    """May lose an update."""
+    cell = Word("bloc")
+
+    async def add(m):
+        value = await cell.load()
+        await cell.store(value + 1)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(add)
+        ms.start_soon(add)
+    assert cell.value == 2, "an addition was lost"
+'''
+
+
+def test_a_failure_of_ones_own_in_its_log_and_in_the_chair(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of a search's failure opens on what mattered, beside the nearest schedule that
+    passes, and its link leads into the chair; where the code may not run, it is said how to let
+    it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lost.py").write_text(OWN)
+    explored = command("explore", "lost.py", "--log", "x.jsonl", "--save", "x.schedule")
+    assert subprocess.run(explored, capture_output=True, check=False).returncode == 1
+    refused = subprocess.run(
+        command("view", "x.schedule", "--no-open"), capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "--code lost.py" in refused.stderr
+    with (
+        page_process(tmp_path, "view", "x.jsonl", "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        expect(page.locator(".contents")).to_be_visible(timeout=30_000)
+        expect(page.locator(".verdict").first).to_contain_text("--code lost.py")
+        expect(page.locator("#part-failure-1")).to_have_count(0)
+    with (
+        page_process(tmp_path, "view", "x.jsonl", "--code", "lost.py", "--no-open") as viewed,
+        opened(browser, viewed.url) as page,
+    ):
+        failure = page.locator("#part-failure-1")
+        expect(failure).to_contain_text("What matters", timeout=30_000)
+        expect(failure).to_contain_text("The nearest schedule that passes")
+        expect(failure.locator("tr[aria-current='step']").first).to_be_visible()
+        page.click("text=Step through what failed")
+        expect(page.locator("h1").last).to_have_text("lost.py", timeout=30_000)
+        expect(page.locator(".verdict").first).to_contain_text("Failed: ")
 
 
 def test_terms_are_explained(browser: Browser, service: PageProcess) -> None:

@@ -73,11 +73,14 @@ export function timeAxis({ context, width, height, plot }, time) {
   context.fillStyle = color("faint");
   context.lineWidth = 1;
   context.beginPath();
+  let free = 0;
   for (let t = Math.ceil(time.from / step) * step, i = 0; t <= time.to && i < 60; t += step, i++) {
     const at = Math.round(LEFT + ((t - time.from) / span) * plot) + 0.5;
     context.moveTo(at, 16);
     context.lineTo(at, height);
-    if (at < width - 40) context.fillText(time.text(t), at + 3, 3);
+    const text = time.text(t), wide = context.measureText(text).width;
+    const from = at + 3 + wide <= width ? at + 3 : at - 3 - wide; // the last one stands before its line, where there is room
+    if (from > free) { context.fillText(text, from, 3); free = from + wide + 8; }
   }
   context.stroke();
 }

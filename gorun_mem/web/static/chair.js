@@ -1,8 +1,8 @@
 // The scheduler's chair: you say who goes next, and see what everything looks like then.
 
 import { get, post } from "./api.js";
-import { bytes, color, copy, count, field, fill, guarded, h, hex, ns, plural, select, term } from "./dom.js";
-import { drawMap, mapInWords } from "./map.js";
+import { bytes, color, copy, count, field, fill, guarded, h, hex, ns, plural, scrolling, select, term } from "./dom.js";
+import { drawMap, mapInWords, mapLegend } from "./map.js";
 
 const BUFFERS = 65536; // from this id on, what an M has stored reaches memory
 const who = (id) => (id < BUFFERS ? `M${id}` : `M${id - BUFFERS}'s buffer`);
@@ -19,8 +19,8 @@ export async function chair({ main, rest, library, signal }) {
   fill(main, h("h1", { class: "visually-hidden" }, "The scheduler’s chair"), h("div", { class: "side" },
     h("div", { class: "stack" }, h("details", { class: "panel", open: matchMedia("(min-width: 64rem)").matches }, h("summary", {}, h("h2", {}, "Lessons")), list), scenarioPanel()),
     h("div", { class: "stack" }, goal, verdict, nearest,
-      h("div", { class: "live" }, h("section", { class: "stack" }, h("div", { class: "panel" }, h("h2", {}, "Who goes next?"), ms)), what,
-        h("section", { class: "stack tall-right" }, controls, h("div", { class: "panel" }, h("div", { class: "head" }, h("h2", {}, "Steps so far"), h("span", { class: "note" }, "choose one to look there")), steps))))));
+      h("div", { class: "live" }, h("section", { class: "stack" }, h("div", { class: "panel" }, h("h2", {}, "Who goes next?"), ms)),
+        h("section", { class: "stack tall-right" }, controls, h("div", { class: "panel" }, h("div", { class: "head" }, h("h2", {}, "Steps so far"), h("span", { class: "note" }, "choose one to look there")), steps)), what))));
 
   function scenarioPanel() {
     const name = select(library.scenarios.map((one) => one.name), "memlock_storm"), count = h("input", { type: "number", min: "1", max: "64", value: "2" });
@@ -100,7 +100,7 @@ export async function chair({ main, rest, library, signal }) {
       rows.push(h("tr", { class: number === passing.differs_at ? "matters" : "" }, h("th", { scope: "row" }, count(number)), cell(here, failing.choices, "it fails"), cell(there, passing.choices, "it passes")));
     }
     return h("section", { class: "stack", "aria-label": "the nearest schedule that passes" }, h("h2", {}, term("nearest passing schedule", "The nearest schedule that passes")), h("p", {}, passing.sentence), passing.but ? h("p", { class: "note" }, `It ends well, but has this too: ${passing.but}`) : null,
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "both schedules beside each other" }, h("table", {}, h("thead", {}, h("tr", {}, ["step", "it fails", "it passes"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, rows))),
+      Object.values(scrolling("both schedules beside each other", h("table", {}, h("thead", {}, h("tr", {}, ["step", "it fails", "it passes"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, rows)))),
       h("div", { class: "row" }, h("button", { type: "button", onclick: follow(passing.choices, passing.differs_at) }, "See it"), h("button", { type: "button", onclick: follow(failing.choices, Math.max(0, (failing.ended?.opens_at || passing.differs_at) - 1)) }, "Back to the one that fails"), h("button", { type: "button", onclick: (event) => copy(passing.replay, event.currentTarget) }, "Copy how to replay it")));
   }
 
@@ -163,7 +163,7 @@ export async function chair({ main, rest, library, signal }) {
     if (!memory) return null;
     const canvas = h("canvas", { role: "img", "aria-label": memory.free ? mapInWords(memory) : "the memory" });
     requestAnimationFrame(() => { if (memory.free) drawMap(canvas, memory); });
-    return h("div", { class: "panel" }, h("h2", {}, "Memory"), memory.wrong ? h("p", { class: "verdict bad" }, memory.wrong) : null, memory.free ? [canvas, h("p", { class: "note" }, mapInWords(memory)), h("details", {}, h("summary", {}, "The free list"), h("p", { class: "mono" }, memory.free.map(([addr, size]) => `${hex(addr)} +${bytes(size)}`).join(", ") || "empty"))] : null);
+    return h("div", { class: "panel" }, h("h2", {}, "Memory"), memory.wrong ? h("p", { class: "verdict bad" }, memory.wrong) : null, memory.free ? [canvas, h("p", { class: "note" }, mapInWords(memory)), mapLegend(), h("details", {}, h("summary", {}, "The free list"), h("p", { class: "mono" }, memory.free.map(([addr, size]) => `${hex(addr)} +${bytes(size)}`).join(", ") || "empty"))] : null);
   }
 
   addEventListener("themed", () => state.view && drawWorld(), { signal });

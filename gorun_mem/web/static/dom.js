@@ -127,6 +127,15 @@ const LONG = 44; // characters of a cell from which on it is folded
 
 const plain = (value) => { const [text] = Array.isArray(value) ? value : [value]; return text instanceof Node ? text.textContent : text; };
 
+// A table that scrolls sideways where it is too wide, with a sign that it does.
+export function scrolling(label, inside, more = "") {
+  const region = h("div", { class: `scroll ${more}`, tabindex: "0", role: "region", "aria-label": label }, inside), sign = h("p", { class: "scroll-sign" }, "scrolls sideways →");
+  const look = () => region.classList.toggle("more", region.scrollWidth - region.clientWidth - region.scrollLeft > 4);
+  region.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(region);
+  return { region, sign };
+}
+
 // rows: of texts, or of [text, value to sort by].
 export function table(caption, columns, rows, { left_out = 0, empty = "none" } = {}) {
   const figures = columns.map((_, i) => rows.length > 0 && rows.every((row) => Array.isArray(row[i]) && typeof row[i][1] === "number"));
@@ -157,12 +166,7 @@ export function table(caption, columns, rows, { left_out = 0, empty = "none" } =
   }, name)));
   draw();
   const text = () => [columns, ...sorted.map((row) => row.map(plain))].map((row) => row.join("\t")).join("\n");
-  const region = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, h("tr", {}, heads)), body));
-  const sign = h("p", { class: "scroll-sign" }, "scrolls sideways →");
-  const look = () => region.classList.toggle("more", region.scrollWidth - region.clientWidth - region.scrollLeft > 4);
-  region.addEventListener("scroll", look, { passive: true });
-  new ResizeObserver(look).observe(region);
+  const { region, sign } = scrolling(caption, h("table", {}, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, h("tr", {}, heads)), body));
   const hidden = left_out ? h("p", { class: "note" }, `and ${count(left_out)} more`) : null;
   const button = h("button", { type: "button", class: "quiet small", "aria-label": `copy the table: ${caption}`, onclick: (event) => copy(text(), event.currentTarget) }, "Copy");
   return h("div", { class: "table" }, h("div", { class: "head" }, h("p", {}, named(caption)), button), region, sign, hidden);

@@ -1,14 +1,14 @@
 // A failure: what matters, its lanes step by step, and the nearest schedule that passes beside it. It
 // is one of `failures` in the document of `explore --json`.
 
-import { count, h, plural } from "./dom.js";
+import { count, h, plural, scrolling } from "./dom.js";
 import { command, facts } from "./facts.js";
 
 export function failure(one, i, all) {
   const lanes = lanesOf(one, one.steps, `steps of failure ${i + 1}`, one.opens_at, new Set(one.matters.flatMap((matter) => matter.steps)));
   const body = [
     one.text.split("\n").map((line) => h("p", { class: "mono broken" }, line)),
-    facts([["found", one.found], ...Object.entries(one.settings).map(([name, value]) => [name.replaceAll("_", " "), String(value)])]),
+    facts([["found", one.found], ...Object.entries(one.settings).map(([name, value]) => [name === "ms" ? "Ms" : name.replaceAll("_", " "), String(value)])]),
     one.matters.length ? h("section", { class: "matters", "aria-label": "What matters" }, h("h3", {}, "What matters"), h("ol", {}, one.matters.map((matter) => h("li", {}, matter.steps.length ? h("button", { type: "button", class: "text", onclick: () => lanes.look(matter.steps[0]) }, matter.text) : matter.text)))) : null,
     h("div", { class: one.passing ? "beside" : "" }, h("section", { "aria-label": "It fails" }, h("h3", {}, "It fails"), lanes.element), one.passing ? passing(one, i) : null),
     one.no_passing ? h("p", { class: "note" }, one.no_passing) : null,
@@ -24,7 +24,7 @@ function passing(one, i) {
   return h("section", { "aria-label": "It passes" }, h("h3", {}, "The nearest schedule that passes"), h("p", { class: "note" }, other.sentence, other.but ? ` Yet: ${other.but}` : ""), lanes.element, command("Replay that", other.replay));
 }
 
-const block = (title, lines) => (lines?.length ? h("section", { "aria-label": title }, h("h3", {}, title), h("pre", { tabindex: "0" }, lines.join("\n"))) : null);
+const block = (title, lines) => (lines?.length ? h("section", { "aria-label": title }, h("h3", {}, title), h("pre", { class: "wraps" }, lines.join("\n"))) : null);
 
 // A column for each M, a row for each step, in the cell of who made it what it was.
 function lanesOf({ ms }, steps, label, opens, matters) {
@@ -38,11 +38,7 @@ function lanesOf({ ms }, steps, label, opens, matters) {
     return [cut, at];
   };
   const body = h("tbody", {}, steps.map((step, i) => row(step, i ? steps[i - 1].step : 0)));
-  const region = h("div", { class: "scroll steps-table", tabindex: "0", role: "region", "aria-label": label }, h("table", {}, h("caption", { class: "visually-hidden" }, label), h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "n" }, "step"), who.map((m) => h("th", { scope: "col" }, `M${m} ${ms[m] || ""}`)))), body));
-  const sign = h("p", { class: "scroll-sign" }, "scrolls sideways →");
-  const look = () => region.classList.toggle("more", region.scrollWidth - region.clientWidth - region.scrollLeft > 4);
-  region.addEventListener("scroll", look, { passive: true });
-  new ResizeObserver(look).observe(region);
+  const { region, sign } = scrolling(label, h("table", {}, h("caption", { class: "visually-hidden" }, label), h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "n" }, "step"), who.map((m) => h("th", { scope: "col" }, `M${m} ${ms[m] || ""}`)))), body), "steps-table");
   return {
     element: h("div", {}, region, sign, file ? h("p", { class: "note" }, `behind a step: the line of ${file} that it goes on from`) : null),
     look(step, focus = true) {

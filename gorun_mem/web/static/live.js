@@ -5,7 +5,7 @@ import { Convoys } from "./convoys.js";
 import { bytes, count, field, fill, guarded, h, hex, ns, plural, select, term, words } from "./dom.js";
 import { scenarioForm } from "./form.js";
 import { Lanes } from "./lanes.js";
-import { drawMap, mapInWords } from "./map.js";
+import { drawMap, mapInWords, mapLegend } from "./map.js";
 
 const KEPT = 2500, SHOWN = 320, LINES = 400;
 const OPS = ["alloc 65536", "reserve 0 4194304", "reserve_aligned 4194304 4194304", "sleep 100000", "info", "state", "try_lock memlock"];
@@ -67,10 +67,10 @@ export async function live({ main, library, signal, say }) {
     h("section", { class: "stack tall-left" },
       h("div", { class: "panel" },
         h("div", { class: "head" }, h("h2", {}, "Who holds, who waits"), sampled, freeze),
-        canvas, hover,
+        h("div", { class: "lanes-box", tabindex: "0", role: "region", "aria-label": "lanes of all Ms" }, canvas), hover,
         h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-hold" }), term("hold", "holds a lock")), h("span", {}, h("i", { class: "k-wait" }), term("wait", "waits for it")), h("span", {}, "across: ", term("virtual time")))),
       h("div", { class: "panel" }, h("div", { class: "head" }, h("h2", {}, "Your Ms"), h("button", { type: "button", class: "main", onclick: startMine }, "Start an M"), h("button", { type: "button", onclick: startBusy }, "Start 4 busy Ms"), h("button", { type: "button", onclick: stopBusy }, "End the busy ones")), hands, workers),
-      h("div", { class: "panel" }, h("h2", {}, "The linear memory"), map, mapText, h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), "handed out"), h("span", {}, h("i", { class: "k-free" }), term("free block", "free list")), h("span", {}, h("i", { class: "k-slack" }), "neither"), h("span", {}, h("i", { class: "k-mark" }), term("break"))))),
+      h("div", { class: "panel" }, h("h2", {}, "The linear memory"), map, mapText, mapLegend())),
     h("section", { class: "stack" }, guests.element, pace.element, h("div", { class: "panel" }, h("h2", {}, "Locks"), locks.element)), h("section", { class: "stack" }, tailPanel(signal))));
 
   async function listMine() {
@@ -107,12 +107,13 @@ export async function live({ main, library, signal, say }) {
     if (sampled.dataset.gap !== String(history.gap)) { sampled.dataset.gap = String(history.gap); fill(sampled, history.gap ? term("sampled") : "every event"); }
   };
   addEventListener("themed", draw, { signal });
+  signal.addEventListener("abort", () => main.classList.remove("stale"));
   addEventListener("resize", draw, { signal });
 
   let missed = 0;
   listen("/api/live", {
-    open: () => say(`${world.release} ${world.platform}, ${world.mutex} mutex`),
-    broken: (error) => say(error.message, true),
+    open: () => { main.classList.remove("stale"); say(`${world.release} ${world.platform}, ${world.mutex} mutex`); },
+    broken: (error) => { main.classList.add("stale"); say(`${error.message}: these are its last figures; started again, it is shown again`, true); },
     missed: (all) => { missed += all.reduce((sum, one) => sum + one.missed, 0); say(`${count(missed)} samples missed: this browser is slow`, true); },
     live: (all) => {
       history.gap = false;

@@ -1,6 +1,6 @@
 // The linear memory as a map: from the program's data to the top, row by row, by address.
 
-import { bytes, color, hex, plural } from "./dom.js";
+import { bytes, color, h, hex, plural, term } from "./dom.js";
 
 const ROWS = 6, ROW = 20, GAP = 4;
 
@@ -44,4 +44,8 @@ export function mapInWords(map) {
   if (!map) return "The memory has not been used yet.";
   const sum = (ranges) => ranges.reduce((all, one) => all + one[1], 0);
   return `${plural(map.live.length, "range")} handed out, ${bytes(sum(map.live))}; ${plural(map.free.length, "free block")}, ${bytes(sum(map.free))}; the break at ${hex(map.bloc)}`;
+}
+
+export function mapLegend() {
+  return h("p", { class: "legend" }, h("span", {}, h("i", { class: "k-live" }), "handed out"), h("span", {}, h("i", { class: "k-free" }), term("free block", "free list")), h("span", {}, h("i", { class: "k-slack" }), "neither"), h("span", {}, h("i", { class: "k-mark" }), term("break")));
 }

@@ -77,20 +77,23 @@ export function report(doc, { panel = null, actions = null, more = null, signal 
   addEventListener("resize", () => time.tell(), { signal });
   addEventListener("beforeprint", () => { for (const one of element.querySelectorAll("details")) one.open = true; }, { signal });
   const parts = {
-    lanes: panel.element,
+    lanes: lanesAreEmpty(doc) ? null : panel.element,
     map: doc.map.columns.length ? h("section", { class: "panel", id: "part-map", "aria-label": "Memory: address over time" }, h("h2", {}, "Memory: ", named("address"), " over time"), map.element, notes) : null,
     charts: drawn.length ? h("section", { class: "panel", id: "part-charts", "aria-label": "Over time" }, h("h2", {}, "Over time"), h("div", { class: "charts" }, drawn.map((one) => one.element))) : null,
     failure: doc.failure ? failure(doc.failure, 0, 1) : null,
     steps: doc.steps.length ? lastSteps(doc.steps) : null,
   };
   const lead = doc.first === "map" ? OF.map : OF.lanes, rank = (one) => (lead.includes(one.name) ? 0 : 1);
-  const sections = [...doc.sections].sort((a, b) => rank(a) - rank(b)).map((one, i) => sectionPanel(one, i < OPEN));
+  const sections = [...doc.sections].sort((a, b) => rank(a) - rank(b)).map((one, i) => sectionPanel(one, i < OPEN && (one.facts.length > 0 || one.tables.some((some) => some.rows.length > 0))));
   const folds = h("button", { type: "button", id: "folds", onclick: () => { const all = element.querySelectorAll("details.section"), open = [...all].every((one) => one.open); for (const one of all) one.open = !open; } }, "Fold or unfold all");
   const says = { lanes: panel.lanes, doc, map };
-  const element = h("div", { class: "stack whole" }, head(doc), actions, contents(doc, parts), timeBar(time, (at) => momentInWords(says, at)), ORDER[doc.first].map((name) => parts[name]), h("div", { class: "row" }, folds), h("div", { class: "report" }, sections, metrics(doc)), more);
+  const element = h("div", { class: "stack whole" }, head(doc), actions, contents(doc, parts), parts.lanes || parts.map || parts.charts ? timeBar(time, (at) => momentInWords(says, at)) : null, ORDER[doc.first].map((name) => parts[name]), h("div", { class: "row" }, folds), h("div", { class: "report" }, sections, metrics(doc)), more);
   time.tell();
   return element;
 }
+
+// Of a run in which no lock of the runtime's was taken there is nothing to draw.
+const lanesAreEmpty = (doc) => !doc.lanes.ms.length && !doc.queues.length;
 
 function head(doc) {
   const long = (value) => value.includes("\n");

@@ -56,7 +56,7 @@ async function show(run, place, signal, say, library) {
   }
   if (signal.aborted) return;
   const { end } = log, outcome = end.outcome || "cut", failed = outcome !== "ok" && Boolean(end.token);
-  const verdict = h("div", { class: `verdict ${outcome === "ok" ? "good" : "bad"}` }, h("h1", {}, run.title), h("p", {}, sentence(log, outcome)));
+  const verdict = h("div", { class: `verdict ${outcome === "ok" ? "good" : "bad"}` }, h("h1", {}, run.recording || run.title), h("p", {}, sentence(log, outcome)));
   const offline = h("button", { type: "button", id: "offline", disabled: true }, "Download the offline report");
   const actions = h("div", { class: "row" },
     stepper(log, failed, library),
@@ -69,6 +69,7 @@ async function show(run, place, signal, say, library) {
   try {
     const doc = await get(`${path}/report`, signal);
     const focus = document.activeElement;
+    if (run.recording) doc.title = run.recording;
     fill(place, report(doc, { panel, actions: [actions, real], more: lines, signal }));
     if (focus?.isConnected) focus.focus({ preventScroll: true });
     offline.disabled = false;

@@ -1,13 +1,9 @@
-"""Defaults of one's own: `[tool.gorun_mem]` in pyproject.toml, and $GORUN_MEM_* over it.
+"""Defaults of one's own (`gorun_mem.files.defaults`), given to the verbs and to tests.
 
-The file is the nearest pyproject.toml, from the current folder upwards, that has the table. The
-command line comes before the environment, that before the file, and all before what is built in, a
-scenario's own settings too. A value goes through the option that it is a default of, so that it is
-read and refused as there; click knows where it came from, and what a run says of how to run it
-again has it written out.
-
-An unknown key of the file is refused. A variable is refused where it nearly is one of these; others
-that begin so are somebody else's.
+The command line comes before the environment, that before the file, and all before what is built
+in, a scenario's own settings too. A value goes through the option that it is a default of, so that
+it is read and refused as there; click knows where it came from, and what a run says of how to run
+it again has it written out.
 """
 
 from __future__ import annotations
@@ -15,21 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from gorun_mem._near import nearest, no_such
 from gorun_mem.cli._exit import BadInput
-from gorun_mem.files.reading import read_input
+from gorun_mem.files.defaults import DefaultsError, UserDefault, load
 
-TABLE: Final = "gorun_mem"
-PREFIX: Final = "GORUN_MEM_"
-_FILE_BYTES_MAX: Final = 1 << 20
 META: Final = "gorun_mem.defaults"
-_OTHERS: Final = frozenset({"GORUN_MEM_HOME", "GORUN_MEM_DEBUG", "GORUN_MEM_PURE"})
-"""Variables of the program that are no defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,95 +69,51 @@ KEYS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class UserDefault:
-    """A default that somebody set.
+def _loaded() -> dict[str, UserDefault]:
+    try:
+        return load()
+    except DefaultsError as error:
+        raise BadInput(str(error)) from None
+
+
+# To tests.
+
+
+def settings(program: click.Group) -> dict[str, Any]:
+    """Each default that is set, as its option reads it; by the names of `Config` and of `explore`.
 
     Args:
-        key: one of KEYS.
-        value: as text.
-        origin: "environment" or "pyproject".
-        where: the variable, or the file.
-    """
-
-    key: str
-    value: str
-    origin: str
-    where: str
-
-    def __str__(self) -> str:
-        if self.origin == "environment":
-            return f"${self.where}"
-        return f"{self.key} in [tool.{TABLE}] of {self.where}"
-
-
-def load() -> dict[str, UserDefault]:
-    """What is set, by key; the environment over the file.
+        program: whose verbs have the options.
 
     Raises:
-        BadInput: a key is none, or the file cannot be read.
+        ValueError: one is none, or has a value that cannot be.
     """
-    return _from_file() | _from_environment()
-
-
-def _from_environment() -> dict[str, UserDefault]:
-    names = {f"{PREFIX}{key.upper()}": key for key in KEYS}
+    ctx = click.Context(program)
     found = {}
-    for name, value in os.environ.items():
-        if not name.startswith(PREFIX) or name in _OTHERS:
-            continue
-        if name in names:
-            found[names[name]] = UserDefault(names[name], value, "environment", name)
-            continue
-        near = nearest(name.removeprefix(PREFIX).lower(), KEYS, 0.7)
-        if near:
-            meant = f"{PREFIX}{near.upper()}"
-            raise BadInput(f"${name} sets nothing: did you mean ${meant}? see --show-config")
+    try:
+        for key, default in load().items():
+            if key in _OF_TESTS:
+                _check_value(ctx, KEYS[key], default)
+                found[KEYS[key].param] = _read(ctx, KEYS[key], default)
+    except click.ClickException as error:
+        raise ValueError(error.message) from None
     return found
 
 
-def _from_file() -> dict[str, UserDefault]:
-    found = _table()
-    if found is None:
-        return {}
-    path, table = found
-    if not isinstance(table, dict):
-        raise BadInput(f"{path}: tool.{TABLE} is to be a table, as [tool.{TABLE}]")
-    settings = {}
-    for key, value in table.items():
-        if key not in KEYS:
-            raise BadInput(f"{path}: {no_such('key', key, KEYS, of=f'[tool.{TABLE}]')}")
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise BadInput(
-                f"{path}: {key} in [tool.{TABLE}] is {value!r}: write one text or number"
-            )
-        settings[key] = UserDefault(key, str(value), "pyproject", str(path))
-    return settings
+_OF_TESTS: Final = frozenset(
+    {"budget", "costs", "cpus", "host", "max_pages", "ms", "mutex", "platform", "release", "seed",
+     "time", "watchdog"}
+)  # fmt: skip
+"""Those that tests have a use for."""
 
 
-def _table() -> tuple[Path, Any] | None:
-    """The nearest file that has the table, and what is in it."""
-    try:
-        here = Path.cwd()
-    except OSError:  # the folder was removed
-        return None
-    for folder in (here, *here.parents):
-        path = folder / "pyproject.toml"
-        try:
-            data = read_input(path, _FILE_BYTES_MAX)
-        except OSError:
-            continue
-        if TABLE.encode() not in data:  # reading TOML takes longer than the rest of this
-            continue
-        from gorun_mem.files.toml import parsed_toml
+def _read(ctx: click.Context, of: SettingKey, default: UserDefault) -> Any:
+    if default.key == "costs":
+        from gorun_mem.step.costs import CostTable
 
-        try:
-            tool = parsed_toml(data).get("tool", {})
-        except ValueError as error:
-            raise BadInput(f"{path}: this is no TOML: {error}") from None
-        if isinstance(tool, dict) and TABLE in tool:
-            return path, tool[TABLE]
-    return None
+        return CostTable.find(default.value)
+    param = _option(ctx, of)
+    return param.type.convert(default.value, param, click.Context(click.Command("x")))
 
 
 # To the verbs.
@@ -180,7 +125,7 @@ def give(ctx: click.Context, verb: str, command: click.Command) -> None:
     Raises:
         BadInput: one is none, or has a value that cannot be.
     """
-    found = load()
+    found = _loaded()
     by_param = {}
     for key, default in found.items():
         of = KEYS[key]
@@ -240,7 +185,7 @@ def rows(ctx: click.Context) -> Iterator[tuple[str, str, str, str]]:
     Raises:
         BadInput: a value cannot be.
     """
-    found = load()
+    found = _loaded()
     for key, of in KEYS.items():
         default = found.get(key)
         if default is None:
