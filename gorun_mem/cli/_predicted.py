@@ -104,8 +104,12 @@ def warnings_of(predictions: Sequence[Prediction], programs: Sequence[Program]) 
             "the marker waits while the program runs on; another run may take several times more "
             "or less"
         )
-    if any(p.header.exit not in (0, None) for p in programs):
-        found.append("a recorded run failed: what it would have taken further is not known")
+    exits = sorted({p.header.exit for p in programs if p.header.exit})
+    if exits:
+        found.append(
+            f"a recorded run ended with exit code {exits[0]}: if it died, what it would have taken "
+            "further is not known"
+        )
     return found
 
 

@@ -86,7 +86,8 @@ def _search_run_options(function: Any) -> Any:
 )
 @click.option(
     "--cluster", default="", metavar="ADDRESS",
-    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`).  "
+    help="Search by the workers of the Dask scheduler at tcp://HOST:PORT (extra `cluster`). Name "
+    "your own: what it answers is unpickled, which can run code here.  "
     "[default: in processes here]",
 )  # fmt: skip
 @click.option(

@@ -39,7 +39,8 @@ SHOWN: Final = 5
 @click.option(
     "--cluster", metavar="ADDRESS",
     help="Do the cells by the workers of the Dask scheduler at tcp://HOST:PORT (extra "
-    "`cluster`).  [default: in processes here]",
+    "`cluster`). Name your own: what it answers is unpickled, which can run code here.  "
+    "[default: in processes here]",
 )  # fmt: skip
 @json_option()
 def command(file: Path, jobs: int, cluster: str | None, as_json: bool) -> int:

@@ -233,7 +233,7 @@ def read(path: Path) -> Kept | None:
                 "version, or begin anew with another file"
             )
         return msgspec.msgpack.decode(data, type=Kept)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}): begin anew with another file"
         ) from None

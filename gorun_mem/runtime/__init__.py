@@ -24,6 +24,6 @@ for Go has a file a platform where here a class or the release decides.
 Go has nothing like these: what differs between releases is in `behaviour`, what an M can be about
 to do in `op` and `kinds`.
 
-    access  behaviour  call  errors  fnv  fnv_halves  freeindex  kinds  ledger  linear_memory
-    nil_answers  op  oslayer  pages  purposes  rangemap  sink  sources  wide  ranges
+    access  behaviour  by_file  call  errors  fnv  fnv_halves  freeindex  kinds  ledger
+    linear_memory  nil_answers  op  oslayer  pages  purposes  rangemap  sink  sources  wide  ranges
 """

@@ -49,13 +49,15 @@ class Refused(Exception):
         status: HTTP's.
         error: the fact.
         hint: what to do.
+        closes: nothing more is read of the connection.
     """
 
-    def __init__(self, status: int, error: str, hint: str = "") -> None:
+    def __init__(self, status: int, error: str, hint: str = "", *, closes: bool = False) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
         self.hint = hint
+        self.closes = closes
 
     def document(self) -> bytes:
         """As JSON."""
@@ -179,6 +181,10 @@ class Guard:
             Refused: it is too long, or does not come.
         """
         declared = _one(scope["headers"], b"content-length")
+        if declared is not None and _one(scope["headers"], b"transfer-encoding") is not None:
+            # A proxy before this server may go by the other one: what it takes for the body would
+            # be a request here that it never saw.
+            raise Refused(400, "a length and chunks are two ends", "send one of them", closes=True)
         if declared is not None and (not declared.isdigit() or int(declared) > BODY_BYTES_MAX):
             raise _too_large()
         parts: list[bytes] = []
@@ -224,6 +230,8 @@ class _GuardedAnswer:
         headers = [(b"content-type", b"application/json")]
         if refusal.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
+        if refusal.closes:
+            headers.append((b"connection", b"close"))
         start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
         await self(start)
         await self({"type": "http.response.body", "body": refusal.document()})

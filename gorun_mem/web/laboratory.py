@@ -20,6 +20,8 @@ from gorun_mem.web.guard import Refused
 from gorun_mem.web.of_tests import is_test
 
 TIME_S: Final = 30.0
+START_S: Final = 60.0
+"""What a new process has beside that, for Python and, before a test, for pytest and its plugins."""
 WAITING_MAX: Final = 16
 """Requests that wait for one helper."""
 ANSWER_BYTES_MAX: Final = 64 << 20
@@ -57,8 +59,9 @@ class Helper:
 
     async def _ask(self, what: str, facts: dict[str, Any], time_s: float) -> bytes:
         line: bytes | None = None
+        is_fresh = self._process is None or self._process.poll() is not None
         try:
-            with trio.move_on_after(time_s):
+            with trio.move_on_after(time_s + (START_S if is_fresh else 0)):
                 process = await self._started()
                 assert process.stdin is not None
                 request = msgspec.json.encode({"what": what, "facts": facts})

@@ -40,7 +40,7 @@ NOT_COMPILED = (
 that is compiled, and the searches that they begin with are in the tests that are run."""
 
 PROGRAMS = "400"
-"""So many random programs against brute force, where the source has thousands: the rules are the
+"""So many random programs against brute force, where the source has more: the rules are the
 same, and what a compiler can break in them breaks in the first hundreds."""
 
 

@@ -268,6 +268,7 @@ FOUND = {
     "search": [
         checkpoint.HEAD + zstandard.compress(bytes(1 << 28)),  # a bomb
         checkpoint.HEAD + zstandard.compress(b"\x91" * 100_000),
+        checkpoint.HEAD + zstandard.compress(b"\x81\xa7version\xa3\xcb\xff\xfe"),
     ],
     "measurement": [gzip.compress(bytes(1 << 28)), b"[" * 100_000, b'{"kind": 3}\n', b"3\n"],
     "raw": [raw_record(250, 0, 0, 0, ()), raw_record(0, 0, 0, 0, ()), bytes(4000)],

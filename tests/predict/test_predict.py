@@ -8,6 +8,7 @@ from array import array
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gorun_mem.cli import main
@@ -176,6 +177,15 @@ def test_a_runaway_mark_phase_is_told(grown: float, warned: bool) -> None:
     prediction = predict([marked], program.release)
     assert bool(prediction.runs[0].marks) is warned
     assert any("ran away" in text for text in warnings_of([prediction], [marked])) is warned
+
+
+def test_an_exit_code_is_told() -> None:
+    """A run that ended with one may have died early; one that ended well is not spoken of."""
+    program = recorded("hello", "go1.27.3")
+    ended = replace(program, header=msgspec.structs.replace(program.header, exit=3))
+    for one, told in ((program, False), (ended, True)):
+        said = warnings_of([predict([one], one.release)], [one])
+        assert any("exit code 3" in text for text in said) is told
 
 
 def test_the_verb_asserts_and_limits(capsys: pytest.CaptureFixture[str]) -> None:

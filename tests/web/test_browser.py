@@ -433,7 +433,7 @@ def test_a_token_of_pytests_opens_in_the_chair(
         page_process(tmp_path, "view", token, "--code", test, "--no-open") as viewed,
         opened(browser, viewed.url) as page,
     ):
-        expect(page.locator("h1").last).to_have_text(test, timeout=30_000)
+        expect(page.locator("h1").last).to_have_text(test, timeout=90_000)
         expect(page.locator(".verdict").first).to_contain_text("Failed: ")
         expect(page.locator(".verdict").first).to_contain_text("You look at step ")
         expect(page.locator(".cards .source").first).to_contain_text("await")

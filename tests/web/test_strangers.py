@@ -45,6 +45,19 @@ def sound(page: PageProcess) -> bool:
     return status == 200 and b"statistics" in answer
 
 
+def test_a_body_with_two_ends_hides_no_request(page: PageProcess) -> None:
+    """A length and chunks in one request: it is hung up on, with a 400 where there is time for one;
+    what may be body or request is neither, and has no answer."""
+    hidden = f"GET /api/world HTTP/1.1\r\nhost: 127.0.0.1:{page.port}\r\n\r\n"
+    head = (
+        f"POST /api/ms HTTP/1.1\r\nhost: 127.0.0.1:{page.port}\r\n{JSON}"
+        f"content-length: {5 + len(hidden)}\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    answer = page.raw(f"{head}0\r\n\r\n{hidden}".encode())
+    assert answer.count(b"HTTP/1.1") == answer.count(b"HTTP/1.1 400 ") <= 1
+    assert sound(page)
+
+
 def test_the_page_and_its_headers(page: PageProcess) -> None:
     """It is served, may load its own files only, and says nothing about who serves it."""
     status, answer = request(page, "GET /")

@@ -308,7 +308,11 @@ class Exhaustive(Searching):
                 self._reverse(raced, event)
 
     def _open_choices(self) -> None:
-        """See where other values of data choices show something new."""
+        """See where other values of data choices show something new.
+
+        For a part of a tree that is shared out: what was wanted there for one value may have been
+        taken for what is wanted for another. In one piece each is put in.
+        """
         for number, event in enumerate(self._past.events):
             node = self._nodes[number]
             if node.values and not node.open:

@@ -12,7 +12,7 @@ from tests.explore.states.planted import NONE
 
 SEED = 11
 PER_MODULE = {"sema": 8, "futex": 8, "spinbit": 8, "queue": 4, "note_sema": 6, "note_futex": 6}
-STATES_MAX = 20_000
+STATES_MAX = 10_000
 
 
 def _drawn() -> list[Mutant]:
