@@ -264,6 +264,7 @@ def test_kinds_of_files(gorun_mem: Command, home: Path) -> None:
     found = {name: kind_of(home / name) for name in [*FILES, "z.jsonl.zst", "s.schedule"]}
     assert found == {
         "two.py": SCRIPT, "none.py": SCRIPT, "broken.py": SCRIPT, "empty.py": EMPTY,
+        "bare.py": SCRIPT, "setting.py": SCRIPT, "option.py": SCRIPT, "locks.py": SCRIPT,
         "empty.jsonl": EMPTY, "plain.jsonl.gz": NOT_PACKED, "text.txt": "", "key.toml": TOML,
         "verb.toml": TOML, "grid.toml": TOML, "section.toml": TOML, "syntax.toml": TOML,
         "log.jsonl": LOG, "app.wasm": WASM, "lost.schedule": SCHEDULE, "z.jsonl.zst": LOG,
