@@ -189,8 +189,9 @@ class Entry(Op):
             self._armed = False
             m.sched.unpark(m)
             return
-        m.sched.disable(m)
-        self.stop(m)
+        if not self._armed:  # else it waits already, or its time is up and it stays enabled
+            m.sched.disable(m)
+            self.stop(m)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
