@@ -110,6 +110,8 @@ class MemoryUse(Accumulator):
         self._host_top = 0
         self._hints: dict[int, CallRef | None] = {}
         self._bloc_mover: CallRef | None = None
+        self._purposes: dict[object, str] = {}  # as the events say them -> as reports call them
+        self._aligned_purposes: dict[object, str] = {}
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Everything about memory but the calls' beginnings."""
@@ -189,15 +191,23 @@ class MemoryUse(Accumulator):
         aligned = event.align != 0
         size = event.size if aligned else -(-n // self._page) * self._page
         if size > 0:
-            self._handed_out.hold(p, size, in_reports(event.purpose, aligned))
+            self._handed_out.hold(p, size, self._purpose_of(event.purpose, aligned))
             if p < self._static:  # the break began below the data's end: osinit's wrong order
                 self._static = p
         self._asked = asked = self._asked + n
         if asked > self.peak_live:
             self.peak_live = asked
             self._rising = True
-        if p in self._hints and event.path != "hint" and self._hints[p] is None:
-            self._hints[p] = CallRef.of(event)
+        hints = self._hints
+        if hints and p in hints and event.path != "hint" and hints[p] is None:
+            hints[p] = CallRef.of(event)
+
+    def _purpose_of(self, said: object, aligned: bool) -> str:
+        names = self._aligned_purposes if aligned else self._purposes
+        found = names.get(said)
+        if found is None:
+            found = names[said] = in_reports(said, aligned)
+        return found
 
     def _freed(self, event: MemReturn) -> None:
         if self._rising:
