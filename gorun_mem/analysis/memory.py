@@ -110,8 +110,8 @@ class MemoryUse(Accumulator):
         self._host_top = 0
         self._hints: dict[int, CallRef | None] = {}
         self._bloc_mover: CallRef | None = None
-        self._purposes: dict[object, str] = {}  # as the events say them -> as reports call them
-        self._aligned_purposes: dict[object, str] = {}
+        # As the events say them -> as reports call them; unaligned, aligned.
+        self._purposes: list[dict[object, str]] = [{}, {}]
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Everything about memory but the calls' beginnings."""
@@ -178,7 +178,7 @@ class MemoryUse(Accumulator):
             self.over_time.put(now, self._row(event))
 
     def _see(self) -> None:
-        """A stretch of time ends: of the calls in it the last is what is seen."""
+        """A stretch of time ends: the last call in it is what is seen."""
         if self._last is not None:
             self.over_time.last = self._row(self._last)
 
@@ -198,16 +198,14 @@ class MemoryUse(Accumulator):
         if asked > self.peak_live:
             self.peak_live = asked
             self._rising = True
-        hints = self._hints
-        if hints and p in hints and event.path != "hint" and hints[p] is None:
-            hints[p] = CallRef.of(event)
+        if p in self._hints and event.path != "hint" and self._hints[p] is None:
+            self._hints[p] = CallRef.of(event)
 
     def _purpose_of(self, said: object, aligned: bool) -> str:
-        names = self._aligned_purposes if aligned else self._purposes
-        found = names.get(said)
-        if found is None:
-            found = names[said] = in_reports(said, aligned)
-        return found
+        names = self._purposes[aligned]
+        if said not in names:
+            names[said] = in_reports(said, aligned)
+        return names[said]
 
     def _freed(self, event: MemReturn) -> None:
         if self._rising:
