@@ -53,13 +53,24 @@ def dispatch_table(
     return table
 
 
-def dispatch(events: Iterable[LogEvent], table: Mapping[type, tuple[Handler, ...]]) -> None:
+def dispatch(events: Iterable[LogEvent], table: dict[type[LogEvent], tuple[Handler, ...]]) -> None:
     """Hand each event to those who want its type.
 
     Args:
         events: in the order of the log.
-        table: as `dispatch_table` has it; each type of `events` is in it.
+        table: as `dispatch_table` has it; nobody wants a type that is not in it.
     """
     for event in events:
-        for handle in table[type(event)]:
-            handle(event)
+        handlers = table.get(type(event))
+        if handlers is not None:
+            for handle in handlers:
+                handle(event)
+
+
+def in_sequence(events: Iterable[LogEvent], seq: int) -> bool:
+    """Whether the numbers of `events` go up by one from `seq`, that of the event before them."""
+    for event in events:
+        seq += 1
+        if event.seq != seq:
+            return False
+    return True

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from gorun_mem.analysis.exact import ExactValues, Peaks
-from gorun_mem.analysis.path import Mark
+from gorun_mem.analysis.path import Mark, PathNode
 from gorun_mem.analysis.waiting import ReleaseQueue, WaitQueue
 from gorun_mem.events.types import LockAcquire
 
@@ -72,8 +72,8 @@ class LockUse(Charge):
     """What one M did with one lock from one site, and what it made others wait."""
 
     __slots__ = (
-        "add_bypasses", "add_hold", "add_spins", "add_wait", "blocked_ns", "bypasses", "holds",
-        "idle_ns", "sleeps", "spins", "unreleased", "waiting", "waits",
+        "blocked_ns", "bypasses", "holds", "idle_ns", "new_bypasses", "new_holds", "new_spins",
+        "new_waits", "sleeps", "spins", "unreleased", "waiting", "waits",
     )  # fmt: skip
 
     def __init__(self, lock: str, key: Key) -> None:
@@ -84,10 +84,10 @@ class LockUse(Charge):
         self.waits = ExactValues()  # contended ones
         self.spins = ExactValues()
         self.bypasses = ExactValues()
-        self.add_hold = self.holds.fresh.append
-        self.add_wait = self.waits.fresh.append
-        self.add_spins = self.spins.fresh.append
-        self.add_bypasses = self.bypasses.fresh.append
+        self.new_holds = self.holds.fresh
+        self.new_waits = self.waits.fresh
+        self.new_spins = self.spins.fresh
+        self.new_bypasses = self.bypasses.fresh
         self.sleeps = 0
         self.blocked_ns = 0  # of its holds, waiting for another lock
         self.idle_ns = 0  # of its holds, off its CPU
@@ -105,8 +105,8 @@ class LockUse(Charge):
     def take(self, event: LockAcquire) -> None:
         """Count what the acquisition cost of which no release tells."""
         if event.contended:
-            self.add_wait(event.wait_ns)
-            self.add_spins(event.spins)
+            self.new_waits.append(event.wait_ns)
+            self.new_spins.append(event.spins)
             self.sleeps += event.sleeps
 
     def fold(self, at: int) -> None:
@@ -180,8 +180,8 @@ class LockHistory:
     __slots__ = (
         "blocked_ns", "busy", "busy_longest", "cells", "chain", "chains", "convoys", "elsewhere",
         "handoffs", "hold_blocked_ns", "hold_off_cpu_ns", "holder", "holder_m", "last_ns", "line",
-        "name", "nobody", "overlapped", "previous", "queue", "released", "releases", "taken",
-        "throws", "woken",
+        "name", "nobody", "overlapped", "previous", "queue", "released_held_ns", "released_node",
+        "released_ns", "released_site", "releases", "taken", "throws", "woken",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -197,7 +197,9 @@ class LockHistory:
         self.nobody = self.previous = LockUse(name, (0, ""))
         self.blocked_ns = 0
         self.last_ns = 0
-        self.released: Mark | None = None
+        self.released_node: PathNode | None = None
+        self.released_ns = self.released_held_ns = 0
+        self.released_site = ""
         self.woken = 0
         self.handoffs = self.chain = 0
         self.chains: dict[int, int] = {}
@@ -213,6 +215,14 @@ class LockHistory:
     def is_full(self) -> bool:
         """Whether the log has more of it than releases."""
         return self.taken is not None or self.line.busy_periods > 0
+
+    @property
+    def released(self) -> Mark | None:
+        """How it was given back last, None where it was not."""
+        node = self.released_node
+        if node is None:
+            return None
+        return self.released_ns, node, self.released_held_ns, self.released_site
 
     def overlap(self) -> None:
         """Another M has the lock too: a release is missing, or nobody is kept out."""
@@ -249,11 +259,14 @@ class LockHistory:
         self.busy = None
         convoy = self.line.is_convoy
         acquired = self.line.acquired - busy.acquired_before
-        rank = (now - busy.start_ns, acquired, -busy.seq)
+        length_ns = now - busy.start_ns
+        rank = (length_ns, acquired, -busy.seq)
         found = None
         for longest in (self.busy_longest, self.convoys) if convoy else (self.busy_longest,):
-            if len(longest) >= BUSY_KEPT and rank <= longest[0][:3]:
-                continue
+            if len(longest) >= BUSY_KEPT:
+                least = longest[0]
+                if length_ns < least[0] or rank <= least[:3]:
+                    continue
             if found is None:
                 found = EndedBusy(busy, now, ended, convoy, acquired)
                 found.keep_charges()

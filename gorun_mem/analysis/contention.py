@@ -152,7 +152,7 @@ class Contention(Accumulator):
         elif self._stalls:
             self._chains.before_it_changes(lock, m, now)
         if event.contended:
-            cell.add_bypasses(event.bypassed)
+            cell.new_bypasses.append(event.bypassed)
             if lock.woken == m:
                 lock.handoffs += 1
                 lock.chain += 1
@@ -205,10 +205,10 @@ class Contention(Accumulator):
             if cell.busy is not busy:
                 cell.join(busy)
             cell.waited_holds += 1
-        cell.add_hold(event.hold_ns)
+        cell.new_holds.append(event.hold_ns)
         if event.contended:
-            cell.add_wait(event.wait_ns)
-            cell.add_spins(event.spins)
+            cell.new_waits.append(event.wait_ns)
+            cell.new_spins.append(event.spins)
             cell.sleeps += event.sleeps
             if event.wait_ns > self.slowest.least_ns:
                 self.slowest.note(event, cell.key[1])
@@ -231,7 +231,10 @@ class Contention(Accumulator):
                 held.remove(name)
             if not held:
                 state.held_ns = held_ns
-        lock.released = (now, state.node, held_ns, cell.key[1])
+        lock.released_ns = now
+        lock.released_node = state.node
+        lock.released_held_ns = held_ns
+        lock.released_site = cell.key[1]
 
     def _release_only(self, lock: LockHistory, event: LockRelease) -> LockUse:
         """A release whose acquisition is not in the log, or is not the last."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from operator import mul
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from gorun_mem.analysis.values import ascending
@@ -32,10 +31,12 @@ class ExactValues:
         fresh: append a value here; `fold` puts them where they take less.
     """
 
-    __slots__ = ("_counts", "_distinct_max", "_many", "fresh")
+    __slots__ = ("_counted", "_counts", "_distinct_max", "_many", "_total", "fresh")
 
     def __init__(self, distinct_max: int = DISTINCT_MAX) -> None:
         self.fresh: list[int] = []
+        self._total = 0  # of what is folded
+        self._counted = 0  # how many of these are in `_counts`
         self._counts: Counter[int] = Counter()
         self._many: array[int] = array("q")
         self._distinct_max = distinct_max
@@ -50,7 +51,9 @@ class ExactValues:
             kept = array("q", () if alike else fresh)
         except OverflowError:  # numbers that no clock shows: from a damaged log
             alike, kept = True, array("q")
+        self._total += sum(fresh)
         if alike:
+            self._counted += len(fresh)
             self._counts.update(fresh)
         self._many += kept
         fresh.clear()
@@ -58,14 +61,17 @@ class ExactValues:
     @property
     def count(self) -> int:
         """How many values there are."""
-        return len(self.fresh) + len(self._many) + sum(self._counts.values())
+        return len(self.fresh) + len(self._many) + self._counted
 
     @property
     def total(self) -> int:
         """Their sum."""
-        counts = self._counts
-        counted: int = sum(map(mul, counts, counts.values()))
-        return sum(self.fresh) + sum(self._many) + counted
+        return self._total + sum(self.fresh)
+
+    @property
+    def max(self) -> int:
+        """The greatest, 0 where there is none."""
+        return max([0, *self.fresh, *self._many, *self._counts])
 
     def distribution(self) -> Distribution:
         """All values, as the mutexes' own statistics give them."""
@@ -75,20 +81,56 @@ class ExactValues:
         return f"<ExactValues of {self.count}>"
 
 
+class Gathered:
+    """The values of several multisets together, sorted when that is first asked for.
+
+    Attributes:
+        count: how many.
+        total: their sum.
+    """
+
+    __slots__ = ("_counted", "_parts", "_single", "count", "total")
+
+    def __init__(self, parts: Iterable[ExactValues]) -> None:
+        self._parts = list(parts)
+        self.count = sum([part.count for part in self._parts])
+        self.total = sum([part.total for part in self._parts])
+        self._single: list[int] = []
+        self._counted: Counter[int] = Counter()
+
+    @property
+    def single(self) -> list[int]:
+        """Those that are kept one by one, ascending."""
+        self._gather()
+        return self._single
+
+    @property
+    def counted(self) -> Counter[int]:
+        """The others: value -> how often."""
+        self._gather()
+        return self._counted
+
+    def _gather(self) -> None:
+        for part in self._parts:
+            self._single += part.fresh
+            self._single += part._many
+            self._counted.update(part._counts)
+        if self._parts:
+            self._parts = []
+            self._single.sort()
+
+    def distribution(self) -> Distribution:
+        """All of them."""
+        counts = Counter(self.single)  # ascending
+        if not self.counted:
+            return Distribution(tuple(counts.items()))
+        counts.update(self.counted)
+        return ascending(counts)
+
+
 def merged(parts: Iterable[ExactValues]) -> Distribution:
     """The values of all `parts` together."""
-    single: list[int] = []
-    counted: Counter[int] = Counter()
-    for part in parts:
-        single += part.fresh
-        single += part._many
-        counted.update(part._counts)
-    single.sort()
-    counts = Counter(single)  # ascending
-    if not counted:
-        return Distribution(tuple(counts.items()))
-    counts.update(counted)
-    return ascending(counts)
+    return Gathered(parts).distribution()
 
 
 T = TypeVar("T")

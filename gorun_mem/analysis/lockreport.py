@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gorun_mem.analysis.cells import Charge, EndedBusy, LockHistory, LockUse, LongestBusy, Sums
-from gorun_mem.analysis.exact import merged
+from gorun_mem.analysis.gathered import GatheredValues, TimesOf
 from gorun_mem.analysis.holds import LongestHolds, LongHold
 from gorun_mem.analysis.locks import (
     Blame,
@@ -15,20 +15,9 @@ from gorun_mem.analysis.locks import (
     Part,
     Who,
     blame_table,
-    with_zeros,
 )
-from gorun_mem.analysis.locksummary import LockSummary, SummaryShare
-from gorun_mem.analysis.values import Values
+from gorun_mem.analysis.locksummary import M_DISTINCT_MAX, LockSummary, SummaryShare
 from gorun_mem.analysis.waiting import Unended
-from gorun_mem.runtime.mutex.statistics import Distribution
-
-
-class _Times(NamedTuple):
-    """Waits that were some, waits over all acquisitions, and holds."""
-
-    contended: Distribution
-    waits: Distribution
-    holds: Distribution
 
 
 class Reporter:
@@ -64,10 +53,7 @@ class Reporter:
             lock.end_busy(lock.busy, self._end_ns, False)
         ns_at = lock.queue.ns_at
         ns_at[0] = max(0, self._end_ns - self._begin_ns - sum(ns_at.values()))
-        cells = lock.cells.values()
-        contended = merged(cell.waits for cell in cells)
-        waits = with_zeros(contended, sum(cell.uncontended for cell in cells))
-        times = _Times(contended, waits, merged(cell.holds for cell in cells))
+        times = TimesOf(lock.cells.values())
         by_m: dict[int, Part] = _by(lock, 0)
         return self._summary(lock, times, open_, by_m), self._whole(lock, times, open_, by_m)
 
@@ -81,7 +67,7 @@ class Reporter:
         hold, cell = open_.hold, lock.holder
         if hold is not None and cell is not None:
             cell.take(hold.taken)
-            cell.add_hold(hold.ns)
+            cell.new_holds.append(hold.ns)
             cell.waited_holds += bool(open_.waits)
             lock.blocked_ns += open_.blocked_ns
             self._holds.add(
@@ -93,31 +79,27 @@ class Reporter:
             lock.split_hold(cell)
         for one in open_.waits:
             cell = self._cell_of(lock, (one.m, one.site or None))
-            cell.add_wait(one.ns)
+            cell.new_waits.append(one.ns)
             cell.waiting += 1
 
     def _whole(
-        self, lock: LockHistory, times: _Times, open_: Unended, by_m: dict[int, Part]
+        self, lock: LockHistory, times: TimesOf, open_: Unended, by_m: dict[int, Part]
     ) -> LockReport:
         cells = lock.cells.values()
         charges: list[Charge] = [*cells, *lock.elsewhere.values(), lock.nobody]
         queue = lock.line.figures(self._end_ns)
-        bypasses = merged(cell.bypasses for cell in cells)
+        bypasses = max([0, *[cell.bypasses.max for cell in cells]])
         return LockReport(
             name=lock.name,
             detail="full" if lock.is_full else "releases",
             acquisitions=sum(cell.acquisitions for cell in cells),
             contended=times.contended.count,
-            wait_ns=times.waits,
-            contended_wait_ns=times.contended,
-            hold_ns=times.holds,
-            spin_rounds=merged(cell.spins for cell in cells),
+            times=times,
             sleeps=sum(cell.sleeps for cell in cells),
             by_m=by_m,
             by_site=_by(lock, 1),
             queue=lock.queue,
-            bypasses_max=max(bypasses.max, queue.bypasses_max),
-            bypasses=bypasses,
+            bypasses_max=max(bypasses, queue.bypasses_max),
             handoffs=lock.handoffs,
             handoff_chain_max=max(lock.chains, default=0),
             handoff_chains=dict(sorted(lock.chains.items())),
@@ -136,19 +118,23 @@ class Reporter:
         )
 
     def _summary(
-        self, lock: LockHistory, times: _Times, open_: Unended, by_m: dict[int, Part]
+        self, lock: LockHistory, times: TimesOf, open_: Unended, by_m: dict[int, Part]
     ) -> LockSummary:
         """The same as a summary that was fed with these events."""
         cells = lock.cells.values()
         found = LockSummary(lock.name)
-        found.waits = Values.of(times.waits)
-        found.holds = Values.of(times.holds)
+        found.waits = GatheredValues(times.contended, times.uncontended)
+        found.holds = GatheredValues(times.holds)
         found.contended = times.contended.count
         found.spins = sum(cell.spins.total for cell in cells)
         found.sleeps = sum(cell.sleeps for cell in cells)
         found.blocked_ns = lock.blocked_ns
         found.shares = {
-            m: SummaryShare.of(part.wait_ns, part.share.contended, part.share.hold_ns)
+            m: SummaryShare(
+                GatheredValues(part.times.contended, part.times.uncontended, M_DISTINCT_MAX),
+                part.share.contended,
+                part.share.hold_ns,
+            )
             for m, part in by_m.items()
         }
         for one in open_.waits:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gorun_mem.analysis.cells import LockUse
-from gorun_mem.analysis.exact import Peaks, merged, share
-from gorun_mem.analysis.values import ascending
+from gorun_mem.analysis.exact import Peaks, share
+from gorun_mem.analysis.gathered import TimesOf
 from gorun_mem.analysis.waiting import NOTHING, Unended
 from gorun_mem.runtime.mutex.statistics import Distribution, Share, jain
 
@@ -101,6 +100,7 @@ class Part:
     """What one M, or one site, had of a lock; distributions are put together when asked for.
 
     Attributes:
+        times: waits and holds, those that have not ended too.
         share: sums, as the lock's own statistics have them.
         spins: spin rounds.
         sleeps: times slept.
@@ -108,15 +108,15 @@ class Part:
         off_cpu_ns: of its holds, it slept or had lost its CPU.
     """
 
-    __slots__ = ("_cells", "blocked_ns", "off_cpu_ns", "share", "sleeps", "spins")
+    __slots__ = ("blocked_ns", "off_cpu_ns", "share", "sleeps", "spins", "times")
 
     def __init__(self, cells: list[LockUse]) -> None:
-        self._cells = cells
+        self.times = TimesOf(cells)
         self.share = Share(
             acquisitions=sum(cell.acquisitions for cell in cells),
-            contended=sum(cell.waits.count for cell in cells),
-            wait_ns=sum(cell.waits.total for cell in cells),
-            hold_ns=sum(cell.holds.total for cell in cells),
+            contended=self.times.contended.count,
+            wait_ns=self.times.contended.total,
+            hold_ns=self.times.holds.total,
         )
         self.spins = sum(cell.spins.total for cell in cells)
         self.sleeps = sum(cell.sleeps for cell in cells)
@@ -131,13 +131,12 @@ class Part:
     @property
     def wait_ns(self) -> Distribution:
         """Waits over all acquisitions, an uncontended one counting as 0, and those still open."""
-        waits = merged(cell.waits for cell in self._cells)
-        return with_zeros(waits, sum(cell.uncontended for cell in self._cells))
+        return self.times.wait_ns
 
     @property
     def hold_ns(self) -> Distribution:
         """Holds, one that has not ended as long as it lasted."""
-        return merged(cell.holds for cell in self._cells)
+        return self.times.hold_ns
 
     def __repr__(self) -> str:
         return f"<Part {self.share}>"
@@ -155,16 +154,12 @@ class LockReport:
         detail: "full", or "releases" where the log has only lock.release.
         acquisitions: how often it was got.
         contended: how often an M had to wait for it.
-        wait_ns: waits over all acquisitions, an uncontended one counting as 0.
-        contended_wait_ns: waits that were some.
-        hold_ns: holds.
-        spin_rounds: spins over contended acquisitions.
+        times: waits, holds, spins and bypasses; distributions are put together when asked for.
         sleeps: times that waiting Ms slept.
         by_m: by M.
         by_site: by the Go function that took the lock.
         queue: Ms waiting over time; `queue.ns_at` has how long each depth lasted.
         bypasses_max: most acquisitions by later Ms before one M had the lock.
-        bypasses: bypasses over contended acquisitions.
         handoffs: acquisitions by the very M that the release before had woken.
         handoff_chain_max: most of these in a row.
         handoff_chains: length of a chain -> how many.
@@ -182,16 +177,12 @@ class LockReport:
     detail: str
     acquisitions: int
     contended: int
-    wait_ns: Distribution
-    contended_wait_ns: Distribution
-    hold_ns: Distribution
-    spin_rounds: Distribution
+    times: TimesOf
     sleeps: int
     by_m: Mapping[int, Part]
     by_site: Mapping[str, Part]
     queue: Peaks
     bypasses_max: int
-    bypasses: Distribution
     handoffs: int
     handoff_chain_max: int
     handoff_chains: Mapping[int, int]
@@ -203,6 +194,31 @@ class LockReport:
     direct: tuple[Blame, ...]
     open: Unended = NOTHING
     throws: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def wait_ns(self) -> Distribution:
+        """Waits over all acquisitions, an uncontended one counting as 0."""
+        return self.times.wait_ns
+
+    @property
+    def contended_wait_ns(self) -> Distribution:
+        """Waits that were some."""
+        return self.times.contended_wait_ns
+
+    @property
+    def hold_ns(self) -> Distribution:
+        """Holds."""
+        return self.times.hold_ns
+
+    @property
+    def spin_rounds(self) -> Distribution:
+        """Spins over contended acquisitions."""
+        return self.times.spin_rounds
+
+    @property
+    def bypasses(self) -> Distribution:
+        """Bypasses over contended acquisitions."""
+        return self.times.bypasses
 
     @property
     def unfinished_wait_ns(self) -> int:
@@ -248,13 +264,3 @@ def blame_table(blame: Iterable[Blame]) -> tuple[Blame, ...]:
     """Those that are to blame at all, the greatest first."""
     found = (one for one in blame if one.total_ns or one.holds)
     return tuple(sorted(found, key=lambda one: (-one.total_ns, one.m, one.site, one.lock)))
-
-
-def with_zeros(distribution: Distribution, zeros: int) -> Distribution:
-    """The same with waits of 0 for acquisitions that did not have to wait."""
-    if zeros <= 0:
-        return distribution
-    values = distribution.values
-    if values and values[0][0] <= 0:
-        return ascending(Counter(dict(values)) + Counter({0: zeros}))
-    return Distribution(((0, zeros), *values))

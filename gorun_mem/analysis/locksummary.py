@@ -19,12 +19,12 @@ from gorun_mem.analysis.waiting import (
 )
 from gorun_mem.events.types import LockAcquire, LockRelease, LockWait
 from gorun_mem.runtime.mutex.book import QueueFigures
-from gorun_mem.runtime.mutex.statistics import Distribution, jain
+from gorun_mem.runtime.mutex.statistics import jain
 
 SLOWEST: Final = 5
 """Waits that are named."""
 
-_M_DISTINCT_MAX: Final = 1 << 12
+M_DISTINCT_MAX: Final = 1 << 12
 """Distinct waits counted of one M: there may be thousands of Ms."""
 
 
@@ -115,15 +115,10 @@ class SummaryShare:
     __slots__ = ("contended", "hold_ns", "waiting", "waits")
 
     def __init__(self, waits: Values | None = None, contended: int = 0, hold_ns: int = 0) -> None:
-        self.waits = Values(_M_DISTINCT_MAX) if waits is None else waits
+        self.waits = Values(M_DISTINCT_MAX) if waits is None else waits
         self.contended = contended
         self.hold_ns = hold_ns
         self.waiting = 0
-
-    @classmethod
-    def of(cls, waits: Distribution, contended: int, hold_ns: int) -> SummaryShare:
-        """The same, counted by somebody else."""
-        return cls(Values.of(waits, _M_DISTINCT_MAX), contended, hold_ns)
 
     def copy(self) -> SummaryShare:
         """The same, to add to."""

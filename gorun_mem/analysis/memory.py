@@ -110,6 +110,8 @@ class MemoryUse(Accumulator):
         self._host_top = 0
         self._hints: dict[int, CallRef | None] = {}
         self._bloc_mover: CallRef | None = None
+        # As the events say them -> as reports call them; unaligned, aligned.
+        self._purposes: list[dict[object, str]] = [{}, {}]
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Everything about memory but the calls' beginnings."""
@@ -176,7 +178,7 @@ class MemoryUse(Accumulator):
             self.over_time.put(now, self._row(event))
 
     def _see(self) -> None:
-        """A stretch of time ends: of the calls in it the last is what is seen."""
+        """A stretch of time ends: the last call in it is what is seen."""
         if self._last is not None:
             self.over_time.last = self._row(self._last)
 
@@ -189,7 +191,7 @@ class MemoryUse(Accumulator):
         aligned = event.align != 0
         size = event.size if aligned else -(-n // self._page) * self._page
         if size > 0:
-            self._handed_out.hold(p, size, in_reports(event.purpose, aligned))
+            self._handed_out.hold(p, size, self._purpose_of(event.purpose, aligned))
             if p < self._static:  # the break began below the data's end: osinit's wrong order
                 self._static = p
         self._asked = asked = self._asked + n
@@ -198,6 +200,12 @@ class MemoryUse(Accumulator):
             self._rising = True
         if p in self._hints and event.path != "hint" and self._hints[p] is None:
             self._hints[p] = CallRef.of(event)
+
+    def _purpose_of(self, said: object, aligned: bool) -> str:
+        names = self._purposes[aligned]
+        if said not in names:
+            names[said] = in_reports(said, aligned)
+        return names[said]
 
     def _freed(self, event: MemReturn) -> None:
         if self._rising:

@@ -4,6 +4,8 @@ The reader decodes a block of lines at once; each event then goes to the handler
 type, looked up in one dict. Of events that nobody wants only the number is decoded: their lines
 must be JSON with the name of an event, and their other fields are not looked at.
 
+What is only asked for at the end (distributions, shares) is made when somebody asks.
+
 Memory does not grow with the log: an accumulator keeps counted values and rings of fixed size, and
 says in its own docstring what bounds it. Damage is no failure: what can be read is analysed, and
 `LogCondition` counts and names the rest.
@@ -18,17 +20,16 @@ from __future__ import annotations
 
 import gc
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from operator import attrgetter, or_
+from operator import or_
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler, dispatch, dispatch_table
+from gorun_mem.analysis.accumulator import Accumulator, dispatch, dispatch_table, in_sequence
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.reader import Damage, EventReader, Source
 from gorun_mem.events.types import EVENT_TYPES, LogEvent, RunEnd, RunStart
@@ -36,7 +37,6 @@ from gorun_mem.events.types import EVENT_TYPES, LogEvent, RunEnd, RunStart
 Progress: TypeAlias = Callable[[int], object]
 
 _NO_JSON: Final = ("JSON is malformed", "Input data was truncated", "not UTF-8", "nested", "longer")
-_seq_of = attrgetter("seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,17 +215,15 @@ class BatchReader(EventReader):
         """Check the numbering of a batch."""
         if not self.events:
             self.headless = not isinstance(batch[0], RunStart)
-        first = self._last_seq + 1
-        numbers = list(map(_seq_of, batch))
-        if numbers != list(range(first, first + len(batch))):
-            self._count_gaps(numbers)
-        self._last_seq = numbers[-1]
+        if not in_sequence(batch, self._last_seq):
+            self._count_gaps(batch)
+        self._last_seq = batch[-1].seq
         self.events += len(batch)
         self.cut = type(batch[-1]) is not RunEnd
 
-    def _count_gaps(self, numbers: list[int]) -> None:
+    def _count_gaps(self, batch: list[LogEvent]) -> None:
         last = self._last_seq
-        for number in numbers:
+        for number in [event.seq for event in batch]:
             if number <= last:
                 self.disordered += 1
             else:
@@ -268,15 +266,15 @@ def analyse(
     Raises:
         LogError: the file cannot be read, or there is no event in it.
     """
-    found = dispatch_table(accumulators)
-    reader = BatchReader(source, [kind for kind, handlers in found.items() if handlers])
-    found[RunStart] = (*found[RunStart], reader.begin)
-    table = defaultdict[type, tuple[Handler, ...]](tuple, found)  # nobody takes what is skimmed
+    table = dispatch_table(accumulators)
+    reader = BatchReader(source, [kind for kind, handlers in table.items() if handlers])
+    table[RunStart] = (*table[RunStart], reader.begin)
     tidies = [a.tidy for a in accumulators if type(a).tidy is not Accumulator.tidy]
     lines = 0
     with _paused_gc():
         for batch in reader.batches():
             dispatch(batch, table)
+            batch.clear()  # what the next block is decoded to takes their place in the caches
             for tidy in tidies:
                 tidy()
             if progress is not None:

@@ -12,7 +12,6 @@ the metrics that they make lower bounds of.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -22,7 +21,7 @@ from gorun_mem.analysis.accumulator import Handler
 from gorun_mem.analysis.calls import Calls, CallSums
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits, Wait
 from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
-from gorun_mem.analysis.values import percentiles
+from gorun_mem.analysis.values import percentiles_over
 from gorun_mem.analysis.waiting import site_of
 from gorun_mem.analysis.window import Clip, Window
 from gorun_mem.events.types import (
@@ -310,10 +309,7 @@ class Summary:
         if self.whole_end is not None:  # it knows more where the log has releases only
             total = max(total, self.whole_end.lock_wait_ns)
         found: Metrics = {"lock_wait_ns": total}
-        waits = Counter[int]()
-        for lock in locks:
-            waits.update(lock.waits.counts)
-        of_all = percentiles(waits, (50, 90, 99))
+        of_all = percentiles_over([lock.waits for lock in locks], (50, 90, 99))
         longest = max((lock.waits.max for lock in locks), default=0)
         for name, value in zip(PERCENTILES, (*of_all, longest), strict=True):
             found[f"lock_wait_ns.{name}"] = value

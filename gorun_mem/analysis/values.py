@@ -12,9 +12,9 @@ which is inexact from the start.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from itertools import accumulate, starmap
-from operator import itemgetter, mul
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 from gorun_mem.runtime.mutex.statistics import Distribution
@@ -23,78 +23,80 @@ DISTINCT_MAX: Final = 1 << 16
 BITS: Final = 11
 """Significant bits that are kept where there are too many distinct values."""
 
-_times_of = itemgetter(1)
-
 
 class Values:
     """A multiset of times in ns.
 
     Attributes:
-        counts: value -> how often, rounded ones where not `exact`.
         count: how many.
         total: their sum, exact.
-        max: the greatest, exact; 0 where there is none.
-        exact: whether each value was counted as it is.
     """
 
-    __slots__ = ("_distinct_max", "count", "counts", "exact", "max", "total")
+    __slots__ = ("_counts", "_distinct_max", "_exact", "_max", "count", "total")
 
     def __init__(self, distinct_max: int = DISTINCT_MAX) -> None:
-        self.counts: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
         self._distinct_max = distinct_max
         self.count = 0
         self.total = 0
-        self.max = 0
-        self.exact = True
+        self._max = 0
+        self._exact = True
 
-    @classmethod
-    def of(cls, distribution: Distribution, distinct_max: int = DISTINCT_MAX) -> Values:
-        """The same multiset as one that was given these values one by one."""
-        found = cls(distinct_max)
-        values = distribution.values
-        found.count = sum(map(_times_of, values))
-        found.total = sum(starmap(mul, values))
-        found.max = max(0, distribution.max)
-        found.exact = len(values) <= distinct_max
-        found.counts = dict(values) if found.exact else _rounded_counts(values)
-        return found
+    @property
+    def counts(self) -> dict[int, int]:
+        """Value -> how often, rounded ones where not `exact`."""
+        return self._counts
+
+    @property
+    def max(self) -> int:
+        """The greatest, exact; 0 where there is none."""
+        return self._max
+
+    @property
+    def exact(self) -> bool:
+        """Whether each value was counted as it is."""
+        return self._exact
 
     def add(self, value: int) -> None:
         """Count `value`, which is not negative."""
         self.count += 1
         self.total += value
-        if value > self.max:
-            self.max = value
-        counts = self.counts
+        if value > self._max:
+            self._max = value
+        counts = self._counts
         if value in counts:
             counts[value] += 1
         else:
             self._add_new(value)
 
     def _add_new(self, value: int) -> None:
-        counts = self.counts
-        if self.exact and len(counts) >= self._distinct_max:
-            self.exact = False
-            self.counts = counts = _rounded_counts(counts.items())
-        if not self.exact:
-            value = _rounded(value)
+        counts = self._counts
+        if self._exact and len(counts) >= self._distinct_max:
+            self._exact = False
+            self._counts = counts = rounded_counts(counts.items())
+        if not self._exact:
+            value = rounded(value)
         counts[value] = counts.get(value, 0) + 1
 
     def copy(self) -> Values:
         """The same values, to add others to."""
         found = Values(self._distinct_max)
-        found.counts = dict(self.counts)
-        found.count, found.total, found.max = self.count, self.total, self.max
-        found.exact = self.exact
+        found._counts = dict(self.counts)
+        found.count, found.total, found._max = self.count, self.total, self.max
+        found._exact = self.exact
         return found
 
     def distribution(self) -> Distribution:
         """The values as they were counted."""
         return ascending(self.counts)
 
+    def percentiles(self, percents: Iterable[int]) -> list[int]:
+        """Several of `Distribution.percentile` at once; see `percentiles`."""
+        return percentiles(self.counts, percents)
+
     def figures(self) -> dict[str, int]:
         """p50, p90, p99 and max, as the metrics name them."""
-        p50, p90, p99 = percentiles(self.counts, (50, 90, 99))
+        p50, p90, p99 = self.percentiles((50, 90, 99))
         return {"p50": p50, "p90": p90, "p99": p99, "max": self.max}
 
     def __repr__(self) -> str:
@@ -122,22 +124,37 @@ def percentiles(counts: Mapping[int, int], percents: Iterable[int]) -> list[int]
     if not values:
         return [0 for _ in percents]
     ranks = list(accumulate(map(counts.__getitem__, values)))
-    wanted = [max(1, -(-ranks[-1] * percent // 100)) for percent in percents]
-    return [values[bisect_left(ranks, rank)] for rank in wanted]
+    return [values[bisect_left(ranks, rank_of(percent, ranks[-1]))] for percent in percents]
 
 
-def _rounded(value: int) -> int:
+def percentiles_over(parts: Iterable[Values], percents: Sequence[int]) -> list[int]:
+    """Several percentiles over all values of several."""
+    counted = [part for part in parts if part.count]
+    if len(counted) == 1:
+        return counted[0].percentiles(percents)
+    counts = Counter[int]()
+    for part in counted:
+        counts.update(part.counts)
+    return percentiles(counts, percents)
+
+
+def rank_of(percent: int, count: int) -> int:
+    """Which of `count` values, from 1, is a percentile: the nearest rank."""
+    return max(1, -(-count * percent // 100))
+
+
+def rounded(value: int) -> int:
     """`value` with its highest bits only."""
     drop = max(0, value.bit_length() - BITS)
     return value >> drop << drop
 
 
-def _rounded_counts(counts: Iterable[tuple[int, int]]) -> dict[int, int]:
+def rounded_counts(counts: Iterable[tuple[int, int]]) -> dict[int, int]:
     """(value, how often) with the values rounded."""
-    rounded: dict[int, int] = {}
+    found: dict[int, int] = {}
     for value, times in counts:
         drop = value.bit_length() - BITS
         if drop > 0:
             value = value >> drop << drop
-        rounded[value] = rounded.get(value, 0) + times
-    return rounded
+        found[value] = found.get(value, 0) + times
+    return found

@@ -103,7 +103,8 @@ class LogReader(Generic[T]):
             if end:
                 # Of a line that was too long its newline is left, so that the lines keep numbers.
                 start = data.index(b"\n") if skipping else 0
-                yield printable_json(b"".join(rest) + data[start:end])
+                rest.append(data[start:end])
+                yield printable_json(b"".join(rest))
                 rest, size, skipping = [], 0, False
             if not skipping:
                 rest.append(data[end:])

@@ -1,0 +1,154 @@
+"""What cells of a lock have counted, as distributions and figures that are made when asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import islice
+from operator import ne
+from typing import TYPE_CHECKING
+
+from gorun_mem.analysis.exact import Gathered
+from gorun_mem.analysis.values import (
+    DISTINCT_MAX,
+    Values,
+    ascending,
+    rank_of,
+    rounded,
+    rounded_counts,
+)
+from gorun_mem.runtime.mutex.statistics import Distribution
+
+if TYPE_CHECKING:
+    from gorun_mem.analysis.cells import LockUse
+
+
+class TimesOf:
+    """Waits and holds of some cells, an acquisition that did not wait counting as a wait of 0.
+
+    Args:
+        cells: what they counted; it is to be complete when this is made.
+
+    Attributes:
+        contended: waits that were some.
+        holds: holds.
+        uncontended: acquisitions without a wait.
+    """
+
+    def __init__(self, cells: Iterable[LockUse]) -> None:
+        cells = list(cells)
+        self._cells = cells
+        self.contended = Gathered(cell.waits for cell in cells)
+        self.holds = Gathered(cell.holds for cell in cells)
+        self.uncontended = max(0, sum(cell.uncontended for cell in cells))
+
+    @cached_property
+    def wait_ns(self) -> Distribution:
+        """Waits over all acquisitions."""
+        return _with_zeros(self.contended_wait_ns, self.uncontended)
+
+    @cached_property
+    def contended_wait_ns(self) -> Distribution:
+        """Waits that were some."""
+        return self.contended.distribution()
+
+    @cached_property
+    def hold_ns(self) -> Distribution:
+        """Holds."""
+        return self.holds.distribution()
+
+    @cached_property
+    def spin_rounds(self) -> Distribution:
+        """Spins over contended acquisitions."""
+        return Gathered(cell.spins for cell in self._cells).distribution()
+
+    @cached_property
+    def bypasses(self) -> Distribution:
+        """Bypasses over contended acquisitions."""
+        return Gathered(cell.bypasses for cell in self._cells).distribution()
+
+
+class GatheredValues(Values):
+    """The same as `Values` that were given all of these one by one; nothing is to be added.
+
+    Args:
+        gathered: the values.
+        zeros: so many of 0 besides.
+        distinct_max: as many distinct values are counted as they are.
+    """
+
+    __slots__ = ("_gathered", "_is_counted", "_is_exact", "_zeros")
+
+    def __init__(self, gathered: Gathered, zeros: int = 0, distinct_max: int = DISTINCT_MAX):
+        super().__init__(distinct_max)
+        self._gathered = gathered
+        self._zeros = zeros
+        self._is_counted = False
+        self._is_exact: bool | None = True if gathered.count < distinct_max else None
+        self.count = gathered.count + zeros
+        self.total = gathered.total
+
+    @property
+    def _is_sorted(self) -> bool:
+        """Whether all lie sorted behind the zeros, as nearly all do."""
+        gathered = self._gathered
+        return not gathered.counted and (not gathered.single or gathered.single[0] >= 0)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Value -> how often, rounded ones where not `exact`."""
+        self._count()
+        return self._counts
+
+    @property
+    def max(self) -> int:
+        """The greatest, exact; 0 where there is none."""
+        if not self._is_sorted:
+            self._count()
+            return self._max
+        single = self._gathered.single
+        return single[-1] if single else 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether each value was counted as it is."""
+        if self._is_exact is None:
+            self._is_exact = self._distinct() <= self._distinct_max
+        return self._is_exact
+
+    def _distinct(self) -> int:
+        """How many distinct values there are."""
+        if not self._is_sorted:
+            return len(_with_zeros(self._gathered.distribution(), self._zeros).values)
+        single = self._gathered.single
+        distinct: int = sum(map(ne, single, islice(single, 1, None))) + bool(single)
+        return distinct + int(self._zeros > 0 and (not single or single[0] > 0))
+
+    def percentiles(self, percents: Iterable[int]) -> list[int]:
+        """Several of `Distribution.percentile` at once; see `percentiles`."""
+        if not self.count or not self._is_sorted:
+            return super().percentiles(percents)
+        single, zeros = self._gathered.single, self._zeros
+        ranks = [rank_of(percent, self.count) for percent in percents]
+        found = [0 if rank <= zeros else single[rank - zeros - 1] for rank in ranks]
+        return found if self.exact else [rounded(value) for value in found]
+
+    def _count(self) -> None:
+        if self._is_counted:
+            return
+        self._is_counted = True
+        values = _with_zeros(self._gathered.distribution(), self._zeros).values
+        self._max = max(0, values[-1][0]) if values else 0
+        self._is_exact = len(values) <= self._distinct_max
+        self._counts = dict(values) if self._is_exact else rounded_counts(values)
+
+
+def _with_zeros(distribution: Distribution, zeros: int) -> Distribution:
+    """The same with waits of 0 for acquisitions that did not have to wait."""
+    if zeros <= 0:
+        return distribution
+    values = distribution.values
+    if values and values[0][0] <= 0:
+        return ascending(Counter(dict(values)) + Counter({0: zeros}))
+    return Distribution(((0, zeros), *values))
