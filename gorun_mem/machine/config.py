@@ -232,7 +232,7 @@ def _policy(config: Config, known: Release, platform: Platform) -> MakePolicy | 
 
 def _check_memory(config: Config, known: Release, platform: Platform) -> None:
     """Whether a program can start with that memory."""
-    if config.initial_pages != -1 and not platform.is_wasm:
+    if config.initial_pages > 0 and not platform.is_wasm:
         raise ConfigError(
             f"initial_pages = {config.initial_pages} on {platform.name}: only wasm memory starts "
             "with pages, a break with the program's data; leave it out, or take platform js/wasm"
