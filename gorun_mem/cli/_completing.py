@@ -125,6 +125,7 @@ def _file(ctx: click.Context) -> Iterable[str]:
 
 BY_NAME: Final[dict[str, Names]] = {
     "address": lambda ctx: ["127.0.0.1:7059", "unix:"],
+    "app": _file,
     "asserts": _metrics,
     "code": _file,
     "costs": _costs,

@@ -76,10 +76,11 @@ def find(reference: str) -> Scenario:
     where, wanted = split(reference)
     if is_lesson(where):
         return _lesson(where)
-    if not where.endswith(".py") and not Path(where).exists() and nearest(where, lessons(), 0.8):
-        return _lesson(where)  # says which
-    if not where.endswith(".py") and os.sep not in where:
-        return _pick(_of_library(where), wanted, where, library=True)
+    if not where.endswith(".py"):
+        if os.sep not in where:
+            return _pick(_of_library(where), wanted, where, library=True)
+        if not Path(where).exists() and nearest(where, lessons(), 0.8):
+            return _lesson(where)  # says which
     return _pick(Path(where), wanted, where, library=False)
 
 
@@ -124,7 +125,8 @@ def _of_library(name: str) -> Path:
     hint = f"did you mean ./{name}.py?" if Path(f"{name}.py").is_file() else ""
     if name == LESSONS.rstrip("/"):
         hint = "gorun-mem scenarios --lessons lists those;"
-    said = no_such("scenario", name, known, hint=hint, there="the scenarios are")
+    lists = "" if known else "no scenario is installed"
+    said = no_such("scenario", name, known, hint=hint, there="the scenarios are", lists=lists)
     raise ScenarioError(f"{said}; a path ends with .py")
 
 

@@ -234,7 +234,7 @@ def test_other_processes_must_find_the_program() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"strategy": "pso"}, "no strategy 'pso': a search has auto, random"),
+        ({"strategy": "pso"}, "no strategy 'pso': a search has auto, pct, pos"),
         ({"budget": 0}, "budget = 0: must be at least 1"),
         ({"time_s": 0.0}, "time_s = 0.0: must be above 0 seconds"),
         ({"jobs": 0}, "jobs = 0: must be from 1 to 256"),

@@ -119,7 +119,7 @@ def read_recording(data: bytes, path: Path) -> None:
         with Recording(path) as recording:
             for _ in recording:
                 pass
-    except RecordingError:
+    except (RecordingError, OSError):
         pass
 
 

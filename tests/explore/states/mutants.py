@@ -31,6 +31,7 @@ from gorun_mem.explore.states.locks import LockModel
 from gorun_mem.explore.states.model import Model
 from gorun_mem.explore.states.notes import NoSleepModel, NoteModel
 from gorun_mem.runtime.behaviour import release
+from gorun_mem.runtime.mutex.js import JsMutex
 from gorun_mem.runtime.mutex.settings import LockSettings
 
 FOLDER = Path(gorun_mem.runtime.mutex.__file__).parent
@@ -242,6 +243,17 @@ def _lock(module: ModuleType, *, cls: str, ms: int, cpus: int, minor: int, **how
     return LockModel(getattr(module, cls), settings, ms=ms, cpus=cpus, lock_name=name)
 
 
+def _single(module: ModuleType) -> Model:
+    """js's mutex has its states from `single`."""
+
+    class Changed(JsMutex):
+        lock_op = module.SingleLock
+        unlock_op = module.SingleUnlock
+
+    settings = LockSettings(behaviour=release("go1.23").behaviour)
+    return LockModel(Changed, settings, ms=1, cpus=1, lock_name="memlock")
+
+
 Check = tuple[Callable[[ModuleType], Model], int]
 """Makes a model of a changed module; and the rounds."""
 
@@ -289,8 +301,8 @@ CHECKS: dict[str, list[Check]] = {
         *_locks("SpinbitMutex", (3, 2, 1), minor=24),
     ],
     "queue": _locks("QueueMutex", (2, 2, 1), (3, 2, 1)),
-    "choice": _locks("ChoiceMutex", (2, 2, 1), (3, 2, 1)),
-    "single": _locks("JsMutex", (1, 3, 1)),
+    "any_": _locks("ChoiceMutex", (2, 2, 1), (3, 2, 1)),
+    "single": [(_single, 3)],
     "note": [
         (lambda module: NoSleepModel(module.JsNote(), cpus=1), 3),
         (lambda module: NoSleepModel(module.Wasip1Note(), cpus=1), 3),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 REASONS: dict[str, tuple[str, ...]] = {
     "It is told to people or to a search of schedules, and no part of the algorithm": (
-        "choice.acquire: 2 for 1",
-        "choice.acquire: always: if other.id not in mutex.book.waiting",
-        "choice.acquire: dropped: mutex.waits(other, op)",
-        "choice.acquire: never: if other.id not in mutex.book.waiting",
-        "choice.acquire: turned: other.id not in mutex.book.waiting",
-        "choice.admits: turned: NOTHING if self.mutex.key else ACQUIRE",
-        "choice.begin: dropped: mutex.waits(m, self)",
+        "any_.acquire: 2 for 1",
+        "any_.acquire: always: if other.id not in mutex.book.waiting",
+        "any_.acquire: dropped: mutex.waits(other, op)",
+        "any_.acquire: never: if other.id not in mutex.book.waiting",
+        "any_.acquire: turned: other.id not in mutex.book.waiting",
+        "any_.admits: turned: NOTHING if self.mutex.key else ACQUIRE",
+        "any_.begin: dropped: mutex.waits(m, self)",
         "futex.sleep: 2 for 1",
         "futex.spin_on: 2 for 1",
         "futex.wake: dropped: mutex.woke(woken.id, self)",
