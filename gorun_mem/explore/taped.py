@@ -110,18 +110,21 @@ class ExploringEngine(Engine):
     def sleep_until(self, m: MLike, t_ns: int) -> None:
         """Unpark `m` at `t_ns`, unless somebody does before."""
         self.timed = True
-        if self.ends_early(m):
+        if not self._early:
+            self.keeps_time = self.keeps_time or t_ns > self.clock_ns
+        elif self.ends_early(m):
             t_ns = self.now_ns
-        elif t_ns > self.clock_ns:
-            self.keeps_time = self.keeps_time or not self._early
         super().sleep_until(m, t_ns)
 
     def ends_early(self, m: MLike) -> bool:
         """Whether a wait may end at any moment: the schedule's choice, where that is a fault.
 
         In a search that takes steps to commute it always may: it need not end before its time.
+        Where waits end at their time, this one's counts from when `m` came to it, whether it has
+        to wait in this run or goes in at once.
         """
         if not self._early:
+            self.keeps_time = True
             return False
         if self._always_early:
             self.tape.append(1)

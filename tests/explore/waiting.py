@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from typing import Any, Final
 
@@ -76,6 +77,7 @@ class Things:
         self.event, self.semaphore, self.lock = Event("E"), Semaphore("S", 0), Lock("L")
         self.rw, self.chan, self.group = RWLock("R"), Chan("c"), WaitGroup("G")
         self.cond = Cond("C", Lock("CL"))
+        self.added: Counter[int] = Counter()
 
 
 async def _follow(m: M, number: int, steps: tuple[Step, ...], things: Things, seen: Any) -> None:
@@ -141,7 +143,9 @@ async def _go(what: str, on: Things, number: int) -> Any:
         await on.cond.signal()
     elif what == "add":
         await on.group.add(1)
-    elif on.group.snapshot()[0]:
+        on.added[number] += 1
+    elif on.added[number]:  # of one's own: a look at the group's count would be no step
+        on.added[number] -= 1
         await on.group.done()
     return None
 
