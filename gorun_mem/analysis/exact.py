@@ -75,7 +75,7 @@ class ExactValues:
 
     def distribution(self) -> Distribution:
         """All values, as the mutexes' own statistics give them."""
-        return merged((self,))
+        return Gathered((self,)).distribution()
 
     def __repr__(self) -> str:
         return f"<ExactValues of {self.count}>"
@@ -126,11 +126,6 @@ class Gathered:
             return Distribution(tuple(counts.items()))
         counts.update(self.counted)
         return ascending(counts)
-
-
-def merged(parts: Iterable[ExactValues]) -> Distribution:
-    """The values of all `parts` together."""
-    return Gathered(parts).distribution()
 
 
 T = TypeVar("T")

@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from gorun_mem.step.schedule import Schedule
 
 
+def load_schedule(reference: str) -> Schedule:
+    """The schedule of `last`, a file or a token.
+
+    Raises:
+        BadInput: there is none.
+    """
+    from gorun_mem.explore.saved import load
+    from gorun_mem.step.schedule import ScheduleError
+
+    try:
+        return load(reference)
+    except ScheduleError as error:
+        raise BadInput(str(error)) from None
+
+
 def run_again(
     target: Target, schedule: Schedule, host: str, log: str | None, watch_s: float, as_json: bool
 ) -> tuple[int, dict[str, Any]]:

@@ -19,25 +19,22 @@ Answer = tuple[int, dict[str, Any]]
 
 
 def in_test(
-    reference: str, allowed: Sequence[str], follow: Callable[[Schedule, Target], Answer]
+    schedule: Schedule,
+    reference: str,
+    allowed: Sequence[str],
+    follow: Callable[[Schedule, Target], Answer],
 ) -> Answer | None:
-    """What follows a schedule, called in its test; None where it is of no test, or is none.
+    """What follows a schedule, called in its test; None where it is of no test.
 
     Args:
-        reference: a schedule's file or token.
+        schedule: which.
+        reference: its file or token, as it was said.
         allowed: code that may run.
         follow: given the schedule and the test as its program.
 
     Raises:
         BadInput: the test may not run, or pytest does not come to it.
     """
-    from gorun_mem.explore.saved import load
-    from gorun_mem.step.schedule import ScheduleError
-
-    try:
-        schedule = load(reference)
-    except ScheduleError:
-        return None
     test = schedule.about.get("test")
     if not isinstance(test, str):
         return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from gorun_mem.cli._by_schedule import load_schedule
 from gorun_mem.cli._common import BadInput, ExitCode, progress, write_json
 from gorun_mem.cli._mistakes import SCHEDULE, kind_of
 from gorun_mem.cli._output import show
@@ -42,14 +43,10 @@ def tell(reference: str, code: Sequence[str], html: Path | None, as_json: bool) 
     """
     from gorun_mem.explore.naming import code_of, named
     from gorun_mem.explore.retold import refuse_code, retell
-    from gorun_mem.explore.saved import load
     from gorun_mem.explore.states.again import is_verification
     from gorun_mem.step.schedule import ScheduleError
 
-    try:
-        schedule = load(reference)
-    except ScheduleError as error:
-        raise BadInput(str(error)) from None
+    schedule = load_schedule(reference)
     shown = reference if len(reference) < 200 else "TOKEN"
     test = schedule.about.get("test")
     if isinstance(test, str):
@@ -74,7 +71,9 @@ def tell(reference: str, code: Sequence[str], html: Path | None, as_json: bool) 
         write_json({"report": name, "again": again, **told.document()})
         return ExitCode.CLEAN
     if html is not None:
-        _write_html(name, again, told, html)
+        from gorun_mem.report.exploration import of_schedule
+
+        write_page(of_schedule(name, again, told.document()), html)
     else:
         show_failure(told)
         if told.account is None:
@@ -108,12 +107,16 @@ def _again(schedule: Schedule) -> str:
     return replay_command(schedule.about, schedule.token())
 
 
-def _write_html(name: str, again: str, told: Retold, target: Path) -> None:
-    from gorun_mem.report.exploration import of_schedule
+def write_page(document: dict[str, Any], target: Path) -> None:
+    """A report as a page that needs no network; says where it is.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
     from gorun_mem.web.offline import write
 
     try:
-        written = write(of_schedule(name, again, told.document()), target)
+        written = write(document, target)
     except OSError as error:
         raise BadInput(
             f"{click.format_filename(target)} cannot be written: {error.strerror or error}; "

@@ -28,7 +28,7 @@ class SettingKey:
     Args:
         param: the parameter's name in the verbs.
         verbs: the only verbs that have it so; all, if none is named.
-        check: what refuses a value that click takes for a text.
+        check: reads, or refuses, a value that click takes for a text.
     """
 
     param: str
@@ -39,7 +39,8 @@ class SettingKey:
 def _check_mutex(text: str) -> object:
     from gorun_mem.locks import load_mutex
 
-    return load_mutex(text)
+    load_mutex(text)
+    return text
 
 
 def _check_costs(text: str) -> object:
@@ -93,8 +94,7 @@ def settings(program: click.Group) -> dict[str, Any]:
     try:
         for key, default in load().items():
             if key in _OF_TESTS:
-                _check_value(ctx, KEYS[key], default)
-                found[KEYS[key].param] = _read(ctx, KEYS[key], default)
+                found[KEYS[key].param] = _value(ctx, KEYS[key], default)
     except click.ClickException as error:
         raise ValueError(error.message) from None
     return found
@@ -105,15 +105,6 @@ _OF_TESTS: Final = frozenset(
      "time", "watchdog"}
 )  # fmt: skip
 """Those that tests have a use for."""
-
-
-def _read(ctx: click.Context, of: SettingKey, default: UserDefault) -> Any:
-    if default.key == "costs":
-        from gorun_mem.step.costs import CostTable
-
-        return CostTable.find(default.value)
-    param = _option(ctx, of)
-    return param.type.convert(default.value, param, click.Context(click.Command("x")))
 
 
 # To the verbs.
@@ -146,9 +137,9 @@ def give(ctx: click.Context, verb: str, command: click.Command) -> None:
         os.environ["COLUMNS"] = str(_width(found["width"]))
 
 
-def _checked(check: Callable[[str], object], default: UserDefault) -> None:
+def _checked(check: Callable[[str], object], default: UserDefault) -> object:
     try:
-        check(default.value)
+        return check(default.value)
     except ValueError as error:  # of a lock or a cost table that there is not
         raise BadInput(f"{default}: {error}") from None
 
@@ -191,21 +182,25 @@ def rows(ctx: click.Context) -> Iterator[tuple[str, str, str, str]]:
         if default is None:
             yield key, _built_in(ctx, key, of), "built in", ""
             continue
-        _check_value(ctx, of, default)
+        _value(ctx, of, default)
         yield key, default.value, default.origin, default.where
 
 
-def _check_value(ctx: click.Context, of: SettingKey, default: UserDefault) -> None:
+def _value(ctx: click.Context, of: SettingKey, default: UserDefault) -> Any:
+    """What its option makes of it.
+
+    Raises:
+        BadInput: it cannot be.
+    """
     if default.key == "width":
-        _width(default)
-    elif of.check is not None:
-        _checked(of.check, default)
-    else:
-        param = _option(ctx, of)
-        try:
-            param.type.convert(default.value, param, click.Context(click.Command("x")))
-        except click.BadParameter as error:
-            raise BadInput(f"{default}: {error.message}") from None
+        return _width(default)
+    if of.check is not None:
+        return _checked(of.check, default)
+    param = _option(ctx, of)
+    try:
+        return param.type.convert(default.value, param, click.Context(click.Command("x")))
+    except click.BadParameter as error:
+        raise BadInput(f"{default}: {error.message}") from None
 
 
 def _option(ctx: click.Context, of: SettingKey) -> click.Option:

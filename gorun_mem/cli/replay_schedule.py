@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gorun_mem.cli._by_schedule import run_again
+from gorun_mem.cli._by_schedule import load_schedule, run_again
 from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
@@ -113,46 +113,41 @@ def command(
     if step is not None and break_at is not None:
         raise BadInput("--step shows a state, --break-at opens a debugger: give one of them")
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        verification = _of_verify(schedule, code)
-        if verification is not None:
+        loaded = load_schedule(schedule)
+        if _is_of_verify(loaded, schedule, code):
             if host == "trio" or log is not None:
                 raise BadInput("--host and --log are for runs; this schedule is one of verify")
             if break_at is not None:
                 raise BadInput("--break-at is for runs; this schedule is one of verify: use --step")
-            exit_code, document = _verified_again(verification, step, as_json)
+            exit_code, document = _verified_again(loaded, step, as_json)
         else:
             asked = _Following(step, break_at, on_divergence, host, log, no_detectors, watch_s)
             follow = partial(_followed, asked=asked, as_json=as_json)
-            of_test = in_test(schedule, code, follow)
-            exit_code, document = of_test or follow(*_load(schedule, code))
+            of_test = in_test(loaded, schedule, code, follow)
+            exit_code, document = of_test or follow(loaded, _target(loaded, schedule, code))
     if as_json:
         write_json({**document, "exit": exit_code})
     return exit_code
 
 
-def _of_verify(reference: str, allowed: Sequence[str]) -> Schedule | None:
-    """The schedule, where it is one of `verify`; None where it is another, or none.
+def _is_of_verify(schedule: Schedule, reference: str, allowed: Sequence[str]) -> bool:
+    """Whether it is one of `verify`.
 
     Raises:
-        BadInput: it names code that may not run.
+        BadInput: it is, and names code that may not run.
     """
     from gorun_mem.explore.naming import code_of
     from gorun_mem.explore.retold import refuse_code
-    from gorun_mem.explore.saved import load
     from gorun_mem.explore.states.again import is_verification
     from gorun_mem.step.schedule import ScheduleError
 
-    try:
-        schedule = load(reference)
-    except ScheduleError:
-        return None
     if not is_verification(schedule):
-        return None
+        return False
     try:
         refuse_code(code_of(schedule.about), allowed, _said(reference))
     except ScheduleError as error:
         raise BadInput(str(error)) from None
-    return schedule
+    return True
 
 
 def _verified_again(
@@ -188,23 +183,21 @@ def _verified_again(
     return code, {**document, "divergence": again.divergence, "state": again.state}
 
 
-def _load(reference: str, allowed: Sequence[str]) -> tuple[Schedule, Target]:
-    """The schedule, and what it is a schedule of.
+def _target(schedule: Schedule, reference: str, allowed: Sequence[str]) -> Target:
+    """What it is a schedule of.
 
     Raises:
-        BadInput: there is none, or no such program any more, or code that may not run.
+        BadInput: there is no such program any more, or it names code that may not run.
     """
     from gorun_mem.explore.retold import trusted
-    from gorun_mem.explore.saved import load
     from gorun_mem.step.schedule import ScheduleError
 
     try:
-        schedule = load(reference)
         target = trusted(schedule, allowed, _said(reference))
     except ScheduleError as error:
         raise BadInput(str(error)) from None
     _say_changed(schedule, target)
-    return schedule, target
+    return target
 
 
 def _said(reference: str) -> str:

@@ -21,7 +21,7 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._output import show
 from gorun_mem.cli._recording import is_recording, tell
-from gorun_mem.cli._retold import is_schedule, of_log, show_failure
+from gorun_mem.cli._retold import is_schedule, of_log, show_failure, write_page
 from gorun_mem.cli._retold import tell as tell_schedule
 
 if TYPE_CHECKING:
@@ -261,21 +261,13 @@ def _write_html(
     path: Path, target: Path, budget: int | None, window: Window | None, code: tuple[str, ...]
 ) -> int:
     from gorun_mem.report.page import document, read
-    from gorun_mem.web.offline import write
 
     with progress("reading") as advance:
         view = read(path, advance, window)
     _check_window(window, view.found.contention.end_ns)
-    try:
-        found, name = view.found, click.format_filename(path)
-        told = of_log(found.start, found.end, code, name).document()
-        written = write(document(view, budget, _again(found.summary), told), target)
-    except OSError as error:
-        raise BadInput(
-            f"{click.format_filename(target)} cannot be written: {error.strerror or error}; "
-            "name another file"
-        ) from None
-    show(f"html    {click.format_filename(target)}, {written:,} bytes")
+    found, name = view.found, click.format_filename(path)
+    told = of_log(found.start, found.end, code, name).document()
+    write_page(document(view, budget, _again(found.summary), told), target)
     for remark in view.found.condition.remarks():
         show(remark, err=True)
     return _exit_of(view.found, budget)

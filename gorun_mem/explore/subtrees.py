@@ -206,7 +206,6 @@ class SharedTree:
         if not node.next_values():
             return
         taken.first = None
-        node.known = False
         place = node.place()._replace(op=(taken.obj, taken.reads))
         tree = Subtree(part.tree.way[:number], (place,))
         self.parts.append(HeldPart(tree, part.forks[: number + 1], part.branches[: number + 1]))

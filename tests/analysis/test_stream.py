@@ -14,7 +14,7 @@ import pytest
 
 from gorun_mem.analysis.accumulator import Accumulator
 from gorun_mem.analysis.diff import as_document, compare
-from gorun_mem.analysis.exact import ExactValues, Peaks, Series, merged
+from gorun_mem.analysis.exact import ExactValues, Gathered, Peaks, Series
 from gorun_mem.analysis.stream import LogCondition, analyse, feed
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli._common import write_json
@@ -269,8 +269,8 @@ def test_exact_values_are_exact_beyond_their_bound(distinct_max: int) -> None:
         (found if index % 2 else second).fresh.append(value)
         if index % 97 == 0:
             found.fold(10)
-    assert merged((found, second)) == Distribution.of(Counter(values))
-    assert merged((found,)) == found.distribution()
+    assert Gathered((found, second)).distribution() == Distribution.of(Counter(values))
+    assert Gathered((found,)).distribution() == found.distribution()
     assert found.count + second.count == len(values)
     assert found.total + second.total == sum(values)
 

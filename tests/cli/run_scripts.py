@@ -40,6 +40,26 @@ async def storm(
     world.result("rounds in all", rounds * world.ms)
 '''
 
+LOST = '''
+from gorun_mem import scenario
+from gorun_mem.sync import Word
+
+
+@scenario(ms=2)
+async def lost(world):
+    """May lose an update."""
+    cell = Word("bloc")
+
+    async def add(m):
+        value = await cell.load()
+        await cell.store(value + 1)
+
+    async with world.open_ms() as ms:
+        ms.start_soon(add)
+        ms.start_soon(add)
+    assert cell.value == 2, "an addition was lost"
+'''
+
 _FAILING = '''
 from gorun_mem import Fault, M, Throw, World, scenario
 

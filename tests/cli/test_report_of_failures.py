@@ -9,27 +9,8 @@ from typing import Any
 import pytest
 
 from gorun_mem.step.schedule import Schedule
-from tests.cli.run_scripts import Command, write
+from tests.cli.run_scripts import LOST, Command, write
 
-LOST = '''
-from gorun_mem import scenario
-from gorun_mem.sync import Word
-
-
-@scenario(ms=2)
-async def lost(world):
-    """May lose an update."""
-    cell = Word("bloc")
-
-    async def add(m):
-        value = await cell.load()
-        await cell.store(value + 1)
-
-    async with world.open_ms() as ms:
-        ms.start_soon(add)
-        ms.start_soon(add)
-    assert cell.value == 2, "an addition was lost"
-'''
 MENDED = LOST.replace(
     "value = await cell.load()\n        await cell.store(value + 1)", "await cell.add(1)"
 )

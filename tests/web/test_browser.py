@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.cli.run_scripts import LOST
 from tests.service.service_tools import command, environment
 from tests.web.web_tools import PageProcess, page_process, serving
 
@@ -455,27 +456,6 @@ def test_a_token_of_pytests_opens_in_the_chair(
         expect(page.locator("ol.steps li:not(.empty)")).to_have_count(1)
 
 
-OWN = '''
-from gorun_mem import scenario
-from gorun_mem.sync import Word
-
-
-@scenario(ms=2)
-async def lost(world):
-    """May lose an update."""
-    cell = Word("bloc")
-
-    async def add(m):
-        value = await cell.load()
-        await cell.store(value + 1)
-
-    async with world.open_ms() as ms:
-        ms.start_soon(add)
-        ms.start_soon(add)
-    assert cell.value == 2, "an addition was lost"
-'''
-
-
 def test_a_failure_of_ones_own_in_its_log_and_in_the_chair(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,7 +463,7 @@ def test_a_failure_of_ones_own_in_its_log_and_in_the_chair(
     passes, and its link leads into the chair; where the code may not run, it is said how to let
     it."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "lost.py").write_text(OWN)
+    (tmp_path / "lost.py").write_text(LOST)
     explored = command("explore", "lost.py", "--log", "x.jsonl", "--save", "x.schedule")
     assert subprocess.run(explored, capture_output=True, check=False).returncode == 1
     refused = subprocess.run(

@@ -54,7 +54,7 @@ class NodeState(NamedTuple):
     """A node; as `Node`.
 
     Args:
-        op: of the M whose step is under way; None where no run has come by here yet.
+        op: of the M whose step is under way; None where nobody has seen it yet.
     """
 
     op: tuple[str, bool] | None
