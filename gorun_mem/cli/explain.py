@@ -11,6 +11,7 @@ import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
 from gorun_mem.cli._output import show
+from gorun_mem.cli._topics import TOPICS
 
 if TYPE_CHECKING:
     from gorun_mem.report.terms import Term
@@ -25,15 +26,6 @@ EXIT_CODES: Final[dict[ExitCode, str]] = {
     ExitCode.INCONCLUSIVE: "a search that can promise nothing",
     ExitCode.INTERRUPTED: "interrupted, by Ctrl-C",
 }
-TOPICS: Final = {
-    "exit-codes": "What each exit code says.",
-    "calibration": "How far simulated locks are from measured ones, and what was fitted.",
-    "mutexes": "The locks that --mutex takes, each in a line.",
-    "policies": "The searches for free memory that --policy takes.",
-    "strategies": "Who goes next: what --strategy takes, of run and of explore.",
-    "detectors": "What a search looks for besides how runs end.",
-}
-"""What is longer than a word."""
 
 
 @click.command("explain")
