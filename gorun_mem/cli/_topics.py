@@ -5,6 +5,7 @@ from typing import Final
 TOPICS: Final = {
     "exit-codes": "What each exit code says.",
     "calibration": "How far simulated locks are from measured ones, and what was fitted.",
+    "schema": "The JSON Schema of a log's lines, which is the contract.",
     "mutexes": "The locks that --mutex takes, each in a line.",
     "policies": "The searches for free memory that --policy takes.",
     "strategies": "Who goes next: what --strategy takes, of run and of explore.",

@@ -55,6 +55,8 @@ def command(term: tuple[str, ...], as_json: bool) -> int:
         _exit_codes(as_json)
     elif topic == "calibration":
         _calibration(as_json)
+    elif topic == "schema":
+        _schema()
     elif topic in _THERE:
         _there(topic, as_json)
     else:
@@ -167,6 +169,12 @@ def _calibration(as_json: bool) -> None:
         for part in _parts(paragraph.splitlines()):
             show(part)
         show("")
+
+
+def _schema() -> None:
+    from gorun_mem.events.schema import make_schema
+
+    write_json(make_schema())
 
 
 def _mutexes() -> Iterable[tuple[str, str]]:
