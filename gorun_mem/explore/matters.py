@@ -124,17 +124,18 @@ def difference(failure: Failure, passing: Passing) -> str:
         chance = _CHANCES.get(label)
         if chance is not None:
             return f"had {chance[bool(instead)]} at step {number}, this passes"
-        return f"had {instead} been drawn, not {value}, at step {number}, this passes"
+        return f"had {label} come to {instead}, not {value}, at step {number}, this passes"
     return f"had {who(step.m)} not gone on to its {step.name} at step {number}, this passes"
 
 
 _CHANCES: Final = {
     "timeout": ("its time not been up early", "its time been up early"),
-    "spurious": ("the sleep not ended by itself", "the sleep ended by itself"),
-    "grow": ("the memory grown", "the memory not grown"),
-    "cancel": ("nothing been cancelled", "it been cancelled"),
+    "futex.spurious": ("the sleep not ended by itself", "the sleep ended by itself"),
+    "fault.grow": ("the memory grown", "the memory not grown"),
+    "cancel.which": ("another been cancelled", "another been cancelled"),
+    "clock.first": ("another deadline passed first", "another deadline passed first"),
 }
-"""By what a fault is labelled: what would have had to be, for values 0 and others."""
+"""By the label of a choice: what would have had to be, for values 0 and others."""
 
 
 # A value that is seen twice.
