@@ -180,7 +180,7 @@ class Exhaustive(Searching):
         ms = self._numbers.of
         enabled = {ms[task.id]: self._pending(task) for task in runnable}
         if at > self._fresh:
-            self._follow_last()
+            self._follow_last(enabled)
         else:
             self._engine.woken.clear()
         if at < len(self._nodes):
@@ -250,7 +250,7 @@ class Exhaustive(Searching):
         if self._engine is not None and self._made == len(events):
             if not self._is_cut:
                 self._numbers.meet(self._engine)
-                self._follow_last()
+                self._follow_last({})
             self._reverse_races()
             if not self._is_cut:
                 self._hold_pending()
@@ -419,9 +419,13 @@ class Exhaustive(Searching):
         ]
         return [*ms, *map(buffer_of, ms)] if self._engine.buffered else ms
 
-    def _follow_last(self) -> None:
+    def _follow_last(self, enabled: dict[int, Pending]) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
-        after it."""
+        after it; so does an M that could go, by time, and was called by then.
+
+        Args:
+            enabled: who can go now.
+        """
         past, ms = self._past, self._numbers.of
         last = past.events[-1]
         for task in self._engine.woken:
@@ -433,6 +437,10 @@ class Exhaustive(Searching):
                     continue  # that its operation may go says what it is on
             past.wake(ms[task.id])
         self._engine.woken.clear()
+        before = self._nodes[len(past.events) - 1].enabled
+        for m, op in enabled.items():
+            if m != last.m and before.get(m, op) != op:
+                past.wake(m)
         if len(past.clocks) < len(ms):
             for m in ms.values():
                 if m not in past.clocks:
