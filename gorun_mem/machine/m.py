@@ -219,6 +219,8 @@ class M(Task):
         if ledger is None:
             return
         word = self.world.runtime.platform.word_size
+        if ledger.is_one(addr, word):
+            return
         refusal = ledger.refusal(addr, word, f"{verb} at {addr:#x} by M{self.id}")
         if refusal is None:
             return
