@@ -79,13 +79,14 @@ class Detector(Protocol):
     One object is made for a search (for each process of it) and sees its runs one after another.
     What it finds makes the run a failure. Make it cheap: `step` is called for every access.
 
-    It may have attributes more. `looks = False` says that its `step` does nothing and need not
-    be called. `flushes = True` says that it is told also where an M's store buffer makes a step
-    (`Config.memory`), whose `task` is no M. `screened = True` says that it finds nothing in a run
-    that `screen.Screen` does not suspect and that ends well: the search then shows it those runs
-    only that are not so. And `screened = "made"`, that it finds something in runs only that are
-    made for it. `midway = True` says that what it has found it has found, however the run goes on,
-    so that `end` may be asked where a run is broken off.
+    It may have attributes more. `usual = N` says that a search looks with it unless it is told
+    otherwise, the lowest N first; what ends a program comes first. `looks = False` says that its
+    `step` does nothing and need not be called. `flushes = True` says that it is told also where an
+    M's store buffer makes a step (`Config.memory`), whose `task` is no M. `screened = True` says
+    that it finds nothing in a run that `screen.Screen` does not suspect and that ends well: the
+    search then shows it those runs only that are not so. And `screened = "made"`, that it finds
+    something in runs only that are made for it. `midway = True` says that what it has found it has
+    found, however the run goes on, so that `end` may be asked where a run is broken off.
     """
 
     name: str

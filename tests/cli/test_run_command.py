@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from gorun_mem.events import read_events
-from gorun_mem.events.schema import published_schema
+from gorun_mem.events.schema import make_schema
 from tests.cli.run_scripts import (
     LONG_S,
     UNCONTROLLED,
@@ -43,7 +43,7 @@ def test_both_hosts_write_the_same_bytes(gorun_mem: Command, storm: str, level: 
         )  # fmt: skip
         assert (said.code, said.err) == (0, "")
     assert Path("trio.jsonl").read_bytes() == Path("trampoline.jsonl").read_bytes()
-    schema = jsonschema.Draft202012Validator(published_schema())
+    schema = jsonschema.Draft202012Validator(make_schema())
     for event in lines_of(Path("trio.jsonl")):
         schema.validate(event)
 
