@@ -233,6 +233,9 @@ class Lifecycle:
         m.join.ended()
         if m.join is self._guests:
             self.engine.forget(m)
+            for mutex in self.mutexes.values():
+                mutex.forget(m.id)
+            del m.program, m.args  # which may have this M: so it goes without the collector
             if self.recorder is not None:
                 self.recorder.forget(m.id)
 
