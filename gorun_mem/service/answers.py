@@ -127,7 +127,10 @@ class Answers:
         self._check_owner(m, "free", v, n)
         self.by_hand.entering(m, "free")
         self.calls += 1
-        await self.give_back(v, n)
+        if n > slices.LOOK_BYTES:
+            await self.give_back(v, n)
+        else:
+            await self._os.sys_free_os(v, n)
         return "ok"
 
     async def give_back(self, v: int, n: int) -> None:
@@ -199,26 +202,30 @@ class Answers:
         ledger = self.ledger
         if ledger is None:
             return
-        size, what = self._os.platform.word_size, f"{kind} by M{m.id} at {v:#x}"
-        refusal = ledger.refusal(v, size, what)
-        if refusal is None and not self._service.shared:
-            refusal = ledger.foreign(v, size, m.id, what)
-        if refusal is not None:
-            raise refusal
-        if kind == "store":
-            self._check_resident(what, self._os.platform.word_size)
-
-    def _check_owner(self, m: M, name: str, v: int, n: int) -> None:
-        if self.ledger is not None and not self._service.shared:
-            what = f"{name} of [{v:#x}, {v + n:#x}) by M{m.id}"
-            refusal = self.ledger.foreign(v, n, m.id, what)
+        size = self._os.platform.word_size
+        if not ledger.is_of(m.id, v, size):
+            what = _access_of(m, kind, v)
+            refusal = ledger.refusal(v, size, what)
+            if refusal is None and not self._service.shared:
+                refusal = ledger.foreign(v, size, m.id, what)
             if refusal is not None:
                 raise refusal
+        if kind == "store":
+            self._check_resident(_access_of(m, kind, v), size)
+
+    def _check_owner(self, m: M, name: str, v: int, n: int) -> None:
+        ledger = self.ledger
+        if ledger is None or self._service.shared or ledger.is_of(m.id, v, n):
+            return
+        refusal = ledger.foreign(v, n, m.id, f"{name} of [{v:#x}, {v + n:#x}) by M{m.id}")
+        if refusal is not None:
+            raise refusal
 
     def _check_quota(self, m: M, name: str, n: int) -> None:
         """Whether a client may ask for `n` bytes more."""
         limits, ledger = self._limits, self.ledger
-        self._check_request(name, n)
+        if n > limits.request_bytes:
+            self._check_request(name, n)
         if ledger is None:
             return
         if ledger.bytes_of(m.id) + n > limits.client_bytes:
@@ -358,6 +365,10 @@ class Answers:
             "grows": os.memory.grows,
             "fails": os.memory.fails,
         }
+
+
+def _access_of(m: M, kind: str, v: int) -> str:
+    return f"{kind} by M{m.id} at {v:#x}"
 
 
 async def _in_slices(answers: Iterator[str]) -> str:

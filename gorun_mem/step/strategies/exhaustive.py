@@ -66,7 +66,6 @@ from gorun_mem.step.strategies.wakeup import (
     OrderedStep,
     Pending,
     WakeupBranch,
-    buffer_of,
     dependent,
     in_words,
     is_own,
@@ -395,7 +394,9 @@ class Exhaustive(Searching):
         event = past.next_of(m, kind, obj, reads, self._after)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
-        past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
+        is_join = kind == "join"
+        joined = self._numbers.joined(self._engine, task.op) if is_join else ()
+        past.make(event, self._asks, joined)
 
     def _is_asking(self, task: Task) -> bool:
         """Whether the pending operation of `task` waits until it may be stepped at all."""
@@ -409,15 +410,6 @@ class Exhaustive(Searching):
         assert op is not None
         kind = op.kind
         return (kind, self._object(kind, op.obj, op), op.reads_only)
-
-    def _joined(self, join: Any) -> list[int]:
-        """The Ms that it was waited for, all of whose steps come before."""
-        ms = [
-            self._numbers.of[task.id]
-            for task in self._engine.tasks
-            if task.state is State.DONE and getattr(task, "join", None) is join
-        ]
-        return [*ms, *map(buffer_of, ms)] if self._engine.buffered else ms
 
     def _follow_last(self, enabled: dict[int, Pending]) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
