@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from gorun_mem.explore.failure import Finding, without_numbers
 from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.errors import IllegalUse, Throw
-from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.runtime.ledger import Ledger, Ranges
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import Task
 
@@ -36,7 +36,7 @@ class _WatchedLedger(Ledger):
     __slots__ = ("tell",)
     tell: Callable[[str, int], None]
 
-    def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
+    def handed_out(self, addr: int, n: int, function: str, m: int) -> Ranges:
         """Look who has the range before taking note."""
         for low, high, owner in self.overlapping(addr, addr + n):
             if owner.live:
@@ -46,7 +46,7 @@ class _WatchedLedger(Ledger):
                     m,
                 )
                 break
-        super().handed_out(addr, n, function, m)
+        return super().handed_out(addr, n, function, m)
 
 
 class MemorySafety(Observer):
