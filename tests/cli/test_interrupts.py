@@ -221,12 +221,12 @@ def test_an_interrupt_while_the_program_starts(started: Path, verb: str) -> None
 
 LOST = """
 import time
-from gorun_mem import cli, start
+from gorun_mem import _interrupts, cli, start
 class Dropped:
     def __del__(self):
         raise KeyboardInterrupt
 def run():
-    start.raise_interrupts()
+    _interrupts.raise_interrupts()
     Dropped()
     time.sleep(20)
 cli.main = run
