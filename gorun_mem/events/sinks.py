@@ -134,13 +134,24 @@ class GzipCodec:
 
 
 class ZstdCodec:
-    """One zstd frame; flushes end a block."""
+    """One zstd frame; flushes end a block.
 
-    def __init__(self, level: int = 1) -> None:
+    Args:
+        level: zstd's.
+        aside: made by a thread of the library's own, which has the bytes in large pieces and needs
+            no interpreter, so that who adds them pays for a copy only. Not for a process that
+            forks: the child would wait for that thread for ever.
+    """
+
+    def __init__(self, level: int = 1, *, aside: bool = False) -> None:
         import zstandard  # only logs in zstd need it
 
         self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
-        self._stream = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        try:
+            made = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=int(aside))
+        except zstandard.ZstdError:  # a library that was built without threads
+            made = zstandard.ZstdCompressor(level=level, write_checksum=True)
+        self._stream = made.compressobj()
 
     def add(self, data: bytes) -> bytes:
         """What zstd gives out."""
@@ -155,12 +166,12 @@ class ZstdCodec:
         return self._stream.flush()
 
 
-def codec_for(path: str) -> Codec:
-    """The codec that the end of the file's name asks for."""
+def codec_for(path: str, *, aside: bool = False) -> Codec:
+    """The codec that the end of the file's name asks for; `aside` as `ZstdCodec` has it."""
     if path.endswith(".gz"):
         return GzipCodec()
     if path.endswith(".zst"):
-        return ZstdCodec()
+        return ZstdCodec(aside=aside)
     return PlainCodec()
 
 
@@ -175,6 +186,7 @@ class FileSink:
         flush_seconds: wall-clock time between flushes; 0 leaves them to `flush` and to size.
         buffer_bytes: lines kept before they are written.
         lines: where they are kept; a list of its own if None.
+        aside: compress beside this process's threads, where the codec can.
 
     Attributes:
         written: bytes in the file so far.
@@ -197,6 +209,7 @@ class FileSink:
         flush_seconds: float = FLUSH_SECONDS,
         buffer_bytes: int = BUFFER_BYTES,
         lines: list[Any] | None = None,
+        aside: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         mode = os.O_EXCL if exclusive else os.O_TRUNC
@@ -205,7 +218,7 @@ class FileSink:
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
         hold(self._fd)
-        self._codec = codec_for(self.path)
+        self._codec = codec_for(self.path, aside=aside)
         self.written = self._unsure = 0
         self._lines: list[Any] = [] if lines is None else lines
         self._encode: Callable[[list[Any]], bytes] = _with_newlines

@@ -176,10 +176,10 @@ class RangeMap(Generic[T]):
         self._chunks.clear()
         self._firsts.clear()
 
-    def entries_at(self, starts: list[int]) -> list[tuple[int, tuple[int, T]]]:
-        """(start, (end, value)) of the ranges that begin there: the quickest copy."""
-        ends = self._ends
-        return [(start, ends[start]) for start in starts]
+    def copied(self) -> tuple[list[list[int]], dict[int, tuple[int, T]]]:
+        """The starts in order, in lists of some hundreds, and (end, value) by start: the quickest
+        copy."""
+        return [chunk[:] for chunk in self._chunks], self._ends.copy()
 
     def __len__(self) -> int:
         return len(self._ends)

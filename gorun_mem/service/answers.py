@@ -134,14 +134,17 @@ class Answers:
         return "ok"
 
     async def give_back(self, v: int, n: int) -> None:
-        """Free a range; what a large one holds is cleared before, in slices.
+        """Free a range; what a large one holds is cleared before, in slices, the last first.
+
+        Memory that lies at the end of the process's goes back to the system at once. Were the first
+        cleared first, it would all go with the last: half a second's worth for 4 GiB.
 
         Raises:
             IllegalUse: the range is not to be freed.
         """
         if n > slices.LOOK_BYTES and self.ledger is not None:
-            for start, size in slices.parts_of(v, n, slices.LOOK_BYTES):
-                if self.ledger.refusal(start, v + n - start, "free") is not None:
+            for start, size in reversed([*slices.parts_of(v, n, slices.LOOK_BYTES)]):
+                if self.ledger.refusal(v, start + size - v, "free") is not None:
                     break  # another frees a part of it at the same time; the call says so
                 self._os.memory.wipe(start, size)
                 await BREATHE

@@ -311,7 +311,7 @@ class ServiceHost(Resumer):
                 raise
             driver.failed(m, error)
             return None
-        if isinstance(op, Receive):
+        if type(op) is Receive:
             self._engine.leave(m)
             self._give_up_p(m)
             if op is RECEIVE:

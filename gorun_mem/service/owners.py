@@ -9,7 +9,7 @@ what it owned, however much others own.
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Iterator
 
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.ledger import Ledger, Ownership, Ranges
@@ -114,9 +114,13 @@ class OwnersLedger(Ledger):
             self._starts.pop(m, None)
             self._bytes.pop(m, None)
 
-    def live_entries(self) -> list[tuple[int, tuple[int, Ownership]]]:
-        """(start, (end, owner)) of each range that is handed out, in address order."""
-        return self._ranges.entries_at(sorted(chain.from_iterable(self._starts.values())))
+    def live_copied(self) -> Iterator[Ranges]:
+        """What is handed out at this moment, some hundreds of ranges at a time."""
+        chunks, ends = self._ranges.copied()
+        return (
+            [(low, high, owner) for low in chunk for high, owner in (ends[low],) if owner.live]
+            for chunk in chunks
+        )
 
     # What others may touch.
 

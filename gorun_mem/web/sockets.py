@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-import h11
 import trio
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.protocol import ProtocolWrapper
@@ -78,7 +77,7 @@ class _Http1(H11Protocol):
     asks for that, and there is no setting against it.
     """
 
-    async def _check_protocol(self, event: h11.Request) -> None:
+    async def _check_protocol(self, event: object) -> None:
         """An `Upgrade: h2c` is passed over, as a server may that does not know it."""
 
 
