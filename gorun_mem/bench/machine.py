@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from gorun_mem.bench import Row
+from gorun_mem.files.writing import write_output
 
 SOURCE: Final = Path(__file__).resolve().with_name("primitives.c")
 TIMEOUT_S: Final = 120
@@ -62,7 +63,7 @@ def run(*, quick: bool = False, output: str = "") -> list[Row]:
     found = as_costs(raw)
     if output:
         try:
-            Path(output).write_text(as_toml(found, how), encoding="utf-8")
+            write_output(Path(output), as_toml(found, how).encode())
         except (OSError, ValueError) as error:
             raise MachineError(f"cost table {output}: {error}") from error
     rows = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from gorun_mem.cli._common import BadInput
+from gorun_mem.cli._written import check_output
 
 if TYPE_CHECKING:
     from gorun_mem.report.checked import CheckedCase
@@ -50,11 +50,9 @@ def check_junit() -> None:
     """Whether the report can be written, before work that may take long.
 
     Raises:
-        BadInput: there is no such folder.
+        BadInput: it cannot.
     """
-    path = _asked().get("junit")
-    if path is not None and not path.parent.is_dir():
-        raise BadInput(f"--junit {path}: there is no folder {path.parent}; make it first")
+    check_output("--junit", _asked().get("junit"))
 
 
 def wanted() -> bool:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gorun_mem.cli._common import BadInput
 from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
@@ -37,17 +35,6 @@ def document_of(
     failures = [as_json(account) for account in accounts]
     kept = {"schedule": saved, "log": logged, "exit": found.exit_code}
     return {**found.document(), "failures": failures, **kept}
-
-
-def write_html(document: dict[str, Any], target: Path) -> None:
-    """Write what was found into a file for a browser."""
-    from gorun_mem.report.exploration import document as shown
-    from gorun_mem.web.offline import write
-
-    try:
-        write(shown(document), target)
-    except OSError as error:
-        raise BadInput(f"--html {target}: {error.strerror or error}") from None
 
 
 def show_found(

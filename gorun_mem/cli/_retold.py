@@ -13,6 +13,7 @@ from gorun_mem.cli._by_schedule import load_schedule
 from gorun_mem.cli._common import BadInput, ExitCode, progress, write_json
 from gorun_mem.cli._mistakes import SCHEDULE, kind_of
 from gorun_mem.cli._output import show
+from gorun_mem.cli._written import write_page
 
 if TYPE_CHECKING:
     from gorun_mem.events.types import RunEnd, RunStart
@@ -73,7 +74,7 @@ def tell(reference: str, code: Sequence[str], html: Path | None, as_json: bool) 
     if html is not None:
         from gorun_mem.report.exploration import of_schedule
 
-        write_page(of_schedule(name, again, told.document()), html)
+        show_page(of_schedule(name, again, told.document()), html)
     else:
         show_failure(told)
         if told.account is None:
@@ -107,19 +108,11 @@ def _again(schedule: Schedule) -> str:
     return replay_command(schedule.about, schedule.token())
 
 
-def write_page(document: dict[str, Any], target: Path) -> None:
-    """A report as a page that needs no network; says where it is.
+def show_page(document: dict[str, Any], target: Path) -> None:
+    """Write a report as a page, and say where it is.
 
     Raises:
         BadInput: it cannot be written.
     """
-    from gorun_mem.web.offline import write
-
-    try:
-        written = write(document, target)
-    except OSError as error:
-        raise BadInput(
-            f"{click.format_filename(target)} cannot be written: {error.strerror or error}; "
-            "name another file"
-        ) from None
+    written = write_page(document, target)
     show(f"html    {click.format_filename(target)}, {written:,} bytes")

@@ -11,6 +11,7 @@ from gorun_mem._version import build
 from gorun_mem.bench import BENCHES, OPTIONS, Row, as_document, names_of, run_bench
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
 from gorun_mem.cli._output import show
+from gorun_mem.cli._written import check_output
 
 _LIST: Final = "\n".join(f"      {name:11} {what}" for name, (_, what) in BENCHES.items())
 
@@ -85,6 +86,7 @@ def command(
         takers = [name for name, takes in OPTIONS.items() if option in takes]
         if not set(takers) & set(names):
             raise click.UsageError(f"--{option} is for: gorun-mem bench {takers[0]}")
+    check_output("--output", given["output"])
     results: dict[str, list[Row]] = {}
     for name in wanted:
         its = {option: options[option] for option in OPTIONS.get(name, ()) if option in options}

@@ -27,6 +27,7 @@ from gorun_mem.cli._common import (
 from gorun_mem.cli._compared import headline, legend, show_compared
 from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import run_options
+from gorun_mem.cli._written import check_output, write_page
 from gorun_mem.cli.run import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def command(
         try:
             expressions = _expressions(fail_on)
             check_junit()
+            check_output("--html", html)
             names = _metrics(metrics, expressions)
             sides = _sides(scenario, given)
             how = _How(given["seed"] or 0, seeds, apart, alpha, jobs)
@@ -147,12 +149,14 @@ def command(
         from gorun_mem.report.checked import cases_of_comparison
 
         tell(cases_of_comparison(document))
-    if html is not None:
-        _write_page(html, document, [headline(found), *legend(found).splitlines()])
     if as_json:
         write_json(document)
     else:
         show_compared(found)
+    if html is not None:
+        from gorun_mem.report.comparison import document as shown
+
+        write_page(shown(document, [headline(found), *legend(found).splitlines()]), html)
     _remark(found, commands)
     for text, which in held.items():
         for side in which:
@@ -366,16 +370,6 @@ def _change_document(found: ComparedSides, metric: str, place: int) -> dict[str,
 
 def _words(scenario: str, words: Sequence[str]) -> list[str]:
     return ["gorun-mem", "run", scenario, *words]
-
-
-def _write_page(path: Path, document: dict[str, Any], words: list[str]) -> None:
-    from gorun_mem.report.comparison import document as shown
-    from gorun_mem.web.offline import write
-
-    try:
-        write(shown(document, words), path)
-    except OSError as error:
-        raise BadInput(f"--html {path}: {error.strerror or error}") from None
 
 
 def _remark(found: ComparedSides, commands: Mapping[str, list[str]]) -> None:

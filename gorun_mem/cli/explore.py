@@ -25,13 +25,13 @@ from gorun_mem.cli._common import (
     watchdog_option,
     write_json,
 )  # fmt: skip
-from gorun_mem.cli._explored import accounts_of, document_of, show_found, show_kept, write_html
+from gorun_mem.cli._explored import accounts_of, document_of, show_found, show_kept
 from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
+from gorun_mem.cli._written import check_output, write_page
 from gorun_mem.cli.run import (  # fmt: skip
     CONSOLE,
     Prepared,
-    check_folder,
     expressions_of,
     prepare,
     same_file,
@@ -207,7 +207,8 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         asked = _Asked(**{name: given.pop(name) for name in _Asked._fields})
         expressions = expressions_of(asked.asserts)
-        prepared = _prepared(scenario, given, asked, save, log)
+        files = {"--save": save, "--log": log, "--html": html, "--resume": asked.resume}
+        prepared = _prepared(scenario, given, asked, files)
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             check_host(target, host)
@@ -222,16 +223,22 @@ def command(
         accounts = accounts_of(found, target, detectors)
     _tell_ci(found, prepared)
     document = document_of(found, accounts, saved, logged)
-    if html is not None:
-        write_html(document, html)
     if as_json:
         write_json(document)
     else:
         show_found(found, accounts, saved, logged)
         show_kept(found, asked.resume)
-        if html is not None:
-            show(f"html      {click.format_filename(html)}")
+    if html is not None:
+        _write_html(document, html, as_json)
     return ExitCode(found.exit_code)
+
+
+def _write_html(document: dict[str, Any], target: Path, as_json: bool) -> None:
+    from gorun_mem.report.exploration import document as shown
+
+    write_page(shown(document), target)
+    if not as_json:
+        show(f"html      {click.format_filename(target)}")
 
 
 def _tell_ci(found: Exploration, prepared: Prepared) -> None:
@@ -242,14 +249,13 @@ def _tell_ci(found: Exploration, prepared: Prepared) -> None:
 
 
 def _prepared(
-    scenario: str, given: dict[str, Any], asked: _Asked, save: str | None, log: str | None
+    scenario: str, given: dict[str, Any], asked: _Asked, files: dict[str, str | Path | None]
 ) -> Prepared:
     """What is to be searched; no file that is written to is one that it reads."""
     given |= {"strategy": None, "faults": _names(asked.faults), "memory": asked.memory}
     prepared = prepare(scenario, given)
-    _check_file("--save", save, prepared)
-    _check_file("--log", log, prepared)
-    _check_file("--resume", asked.resume, prepared)
+    for option, file in files.items():
+        _check_file(option, file, prepared)
     check_junit()
     return prepared
 
@@ -354,15 +360,15 @@ def _detectors(
     return (*usual, partial(Asserted, target.about, tuple(expressions)))
 
 
-def _check_file(option: str, path: str | None, prepared: Prepared) -> None:
+def _check_file(option: str, path: str | Path | None, prepared: Prepared) -> None:
     """Whether a file can be written there, before a search that may take long.
 
     Raises:
-        BadInput: there is no such folder, or the file is what the search reads.
+        BadInput: it cannot, or the file is what the search reads.
     """
+    check_output(option, path)
     if path is None or path == CONSOLE:
         return
-    check_folder(option, path)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if same_file(path, taken):
             raise BadInput(f"{option} {path} would overwrite what is searched: name another file")

@@ -12,6 +12,7 @@ import click
 from gorun_mem._near import near_file
 from gorun_mem.cli._common import BadInput, ExitCode, Number, Pages, json_option, write_json
 from gorun_mem.cli._exit import say
+from gorun_mem.cli._written import check_output
 
 if TYPE_CHECKING:
     from gorun_mem.record.prepare import PreparedApp
@@ -145,8 +146,7 @@ def command(
     if rest["instrument_only"]:
         return _instrument_only(prepared, app, output, as_json)
     out = output or Path(app.stem + ".jsonl.gz")
-    if not out.parent.is_dir():  # before the program has run for nothing
-        raise BadInput(f"{out}: there is no folder {out.parent}")
+    check_output("--output", out)
     try:
         if rest["from_raw"] is not None:
             found = [_from_raw(prepared, rest["from_raw"], out, level, app.stem)]

@@ -21,7 +21,7 @@ from gorun_mem.cli._common import (
 )
 from gorun_mem.cli._output import show
 from gorun_mem.cli._recording import is_recording, tell
-from gorun_mem.cli._retold import is_schedule, of_log, show_failure, write_page
+from gorun_mem.cli._retold import is_schedule, of_log, show_failure, show_page
 from gorun_mem.cli._retold import tell as tell_schedule
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _write_html(
     _check_window(window, view.found.contention.end_ns)
     found, name = view.found, click.format_filename(path)
     told = of_log(found.start, found.end, code, name).document()
-    write_page(document(view, budget, _again(found.summary), told), target)
+    show_page(document(view, budget, _again(found.summary), told), target)
     for remark in view.found.condition.remarks():
         show(remark, err=True)
     return _exit_of(view.found, budget)

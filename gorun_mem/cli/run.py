@@ -28,6 +28,7 @@ from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
 from gorun_mem.cli._run_progress import RunProgress
+from gorun_mem.cli._written import check_output
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.metrics import Expression, Metrics
@@ -197,27 +198,14 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
 
     if log is None:
         return os.fspath(new_log_path(prepared.scenario.name, say=say))
-    check_folder("--log", log)
+    check_output("--log", log)
     for taken in (prepared.scenario.file, *prepared.options.values()):
         if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
             raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
     return log
 
 
-def check_folder(option: str, path: str) -> None:
-    """Whether a file can be made there, before a run that may take long.
-
-    Raises:
-        BadInput: there is no such folder, or it is a folder itself.
-    """
-    folder = Path(path).parent
-    if path != CONSOLE and not folder.is_dir():
-        raise BadInput(f"{option} {path}: there is no folder {folder}; make it first")
-    if path != CONSOLE and Path(path).is_dir():
-        raise BadInput(f"{option} {path} is a folder: name a file in it")
-
-
-def same_file(path: str, other: object) -> bool:
+def same_file(path: str | Path, other: object) -> bool:
     """Whether `other` names the file at `path`, which may not be there."""
     try:
         return isinstance(other, str | Path) and os.path.samefile(path, other)

@@ -20,6 +20,7 @@ from gorun_mem.cli._common import (
     write_json,
 )
 from gorun_mem.cli._output import show
+from gorun_mem.cli._written import check_output
 
 if TYPE_CHECKING:
     from gorun_mem.sweep.grid import Grid
@@ -83,8 +84,7 @@ def command(file: Path, jobs: int, cluster: str | None, as_json: bool) -> int:
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         try:
             grid = read_grid(file)
-            if not grid.out.parent.is_dir():
-                raise BadInput(f"out = {grid.out}: there is no folder {grid.out.parent}")
+            check_output("out =", grid.out)
             spread = _over_cluster(cluster, jobs) if cluster else over_processes(jobs)
             with progress("sweeping", len(grid.cells)) as advance:
                 found = sweep(grid, spread, advance)

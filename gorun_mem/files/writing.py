@@ -63,6 +63,20 @@ def write_output(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_writable(path: Path) -> None:
+    """Whether a file can be written, without writing one.
+
+    Raises:
+        OSError: it cannot; `filename` is `path`.
+    """
+    try:
+        target = Path(os.path.realpath(path, strict=os.path.lexists(path) and path.exists()))
+        if _check(target) is None and not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:
+        raise _named(error, path) from None
+
+
 def _check(target: Path) -> int | None:
     """The mode of what is there, None for nothing; it can be written to."""
     if target.is_symlink():

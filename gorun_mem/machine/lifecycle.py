@@ -16,6 +16,7 @@ from gorun_mem.machine.m import M, Surroundings
 from gorun_mem.machine.observer import Observer
 from gorun_mem.machine.ops import START, Join
 from gorun_mem.machine.outcome import DeadlockFound, HeldBy, NeverAwaited, Stuck
+from gorun_mem.machine.places import place_of
 from gorun_mem.runtime.boot import Runtime
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
 from gorun_mem.step.engine import Engine
@@ -256,9 +257,10 @@ class Lifecycle:
             self.recorder.deadlock_found("deadlock", locks, who)
 
     def step_failed(self, error: Exception) -> None:
-        """A step of the current M raised `error`; one that no emulated program raises is ours."""
+        """A step of the current M raised `error`; one that no emulated program raises is ours,
+        unless it came through a line of the program's own, such as a state of its lock."""
         current: Any = self.engine.current
-        if not isinstance(error, EmulatedFailure | LogError):
+        if not isinstance(error, EmulatedFailure | LogError) and not place_of(error):
             self.internal = True
         self.failed(current if current is not None else self.main, error)
 

@@ -136,7 +136,12 @@ def test_the_page(compare: Command, home: Path) -> None:
     said = compare(*asked, "--html", "c.html")
     assert said.code == 0
     assert "memlock_storm: 3 runs on each of 2 sides" in (home / "c.html").read_text()
-    assert compare(*asked, "--html", "no/c.html").code == 2
+    lost = compare(*asked, "--html", "no/c.html")
+    assert (lost.code, lost.out) == (2, "")
+    assert "--html no/c.html: there is no folder no; make it first" in lost.err
+    full = compare(*asked, "--html", "/dev/full")
+    assert (full.code, full.out) == (2, said.out)
+    assert "--html /dev/full cannot be written" in full.err
 
 
 @pytest.mark.parametrize(

@@ -237,8 +237,10 @@ def test_a_replay_that_loops_is_found_to(line: Line) -> None:
     [
         (["--log", "no/a.jsonl"], "--log no/a.jsonl: there is no folder no; make it first"),
         (["--save", "no/a.schedule"], "--save no/a.schedule: there is no folder no"),
+        (["--html", "no/a.html"], "--html no/a.html: there is no folder no; make it first"),
         (["--save", "."], "--save . is a folder: name a file"),
         (["--log", "lost.py"], "--log lost.py would overwrite what is searched"),
+        (["--html", "lost.py"], "--html lost.py would overwrite what is searched"),
         (["--save", "./lost.py"], "--save ./lost.py would overwrite what is searched"),
     ],
 )
@@ -249,6 +251,14 @@ def test_a_file_that_cannot_be_written_is_told_before_the_search(
     code, out, err = line("explore", "lost.py", *options)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_a_page_that_the_disk_does_not_take_is_told_after_what_was_found(line: Line) -> None:
+    """The search is not lost: what was found is said, then what could not be written."""
+    code, out, err = line("explore", "lost.py", "--html", "/dev/full")
+    assert code == 2
+    assert "FAILED" in out
+    assert "--html /dev/full cannot be written: No space left on device" in err
 
 
 def test_one_step_and_the_state_after_it(line: Line) -> None:

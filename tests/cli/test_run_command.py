@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from gorun_mem.events import read_events
-from gorun_mem.events.schema import published_schema
+from gorun_mem.events.schema import make_schema
 from tests.cli.run_scripts import (
     LONG_S,
     UNCONTROLLED,
@@ -43,7 +43,7 @@ def test_both_hosts_write_the_same_bytes(gorun_mem: Command, storm: str, level: 
         )  # fmt: skip
         assert (said.code, said.err) == (0, "")
     assert Path("trio.jsonl").read_bytes() == Path("trampoline.jsonl").read_bytes()
-    schema = jsonschema.Draft202012Validator(published_schema())
+    schema = jsonschema.Draft202012Validator(make_schema())
     for event in lines_of(Path("trio.jsonl")):
         schema.validate(event)
 
@@ -232,16 +232,34 @@ def test_an_uncontrolled_await_is_named(gorun_mem: Command, home: Path) -> None:
     assert "run it with --host trio" in refused.out
 
 
+def with_step(step: str) -> str:
+    """A script with an operation whose step is `step`."""
+    script = failing("assertion").replace("assert 1 + 1 == 3", "await m.perform(Broken()) or 1/0 #")
+    script += "\n\nimport operator\n\nfrom gorun_mem.machine.ops import Pause\n\n\n"
+    return f"{script}class Broken(Pause):\n    {step}\n"
+
+
 def test_a_fault_of_ours_is_said_to_be_one(gorun_mem: Command, home: Path) -> None:
     """A step that breaks is exit 4: the log is whole, and the traceback is in a file."""
-    script = failing("assertion").replace("assert 1 + 1 == 3", "await m.perform(Broken()) or 1/0 #")
-    script += "\n\nfrom gorun_mem.machine.ops import Pause\n\n\nclass Broken(Pause):\n"
-    script += "    def step(self, m):\n        raise RuntimeError('broken')\n"
+    script = with_step("step = staticmethod(operator.index)")  # no line of the script is in it
     said = gorun_mem("run", write(home, script, "broken.py"), "--log", "a.jsonl")
     assert said.code == 4
-    assert "internal fault, RuntimeError: broken; the traceback is in " in said.err
+    assert "internal fault, TypeError: 'M' object cannot be interpreted as an in" in said.err
+    assert "; the traceback is in " in said.err
     assert list((home / "faults").iterdir())
     assert lines_of(Path("a.jsonl"))[-1]["outcome"] == "internal"
+
+
+def test_a_step_of_the_programs_own_is_no_fault_of_ours(gorun_mem: Command, home: Path) -> None:
+    """What a state of somebody's own lock raises is theirs, told with its line."""
+    script = with_step("def step(self, m):\n        raise RuntimeError('broken')")
+    said = gorun_mem("run", write(home, script, "broken.py"), "--log", "a.jsonl")
+    line = script.splitlines().index("        raise RuntimeError('broken')") + 1
+    assert (said.code, said.err) == (1, "")
+    assert "M1: RuntimeError: broken" in said.out
+    assert f"at broken.py:{line}, in step" in said.out
+    assert not (home / "faults").exists()
+    assert lines_of(Path("a.jsonl"))[-1]["outcome"] == "failed"
 
 
 def test_assertions_decide_the_exit_code(gorun_mem: Command, storm: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
-from gorun_mem.files.writing import open_output, write_output
+from gorun_mem.files.writing import check_writable, open_output, write_output
 from tests.analysis.make_logs import run_log, storm
 
 
@@ -83,7 +83,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from gorun_mem.files.writing import write_output
+from gorun_mem.files.writing import check_writable, write_output
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 write_output(Path(sys.argv[1]), b"data")
 """
@@ -181,3 +181,17 @@ def test_verbs_treat_every_path_alike(
     if kind == "link":
         assert (tmp_path / "out").is_symlink()
         assert (tmp_path / "target").stat().st_size > 50
+
+
+def test_what_can_be_written_is_known_before(tmp_path: Path) -> None:
+    """Nothing is made or changed by asking; what would fail later fails now, by the same name."""
+    there = tmp_path / "there"
+    there.write_text("kept")
+    for good in (there, tmp_path / "new", Path("/dev/null")):
+        check_writable(good)
+    assert sorted(os.listdir(tmp_path)) == ["there"]
+    assert there.read_text() == "kept"
+    for bad in (tmp_path, tmp_path / "no" / "file", tmp_path / "nul\0"):
+        with pytest.raises(OSError) as refused:
+            check_writable(bad)
+        assert refused.value.filename == os.fspath(bad)

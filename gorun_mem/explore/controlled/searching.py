@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gorun_mem.explore.controlled.engine import TrioEngine
 from gorun_mem.explore.controlled.host import ControlledTrio
 from gorun_mem.explore.controlled.seam import first_of
 from gorun_mem.explore.drive import OF_THE_SEARCH, broken_off, raised
-from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.foreign import of_asyncio
-from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.driver import Driver
-from gorun_mem.step.engine import Strategy
 from gorun_mem.step.strategies.replay import Diverged
 from gorun_mem.step.task import Task
 
@@ -35,16 +31,8 @@ class SearchingTrio(ControlledTrio):
         return of_asyncio(task, where(coro))
 
 
-def engine_for(
-    strategy: Strategy,
-    target: Any,
-    steps_max: int,
-    detectors: Sequence[Detector] = (),
-    breathe: Callable[[], None] | None = None,
-    screen: Screen | None = None,
-) -> TrioEngine:
-    """The engine of a run; see `ExploringEngine`."""
-    return TrioEngine(strategy, target, steps_max, detectors, breathe, screen)
+engine_for: Final = TrioEngine
+"""The engine of a run."""
 
 
 def host_for(driver: Driver) -> SearchingTrio:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gorun_mem.explore.failure import Finding, without_numbers
 from gorun_mem.machine.observer import Observer
@@ -53,6 +53,7 @@ class MemorySafety(Observer):
     """Finds and names misuse of memory; kinds "memory.double_alloc" and so on."""
 
     name = "memory_safety"
+    usual: ClassVar[int] = 10
     looks = False
     midway = True
 
