@@ -138,11 +138,13 @@ def follow(
     )
     if config.memory == "tso":
         from gorun_mem.explore.buffers import engine_for, host_for
+        from gorun_mem.explore.taped import Supervision
         from gorun_mem.step.strategies.replay import Replay
 
         return run_on_trampoline(
             scenario, config, target.about["options"], recorder=recorder, watch_s=watch_s,
-            engine=engine_for(Replay(schedule), target, config.steps_max), host=host_for,
+            engine=engine_for(Replay(schedule), target, Supervision(config.steps_max)),
+            host=host_for,
         )  # fmt: skip
     return run(
         scenario, config, target.about["options"],

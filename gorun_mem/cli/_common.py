@@ -95,9 +95,9 @@ def mutex_option() -> Callable[[F], F]:
     return click.option(
         "--mutex",
         metavar="X",
-        help="Use this runtime mutex: js, wasip1, sema, futex, spinbit, queue (a plain FIFO), any "
-        "(every waiter may be next), none, or FILE.py:Class, one of your own (gorun_mem.locks).  "
-        "[default: the one of the release and platform]",
+        help="Use this runtime mutex: sema, futex, spinbit, queue (a plain FIFO), any (every "
+        "waiter may be next), none ...; gorun-mem explain mutexes lists all. Or FILE.py:Class, "
+        "one of your own (gorun_mem.locks).  [default: the one of the release and platform]",
     )
 
 
@@ -106,9 +106,9 @@ def policy_option() -> Callable[[F], F]:
     return click.option(
         "--policy",
         metavar="P",
-        help="Search free memory and move the break by this policy: best_fit, next_fit, last_fit, "
-        "segregated, buddy, merge_break, align_tight, grow:SIZE, arena:SIZE, whole_memory, "
-        "ask_size, or FILE.py:Class, one of your own (gorun_mem.policies).  [default: Go's own]",
+        help="Search free memory and move the break by this policy: best_fit, buddy, grow:SIZE "
+        "...; gorun-mem explain policies lists all. Or FILE.py:Class, one of your own "
+        "(gorun_mem.policies).  [default: Go's own]",
     )
 
 

@@ -92,9 +92,10 @@ def _targets(ctx: click.Context) -> Iterable[str]:
 
 
 def _terms(ctx: click.Context) -> Iterable[str]:
+    from gorun_mem.cli._topics import TOPICS
     from gorun_mem.report.terms import WORDS, metric_terms
 
-    return ["exit-codes", "calibration", *(term.word for term in [*WORDS, *metric_terms()])]
+    return [*TOPICS, *(term.word for term in [*WORDS, *metric_terms()])]
 
 
 def _metrics(ctx: click.Context) -> Iterable[str]:

@@ -11,6 +11,7 @@ import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, write_json
 from gorun_mem.cli._output import show
+from gorun_mem.cli._topics import TOPICS
 
 if TYPE_CHECKING:
     from gorun_mem.report.terms import Term
@@ -25,11 +26,6 @@ EXIT_CODES: Final[dict[ExitCode, str]] = {
     ExitCode.INCONCLUSIVE: "a search that can promise nothing",
     ExitCode.INTERRUPTED: "interrupted, by Ctrl-C",
 }
-TOPICS: Final = {
-    "exit-codes": "What each exit code says.",
-    "calibration": "How far simulated locks are from measured ones, and what was fitted.",
-}
-"""What is longer than a word."""
 
 
 @click.command("explain")
@@ -47,6 +43,7 @@ def command(term: tuple[str, ...], as_json: bool) -> int:
       gorun-mem explain lock.memlock.fairness
       gorun-mem explain exit-codes
       gorun-mem explain calibration
+      gorun-mem explain mutexes
 
     Exit codes: 0 clean; 2 there is no such word.
     """
@@ -58,6 +55,10 @@ def command(term: tuple[str, ...], as_json: bool) -> int:
         _exit_codes(as_json)
     elif topic == "calibration":
         _calibration(as_json)
+    elif topic == "schema":
+        _schema()
+    elif topic in _THERE:
+        _there(topic, as_json)
     else:
         _one(wanted, as_json)
     return ExitCode.CLEAN
@@ -168,6 +169,63 @@ def _calibration(as_json: bool) -> None:
         for part in _parts(paragraph.splitlines()):
             show(part)
         show("")
+
+
+def _schema() -> None:
+    from gorun_mem.events.schema import make_schema
+
+    write_json(make_schema())
+
+
+def _mutexes() -> Iterable[tuple[str, str]]:
+    from gorun_mem.runtime.mutex import MUTEXES
+
+    return ((name, _about(lock)) for name, lock in MUTEXES.items())
+
+
+def _policies() -> Iterable[tuple[str, str]]:
+    from gorun_mem.policies import POLICIES, spread_policies
+
+    return ((one, _about(POLICIES[one.partition(":")[0]])) for one in spread_policies("all"))
+
+
+def _strategies() -> Iterable[tuple[str, str]]:
+    from gorun_mem.step.strategies import STRATEGIES
+
+    for name, entry in STRATEGIES.items():
+        verbs = [verb for verb, has in (("run", entry.run), ("explore", entry.search)) if has]
+        source = f"; {entry.source}" if entry.source else ""
+        yield name, f"{' and '.join(verbs)}: {entry.about}{source}"
+
+
+def _detectors() -> Iterable[tuple[str, str]]:
+    from gorun_mem.explore.detectors import DETECTORS
+
+    return ((name, _about(found)) for name, found in DETECTORS.items())
+
+
+def _about(found: object) -> str:
+    """The first sentence of a docstring."""
+    return " ".join(inspect.cleandoc(found.__doc__ or "").partition("\n\n")[0].split())
+
+
+_THERE: Final = {
+    "mutexes": _mutexes,
+    "policies": _policies,
+    "strategies": _strategies,
+    "detectors": _detectors,
+}
+"""Topics that are what there is of something, each told by its own file."""
+
+
+def _there(topic: str, as_json: bool) -> None:
+    found = dict(_THERE[topic]())
+    if as_json:
+        write_json({topic: found})
+        return
+    size = max(map(len, found))
+    for name, text in found.items():
+        show(_wrapped(f"{name:{size}}  {text}", " " * (size + 4)))
 
 
 def _parts(lines: list[str]) -> Iterable[str]:

@@ -12,7 +12,18 @@ passes both a tuple and keywords costs twice one that passes a tuple.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_origin,
+)
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -90,25 +101,45 @@ _SAID: Final = {"__doc__", *LogEvent.__annotations__} - {*LogEvent.__struct_fiel
 
 E = TypeVar("E", bound=LogEvent)
 
+declared: Final[list[type[LogEvent]]] = []
+"""The events that `@event` has made so far, in their order."""
+
 
 def event(kind: type[E]) -> type[E]:
     """End the fields of an event with those of the envelope that may not apply.
 
     In a line they come last. A base class's fields would come first, or by keyword only; a
     metaclass that adds them makes every event a third slower to build.
+
+    Raises:
+        TypeError: it does not say what it or one of its fields means, or when it is of which level.
     """
+    if not kind.__doc__:
+        raise TypeError(f"event {kind.__name__} has no docstring: the schema needs one")
+    if len(kind.levels) > 1 and "ok" not in kind.__struct_fields__ and kind.__name__ != "RunEnd":
+        raise TypeError(f"event {kind.__name__} has two levels and no `ok` to choose by")
     fields: list[Any] = []
     for field in msgspec.structs.fields(kind):
         if field.name not in LogEvent.__struct_fields__:
+            if not _is_explained(field):
+                raise TypeError(f"event {kind.__name__}: {field.name} needs a doc(...)")
             default = () if field.required else (field.default,)
             fields.append((field.name, kind.__annotations__[field.name], *default))
     fields += [(name, type_, UNSET) for name, type_ in ENVELOPE_END.items()]
     said = {name: value for name, value in vars(kind).items() if name in _SAID}
-    made = msgspec.defstruct(
+    made: Any = msgspec.defstruct(
         kind.__name__, fields, bases=(LogEvent,), module=kind.__module__, namespace=said,
         frozen=True, gc=False, tag_field="event", tag=kind.__struct_config__.tag,
     )  # fmt: skip
+    declared.append(made)
     return cast(type[E], made)
+
+
+def _is_explained(field: msgspec.structs.FieldInfo) -> bool:
+    """Whether a field says what it means, or its name or its values do."""
+    notes = getattr(field.type, "__metadata__", ())
+    described = any(isinstance(note, Meta) and note.description for note in notes)
+    return described or field.name == "ok" or get_origin(field.type) is Literal
 
 
 ENVELOPE: Final = frozenset({*LogEvent.__struct_fields__, *ENVELOPE_END})

@@ -3,8 +3,8 @@
 An event type says what its fields are, which levels it has and what it counts as; this module makes
 of it the function that a recorder calls to have one written, and the cheaper function where the
 log's level leaves it out: one that keeps the books only, or does nothing. A new event is a new
-type, and a method of that name in `gorun_mem.runtime.sink.Sink`; with one of the two missing, or
-with fields in another order, this module cannot be imported.
+type; where `gorun_mem.runtime.sink.Sink` has a method of that name, for those who report it often,
+and its arguments are not the fields in their order, this module cannot be imported.
 
 Seven events have a few lines of their own, in `gorun_mem.events.handmade`.
 
@@ -50,6 +50,26 @@ def _argument_count(kind: type[LogEvent]) -> int:
         made: int = getattr(Sink, method_name(kind)).__code__.co_argcount
         return made - 1
     return len(_arguments(kind))
+
+
+def check_report(event: str, kind: type[LogEvent] | None, given: int) -> None:
+    """Whether `Sink.report` may be given that.
+
+    Args:
+        event: the name.
+        kind: the event of that name, None where there is none.
+        given: how many values its fields are given.
+
+    Raises:
+        TypeError: no event has that name, or it has another number of fields, or is made by hand.
+    """
+    if kind is None:
+        raise TypeError(f"report({event!r}): no event of gorun_mem.events.types has that name")
+    wanted = _arguments(kind)
+    if kind in HAND_MADE:
+        raise TypeError(f"report({event!r}): use the sink's {method_name(kind)}")
+    if given != len(wanted):
+        raise TypeError(f"report({event!r}) takes {', '.join(wanted)}; {given} values were given")
 
 
 def method_name(kind: type[LogEvent]) -> str:
@@ -242,14 +262,17 @@ def check_sink(sink: type, kinds: tuple[type[LogEvent], ...]) -> None:
     """Hold a sink protocol against the event types.
 
     Raises:
-        TypeError: a type has no method, a method no type, or the two do not fit.
+        TypeError: a method has no type, a type that is made by hand no method, or the two do not
+            fit.
     """
     methods = {name: value for name, value in vars(sink).items() if name[0] != "_"}
-    del methods[host_grow.__name__]
+    del methods[host_grow.__name__], methods[Sink.report.__name__]
     for kind in kinds:
         found = methods.pop(method_name(kind), None)
-        if found is None:
+        if found is None and kind in HAND_MADE:
             raise TypeError(f"{sink.__name__} has no {method_name(kind)} for {kind.__name__}")
+        if found is None:
+            continue
         code = found.__code__
         takes = code.co_varnames[1 : code.co_argcount]
         wanted = _arguments(kind)

@@ -25,7 +25,7 @@ from gorun_mem.events.sinks import FileSink
 PARTS: Final = 8
 """How many parts the bound is shared by."""
 LOOK_EVERY: Final = 256
-"""Events between two looks at the file's size."""
+"""Lines between two looks at the file's size; where it takes events, when its buffer is full."""
 _NAME: Final = re.compile(r"(?P<stem>.+?)(\.(?P<number>\d{6}))?(?P<suffix>\.jsonl(\.gz|\.zst)?)")
 
 
@@ -63,15 +63,16 @@ class PartsSink:
         self._number = 0
         self._looked = 0
         self._first: Any = None
-        self._encode: Callable[[list[Any]], bytes] | None = None
+        self._has_more = False
+        self._lines: list[Any] = []
+        self._encode_lines: Callable[[list[Any]], bytes] | None = None
         self._open()
 
     def _open(self) -> None:
-        self._file = FileSink(self.path)
+        self._file = FileSink(self.path, lines=self._lines, aside=True)
         self._begun = time.monotonic()
-        self._take: Callable[[Any], None] = self._file.write
-        if self._encode is not None:
-            self._take = self._file.take_events(self._encode)
+        if self._encode_lines is not None:
+            self._file.take_events(self._encode)
 
     def write(self, line: bytes) -> None:
         """Take one line, without its newline.
@@ -84,25 +85,43 @@ class PartsSink:
         self._looked += 1
         if self._looked >= LOOK_EVERY:
             self._look()
-        self._take(line)
+        self._file.write(line)
 
     def msg(self, line: bytes) -> None:
         """Take one line, as structlog's loggers do."""
         self.write(line)
 
     def take_events(self, encode_lines: Callable[[list[Any]], bytes]) -> Callable[[Any], None]:
-        """Change over to events in place of lines; as `FileSink` has it."""
-        self._encode = encode_lines
-        self._take = self._file.take_events(encode_lines)
-        return self.write
+        """Change over to events in place of lines; as `FileSink` has it.
+
+        What takes an event is the same for all parts: they have one buffer.
+        """
+        self._encode_lines = encode_lines
+        return self._file.take_events(self._encode, self._spill)
+
+    def _encode(self, events: list[Any]) -> bytes:
+        """The lines of events, of which the very first is kept."""
+        if self._first is None:
+            self._first = events[0]
+        if len(events) > 1 or events[0] is not self._first:
+            self._has_more = True
+        assert self._encode_lines is not None
+        return self._encode_lines(events)
+
+    def _spill(self) -> None:
+        """The buffer is full."""
+        self._file.spill()
+        self._look()
 
     def flush(self) -> None:
-        """Write out all lines.
+        """Write out all lines; go over to a new part where it is time.
 
         Raises:
             LogError: they could not be written.
         """
         self._file.flush()
+        if self._has_more:  # a part that has only the run's first line can wait
+            self._look()
 
     def close(self) -> None:
         """Write out all lines and end the last part.
@@ -130,7 +149,11 @@ class PartsSink:
         except OSError as error:
             raise LogError.of("begin the next part of", self.path, error) from None
         self._open()
-        self._take(self._first)
+        self._has_more = False
+        if self._encode_lines is not None:
+            self._lines.append(self._first)
+        else:
+            self._file.write(self._first)
 
     def _make_room(self) -> None:
         most = self._bound.bytes_max - self._part_max

@@ -30,6 +30,7 @@ from gorun_mem.events.methods import (
     LOG_LEVELS,
     REPORTED,
     LogLevel,
+    check_report,
     may_pass,
     method,
     method_name,
@@ -158,6 +159,20 @@ class Recorder(Books, Sink):
         for subscriber, level in self._subscribers:
             if passes(event, level):
                 subscriber(event)
+
+    def report(self, event: str, /, *fields: object) -> None:
+        """An event by its name, with its fields in their order.
+
+        Args:
+            event: such as "arena.hint_new".
+            fields: its own; before them the M, of an event about one, or the site that is given.
+
+        Raises:
+            TypeError: there is no such event, or it has other fields.
+        """
+        name = event.replace(".", "_")
+        check_report(event, METHODS.get(name), len(fields))
+        getattr(self, name)(*fields)
 
     def flush(self) -> None:
         """Bring the lines written so far to where a reader finds them.

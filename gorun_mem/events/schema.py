@@ -1,14 +1,12 @@
 """The JSON Schema of the log's lines, made from the event types.
 
-The package carries it as `events/schema.json`; `python -m gorun_mem.events.schema` prints it anew.
-It is closed: a field that the format does not have is an error, so that a validator finds a
-misspelt one. Readers of logs are open: they pass over fields they do not know.
+`gorun-mem explain schema` prints it. It is closed: a field that the format does not have is an
+error, so that a validator finds a misspelt one. Readers of logs are open: they pass over fields
+they do not know.
 """
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from inspect import cleandoc
 from typing import Any
 
@@ -35,20 +33,3 @@ def make_schema() -> dict[str, Any]:
         **schema,
         "$defs": kinds,
     }
-
-
-def schema_text() -> str:
-    """The schema as the text of its file."""
-    return json.dumps(make_schema(), indent=2) + "\n"
-
-
-def published_schema() -> dict[str, Any]:
-    """The schema as the package carries it."""
-    found: dict[str, Any] = json.loads(
-        files("gorun_mem.events").joinpath("schema.json").read_text(encoding="utf-8")
-    )
-    return found
-
-
-if __name__ == "__main__":
-    print(schema_text(), end="")  # noqa: T201 - its output is the file

@@ -134,13 +134,24 @@ class GzipCodec:
 
 
 class ZstdCodec:
-    """One zstd frame; flushes end a block."""
+    """One zstd frame; flushes end a block.
 
-    def __init__(self, level: int = 1) -> None:
+    Args:
+        level: zstd's.
+        aside: made by a thread of the library's own, which has the bytes in large pieces and needs
+            no interpreter, so that who adds them pays for a copy only. Not for a process that
+            forks: the child would wait for that thread for ever.
+    """
+
+    def __init__(self, level: int = 1, *, aside: bool = False) -> None:
         import zstandard  # only logs in zstd need it
 
         self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
-        self._stream = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        try:
+            made = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=int(aside))
+        except zstandard.ZstdError:  # a library that was built without threads
+            made = zstandard.ZstdCompressor(level=level, write_checksum=True)
+        self._stream = made.compressobj()
 
     def add(self, data: bytes) -> bytes:
         """What zstd gives out."""
@@ -155,12 +166,12 @@ class ZstdCodec:
         return self._stream.flush()
 
 
-def codec_for(path: str) -> Codec:
-    """The codec that the end of the file's name asks for."""
+def codec_for(path: str, *, aside: bool = False) -> Codec:
+    """The codec that the end of the file's name asks for; `aside` as `ZstdCodec` has it."""
     if path.endswith(".gz"):
         return GzipCodec()
     if path.endswith(".zst"):
-        return ZstdCodec()
+        return ZstdCodec(aside=aside)
     return PlainCodec()
 
 
@@ -173,6 +184,9 @@ class FileSink:
         path: the file; what it held is lost unless `exclusive`.
         exclusive: refuse a file that exists.
         flush_seconds: wall-clock time between flushes; 0 leaves them to `flush` and to size.
+        buffer_bytes: lines kept before they are written.
+        lines: where they are kept; a list of its own if None.
+        aside: compress beside this process's threads, where the codec can.
 
     Attributes:
         written: bytes in the file so far.
@@ -194,6 +208,8 @@ class FileSink:
         exclusive: bool = False,
         flush_seconds: float = FLUSH_SECONDS,
         buffer_bytes: int = BUFFER_BYTES,
+        lines: list[Any] | None = None,
+        aside: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         mode = os.O_EXCL if exclusive else os.O_TRUNC
@@ -202,9 +218,9 @@ class FileSink:
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
         hold(self._fd)
-        self._codec = codec_for(self.path)
+        self._codec = codec_for(self.path, aside=aside)
         self.written = self._unsure = 0
-        self._lines: list[Any] = []
+        self._lines: list[Any] = [] if lines is None else lines
         self._encode: Callable[[list[Any]], bytes] = _with_newlines
         self._buffer_bytes = self._room = buffer_bytes
         self._unsynced = False
@@ -236,11 +252,16 @@ class FileSink:
         """Take one line, as structlog's loggers do."""
         self.write(line)
 
-    def take_events(self, encode_lines: Callable[[list[Any]], bytes]) -> Callable[[Any], None]:
+    def take_events(
+        self,
+        encode_lines: Callable[[list[Any]], bytes],
+        full: Callable[[], None] | None = None,
+    ) -> Callable[[Any], None]:
         """Change over to events in place of lines.
 
         Args:
             encode_lines: makes lines, each with its newline, of events.
+            full: called where the buffer is full, to write it out; `spill` if None.
 
         Returns:
             What takes one event, which must not change any more. It raises LogError as `write`
@@ -249,14 +270,23 @@ class FileSink:
         events, most = self._lines, max(self._buffer_bytes // EVENT_BYTES, 1)
         append = events.append
         self._encode = encode_lines
+        write_out = full or self.spill
 
         def take(event: Any) -> None:
             append(event)
             if len(events) >= most:
-                self._drain(sync=False)
-                self._raise_error()
+                write_out()
 
         return take
+
+    def spill(self) -> None:
+        """Write out what is in the buffer, not yet for a reader of the file to find.
+
+        Raises:
+            LogError: it could not be written.
+        """
+        self._drain(sync=False)
+        self._raise_error()
 
     def flush(self) -> None:
         """Write out all lines, so that a reader of the file finds them.

@@ -9,12 +9,13 @@ What all of them have is in `gorun_mem.events.base`, a run's first and last in
 
 What a type says besides its fields decides all that is done with its events: their levels, whether
 a canonical log has them, which sum of `run.end` they add to. `gorun_mem.events.methods` makes the
-recorder's methods of it, `gorun_mem.events.schema` the schema.
+recorder's methods of it, `gorun_mem.events.schema` the schema. What happens is reported by
+`Sink.report`, or by a method of its own in `gorun_mem.runtime.sink`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, Union
 
 from msgspec import UNSET, UnsetType
 
@@ -23,7 +24,7 @@ from gorun_mem.events.base import SCHEMA as SCHEMA
 from gorun_mem.events.base import Level as Level
 from gorun_mem.events.base import LogEvent as LogEvent
 from gorun_mem.events.base import Option as Option
-from gorun_mem.events.base import address, doc
+from gorun_mem.events.base import address, declared, doc
 from gorun_mem.events.base import event as event
 from gorun_mem.events.run_events import Outcome as Outcome
 from gorun_mem.events.run_events import RunEnd as RunEnd
@@ -344,34 +345,10 @@ class DeadlockEvent(LogEvent, frozen=True, gc=False, tag="deadlock.found"):
     who: Annotated[tuple[str, ...], doc("each M, what it waits for, since when, who holds it")]
 
 
-AnyEvent: TypeAlias = (
-    RunStart
-    | RunEnd
-    | MStart
-    | MPark
-    | MUnpark
-    | MExit
-    | LockWait
-    | LockAcquire
-    | LockRelease
-    | LockThrow
-    | MemCall
-    | MemReturn
-    | FreelistTake
-    | FreelistPut
-    | FreelistSnapshot
-    | BrkMove
-    | MemGrow
-    | MemCheck
-    | ArenaReserve
-    | ArenaHintMiss
-    | ArenaHintNew
-    | StoreLate
-    | StoreFlush
-    | RaceFound
-    | DeadlockEvent
-)
-"""Every event; what `event` says picks the type."""
+EVENT_TYPES: Final[tuple[type[LogEvent], ...]] = tuple(declared)
+"""Every event there is, in the order in which they are declared."""
 
-EVENT_TYPES: Final[tuple[type[LogEvent], ...]] = AnyEvent.__args__
-"""The same, to loop over."""
+if TYPE_CHECKING:
+    AnyEvent: TypeAlias = LogEvent
+else:
+    AnyEvent = Union[EVENT_TYPES]  # noqa: UP007 - a union of as many as there are

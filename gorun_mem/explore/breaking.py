@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.drive import Execution, run_once
-from gorun_mem.explore.failure import Detector, is_programs
+from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.foreign import AwaitsTrio
 from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.words import count
+from gorun_mem.machine.places import is_programs
 from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies.replay import OnDivergence, Replay
 from gorun_mem.step.task import Task

@@ -29,13 +29,10 @@ Usable Programmer's Model for x86 Multiprocessors", CACM 2010.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.drive import SearchingTrampoline
-from gorun_mem.explore.failure import Detector
-from gorun_mem.explore.screen import Screen
-from gorun_mem.explore.taped import STEPS_MAX, ExploringEngine
+from gorun_mem.explore.taped import ExploringEngine, Supervision
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.runtime.kinds import FLUSH, named
 from gorun_mem.runtime.op import MORE, PARKED, Late, MLike, Op, StoreBuffer
@@ -143,25 +140,14 @@ class TsoEngine(ExploringEngine):
     Args:
         strategy: who goes next, buffers included.
         target: whose costs and CPUs.
-        steps_max: bound of steps.
-        detectors: told of each step of an M; of those of buffers, if they have `flushes`.
-        breathe: called now and then.
-        screen: told of each step of an M likewise.
+        over: who watches over the run.
     """
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        target: Target,
-        steps_max: int = STEPS_MAX,
-        detectors: Sequence[Detector] = (),
-        breathe: Callable[[], None] | None = None,
-        screen: Screen | None = None,
-    ) -> None:
-        super().__init__(strategy, target, steps_max, detectors, breathe, screen)
+    def __init__(self, strategy: Strategy, target: Target, over: Supervision) -> None:
+        super().__init__(strategy, target, over)
         self.watched = True
         self.buffered = True  # here, for a compiled class does not see what a class of ours says
-        self._see_flushes = [d.step for d in detectors if getattr(d, "flushes", False)]
+        self._see_flushes = [d.step for d in over.detectors if getattr(d, "flushes", False)]
         self._held: dict[int, bool] = {}
         self._unjoined: set[int] = set()
         self._starts_after: dict[int, int] = {}

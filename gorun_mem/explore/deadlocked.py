@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gorun_mem.explore.detectors.wakeups import is_wakeup
+from gorun_mem.explore.detectors.lost_wakeups import is_wakeup
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.seen import SeenRun
 from gorun_mem.explore.step_values import woken_by

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gorun_mem.explore.failure import Detector, Finding, Signature, signature_of
 from gorun_mem.explore.foreign import AwaitsTrio, Uncontrolled, seen_as, uncontrolled
 from gorun_mem.explore.screen import Screen
-from gorun_mem.explore.taped import STEPS_MAX, ExploringEngine
+from gorun_mem.explore.taped import STEPS_MAX, ExploringEngine, Supervision
 from gorun_mem.machine.coroutine import ForeignAwait, awaits
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.forgotten import noting_origins
@@ -128,8 +128,9 @@ def run_once(
     transcriber = Transcriber(strategy) if transcribe else None
     own = _HOSTS.get(target.host or target.config.memory)
     hosts: Any = import_module(own) if own else None
+    over = Supervision(steps_max, detectors, breathe, screen)
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
-        transcriber or strategy, target, steps_max, detectors, breathe, screen
+        transcriber or strategy, target, over
     )
     world = target.world(
         engine, None, strategy.world_class if isinstance(strategy, States) else World
@@ -238,7 +239,7 @@ class SearchingTrampoline(Trampoline):
         raised(self._driver, task, error)
 
     def _broken_off(self, error: Exception) -> None:
-        broken_off(self._driver, error)
+        broken_off(self._driver, error, self._current())
 
     def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
         return uncontrolled(task, coro)
@@ -256,11 +257,11 @@ def raised(driver: Driver, task: Task, error: BaseException) -> None:
     driver.failed(task, seen_as(error, task, driver.engine.entangled))
 
 
-def broken_off(driver: Driver, error: Exception) -> None:
+def broken_off(driver: Driver, error: Exception, coro: object) -> None:
     """A step, or who is asked between two, has raised `error`, in a run of a search."""
     if isinstance(error, Diverged):
         driver.failed(driver.main, error)
     elif isinstance(error, OF_THE_SEARCH) or driver.engine.undecided:
         raise error
     else:
-        driver.step_failed(error)
+        driver.step_failed(error, coro)

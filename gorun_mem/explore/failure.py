@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from shlex import join, quote
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.explore.history import NotLinearizable
@@ -21,6 +18,7 @@ from gorun_mem.machine.outcome import (
     Stuck,
     in_words,
 )
+from gorun_mem.machine.places import place_of
 from gorun_mem.machine.watchdog import LoopWithoutAwait
 from gorun_mem.policies import PolicyError
 from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw, said
@@ -31,13 +29,6 @@ if TYPE_CHECKING:
     from gorun_mem.runtime.op import Op
     from gorun_mem.step.task import Task
 
-_NOT_THE_PROGRAM: Final = (
-    frozenset({"anyio", "gorun_mem", "outcome", "trio"}) | sys.stdlib_module_names
-)
-"""Packages through which an error may pass on its way to the program's own line."""
-_LIBRARY: Final = ("gorun_mem.explore.kernels.", "gorun_mem.scenarios.")
-"""Modules of ours that are programs."""
-_PARTS: Final = "gorun_mem.explore.kernels.parts"
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d[\d,_.]*")
 
 
@@ -88,13 +79,14 @@ class Detector(Protocol):
     One object is made for a search (for each process of it) and sees its runs one after another.
     What it finds makes the run a failure. Make it cheap: `step` is called for every access.
 
-    It may have attributes more. `looks = False` says that its `step` does nothing and need not
-    be called. `flushes = True` says that it is told also where an M's store buffer makes a step
-    (`Config.memory`), whose `task` is no M. `screened = True` says that it finds nothing in a run
-    that `screen.Screen` does not suspect and that ends well: the search then shows it those runs
-    only that are not so. And `screened = "made"`, that it finds something in runs only that are
-    made for it. `midway = True` says that what it has found it has found, however the run goes on,
-    so that `end` may be asked where a run is broken off.
+    It may have attributes more. `usual = N` says that a search looks with it unless it is told
+    otherwise, the lowest N first; what ends a program comes first. `looks = False` says that its
+    `step` does nothing and need not be called. `flushes = True` says that it is told also where an
+    M's store buffer makes a step (`Config.memory`), whose `task` is no M. `screened = True` says
+    that it finds nothing in a run that `screen.Screen` does not suspect and that ends well: the
+    search then shows it those runs only that are not so. And `screened = "made"`, that it finds
+    something in runs only that are made for it. `midway = True` says that what it has found it has
+    found, however the run goes on, so that `end` may be asked where a run is broken off.
     """
 
     name: str
@@ -251,29 +243,6 @@ def _deadlock(world: World) -> Signature:
 def without_numbers(text: str) -> str:
     """`text` with every number replaced: two runs differ in addresses and ids."""
     return _NUMBERS.sub("#", text)
-
-
-def place_of(error: BaseException) -> str:
-    """The innermost line of the program itself that `error` came through, as "file:line".
-
-    "" where it came through none: the step of an operation failed, which no coroutine was in.
-    """
-    found = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if is_programs(frame):
-            name = frame.f_code.co_filename.replace("\\", "/")
-            found = f"{name.rpartition('/')[2]}:{line}"
-    return found
-
-
-def is_programs(frame: FrameType) -> bool:
-    """Whether a frame is the program's own, and not this library's, trio's or Python's."""
-    module = str(frame.f_globals.get("__name__", ""))
-    if frame.f_code.co_filename.startswith("<"):  # made by a library, such as a named tuple
-        return False
-    if module.startswith(_LIBRARY):
-        return module != _PARTS
-    return module.partition(".")[0] not in _NOT_THE_PROGRAM
 
 
 def history_of(world: World) -> tuple[str, ...]:

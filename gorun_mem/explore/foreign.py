@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any, Final
 
-from gorun_mem.explore.failure import place_of
 from gorun_mem.machine.coroutine import ForeignAwait, where
+from gorun_mem.machine.places import place_of
 from gorun_mem.step.task import Task
 
 ASYNCIO: Final = (

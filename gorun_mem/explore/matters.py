@@ -14,6 +14,7 @@ What is looked for, in this order:
     an access        of another M, between two of the M that had to stop, one of the three a change;
     between          or a critical section of another between two of its own
     a stale read     what an M has read is changed before it goes on, though to something else
+    gone before      an M is woken, and another is at what it waits for before it goes on
     passed by        others go on and on past an M that waits
     seen             what the M that fails has read of another, where that was the latest
     the difference   where the nearest schedule that passes differs (`passing`)
@@ -36,7 +37,7 @@ from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.late import late_stores
 from gorun_mem.explore.seen import SeenRun
 from gorun_mem.explore.sights import Sights
-from gorun_mem.explore.step_values import is_swap
+from gorun_mem.explore.step_values import is_swap, woken_by
 from gorun_mem.runtime.kinds import kind_of
 from gorun_mem.step.task import who
 
@@ -98,6 +99,9 @@ def _last(failure: Failure, seen: SeenRun) -> str:
         if 0 < step <= len(seen.steps):
             return f"{seen.name(step - 1)} is where it shows: {failure.signature}"
         return f"the detectors see it when all have ended: {failure.signature}"
+    raised = seen.raised_at()
+    if raised is not None:
+        return f"{seen.name(raised)} goes on to {failure.signature}"
     if seen.steps[at].kind == "join":
         return f"M{seen.steps[at].m} sees it when all have ended: {failure.signature}"
     return f"{seen.name(at)} is the last step: {failure.signature}"
@@ -120,17 +124,18 @@ def difference(failure: Failure, passing: Passing) -> str:
         chance = _CHANCES.get(label)
         if chance is not None:
             return f"had {chance[bool(instead)]} at step {number}, this passes"
-        return f"had {instead} been drawn, not {value}, at step {number}, this passes"
+        return f"had {label} come to {instead}, not {value}, at step {number}, this passes"
     return f"had {who(step.m)} not gone on to its {step.name} at step {number}, this passes"
 
 
 _CHANCES: Final = {
     "timeout": ("its time not been up early", "its time been up early"),
-    "spurious": ("the sleep not ended by itself", "the sleep ended by itself"),
-    "grow": ("the memory grown", "the memory not grown"),
-    "cancel": ("nothing been cancelled", "it been cancelled"),
+    "futex.spurious": ("the sleep not ended by itself", "the sleep ended by itself"),
+    "fault.grow": ("the memory grown", "the memory not grown"),
+    "cancel.which": ("another been cancelled", "another been cancelled"),
+    "clock.first": ("another deadline passed first", "another deadline passed first"),
 }
-"""By what a fault is labelled: what would have had to be, for values 0 and others."""
+"""By the label of a choice: what would have had to be, for values 0 and others."""
 
 
 # A value that is seen twice.
@@ -256,7 +261,7 @@ def _window(seen: SeenRun, at: int, of_locks: bool, reads: bool) -> tuple[int, i
     behind = [i for i in range(until, end) if steps[i].m == stopped]
     for first in range(at - 1, max(at - _WINDOW, 0) - 1, -1):
         a = steps[first]
-        if a.m != stopped or seen.is_lock(first) is not of_locks:
+        if a.m != stopped or seen.is_lock(first) is not of_locks or not seen.is_of_object(first):
             continue
         for last in (i for i in behind if steps[i].obj == a.obj):
             for middle in range(at, last):
@@ -340,7 +345,25 @@ def _saw(failure: Failure, seen: SeenRun) -> list[str]:
     return []
 
 
-# An M that others go past.
+# An M that is woken too early, and one that others go past.
+
+
+def _gone_before(failure: Failure, seen: SeenRun) -> list[str]:
+    """Who was at what the M that fails waits for, from when it was woken until it went on."""
+    steps = seen.steps
+    failed = seen.raised_at()
+    at = len(steps) - 1 if failed is None else failed
+    m, obj = steps[at].m, steps[at].obj
+    woken = next((i for i in range(at - 1, -1, -1) if m in woken_by(steps, i)), None)
+    if woken is None or not seen.is_of_object(at):
+        return []
+    between = [i for i in range(woken + 1, at) if steps[i].m != m and steps[i].obj == obj]
+    if not between or any(steps[i].m == m for i in range(woken + 1, at)):
+        return []
+    return [
+        f"{seen.name(woken)} wakes M{m}, and {seen.name(between[0])} goes before M{m} does (step "
+        f"{at + 1})"
+    ]
 
 
 def _passed_by(failure: Failure, seen: SeenRun) -> list[str]:
@@ -388,6 +411,6 @@ def _stops(seen: SeenRun) -> Iterator[str]:
 
 
 _LOOKS: Final[tuple[Callable[[Failure, SeenRun], list[str]], ...]] = (
-    late_stores, _twice, _misused, _accesses_between, _stale, _passed_by, _saw,
+    late_stores, _twice, _misused, _accesses_between, _stale, _gone_before, _passed_by, _saw,
 )  # fmt: skip
 _OF_DEADLOCKS: Final[tuple[Any, ...]] = (late_stores, _accesses_between, _stale, _saw)

@@ -66,6 +66,21 @@ class SeenRun:
         op = self.op(at)
         return getattr(op, "mutex", None) is not None or bool(kind_of(self.steps[at].kind).lock)
 
+    def is_of_object(self, at: int) -> bool:
+        """Whether a step is about an object, which others can be about too.
+
+        A task of trio that starts, sleeps or gives way is named by the function it stands in.
+        """
+        stands = getattr(self.op(at), "at", None)
+        return stands is None or stands.thing is not None
+
+    def raised_at(self) -> int | None:
+        """The last step of the task that raised what a nursery of trio's has ended in."""
+        failed = self.sights.failed if self.sights is not None else None
+        if failed is None:
+            return None
+        return max((at for at, step in enumerate(self.steps) if step.m == failed), default=None)
+
     def held_at_end(self) -> dict[str, int]:
         """The index of the step that took it, for each lock that nobody has given back."""
         held: dict[str, int] = {}

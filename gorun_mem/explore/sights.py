@@ -26,6 +26,7 @@ class Sights:
         locks: of the steps, the lock that was taken (True) or given back (False), None for none.
         places: of the steps, the program's line that makes them, as "file:line"; "" where it is not
             known.
+        failed: the id of a task of trio's own that raised what the run failed with; None if none.
         pending: by id of an M that has not ended, kind and object of the step that it would make.
     """
 
@@ -41,6 +42,7 @@ class Sights:
         self.pending: dict[int, str] = {}
         self.locks: list[tuple[str, bool] | None] = []
         self.places: list[str] = []
+        self.failed: int | None = None
         self._watch = watch(world)
         self._under_way: dict[int, list[int]] = {}
 
@@ -70,6 +72,8 @@ class Sights:
             self.locks.append(None)
             self.places.append("")
         for task in world.engine.tasks:
+            if world.failure is not None and getattr(task, "raised", None) is world.failure:
+                self.failed = task.id
             if task.state is State.DONE or task.op is None:
                 continue
             if task.state is State.PARKED and not isinstance(task.op, Join):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
-from gorun_mem.explore.detectors.wakeups import is_wakeup
+from gorun_mem.explore.detectors.lost_wakeups import is_wakeup
 from gorun_mem.explore.history import short
 from gorun_mem.runtime.kinds import FLUSH
 from gorun_mem.runtime.op import Mark

@@ -36,6 +36,31 @@ class OutOfSteps(Exception):
     """A run of an exhaustive search has reached its bound of steps."""
 
 
+class Supervision:
+    """Who watches over a run of a search, the same for every engine.
+
+    Args:
+        steps_max: bound of steps.
+        detectors: told of each step of an M; of those of store buffers, if they have `flushes`.
+        breathe: called now and then; what it raises goes through.
+        screen: told of each step likewise.
+    """
+
+    __slots__ = ("breathe", "detectors", "screen", "steps_max")
+
+    def __init__(
+        self,
+        steps_max: int = STEPS_MAX,
+        detectors: Sequence[Detector] = (),
+        breathe: Callable[[], None] | None = None,
+        screen: Screen | None = None,
+    ) -> None:
+        self.steps_max = steps_max
+        self.detectors = detectors
+        self.breathe = breathe
+        self.screen = screen
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ExploringEngine(Engine):
     """An engine that puts what is decided on a tape, and in which an M that goes on keeps its place
@@ -44,53 +69,43 @@ class ExploringEngine(Engine):
     Args:
         strategy: who goes next.
         target: whose costs and CPUs.
-        steps_max: bound of steps.
-        detectors: told of each step.
-        breathe: called now and then.
-        screen: told of each step likewise.
+        over: who watches over the run.
 
     Attributes:
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
         woken: Ms made runnable by the step under way, for strategies that ask who woke whom.
         unfair: the run has reached its bound of steps.
-        timed: an M has slept for a time.
+        timed: an M has slept for a time, or waited with one, so what comes hangs on the clock.
         keeps_time: one that ends when its time has come, so how long each step takes matters.
         draws: data choices made.
     """
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        target: Target,
-        steps_max: int = STEPS_MAX,
-        detectors: Sequence[Detector] = (),
-        breathe: Callable[[], None] | None = None,
-        screen: Screen | None = None,
-    ) -> None:
+    def __init__(self, strategy: Strategy, target: Target, over: Supervision) -> None:
         cpus = target.config.cpus
-        super().__init__(strategy, cpus=cpus, steps_max=steps_max, table=target.costs)
+        super().__init__(strategy, cpus=cpus, steps_max=over.steps_max, table=target.costs)
         self.tape: list[int] = []
         self.woken: list[Task] = []
         self.unfair = False
         self.timed = False
         self.keeps_time = False
         self.draws = 0
-        self._breathe = breathe
+        self._breathe = over.breathe
         self._early = "timeout" in target.config.faults
         self._always_early: bool = getattr(strategy, "reduces", False)
         self._label = getattr(strategy, "label", None)
         self._every_step: bool = getattr(strategy, "every_step", False)
         self._executed = getattr(strategy, "executed", None)
         self._follows: bool = getattr(strategy, "follows", False)
-        self._screen = screen
-        self._looks = [d.step for d in detectors if getattr(d, "looks", True)]
-        self.watched = self._executed is not None or screen is not None or bool(self._looks)
+        self._screen = over.screen
+        self._looks = [d.step for d in over.detectors if getattr(d, "looks", True)]
+        looked_at = over.screen is not None or bool(self._looks)
+        self.watched = self._executed is not None or looked_at
 
     # What operations ask.
 
     def choice(self, m: MLike, n: int, label: str) -> int:
-        """A data choice of the strategy's, put on the tape."""
-        if n < 2:
+        """A data choice of the strategy's, put on the tape; none once the run is over."""
+        if n < 2 or self.stopped:
             return 0
         self.draws += 1
         value = self.strategy.choice(2 if label in LOTS else n)
@@ -108,7 +123,9 @@ class ExploringEngine(Engine):
             self._enable(m)
 
     def sleep_until(self, m: MLike, t_ns: int) -> None:
-        """Unpark `m` at `t_ns`, unless somebody does before."""
+        """Unpark `m` at `t_ns`, unless somebody does before; nobody is, once the run is over."""
+        if self.stopped:
+            return
         self.timed = True
         if not self._early:
             self.keeps_time = self.keeps_time or t_ns > self.clock_ns
@@ -123,6 +140,7 @@ class ExploringEngine(Engine):
         Where waits end at their time, this one's counts from when `m` came to it, whether it has
         to wait in this run or goes in at once.
         """
+        self.timed = True
         if not self._early:
             self.keeps_time = True
             return False

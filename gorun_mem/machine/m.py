@@ -55,14 +55,16 @@ class M(Task):
         program: what it runs; not set on M 0, nor are the rest.
         args: what that takes beside the M.
         join: who waits for its end.
+        raised: what a task of trio's own ended in, which its nursery has; not set on others.
     """
 
-    __slots__ = ("args", "join", "program", "world")
+    __slots__ = ("args", "join", "program", "raised", "world")
 
     world: Surroundings
     program: Callable[..., Coroutine[Any, Any, Any]]
     args: tuple[Any, ...]
     join: Join
+    raised: BaseException
 
     # The OS layer.
 
@@ -217,6 +219,8 @@ class M(Task):
         if ledger is None:
             return
         word = self.world.runtime.platform.word_size
+        if ledger.is_one(addr, word):
+            return
         refusal = ledger.refusal(addr, word, f"{verb} at {addr:#x} by M{self.id}")
         if refusal is None:
             return

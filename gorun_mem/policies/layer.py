@@ -102,6 +102,10 @@ class PolicyFreeList(FreeList):
         """Size of the largest block, 0 where there is none."""
         return max((hi - lo for lo, hi, _ in self._free), default=0)
 
+    def figures(self) -> tuple[int, int, int]:
+        """Free bytes, free blocks and the largest."""
+        return self.total_bytes, self.count, self.largest
+
     def blocks(self, function: str = "memFreelist") -> list[tuple[int, int]]:
         """(address, size) of every block."""
         return [(lo, hi - lo) for lo, hi, _ in self._free]

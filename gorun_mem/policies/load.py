@@ -9,34 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from gorun_mem._near import no_such
 from gorun_mem.policies.base import Policy
+from gorun_mem.runtime.by_file import ByFile
 from gorun_mem.runtime.errors import said
 from gorun_mem.scripts import UserFileError, find_class, is_file, line_of
 from gorun_mem.scripts.classes import ClassName, FileCache, class_name, file_of
 
-POLICIES: Final[dict[str, str]] = {
-    "first_fit": "FirstFit",
-    "best_fit": "BestFit",
-    "next_fit": "NextFit",
-    "last_fit": "LastFit",
-    "segregated": "Segregated",
-    "buddy": "Buddy",
-    "merge_break": "MergeBreak",
-    "align_tight": "AlignTight",
-    "grow": "Grow",
-    "arena": "Arena",
-    "whole_memory": "WholeMemory",
-    "ask_size": "AskSize",
-}
-"""Name, which is its module's too, and class; the first is Go's own."""
 OWN: Final = "first_fit"
-SIZES: Final[dict[str, str]] = {"grow": "1MiB", "arena": "512KiB"}
-"""The size that each of those that have one has where none is given."""
+"""The policy that is Go's own."""
 NEEDS: Final = "gorun_mem.policies.Policy"
 
 MakePolicy = Callable[[], Policy]
@@ -51,12 +36,39 @@ class UnknownPolicy(ValueError):
     """There is no such policy, or its class is none; the message says what to do."""
 
 
+def _class_name(name: str) -> str:
+    """What the class of a policy's file is called: BestFit in best_fit.py."""
+    return name.title().replace("_", "")
+
+
+def _policy_in(name: str, module: ModuleType) -> type[Policy] | None:
+    """The policy that is called as the module that it is in; None where the module only helps.
+
+    Raises:
+        UnknownPolicy: it lacks a method, or it cannot be made.
+    """
+    found: type[Policy] | None = getattr(module, _class_name(name), None)
+    return _checked(found, name) if found is not None else None
+
+
+POLICIES: Final = ByFile(__package__, _policy_in, lambda name: rf"^class {_class_name(name)}\(")
+"""Every policy that comes along, by name: its class."""
+
+
+def size_of(name: str) -> str:
+    """The size that one of `POLICIES` has where none is given; "" for one without a size."""
+    from inspect import signature
+
+    parameter = signature(POLICIES[name]).parameters.get("size")
+    return _written(parameter.default) if parameter is not None else ""
+
+
 def load_policy(policy: str | type) -> MakePolicy:
     """What makes a policy, anew for each runtime.
 
     Args:
-        policy: a name of `POLICIES`, with ":SIZE" for one of `SIZES`, "FILE.py:Class", or a class
-            that derives from `Policy`.
+        policy: a name of `POLICIES`, with ":SIZE" for one that has a size, "FILE.py:Class", or a
+            class that derives from `Policy`.
 
     Raises:
         UnknownPolicy: there is none, it lacks a method, or it cannot be made.
@@ -67,9 +79,7 @@ def load_policy(policy: str | type) -> MakePolicy:
         return _checked(policy, policy.__name__)
     name, colon, size = policy.partition(":")
     if name in POLICIES:
-        module = import_module(f"gorun_mem.policies.{name}")
-        known: type[Policy] = getattr(module, POLICIES[name])
-        return _with_size(known, policy, size) if colon else known
+        return _with_size(POLICIES[name], policy, size) if colon else POLICIES[name]
     if not is_file(policy):
         raise UnknownPolicy(f"{no_such('policy', policy, POLICIES)}; your own is FILE.py:Class")
     return _OF_FILES.get(policy, lambda: _of_file(policy))
@@ -84,9 +94,9 @@ def policy_name(policy: str | type) -> str:
     if not isinstance(policy, type):
         return policy
     _checked(policy, policy.__name__)
-    for name in POLICIES:
-        if load_policy(name) is policy:
-            return name
+    name = policy.__module__.rpartition(".")[2]
+    if POLICIES.get(name) is policy:
+        return name
     return class_name(policy, policy)
 
 
@@ -100,10 +110,12 @@ def spread_policies(reference: str) -> list[str]:
         UnknownPolicy: a size cannot be read, or the sizes are too many.
     """
     if reference == "all":
-        return [f"{name}:{SIZES[name]}" if name in SIZES else name for name in POLICIES]
+        others = [name for name in POLICIES if name != OWN]
+        usual = {name: size_of(name) for name in (OWN, *others)}
+        return [f"{name}:{size}" if size else name for name, size in usual.items()]
     name, _, sizes = reference.partition(":")
     first, dots, last = sizes.partition("..")
-    if not dots or name not in SIZES:
+    if not dots or name not in POLICIES or not size_of(name):
         return [reference]
     size, most = _size(first, reference), _size(last, reference)
     found: list[str] = []
@@ -119,7 +131,7 @@ def spread_policies(reference: str) -> list[str]:
 
 def _with_size(known: type[Policy], reference: str, size: str) -> MakePolicy:
     name = reference.partition(":")[0]
-    if name not in SIZES:
+    if not size_of(name):
         raise UnknownPolicy(f"{reference}: {name} has no size: write {name}")
     make: MakePolicy = partial(known, *[_size(size, reference)])
     try:
@@ -133,7 +145,7 @@ def _size(text: str, reference: str) -> int:
     found = _SIZE.fullmatch(text)
     if found is None:
         name = reference.partition(":")[0]
-        raise UnknownPolicy(f"{reference}: {text!r} is no size: write {name}:{SIZES[name]}")
+        raise UnknownPolicy(f"{reference}: {text!r} is no size: write {name}:{size_of(name)}")
     return int(found[1]) * _UNITS[found[2]]
 
 

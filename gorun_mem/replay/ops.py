@@ -41,6 +41,7 @@ from gorun_mem.runtime.errors import (
     IllegalUse,
     Throw,
 )
+from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.oslayer import OSLayer
 from gorun_mem.step.solo import SoloM, solo
 
@@ -298,7 +299,9 @@ class OpMachine(Onlooker):
             raise RuntimeError(f"the program has ended: {self.failure}")
         try:
             answer = self._answers[operation.name](*operation.operands)
-            self._refuse_what_was_found()
+            ledger = self._os.ledger
+            if ledger is not None and ledger.findings:
+                self._refuse_what_was_found(ledger)
             return answer
         except EmulatedFailure as failure:
             if isinstance(failure, Deadlock):
@@ -307,12 +310,10 @@ class OpMachine(Onlooker):
             self.failure = failure
             return ending(failure)
 
-    def _refuse_what_was_found(self) -> None:
+    def _refuse_what_was_found(self, ledger: Ledger) -> None:
         """Where it is strict, an answer of Go's that no caller can live with is not given."""
-        ledger = self._os.ledger
-        if ledger is not None and ledger.findings:
-            found = ledger.findings[0]
-            raise IllegalUse(f"{found.what.removeprefix('gorun_mem: ')}: {found.text}")
+        found = ledger.findings[0]
+        raise IllegalUse(f"{found.what.removeprefix('gorun_mem: ')}: {found.text}")
 
     # Calls.
 

@@ -47,7 +47,7 @@ from gorun_mem.runtime.brk import (
 from gorun_mem.runtime.call import Call
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
 from gorun_mem.runtime.freelist import FreeList
-from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.runtime.ledger import Ledger, Ranges
 from gorun_mem.runtime.linear_memory import FRAME, LinearMemory
 from gorun_mem.runtime.mem_sbrk import SbrkLayer
 from gorun_mem.runtime.memory import Plan9Segment, WasmMemory
@@ -307,7 +307,7 @@ class _WatchfulLedger(Ledger):
 
     __slots__ = ()
 
-    def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
+    def handed_out(self, addr: int, n: int, function: str, m: int) -> Ranges:
         """Note that [addr, addr+n) now belongs to M `m`.
 
         Raises:
@@ -321,7 +321,7 @@ class _WatchfulLedger(Ledger):
                     addr=low,
                     size=high - low,
                 )
-        super().handed_out(addr, n, function, m)
+        return super().handed_out(addr, n, function, m)
 
 
 class _LayerPoints(SbrkLayer):

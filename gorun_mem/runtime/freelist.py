@@ -88,6 +88,11 @@ class FreeList(WalkedList):
             return self._index.largest
         return max((size for _, size in self.blocks()), default=0)
 
+    def figures(self) -> tuple[int, int, int] | None:
+        """Free bytes, free blocks and the largest; None where it takes a walk to tell."""
+        index = self._index
+        return (index.total_bytes, index.count, index.largest) if index is not None else None
+
     def blocks(self, function: str = "memFreelist") -> list[tuple[int, int]]:
         """(address, size) of every block in list order.
 

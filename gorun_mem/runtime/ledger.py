@@ -15,7 +15,7 @@ such an answer is kept as a `UnsoundAnswer`, for whoever checks.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -52,6 +52,10 @@ class Ownership(Struct, frozen=True, gc=False):
             who = "the host" if self.m == HOST else f"M{self.m}"
             return f"owned by {who}, which got it in {call}"
         return f"freed by M{self.m} in {call}"
+
+
+Ranges: TypeAlias = "list[tuple[int, int, Ownership]]"
+"""(start, end, owner), in address order."""
 
 
 class UnsoundAnswer(NamedTuple):
@@ -92,22 +96,23 @@ class Ledger:
     def __repr__(self) -> str:
         return f"<Ledger {self.live_bytes} bytes live after {self.calls} calls>"
 
-    def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
-        """Note that [addr, addr+n) now belongs to M `m`."""
-        self.calls += 1
+    def handed_out(self, addr: int, n: int, function: str, m: int) -> Ranges:
+        """Note that [addr, addr+n) now belongs to M `m`; what was known of it, each range whole."""
+        self.calls = call = self.calls + 1
         if n <= 0:
-            return
-        self._ranges.assign(addr, addr + n, Ownership(True, self.calls, function, m))
-        self.live_bytes += n
-        self.live_bytes_max = max(self.live_bytes_max, self.live_bytes)
+            return []
+        live = self.live_bytes = self.live_bytes + n
+        if live > self.live_bytes_max:
+            self.live_bytes_max = live
+        return self._ranges.assign(addr, addr + n, Ownership(True, call, function, m))
 
-    def freed(self, addr: int, n: int, function: str, m: int) -> None:
-        """Note that [addr, addr+n), which was owned, was given back."""
-        self.calls += 1
+    def freed(self, addr: int, n: int, function: str, m: int) -> Ranges:
+        """Note that [addr, addr+n), which was owned, was given back; what was known of it."""
+        self.calls = call = self.calls + 1
         if n <= 0:
-            return
-        self._ranges.assign(addr, addr + n, Ownership(False, self.calls, function, m))
+            return []
         self.live_bytes -= n
+        return self._ranges.assign(addr, addr + n, Ownership(False, call, function, m))
 
     def host_took(self, addr: int, n: int, function: str) -> None:
         """Note that the host grew the memory by [addr, addr+n) for itself."""
@@ -132,11 +137,10 @@ class Ledger:
 
     def ownership(self, addr: int) -> Ownership | None:
         """What is known of the byte at `addr`."""
-        for _, _, owner in self._ranges.overlapping(addr, addr + 1):
-            return owner
-        return None
+        piece = self._ranges.at(addr)
+        return piece.value if piece is not None else None
 
-    def live_ranges(self) -> list[tuple[int, int, Ownership]]:
+    def live_ranges(self) -> Ranges:
         """(start, end, owner) of each range that is handed out, in address order."""
         return [r for r in self._ranges.overlapping(0, 1 << 65) if r[2].live]
 
@@ -153,9 +157,14 @@ class Ledger:
         """How many ranges are known, handed out or freed."""
         return len(self._ranges)
 
-    def overlapping(self, start: int, end: int) -> list[tuple[int, int, Ownership]]:
+    def overlapping(self, start: int, end: int) -> Ranges:
         """(start, end, owner) of each known range that shares a byte with [start, end)."""
         return [(low, high, owner) for low, high, owner in self._ranges.overlapping(start, end)]
+
+    def is_one(self, addr: int, n: int) -> bool:
+        """Whether [addr, addr+n) is part of one range that is handed out; then it is no refusal."""
+        owner = self._ranges.of_all(addr, addr + n)
+        return owner is not None and owner.live
 
     def refusal(self, addr: int, n: int, what: str) -> IllegalUse | None:
         """Why [addr, addr+n) must not be freed or touched, or None where it is all owned.

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from gorun_mem.runtime.behaviour import Platform, Release
 from gorun_mem.runtime.brk import Break, align_up
-from gorun_mem.runtime.call import Call
+from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse
 from gorun_mem.runtime.freelist import FreeList
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.runtime.oslayer import OSLayer, RuntimeLock
+from gorun_mem.runtime.pages import pages_of
 from gorun_mem.runtime.sink import Sink
 
 
@@ -125,14 +126,17 @@ class SbrkLayer(OSLayer):
             return
         await self.memlock.lock("runtime.sysFreeOS")
         at_end = (v + n) & self._mask == self.brk.bloc
-        if self.ledger is not None:
-            refusal = self._free_refusal(v, n, n if at_end else self.brk.mem_round(n))
-            if refusal is not None:
-                await self._refuse(call, refusal)
-        self._free(call, at_end=at_end)
-        if self.ledger is not None:
+        ledger = self.ledger
+        if ledger is not None:
             given = n if at_end else self.brk.mem_round(n)
-            self.ledger.freed(v, given, "sysFreeOS", self.whoami())
+            if not (v and n and ledger.is_one(v, given)):
+                refusal = self._free_refusal(v, n, given)
+                if refusal is not None:
+                    await self._refuse(call, refusal)
+            self._free(call, at_end=at_end)
+            ledger.freed(v, given, "sysFreeOS", self.whoami())
+        else:
+            self._free(call, at_end=at_end)
         if self._watched:
             self._settle(call, 0, n, True)
         await self.memlock.unlock("runtime.sysFreeOS")
@@ -306,16 +310,23 @@ class SbrkLayer(OSLayer):
             call.p, call.size, call.ok = p, size, ok
             self._sink.mem_return(call, self.state())
 
+    def state(self) -> LayerState:
+        """The six figures that every call's return is logged with."""
+        brk = self.brk
+        bloc_max = brk.bloc_max
+        pages = brk.pages if self._is_wasm else pages_of(bloc_max)
+        return LayerState(pages, brk.bloc, bloc_max, *self._free_figures())
+
     def _free_figures(self) -> tuple[int, int, int]:
         """Free bytes, blocks and the largest; zeros where the list has no end.
 
         Go does not walk the list here, so a list that hangs a walk must not hang the log.
         """
-        freelist = self._freelist
-        if freelist.indexed:
-            return freelist.total_bytes, freelist.count, freelist.largest
+        found = self._freelist.figures()
+        if found is not None:
+            return found
         try:
-            sizes = [size for _, size in freelist.blocks()]
+            sizes = [size for _, size in self._freelist.blocks()]
         except EmulatedFailure:
             return 0, 0, 0
         return sum(sizes) & self._mask, len(sizes), max(sizes, default=0)

@@ -79,14 +79,15 @@ class WasmMemory(LinearMemory):
         before = self.pages
         delta = pages & 0xFFFF_FFFF
         self.grows += 1
-        room = before + delta <= self.limit_pages or delta == 0
+        after = before + delta
+        room = (after <= self.max_pages and after <= _WASM_PAGES_MAX) or delta == 0
         if self._injected_failure() or not room:
             self.fails += 1
-            self.needed = before + delta
+            self.needed = after
             result = -1
         else:
-            self.pages = before + delta
-            self.size = self.pages * WASM_PAGE
+            self.pages = after
+            self.size = after * WASM_PAGE
             result = before
         if self.probe is not None:
             self.probe.grew(pages, result, before)

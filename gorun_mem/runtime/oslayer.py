@@ -65,6 +65,7 @@ class OSLayer:
     ) -> None:
         self.release = release
         self.platform = platform
+        self._is_wasm = platform.is_wasm
         self.memory = memory
         self.memlock = memlock
         self.ledger = ledger
@@ -120,7 +121,7 @@ class OSLayer:
     @property
     def top(self) -> int:
         """Where the memory ends, in bytes."""
-        return top_of(self.pages, self.bloc_max, self.platform.is_wasm)
+        return top_of(self.pages, self.bloc_max, self._is_wasm)
 
     @property
     def freelist(self) -> FreeList | None:

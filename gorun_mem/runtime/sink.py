@@ -33,7 +33,8 @@ class Waited(Struct, frozen=True, gc=False):
 
 
 class Sink:
-    """One method an event, named as the event with an underscore for the dot; these do nothing.
+    """A method for each event that is often reported, named as it is with an underscore for the
+    dot, and `report` for every other; these do nothing.
 
     Its arguments are the event's fields, in their order, after the M for an event that is about
     one; `gorun_mem.events.methods` holds the two against each other. A call of the OS layer is one
@@ -42,6 +43,9 @@ class Sink:
     """
 
     __slots__ = ()
+
+    def report(self, event: str, /, *fields: object) -> None:
+        """An event by its name, with what its method would be given."""
 
     def mem_call(self, call: Call, /) -> None:
         """A call entered the OS layer."""

@@ -69,7 +69,7 @@ class Service(Protocol):
     speakers: dict[int, Connection]
     asking: dict[int, Request]
     dirty: list[Outgoing]
-    parsed: dict[bytes, Request]
+    parsed: dict[bytes | str, Request]
     draining: str
     failed_auths: int
 
@@ -252,10 +252,12 @@ class Connection:
         server = self._server
         parsed, asking, answers = server.parsed, server.asking, server.answers
         operations = answers.operations
+        inbox, incoming, outgoing = self._inbox, self._incoming, self.outgoing
+        put = outgoing.put
         left = SLICE
         while True:
-            line = self._next()
-            if line is None:
+            full = outgoing.waiting_bytes > outgoing.queue_bytes and outgoing.is_full
+            if full or not inbox or server.draining:
                 if self._ended():
                     break
                 if len(server.dirty) >= FLUSH_AT:
@@ -263,18 +265,21 @@ class Connection:
                 await RECEIVE
                 left = SLICE
                 continue
+            line = inbox.popleft()
+            if incoming.is_full and len(inbox) <= self._limits.pipeline // 2:
+                incoming.read_on()
             left -= 1
             if left < 0:
                 server.flush()
                 await YIELD
                 left = SLICE
-            if isinstance(line, str):
-                self.put(line)
-                self._inbox.clear()
-                self._no_more = True
-                continue
             request = parsed.get(line)
             if request is None:
+                if isinstance(line, str):
+                    put(line)
+                    inbox.clear()
+                    self._no_more = True
+                    continue
                 request = self._parse(line)
                 if request is None:
                     continue
@@ -292,19 +297,8 @@ class Connection:
             except IllegalUse as refusal:
                 answer = f"illegal {refusal}"
             del asking[m.id]
-            self.put(answer)
+            put(answer)
         return await server.leave(self, m)
-
-    def _next(self) -> bytes | str | None:
-        """The next line; None where there is none or it must wait."""
-        if self._server.draining:
-            return None
-        if self.outgoing.is_full or not self._inbox:
-            return None
-        line = self._inbox.popleft()
-        if self._incoming.is_full and len(self._inbox) <= self._limits.pipeline // 2:
-            self._incoming.read_on()
-        return line
 
     def _ended(self) -> bool:
         """Whether the M is to end: no request is left, or none may be begun any more."""

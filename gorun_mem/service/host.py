@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import trio
 from trio.lowlevel import Abort, reschedule, wait_task_rescheduled
@@ -264,9 +264,9 @@ class ServiceHost(Resumer):
         else:
             self._procs_free += 1
 
-    def _next_op(self, m: M, coro: Coro) -> Op:
-        """Let a coroutine go on to its next operation; one that is to end is told so."""
-        found: Any = coro.throw(Cancelled()) if m.result is _WITHDRAWN else coro.send(m.result)
+    def _next_op(self, m: M, coro: Coro, found: Any) -> Op:
+        """What a coroutine has yielded, where that is an operation that may be made; who awaits
+        what is none, or is to end, is told so."""
         while not isinstance(found, Op):
             found = coro.throw(ForeignAwait(f"M{m.id} awaits trio itself at {where(coro)}"))
         op: Op = found
@@ -289,12 +289,16 @@ class ServiceHost(Resumer):
         None: it waits for its connection or for its turn, it has ended or failed, or the budget of
         the turn is used up and the operation is submitted.
         """
-        driver, m = self._driver, cast(M, task)
+        driver = self._driver
+        m: Any = task  # an M, as all tasks of a World
         try:
             coro = self._coros.get(m.id)
             if coro is None:
                 coro = self._coros[m.id] = driver.begin(m)
-            op = self._next_op(m, coro)
+            result = m.result
+            op = coro.send(result) if result is not _WITHDRAWN else coro.throw(Cancelled())
+            if self._condemned or not isinstance(op, Op):
+                op = self._next_op(m, coro, op)
         except StopIteration as end:
             del self._coros[m.id]
             self._give_up_p(m)
@@ -307,7 +311,7 @@ class ServiceHost(Resumer):
                 raise
             driver.failed(m, error)
             return None
-        if op is RECEIVE or op is YIELD or op is BREATHE:
+        if type(op) is Receive:
             self._engine.leave(m)
             self._give_up_p(m)
             if op is RECEIVE:

@@ -47,6 +47,8 @@ class Outgoing:
 
     Attributes:
         watcher: the queue of events, once the client has said watch.
+        waiting_bytes: answers that the client has not taken.
+        queue_bytes: how many may wait before the client is to read first.
     """
 
     def __init__(
@@ -55,21 +57,21 @@ class Outgoing:
         self.watcher: Watcher | None = None
         self._stream = stream
         self._fd = fd
-        self._queue_bytes = limits.queue_bytes
+        self.queue_bytes = limits.queue_bytes
         self._dirty_ones = dirty
         self._sender = sender
         self._lines: list[str] = []
         self._dirty = False
         self._pending: list[bytes] = []
         self._sending = False
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._wake_writer = trio.Event()
         self._progress = trio.lowlevel.ParkingLot()
 
     def put(self, text: str) -> None:
         """Queue a line; it is sent when the turn is over."""
         self._lines.append(text)
-        self._waiting_bytes += len(text) + 1
+        self.waiting_bytes += len(text) + 1
         if not self._dirty:
             self._dirty = True
             self._dirty_ones.append(self)
@@ -83,7 +85,7 @@ class Outgoing:
         data = "\n".join(self._lines).encode()
         self._lines.clear()
         if self._sender.gone:
-            self._waiting_bytes = 0
+            self.waiting_bytes = 0
             return
         if self._fd >= 0 and not self._pending and not self._sending:
             try:
@@ -94,10 +96,10 @@ class Outgoing:
                 self._sender.lose()
                 return
             if sent == len(data):
-                self._waiting_bytes = 0
+                self.waiting_bytes = 0
                 return
             data = data[sent:]
-            self._waiting_bytes = len(data)
+            self.waiting_bytes = len(data)
         self._pending.append(data)
         self._wake_writer.set()
 
@@ -124,7 +126,7 @@ class Outgoing:
             for start in range(0, len(data), READ_BYTES):
                 await self._stream.send_all(data[start : start + READ_BYTES])
                 self._sender.active = True
-            self._waiting_bytes -= min(self._waiting_bytes, len(data))
+            self.waiting_bytes -= min(self.waiting_bytes, len(data))
         self._sending = False
         self._sender.is_read()
 
@@ -142,7 +144,7 @@ class Outgoing:
     def watch(self, wanted: Filter) -> Watcher:
         """Send events from now on; the queue that they are to be put into."""
         self.flush()
-        self.watcher = Watcher(wanted, self._queue_bytes, self._wake_up_writer)
+        self.watcher = Watcher(wanted, self.queue_bytes, self._wake_up_writer)
         return self.watcher
 
     def _wake_up_writer(self) -> None:
@@ -150,10 +152,10 @@ class Outgoing:
 
     @property
     def is_full(self) -> bool:
-        """Whether the client is to read first what was answered."""
-        if self._waiting_bytes > self._queue_bytes and not self._sender.gone:
+        """Whether the client is to read first what was answered, and the socket takes no more."""
+        if self.waiting_bytes > self.queue_bytes and not self._sender.gone:
             self.flush()
-        return self._waiting_bytes > self._queue_bytes and not self._sender.gone
+        return self.waiting_bytes > self.queue_bytes and not self._sender.gone
 
     @property
     def is_sending(self) -> bool:
@@ -168,9 +170,27 @@ class Outgoing:
     def drop(self) -> None:
         """The client cannot be reached: forget what waits."""
         self._pending.clear()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._progress.unpark_all()
 
     def end(self) -> None:
-        """The stream is no more."""
+        """The stream is no more, and the sender is let go of."""
         self._fd = -1
+        self._sender = _Gone()
+
+
+class _Gone:
+    """In place of a sender that has ended: what an M still answers goes nowhere.
+
+    A client must not be kept by what it has made: a service makes hundreds of thousands, and the
+    collector, which looks for circles, comes seldom.
+    """
+
+    active = False
+    gone = True
+
+    def lose(self) -> None:
+        """It is."""
+
+    def is_read(self) -> None:
+        """Nobody waits."""

@@ -9,10 +9,10 @@ what it owned, however much others own.
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Iterator
 
 from gorun_mem.runtime.errors import IllegalUse
-from gorun_mem.runtime.ledger import Ledger, Ownership
+from gorun_mem.runtime.ledger import Ledger, Ownership, Ranges
 from gorun_mem.runtime.rangemap import RangeMap
 
 
@@ -33,32 +33,45 @@ class OwnersLedger(Ledger):
         self._gone: set[int] = set()
         self.live_count = 0
 
-    def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
-        """Note that [addr, addr+n) now belongs to M `m`."""
+    def handed_out(self, addr: int, n: int, function: str, m: int) -> Ranges:
+        """Note that [addr, addr+n) now belongs to M `m`; what was known of it, each range whole."""
+        known = super().handed_out(addr, n, function, m)
         if n > 0:
-            self._take_away(addr, addr + n)
-            self._starts.setdefault(m, set()).add(addr)
-            self._bytes[m] = self._bytes.get(m, 0) + n
+            self._take_away(addr, addr + n, known)
+            mine = self._starts.get(m)
+            if mine is None:
+                mine = self._starts[m] = set()
+                self._bytes[m] = 0
+            mine.add(addr)
+            self._bytes[m] += n
             self.live_count += 1
-        super().handed_out(addr, n, function, m)
+        return known
 
-    def freed(self, addr: int, n: int, function: str, m: int) -> None:
-        """Note that [addr, addr+n), which was owned, was given back."""
+    def freed(self, addr: int, n: int, function: str, m: int) -> Ranges:
+        """Note that [addr, addr+n), which was owned, was given back; what was known of it."""
+        known = super().freed(addr, n, function, m)
         if n > 0:
-            self._take_away(addr, addr + n)
-            if len(self._shared):
+            self._take_away(addr, addr + n, known)
+            if self._shared:
                 self._shared.erase(addr, addr + n)
-        super().freed(addr, n, function, m)
+        return known
 
-    def _take_away(self, start: int, end: int) -> None:
-        """[start, end) is nobody's; what sticks out of it on either side is a range of its own."""
-        for low, high, owner in self._ranges.overlapping(start, end):
+    def _take_away(self, start: int, end: int, known: Ranges) -> None:
+        """[start, end) is nobody's; what sticks out of it on either side is a range of its own.
+
+        Args:
+            start: of the range.
+            end: of it.
+            known: the ranges that share an address with it.
+        """
+        for low, high, owner in known:
             if not owner.live:
                 continue
             mine = self._starts[owner.m]
             mine.discard(low)
             self.live_count -= 1
-            self._bytes[owner.m] -= min(high, end) - max(low, start)
+            part = (high if high < end else end) - (low if low > start else start)
+            self._bytes[owner.m] -= part
             if low < start:
                 mine.add(low)
                 self.live_count += 1
@@ -101,11 +114,20 @@ class OwnersLedger(Ledger):
             self._starts.pop(m, None)
             self._bytes.pop(m, None)
 
-    def live_entries(self) -> list[tuple[int, tuple[int, Ownership]]]:
-        """(start, (end, owner)) of each range that is handed out, in address order."""
-        return self._ranges.entries_at(sorted(chain.from_iterable(self._starts.values())))
+    def live_copied(self) -> Iterator[Ranges]:
+        """What is handed out at this moment, some hundreds of ranges at a time."""
+        chunks, ends = self._ranges.copied()
+        return (
+            [(low, high, owner) for low in chunk for high, owner in (ends[low],) if owner.live]
+            for chunk in chunks
+        )
 
     # What others may touch.
+
+    def is_of(self, m: int, start: int, n: int) -> bool:
+        """Whether [start, start+n) is part of one range that M `m` owns, and so may touch."""
+        owner = self._ranges.of_all(start, start + n)
+        return owner is not None and owner.live and owner.m == m
 
     def share(self, start: int, end: int, m: int) -> None:
         """Let everybody load, store, fill and free [start, end), which is all of M `m`'s.

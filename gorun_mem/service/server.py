@@ -128,7 +128,7 @@ class Server:
         self.speakers: dict[int, Connection] = {}
         self.asking: dict[int, Request] = {}
         self.dirty: list[Outgoing] = []
-        self.parsed: dict[bytes, Request] = {}
+        self.parsed: dict[bytes | str, Request] = {}
         self.draining = ""
         self.refused = 0
         self.failed_auths = 0

@@ -28,6 +28,8 @@ LOOK_BYTES: Final = 16 << 20
 """Addresses looked through in a slice."""
 ENTRIES: Final = 2000
 """Ranges or blocks put into words in a slice."""
+CHUNKS: Final = 4
+"""Lists of some hundreds of ranges that make as many."""
 COPY_BYTES_MAX: Final = 64 << 20
 """The most memory that is copied for an answer, some 20 ms' worth."""
 
@@ -96,7 +98,7 @@ def dump_full(onlooker: Onlooker, world: World) -> Iterator[str]:
 def snapshot(world: World, ledger: OwnersLedger | None) -> Iterator[str]:
     """The answer to `snapshot`, last of all; "" after each slice before."""
     os, runtime = world.runtime.os, world.runtime
-    live = ledger.live_entries() if ledger is not None else []
+    live = ledger.live_copied() if ledger is not None else iter(())
     free = os.freelist.blocks() if os.freelist is not None else []
     head = {"pages": pages_of(os.top), "bloc": os.bloc, "bloc_max": os.bloc_max}
     tail = {"grows": runtime.memory.grows, "grows_refused": runtime.memory.fails}
@@ -104,12 +106,11 @@ def snapshot(world: World, ledger: OwnersLedger | None) -> Iterator[str]:
     for first in range(0, len(free), ENTRIES):
         free_texts.append(json.dumps(free[first : first + ENTRIES])[1:-1])
         yield ""
-    for first in range(0, len(live), ENTRIES):
-        some = [
-            (low, high - low, str(owner)) for low, (high, owner) in live[first : first + ENTRIES]
-        ]
-        live_texts.append(json.dumps(some)[1:-1])
-        yield ""
+    for number, ranges in enumerate(live):
+        if some := [(low, high - low, str(owner)) for low, high, owner in ranges]:
+            live_texts.append(json.dumps(some)[1:-1])
+        if number % CHUNKS == 0:
+            yield ""
     yield (
         f'{json.dumps(head)[:-1]}, "free": [{", ".join(free_texts)}], '
         f'"live": [{", ".join(live_texts)}], {json.dumps(tail)[1:]}'

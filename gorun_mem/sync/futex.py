@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.kinds import RESUME
 from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.op import PARKED, MLike, Op
@@ -127,8 +128,12 @@ class FutexWord(Word):
             As the kernel may wake for no reason (`faults=("spurious",)`), look at the word again.
 
         Raises:
-            IllegalUse: `timeout_ns` is negative.
+            IllegalUse: `timeout_ns` is negative, or `expected` is no number.
         """
+        if not isinstance(expected, int):
+            raise IllegalUse(
+                f"wait({expected!r}) of {self.name}: give the whole number that it is to hold"
+            )
         check_timeout(self, timeout_ns)
         return _FutexWait(self, expected, timeout_ns)
 

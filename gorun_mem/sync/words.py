@@ -21,6 +21,7 @@ from typing import Any
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import Late, MLike, Op
 from gorun_mem.sync.base import KitObject
 
@@ -148,18 +149,32 @@ class _CompareAndSwap(WordOp):
         return True
 
 
-class _Add(_Store):
+class _Arithmetic(_Store):
+    __slots__ = ()
+
+    def unfit(self) -> IllegalUse:
+        """The word and the value are not both numbers."""
+        return IllegalUse(
+            f"{self.kind} {self.obj} of {self._value!r}, where it holds {self.word.value!r}: both "
+            "have to be whole numbers"
+        )
+
+
+class _Add(_Arithmetic):
     __slots__ = ()
 
     def step(self, m: MLike) -> object:
         """Read, add and write; the sum."""
         word = self.word
         word.operations += 1
-        word.value = value = word.value + self._value
+        try:
+            word.value = value = word.value + self._value
+        except TypeError:
+            raise self.unfit() from None
         return value
 
 
-class _Or(_Store):
+class _Or(_Arithmetic):
     __slots__ = ()
 
     def step(self, m: MLike) -> object:
@@ -167,11 +182,14 @@ class _Or(_Store):
         word = self.word
         before = word.value
         word.operations += 1
-        word.value = before | self._value
+        try:
+            word.value = before | self._value
+        except TypeError:
+            raise self.unfit() from None
         return before
 
 
-class _And(_Store):
+class _And(_Arithmetic):
     __slots__ = ()
 
     def step(self, m: MLike) -> object:
@@ -179,7 +197,10 @@ class _And(_Store):
         word = self.word
         before = word.value
         word.operations += 1
-        word.value = before & self._value
+        try:
+            word.value = before & self._value
+        except TypeError:
+            raise self.unfit() from None
         return before
 
 

@@ -1,6 +1,7 @@
 """The page and its JSON API: a live service, a log, a schedule stepped by hand, in one browser tab.
 
-    app.py        the endpoints, one table: routes and the OpenAPI document follow from it
+    calls/        the calls of the API, a file a sort, each with its types
+    app.py        routes and the OpenAPI document, which follow from them
     guard.py      who may ask, and how much: Host, Origin, token, sizes, times
     sockets.py    hypercorn on trio, its connections bounded
     hands.py      Ms of the service that are driven from the page

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gorun_mem.web.api import Api
+from gorun_mem.web.calls import endpoints
 from gorun_mem.web.guard import App, Guard, Refused, Rules
 from gorun_mem.web.openapi import Endpoint, document
 from gorun_mem.web.site import Site
@@ -26,8 +26,7 @@ def application(
     site: Site, rules: Callable[[], Rules], on_fault: Callable[[BaseException], None]
 ) -> App:
     """The whole application, behind its guard."""
-    api = Api(site)
-    table = api.endpoints()
+    table = endpoints()
     described = msgspec.json.encode(document(table, site.token is not None))
 
     async def openapi(request: Request) -> Response:
@@ -37,7 +36,7 @@ def application(
     for one in table:
         by_path.setdefault(one.path, {})[one.method] = one
     routes = [
-        Route(path, _dispatch(methods), methods=[*_ALL_METHODS])
+        Route(path, _dispatch(site, methods), methods=[*_ALL_METHODS])
         for path, methods in by_path.items()
     ]
     routes += [
@@ -52,7 +51,7 @@ def application(
 _ALL_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-def _dispatch(methods: dict[str, Endpoint]) -> Callable[[Request], Any]:
+def _dispatch(site: Site, methods: dict[str, Endpoint]) -> Callable[[Request], Any]:
     """Serve one path: the body is decoded, and wrong methods are told."""
 
     async def serve(request: Request) -> Response:
@@ -74,7 +73,7 @@ def _dispatch(methods: dict[str, Endpoint]) -> Callable[[Request], Any]:
                 raise Refused(400, f"the body: {_said(error)}", hint) from None
         elif raw:
             raise Refused(400, "there is a body where none is taken", "send none")
-        return await one.handler(request, body)
+        return await one.handler(site, request, body)
 
     return serve
 

@@ -83,18 +83,19 @@ def _option(option: Option) -> dict[str, Any]:
 
 def policies() -> list[dict[str, Any]]:
     """The policies of the allocator that come along: Go's own, then others, some with sizes."""
-    from gorun_mem.policies import POLICIES, SIZES, load_policy, spread_policies
+    from gorun_mem.policies import POLICIES, spread_policies
 
     found = []
-    for name in POLICIES:
-        made: Any = load_policy(name)
-        sizes = spread_policies(f"{name}:{_POLICY_SIZES}") if name in SIZES else []
+    for policy in spread_policies("all"):
+        name, _, size = policy.partition(":")
+        made = POLICIES[name]
+        sizes = spread_policies(f"{name}:{_POLICY_SIZES}") if size else []
         found.append(
             {
                 "name": name,
                 "about": inspect.cleandoc(made.__doc__ or "").partition("\n")[0],
                 "sizes": [one.partition(":")[2] for one in sizes],
-                "size": SIZES.get(name, ""),
+                "size": size,
             }
         )
     return found

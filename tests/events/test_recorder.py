@@ -6,17 +6,19 @@ import io
 import json
 import timeit
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import msgspec
 import pytest
 from msgspec import UNSET
 
+from gorun_mem.cli import main
 from gorun_mem.events import EVENT_TYPES, MemorySink, Recorder, capture_events, read_events
+from gorun_mem.events.base import doc
 from gorun_mem.events.log import json_logger
 from gorun_mem.events.methods import LOG_LEVELS, REPORTED, check_sink, method, passes
-from gorun_mem.events.schema import make_schema, published_schema, schema_text
+from gorun_mem.events.schema import make_schema
 from gorun_mem.events.types import LogEvent, event, run_id
 from gorun_mem.runtime.call import Call, LayerState
 from gorun_mem.runtime.sink import Sink, Waited
@@ -49,8 +51,8 @@ def test_recorder_is_a_sink() -> None:
 class Moved(LogEvent, frozen=True, gc=False, tag="block.moved"):
     """An event that the package does not have."""
 
-    addr: int
-    by_m: int
+    addr: Annotated[int, doc("where")]
+    by_m: Annotated[int, doc("who")]
 
 
 def sink_with(method: str) -> Any:
@@ -61,16 +63,65 @@ def sink_with(method: str) -> Any:
 @pytest.mark.parametrize(
     ("method", "complaint"),
     [
-        (None, "Sink has no block_moved for Moved"),
         (lambda self, by_m, addr: None, "takes"),
         (lambda self, addr: None, "takes"),
     ],
 )
-def test_an_incomplete_event_cannot_be_imported(method: str, complaint: str) -> None:
-    """A type without its method, or whose method takes other fields: refused where the recorder's
-    methods are made, which is at import."""
+def test_an_event_that_does_not_fit_its_method_cannot_be_imported(
+    method: str, complaint: str
+) -> None:
+    """A method that takes other fields is refused where the recorder's methods are made, which is
+    at import."""
     with pytest.raises(TypeError, match=complaint):
         check_sink(sink_with(method), (*REPORTED, Moved))
+
+
+def test_an_incomplete_event_cannot_be_imported() -> None:
+    """One that does not say what it or a field of it means, or what its second level is for."""
+    with pytest.raises(TypeError, match="Undocumented has no docstring"):
+
+        @event
+        class Undocumented(LogEvent, frozen=True, gc=False, tag="a.b"):
+            addr: Annotated[int, doc("where")]
+
+    with pytest.raises(TypeError, match="Unexplained: addr needs a doc"):
+
+        @event
+        class Unexplained(LogEvent, frozen=True, gc=False, tag="a.b"):
+            """It."""
+
+            addr: int
+
+    with pytest.raises(TypeError, match="Undecided has two levels and no `ok`"):
+
+        @event
+        class Undecided(LogEvent, frozen=True, gc=False, tag="a.b"):
+            """It."""
+
+            levels = ("debug", "error")
+            addr: Annotated[int, doc("where")]
+
+
+def test_an_event_is_reported_by_its_name() -> None:
+    """With its fields in their order; another name or number of them is refused."""
+    with capture_events() as events:
+        recorder = Recorder()
+        recorder.report("arena.hint_new", 4096, True)
+        recorder.report("m.park", 2, "a note", 1)
+    by_name = list(events)
+    with capture_events() as events:
+        recorder = Recorder()
+        recorder.arena_hint_new(4096, True)
+        recorder.m_park(2, "a note", 1)
+    assert by_name == list(events)
+    Sink().report("no.event", 1)  # nobody listens
+    for name, values, complaint in (
+        ("arena.hint_gone", (), "no event of gorun_mem.events.types has that name"),
+        ("arena.hint_new", (4096,), "takes addr, down; 1 values were given"),
+        ("mem.call", (1,), "use the sink's mem_call"),
+    ):
+        with pytest.raises(TypeError, match=complaint):
+            recorder.report(name, *values)
 
 
 def test_a_complete_event_is_written_at_once() -> None:
@@ -292,17 +343,16 @@ def test_filtered_events_are_cheap() -> None:
 # The schema.
 
 
-def test_published_schema_is_the_types() -> None:
-    """The committed schema.json is what the types say; `python -m gorun_mem.events.schema` makes
-    it."""
-    assert published_schema() == make_schema()
-    assert json.loads(schema_text()) == make_schema()
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`explain schema` prints it, as text that is one JSON document."""
+    assert main(["explain", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == make_schema()
 
 
 def test_every_event_is_valid(make_log: Any) -> None:
     """Each line of a log, at each level, with and without the wall clock, fits the schema."""
-    validator = jsonschema.Draft202012Validator(published_schema())
-    validator.check_schema(published_schema())
+    validator = jsonschema.Draft202012Validator(make_schema())
+    validator.check_schema(make_schema())
     for level in LOG_LEVELS:
         for line in fields(make_log(level)) + fields(make_log(level, wall_clock=True)):
             validator.validate(line)
@@ -320,7 +370,7 @@ def test_every_event_is_valid(make_log: Any) -> None:
 )
 def test_schema_refuses(make_log: Any, change: Any) -> None:
     """A wrong type, a level the event cannot have, an unknown field or event: not valid."""
-    validator = jsonschema.Draft202012Validator(published_schema())
+    validator = jsonschema.Draft202012Validator(make_schema())
     line = next(line for line in fields(make_log()) if line["event"] == "lock.acquire")
     assert validator.is_valid(line)
     assert not validator.is_valid(line | change)
@@ -328,7 +378,7 @@ def test_schema_refuses(make_log: Any, change: Any) -> None:
 
 def test_schema_wants_all_fields(make_log: Any) -> None:
     """A line without one of the fields that always apply is not valid."""
-    validator = jsonschema.Draft202012Validator(published_schema())
+    validator = jsonschema.Draft202012Validator(make_schema())
     line = next(line for line in fields(make_log()) if line["event"] == "lock.acquire")
     for name in line.keys() - {"op", "site"}:
         assert not validator.is_valid({k: v for k, v in line.items() if k != name}), name

@@ -10,7 +10,7 @@ import pytest
 
 from gorun_mem.events import MemorySink, Recorder
 from gorun_mem.events.log import json_logger
-from gorun_mem.events.schema import published_schema
+from gorun_mem.events.schema import make_schema
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.boot import BootOptions, boot
 from gorun_mem.runtime.mutex import make
@@ -60,7 +60,7 @@ def run(go: str, platform: str, level: str = "debug") -> list[dict]:  # type: ig
 @pytest.mark.parametrize(("go", "platform"), PLATFORMS)
 def test_lines_fit_the_schema(go: Any, platform: str) -> None:
     """Each line that a release's memory layer causes is valid, and `seq` has no gaps."""
-    validator = jsonschema.Draft202012Validator(published_schema())
+    validator = jsonschema.Draft202012Validator(make_schema())
     lines = run(go, platform)
     assert len(lines) > 20
     for line in lines:

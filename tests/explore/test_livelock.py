@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.explore.detectors import DEFAULT_DETECTORS, FairCycle
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.fair_cycle import FairCycle
 from gorun_mem.explore.drive import replay
 from gorun_mem.explore.search import explore
 from gorun_mem.explore.target import Target

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from gorun_mem.explore.detectors import DEFAULT_DETECTORS, Races
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.races import Races
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.kernels import KERNELS
 from gorun_mem.explore.taped import STEPS_MAX

@@ -46,12 +46,12 @@ class Scattered:
         target: the program.
         ahead: how many pieces they have at once.
         random: draws who is done.
-        notes: looks at what is not lost.
+        notes: a detector that looks at what is not lost; None: nobody does.
     """
 
     shows = True
 
-    def __init__(self, target: Target, ahead: int, random: Random, notes: Notes | None) -> None:
+    def __init__(self, target: Target, ahead: int, random: Random, notes: Any) -> None:
         self.ahead = ahead
         self._target = target
         self._random = random

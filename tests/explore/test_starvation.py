@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from gorun_mem.cli.explore import command
-from gorun_mem.explore.detectors import DEFAULT_DETECTORS, Bypasses
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.search import explore
 from gorun_mem.explore.target import Target
 from gorun_mem.machine.config import Config

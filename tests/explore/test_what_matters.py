@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from gorun_mem.explore import explore
 from gorun_mem.explore.drive import replay
@@ -344,3 +346,63 @@ def test_every_step_named_is_the_step_that_was_made(name: str) -> None:
     assert sum(max(1, -(-len(line) // COLUMNS)) for line in lines) <= LINES
     shown = " ".join(" ".join(lines).split())
     assert all(sentence in shown for sentence in said)
+
+
+# Programs of trio's.
+
+
+async def two_woken_for_one() -> None:
+    """Two tasks wait for one event, and there is one thing to take."""
+    items, there = ["only"], trio.Event()
+
+    async def take() -> None:
+        await there.wait()
+        items.pop()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        nursery.start_soon(take)
+        await trio.testing.wait_all_tasks_blocked()
+        there.set()
+
+
+async def late_taker() -> None:
+    """Two tasks of one function look, give way and take, which nobody sees."""
+    items = ["only"]
+
+    async def take() -> None:
+        if items:
+            await trio.lowlevel.checkpoint()
+            items.pop()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        nursery.start_soon(take)
+
+
+def test_who_was_woken_and_who_went_before_it_are_named() -> None:
+    """The step that woke the task that fails, and the other's at what it waited for."""
+    failure, said = found(Target.of(two_woken_for_one))
+    first, last = said
+    (woke, by), (went, what) = step_in(first, failure)
+    assert by == "trio.wait_all_tasks_blocked in two_woken_for_one"
+    assert what == "Event.wait there"
+    failed = failure.steps[-2]
+    assert first.endswith(f"goes before M{failed.m} does (step {len(failure.steps) - 1})")
+    assert woke < went < len(failure.steps) - 1
+    assert f"M{failed.m}'s Event.wait there" in last
+
+
+@pytest.mark.parametrize("program", [two_woken_for_one, late_taker])
+def test_the_task_that_raises_is_named_rather_than_the_nursery(program: Any) -> None:
+    """The nursery is where it shows."""
+    _, said = found(Target.of(program))
+    assert re.match(
+        r"M[12]'s .* goes on to IndexError at test_what_matters.py:\d+$", said[-1]
+    ), said  # fmt: skip
+
+
+def test_a_place_in_the_program_is_no_object() -> None:
+    """Tasks that stand in one function are not at one thing."""
+    _, said = found(Target.of(late_taker))
+    assert not any("comes between" in sentence for sentence in said)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import gorun_mem.policies as package
 from gorun_mem.policies import (
     POLICIES,
     AddressOrdered,
@@ -380,3 +382,36 @@ def test_a_policy_of_ones_own(tmp_path: Path) -> None:
         load_policy(f"{file}:Half")
     with pytest.raises(UnknownPolicy, match="did you mean best_fit"):
         load_policy("best_fitt")
+
+
+HELPING = {"base", "layer", "load"}
+"""Files of the folder that have no policy."""
+
+
+def test_every_file_has_a_policy_or_is_known_to_help() -> None:
+    """A file whose class is called otherwise has one that nobody can ask for."""
+    files = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files - HELPING == set(POLICIES)
+    assert all(issubclass(found, Policy) for found in POLICIES.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("class WorstFit(AddressOrdered):\n    pass\n", "WorstFit has no choose"),
+        ("class WorstFit:\n    pass\n", "derive it from"),
+    ],
+)
+def test_a_policy_that_is_not_complete_cannot_be_had(
+    body: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Laid into the folder, a file is found by its name, and refused where it lacks a method."""
+    text = f"from gorun_mem.policies.base import AddressOrdered\n\n\n{body}"
+    (tmp_path / "worst_fit.py").write_text(text)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setattr(POLICIES, "_found", {})
+    try:
+        with pytest.raises(UnknownPolicy, match=says):
+            load_policy("worst_fit")
+    finally:
+        sys.modules.pop(f"{package.__name__}.worst_fit", None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -56,12 +58,14 @@ def test_the_invariants_hold(steps: Any, coalesce: bool) -> None:
 
 @given(STEPS, RANGES, st.booleans())
 def test_queries_agree_with_the_model(steps: Any, query: tuple[int, int], coalesce: bool) -> None:
-    """overlapping, first_overlap, gaps and covers say of any range what the model says."""
+    """overlapping, of_all, gaps and covers say of any range what the model says."""
     ranges, model = both(steps, coalesce)
     lo, hi = query
     found = ranges.overlapping(lo, hi)
     assert found == [p for p in ranges if p.lo < hi and lo < p.hi and lo < hi]
-    assert ranges.first_overlap(lo, hi) == (found[0] if found else None)
+    if lo < hi:
+        one = found[0] if len(found) == 1 and found[0].lo <= lo and hi <= found[0].hi else None
+        assert ranges.of_all(lo, hi) == (one.value if one is not None else None)
     missing = {addr for addr in range(lo, hi) if addr not in model}
     assert {a for g in ranges.gaps(lo, hi) for a in range(*g)} == missing
     assert ranges.covers(lo, hi) == (not missing)
@@ -82,7 +86,11 @@ def test_a_range_that_ends_before_it_starts_is_refused_and_changes_nothing() -> 
     """A reversed range is the caller's mistake: ValueError, and the map is as it was."""
     ranges: RangeMap[str] = RangeMap()
     ranges.assign(16, 32, "a")
-    for change in (lambda: ranges.assign(24, 20, "b"), lambda: ranges.erase(24, 20)):
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: ranges.assign(24, 20, "b"),
+        lambda: ranges.erase(24, 20),
+    )
+    for change in changes:
         with pytest.raises(ValueError, match=r"\[0x18, 0x14\) ends before it starts"):
             change()
     assert list(ranges) == [Piece(16, 32, "a")]
@@ -94,3 +102,29 @@ def test_assigning_over_the_middle_cuts_both_sides() -> None:
     ranges.assign(0, 100, "old")
     ranges.assign(40, 60, "new")
     assert list(ranges) == [Piece(0, 40, "old"), Piece(40, 60, "new"), Piece(60, 100, "old")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_thousands_of_ranges(seed: int) -> None:
+    """As many as fill several chunks: what is replaced, and what is there afterwards, is what a
+    plain list says, whether one range goes or a thousand."""
+    drawn = random.Random(seed)
+    ranges: RangeMap[int] = RangeMap()
+    plain: list[tuple[int, int, int]] = []
+    for number in range(4000):
+        lo = drawn.randrange(20_000)
+        hi = lo + (drawn.randrange(1, 4000) if drawn.random() < 0.003 else drawn.randrange(1, 4))
+        hit = [one for one in plain if one[0] < hi and lo < one[1]]
+        assert ranges.overlapping(lo, hi) == hit
+        if drawn.random() < 0.9:
+            assert ranges.assign(lo, hi, number) == hit
+            new = [(lo, hi, number)]
+        else:
+            ranges.erase(lo, hi)
+            new = []
+        new += [(a, lo, of) for a, _, of in hit if a < lo] + [
+            (hi, b, of) for _, b, of in hit if b > hi
+        ]
+        plain = sorted([*(one for one in plain if one not in hit), *new])
+    assert list(ranges) == plain
+    assert len(ranges) == len(plain) > 2000

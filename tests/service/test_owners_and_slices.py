@@ -261,8 +261,8 @@ def test_the_book_by_client_agrees_with_the_ledger() -> None:
         if step % 50 == 0:
             owners.forget(rng.randrange(1, 6))
         live = plain.live_ranges()
-        assert [(low, high) for low, (high, _) in owners.live_entries()] == [
-            (low, high) for low, high, _ in live
+        assert [one for some in owners.live_copied() for one in some] == [
+            (low, high, owners.ownership(low)) for low, high, _ in live
         ]
         assert owners.live_count == len(live)
         for one in range(1, 6):

@@ -179,7 +179,7 @@ def test_a_client_that_does_not_read_is_held_back() -> None:
             with trio.move_on_after(0.1):
                 await deaf.send(*["statistics"] * 1000)
             (connection,) = [c for c in one.server.connections if c.m and c.m.id == 2]
-            assert connection.outgoing._waiting_bytes < 4096 + 4096
+            assert connection.outgoing.waiting_bytes < 4096 + 4096
             assert len(connection._inbox) <= 100 + 16 * 1024 // 11
             assert connection.held_back == 1
             assert any("--pipeline-max" in line for line in one.said)

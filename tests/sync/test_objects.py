@@ -58,6 +58,11 @@ def test_words() -> None:
     assert w.statistics()[:1] == (9,)
     assert w.statistics().failed == 1
     assert repr(w) == "<Word w = 14>"
+    text = Word("text", "abc")
+    for make in (lambda: text.add(1), lambda: text.fetch_or(1), lambda: text.fetch_and(1)):
+        assert thrown(make).endswith(
+            "text of 1, where it holds 'abc': both have to be whole numbers"
+        )
     c = Cell("c", "a")
     assert results(c.load, lambda: c.store("b"), c.load) == ["a", None, "b"]
     assert repr(c) == "<Cell c = 'b'>"
@@ -347,6 +352,7 @@ def test_a_waiting_select_is_served_once() -> None:
     "make",
     [
         lambda: Lock("x").acquire(-1), lambda: FutexWord("x").wait(0, -1),
+        lambda: FutexWord("x").wait("0"),  # type: ignore[arg-type]
         lambda: Chan("x").recv(-1), lambda: Chan("x").send(1, 2.5),  # type: ignore[arg-type]
         lambda: Event("x").wait(True), lambda: Word("a@b").load(), lambda: Word("").load(),
         lambda: Word("x", line="a@b").load(),

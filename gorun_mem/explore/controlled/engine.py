@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore.controlled.awaits import Going, Waiting
 from gorun_mem.explore.controlled.clock import Canceller, Timers
-from gorun_mem.explore.screen import Screen
-from gorun_mem.explore.taped import STEPS_MAX, ExploringEngine
+from gorun_mem.explore.taped import ExploringEngine, Supervision
 from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.failure import Detector
     from gorun_mem.explore.target import Target
     from gorun_mem.step.engine import Strategy
 
@@ -28,16 +25,8 @@ class TrioEngine(ExploringEngine):
 
     host: Any = None
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        target: Target,
-        steps_max: int = STEPS_MAX,
-        detectors: Sequence[Detector] = (),
-        breathe: Callable[[], None] | None = None,
-        screen: Screen | None = None,
-    ) -> None:
-        super().__init__(strategy, target, steps_max, detectors, breathe, screen)
+    def __init__(self, strategy: Strategy, target: Target, over: Supervision) -> None:
+        super().__init__(strategy, target, over)
         self.faults = target.config.faults
         self.entangled = True
 

@@ -265,6 +265,8 @@ class ControlledTrio(Trampoline):
         self._coros.pop(m.id, None)
         self._ended |= m.id == 0
         self._settle()
+        if error is not None and not is_m:
+            m.raised = first_of(error)
         if error is None or not is_m or self._was_cancelled(m, error):
             driver.ended(m)
         else:

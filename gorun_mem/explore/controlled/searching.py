@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gorun_mem.explore.controlled.engine import TrioEngine
 from gorun_mem.explore.controlled.host import ControlledTrio
 from gorun_mem.explore.controlled.seam import first_of
 from gorun_mem.explore.drive import OF_THE_SEARCH, broken_off, raised
-from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.foreign import of_asyncio
-from gorun_mem.explore.screen import Screen
 from gorun_mem.machine.coroutine import ForeignAwait, where
 from gorun_mem.machine.driver import Driver
-from gorun_mem.step.engine import Strategy
 from gorun_mem.step.strategies.replay import Diverged
 from gorun_mem.step.task import Task
 
@@ -26,7 +22,9 @@ class SearchingTrio(ControlledTrio):
         raised(self._driver, task, error)
 
     def _broken_off(self, error: Exception) -> None:
-        broken_off(self._driver, error)
+        current = self._engine.current
+        coro = self._coros.get(current.id) if current is not None else None
+        broken_off(self._driver, error, coro)
 
     def _is_fatal(self, error: BaseException) -> bool:
         return isinstance(first_of(error), (*OF_THE_SEARCH, Diverged)) or super()._is_fatal(error)
@@ -35,16 +33,8 @@ class SearchingTrio(ControlledTrio):
         return of_asyncio(task, where(coro))
 
 
-def engine_for(
-    strategy: Strategy,
-    target: Any,
-    steps_max: int,
-    detectors: Sequence[Detector] = (),
-    breathe: Callable[[], None] | None = None,
-    screen: Screen | None = None,
-) -> TrioEngine:
-    """The engine of a run; see `ExploringEngine`."""
-    return TrioEngine(strategy, target, steps_max, detectors, breathe, screen)
+engine_for: Final = TrioEngine
+"""The engine of a run."""
 
 
 def host_for(driver: Driver) -> SearchingTrio:

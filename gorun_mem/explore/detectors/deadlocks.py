@@ -7,7 +7,7 @@ which are no runtime mutexes and say by themselves who has them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gorun_mem.explore.detectors.watch import Held, in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
@@ -23,6 +23,7 @@ class Deadlocks:
     """Names the circle of a deadlock; kind "deadlock"."""
 
     name = "deadlocks"
+    usual: ClassVar[int] = 40
     screened = True
 
     def begin(self, world: World) -> None:

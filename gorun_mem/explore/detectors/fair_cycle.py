@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
@@ -46,6 +46,7 @@ class FairCycle:
     """Finds runs that go round in a fair cycle; kind "livelock"."""
 
     name = "fair_cycle"
+    usual: ClassVar[int] = 90
     flushes = True
     screened = "made"
 

@@ -11,7 +11,7 @@ Source: M. Musuvathi, S. Qadeer, "Fair Stateless Model Checking", PLDI 2008.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
@@ -36,6 +36,7 @@ class GoodSamaritan:
     """Finds runs in which an M goes round by itself and does not yield; kind "no_yield"."""
 
     name = "good_samaritan"
+    usual: ClassVar[int] = 100
     screened = "made"
 
     def begin(self, world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
@@ -23,6 +23,7 @@ class Livelock:
     """Names the Ms that make steps and no progress; kind "no_progress"."""
 
     name = "livelock"
+    usual: ClassVar[int] = 110
     flushes = True
     screened = True
 

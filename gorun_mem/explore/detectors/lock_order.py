@@ -13,7 +13,7 @@ Source: K. Havelund, "Using Runtime Analysis to Guide Model Checking of Java Pro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from gorun_mem.explore.detectors.watch import Place, in_words, watch
 from gorun_mem.explore.failure import Finding
@@ -44,6 +44,7 @@ class LockOrder:
     """Finds cycles in the order of locks; kind "lock.order"."""
 
     name = "lock_order"
+    usual: ClassVar[int] = 60
     screened = True
     midway = True
 

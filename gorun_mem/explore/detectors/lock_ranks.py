@@ -9,7 +9,7 @@ leaf: it may be taken under any other, and none under it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gorun_mem.explore.detectors.watch import in_words, watch
 from gorun_mem.explore.failure import Finding
@@ -29,6 +29,7 @@ class LockRanks:
     """Finds locks taken against their rank; kind "lock.rank"."""
 
     name = "lock_ranks"
+    usual: ClassVar[int] = 70
     screened = True
     midway = True
 

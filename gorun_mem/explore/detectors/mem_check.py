@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gorun_mem.explore.failure import Finding
 from gorun_mem.runtime.errors import EmulatedFailure, Throw
@@ -24,6 +24,7 @@ class FreeListCheck:
     """
 
     name = "mem_check"
+    usual: ClassVar[int] = 20
 
     def __init__(self, each_release: bool = False) -> None:
         self._each_release = self.looks = each_release

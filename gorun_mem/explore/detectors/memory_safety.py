@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gorun_mem.explore.failure import Finding, without_numbers
 from gorun_mem.machine.observer import Observer
 from gorun_mem.runtime.errors import IllegalUse, Throw
-from gorun_mem.runtime.ledger import Ledger
+from gorun_mem.runtime.ledger import Ledger, Ranges
 from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import Task
 
@@ -36,7 +36,7 @@ class _WatchedLedger(Ledger):
     __slots__ = ("tell",)
     tell: Callable[[str, int], None]
 
-    def handed_out(self, addr: int, n: int, function: str, m: int) -> None:
+    def handed_out(self, addr: int, n: int, function: str, m: int) -> Ranges:
         """Look who has the range before taking note."""
         for low, high, owner in self.overlapping(addr, addr + n):
             if owner.live:
@@ -46,13 +46,14 @@ class _WatchedLedger(Ledger):
                     m,
                 )
                 break
-        super().handed_out(addr, n, function, m)
+        return super().handed_out(addr, n, function, m)
 
 
 class MemorySafety(Observer):
     """Finds and names misuse of memory; kinds "memory.double_alloc" and so on."""
 
     name = "memory_safety"
+    usual: ClassVar[int] = 10
     looks = False
     midway = True
 

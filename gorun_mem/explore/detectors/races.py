@@ -28,7 +28,7 @@ Sources: C. Flanagan, S. Freund, "FastTrack: Efficient and Precise Dynamic Race 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from mypy_extensions import mypyc_attr
 
@@ -87,6 +87,7 @@ class Races:
     """
 
     name = "races"
+    usual: ClassVar[int] = 50
     flushes = True
     screened = True
     midway = True

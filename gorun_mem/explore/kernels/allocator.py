@@ -7,8 +7,9 @@ a lock given back too early, or never taken.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+from gorun_mem.explore.kernels.entry import Kernel
 from gorun_mem.explore.kernels.parts import (
     FREE_LIST,
     PAGE,
@@ -18,6 +19,7 @@ from gorun_mem.explore.kernels.parts import (
     step_of,
     store_header,
 )
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.sync import Cell, Lock, Word
@@ -326,3 +328,54 @@ async def overlapping_free(world: World) -> None:
 async def overlapping_free_fixed(world: World) -> None:
     """Size and free are one critical section."""
     await _trim_and_free(world, True)
+
+
+KERNELS: Final = (
+    Kernel(
+        1, "lost-update", lost_update, lost_update_fixed,
+        shows="an update of bloc is lost",
+        look_for="two loads of bloc with no store between: the second is old",
+        source="mem_sbrk.go without memlock", kind="AssertionError",
+    ),
+    Kernel(
+        2, "check-then-grow", check_then_grow, check_then_grow_fixed,
+        shows="memory grows twice for one blocMax",
+        look_for="both Ms' looks at bloc_max before either has grown",
+        source="mem_sbrk.go without memlock", kind="AssertionError",
+    ),
+    Kernel(
+        3, "double-allocation", double_allocation, double_allocation_fixed,
+        shows="a block is handed out twice",
+        look_for="two finds of one block before the first unlink", source="memAlloc split in two",
+        kind="AssertionError",
+    ),
+    Kernel(
+        4, "split-coalesce", split_while_coalescing, split_while_coalescing_fixed,
+        shows="a page is lost from the free list",
+        look_for="the other M's steps between reading and writing a size",
+        source="memAlloc and memFree without memlock", kind="AssertionError",
+    ),
+    Kernel(
+        5, "free-list-aba", free_list_aba, free_list_aba_fixed,
+        shows="a block is popped while somebody has it",
+        look_for="a head that was changed and changed back under a swap",
+        source="IBM System/370 Principles of Operation", kind="AssertionError",
+    ),
+    Kernel(
+        6, "write-after-free", write_after_free, write_after_free_fixed,
+        shows="memCheck finds a free block that is not zero",
+        look_for="the store after the free, and who finds it", source="Go's runtime",
+        kind="throw", config=Config(ms=2, faithful=True),
+    ),
+    Kernel(
+        7, "double-free", double_free, double_free_fixed,
+        shows="a block is freed twice", look_for="two Ms that both saw the last reference",
+        source="reference counts", kind="illegal_use",
+    ),
+    Kernel(
+        8, "overlapping-free", overlapping_free, overlapping_free_fixed,
+        shows="a page is freed as the tail of a block and as part of it",
+        look_for="two frees whose ranges share a page", source="mem.go's callers",
+        kind="illegal_use",
+    ),
+)  # fmt: skip

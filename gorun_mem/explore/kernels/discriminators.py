@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gorun_mem.explore.kernels.entry import Kernel
 from gorun_mem.explore.kernels.parts import holding
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
@@ -80,3 +81,19 @@ async def long_way(world: World) -> None:
 async def long_way_fixed(world: World) -> None:
     """It waits until that is set."""
     await _use_after_the_way(world, True)
+
+
+KERNELS: Final = (
+    Kernel(
+        25, "reorder-4", reorder, reorder_fixed,
+        shows="one of two stores by four Ms is seen",
+        look_for="one store of a pair seen and the other not", source="SCTBench",
+        kind="AssertionError",
+    ),
+    Kernel(
+        25, "long-way-20", long_way, long_way_fixed,
+        shows="something is used before it is set, 20 steps later",
+        look_for="the other M's first step, which comes after twenty of this one",
+        source="Burckhardt et al., ASPLOS 2010", kind="AssertionError", lesson="long_way",
+    ),
+)  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from gorun_mem.explore.kernels.courtois import CourtoisLock
+from gorun_mem.explore.kernels.entry import Kernel
 from gorun_mem.explore.kernels.parts import PAGE, free_block, holding
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
-from gorun_mem.runtime.op import MLike, Op
-from gorun_mem.sync import Cell, Entry, Gate, Lock, RWLock, Word
+from gorun_mem.sync import Cell, Lock, RWLock, Word
 
 # 13
 
@@ -221,62 +223,6 @@ PASSES_MAX: Final = 3
 """More readers must not pass a writer that waits."""
 
 
-class CourtoisLock(Gate):
-    """A lock for readers and one writer, by the first or the second of Courtois's solutions.
-
-    Args:
-        name: for reports.
-        writers_first: whether a writer that is announced keeps new readers out.
-    """
-
-    def __init__(self, name: str, writers_first: bool) -> None:
-        super().__init__(name)
-        self.writers_first = writers_first
-        self.readers = self.announced = self.passes = 0
-        self.writing = False
-
-    def lets(self, op: Entry) -> bool:
-        """A writer to nobody, a reader to readers."""
-        return not self.writing and self.lets_kind(op.kind)
-
-    def lets_kind(self, kind: str) -> bool:
-        """Whether such an M may go in while nobody writes."""
-        return not self.readers if kind == "lock" else not (self.writers_first and self.announced)
-
-    def admits(self) -> frozenset[str]:
-        """By kind."""
-        kinds = () if self.writing else ("lock", "rlock")
-        return frozenset([kind for kind in kinds if self.lets_kind(kind)])
-
-    def goes(self, m: MLike, op: Entry) -> object:
-        """Count how many readers went in to others while a writer waited."""
-        if op.kind == "lock":
-            self.writing = True
-            self.announced -= 1
-            self.passes = 0
-        else:
-            self.passes += bool(self.readers and self.announced)
-            self.readers += 1
-        return True
-
-    def announce(self) -> Op:
-        """Say that a writer is there."""
-
-        def effect(m: MLike) -> None:
-            self.announced += 1
-
-        return self.change("announce", effect)
-
-    def leave(self) -> Op:
-        """Go out."""
-
-        def effect(m: MLike) -> None:
-            self.readers -= not self.writing
-            self.writing = False
-
-        return self.change("leave", effect)
-
-
 async def _readers_and_writer(world: World, fixed: bool) -> None:
     lock = CourtoisLock("rwmutex", writers_first=fixed)
 
@@ -390,3 +336,74 @@ async def two_stage(world: World) -> None:
 async def two_stage_fixed(world: World) -> None:
     """A lock over both."""
     await _two_stages(world, True)
+
+
+KERNELS: Final = (
+    Kernel(
+        13, "double-unlock", double_unlock, double_unlock_fixed,
+        shows="an unlocked lock is unlocked",
+        look_for="the way out that unlocks what was unlocked before", source="error paths",
+        kind="throw",
+    ),
+    Kernel(
+        14, "foreign-unlock", foreign_unlock, foreign_unlock_fixed,
+        shows="a lock is given back by an M that does not hold it",
+        look_for="who holds the lock when another gives it back", source="error paths",
+        kind="illegal_use",
+    ),
+    Kernel(
+        15, "self-deadlock", self_deadlock, self_deadlock_fixed,
+        shows="an M waits for itself", look_for="one M, twice, in the list of who waits for whom",
+        source="allocators that allocate", kind="deadlock",
+    ),
+    Kernel(
+        16, "ab-ba", ab_ba, ab_ba_fixed,
+        shows="two Ms wait for each other",
+        look_for="two holders that each want what the other has", source="Havelund, SPIN 2000",
+        kind="deadlock",
+    ),
+    Kernel(
+        17, "lock-cycle", lock_cycle, lock_cycle_fixed,
+        shows="four Ms wait in a circle",
+        look_for="the circle: each M holds a lock and waits for the next",
+        source="Dijkstra's philosophers", kind="deadlock",
+    ),
+    Kernel(
+        18, "rank-inversion", rank_inversion, rank_inversion_fixed,
+        shows="a lock is taken under a leaf",
+        look_for="a lock taken under memlock, though nothing hangs", source="lockrank.go",
+        kind="lock.rank", sees="lock_ranks",
+    ),
+    Kernel(
+        19, "recursive-read", recursive_read, recursive_read_fixed,
+        shows="a reader waits for a writer that waits for it",
+        look_for="the writer that comes between two reads of one M",
+        source="sync.RWMutex's contract", kind="deadlock",
+    ),
+    Kernel(
+        20, "writer-starvation", writer_starvation, writer_starvation_fixed,
+        shows="readers keep passing a writer that waits",
+        look_for="readers that go in after the writer is announced",
+        source="Courtois et al., CACM 1971", kind="AssertionError",
+    ),
+    Kernel(
+        22, "leaked-lock", leaked_lock, leaked_lock,
+        shows="memlock is never given back",
+        look_for="the call that returned with memlock held, before the hang",
+        source="golang/go#74346", kind="deadlock",
+        config=Config(ms=2, release="go1.24.3", mutex="sema"),
+        fixed_config=Config(ms=2, release="go1.24.11", mutex="sema"),
+    ),
+    Kernel(
+        23, "wrong-lock", wrong_lock, wrong_lock_fixed,
+        shows="data is guarded by two locks",
+        look_for="two locks, each held, around one variable",
+        source="lock sets (Eraser, SOSP 1997)", kind="AssertionError",
+    ),
+    Kernel(
+        24, "two-stage", two_stage, two_stage_fixed,
+        shows="an invariant over two locks is seen broken",
+        look_for="the look between the first store and the second", source="SCTBench",
+        kind="AssertionError",
+    ),
+)  # fmt: skip

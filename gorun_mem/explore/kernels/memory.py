@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from gorun_mem.explore.kernels.entry import Kernel
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.sync import Word
@@ -33,3 +37,14 @@ async def store_buffering(world: World) -> None:
 async def store_buffering_fixed(world: World) -> None:
     """The flag is raised by an exchange, which is a fence."""
     await _two_flags(world, True)
+
+
+KERNELS: Final = (
+    Kernel(
+        26, "store-buffering", store_buffering, store_buffering_fixed,
+        shows="two Ms are where one may be, for their stores are late",
+        look_for="a load of the other's flag while that store is still in its buffer",
+        source="Dekker; x86-TSO (CACM 2010)", kind="AssertionError",
+        config=Config(ms=2, memory="tso"),
+    ),
+)  # fmt: skip

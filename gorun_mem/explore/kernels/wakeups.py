@@ -5,6 +5,10 @@ The futex mutex is the runtime's own but for the state that is planted.
 
 from __future__ import annotations
 
+from typing import Final
+
+from gorun_mem.explore.kernels.entry import Kernel
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
 from gorun_mem.runtime.mutex import make_note
@@ -204,3 +208,38 @@ async def over_admission(world: World) -> None:
 async def over_admission_fixed(world: World) -> None:
     """A compare-and-swap takes the permit."""
     await _enter_if_permitted(world, True)
+
+
+KERNELS: Final = (
+    Kernel(
+        9, "missed-note-wakeup", missed_note_wakeup, missed_note_wakeup_fixed,
+        shows="a note is cleared after it was woken",
+        look_for="the clear that comes after the wakeup", source="lock_sema.go's contract",
+        kind="deadlock",
+    ),
+    Kernel(
+        10, "sleeping-stored", sleeping_stored, futex_fixed,
+        shows="an M sleeps for a lock that is free",
+        look_for="the store of SLEEPING over what the unlock had written",
+        source="lock_futex.go with a store for a swap", kind="deadlock",
+        config=Config(ms=2, cpus=1), lesson="lost_wakeup",
+    ),
+    Kernel(
+        11, "unlock-skips-wake", unlock_skips_wake, futex_fixed,
+        shows="an M sleeps for a lock that is free",
+        look_for="the look at the word before the waiter's swap",
+        source="lock_futex.go with a load and a store", kind="deadlock",
+        config=Config(ms=2, cpus=1),
+    ),
+    Kernel(
+        12, "wake-one", wake_one, wake_one_fixed,
+        shows="the second of two waiters is not woken", look_for="two that sleep, and one wakeup",
+        source="sync.Cond, Signal for Broadcast", kind="deadlock",
+    ),
+    Kernel(
+        21, "over-admission", over_admission, over_admission_fixed,
+        shows="two Ms are where one may be",
+        look_for="two Ms whose looks at the count both allow them in",
+        source="semaphores without compare-and-swap", kind="AssertionError",
+    ),
+)  # fmt: skip

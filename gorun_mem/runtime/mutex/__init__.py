@@ -72,7 +72,7 @@ def _lock_in(name: str, module: ModuleType) -> type[StateMutex] | None:
     return None
 
 
-MUTEXES: Final = ByFile(__name__, _lock_in)
+MUTEXES: Final = ByFile(__name__, _lock_in, lambda name: r'^    algorithm\b[^=\n]*= (?!"")')
 """Every mutex, by name: the class that its file has."""
 
 

@@ -66,7 +66,6 @@ from gorun_mem.step.strategies.wakeup import (
     OrderedStep,
     Pending,
     WakeupBranch,
-    buffer_of,
     dependent,
     in_words,
     is_own,
@@ -180,7 +179,7 @@ class Exhaustive(Searching):
         ms = self._numbers.of
         enabled = {ms[task.id]: self._pending(task) for task in runnable}
         if at > self._fresh:
-            self._follow_last()
+            self._follow_last(enabled)
         else:
             self._engine.woken.clear()
         if at < len(self._nodes):
@@ -250,7 +249,7 @@ class Exhaustive(Searching):
         if self._engine is not None and self._made == len(events):
             if not self._is_cut:
                 self._numbers.meet(self._engine)
-                self._follow_last()
+                self._follow_last({})
             self._reverse_races()
             if not self._is_cut:
                 self._hold_pending()
@@ -395,7 +394,9 @@ class Exhaustive(Searching):
         event = past.next_of(m, kind, obj, reads, self._after)
         node = self._nodes[number]
         event.admits, event.enabled, event.values = self._admits, node.enabled, node.values
-        past.make(event, self._asks, self._joined(task.op) if kind == "join" else ())
+        is_join = kind == "join"
+        joined = self._numbers.joined(self._engine, task.op) if is_join else ()
+        past.make(event, self._asks, joined)
 
     def _is_asking(self, task: Task) -> bool:
         """Whether the pending operation of `task` waits until it may be stepped at all."""
@@ -410,18 +411,13 @@ class Exhaustive(Searching):
         kind = op.kind
         return (kind, self._object(kind, op.obj, op), op.reads_only)
 
-    def _joined(self, join: Any) -> list[int]:
-        """The Ms that it was waited for, all of whose steps come before."""
-        ms = [
-            self._numbers.of[task.id]
-            for task in self._engine.tasks
-            if task.state is State.DONE and getattr(task, "join", None) is join
-        ]
-        return [*ms, *map(buffer_of, ms)] if self._engine.buffered else ms
-
-    def _follow_last(self) -> None:
+    def _follow_last(self, enabled: dict[int, Pending]) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
-        after it."""
+        after it; so does an M that could go, by time, and was called by then.
+
+        Args:
+            enabled: who can go now.
+        """
         past, ms = self._past, self._numbers.of
         last = past.events[-1]
         for task in self._engine.woken:
@@ -433,6 +429,10 @@ class Exhaustive(Searching):
                     continue  # that its operation may go says what it is on
             past.wake(ms[task.id])
         self._engine.woken.clear()
+        before = self._nodes[len(past.events) - 1].enabled
+        for m, op in enabled.items():
+            if m != last.m and before.get(m, op) != op:
+                past.wake(m)
         if len(past.clocks) < len(ms):
             for m in ms.values():
                 if m not in past.clocks:

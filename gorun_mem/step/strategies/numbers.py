@@ -10,7 +10,7 @@ import hashlib
 from typing import Any, Final
 
 from gorun_mem.step.strategies.wakeup import buffer_of
-from gorun_mem.step.task import BUFFERS
+from gorun_mem.step.task import BUFFERS, State
 
 CHILD_BITS: Final = 20
 """Of an M's number, those that say which of its starter's it is."""
@@ -50,6 +50,15 @@ class MNumbers:
             of[task.id] = number
             if engine.buffered:
                 of[BUFFERS + task.id] = buffer_of(number)
+
+    def joined(self, engine: Any, join: Any) -> list[int]:
+        """The Ms that `join` has waited for, all of whose steps come before."""
+        ms = [
+            self.of[task.id]
+            for task in engine.tasks
+            if task.state is State.DONE and getattr(task, "join", None) is join
+        ]
+        return [*ms, *map(buffer_of, ms)] if engine.buffered else ms
 
     def own(self, obj: str) -> str:
         """The name of an object where it is an M's own: by the M's number, not by its id."""

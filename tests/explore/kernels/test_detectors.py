@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.explore.detectors import (
-    Deadlocks,
-    LeakedLocks,
-    LeakedMemory,
-    LockOrder,
-    LockRanks,
-    LostWakeups,
-    MemorySafety,
-    Races,
-)
+from gorun_mem.explore.detectors.deadlocks import Deadlocks
+from gorun_mem.explore.detectors.leaked_locks import LeakedLocks
+from gorun_mem.explore.detectors.leaked_memory import LeakedMemory
+from gorun_mem.explore.detectors.lock_order import LockOrder
+from gorun_mem.explore.detectors.lock_ranks import LockRanks
+from gorun_mem.explore.detectors.lost_wakeups import LostWakeups
+from gorun_mem.explore.detectors.memory_safety import MemorySafety
+from gorun_mem.explore.detectors.races import Races
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.failure import Detector, Finding
 from gorun_mem.explore.kernels import KERNELS

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+import gorun_mem.explore.kernels as package
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.kernels import KERNELS, Kernel
@@ -83,8 +84,15 @@ def test_twin_is_silent(name: str) -> None:
 
 
 def test_all_numbers() -> None:
-    """The table has every number from 1 to 25."""
-    assert {kernel.number for kernel in KERNELS.values()} == set(range(1, 27))
+    """From 1 on, without a gap."""
+    numbers = [kernel.number for kernel in KERNELS.values()]
+    assert set(numbers) == set(range(1, numbers[-1] + 1))
+
+
+def test_two_of_one_name_are_refused() -> None:
+    """The second would hide the first."""
+    with pytest.raises(ValueError, match="two kernels are called ab-ba"):
+        package._by_name([KERNELS["ab-ba"], KERNELS["wrong-lock"], KERNELS["ab-ba"]])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from gorun_mem.explore.detectors import (
-    DEFAULT_DETECTORS,
-    FreeListCheck,
-    Livelock,
-    LostWakeups,
-    MemorySafety,
-    Races,
-)
+from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.livelock import Livelock
+from gorun_mem.explore.detectors.lost_wakeups import LostWakeups
+from gorun_mem.explore.detectors.mem_check import FreeListCheck
+from gorun_mem.explore.detectors.memory_safety import MemorySafety
+from gorun_mem.explore.detectors.races import Races
 from gorun_mem.explore.drive import Execution, run_once
 from gorun_mem.explore.kernels import KERNELS
 from gorun_mem.explore.target import Target

@@ -10,7 +10,7 @@ Looked for where a run ended in a deadlock. An M sleeps in vain if
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gorun_mem.explore.detectors.watch import in_words, wanted_lock, watch
 from gorun_mem.explore.failure import Finding
@@ -44,6 +44,7 @@ class LostWakeups:
     """Finds Ms that nobody will wake any more though somebody should have; kind "wakeup.lost"."""
 
     name = "lost_wakeups"
+    usual: ClassVar[int] = 30
     screened = True
 
     def begin(self, world: World) -> None:
