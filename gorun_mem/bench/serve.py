@@ -63,7 +63,7 @@ def run(*, quick: bool = False) -> list[Row]:
     return rows
 
 
-class _Server:
+class _ServerProcess:
     """A server in a process of its own.
 
     Args:
@@ -102,7 +102,7 @@ class _Figures:
 
 
 def _compare(
-    ours: _Server, echo: _Server, clients: int, rounds: int, seconds: float
+    ours: _ServerProcess, echo: _ServerProcess, clients: int, rounds: int, seconds: float
 ) -> tuple[_Figures, _Figures]:
     mine, peer = _Figures(), _Figures()
     for _ in range(rounds):
@@ -157,7 +157,7 @@ def _browsers(folder: Path, rounds: int, seconds: float) -> Iterator[Row]:
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     try:
-        server = _Server(process)
+        server = _ServerProcess(process)
         assert process.stderr is not None
         page = process.stderr.readline().split("http://")[1].strip().rstrip("/")
         without: list[tuple[float, float]] = []
@@ -179,7 +179,7 @@ def _browsers(folder: Path, rounds: int, seconds: float) -> Iterator[Row]:
         yield _browsers_row(f"{who}: server's CPU", "us", more, less, less / more)
 
 
-def _rate_and_cpu(server: _Server, clients: int, seconds: float) -> tuple[float, float]:
+def _rate_and_cpu(server: _ServerProcess, clients: int, seconds: float) -> tuple[float, float]:
     """Calls a second, and the server's CPU time for one in us."""
     before = server.cpu_s()
     found = _load(server.address, clients, seconds, greets=True)
@@ -255,7 +255,7 @@ def _serve_command(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _servers(folder: Path) -> Iterator[tuple[_Server, _Server]]:
+def _servers(folder: Path) -> Iterator[tuple[_ServerProcess, _ServerProcess]]:
     ours = _serve_command(folder)
     echo = [sys.executable, "-c", "from gorun_mem.bench.serve import echo_main; echo_main()"]
     processes: list[subprocess.Popen[str]] = []
@@ -264,7 +264,7 @@ def _servers(folder: Path) -> Iterator[tuple[_Server, _Server]]:
             subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
             for command in (ours, echo)
         )
-        yield _Server(processes[0]), _Server(processes[1])
+        yield _ServerProcess(processes[0]), _ServerProcess(processes[1])
     finally:
         for process in processes:
             process.terminate()

@@ -3,8 +3,9 @@
 64 clients call at once, each checks every answer, lives for some hundred requests and leaves: by
 `quit`, in the middle of a request, or by a reset. Watchers ask for all events and never read them.
 After ten minutes the server must be as large as after the first quarter, its log sound, and no
-answer wrong. It is a test of the server, not of its speed, so it has no peer; it is run only where
-it is named. `--quick` is a matter of seconds.
+answer wrong; never may all stand still, though nobody reads what the server says on stderr. It is a
+test of the server, not of its speed, so it has no peer; it is run only where it is named. `--quick`
+is a matter of seconds.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ LIVES: Final = (40, 400)
 """Requests between which a client's life has one."""
 GROWTH_MAX: Final = 5.0
 """Per cent by which the server may grow after its first quarter."""
+STANDSTILL_MAX_S: Final = 5.0
+"""How long no client may have an answer; the machine may be busy with other things."""
 LOG_MAX: Final = 64 << 20
 
 
@@ -45,6 +48,7 @@ class Soak:
     Attributes:
         counts: requests, lives, watched and wrong answers so far.
         wrong: the first wrong answers.
+        standstill_s: the longest time in which nobody had an answer.
     """
 
     def __init__(self, socket: Path, seed: int) -> None:
@@ -52,15 +56,25 @@ class Soak:
         self._random = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.standstill_s = 0.0
+        self._answered_at = time.monotonic()
+
+    def note_answer(self) -> None:
+        """A client has had an answer."""
+        now = time.monotonic()
+        self.standstill_s = max(self.standstill_s, now - self._answered_at)
+        self._answered_at = now
 
     async def run(self, seconds: float) -> None:
         """Let clients come and go for so long."""
+        self._answered_at = time.monotonic()
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for number in range(CLIENTS):
                     nursery.start_soon(self._again_and_again, number)
                 for _ in range(WATCHERS):
                     nursery.start_soon(self._stall)
+        self.note_answer()  # the end counts as one
 
     async def _again_and_again(self, number: int) -> None:
         rng = random.Random(f"{self._random.random()}/{number}")
@@ -143,7 +157,9 @@ class _Life:
     async def _ask(self, request: str) -> str:
         await self._stream.send_all(request.encode() + b"\n")
         self._soak.counts["requests"] += 1
-        return await self._line()
+        answer = await self._line()
+        self._soak.note_answer()
+        return answer
 
     async def _line(self) -> str:
         while b"\n" not in self._rest:
@@ -239,6 +255,13 @@ def run(*, quick: bool = False) -> list[Row]:
             unit="answers",
             target="0",
             ok=figures["wrong"] == 0,
+        ),
+        Row(
+            name="longest time without an answer for anybody",
+            figure=one.standstill_s,
+            unit="s",
+            target=f"at most {STANDSTILL_MAX_S:g}",
+            ok=one.standstill_s <= STANDSTILL_MAX_S,
         ),
         Row(
             name="resident memory, last quarter against second",

@@ -80,7 +80,7 @@ def explain_failure(error: BaseException, prog: str, args: Sequence[str]) -> int
             sys.stdout.flush()  # answers come before the sentence about them
     except (OSError, ValueError):
         silence()
-    leaf = max(_leaves(error), key=lambda e: _WEIGHT.index(_classify(e)[0]))
+    leaf = max(map(_interrupt_of, _leaves(error)), key=lambda e: _WEIGHT.index(_classify(e)[0]))
     code, message = _classify(leaf)
     if code is ExitCode.INTERNAL and not isinstance(leaf, (OSError, MemoryError)):
         message = internal_fault(leaf, prog, args)
@@ -96,6 +96,20 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def _interrupt_of(error: BaseException) -> BaseException:
+    """Ctrl-C where that is what an error was made of, as a class that is being made does; else it.
+
+    Only what Python raises "from" another counts: what failed while a run that was interrupted
+    was put in order is a fault.
+    """
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        cause = cause.__cause__
+    return error
 
 
 def _classify(error: BaseException) -> tuple[ExitCode, str]:

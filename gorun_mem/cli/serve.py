@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gorun_mem.machine.config import Config
     from gorun_mem.machine.run import Run
     from gorun_mem.service.server import Server
+    from gorun_mem.service.terminal import Terminal
 
 _INT63: Final = (1 << 63) - 1
 
@@ -252,6 +253,9 @@ def _serve(
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.service.address import SocketFile, listen
     from gorun_mem.service.server import Server
+    from gorun_mem.service.terminal import Terminal
+
+    terminal = Terminal(say)
 
     async def main() -> tuple[Run, dict[str, Any]]:
         try:
@@ -262,13 +266,14 @@ def _serve(
         try:
             given = log is not None
             path = log or os.fspath(new_log_path("serve", folder_of_parts=True, say=say))
-            bound = PartsBound(log_max, removed=_say_removed)
+            bound = PartsBound(log_max, removed=lambda part: terminal.say(_removed(part)))
             recorder = Recorder(open_log(path, bound=bound), level=level)
             try:
-                server = Server(config, settings, recorder, say, _on_fault)
+                server = Server(config, settings, recorder, terminal.say, _on_fault)
                 shown = path if given else os.path.dirname(path)
-                return await _serve_on(address, listeners, page, server, shown)
+                return await _serve_on(address, listeners, page, server, shown, terminal)
             finally:
+                terminal.close()
                 recorder.close()
         finally:
             file.remove()
@@ -280,7 +285,12 @@ def _serve(
 
 
 async def _serve_on(
-    address: Address, listeners: list[Any], page: PageOptions | None, server: Server, path: str
+    address: Address,
+    listeners: list[Any],
+    page: PageOptions | None,
+    server: Server,
+    path: str,
+    terminal: Terminal,
 ) -> tuple[Run, dict[str, Any]]:
     import trio
 
@@ -290,6 +300,7 @@ async def _serve_on(
     async with contextlib.AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
         await nursery.start(server.drain_at_signals)
+        nursery.start_soon(terminal.keep_on)
         world = server.world.settings
         policy = f", policy {world.config.policy}" if world.config.policy else ""
         say(
@@ -309,8 +320,8 @@ async def _serve_on(
     return done, _document(server, done, where, path)
 
 
-def _say_removed(part: Path) -> None:
-    say(f"removed {click.format_filename(part)}, the oldest part of the log (--log-max)")
+def _removed(part: Path) -> str:
+    return f"removed {click.format_filename(part)}, the oldest part of the log (--log-max)"
 
 
 def _on_fault(error: BaseException) -> str:

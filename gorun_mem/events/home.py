@@ -142,13 +142,15 @@ def _has_begun(path: Path) -> bool:
 
 
 def _files_of(path: Path) -> list[Path]:
-    return list(path.iterdir()) if path.is_dir() else [path]
+    """The files of a log in parts, else itself: what a link leads to is no part of a log."""
+    return list(path.iterdir()) if path.is_dir() and not path.is_symlink() else [path]
 
 
 def _prune(folder: Path) -> list[Path]:
     """Remove the oldest logs beyond those kept; another run may be doing the same.
 
-    One that is being written stays: its process marks it, and the mark ends with the process.
+    One that is being written stays: its process marks it, and the mark ends with the process. So
+    does one that cannot be removed, which is no reason not to run.
     """
     removed = []
     for path in _logs_in(folder)[:-KEEP]:
@@ -160,7 +162,7 @@ def _prune(folder: Path) -> list[Path]:
                 file.unlink(missing_ok=True)
             if path.is_dir():
                 path.rmdir()
-        except FileNotFoundError:
+        except OSError:
             continue
         removed.append(path)
     return removed

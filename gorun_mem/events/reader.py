@@ -112,6 +112,7 @@ class LogReader(Generic[T]):
             if size > LINE_BYTES_MAX:
                 self._note(self.lines + 1, f"longer than {LINE_BYTES_MAX} bytes")
                 rest, size, skipping = [], 0, True
+        self.lines += skipping  # its end is the file's, and no newline counts it
         last = b"".join(rest)
         if last.strip():
             yield printable_json(last)

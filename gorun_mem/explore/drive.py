@@ -239,7 +239,7 @@ class SearchingTrampoline(Trampoline):
         raised(self._driver, task, error)
 
     def _broken_off(self, error: Exception) -> None:
-        broken_off(self._driver, error)
+        broken_off(self._driver, error, self._current())
 
     def _foreign(self, task: Task, coro: Any) -> ForeignAwait:
         return uncontrolled(task, coro)
@@ -257,11 +257,11 @@ def raised(driver: Driver, task: Task, error: BaseException) -> None:
     driver.failed(task, seen_as(error, task, driver.engine.entangled))
 
 
-def broken_off(driver: Driver, error: Exception) -> None:
+def broken_off(driver: Driver, error: Exception, coro: object) -> None:
     """A step, or who is asked between two, has raised `error`, in a run of a search."""
     if isinstance(error, Diverged):
         driver.failed(driver.main, error)
     elif isinstance(error, OF_THE_SEARCH) or driver.engine.undecided:
         raise error
     else:
-        driver.step_failed(error)
+        driver.step_failed(error, coro)

@@ -75,7 +75,7 @@ class ExploringEngine(Engine):
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
         woken: Ms made runnable by the step under way, for strategies that ask who woke whom.
         unfair: the run has reached its bound of steps.
-        timed: an M has slept for a time.
+        timed: an M has slept for a time, or waited with one, so what comes hangs on the clock.
         keeps_time: one that ends when its time has come, so how long each step takes matters.
         draws: data choices made.
     """
@@ -104,8 +104,8 @@ class ExploringEngine(Engine):
     # What operations ask.
 
     def choice(self, m: MLike, n: int, label: str) -> int:
-        """A data choice of the strategy's, put on the tape."""
-        if n < 2:
+        """A data choice of the strategy's, put on the tape; none once the run is over."""
+        if n < 2 or self.stopped:
             return 0
         self.draws += 1
         value = self.strategy.choice(2 if label in LOTS else n)
@@ -123,7 +123,9 @@ class ExploringEngine(Engine):
             self._enable(m)
 
     def sleep_until(self, m: MLike, t_ns: int) -> None:
-        """Unpark `m` at `t_ns`, unless somebody does before."""
+        """Unpark `m` at `t_ns`, unless somebody does before; nobody is, once the run is over."""
+        if self.stopped:
+            return
         self.timed = True
         if not self._early:
             self.keeps_time = self.keeps_time or t_ns > self.clock_ns
@@ -138,6 +140,7 @@ class ExploringEngine(Engine):
         Where waits end at their time, this one's counts from when `m` came to it, whether it has
         to wait in this run or goes in at once.
         """
+        self.timed = True
         if not self._early:
             self.keeps_time = True
             return False

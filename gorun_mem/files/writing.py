@@ -14,7 +14,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 @contextmanager
@@ -94,10 +96,19 @@ def _check(target: Path) -> int | None:
 
 def _part(target: Path, mode: int | None) -> Path:
     """A file beside `target`, so that the rename stays within one file system; `target` itself
-    where it is there and its folder takes no other."""
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    where it is there and its folder takes no other.
+
+    It is always a new one: in a folder that others may write to, what has that name already could
+    be a link of theirs to a file of ours.
+    """
+    stem = f".{target.name[:200]}.{os.getpid()}"
+    part = target.with_name(f"{stem}.part")
     try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            fd = os.open(part, _NEW, 0o666)
+        except FileExistsError:
+            part = target.with_name(f"{stem}.{os.urandom(4).hex()}.part")
+            fd = os.open(part, _NEW, 0o666)
     except PermissionError:
         if mode is None:
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from gorun_mem.machine.outcome import RunStopped
@@ -31,6 +32,22 @@ def where(coro: Any) -> str:
             place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         coro = getattr(coro, "cr_await", None)
     return place
+
+
+def standing(coro: Any, inner: TracebackType | None) -> TracebackType | None:
+    """A traceback of where `coro` stands, and what comes behind that.
+
+    Args:
+        coro: has awaited what failed.
+        inner: the traceback of the failure, which no coroutine was in.
+    """
+    frames = []
+    while (frame := getattr(coro, "cr_frame", None)) is not None:
+        frames.append(frame)
+        coro = coro.cr_await
+    for frame in reversed(frames):
+        inner = TracebackType(inner, frame, frame.f_lasti, frame.f_lineno)
+    return inner
 
 
 def hosting(run: Callable[[], None]) -> None:

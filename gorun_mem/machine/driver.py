@@ -104,8 +104,13 @@ class Driver(Protocol):
     def failed(self, m: Task, error: BaseException) -> None:
         """The program or a step of `m` raised `error`: the run ends; the first failure counts."""
 
-    def step_failed(self, error: Exception) -> None:
-        """A step of the current M raised `error`; one that no emulated program raises is ours."""
+    def step_failed(self, error: Exception, coro: object = None) -> None:
+        """A step of the current M raised `error`; one that no emulated program raises is ours.
+
+        Args:
+            error: what was raised.
+            coro: the M's coroutine, which awaits the step; None where it has none.
+        """
 
     def deadlocked(self) -> None:
         """No M can go on and none is away: the run ends."""

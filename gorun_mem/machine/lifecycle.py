@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import MS_MAX, ConfigError
+from gorun_mem.machine.coroutine import standing
 from gorun_mem.machine.driver import Program
 from gorun_mem.machine.m import M, Surroundings
 from gorun_mem.machine.observer import Observer
@@ -232,6 +233,9 @@ class Lifecycle:
         m.join.ended()
         if m.join is self._guests:
             self.engine.forget(m)
+            for mutex in self.mutexes.values():
+                mutex.forget(m.id)
+            del m.program, m.args  # which may have this M: so it goes without the collector
             if self.recorder is not None:
                 self.recorder.forget(m.id)
 
@@ -256,12 +260,16 @@ class Lifecycle:
             locks = ", ".join(name for name, lock in self.mutexes.items() if lock.waiters)
             self.recorder.deadlock_found("deadlock", locks, who)
 
-    def step_failed(self, error: Exception) -> None:
+    def step_failed(self, error: Exception, coro: object = None) -> None:
         """A step of the current M raised `error`; one that no emulated program raises is ours,
-        unless it came through a line of the program's own, such as a state of its lock."""
+        unless it came through a line of the program's own, such as a state of its lock.
+
+        The error is told with the line that awaits the step (`coro`), as one that it raised.
+        """
         current: Any = self.engine.current
         if not isinstance(error, EmulatedFailure | LogError) and not place_of(error):
             self.internal = True
+        error.__traceback__ = standing(coro, error.__traceback__)
         self.failed(current if current is not None else self.main, error)
 
     def stop(self, *, everybody: bool = False) -> None:

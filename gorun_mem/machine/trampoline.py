@@ -148,7 +148,12 @@ class Trampoline(Resumer):
 
     def _broken_off(self, error: Exception) -> None:
         """A step, or who is asked between two, has raised `error`."""
-        self._driver.step_failed(error)
+        self._driver.step_failed(error, self._current())
+
+    def _current(self) -> Coro | None:
+        """The coroutine of the M whose step is made."""
+        current = self._driver.engine.current
+        return self._coros.get(current.id) if current is not None else None
 
     def _foreign(self, task: Task, coro: Coro) -> ForeignAwait:
         """What to say of `task`, which awaits what is no operation."""

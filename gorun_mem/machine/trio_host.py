@@ -86,17 +86,19 @@ class _Seat:
     """An M's place on this host.
 
     Attributes:
+        coro: the M's coroutine, None until it has begun.
         gate: what its task yields to trio to wait at the gate.
         scope: cancelled when the nursery of Ms that it was started in is.
         task: its trio task, None until it has begun.
         waits: it waits at the gate.
     """
 
-    __slots__ = ("_host", "gate", "m", "scope", "task", "waits")
+    __slots__ = ("_host", "coro", "gate", "m", "scope", "task", "waits")
 
     def __init__(self, host: TrioHost, m: M) -> None:
         self._host = host
         self.m = m
+        self.coro: Coro | None = None
         self.gate = _gate_of(self.abort)
         self.scope = trio.CancelScope()
         self.task: trio.lowlevel.Task | None = None
@@ -245,6 +247,7 @@ class TrioHost:
         error: BaseException | None = None
         refusals = 0
         m, engine = seat.m, self.engine
+        seat.coro = coro
         while True:
             self._running = coro
             try:
@@ -365,7 +368,9 @@ class TrioHost:
             self._fail(self._driver.main, NoProgress(str(error)))
             return False
         except Exception as error:
-            self._driver.step_failed(error)
+            current = self.engine.current
+            seat = self._seats.get(current.id) if current is not None else None
+            self._driver.step_failed(error, seat.coro if seat is not None else None)
             self.stop()
             return False
         if task is m:

@@ -65,13 +65,12 @@ class FileCache(Generic[T]):
             make: called with nothing; what it raises goes through.
         """
         where, wanted = split(reference)
-        path = Path(where)
         try:
-            status = path.stat()
-            version = (status.st_mtime_ns, status.st_size)
-        except OSError:
-            version = (0, 0)
-        key = (str(path.resolve()), wanted)
+            status = os.stat(where)
+            key = (os.path.realpath(where), wanted)
+        except (OSError, ValueError):
+            return make()  # which says what is wrong with it
+        version = (status.st_mtime_ns, status.st_size)
         known = self._known.get(key)
         if known is not None and known[0] == version:
             return known[1]

@@ -139,6 +139,7 @@ class Incoming:
         """The connection has ended: nothing is read any more, whatever room there is."""
         self.stop()
         self._fd = -1
+        del self._connection  # which has this: no circle is left behind
 
     def take(self, data: bytes) -> bool:
         """Put the lines that have come into the inbox; whether to read on.

@@ -174,5 +174,23 @@ class Outgoing:
         self._progress.unpark_all()
 
     def end(self) -> None:
-        """The stream is no more."""
+        """The stream is no more, and the sender is let go of."""
         self._fd = -1
+        self._sender = _Gone()
+
+
+class _Gone:
+    """In place of a sender that has ended: what an M still answers goes nowhere.
+
+    A client must not be kept by what it has made: a service makes hundreds of thousands, and the
+    collector, which looks for circles, comes seldom.
+    """
+
+    active = False
+    gone = True
+
+    def lose(self) -> None:
+        """It is."""
+
+    def is_read(self) -> None:
+        """Nobody waits."""

@@ -136,6 +136,11 @@ class Watcher:
         """It is gone: what it has not read is given back now, and not when garbage is collected."""
         self._lines = []
         self._bytes = self._bytes_max  # and nothing is queued any more
+        self._wake = _nobody
+
+
+def _nobody() -> None:
+    """In place of a writer that has gone."""
 
 
 class Hub:

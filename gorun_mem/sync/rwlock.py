@@ -123,6 +123,8 @@ class RWLock(Gate):
             return False
         try:
             taken = await self.entry(_WRITE, timeout_ns=claim.left_ns(), orders=self._acquires_all)
+        except GeneratorExit:  # the run is over
+            raise
         except BaseException:  # it is cancelled between the two
             self._unclaim()
             self.refresh()

@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 
 import trio
 from hypercorn.config import Config as HypercornConfig
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -65,6 +67,35 @@ class _Bounded:
     def abort(self) -> None:
         """End now; whoever sends or receives is told."""
         self.socket.close()
+
+
+class _Http1(H11Protocol):
+    """HTTP/1.1 that stays it.
+
+    hypercorn lets any client change to HTTP/2 in clear, before anybody has looked at its request: a
+    hundred requests at once on one connection, and a compression of headers of its own. No browser
+    asks for that, and there is no setting against it.
+    """
+
+    async def _check_protocol(self, event: object) -> None:
+        """An `Upgrade: h2c` is passed over, as a server may that does not know it."""
+
+
+class _Server(TCPServer):
+    """hypercorn's server of one connection, with `_Http1`."""
+
+    @property
+    def protocol(self) -> ProtocolWrapper:
+        """What reads the connection."""
+        return self._protocol
+
+    @protocol.setter
+    def protocol(self, made: ProtocolWrapper) -> None:
+        self._protocol = made
+        made.protocol = _Http1(
+            made.app, made.config, made.context, made.task_group, made.state, made.ssl,
+            made.client, made.server, made.send,
+        )  # fmt: skip
 
 
 class PageServer:
@@ -122,7 +153,7 @@ class PageServer:
             self._open.add(bounded)
             try:
                 state = ConnectionState(cast(Any, {}))
-                server = TCPServer(self._app, self._config, context, state, cast(Any, bounded))
+                server = _Server(self._app, self._config, context, state, cast(Any, bounded))
                 await server.run()
             except Exception as error:
                 self._on_fault(error)

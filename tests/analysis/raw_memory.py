@@ -52,7 +52,8 @@ class Raw:
         self._go_through()
 
     def rounded(self, n: int) -> int:
-        return math.ceil(n / self.page) * self.page
+        whole: int = math.ceil(n / self.page) * self.page
+        return whole
 
     def top(self, event: Any) -> int:
         top: int = event.pages * PAGE if self.wasm else event.bloc_max
@@ -60,7 +61,8 @@ class Raw:
 
     def first_top(self) -> int:
         if self.wasm:
-            return self.start.initial_pages * PAGE
+            first: int = self.start.initial_pages * PAGE
+            return first
         return self.grows[0].bytes_before if self.grows else self.data_end
 
     def _go_through(self) -> None:
@@ -149,9 +151,10 @@ class Raw:
         return live
 
     def external_max(self) -> float:
-        return max(
+        most: float = max(
             [0.0, *(1 - e.free_largest / e.free_bytes for e in self.returns if e.free_bytes)]
         )
+        return most
 
     def sawicki_max(self) -> float:
         most = 0.0

@@ -409,7 +409,9 @@ def test_a_wait_that_never_ended_closes_a_circle() -> None:
     (cycle,) = found.cycles()
     assert cycle.locks == ("a", "b")
     assert all(edge.count == 0 for edge in cycle.edges)
-    assert found.locks["a"].holding[0].m == 1
+    holding = found.locks["a"].holding
+    assert holding is not None
+    assert holding[0].m == 1
     assert set(found.locks["a"].waiting) == {2}
 
 

@@ -72,7 +72,6 @@ def test_against_a_set_of_pages(seed: int) -> None:
     listed: set[int] = set()
     live = peak = 0
     at_peak: dict[str, int] = {}
-    asked: dict[int, str] = {}
     heap_sum, points = 0.0, 0
     best = (0.0, 0)
     for e in events:
@@ -101,10 +100,10 @@ def test_against_a_set_of_pages(seed: int) -> None:
                 heap_sum, points = heap_sum + heap / live, points + 1
             if live > best[1]:
                 best = (heap / live, live)
-    asked = {}
+    at_end: dict[str, int] = {}
     for purpose in owner.values():
-        asked[purpose] = asked.get(purpose, 0) + PAGE  # type: ignore[call-overload]
-    assert memory.end.held == asked
+        at_end[purpose] = at_end.get(purpose, 0) + PAGE
+    assert memory.end.held == at_end
     assert memory.peak.held == at_peak
     assert (memory.peak_live, memory.end.live) == (peak, live)
     assert memory.end.free == len(listed) * PAGE == free.total
@@ -151,7 +150,8 @@ def test_every_sample_against_the_rebuilt_list(seed: int) -> None:
     assert found.sawicki_max[0] == pytest.approx(worst_sawicki, abs=1e-9)
     assert found.failures_seen == len(failures)
     for got, (seq, useless, index) in zip(found.failures, failures, strict=False):
-        assert (got.seq, got.index) == (seq, pytest.approx(index))
+        assert got.seq == seq
+        assert got.index == pytest.approx(index)
         assert got.unusable == pytest.approx(useless)
 
 

@@ -69,6 +69,7 @@ def test_a_hang_is_not_uncontended(mutex: str, strategy: str) -> None:
         assert holds == counted.hold_ns
     assert (lock.acquisitions, lock.contended) == (whole.acquisitions, whole.contended) == (1, 2)
     end = done.outcome.time_ns
+    assert whole.open.hold is not None
     assert counted.hold_ns.total == end - whole.open.hold.since_ns
     if strategy == "timing":
         assert counted.wait_ns.total > 1.9 * end > 1_000_000
@@ -123,13 +124,15 @@ def test_a_difference_says_which_side_is_a_lower_bound(tmp_path: Any) -> None:
 
 def waited(events: Sequence[Any], lock: str) -> int:
     """All waits up to the last event, by who came and who went."""
-    total, came, end = 0, {}, events[-1].t_ns
+    total: int = 0
+    came: dict[int, int] = {}
+    end = events[-1].t_ns
     for e in events:
         if e.name == "lock.wait" and e.lock == lock:
             came[e.m] = e.t_ns
         elif e.name == "lock.acquire" and e.lock == lock and e.m in came:
             total += e.t_ns - came.pop(e.m)
-    return total + sum(end - since for since in came.values())
+    return total + sum(int(end - since) for since in came.values())
 
 
 @pytest.mark.parametrize("seed", range(3))

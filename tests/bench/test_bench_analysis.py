@@ -34,6 +34,7 @@ def test_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = next(row for name, row in rows.items() if name.startswith("full pass over 19,9"))
     assert whole.peer_figure is not None
     assert whole.ratio == pytest.approx(whole.peer_figure / whole.figure)
+    assert whole.ratio is not None
     assert whole.ratio > 0.1
     for name in ("the same for one event, by the clock", "with the HTML page, by the clock"):
         assert rows[name].unit == "us"

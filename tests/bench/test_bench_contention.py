@@ -72,6 +72,7 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(rows) == 4 * 2 * 2 * 2 + 4 * 2
     for lock, every in zip(rows[0:-8:2], rows[1:-8:2], strict=True):
         assert 0 < lock.figure < every.figure
+        assert every.peer_figure is not None
         assert every.ratio == pytest.approx(every.figure / every.peer_figure)
     assert all(row.unit == "times" and row.figure > 0 for row in rows[-8:])
 

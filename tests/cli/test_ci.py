@@ -85,7 +85,7 @@ def test_a_search_points_at_the_line(gorun_mem: Command, racy: str) -> None:
     assert "replay: gorun-mem replay-schedule " in text
     _, (case,) = suite_in("out.xml")
     assert (case.get("file"), case.get("line")) == ("racy.py", "17")
-    held = {one.get("name"): one.get("value") for one in case.iter("property")}
+    held = {one.get("name"): one.get("value", "") for one in case.iter("property")}
     assert held["verdict"] == "failed"
     assert held["token"] in text
     good = gorun_mem("explore", racy, "--set", "fixed=true", "--github", "--junit", "out.xml")

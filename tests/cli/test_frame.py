@@ -11,6 +11,7 @@ import time
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -24,11 +25,12 @@ from gorun_mem.runtime.errors import Deadlock, Fault, Hang, IllegalUse, Throw
 from tests import ROOT
 
 
-def python(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+def python(*args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(  # type: ignore[call-overload]
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [sys.executable, *args], capture_output=True, text=True, env=env, cwd=ROOT, **kwargs
     )
+    return done
 
 
 def test_help_imports_no_heavy_module() -> None:

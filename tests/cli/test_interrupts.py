@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import VERBS
+from gorun_mem.cli._exit import explain_failure
 from gorun_mem.events import read_events
 from tests import ROOT, heed_interrupts
 
@@ -245,6 +246,22 @@ def test_an_interrupt_in_a_callback_of_the_interpreter_is_not_lost(tmp_path: Pat
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (7, "")
     assert time.monotonic() - began < 15
+
+
+def test_what_an_interrupt_was_made_into_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python makes a RuntimeError of it where a class is being made; a fault while an interrupted
+    run is put in order stays one."""
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
+    made = RuntimeError("Error calling __set_name__ on 'Field' instance")
+    made.__cause__ = KeyboardInterrupt()
+    assert explain_failure(made, "gorun-mem", []) == 130
+    assert capsys.readouterr().err == "gorun-mem: interrupted\n"
+    fault = RuntimeError("in a finally")
+    fault.__context__ = KeyboardInterrupt()
+    assert explain_failure(fault, "gorun-mem", []) == 4
+    assert "internal fault" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["run", "serve"])

@@ -40,7 +40,9 @@ def bounds() -> dict[str, str]:
     named += project["build-system"]["requires"] + hooks["custom"]["dependencies"]
     found: dict[str, str] = {}
     for text in named:
-        name, version = re.match(r"([\w-]+)(?:\[\w+\])?[>=]=([\d.]+)", text).groups()
+        parts = re.match(r"([\w-]+)(?:\[\w+\])?[>=]=([\d.]+)", text)
+        assert parts is not None, text
+        name, version = parts.groups()
         assert found.setdefault(name, version) == version, f"two bounds of {name}"
     return found
 

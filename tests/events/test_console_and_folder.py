@@ -124,6 +124,27 @@ def test_newest_logs_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert (tmp_path / "runs" / "notes.txt").exists()
 
 
+def test_removing_old_logs_follows_no_link_and_stops_no_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A link that is named as an old log goes, and not what it leads to; what cannot be removed
+    stays, and the run begins."""
+    monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "work.txt").write_text("months of it")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "20200101T000000.000000Z-serve").symlink_to(mine)
+    (runs / "20200101T000000.000001Z-serve" / "a_folder").mkdir(parents=True)
+    for _ in range(KEEP + 1):
+        new_log_path("storm").write_text("x")
+    assert (mine / "work.txt").read_text() == "months of it"
+    left = {path.name for path in runs.iterdir()}
+    assert "20200101T000000.000000Z-serve" not in left
+    assert "20200101T000000.000001Z-serve" in left
+
+
 def test_two_runs_in_one_microsecond(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A name that is taken is not given again."""
     monkeypatch.setenv("GORUN_MEM_HOME", str(tmp_path))

@@ -327,6 +327,8 @@ def test_line_without_end(monkeypatch: pytest.MonkeyPatch, log: Any) -> None:
     assert reader.damaged == 1
     assert "longer than" in reader.damage[0].reason
     assert reader.lines == len(lines) + 1
+    events, reader = read(log + long)
+    assert (len(events), reader.damaged, reader.lines) == (len(lines), 1, len(lines) + 1)
 
 
 edits = st.lists(

@@ -180,7 +180,7 @@ def on_the_kit(
 
 
 async def _do(do: Do, words: dict[str, Any], registers: list[int]) -> None:
-    word = words.get(do.word)
+    word: Any = words.get(do.word)
     if do.what == "store":
         await (word.store(do.value) if isinstance(word, Cell) else word.store_release(do.value))
     elif do.what == "exchange":

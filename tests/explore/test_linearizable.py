@@ -176,7 +176,7 @@ def test_models_that_change_their_arguments_and_parts_are_copied() -> None:
 
     class Bag:
         def __init__(self) -> None:
-            self.parts = {"a": [1, {2}], "b": bytearray(b"x")}
+            self.parts: dict[str, Any] = {"a": [1, {2}], "b": bytearray(b"x")}
 
         def put(self, item: list[int]) -> list[int]:
             item.append(9)

@@ -64,7 +64,7 @@ def test_a_wait_that_goes_in_at_once_has_its_time_all_the_same() -> None:
 
 async def two_ways(world: World) -> None:
     """Whether the sleeper sees the store depends on when it has begun to sleep."""
-    word, seen = Word("x"), world.results.setdefault("seen", [])  # type: ignore[arg-type]
+    word, seen = Word("x"), list[int]()
 
     async def works(m: M) -> None:
         await m.compute(2_000)
@@ -165,3 +165,64 @@ def test_a_time_counts_from_when_the_wait_began() -> None:
     found = explore(main, strategy="dfs", budget=1_000, canary=False)
     assert found.verdict == "exhausted", found.sentence
     assert taken == {True, False}
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "exhaustive", "states"])
+@pytest.mark.parametrize("faults", [(), ("timeout",)])
+def test_two_states_at_different_times_are_two(strategy: str, faults: tuple[str, ...]) -> None:
+    """An M that could go in when it came is kept out later, by when its time may be up or not:
+    that hangs on how long another has worked, of which nothing else is left."""
+    seen: set[bool] = set()
+
+    async def main(world: World) -> None:
+        event, word = Event("E"), Word("x")
+
+        async def waits(m: M) -> None:
+            seen.add(await event.wait(500))
+
+        async def works(m: M) -> None:
+            await m.compute(await m.choose(0, 1_000))
+            await word.load()
+            await event.clear()
+            await event.set()
+
+        await event.set()
+        async with world.open_ms() as ms:
+            ms.start_soon(waits)
+            ms.start_soon(works)
+
+    found = explore(main, config=Config(ms=2, faults=faults), strategy=strategy, canary=False)
+    assert found.outcome == "exhausted"
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "exhaustive", "states"])
+def test_nothing_is_drawn_while_ms_unwind(strategy: str) -> None:
+    """What they draw then is no part of the run: it makes the tree no larger."""
+
+    def schedules(draws: bool) -> int:
+        async def main(world: World) -> None:
+            word = Word("x")
+
+            async def holds(m: M) -> None:
+                try:
+                    await word.add(1)
+                    await Event("never").wait()
+                finally:
+                    if draws:
+                        m.randrange(3)
+
+            async def fails(m: M) -> None:
+                raise ValueError(await word.add(1))
+
+            async with world.open_ms() as ms:
+                ms.start_soon(holds)
+                ms.start_soon(fails)
+
+        found = explore(
+            main, strategy=strategy, budget=100, failures_max=10, shrink=False, canary=False
+        )
+        assert {one.signature.kind for one in found.failures} == {"ValueError"}
+        return found.statistics.schedules
+
+    assert schedules(draws=True) == schedules(draws=False)

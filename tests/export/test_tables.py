@@ -97,7 +97,9 @@ def test_parquet_has_the_rows_in_order(log: Path, tmp_path: Path) -> None:
     _, events = run_events(storm)
     file = tmp_path / "storm.parquet"
     assert main(["export", str(log), "--to", "parquet", "-o", str(file)]) == 0
-    rows = duckdb.sql(f"SELECT seq, event, hold_ns FROM read_parquet('{file}')").fetchall()
+    found = duckdb.sql(f"SELECT seq, event, hold_ns FROM read_parquet('{file}')")
+    assert found is not None
+    rows = found.fetchall()
     assert [row[:2] for row in rows] == [(e.seq, e.name) for e in events]
     held = sum(e.hold_ns for e in events if e.name == "lock.release")
     assert sum(row[2] or 0 for row in rows) == held

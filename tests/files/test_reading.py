@@ -130,6 +130,12 @@ VERBS = {
     "recording": ("replay", "{}"), "script": ("ops", "{}"), "checked": ("ops", "--check", "{}"),
     "schedule": ("replay-schedule", "{}"), "binary": ("releases", "{}"),
     "prediction": ("predict", "{}"), "difference": ("diff", "{}", "{}"),
+    "lock": ("run", "memlock_storm", "--mutex", "{}.py:Lock"),
+    "policy": ("run", "memlock_storm", "--policy", "{}.py:Policy"),
+    "verified": ("verify", "{}.py:Lock"), "search": ("explore", "{}.py", "--budget", "5"),
+    "sides": ("compare", "{}.py", "--ms", "2", "--ms", "3"), "grid": ("sweep", "{}"),
+    "recorded": ("record", "{}"), "exported": ("export", "{}", "--to", "csv", "-o", "{}.csv"),
+    "seen": ("view", "{}", "--no-open"), "raw": ("bench", "calibration", "--data", "{}"),
 }  # fmt: skip
 
 
@@ -152,7 +158,7 @@ def test_verbs_refuse_what_has_no_end_or_shape(
     names = [strange(tmp_path, kind) for kind in ("zero", "fifo", "folder", "loop")]
     for name in (*names, str(bomb), str(digits)):
         given = name
-        if verb == "scenario":  # it must end so
+        if any("{}.py" in word for word in VERBS[verb]):  # it must end so
             given = str(tmp_path / "link")
             Path(f"{given}.py").unlink(missing_ok=True)
             Path(f"{given}.py").symlink_to(name)

@@ -36,6 +36,20 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert entries(tmp_path) == {"out"}
 
 
+def test_what_is_written_first_is_a_new_file(tmp_path: Path) -> None:
+    """In a folder that others may write to, a link in the place of the file that is written beside
+    leads nowhere; it stays, for it is theirs."""
+    theirs = tmp_path / f".out.{os.getpid()}.part"
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    theirs.symlink_to(victim)
+    write_output(tmp_path / "out", b"new")
+    assert (tmp_path / "out").read_bytes() == b"new"
+    assert not (tmp_path / "out").is_symlink()
+    assert victim.read_bytes() == b"mine"
+    assert entries(tmp_path) == {"out", "victim", theirs.name}
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     """Its target is written; a link to nothing makes the target; a loop is an error."""
     for name in ("there", "missing"):

@@ -23,7 +23,7 @@ class BakeryLock(Mutex):
     async def draw(self, me: int, others: list[int]) -> int:
         """A number above all that are there."""
         await self.choosing[me].store(1)
-        mine = 1 + max([await self.number[other].load() for other in others])
+        mine: int = 1 + max([await self.number[other].load() for other in others])
         await self.number[me].store(mine)
         await self.choosing[me].store(0)
         return mine
@@ -51,6 +51,6 @@ class BrokenBakeryLock(BakeryLock):
 
     async def draw(self, me: int, others: list[int]) -> int:
         """Without saying so."""
-        mine = 1 + max([await self.number[other].load() for other in others])
+        mine: int = 1 + max([await self.number[other].load() for other in others])
         await self.number[me].store(mine)
         return mine

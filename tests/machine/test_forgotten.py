@@ -15,6 +15,7 @@ import pytest
 from gorun_mem import M, Op, World, scenario
 from gorun_mem.explore import explore
 from gorun_mem.machine.outcome import NeverAwaited
+from gorun_mem.runtime.op import MLike
 from gorun_mem.sync import Word
 from tests.machine.machine_workloads import HOSTS, assert_ended, logged
 
@@ -23,7 +24,9 @@ MARK = "# here"
 
 def line_of(text: str, mark: str = MARK) -> str:
     """The source line of this file that a message names."""
-    number = int(re.search(r"test_forgotten\.py:(\d+)", text)[1])
+    found = re.search(r"test_forgotten\.py:(\d+)", text)
+    assert found is not None, text
+    number = int(found[1])
     with open(__file__) as file:
         return file.read().splitlines()[number - 1]
 
@@ -133,6 +136,7 @@ def test_a_search_finds_it(forget: Any, strategy: str) -> None:
     """The failure has a signature of its own, and its token leads to it again."""
     found = explore(program(forget), strategy=strategy, budget=50)
     assert found.verdict == "failed"
+    assert found.failure is not None
     assert found.failure.signature.kind == "never_awaited"
     assert MARK in line_of(found.failure.signature.site)
     assert MARK in line_of(found.failure.text)
@@ -177,7 +181,7 @@ def test_awaited_ones_are_not_mentioned(host: str) -> None:
             inner.awaited = True
             self._inner = inner
 
-        def step(self, m: M) -> Any:
+        def step(self, m: MLike) -> Any:
             self._inner.step(m)
             return self._inner.step(m)
 

@@ -12,7 +12,7 @@ import trio.testing
 from gorun_mem import IllegalUse, KiB, M, World, run_on_trio, scenario
 from gorun_mem.events import Recorder, capture_events
 from gorun_mem.machine.scenario import Scenario
-from gorun_mem.runtime.op import Op
+from gorun_mem.runtime.op import MLike, Op
 from tests.machine.machine_workloads import assert_ended, config_for, storm
 
 
@@ -25,7 +25,7 @@ class Step(Op):
     def __init__(self, trace: list[int]) -> None:
         self.trace = trace
 
-    def step(self, m: M) -> None:
+    def step(self, m: MLike) -> None:
         self.trace.append(m.id)
 
 

@@ -254,7 +254,9 @@ def test_a_loop_without_awaits(host: str, swallows: Any) -> None:
     assert isinstance(log.outcome.error, NoProgress)
     words = str(log.outcome.error)
     assert re.match(r"M2 \(spinner\) has run for 0.15 s without awaiting anything, at ", words)
-    line = int(re.search(r"test_two_hosts\.py:(\d+);", words)[1])
+    found = re.search(r"test_two_hosts\.py:(\d+);", words)
+    assert found is not None, words
+    line = int(found[1])
     with open(__file__) as file:
         near = file.read().splitlines()[line - 3 : line + 3]
     assert any("# the line" in text for text in near)

@@ -180,7 +180,9 @@ def test_the_check_finds_a_planted_double_allocation() -> None:
         await m.sys_free(a, 64 * KiB)
         assert b
         if plant:
-            m.world.runtime.os.ledger.handed_out(a + 4096, 4096, "planted", 7)
+            ledger = m.world.runtime.os.ledger
+            assert ledger is not None
+            ledger.handed_out(a + 4096, 4096, "planted", 7)
         m.world.check()  # type: ignore[attr-defined]
 
     async def sound(m: M) -> None:

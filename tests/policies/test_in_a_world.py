@@ -21,7 +21,13 @@ from gorun_mem.machine.config import ConfigError, resolve
 from gorun_mem.machine.library import find
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.trampoline import drive
-from gorun_mem.policies import POLICIES, AddressOrdered, Policy, PolicyError
+from gorun_mem.policies import (
+    POLICIES,
+    AddressOrdered,
+    Policy,
+    PolicyError,
+    PolicyFreeList,
+)
 from gorun_mem.policies.best_fit import BestFit
 from gorun_mem.policies.first_fit import FirstFit
 from tests import ROOT
@@ -129,7 +135,9 @@ def test_by_class_and_by_name() -> None:
     assert isinstance(small, Scenario)
     done = run(small)
     assert done.outcome.ok
-    assert type(done.world.runtime.os.freelist.policy) is Own
+    freelist = done.world.runtime.os.freelist
+    assert isinstance(freelist, PolicyFreeList)
+    assert type(freelist.policy) is Own
     with pytest.raises(ConfigError, match="did you mean best_fit"):
         World(policy="bestfit")
     with pytest.raises(ConfigError, match="int is no policy"):

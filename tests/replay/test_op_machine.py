@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -366,7 +367,7 @@ SHAPES = {
 
 def random_operation(rng: random.Random, known: list[int], mask: int) -> Operation:
     """One operation, near addresses that were seen and with sizes around whole pages."""
-    draw = {
+    draw: dict[str, Callable[[], int]] = {
         "V": lambda: rng.choice(known) + rng.choice((0, 0, 0, 1, 8, -8, 4096, -PAGE, PAGE)),
         "N": lambda: rng.choice((0, 1, 8, 4096, 8200, PAGE, 3 * PAGE, mask, rng.getrandbits(20))),
         "SIZE": lambda: rng.choice((0, 1, 4096, PAGE, mask - 1)),

@@ -63,26 +63,29 @@ class Calls:
         return solo(call, self.m)
 
     def alloc(self, n: int) -> int:
-        return self.do(self.os.sys_alloc_os(n))
+        p: int = self.do(self.os.sys_alloc_os(n))
+        return p
 
     def free(self, v: int, n: int) -> None:
         self.do(self.os.sys_free_os(v, n))
 
     def reserve(self, v: int, n: int) -> int:
-        return self.do(self.os.sys_reserve_os(v, n))
+        p: int = self.do(self.os.sys_reserve_os(v, n))
+        return p
 
     def aligned(self, size: int, align: int) -> tuple[int, int]:
-        return self.do(self.os.sys_reserve_aligned_sbrk(size, align))
+        found: tuple[int, int] = self.do(self.os.sys_reserve_aligned_sbrk(size, align))
+        return found
 
 
 @pytest.fixture(params=PLATFORMS)
 def platform(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture(params=[True, False], ids=["index", "walk"])
 def use_index(request: pytest.FixtureRequest) -> bool:
-    return request.param
+    return bool(request.param)
 
 
 @pytest.fixture

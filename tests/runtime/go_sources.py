@@ -143,7 +143,7 @@ class Source:
         text = text.replace("_64bit", str(int(arch != "386")))
         text = re.sub(r"go(?:os|arch)\.Is\w+", "0", text)
         assert re.fullmatch(r"[\d+*() -]+", text)
-        return 1 << eval(text)
+        return 1 << int(eval(text))
 
     def _arena_metadata(self, arch: str) -> int | None:
         """Size of a heapArena by its fields; None where it has a bitmap, as up to 1.21."""

@@ -238,9 +238,9 @@ class Told:
 
 
 def told_by(brk: Any, calls: Callable[[Any], None]) -> list[tuple[Any, ...]]:
-    brk.sink = Told()
+    brk.sink = sink = Told()
     calls(brk)
-    return brk.sink.told
+    return sink.told
 
 
 def test_what_the_log_is_told() -> None:

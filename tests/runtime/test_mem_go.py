@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -35,23 +35,28 @@ def in_state(mem: Mem, state: RegionState, n: int = 4 * PAGE) -> int:
     """A range of `n` bytes brought into `state`."""
     stat = mem.stats.other_sys
     if state is NONE:
-        p = do(mem.sys_alloc(n, stat))
+        p: int = do(mem.sys_alloc(n, stat))
         do(mem.sys_free(p, n, stat))
-        return p
-    if state is READY:
-        return do(mem.sys_alloc(n, stat))
-    p = do(mem.sys_reserve(0, n))
+    elif state is READY:
+        p = do(mem.sys_alloc(n, stat))
+    else:
+        p = do(mem.sys_reserve(0, n))
     if state is PREPARED:
         mem.sys_map(p, n, stat)
     return p
 
 
+def free_blocks(mem: Mem) -> list[tuple[int, int]]:
+    assert mem.os.freelist is not None
+    return mem.os.freelist.blocks()
+
+
 def picture(mem: Mem) -> object:
     assert mem.regions is not None
-    return list(mem.regions), mem.statistics(), mem.os.bloc, mem.os.freelist.blocks()
+    return list(mem.regions), mem.statistics(), mem.os.bloc, free_blocks(mem)
 
 
-CALLS = {
+CALLS: dict[str, tuple[tuple[RegionState, ...], Callable[[Mem, int, int], Any]]] = {
     "sysFree": ((READY,), lambda mem, p, n: do(mem.sys_free(p, n, mem.stats.other_sys))),
     "sysUnreserve": ((RESERVED,), lambda mem, p, n: do(mem.sys_unreserve(p, n))),
     "sysMap": ((RESERVED,), lambda mem, p, n: mem.sys_map(p, n, mem.stats.other_sys)),
@@ -96,9 +101,9 @@ def test_a_faithful_layer_does_what_go_does_with_the_same_mistake() -> None:
         do(mem.sys_free(p, 4 * PAGE, mem.stats.other_sys))
     with pytest.raises(IllegalUse, match="is None since sysFree"):
         do(strict.sys_free_os(p + PAGE, PAGE))
-    assert strict.os.freelist.blocks() == [(p, 4 * PAGE)]
+    assert free_blocks(strict) == [(p, 4 * PAGE)]
     do(faithful.sys_free_os(p + PAGE, PAGE))
-    assert faithful.os.freelist.blocks() != [(p, 4 * PAGE)]
+    assert free_blocks(faithful) != [(p, 4 * PAGE)]
 
 
 @pytest.mark.parametrize(("name", "refused"), [("go1.26.2", False), ("go1.26.3", True)])
@@ -170,7 +175,7 @@ def test_mapped_ready_counts_the_ready_bytes(steps: list[tuple[str, int, int]]) 
     mem = start(max_pages=4096).mem
     stat = mem.stats.gc_misc_sys
     blocks: list[list[Any]] = []
-    calls = {
+    calls: dict[str, tuple[RegionState, Callable[[Any], object], RegionState | None]] = {
         "free": (READY, lambda b: do(mem.sys_free(b[0], b[1], stat)), None),
         "unreserve": (RESERVED, lambda b: do(mem.sys_unreserve(b[0], b[1])), None),
         "map": (RESERVED, lambda b: mem.sys_map(b[0], b[1], stat), PREPARED),
@@ -223,7 +228,7 @@ def test_aligned_reservation_keeps_all_that_happens_to_be_aligned() -> None:
     memory that ends at 8 MiB."""
     mem = start("go1.23", initial_pages=128).mem
     assert do(mem.sys_reserve_aligned(0, 4 * MiB, 4 * MiB)) == (8 * MiB, 8 * MiB)
-    assert mem.os.freelist.blocks() == []
+    assert free_blocks(mem) == []
 
 
 def test_aligned_reservation_trims_both_ends_otherwise() -> None:
@@ -232,7 +237,7 @@ def test_aligned_reservation_trims_both_ends_otherwise() -> None:
     mem = start("go1.23", initial_pages=129).mem
     p, size, skipped = do(mem.reserve_aligned_skipping(0, 4 * MiB, 4 * MiB))
     assert (p, size, skipped) == (12 * MiB, 4 * MiB, 4 * MiB)
-    assert mem.os.freelist.blocks() == [(8 * MiB + PAGE, 4 * MiB - PAGE), (16 * MiB, PAGE)]
+    assert free_blocks(mem) == [(8 * MiB + PAGE, 4 * MiB - PAGE), (16 * MiB, PAGE)]
     assert mem.statistics().reserved_bytes == 4 * MiB
 
 

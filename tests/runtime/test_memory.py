@@ -157,11 +157,12 @@ def test_guard_sees_users_writes_and_no_others() -> None:
     memory.put_header(16, 5, 5)
     memory.wipe(8, 64)
     memory.load_word(16)
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: memory.store_word(2 * FRAME, 1),
         lambda: memory.fill(FRAME, 2 * FRAME, 1),
         lambda: memory.clear(FRAME, 2 * FRAME),
-    ):
+    )
+    for call in calls:
         with pytest.raises(Fault):
             call()
     assert seen == [(16, 8, b"\0"), (16, 3, b"\1"), (8, 64, b"\2")]
@@ -239,7 +240,7 @@ def test_fail_next(memory: Any) -> None:
     def grow() -> bool:
         if isinstance(memory, WasmMemory):
             return memory.grow(0) >= 0
-        return memory.brk(memory.size) == 0
+        return bool(memory.brk(memory.size) == 0)
 
     memory.fail_next(5)
     assert not grow()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -85,7 +86,11 @@ def test_a_range_that_ends_before_it_starts_is_refused_and_changes_nothing() -> 
     """A reversed range is the caller's mistake: ValueError, and the map is as it was."""
     ranges: RangeMap[str] = RangeMap()
     ranges.assign(16, 32, "a")
-    for change in (lambda: ranges.assign(24, 20, "b"), lambda: ranges.erase(24, 20)):
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: ranges.assign(24, 20, "b"),
+        lambda: ranges.erase(24, 20),
+    )
+    for change in changes:
         with pytest.raises(ValueError, match=r"\[0x18, 0x14\) ends before it starts"):
             change()
     assert list(ranges) == [Piece(16, 32, "a")]

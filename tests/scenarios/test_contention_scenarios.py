@@ -102,7 +102,7 @@ class TestShootout:
 
     def test_measured_loads_are_beside_it(self) -> None:
         """Of three mutexes with 2 to 16 Ms; each throughput within 1.8 times."""
-        found = run_it("mutex_shootout", threads="1", processors="1", ops=2000).results
+        found: Any = run_it("mutex_shootout", threads="1", processors="1", ops=2000).results
         (name,) = (name for name in found if name.startswith("hold 100, think 1000 ns on 16 CPUs"))
         head, *lines = found[name].splitlines()
         assert head.split()[2:] == [
@@ -159,8 +159,8 @@ class TestLifo:
     @pytest.mark.parametrize("seed", range(3))
     def test_sema_starves_for_as_long_as_the_load_lasts(self, seed: int) -> None:
         """Bypasses and the longest wait grow with the load; few Ms get nearly everything."""
-        short = run_it("lifo_starvation", {"seed": seed}, ops=500).results
-        long = run_it("lifo_starvation", {"seed": seed}, ops=2000).results
+        short: Any = run_it("lifo_starvation", {"seed": seed}, ops=500).results
+        long: Any = run_it("lifo_starvation", {"seed": seed}, ops=2000).results
         for results, ops in ((short, 500), (long, 2000)):
             assert results["this run: bypasses of one M"] > 0.95 * ops
             assert results["this run: longest over median"] > 0.8 * ops
@@ -169,7 +169,7 @@ class TestLifo:
     @pytest.mark.parametrize("seed", range(3))
     def test_queue_bypasses_nobody(self, seed: int) -> None:
         """The twin: no bypass, and nobody waits much longer than all do."""
-        results = run_it("lifo_starvation", {"seed": seed}, ops=500).results
+        results: Any = run_it("lifo_starvation", {"seed": seed}, ops=500).results
         assert results["queue: bypasses of one M"] == 0
         assert results["queue: longest over median"] < 1.4
         assert results["queue: fairness"] > 0.99
@@ -177,13 +177,15 @@ class TestLifo:
     @pytest.mark.parametrize("seed", range(3))
     def test_spinbit_bounds_the_wait(self, seed: int) -> None:
         """Waking the bottom now and then ends every wait: four times the load, no longer waits."""
-        results = run_it("lifo_starvation", {"seed": seed, "mutex": "spinbit"}, ops=4000).results
+        results: Any = run_it(
+            "lifo_starvation", {"seed": seed, "mutex": "spinbit"}, ops=4000
+        ).results
         assert 20 < results["this run: bypasses of one M"] < 600
         assert results["this run: fairness"] > 0.9
 
     def test_an_idle_lock_starves_nobody(self) -> None:
         """With pauses of 1 ms the stack runs empty: sema is as fair as the queue."""
-        results = run_it("lifo_starvation", think_ns=1_000_000, ops=500).results
+        results: Any = run_it("lifo_starvation", think_ns=1_000_000, ops=500).results
         assert results["this run: bypasses of one M"] <= 15
         assert results["this run: fairness"] > 0.98
 
@@ -203,7 +205,7 @@ class TestPreempted:
     def test_waits_cover_whole_slices(self, mutex: str) -> None:
         """Every hold is cut by one slice of each computing M, and Ms wait for whole slices."""
         done, events = events_of("preempted_holder", {"mutex": mutex})
-        results = done.results
+        results: Any = done.results
         assert results["holds cut by a slice of others or more"] == results["holds"] == 40
         assert 3 <= results["longest hold beyond what a hold takes, in slices"] < 3.3
         assert results["longest wait beyond what a hold takes, in slices"] >= 1.9
@@ -217,6 +219,7 @@ class TestPreempted:
         """Holds shorter than a slice, and CPUs for all: no hold is cut, no wait exceeds a hold."""
         short = run_it("preempted_holder", {"mutex": mutex, "seed": seed}, hold_ns=1_000_000)
         enough = run_it("preempted_holder", {"mutex": mutex, "seed": seed, "cpus": 8})
+        results: Any
         for results in (short.results, enough.results):
             assert results["holds cut by a slice of others or more"] == 0
             assert results["longest hold beyond what a hold takes, in slices"] <= 0.1
@@ -235,7 +238,7 @@ class TestChanContended:
     @staticmethod
     def lines(request: Any) -> dict[str, dict[int, float]]:
         """ns of a send, by mutex and Ms."""
-        results = run_it("chan_contended", {"seed": request.param}).results
+        results: Any = run_it("chan_contended", {"seed": request.param}).results
         rows = results["ns of a send or receive, how many times slower than alone"].splitlines()[1:]
         cells = [row.split() for row in rows]
         return {
@@ -266,12 +269,14 @@ class TestChanContended:
     def test_without_cache_lines_the_collapse_is_gone(self) -> None:
         """The twin: where a line costs nothing to fetch, futex with 20 Ms is as fast as with 4."""
         free = {"line.fetch": 0, "line.spread": 0, "line.share": 0, "line.invalidate": 0}
-        results = run_it("chan_contended", {"costs": CostTable(free)}, threads="1,4,20").results
+        results: Any = run_it(
+            "chan_contended", {"costs": CostTable(free)}, threads="1,4,20"
+        ).results
         assert results["futex times slower than with 1"] < 1.6
 
     def test_what_was_published_is_beside_it(self) -> None:
         """The table has the published factors where there are some, and says what does not fit."""
-        results = run_it("chan_contended", iterations=1, threads="1,2,8,20").results
+        results: Any = run_it("chan_contended", iterations=1, threads="1,2,8,20").results
         table = results["ns of a send or receive, how many times slower than alone"]
         rows = {row.split()[0]: row.split() for row in table.splitlines()[1:]}
         assert rows["8"][4] == rows["8"][9] == "4.0"

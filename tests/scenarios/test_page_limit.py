@@ -89,7 +89,9 @@ def test_a_heap_that_cannot_grow_ends_the_run(host: Host, release: str) -> None:
     served = logged(arenas, config={"release": release, "max_pages": refusal.needed})
     further = served.run.outcome.error
     if further is not None:
-        assert error_of(served).refusal.call > refusal.call
+        later = error_of(served).refusal
+        assert later is not None
+        assert later.call > refusal.call
 
 
 @pytest.mark.parametrize("release", ["go1.22", "go1.24.11", "go1.26", "go1.27"])

@@ -8,7 +8,7 @@ import pytest
 
 from gorun_mem import M, World, scenario
 from gorun_mem import run as gorun_run
-from gorun_mem.runtime.op import MORE, Op
+from gorun_mem.runtime.op import MORE, MLike, Op
 from gorun_mem.step.costs import MECHANISMS, CostTable
 from gorun_mem.step.engine import Breath
 from gorun_mem.step.strategies import make_strategy
@@ -35,7 +35,7 @@ class Script(Op):
         self.trace, self.plan = trace, list(plan)
         self.kind, self.obj = self.plan.pop(0)
 
-    def step(self, m: M) -> Any:
+    def step(self, m: MLike) -> Any:
         self.trace.append((m.id, self.kind, m.sched.now_ns))
         if not self.plan:
             return "done"
@@ -61,12 +61,12 @@ def run(
         engine.submit(task, Script(trace, *plan))
     while True:
         try:
-            task = engine.advance()  # type: ignore[assignment]
+            through = engine.advance()
         except Breath:
             continue
-        if task is None:
+        if through is None:
             return trace, [t.clock_ns for t in tasks]
-        engine.exit(task)
+        engine.exit(through)
 
 
 LOAD, SWAP = ("atomic.load", "key"), ("atomic.xchg", "key")

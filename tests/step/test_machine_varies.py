@@ -169,12 +169,12 @@ def wake(seed: int, costs: CostTable) -> tuple[float, float]:
     engine.submit(waker, Wake(sleeper))
     while True:
         try:
-            task = engine.advance()  # type: ignore[assignment]
+            through = engine.advance()
         except Breath:
             continue
-        if task is None:
+        if through is None:
             return asleep.back_ns - 50_000, waker.clock_ns - 50_000
-        engine.exit(task)
+        engine.exit(through)
 
 
 class TestWakes:

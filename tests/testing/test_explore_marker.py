@@ -170,7 +170,7 @@ async def test_few(world):
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["FAILED: throw: gorun_mem: memory is handed out twice"])
     cases = {case.get("name"): case for case in ElementTree.parse("out.xml").iter("testcase")}
-    said = {one.get("name"): one.get("value") for one in cases["test_few"].iter("property")}
+    said = {one.get("name"): one.get("value", "") for one in cases["test_few"].iter("property")}
     assert said["explore"].startswith("survived: none of 5 schedules failed, ")
     assert "memory is sequentially consistent, timers fire at their virtual time" in said["explore"]
     counted = {name: said[f"explore.{name}"] for name in ("verdict", "schedules", "budget")}
@@ -178,7 +178,8 @@ async def test_few(world):
     assert said["explore.memory_model"] == "sequentially consistent"
     assert (said["explore.faults"], said["explore.time_s"]) == ("", "")
     failed = {
-        one.get("name"): one.get("value") for one in cases["test_without_a_lock"].iter("property")
+        one.get("name"): one.get("value", "")
+        for one in cases["test_without_a_lock"].iter("property")
     }
     assert failed["explore"].startswith("failed: 1 failure in ")
     assert failed["explore.granularity"] == "access"

@@ -32,7 +32,8 @@ def test_the_line_to_paste_fails_at_once(pytester: pytest.Pytester) -> None:
         ]
     )
     said = {
-        one.get("name"): one.get("value") for one in ElementTree.parse("out.xml").iter("property")
+        one.get("name"): one.get("value", "")
+        for one in ElementTree.parse("out.xml").iter("property")
     }
     assert said["explore.schedules"] == "1"
     assert said["explore.strategy"] == "replay"
@@ -100,7 +101,8 @@ def test_the_command_line_sets_the_budget(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(*QUIET, "--explore-time", "0.3", "--junitxml=out.xml")
     result.stdout.fnmatch_lines(["explored 1 test, * schedules, 1 survived"])
     said = {
-        one.get("name"): one.get("value") for one in ElementTree.parse("out.xml").iter("property")
+        one.get("name"): one.get("value", "")
+        for one in ElementTree.parse("out.xml").iter("property")
     }
     assert (said["explore.budget"], said["explore.time_s"]) == ("", "0.3")
     assert int(said["explore.schedules"] or 0) > 200

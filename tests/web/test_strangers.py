@@ -166,6 +166,29 @@ def test_websockets_are_refused(page: PageProcess) -> None:
     assert sound(page)
 
 
+def test_there_is_no_http_2(page: PageProcess) -> None:
+    """Neither by an upgrade nor by beginning with it: what follows is answered as HTTP/1.1 or not
+    at all, and no frame of HTTP/2 comes back."""
+    host = f"host: 127.0.0.1:{page.port}\r\n"
+    asks = "connection: Upgrade, HTTP2-Settings, close\r\nupgrade: h2c\r\nhttp2-settings: \r\n"
+    answer = page.raw(f"GET /api/world HTTP/1.1\r\n{host}{asks}\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"101 " not in answer.partition(b"\r\n\r\n")[0]
+    settings = b"\0\0\0\x04\0\0\0\0\0"
+    answer = page.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert settings not in answer
+    assert sound(page)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "9" * 19, "-1", "1e3", "\u00b2"])
+def test_lengths_that_are_none(page: PageProcess, length: str) -> None:
+    """Refused as what the client did, and no fault of ours."""
+    status, answer = request(page, "POST /api/ms", f"{JSON}content-length: {length}\r\n", b"{}")
+    assert status in (400, 413), answer
+    assert sound(page)
+
+
 def test_an_open_address_needs_the_token(tmp_path: Path) -> None:
     """There every call of the API needs it; the page's own files, which are public, do not."""
     file = tmp_path / "token"

@@ -22,7 +22,9 @@ class SearchingTrio(ControlledTrio):
         raised(self._driver, task, error)
 
     def _broken_off(self, error: Exception) -> None:
-        broken_off(self._driver, error)
+        current = self._engine.current
+        coro = self._coros.get(current.id) if current is not None else None
+        broken_off(self._driver, error, coro)
 
     def _is_fatal(self, error: BaseException) -> bool:
         return isinstance(first_of(error), (*OF_THE_SEARCH, Diverged)) or super()._is_fatal(error)

@@ -277,6 +277,9 @@ class StateMutex(Lockable):
         """Go back to what `snapshot` returned."""
         (self.key,) = snapshot  # type: ignore[assignment]
 
+    def forget(self, m: int) -> None:
+        """M `m` has ended and its number is not used again: drop what is kept of it."""
+
     def in_words(self, key: int) -> str:
         """A value of `key`, for people: the M whose address it has, and its bits by name."""
         if key in self.values:

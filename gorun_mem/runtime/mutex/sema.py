@@ -205,6 +205,10 @@ class SemaMutex(StateMutex):
         self.ms: dict[int, MLike] = {}
         """The Ms that have waited, by number: what an address leads to."""
 
+    def forget(self, m: int) -> None:
+        """No address leads to it any more."""
+        self.ms.pop(m, None)
+
     def snapshot(self) -> tuple[object, ...]:
         """The word; the links are with the Ms."""
         return (self.key,)

@@ -455,6 +455,10 @@ class SpinbitMutex(StateMutex):
         self.profile: dict[str, tuple[int, int]] = {}
         """What the mutex profile got: site -> (samples, ns), not scaled by the rate."""
 
+    def forget(self, m: int) -> None:
+        """No address leads to it any more."""
+        self.ms.pop(m, None)
+
     def snapshot(self) -> tuple[object, ...]:
         """The word; the links are with the Ms."""
         return (self.key,)

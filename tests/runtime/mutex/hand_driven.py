@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.op import PARKED, MLike, Op, Scheduler
 
 
@@ -75,8 +76,9 @@ class HandM(MLike):
 
     def run_to(self, pc: str) -> HandM:
         """Make accesses until the machine is in state `pc`."""
-        while self.op.pc != pc:
+        while isinstance(self.op, MutexOp) and self.op.pc != pc:
             self.step()
+        assert self.op is not None, pc
         return self
 
 

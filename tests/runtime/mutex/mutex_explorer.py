@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gorun_mem.runtime.behaviour import release
 from gorun_mem.runtime.errors import EmulatedFailure
@@ -236,6 +237,8 @@ class Explorer:
 
     def restore(self, state: State) -> None:
         """Set the lock and all Ms."""
+        words: list[Any]
+        owner: Any
         *words, _, owner = state[0]
         mutex = self.mutex
         mutex.owner = self.ms[owner - 1] if owner else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import comb
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,7 @@ def test_queue_is_first_come_first_served() -> None:
         m.run(mutex.lock())
     for m in ms:
         m.run()
+        assert mutex.holder is not None
         order.append(mutex.holder.m)
         m.run(mutex.unlock())
     assert order == [1, 2, 3, 4]
@@ -176,7 +178,8 @@ def test_spinbit_wakes_the_bottom_once_in_16() -> None:
         ("semawakeup", "m2.waitsema"),
     ]
     ms[1].step()
-    assert ms[1].op.at_tail
+    unlocking: Any = ms[1].op
+    assert unlocking.at_tail
 
 
 def test_accesses_of_a_sema_wait() -> None:
@@ -313,7 +316,7 @@ def test_snapshots_restore() -> None:
     _, mutex, (first, second) = cast("sema", 2)
     first.run(mutex.lock())
     second.begin(mutex.lock()).run_to("join")
-    op = second.op
+    op: Any = second.op
     before = op.snapshot(), mutex.snapshot()
     assert hash(before) == hash(before)
     second.step()
