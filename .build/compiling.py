@@ -26,7 +26,7 @@ COLD = '__attribute__((optimize("Og")))'
 """Of functions that need not be fast: another sixth."""
 
 _ONCE_OR_OUTSIDE = re.compile(
-    r"^ *(?=char CPyDef_\w+_____top_level__\(void\) \{|PyObject \*CPyPy_\w+\(.*\) ?\{)",
+    r"^(?=char CPyDef_\w+_____top_level__\(void\) \{|PyObject \*CPyPy_\w+\(.*\) ?\{)",
     re.MULTILINE,
 )
 """What runs at import, and what only unpacks the arguments of a call that Python makes."""
@@ -47,8 +47,9 @@ def is_gcc() -> bool:
 
 def main(modules: list[str]) -> None:
     """Compile the modules."""
-    # Two libraries, compiled side by side: what makes a step, and who decides and drives.
-    below = [name for name in modules if name.split("/")[1] in ("runtime", "step")]
+    # Two libraries, compiled side by side: what makes a step, and who decides, drives and reads
+    # logs. They are of one size, which is why what programs are written with is in the first.
+    below = [name for name in modules if name.split("/")[1] in ("runtime", "step", "sync")]
     below = [name for name in below if "/strategies/" not in name]
     above = [name for name in modules if name not in below]
     libraries = [(below, "gorun_mem_steps"), (above, "gorun_mem_driving")]
@@ -61,10 +62,14 @@ def main(modules: list[str]) -> None:
     )
     sources = [Path(source) for one in extensions for source in one.sources]
     document(sources, modules)
-    if is_gcc():
-        for source in sources:
-            text = source.read_text(encoding="utf-8")
-            source.write_text(_ONCE_OR_OUTSIDE.sub(f"{COLD} ", text), encoding="utf-8")
+    quick = is_gcc()
+    for source in sources:
+        # mypyc indents each function further than the one before: more than half is spaces.
+        lines = source.read_text(encoding="utf-8").split("\n")
+        text = "\n".join([line.lstrip(" ") for line in lines])
+        text = _ONCE_OR_OUTSIDE.sub(f"{COLD} ", text) if quick else text
+        source.write_text(text, encoding="utf-8")
+    if quick:
         for one in extensions:
             one.extra_compile_args = [*one.extra_compile_args, *QUICK]
     # The libraries first, each on a core of its own; the modules' own files are a few lines each.

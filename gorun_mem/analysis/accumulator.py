@@ -5,11 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from msgspec.structs import astuple
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.events.types import EVENT_TYPES, LogEvent
 
 Handler: TypeAlias = Callable[[Any], object]
+Fields: TypeAlias = tuple[Any, ...]
+"""An event's fields, in the order of its type."""
+
+
+class ByFields:
+    """A handler of events with many fields: these are taken out once for all who want the event.
+
+    Args:
+        handle: gets an event and its fields.
+    """
+
+    def __init__(self, *handle: Callable[[Any, Fields], object]) -> None:
+        self.handlers = handle
+
+    def __call__(self, event: Any) -> None:
+        """Hand on an event."""
+        fields = astuple(event)
+        for handle in self.handlers:
+            handle(event, fields)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -49,7 +69,11 @@ def dispatch_table(
     table: dict[type[LogEvent], tuple[Handler, ...]] = dict.fromkeys(EVENT_TYPES, ())
     for accumulator in accumulators:
         for kind, handler in accumulator.handlers().items():
-            table[kind] = (*table[kind], handler)
+            before = table[kind]
+            last = before[-1] if before else None
+            if isinstance(last, ByFields) and isinstance(handler, ByFields):
+                before, handler = before[:-1], ByFields(*last.handlers, *handler.handlers)
+            table[kind] = (*before, handler)
     return table
 
 

@@ -1,4 +1,4 @@
-"""The free list's blocks at any moment, rebuilt from what was put and taken.
+"""The free list's blocks at any moment, rebuilt from what was put and taken; what is handed out.
 
 Every freelist.put says which block came of it and which neighbours it swallowed, every
 freelist.take which block it cut; so the list can be kept without its memory. Snapshots are held
@@ -8,16 +8,21 @@ counted, and a snapshot puts it right.
 Holes are the parts of it that were trimmed or skipped to align something and that nobody has used
 since (from 1.24: before, such trims are ordinary frees).
 
-Bound: one entry a free block, as the run itself had, and one a hole.
+Bound: one entry a free block, as the run itself had, and one a hole; one for each range that is
+handed out, and one for each growth of the host's.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
+from typing import Final
 
 from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.arithmetic import product
 from gorun_mem.events.types import FreelistPut, FreelistSnapshot, FreelistTake, LogEvent
+
+_UNASKED_MIN: Final = 64
 
 
 class FreeBlocks(Accumulator):
@@ -75,7 +80,7 @@ class FreeBlocks(Accumulator):
         else:
             self.blocks[addr] = left
         self.total += left - had
-        self.squares += left * left - had * had
+        self.squares += product(left, left) - product(had, had)
 
     def _put(self, event: FreelistPut) -> None:
         self.known = True
@@ -89,17 +94,18 @@ class FreeBlocks(Accumulator):
         blocks = self.blocks
         if event.merged_next:
             part = blocks.pop(addr + size, 0)
-            gone, whole = part, part * part
+            gone = part
+            whole = product(part, part)
         part = blocks.pop(event.result_addr, 0)
         result = event.result_size
         if part:
             gone += part
-            whole += part * part
+            whole += product(part, part)
         if gone + size != result or bool(part) != event.merged_prev:
             self._disagree(event.seq, f"a put at {addr:#x} made {result} bytes", gone + size)
         blocks[event.result_addr] = result
         self.total += result - gone
-        self.squares += result * result - whole
+        self.squares += product(result, result) - whole
 
     def _snapshot(self, event: FreelistSnapshot) -> None:
         shown = dict(event.blocks)
@@ -111,7 +117,7 @@ class FreeBlocks(Accumulator):
         self.known = True
         self.blocks = shown
         self.total = sum(shown.values())
-        self.squares = sum(size * size for size in shown.values())
+        self.squares = sum([product(size, size) for size in shown.values()])
 
     def _remove_hole(self, low: int, high: int) -> None:
         """[low, high) is a hole no longer."""
@@ -135,3 +141,102 @@ class FreeBlocks(Accumulator):
         if not self.mismatch:
             known = "none" if had is None else str(had)
             self.mismatch = f"event {seq}: {fact} where {known} was known"
+
+
+class HandedOut:
+    """Ranges by address, and bytes by purpose.
+
+    Attributes:
+        ranges: address -> (bytes, purpose).
+        held: purpose -> bytes handed out.
+        hosts: (low, high) of what the host has grown the memory by, as far as it is not handed out.
+        unknown_frees: frees of what was not known to be handed out.
+    """
+
+    __slots__ = ("_order", "_unasked", "held", "hosts", "ranges", "unknown_frees")
+
+    def __init__(self) -> None:
+        self.ranges: dict[int, tuple[int, str]] = {}
+        self.held: dict[str, int] = {}
+        self.hosts: list[tuple[int, int]] = []
+        self.unknown_frees = 0
+        self._order: list[int] | None = None  # addresses, while parts of ranges are freed
+        self._unasked = 0  # changes of it since it was made or looked at
+
+    def hold(self, p: int, size: int, purpose: str) -> None:
+        """[p, p + size) is handed out for `purpose`."""
+        if self.hosts:
+            self.hosts = [
+                part
+                for low, high in self.hosts
+                for part in ((low, min(high, p)), (max(low, p + size), high))
+                if part[0] < part[1]
+            ]
+        held = self.held
+        old = self.ranges.get(p)
+        if old is not None:  # handed out twice: the free is missing from the log
+            held[old[1]] -= old[0]
+        elif self._order is not None:
+            self._reorder(p, True)
+        self.ranges[p] = (size, purpose)
+        held[purpose] = held.get(purpose, 0) + size
+
+    def give_back(self, v: int, size: int) -> None:
+        """[v, v + size) is freed."""
+        entry = self.ranges.get(v)
+        if entry is not None and entry[0] == size:
+            del self.ranges[v]
+            self.held[entry[1]] -= size
+            if self._order is not None:
+                self._reorder(v, False)
+        elif size > 0:
+            self._give_back_part(v, v + size)
+
+    def _give_back_part(self, low: int, high: int) -> None:
+        """A free of what is not one whole range: a trim, or several ranges at once."""
+        if self._order is None:
+            self._order = sorted(self.ranges)
+        self._unasked = 0
+        order = self._order
+        first = max(0, bisect_right(order, low) - 1)
+        freed = 0
+        for p in order[first : bisect_left(order, high)]:
+            size, purpose = self.ranges[p]
+            end = p + size
+            cut_low, cut_high = max(p, low), min(end, high)
+            if cut_low >= cut_high:
+                continue
+            freed += cut_high - cut_low
+            self.held[purpose] -= size
+            del self.ranges[p]
+            del order[bisect_left(order, p)]
+            for part_low, part_high in ((p, cut_low), (cut_high, end)):
+                if part_low < part_high:
+                    self.hold(part_low, part_high - part_low, purpose)
+        if freed < high - low:
+            self.unknown_frees += 1
+
+    def _reorder(self, p: int, there: bool) -> None:
+        """An address came or went; to sort all again costs less than to keep up for long."""
+        order = self._order
+        assert order is not None
+        self._unasked += 1
+        if self._unasked > len(order) + _UNASKED_MIN:
+            self._order = None
+        elif there:
+            insort(order, p)
+        else:
+            del order[bisect_left(order, p)]
+
+    @property
+    def host_bytes(self) -> int:
+        """The host's, and not handed out."""
+        return sum(high - low for low, high in self.hosts)
+
+    @property
+    def highest(self) -> tuple[int, int, str] | None:
+        """(address, bytes, purpose) of the highest range, None without one."""
+        if not self.ranges:
+            return None
+        p = max(self.ranges)
+        return p, *self.ranges[p]

@@ -6,9 +6,10 @@ import heapq
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from gorun_mem.analysis.exact import ExactValues, Peaks
+from gorun_mem.analysis.exact import ExactValues
 from gorun_mem.analysis.path import Mark, PathNode
-from gorun_mem.analysis.waiting import ReleaseQueue, WaitQueue
+from gorun_mem.analysis.queues import Peaks, WaitQueue
+from gorun_mem.analysis.waiting import ReleaseQueue
 from gorun_mem.events.types import LockAcquire
 
 BUSY_KEPT: Final = 10

@@ -9,6 +9,7 @@ while it is empty, which is nearly always, no chain has a second link.
 
 from __future__ import annotations
 
+from gorun_mem.analysis.arithmetic import product
 from gorun_mem.analysis.cells import (
     CELLS_MAX,
     OTHERS,
@@ -52,18 +53,19 @@ class Chains:
         depth = len(lock.line.waiting)
         ns_at = lock.queue.ns_at
         ns_at[depth] = ns_at.get(depth, 0) + dt
+        waited = product(dt, depth)
         cell = lock.holder
         if cell is not None:
             if cell.busy is not busy:
                 cell.join(busy)
-            cell.held_ns += dt * depth
+            cell.held_ns += waited
             if self.stalls:
-                self._charge_end_of_chain(lock, busy, cell, dt * depth)
+                self._charge_end_of_chain(lock, busy, cell, waited)
         else:
             cell = lock.previous
             if cell.busy is not busy:
                 cell.join(busy)
-            cell.handoff_ns += dt * depth
+            cell.handoff_ns += waited
 
     def _charge_end_of_chain(
         self, lock: LockHistory, busy: Busy, cell: LockUse, waited: int

@@ -41,13 +41,14 @@ from gorun_mem.analysis.cells import (
     tidy,
 )
 from gorun_mem.analysis.chains import Chains
+from gorun_mem.analysis.criticalpath import CriticalPath, critical_path
 from gorun_mem.analysis.exact import FOLD_AT
 from gorun_mem.analysis.holds import LongestHolds, LongHold
 from gorun_mem.analysis.lockorder import Cycle, OrderEdge, OrderGraph
 from gorun_mem.analysis.lockreport import Reporter
 from gorun_mem.analysis.locks import LockReport
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits
-from gorun_mem.analysis.path import CriticalPath, PathFinder
+from gorun_mem.analysis.path import PathFinder
 from gorun_mem.analysis.window import Window
 from gorun_mem.events.types import (
     LockAcquire,
@@ -328,7 +329,7 @@ class Contention(Accumulator):
     def path(self) -> CriticalPath:
         """The critical path through the run, put together when it is first asked for."""
         if self._path is None:
-            self._path = self._paths.find()
+            self._path = critical_path(self._paths)
         return self._path
 
     def cycles(self) -> tuple[Cycle, ...]:

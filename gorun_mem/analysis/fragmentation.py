@@ -14,46 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isqrt, sqrt
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.accumulator import ByFields, Handler
 from gorun_mem.analysis.blocks import FreeBlocks
-from gorun_mem.analysis.exact import FOLD_AT, ExactValues, Series, share
+from gorun_mem.analysis.callbooks import FragmentationBook, external, sawicki
+from gorun_mem.analysis.exact import FOLD_AT, Series, share
 from gorun_mem.events.types import LogEvent, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
-from gorun_mem.runtime.pages import PAGE
 
 FAILURES_KEPT = 100
-
-
-def external(free: int, largest: int) -> float:
-    """External fragmentation: 1 - L/F; 0 where nothing is free.
-
-    Args:
-        free: F in bytes.
-        largest: L in bytes.
-    """
-    try:
-        return 1.0 - largest / free
-    except (OverflowError, ZeroDivisionError):
-        return 0.0
-
-
-def sawicki(free: int, squares: int) -> float:
-    """Sawicki's measure: 1 - sqrt(f_1^2 + ... + f_k^2) / F; 0 where nothing is free.
-
-    0 for one block; 1 - 1/sqrt(k) for k blocks alike.
-
-    Args:
-        free: F in bytes.
-        squares: the sum of the squares of the blocks' bytes.
-    """
-    if free <= 0:
-        return 0.0
-    try:
-        return 1.0 - sqrt(squares) / free
-    except (OverflowError, ValueError):
-        return 1.0 - share(isqrt(max(squares, 0)), free)
 
 
 def unusable(sizes: Iterable[int], need: int) -> float:
@@ -198,7 +167,7 @@ class FreeListPoint:
         return sawicki(self.free, self.squares) if self.squares >= 0 else None
 
 
-class Fragmentation(Accumulator):
+class Fragmentation(FragmentationBook):
     """Reads returns of the OS layer's calls.
 
     `free` must come before this among the accumulators.
@@ -219,31 +188,15 @@ class Fragmentation(Accumulator):
     """
 
     def __init__(self, free: FreeBlocks) -> None:
-        self.free = free
+        super().__init__(free)
         self.ratios = WilsonRatios()
         self.over_time: Series[tuple[int, int, int, int, int, int]] = Series()
-        self.blocks_max = 0
-        self.external_max = (0.0, 0)
-        self.sawicki_max: tuple[float, int] | None = None
         self.failures: list[FailedRequest] = []
         self.failures_seen = 0
-        self.rounding_bytes = 0
-        self.asked_bytes = 0
-        self._steps = ExactValues()
-        self._add_steps = self._steps.fresh.append
-        self._last: MemReturn | None = None
-        self._squares = -1  # at that return
-        self._page = PAGE
-        self._wasm = True
-        self._static = 0
-        self._live = self._live_max = self._heap_at_live_max = 0
-        self._heap_max = self._live_at_heap_max = 0
-        self._sum = 0.0
-        self._points = 0
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """run.start for the page size, and every return."""
-        return {RunStart: self._start, MemReturn: self._return}
+        return {RunStart: self._start, MemReturn: ByFields(self._return)}
 
     @property
     def search_steps(self) -> Distribution:
@@ -265,70 +218,19 @@ class Fragmentation(Accumulator):
         self._wasm = not event.platform.startswith("plan9")
         self._static = -(-event.data_end // self._page) * self._page
 
-    def _return(self, event: MemReturn) -> None:
-        now = event.t_ns
-        opens = now >= self.over_time.until
-        if opens:
-            self._see()
-        free, blocks = event.free_bytes, event.free_blocks
-        if blocks > self.blocks_max:
-            self.blocks_max = blocks
-        known = self.free
-        self._squares = squares = known.squares if known.known or not blocks else -1
-        self._last = event
-        if event.free_largest < free:
-            self._see_pieces(now, free, event.free_largest, squares)
-        top = event.pages * PAGE if self._wasm else event.bloc_max
-        n, live = event.n, self._live
-        if event.fn != "sysFreeOS":
-            self._add_steps(event.search_steps)
-            if event.ok and n <= top:
-                if event.p < self._static and n > 0:  # see MemoryUse
-                    self._static = event.p
-                self._live = live = live + n
-                self.asked_bytes += n
-                rest = n % self._page
-                if rest:
-                    self.rounding_bytes += self._page - rest
-            elif event.path == "fail":
-                self._fail(event)
-        elif event.ok and n <= top:
-            self._live = live = live - n
-        heap = top - self._static
-        if live > self._live_max:
-            self._live_max = live
-            self._heap_at_live_max = heap
-        if heap > self._heap_max:
-            self._heap_max = heap
-            self._live_at_heap_max = live
-        if live > 0:
-            try:
-                self._sum += heap / live
-            except OverflowError:
-                pass  # numbers of a damaged log
-            self._points += 1
-        if opens:
-            self.over_time.put(now, self._row(event))
-
     def _see(self) -> None:
-        """A stretch of time ends: of the calls in it the last is what is seen."""
         if self._last is not None:
             self.over_time.last = self._row(self._last)
+
+    def _open(self, event: MemReturn) -> None:
+        self.over_time.put(event.t_ns, self._row(event))
+        self._until = self.over_time.until
 
     def _row(self, event: MemReturn) -> tuple[int, int, int, int, int, int]:
         return (
             event.t_ns, event.free_bytes, event.free_largest, event.free_blocks, self._squares,
             event.search_steps,
         )  # fmt: skip
-
-    def _see_pieces(self, now: int, free: int, largest: int, squares: int) -> None:
-        found = external(free, largest)
-        if found > self.external_max[0]:
-            self.external_max = (found, now)
-        if squares >= 0:
-            found = sawicki(free, squares)
-            if self.sawicki_max is None or found > self.sawicki_max[0]:
-                self.sawicki_max = (found, now)
 
     def _fail(self, event: MemReturn) -> None:
         self.failures_seen += 1

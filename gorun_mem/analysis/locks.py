@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gorun_mem.analysis.cells import LockUse
-from gorun_mem.analysis.exact import Peaks, share
+from gorun_mem.analysis.exact import share
 from gorun_mem.analysis.gathered import TimesOf
+from gorun_mem.analysis.queues import Peaks
 from gorun_mem.analysis.waiting import NOTHING, Unended
 from gorun_mem.runtime.mutex.statistics import Distribution, Share, jain
 

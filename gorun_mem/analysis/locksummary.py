@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from gorun_mem.analysis.metrics import PERCENTILES, Metrics
+from gorun_mem.analysis.queues import WaitQueue
 from gorun_mem.analysis.values import Values
 from gorun_mem.analysis.waiting import (
     NOTHING,
     ReleaseQueue,
     Unended,
-    WaitQueue,
 )
 from gorun_mem.events.types import LockAcquire, LockRelease, LockWait
 from gorun_mem.runtime.mutex.book import QueueFigures

@@ -17,7 +17,7 @@ From a log at level canonical all of this is exact but for holes, the causes of 
 made several of, hints, the host's pages, which count as lost, and what discarding could give back:
 those need debug's events, and are None or empty. A log at level info has none of it.
 
-Bounds: those of `HandedOut` and `Growths`, `HINTS_KEPT` hint misses, series of 1024 points.
+Bounds: those of `MemoryBook` and `Growths`, `HINTS_KEPT` hint misses, series of 1024 points.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.accumulator import ByFields, Handler
 from gorun_mem.analysis.blocks import FreeBlocks
+from gorun_mem.analysis.callbooks import MemoryBook
 from gorun_mem.analysis.exact import Series
 from gorun_mem.analysis.growths import Growths, Standing
-from gorun_mem.analysis.handedout import HandedOut
 from gorun_mem.analysis.memoryreport import (
     Budget,
     CallRef,
@@ -52,14 +52,13 @@ from gorun_mem.events.types import (
     RunStart,
 )
 from gorun_mem.runtime.pages import PAGE, pages_of, top_of
-from gorun_mem.runtime.purposes import in_reports
 
 HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
 
 
-class MemoryUse(Accumulator):
+class MemoryUse(MemoryBook):
     """Reads calls, growths, arenas and hints.
 
     `free` must come before this among the accumulators.
@@ -85,39 +84,23 @@ class MemoryUse(Accumulator):
     """
 
     def __init__(self, free: FreeBlocks) -> None:
-        self.free = free
+        self._growths = Growths(self._standing)
+        super().__init__(free, self._growths.pending)
         self.start: RunStart | None = None
         self.end = Layout()
         self.peak = Layout()
-        self.peak_live = self.peak_top = 0
         self.hint_hits = self.hint_misses_seen = 0
         self.hint_misses: list[HintMiss] = []
-        self.end_frees = self.end_free_bytes = 0
-        self.unrounded_end_frees = self.unrounded_end_bytes = 0
-        self.noop_bytes = 0
         self.over_time: Series[tuple[int, int, int, int, int, int]] = Series()
-        self.most_free = (0, 0)
         self.ended: RunEnd | None = None
-        self._handed_out = HandedOut()
-        self._growths = Growths(self._standing)
-        self._asked = 0
-        self._last: MemReturn | None = None
-        self._page = PAGE
-        self._wasm = True
-        self._static = self._initial = self._top = self._first_top = 0
-        self._bloc = self._bloc_max = 0
-        self._rising = False
+        self._initial = self._first_top = 0
         self._host_top = 0
-        self._hints: dict[int, CallRef | None] = {}
-        self._bloc_mover: CallRef | None = None
-        # As the events say them -> as reports call them; unaligned, aligned.
-        self._purposes: list[dict[object, str]] = [{}, {}]
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Everything about memory but the calls' beginnings."""
         return {
             RunStart: self._on_start,
-            MemReturn: self._on_return,
+            MemReturn: ByFields(self._on_return),
             MemGrow: self._on_grow,
             ArenaReserve: self._on_arena,
             ArenaHintNew: self._on_hint,
@@ -150,79 +133,19 @@ class MemoryUse(Accumulator):
         self._first_top = self._top
         state = (event.t_ns, self._top, self._bloc, self._bloc_max, 0, 0)
         self.over_time.put(event.t_ns, state)
-
-    def _on_return(self, event: MemReturn) -> None:
-        now, bloc_max = event.t_ns, event.bloc_max
-        opens = now >= self.over_time.until
-        if opens:
-            self._see()
-        top = event.pages * PAGE if self._wasm else bloc_max
-        if top > self._top or self._growths.pending:
-            self._grew(event, top)
-        bloc, n = event.bloc, event.n
-        if bloc != self._bloc:
-            self._bloc_mover = CallRef.of(event)
-        if event.ok and (n <= top or n <= 1):  # a size that wrapped is nothing that there is
-            if event.fn == "sysFreeOS":
-                self._freed(event)
-            else:
-                self._took(event)
-        self._top = top
-        if top > self.peak_top:
-            self.peak_top = top
-        self._bloc, self._bloc_max = bloc, bloc_max
-        self._last = event
-        if event.free_bytes > self.most_free[0]:
-            self.most_free = (event.free_bytes, now)
-        if opens:
-            self.over_time.put(now, self._row(event))
+        self._until = self.over_time.until
 
     def _see(self) -> None:
-        """A stretch of time ends: the last call in it is what is seen."""
         if self._last is not None:
             self.over_time.last = self._row(self._last)
+
+    def _open(self, event: MemReturn) -> None:
+        self.over_time.put(event.t_ns, self._row(event))
+        self._until = self.over_time.until
 
     def _row(self, event: MemReturn) -> tuple[int, int, int, int, int, int]:
         top = top_of(event.pages, event.bloc_max, self._wasm)
         return (event.t_ns, top, event.bloc, event.bloc_max, event.free_bytes, self._asked)
-
-    def _took(self, event: MemReturn) -> None:
-        n, p = event.n, event.p
-        aligned = event.align != 0
-        size = event.size if aligned else -(-n // self._page) * self._page
-        if size > 0:
-            self._handed_out.hold(p, size, self._purpose_of(event.purpose, aligned))
-            if p < self._static:  # the break began below the data's end: osinit's wrong order
-                self._static = p
-        self._asked = asked = self._asked + n
-        if asked > self.peak_live:
-            self.peak_live = asked
-            self._rising = True
-        if p in self._hints and event.path != "hint" and self._hints[p] is None:
-            self._hints[p] = CallRef.of(event)
-
-    def _purpose_of(self, said: object, aligned: bool) -> str:
-        names = self._purposes[aligned]
-        if said not in names:
-            names[said] = in_reports(said, aligned)
-        return names[said]
-
-    def _freed(self, event: MemReturn) -> None:
-        if self._rising:
-            self._keep_peak()
-        v, n = event.v, event.n
-        self._asked -= n
-        size = -(-n // self._page) * self._page
-        if event.path == "end_of_memory":
-            self.end_frees += 1
-            self.end_free_bytes += n
-            size = n
-        elif not event.free_blocks and n > 0:
-            self.noop_bytes += size
-        elif size != n and v + size == event.bloc:
-            self.unrounded_end_frees += 1
-            self.unrounded_end_bytes += size
-        self._handed_out.give_back(v, size)
 
     def _on_grow(self, event: MemGrow) -> None:
         if event.site == HOST_SITE:
@@ -264,7 +187,8 @@ class MemoryUse(Accumulator):
 
     def _on_miss(self, event: ArenaHintMiss) -> None:
         self.hint_misses_seen += 1
-        taken_by = None if event.down else self._hints.pop(event.hint_addr, None)
+        taker = None if event.down else self._hints.pop(event.hint_addr, None)
+        taken_by = CallRef.of(taker) if taker is not None else None
         if len(self.hint_misses) >= HINTS_KEPT:
             return
         if event.down:
@@ -278,7 +202,7 @@ class MemoryUse(Accumulator):
         elif event.bloc < event.hint_addr:
             why = "a free had lowered the break"
         else:
-            taken_by = self._bloc_mover
+            taken_by = CallRef.of(self._bloc_mover)
             why = f"{taken_by} had moved the break"
         self.hint_misses.append(
             HintMiss(
@@ -301,7 +225,7 @@ class MemoryUse(Accumulator):
         self.end = self._layout()
 
     def _keep_peak(self) -> None:
-        """Live bytes are about to fall from their highest: keep where everything is."""
+        # Keep where everything is.
         self._rising = False
         self.peak = self._layout()
 

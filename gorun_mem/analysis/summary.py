@@ -17,8 +17,8 @@ from typing import Final
 
 from msgspec import UNSET
 
-from gorun_mem.analysis.accumulator import Handler
-from gorun_mem.analysis.calls import Calls, CallSums
+from gorun_mem.analysis.accumulator import ByFields, Handler
+from gorun_mem.analysis.callbooks import Calls, CallSums
 from gorun_mem.analysis.locksummary import LockSummary, SlowestWaits, Wait
 from gorun_mem.analysis.metrics import PERCENTILES, RESULT, Metrics
 from gorun_mem.analysis.values import percentiles_over
@@ -89,7 +89,7 @@ class Summary:
         return {
             RunStart: self._on_start,
             RunEnd: self._on_end,
-            MemReturn: self.sums.add,
+            MemReturn: ByFields(self.sums.add),
             MemGrow: self._on_grow,
             MemCheck: self._on_check,
             LockThrow: self._on_error,

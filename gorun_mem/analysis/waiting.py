@@ -7,9 +7,10 @@ lock.acquire.
 What is open where the log ends, or now, is `Unended`: waits and a hold that last so long at least.
 Everybody who counts waits and holds adds it from here.
 
-`WaitQueue` is fed these events and is exact. `ReleaseQueue` is for logs at level canonical, which
-have lock.release only: an M that begins to wait between a release and the next acquisition, which
-Go's sema mutex allows, is seen one release later, so what it finds may be less.
+`WaitQueue` (gorun_mem.analysis.queues) is fed these events and is exact. `ReleaseQueue` is for logs
+at level canonical, which have lock.release only: an M that begins to wait between a release and the
+next acquisition, which Go's sema mutex allows, is seen one release later, so what it finds may be
+less.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gorun_mem.events.types import LockAcquire, LockRelease, LockWait
-from gorun_mem.runtime.mutex.book import LockQueue, QueueFigures
+from gorun_mem.runtime.mutex.book import QueueFigures
 
 
 class OpenWait(NamedTuple):
@@ -91,56 +92,6 @@ def site_of(event: LockWait | LockAcquire | LockRelease) -> str:
     """The Go function that an event names, "" for none."""
     site = event.site
     return site if isinstance(site, str) else ""
-
-
-class WaitQueue(LockQueue[LockWait]):
-    """The Ms that wait for a lock, as the events tell; what waits is a lock.wait.
-
-    Attributes:
-        bypasses_of: by M, the most bypasses of those that got the lock, where there were some.
-    """
-
-    __slots__ = ("bypasses_of",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bypasses_of: dict[int, int] = {}
-
-    def wait(self, event: LockWait) -> None:
-        """An M begins to wait."""
-        self.enqueue(event.m, event, event.t_ns, event.owner_m != 0)
-
-    def acquire(self, event: LockAcquire) -> None:
-        """An M has the lock: one that waited, or another while some wait."""
-        if not event.contended:
-            self.acquired += 1
-            return
-        m, bypassed = event.m, event.bypassed
-        if bypassed:
-            self.bypasses_of[m] = max(self.bypasses_of.get(m, 0), bypassed)
-        self.dequeue(m, event.t_ns)
-
-    def figures(self, now: int) -> QueueFigures:
-        """As of `now`; what has not ended lasts until then."""
-        return self.figures_at(now, max(self.bypasses_of.values(), default=0))
-
-    def unended(self, now: int, taken: LockAcquire | None) -> Unended:
-        """What has not ended by `now`.
-
-        Args:
-            now: in ns.
-            taken: the acquisition of whoever holds the lock, None for nobody.
-        """
-        if not self.waiting and taken is None:
-            return NOTHING
-        waits = tuple(
-            OpenWait(m, site_of(event), event.t_ns, max(0, now - event.t_ns), event.seq)
-            for m, (event, _, _) in self.waiting.items()
-        )
-        if taken is None:
-            return Unended(waits)
-        ns = max(0, now - taken.t_ns)
-        return Unended(waits, OpenHold(taken.m, site_of(taken), taken.t_ns, ns, taken))
 
 
 class ReleaseQueue:

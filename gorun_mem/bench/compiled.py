@@ -9,6 +9,8 @@ module over that with it, and of each module the load that gains most is told:
     one M's calls       sysAllocOS and sysFreeOS of a lone M
     drawn schedules     a search that draws: 4 Ms of 25 operations
     every schedule      a search of all classes of schedules: 3 Ms under a lock
+    a log's locks       what the analysis makes of waits, acquisitions and releases, once decoded
+    a log's calls       likewise of calls that returned and of the free list
 
 A module that gains less than GAIN_MIN on all of them is not worth its part of the time that an
 installation takes. The first row is the whole: pure Python over the compiled tree. `--quick` leaves
@@ -27,10 +29,14 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gorun_mem.bench import Row
+
+if TYPE_CHECKING:
+    from gorun_mem.events.types import LogEvent
 
 GAIN_MIN: Final = 1.3
 """What a module must gain on some load to be compiled."""
@@ -173,11 +179,40 @@ def _every() -> None:
     explore(locked_target(3, 3), strategy="exhaustive", budget=4_000, canary=False)
 
 
+def _locks_of_a_log() -> None:
+    _analyse("lock.")
+
+
+def _calls_of_a_log() -> None:
+    _analyse("mem.", "freelist.")
+
+
+def _analyse(*wanted: str) -> None:
+    from gorun_mem.analysis.whole import LogAnalysis
+
+    events = _events_of(wanted)
+    for _ in range(4):
+        LogAnalysis.of(events)
+
+
+@cache
+def _events_of(wanted: tuple[str, ...]) -> list[LogEvent]:
+    from gorun_mem.bench.analysis import synthesise
+    from gorun_mem.events.reader import read_events
+
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        synthesise(Path(file.name), 60_000)
+        events = read_events(file.name)
+        return [event for event in events if event.name.startswith(("run.", *wanted))]
+
+
 LOADS: Final[dict[str, Callable[[], None]]] = {
     "contended lock": _contended,
     "one M's calls": _calls,
     "drawn schedules": _drawn,
     "every schedule": _every,
+    "a log's locks": _locks_of_a_log,
+    "a log's calls": _calls_of_a_log,
 }
 
 

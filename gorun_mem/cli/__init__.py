@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from gorun_mem._interrupts import end_at_interrupt, raise_interrupts
 from gorun_mem.cli._exit import ExitCode, explain_failure
 from gorun_mem.cli._group import VERBS, gorun_mem
 from gorun_mem.cli._stdout import clean_stderr, outlive_reader, silence
-from gorun_mem.start import end_at_interrupt, raise_interrupts
 
 __all__ = ["VERBS", "ExitCode", "gorun_mem", "main"]
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import click
 
+from gorun_mem._interrupts import raise_interrupts
 from gorun_mem._version import VERSION, build
 from gorun_mem.cli._output import Context, color_option, show
-from gorun_mem.start import raise_interrupts
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),

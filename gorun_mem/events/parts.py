@@ -69,7 +69,7 @@ class PartsSink:
         self._open()
 
     def _open(self) -> None:
-        self._file = FileSink(self.path, lines=self._lines, aside=True)
+        self._file = FileSink(self.path, lines=self._lines, threaded=True)
         self._begun = time.monotonic()
         if self._encode_lines is not None:
             self._file.take_events(self._encode)

@@ -138,17 +138,17 @@ class ZstdCodec:
 
     Args:
         level: zstd's.
-        aside: made by a thread of the library's own, which has the bytes in large pieces and needs
-            no interpreter, so that who adds them pays for a copy only. Not for a process that
+        threaded: made by a thread of the library's own, which has the bytes in large pieces and
+            needs no interpreter, so that who adds them pays for a copy only. Not for a process that
             forks: the child would wait for that thread for ever.
     """
 
-    def __init__(self, level: int = 1, *, aside: bool = False) -> None:
+    def __init__(self, level: int = 1, *, threaded: bool = False) -> None:
         import zstandard  # only logs in zstd need it
 
         self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
         try:
-            made = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=int(aside))
+            made = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=int(threaded))
         except zstandard.ZstdError:  # a library that was built without threads
             made = zstandard.ZstdCompressor(level=level, write_checksum=True)
         self._stream = made.compressobj()
@@ -166,12 +166,12 @@ class ZstdCodec:
         return self._stream.flush()
 
 
-def codec_for(path: str, *, aside: bool = False) -> Codec:
-    """The codec that the end of the file's name asks for; `aside` as `ZstdCodec` has it."""
+def codec_for(path: str, *, threaded: bool = False) -> Codec:
+    """The codec that the end of the file's name asks for; `threaded` as `ZstdCodec` has it."""
     if path.endswith(".gz"):
         return GzipCodec()
     if path.endswith(".zst"):
-        return ZstdCodec(aside=aside)
+        return ZstdCodec(threaded=threaded)
     return PlainCodec()
 
 
@@ -186,7 +186,7 @@ class FileSink:
         flush_seconds: wall-clock time between flushes; 0 leaves them to `flush` and to size.
         buffer_bytes: lines kept before they are written.
         lines: where they are kept; a list of its own if None.
-        aside: compress beside this process's threads, where the codec can.
+        threaded: compress beside this process's threads, where the codec can.
 
     Attributes:
         written: bytes in the file so far.
@@ -209,7 +209,7 @@ class FileSink:
         flush_seconds: float = FLUSH_SECONDS,
         buffer_bytes: int = BUFFER_BYTES,
         lines: list[Any] | None = None,
-        aside: bool = False,
+        threaded: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         mode = os.O_EXCL if exclusive else os.O_TRUNC
@@ -218,7 +218,7 @@ class FileSink:
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
         hold(self._fd)
-        self._codec = codec_for(self.path, aside=aside)
+        self._codec = codec_for(self.path, threaded=threaded)
         self.written = self._unsure = 0
         self._lines: list[Any] = [] if lines is None else lines
         self._encode: Callable[[list[Any]], bytes] = _with_newlines

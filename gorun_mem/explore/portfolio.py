@@ -8,23 +8,25 @@ round is run.
     tree    a stretch of the exhaustive search, first and growing where there seem to be few
             schedules, a small part of the round where there seem to be many
     drawn   POS, PCT, URW, SURW and the random walk, in a fixed order at first; then each as often
-            as it has paid: new pairs of steps handed over from one M to another, a schedule
+            as it pays: new positions a schedule, of late
     lasso   a stretch of a run after which it might have gone on with the same, gone round for ever
-    mutant  a tape that has shown new pairs, cut at random, with another M going there
+    returning   beginnings of runs that led to positions that few have come to, and on from there
 
 PCT's depth rises by one each time that all depths so far have been drawn by: a bug that needs d
 orderings is found with a chance of 1/(n k^(d-1)) at depth d, and hardly with less.
 
 Source: A. Li et al., "Fray: An Efficient General-Purpose Concurrency Testing Platform for the JVM",
-OOPSLA 2025 (what adds coverage is kept and mutated); P. Auer, N. Cesa-Bianchi, P. Fischer,
-"Finite-time Analysis of the Multiarmed Bandit Problem", Machine Learning 47, 2002 (UCB1).
+OOPSLA 2025 (what adds coverage is kept); A. Ecoffet et al., "First return, then explore", Nature
+590, 2021 (and returned to); A. Garivier, E. Moulines, "On Upper-Confidence Bound Policies for
+Switching Bandit Problems", ALT 2011 (what paid long ago counts for less).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
+from random import Random
 from typing import Final, Protocol
 
 from gorun_mem.explore.failure import Detector
@@ -46,7 +48,7 @@ BEGINNING: Final = (
 """What the first runs are drawn by, one each; the random walks show what the program is like."""
 FIRST: Final = ("pos", "pct", "urw", "pos", "random", "pct", "pos", "surw")
 """What is drawn by, chunk after chunk, until it is known what pays."""
-ARMS: Final = ("pos", "pct", "urw", "random", "surw", "mutant")
+ARMS: Final = ("pos", "pct", "urw", "random", "surw", "returning")
 """Among which the chunks are shared out then."""
 SHORT: Final = 4
 """Schedules of a chunk at first, so that each strategy is soon tried."""
@@ -61,12 +63,15 @@ DEPTHS: Final = (3, 3, 2, 4, 3, 5, 2, 6)
 LASSO: Final = "lasso"
 CYCLES_MOST: Final = 64
 """Cycles that are gone round in one search; each another."""
-CORPUS_MOST: Final = 64
-"""Tapes that are kept to be mutated; the latest."""
+RETURNING: Final = "returning"
+POSITIONS_MOST: Final = 4096
+"""Positions that are kept to be returned to; beyond, those are let go of that are known best."""
+LOTS: Final = 8
+"""Of so many positions, drawn at random, the one that is known least is returned to."""
+MEMORY: Final = 0.98
+"""What a schedule's news count for, chunk after chunk, as a share of what they did before."""
 
 Tape = tuple[int, ...]
-Handover = tuple[int, str, int, str, str]
-"""Who made which kind of step on an object after whose of which kind."""
 
 
 class Covering(Protocol):
@@ -100,16 +105,36 @@ class Lap:
 
 
 @dataclass(slots=True)
+class Sight:
+    """What is known of a position (see `positions`).
+
+    Args:
+        runs: that came to it.
+        tape: the shortest that leads to it.
+        returns: runs that were sent there.
+    """
+
+    runs: int
+    tape: Tape
+    returns: int = 0
+
+    @property
+    def familiarity(self) -> int:
+        """How well it is known and what lies behind it."""
+        return self.runs * (1 + self.returns)
+
+
+@dataclass(slots=True)
 class Seen:
     """What a slice has shown beside failures.
 
     Args:
-        shown: tapes that showed what no tape before had shown to their process, and what.
+        shown: positions that its runs came to.
         cycles: where a run might have gone on round and round.
         bypasses: by lock, how often others got it at most while an M waited.
     """
 
-    shown: list[tuple[Tape, frozenset[Handover]]] = field(default_factory=list)
+    shown: dict[int, Sight] = field(default_factory=dict)
     cycles: list[Lap] = field(default_factory=list)
     bypasses: dict[str, int] = field(default_factory=dict)
 
@@ -124,7 +149,7 @@ class Slice:
         first: the number of its first schedule.
         runs: how many schedules.
         depth: of PCT.
-        tapes: of "mutant", what to mutate.
+        tapes: of "returning", what leads to where it returns to.
         cycles: of "lasso", what to go round.
     """
 
@@ -139,15 +164,15 @@ class Slice:
 
 @dataclass(slots=True)
 class Arm:
-    """What came of one strategy.
+    """What came of one strategy, of late.
 
     Args:
         runs: schedules.
-        news: handovers that no schedule before had shown.
+        news: positions that no schedule before had come to.
     """
 
-    runs: int = 0
-    news: int = 0
+    runs: float = 0.0
+    news: float = 0.0
 
 
 @dataclass(slots=True)
@@ -166,8 +191,7 @@ class Portfolio:
     tree_left: bool = True
     chunk: int = 0
     _arms: dict[str, Arm] = field(default_factory=lambda: {name: Arm() for name in ARMS})
-    _known: set[Handover] = field(default_factory=set)
-    _corpus: list[Tape] = field(default_factory=list)
+    _positions: dict[int, Sight] = field(default_factory=dict)
     _cycles: set[tuple[tuple[int, str, str], ...]] = field(default_factory=set)
     _to_go_round: list[Lap] = field(default_factory=list)
     _rounds: int = 0
@@ -191,27 +215,41 @@ class Portfolio:
             runs: schedules that it ran.
             seen: what these have shown.
         """
-        news = 0
-        for tape, handovers in seen.shown:
-            fresh = handovers - self._known
-            if fresh:
-                news += len(fresh)
-                self._known |= fresh
-                self._corpus.append(tape)
-        del self._corpus[:-CORPUS_MOST]
+        news = self._learn(seen.shown)
         for cycle in seen.cycles:
             if cycle.steps not in self._cycles and len(self._cycles) < CYCLES_MOST:
                 self._cycles.add(cycle.steps)
                 self._to_go_round.append(cycle)
         arm = self._arms.get(part.strategy)
         if arm is not None:
+            for one in self._arms.values():
+                one.runs *= MEMORY
+                one.news *= MEMORY
             arm.runs += runs
             arm.news += news
 
+    def _learn(self, shown: Mapping[int, Sight]) -> int:
+        """Take in which positions were come to; how many of them are new."""
+        positions = self._positions
+        news = 0
+        for number, sight in shown.items():
+            known = positions.get(number)
+            if known is None:
+                news += 1
+                positions[number] = sight
+                continue
+            known.runs += sight.runs
+            if len(sight.tape) < len(known.tape):
+                known.tape = sight.tape
+        if len(positions) > POSITIONS_MOST:
+            by_news = sorted(positions.items(), key=lambda item: item[1].familiarity)
+            self._positions = dict(by_news[: POSITIONS_MOST // 4 * 3])
+        return news
+
     @property
-    def handovers(self) -> int:
-        """How many were seen."""
-        return len(self._known)
+    def positions(self) -> int:
+        """How many are kept."""
+        return len(self._positions)
 
     # A round.
 
@@ -266,7 +304,7 @@ class Portfolio:
             turn, place = divmod(self._pcts, len(DEPTHS))
             depth = DEPTHS[place] + 2 * turn
             self._pcts += 1
-        tapes = tuple(self._corpus) if name == "mutant" else ()
+        tapes = self._returns(chunk, runs) if name == RETURNING else ()
         slices.append(Slice(name, chunk, self._planned, runs, depth, tapes))
         self._planned += runs
 
@@ -274,12 +312,12 @@ class Portfolio:
         """Which has paid most, and may yet (UCB1); every other time they go in turn."""
         if chunk % 2 == 0:
             name = ARMS[chunk // 2 % len(ARMS)]
-            return name if name != "mutant" or self._corpus else "pos"
+            return name if name != RETURNING or self._positions else "pos"
         total = sum(arm.runs for arm in self._arms.values()) + 1
         most = max(arm.news / arm.runs for arm in self._arms.values() if arm.runs) or 1.0
         best, highest = "pos", -1.0
         for name, arm in self._arms.items():
-            if name == "mutant" and not self._corpus:
+            if name == RETURNING and not self._positions:
                 continue
             tries = arm.runs / SHORT
             if not tries:
@@ -288,6 +326,18 @@ class Portfolio:
             if value > highest:
                 best, highest = name, value
         return best
+
+    def _returns(self, chunk: int, runs: int) -> tuple[Tape, ...]:
+        """What leads to `runs` positions that are little known."""
+        draw = Random(chunk).random
+        sights = list(self._positions.values())
+        tapes = []
+        for _ in range(runs):
+            drawn = [sights[int(draw() * len(sights))] for _ in range(LOTS)]
+            least = min(drawn, key=lambda sight: sight.familiarity)
+            least.returns += 1
+            tapes.append(least.tape)
+        return tuple(tapes)
 
     def _left(self) -> int:
         return (1 << 60) if self.budget is None else self.budget - self._planned

@@ -3,57 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
-from gorun_mem.explore.failure import Detector, Finding
-from gorun_mem.explore.portfolio import LASSO, Handover, Lap, Seen, Slice
+from gorun_mem.explore.failure import Detector
+from gorun_mem.explore.portfolio import LASSO, Lap, Seen, Sight, Slice
+from gorun_mem.explore.positions import Positions
 from gorun_mem.explore.worker import Batch, Worker
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.lasso import Lasso
-from gorun_mem.step.strategies.mutant import Mutant
 from gorun_mem.step.strategies.pct import Pct
+from gorun_mem.step.strategies.returning import Returning
 from gorun_mem.step.strategies.searching import Searching
 
-if TYPE_CHECKING:
-    from gorun_mem.machine.world import World
-    from gorun_mem.runtime.op import Op
-    from gorun_mem.step.task import Task
-
 COVERED: Final = 512
-"""Of so many schedules of a portfolio each is looked at for what it covers; later one in four."""
+"""Of so many schedules of a portfolio each is looked at for what it covers; later one in four, and
+each that returns."""
 ONE_IN: Final = 4
-
-
-class Handovers:
-    """A detector that finds nothing and notes who made which step after whose.
-
-    Attributes:
-        pairs: of the run: who made which kind of step on an object after whose of which kind, one
-            of the two a change.
-    """
-
-    name = "handovers"
-    flushes = True
-
-    def begin(self, world: World) -> None:
-        """Forget the run before."""
-        self.pairs: set[Handover] = set()
-        self._last: dict[str, tuple[int, str, bool]] = {}
-
-    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
-        """Note a pair of steps that two Ms made one after the other."""
-        m = task.id
-        last = self._last.get(obj)
-        if last is not None and last[0] != m and not (last[2] and reads):
-            self.pairs.add((last[0], last[1], m, kind, obj))
-        self._last[obj] = (m, kind, reads)
-
-    def end(self, world: World) -> Sequence[Finding]:
-        """Nothing."""
-        return ()
+LENGTH_MAX: Final = 512
+"""Decisions that lead to a position; one that is farther is not returned to."""
 
 
 class Coverage:
@@ -61,17 +31,18 @@ class Coverage:
 
     Args:
         every: look at each run; at one in `ONE_IN` otherwise.
+        returns: see where each run comes to in any case.
     """
 
-    def __init__(self, every: bool) -> None:
+    def __init__(self, every: bool, returns: bool = False) -> None:
         self.seen = Seen()
         self._every = every
+        self._returns = returns
         self._looks = True
-        self._handovers = Handovers()
+        self._positions = Positions()
         self._cycles = Cycles()
         self._bypasses = Bypasses()
         self.seen.bypasses = self._bypasses.most
-        self._known: set[Handover] = set()
 
     def next_run(self, number: int) -> None:
         """Run `number` of the slice is to begin."""
@@ -79,17 +50,26 @@ class Coverage:
 
     def detectors(self) -> Sequence[Detector]:
         """What looks at the run."""
-        return (self._handovers, self._cycles, self._bypasses) if self._looks else ()
+        if self._looks:
+            return (self._positions, self._cycles, self._bypasses)
+        return (self._positions,) if self._returns else ()
 
     def keep(self, tape: Sequence[int]) -> None:
-        """Keep the run's tape if it has shown something new."""
-        if not self._looks:
+        """Take in where the run came to."""
+        if not (self._looks or self._returns):
             return
-        news = self._handovers.pairs - self._known
-        if news:
-            self._known |= news
-            self.seen.shown.append((tuple(tape), frozenset(news)))
-        for stem, ms, steps in self._cycles.found:
+        shown = self.seen.shown
+        for position, length in self._positions.found.items():
+            if length > LENGTH_MAX:
+                break
+            sight = shown.get(position)
+            if sight is None:
+                shown[position] = Sight(1, tuple(tape[:length]))
+            else:
+                sight.runs += 1
+                if length < len(sight.tape):
+                    sight.tape = tuple(tape[:length])
+        for stem, ms, steps in self._cycles.found if self._looks else ():
             self.seen.cycles.append(Lap(tuple(tape), stem, ms, steps))
 
 
@@ -104,7 +84,7 @@ def run_slice(worker: Worker, part: Slice, into: Batch) -> Seen:
     if part.strategy == LASSO:
         _go_round(worker, part, into)
         return Seen()
-    worker.covering = coverage = Coverage(part.first < COVERED)
+    worker.covering = coverage = Coverage(part.first < COVERED, part.strategy == Returning.name)
     try:
         worker.draw_chunk(into, _strategy(part), part.chunk, part.first, part.runs)
         worker.progress(part.runs)
@@ -116,8 +96,8 @@ def run_slice(worker: Worker, part: Slice, into: Batch) -> Seen:
 
 
 def _strategy(part: Slice) -> Searching:
-    if part.strategy == Mutant.name:
-        return Mutant(part.tapes)
+    if part.strategy == Returning.name:
+        return Returning(part.tapes)
     return Pct(part.depth) if part.strategy == Pct.name else searching_class(part.strategy)()
 
 

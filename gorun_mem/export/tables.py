@@ -178,7 +178,7 @@ def database(
             ) from None
         with duckdb.connect(str(Path(folder) / "log.duckdb")) as connection:
             try:
-                _aside(connection, lambda: _load(connection, copy))
+                _in_thread(connection, lambda: _load(connection, copy))
             except duckdb.Error as error:
                 raise ExportError(f"DuckDB cannot load the log: {one_line(error)}") from None
             copy.unlink()
@@ -362,10 +362,10 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], lis
         names = [column[0] for column in connection.description or []]
         return names, connection.fetchall()
 
-    return _aside(connection, work)
+    return _in_thread(connection, work)
 
 
-def _aside(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+def _in_thread(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
     """What `work` comes to, in a thread of its own: while DuckDB computes it hears of no signal."""
     found: list[T] = []
     failed: list[BaseException] = []

@@ -38,7 +38,9 @@ _HELLO: Final = {
     "go1.27": (1_280_569, 147_311),
 }
 """Of one small js program: bytes of data, and of what is zero at the start and stands behind it.
-1.19 by a recording, 1.20 between its neighbours, the others as built."""
+1.19 by a recording, 1.20 between its neighbours, the others as built. A release that is newer than
+all of them is taken to be as the last."""
+_LAST: Final = next(reversed(_HELLO))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def estimate_build(program: Program, to: Release) -> Built:
     if to.behaviour == recorded.behaviour and to.minor_name == recorded.minor_name:
         return Built(to, header.end, program.initial_pages)
     (data_here, zeros_here), (data_there, zeros_there) = (
-        _HELLO[r.minor_name] for r in (recorded, to)
+        _HELLO.get(one.minor_name, _HELLO[_LAST]) for one in (recorded, to)
     )
     data = max(header.end - zeros_here, 0) * data_there // data_here
     end = data + zeros_there

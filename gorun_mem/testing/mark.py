@@ -302,7 +302,13 @@ def _settings(item: Any) -> dict[str, Any]:
             _fail("@pytest.mark.explore takes settings by name, as in budget=2000")
         settings |= marker.kwargs
         replays = marker.kwargs.get("replay", ())
-        kept += [replays] if isinstance(replays, str) else replays
+        given = replays if isinstance(replays, list | tuple) else [replays]
+        if not all(isinstance(one, str) for one in given):
+            _fail(
+                f"@pytest.mark.explore(replay={replays!r:.80}): it is a schedule, as a file or a "
+                "token, or a list of them"
+            )
+        kept += given
     for name in settings:
         if name not in SETTINGS:
             _fail(no_such("setting", name, SETTINGS, of="@pytest.mark.explore"))

@@ -204,7 +204,7 @@ def test_a_figure_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
     assert right.peak_live == raw.peak_live()[0]
     assert deaf.end.held != raw.held_after[-1]
     assert deaf.peak_live != raw.peak_live()[0]
-    monkeypatch.setattr("gorun_mem.analysis.memory.in_reports", lambda said, aligned: "unnamed")
+    monkeypatch.setattr("gorun_mem.analysis.callbooks.in_reports", lambda said, aligned: "unnamed")
     assert LogAnalysis.of(events).memory.end.held != raw.held_after[-1]
 
 

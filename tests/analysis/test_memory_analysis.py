@@ -10,13 +10,8 @@ import pytest
 
 from gorun_mem import MiB
 from gorun_mem.analysis.blocks import FreeBlocks
-from gorun_mem.analysis.fragmentation import (
-    Fragmentation,
-    external,
-    fragmentation_index,
-    sawicki,
-    unusable,
-)
+from gorun_mem.analysis.callbooks import external, sawicki
+from gorun_mem.analysis.fragmentation import Fragmentation, fragmentation_index, unusable
 from gorun_mem.analysis.memory import MemoryUse, whole_pages
 from gorun_mem.analysis.stream import analyse, feed
 from gorun_mem.events.capture import capture_events

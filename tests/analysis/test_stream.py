@@ -14,7 +14,8 @@ import pytest
 
 from gorun_mem.analysis.accumulator import Accumulator
 from gorun_mem.analysis.diff import as_document, compare
-from gorun_mem.analysis.exact import ExactValues, Gathered, Peaks, Series
+from gorun_mem.analysis.exact import ExactValues, Gathered, Series
+from gorun_mem.analysis.queues import Peaks
 from gorun_mem.analysis.stream import LogCondition, analyse, feed
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.cli._common import write_json

@@ -14,6 +14,7 @@ from tests.compiled.environments import copy_of_the_tests, python
 RUN_AGAIN = {
     "the engine": ("runtime/mutex", "step", "machine"),
     "searches": ("explore",),
+    "the analysis": ("analysis",),
     "commands": (
         "scenarios/test_same_log.py", "scenarios/test_scenario_claims.py",
         "cli/test_explore_interrupted.py",

@@ -78,6 +78,12 @@ NARROW = {
     "ns // _MS": "virtual time, which is below 2**62",
     "(ms + _INT32_MAX + 1) % (1 << 32)": "virtual time, which is below 2**62",
     "(ms or 1) * _MS": "no more than what it was made of",
+    "one * other": "both are looked at before",
+    "n // by": "both are looked at before",
+    "n % page": "both are looked at before",
+    "-n // page": "both are looked at before",
+    "-(-n // page) * page": "both are looked at before",
+    "PATH_MAX // 2": "constants",
     "costs[kind if kind in costs else 'other'] * units": "floats",
     "self._invalidate_ns * (others.bit_count() - 1)": "floats",
 }

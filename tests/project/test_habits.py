@@ -51,7 +51,9 @@ LAYERS = {
     },
     "testing": {"runtime", "events", "locks", "step", "machine", "explore", "cli", "replay"},
 }
-LEAVES = {"gorun_mem._version", "gorun_mem._near", "gorun_mem._notebook"}
+LEAVES = {
+    "gorun_mem._interrupts", "gorun_mem._version", "gorun_mem._near", "gorun_mem._notebook",
+}  # fmt: skip
 WITHOUT_FILES = {"runtime", "wasm"}
 
 

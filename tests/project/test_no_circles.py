@@ -67,6 +67,11 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
     assert not found, "\n".join(f"{name} imports {imports[name] & found}" for name in sorted(found))
 
 
+def test_no_module_of_the_whole_package_does() -> None:
+    """Across packages too, and over what lies beside them."""
+    assert on_circles(graph(sources_of(""))) == set()
+
+
 BELOW = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gorun_mem.p.above import A"
 LAZY = "def f():\n    import gorun_mem.p.above"
 

@@ -82,11 +82,13 @@ NEW_FILES = {
     "scenarios/two_sizes.py": '''
         """Two sizes by turns. In the log, look at freelist.take."""
 
+        from typing import Annotated
+
         from gorun_mem import KiB, M, World, scenario
 
 
         @scenario(ms=2)
-        async def two_sizes(world: World, *, rounds: int = 3) -> None:
+        async def two_sizes(world: World, *, rounds: Annotated[int, "calls of an M"] = 3) -> None:
             """Two sizes by turns: look at freelist.take."""
 
             async def worker(m: M) -> None:
@@ -97,6 +99,10 @@ NEW_FILES = {
             async with world.open_ms() as ms:
                 for _ in range(world.ms):
                     ms.start_soon(worker)
+
+
+        if __name__ == "__main__":
+            two_sizes.main()
         ''',
     "gorun_mem/policies/worst_fit.py": '''
         from gorun_mem.policies.base import AddressOrdered
@@ -207,6 +213,7 @@ COMMANDS = {
     "run two_sizes --release go1.28 --json": '"again": "gorun-mem run two_sizes --release go1.28',
     "run two_sizes --ms 3 --strategy highest --mutex tas --policy worst_fit --log x.jsonl": "",
     "report x.jsonl": "two_sizes",
+    "predict trees-go1.24.11": "go1.28",
     "verify tas": "state",
     "explore two_sizes --ms 4 --mutex queue --no-shrink --set rounds=1": "two.wait",
     "explore two_sizes --strategy highest --budget 20 --no-detectors": "20 ",

@@ -93,6 +93,24 @@ async def test_it(world, lock):
     result.stdout.fnmatch_lines(["@pytest.mark.explore(replay=...): *neither a file nor a token*"])
 
 
+def test_what_is_no_schedule_is_said(pytester: pytest.Pytester) -> None:
+    """Whatever a mark keeps: one sentence, and no code that it names is run."""
+    kept = """5, None, {}, ["x", 3], "", "\\0", "\\ud800", "/dev/zero", "A" * 100_000"""
+    pytester.makepyfile(
+        f"import pytest\nKEPT = [{kept}]\n"
+        "def made(kept):\n"
+        "    @pytest.mark.explore(budget=2, replay=kept)\n"
+        "    async def test(world):\n"
+        "        pass\n"
+        "    return test\n"
+        "globals().update((f'test_{i}', made(kept)) for i, kept in enumerate(KEPT))\n"
+    )
+    result = pytester.runpytest_subprocess(*QUIET)
+    result.assert_outcomes(failed=9)
+    assert "TypeError" not in result.stdout.str()
+    result.stdout.fnmatch_lines(["@pytest.mark.explore(replay=None): it is a schedule, *"])
+
+
 def test_the_command_line_sets_the_budget(pytester: pytest.Pytester) -> None:
     """--explore-budget and --explore-time hold in place of what the marks say."""
     pytester.makepyfile(PROGRAM + LOCKED.replace("budget=200", 'budget=200, strategy="random"'))

@@ -42,7 +42,7 @@ def test_a_file_is_a_call_and_nothing_else_has_to_name_it(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Laid into the folder it is served and described; a path that is taken is refused."""
-    (tmp_path / "greetings.py").write_text(TEXT.format(method="GET", path=path))
+    (tmp_path / "laid_beside.py").write_text(TEXT.format(method="GET", path=path))
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     monkeypatch.setattr(package._FILES, "_found", {})
     try:
@@ -53,4 +53,4 @@ def test_a_file_is_a_call_and_nothing_else_has_to_name_it(
         described = document(endpoints(), token=False)["paths"]
         assert described[path]["get"]["summary"] == "A greeting"
     finally:
-        sys.modules.pop(f"{package.__name__}.greetings", None)
+        sys.modules.pop(f"{package.__name__}.laid_beside", None)

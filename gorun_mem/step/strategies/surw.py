@@ -5,6 +5,10 @@ is to make the next interesting step, in proportion to how many are left to each
 M make one before; who goes otherwise is a random walk. What an M will start counts with it until
 then (see `Shares`): if that M is the one fixed when it starts another, one of the two is drawn.
 
+Who is held back may be whom the M that was fixed waits for, spinning. So when Ms have yielded or
+spun more than `PATIENCE` times with no interesting step made, it is drawn anew who makes the next,
+of those that are about to.
+
 Source: H. Zhao et al., "Selectively Uniform Concurrency Testing", ASPLOS 2025.
 """
 
@@ -16,8 +20,11 @@ from typing import Final
 
 from gorun_mem.step.engine import Engine
 from gorun_mem.step.strategies.entry import StrategyEntry
-from gorun_mem.step.strategies.searching import FEW, Profile, Searching, Shares
+from gorun_mem.step.strategies.searching import FEW, WAITS, Profile, Searching, Shares
 from gorun_mem.step.task import State, Task
+
+PATIENCE: Final = 16
+"""How often Ms may yield or spin between two interesting steps before another may make the next."""
 
 
 class Surw(Searching):
@@ -43,6 +50,7 @@ class Surw(Searching):
         self._others: list[Task] = []
         self._inside: set[int] = set()
         self._are_many = False
+        self._waits = 0
 
     def begin(self, random: Random, profile: Profile) -> bool:
         """Draw the object whose steps are interesting."""
@@ -54,6 +62,7 @@ class Surw(Searching):
         self._others = []
         self._inside = set()
         self._are_many = False
+        self._waits = 0
         return True
 
     def next_task(self, runnable: Sequence[Task], current: Task | None) -> Task:
@@ -71,7 +80,19 @@ class Surw(Searching):
         if task.op.obj == self._obj:
             self._shares.left[task.id] -= 1
             self._chosen = None
+            self._waits = 0
+        elif task.op.kind in WAITS:
+            self._waits += 1
+            if self._waits > PATIENCE:
+                self._let_another(runnable)
         return task
+
+    def _let_another(self, runnable: Sequence[Task]) -> None:
+        """Let one of those go next that are held back, if there are any."""
+        self._waits = 0
+        held = [task for task in runnable if task.op.obj == self._obj]
+        if held:
+            self._chosen = self._shares.draw(self._random, held, 1)
 
     def _one_of_few(self, runnable: Sequence[Task]) -> Task:
         obj, chosen = self._obj, self._chosen

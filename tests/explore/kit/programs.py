@@ -171,6 +171,22 @@ def drawn(
     return plans, drawing.plan(1, 1) if random.random() < 0.2 else ()
 
 
+DENSE: Final = {
+    **KINDS,
+    "spawns": ("spawn", "spawn", "add", "load"),
+    "late": ("load", "load", "late", "late", "swap", "fence", "add"),
+}
+"""Kinds of operation of which a program has nothing else."""
+DENSE_SHAPES: Final = ((3, 1, 1), (3, 2), (2, 2, 1), (4, 2), (2, 1, 1, 1), (3, 3))
+
+
+def drawn_dense(seed: int, kind: str) -> Program:
+    """The program of a seed, of one kind of `DENSE` only: rules that seldom matter do there."""
+    random = Random(seed)
+    drawing = Drawing(random, DENSE[kind], (None,), random.choice((1, 2)))
+    return tuple([drawing.plan(size) for size in random.choice(DENSE_SHAPES)]), ()
+
+
 class Things:
     """What the Ms share."""
 
@@ -361,11 +377,11 @@ def target_of(program: Program, memory: str = "sc", faults: tuple[str, ...] = ()
     return Target.of(main_of(program), config)
 
 
-def searched(target: Target, strategy: str = "exhaustive") -> tuple[Batch, set[Outcome]]:
-    """What an exhaustive search sees."""
+def searched(target: Target, runs: int | None = None) -> tuple[Batch, set[Outcome]]:
+    """What an exhaustive search sees, of so many schedules at most."""
     seen = Outcomes()
     worker = Worker(target, [lambda: seen], steps_max=2_000, failures_max=1 << 30)
-    return worker.tree(strategy), seen.found
+    return worker.tree("exhaustive", runs=runs), seen.found
 
 
 def wrong_with(found: set[Outcome], true: set[Outcome]) -> str:

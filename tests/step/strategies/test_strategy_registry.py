@@ -23,8 +23,8 @@ from gorun_mem.step.strategies.round_robin import RoundRobin
 from gorun_mem.step.strategies.searching import Searching
 
 HELPING = {
-    "descent", "entry", "lasso", "mutant", "numbers", "past", "random_walk", "replay", "searching",
-    "seeded", "subtree", "transcribe", "wakeup",
+    "descent", "entry", "lasso", "numbers", "past", "random_walk", "replay", "returning",
+    "searching", "seeded", "subtree", "transcribe", "wakeup",
 }  # fmt: skip
 """Files of the folder that have no strategy to be asked for by their name."""
 
