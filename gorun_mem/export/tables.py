@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -72,15 +73,20 @@ MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-
 
 
 def load_duckdb() -> Any:
-    """The module.
+    """The module; Ctrl-C comes once it is imported, for there it would abort, or be lost.
 
     Raises:
         ExportError: it is not installed.
     """
+    held = hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if held else set()
     try:
         import duckdb
     except ImportError:
         raise ExportError(MISSING) from None
+    finally:
+        if held:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return duckdb
 
 
