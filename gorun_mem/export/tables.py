@@ -78,15 +78,20 @@ def load_duckdb() -> Any:
     Raises:
         ExportError: it is not installed.
     """
-    held = hasattr(signal, "pthread_sigmask")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if held else set()
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    held = callable(usual) and threading.current_thread() is threading.main_thread()
+    if held:
+        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
         import duckdb
     except ImportError:
         raise ExportError(MISSING) from None
     finally:
         if held:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.signal(signal.SIGINT, usual)
+        if came:
+            signal.raise_signal(signal.SIGINT)
     return duckdb
 
 
