@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -72,15 +73,25 @@ MISSING: Final = "this needs DuckDB, which is not installed: pip install 'gorun-
 
 
 def load_duckdb() -> Any:
-    """The module.
+    """The module; Ctrl-C comes once it is imported, for there it would abort, or be lost.
 
     Raises:
         ExportError: it is not installed.
     """
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    held = callable(usual) and threading.current_thread() is threading.main_thread()
+    if held:
+        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
         import duckdb
     except ImportError:
         raise ExportError(MISSING) from None
+    finally:
+        if held:
+            signal.signal(signal.SIGINT, usual)
+        if came:
+            signal.raise_signal(signal.SIGINT)
     return duckdb
 
 

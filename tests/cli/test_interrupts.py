@@ -248,6 +248,28 @@ def test_an_interrupt_in_a_callback_of_the_interpreter_is_not_lost(tmp_path: Pat
     assert time.monotonic() - began < 15
 
 
+HELD = """
+import os, signal, threading
+from gorun_mem.export.tables import load_duckdb
+threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGINT)).start()
+import sys
+try:
+    load_duckdb()
+    import time; time.sleep(20)
+except KeyboardInterrupt:
+    raise SystemExit(7 if "duckdb" in sys.modules else 8)
+"""
+
+
+def test_an_interrupt_waits_until_duckdb_is_imported(tmp_path: Path) -> None:
+    """In the middle of that import it aborts the process, or is lost."""
+    done = subprocess.run(
+        [sys.executable, "-c", HELD], env=environment(tmp_path), capture_output=True, text=True,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 def test_what_an_interrupt_was_made_into_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
