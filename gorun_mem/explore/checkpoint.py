@@ -42,7 +42,8 @@ from gorun_mem.step.strategies.searching import Profile
 
 EVERY_S: Final = 60.0
 """Seconds of real time between two that are written."""
-HEAD: Final = b"gorun_mem search 1\n"
+_KIND: Final = b"gorun_mem search "
+HEAD: Final = _KIND + b"2\n"
 PACKED_MAX: Final = 1 << 30
 """No checkpoint is larger."""
 FREE_BYTES: Final = 64 << 20
@@ -217,7 +218,13 @@ def read(path: Path) -> Kept | None:
     """
     try:
         with open_input(path) as file:
-            if file.read(len(HEAD)) != HEAD:
+            head = file.read(len(HEAD))
+            if head != HEAD and head.startswith(_KIND):
+                raise CheckpointError(
+                    f"{path} is a checkpoint as another version wrote them: go on with that "
+                    "version, or begin anew with another file"
+                )
+            if head != HEAD:
                 raise CheckpointError(f"{path} is no checkpoint of a search: name another file")
             packed = file.read(PACKED_MAX + 1)
     except FileNotFoundError:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
+from gorun_mem.service.broken import let_go
+
 if TYPE_CHECKING:
     from gorun_mem.service.poll import Poller
     from gorun_mem.service.settings import Limits
@@ -100,7 +102,8 @@ class Incoming:
                 if self._holds_back():
                     self._room = trio.Event()
                     await self._room.wait()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            let_go(error)
             self._connection.lose()
         self._connection.hang_up()
 

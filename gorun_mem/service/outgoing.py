@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from gorun_mem.service.broken import let_go
 from gorun_mem.service.incoming import READ_BYTES, Stream
 from gorun_mem.service.watch import PACE_S, Filter, Watcher
 
@@ -115,7 +116,8 @@ class Outgoing:
                         self._pending.append(events)
                 await self._send_pending()
                 self._progress.unpark_all()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            let_go(error)
             self._sender.lose()
 
     async def _send_pending(self) -> None:

@@ -29,6 +29,7 @@ from gorun_mem.replay.ops import ending
 from gorun_mem.report.units import count, size
 from gorun_mem.runtime.errors import EmulatedFailure, Hang, IllegalUse, said
 from gorun_mem.service.answers import Answers
+from gorun_mem.service.broken import let_go
 from gorun_mem.service.connection import Connection
 from gorun_mem.service.guests import Guests
 from gorun_mem.service.host import RECEIVE, ServiceHost
@@ -424,8 +425,8 @@ async def _refuse(stream: Stream, why: str) -> None:
     with trio.move_on_after(1):
         try:
             await stream.send_all(f"end {why}\n".encode())
-        except trio.BrokenResourceError:
-            pass
+        except trio.BrokenResourceError as error:
+            let_go(error)
 
 
 def _fault_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,8 @@ async def come_and_go(path: Path, how: str) -> None:
         await stream.receive_some(1000)
     if how == "half":
         await stream.send_all(b"alloc 4096\nallo")
+    elif how == "reset":
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     elif how:
         await stream.send_all(how.encode() + b"\n")
         await stream.receive_some(1000)
@@ -77,7 +80,7 @@ async def left_behind(folder: Path, how: str) -> Counter[str]:
             gc.enable()
 
 
-@pytest.mark.parametrize("how", ["", "quit", "half", "watch", "statistics"])
+@pytest.mark.parametrize("how", ["", "quit", "half", "reset", "watch", "statistics"])
 def test_clients_leave_no_circles(how: str, tmp_path: Path) -> None:
     """However they leave: a service makes clients by the hundred thousand, and its collector comes
     seldom."""
