@@ -23,8 +23,9 @@ from tests.explore.kit.programs import (
 from tests.explore.kit.state import Outcome
 from tests.explore.test_shared_tree import Scattered, course_of, shared
 
-PROGRAMS = int(os.environ.get("GORUN_MEM_PROGRAMS", 25))
-"""Of each class; 500 were held against the machine once, 1,500 of those with a time."""
+PROGRAMS = int(os.environ.get("GORUN_MEM_KIT_PROGRAMS", 25))
+"""Of each class, of which there are many; 500 were held against the machine once, 1,500 of those
+with a time."""
 MOST = 600 if PROGRAMS < 100 else 3_000
 
 Class = tuple[str, tuple[str, ...], tuple[int | None, ...], tuple[str, ...]]
