@@ -27,8 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         OSError: it cannot be written; `filename` is `path`.
     """
     try:
-        target = Path(os.path.realpath(path, strict=os.path.lexists(path) and path.exists()))
-        mode = _check(target)
+        target, mode = _looked_at(path)
         part = target if mode is not None and not stat.S_ISREG(mode) else _part(target, mode)
     except (OSError, ValueError) as error:
         raise _named(error, path) from None
@@ -72,11 +71,17 @@ def check_writable(path: Path) -> None:
         OSError: it cannot; `filename` is `path`.
     """
     try:
-        target = Path(os.path.realpath(path, strict=os.path.lexists(path) and path.exists()))
-        if _check(target) is None and not os.access(target.parent, os.W_OK | os.X_OK):
+        target, mode = _looked_at(path)
+        if mode is None and not os.access(target.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except (OSError, ValueError) as error:
         raise _named(error, path) from None
+
+
+def _looked_at(path: Path) -> tuple[Path, int | None]:
+    """What a path leads to, which can be written to; its mode, None where nothing is there."""
+    target = Path(os.path.realpath(path, strict=os.path.lexists(path) and path.exists()))
+    return target, _check(target)
 
 
 def _check(target: Path) -> int | None:

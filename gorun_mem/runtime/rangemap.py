@@ -132,11 +132,9 @@ class RangeMap(Generic[T]):
         start = addr
         known = ends.get(addr)
         if known is None:
-            c = RIGHT(self._firsts, addr) - 1
-            if c < 0:
+            start = self._before(addr)
+            if start < 0:
                 return None
-            chunk = self._chunks[c]
-            start = chunk[RIGHT(chunk, addr) - 1]
             known = ends[start]
             if addr >= known[0]:
                 return None
@@ -147,11 +145,10 @@ class RangeMap(Generic[T]):
         ends = self._ends
         known = ends.get(lo)
         if known is None:
-            c = RIGHT(self._firsts, lo) - 1
-            if c < 0:
+            start = self._before(lo)
+            if start < 0:
                 return None
-            chunk = self._chunks[c]
-            known = ends[chunk[RIGHT(chunk, lo) - 1]]
+            known = ends[start]
         return known[1] if hi <= known[0] else None
 
     def gaps(self, lo: int, hi: int) -> list[tuple[int, int]]:
@@ -193,6 +190,14 @@ class RangeMap(Generic[T]):
     def __repr__(self) -> str:
         shown = ", ".join(f"[{p.lo:#x}, {p.hi:#x}): {p.value!r}" for p in list(self)[:8])
         return f"<RangeMap {len(self)} ranges {shown}{', ...' if len(self) > 8 else ''}>"
+
+    def _before(self, addr: int) -> int:
+        """The last start that is not above the address; -1 where there is none."""
+        c = RIGHT(self._firsts, addr) - 1
+        if c < 0:
+            return -1
+        chunk = self._chunks[c]
+        return chunk[RIGHT(chunk, addr) - 1]
 
     def _cut_out(self, lo: int, hi: int, begins: bool) -> list[tuple[int, int, T]]:
         """Take the value from all of [lo, hi), which is not empty; what was there, whole.

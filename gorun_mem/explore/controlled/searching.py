@@ -23,8 +23,7 @@ class SearchingTrio(ControlledTrio):
 
     def _broken_off(self, error: Exception) -> None:
         current = self._engine.current
-        coro = self._coros.get(current.id) if current is not None else None
-        broken_off(self._driver, error, coro)
+        broken_off(self._driver, error, self._coro_of(current) if current is not None else None)
 
     def _is_fatal(self, error: BaseException) -> bool:
         return isinstance(first_of(error), (*OF_THE_SEARCH, Diverged)) or super()._is_fatal(error)
