@@ -1,9 +1,9 @@
 """What a schedule alone tells of the failure that it leads to: of a log, of a file, of a token.
 
 A search has its failures at hand; whoever opens a log or a schedule later has the schedule, which
-names the program. It is followed once more under the usual detectors, and what is said then is what
-the search said (`telling.account_of`), but for how it was found. Where that is not to be had, it is
-said why, and what to do.
+names the program. It is followed once more under the usual detectors and those that it names, and
+what is said then is what the search said (`telling.account_of`), but for how it was found. Where
+that is not to be had, it is said why, and what to do.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def retell(schedule: Schedule, allowed: Sequence[str], command: str, sha256: str
     was = sha256 or str(schedule.about.get("sha256", ""))
     changed = bool(was and target.sha256) and not target.sha256.startswith(was)
     remark = f"{target.name} has changed since the schedule was made" if changed else ""
-    makers: Sequence[Callable[[], Detector]] = DEFAULT_DETECTORS
+    makers: Sequence[Callable[[], Detector]] = (*DEFAULT_DETECTORS, *target.detectors)
     done = followed(target, schedule, [make() for make in makers])
     again = f"look for a schedule of what it is now: {_explore(schedule)}"
     if done.divergence:

@@ -25,6 +25,7 @@ from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
 from gorun_mem.explore.crews import crew_of
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
+from gorun_mem.explore.detectors.load import made_by_name
 from gorun_mem.explore.drive import OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.first_runs import FirstRuns
@@ -71,7 +72,7 @@ def explore(
     time_s: float | None = None,
     seed: int = 0,
     jobs: int = 1,
-    detectors: Sequence[Callable[[], Detector]] = (),
+    detectors: Sequence[Callable[[], Detector] | str] = (),
     bound: int | None = None,
     steps_max: int | None = None,
     failures_max: int = 1,
@@ -95,7 +96,8 @@ def explore(
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
         jobs: processes to search in.
-        detectors: what makes detectors, called once a process.
+        detectors: what makes detectors, called once a process, or names of theirs as a command line
+            has them, such as "FILE.py:Class".
         bound: of "dfs": departures from run-to-block at most.
         steps_max: steps after which a run counts as without progress; see `steps_bound`.
         failures_max: failures of different signatures to find before stopping.
@@ -124,11 +126,12 @@ def explore(
         cluster=cluster,
     )  # fmt: skip
     progress = progress or _nobody_asks
+    makers = made_by_name(detectors)
     try:
-        return _Search(target, settings, detectors, progress, resume).run(shrink)
+        return _Search(target, settings, makers, progress, resume).run(shrink)
     except AwaitsTrio:
         target.control_trio()
-        return _Search(target, settings, detectors, progress, resume).run(shrink)
+        return _Search(target, settings, makers, progress, resume).run(shrink)
 
 
 def steps_bound(target: Target) -> int:

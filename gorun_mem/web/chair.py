@@ -166,7 +166,8 @@ class Seat:
         self._spy = Spy(target)
         self.chair = Chair(choices, self._spy, stop)
         self.done: Execution | None = None
-        detectors = [*(make() for make in DEFAULT_DETECTORS), self.sights]
+        makers = (*DEFAULT_DETECTORS, *target.detectors)
+        detectors = [*(make() for make in makers), self.sights]
         try:
             self.done = run_once(
                 target, self.chair, detectors=detectors, transcribe=True, steps_max=STEPS_MAX,
