@@ -9,6 +9,6 @@ TOPICS: Final = {
     "mutexes": "The locks that --mutex takes, each in a line.",
     "policies": "The searches for free memory that --policy takes.",
     "strategies": "Who goes next: what --strategy takes, of run and of explore.",
-    "detectors": "What a search looks for besides how runs end.",
+    "detectors": "What a search looks for besides how runs end, and how to write one of your own.",
 }
 """What is longer than a word."""

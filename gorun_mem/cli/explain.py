@@ -226,6 +226,15 @@ def _there(topic: str, as_json: bool) -> None:
     size = max(map(len, found))
     for name, text in found.items():
         show(_wrapped(f"{name:{size}}  {text}", " " * (size + 4)))
+    if topic == "detectors":
+        _example_of_a_detector()
+
+
+def _example_of_a_detector() -> None:
+    from gorun_mem.explore.detectors.load import EXAMPLE
+
+    show("\nOne of your own, explore --detector FILE.py:NeverBelowZero:")
+    show(EXAMPLE.rstrip().replace("\n", "\n    "))
 
 
 def _parts(lines: list[str]) -> Iterable[str]:

@@ -312,7 +312,7 @@ def check(path: Path, kept: Kept, program: Mapping[str, Any], how: Mapping[str, 
 
 
 def _in_words(value: Any) -> str:
-    text = "not given" if value is None else str(value)
+    text = "not given" if value in (None, "") else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

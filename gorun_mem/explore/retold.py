@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.load import recorded
 from gorun_mem.explore.drive import Execution, replay
 from gorun_mem.explore.naming import code_of
 from gorun_mem.explore.rerun import failure_of
@@ -87,7 +88,9 @@ def trusted(schedule: Schedule, allowed: Sequence[str], command: str) -> Target:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a program that is named as module:function
     try:
-        return Target.from_about(schedule.about)
+        target = Target.from_about(schedule.about)
+        target.detectors = recorded(schedule.about)
+        return target
     except _UNFIT as error:
         raise ScheduleError(str(error)) from None
     except (TypeError, ValueError, OverflowError, AttributeError, LookupError) as error:

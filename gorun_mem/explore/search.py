@@ -96,8 +96,7 @@ def explore(
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
         jobs: processes to search in.
-        detectors: what makes detectors, called once a process, or names of theirs as a command line
-            has them, such as "FILE.py:Class".
+        detectors: what makes detectors, called once a process, or names as of `load_detector`.
         bound: of "dfs": departures from run-to-block at most.
         steps_max: steps after which a run counts as without progress; see `steps_bound`.
         failures_max: failures of different signatures to find before stopping.
@@ -126,12 +125,11 @@ def explore(
         cluster=cluster,
     )  # fmt: skip
     progress = progress or _nobody_asks
-    makers = made_by_name(detectors)
     try:
-        return _Search(target, settings, makers, progress, resume).run(shrink)
+        return _Search(target, settings, detectors, progress, resume).run(shrink)
     except AwaitsTrio:
         target.control_trio()
-        return _Search(target, settings, makers, progress, resume).run(shrink)
+        return _Search(target, settings, detectors, progress, resume).run(shrink)
 
 
 def steps_bound(target: Target) -> int:
@@ -155,16 +153,17 @@ class _Search:
         self,
         target: Target,
         settings: SearchSettings,
-        detectors: Sequence[Callable[[], Detector]],
+        detectors: Sequence[Callable[[], Detector] | str],
         progress: Callable[[int], None],
         resume: Path | None = None,
     ) -> None:
         self.target = target
         self.settings = settings
         self.progress = progress
-        if settings.strategy == "auto" and FairCycle not in detectors:
-            detectors = (*detectors, FairCycle)
-        self._factories = tuple(detectors)
+        makers = made_by_name(detectors)
+        if settings.strategy == "auto" and FairCycle not in makers:
+            makers = (*makers, FairCycle)
+        self._factories = makers
         self._start = time.time()
         time_s = settings.time_s
         self._deadline = None if time_s is None else self._start + time_s
@@ -172,7 +171,7 @@ class _Search:
         self._facts = self._tally.facts
         self._worker = Worker(
             target,
-            detectors,
+            makers,
             seed=settings.seed,
             steps_max=settings.steps_max,
             deadline=self._deadline,

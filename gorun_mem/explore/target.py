@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from gorun_mem.machine.config import Config, ConfigError, Resolved, resolve
 from gorun_mem.machine.scenario import Scenario
@@ -18,9 +18,6 @@ from gorun_mem.runtime.mutex import default_mutex
 from gorun_mem.runtime.mutex.any_ import ANY
 from gorun_mem.scripts import is_file
 from gorun_mem.step.costs import CostTable
-
-if TYPE_CHECKING:
-    from gorun_mem.explore.failure import Detector
 
 Main = Callable[[World], Coroutine[Any, Any, Any]]
 """A program: an async function of a World."""
@@ -50,8 +47,8 @@ class Target:
         host: what runs it in a search: "trio" where it awaits trio, "" otherwise.
         alone: it is a program of trio's, without a World.
         sha256: of the source that it is in, "" where that is not known.
-        detectors: what looks at its schedules beside the usual ones, where it names them itself, as
-            the schedule of a failure does that they found.
+        detectors: what makes those that look at its schedules beside the usual ones, where a mark
+            names them, or the schedule of a failure that they found.
     """
 
     def __init__(self, program: Main, config: Config, about: Mapping[str, Any], name: str) -> None:
@@ -64,7 +61,7 @@ class Target:
         self.host = ""
         self.alone = False
         self.sha256 = ""
-        self.detectors: tuple[Callable[[], Detector], ...] = ()
+        self.detectors: tuple[Callable[[], Any], ...] = ()
         if "cancel" in config.faults:  # whatever awaits trio or not: its scopes do the cancelling
             self.control_trio()
 
@@ -137,10 +134,6 @@ class Target:
         target = Target.of(program, _changed(base, config), options)
         if about.get("host") == "trio":
             target.control_trio()
-        if "detectors" in about:
-            from gorun_mem.explore.detectors.load import recorded
-
-            target.detectors = recorded(about)
         return target
 
     def with_memory(self, memory: str) -> Target:

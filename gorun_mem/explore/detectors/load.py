@@ -29,12 +29,33 @@ if TYPE_CHECKING:
     from gorun_mem.step.task import Task
 
 NEEDS: Final = "gorun_mem.explore.Detector"
+EXAMPLE: Final = '''
+from gorun_mem.explore import Detector, Finding
+
+
+class NeverBelowZero(Detector):
+    """Finds a word that an addition takes below zero; kind "below.zero"."""
+
+    def begin(self, world):
+        self.found = []
+
+    def step(self, task, op, kind, obj, reads, result):
+        if kind == "atomic.add" and result < 0:
+            text = f"M{task.id} took {obj} to {result}"
+            self.found.append(Finding("below.zero", obj, "", text, (task.id,)))
+
+    def end(self, world):
+        return self.found[:1]
+'''
+"""A user's file."""
 _HOOKS: Final = {
     "begin": ("world",),
     "step": ("task", "op", "kind", "obj", "reads", "result"),
     "end": ("world",),
 }
 """What is called of a detector, with what."""
+_OWN: Final = (Exception, SystemExit)
+"""What is a class's own doing if it comes out of it."""
 _OF_FILES: Final = FileCache[type[Any]]()
 _NAMES_MAX: Final = 64
 """Detectors that a schedule may name."""
@@ -141,7 +162,7 @@ class UsersDetector:
         self._engine: Any = world.engine
         try:
             self._inner.begin(world)
-        except Exception as error:
+        except _OWN as error:
             self._raised("begin", error)
 
     def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
@@ -149,7 +170,7 @@ class UsersDetector:
         if self._wrong is None:
             try:
                 self._inner.step(task, op, kind, obj, reads, result)
-            except Exception as error:
+            except _OWN as error:
                 self._raised("step", error)
 
     def end(self, world: World) -> Sequence[Finding]:
@@ -159,7 +180,7 @@ class UsersDetector:
             try:
                 found = self._inner.end(world)
                 found = tuple(found)
-            except Exception as error:
+            except _OWN as error:
                 self._raised("end", error, found)
             else:
                 self._check(found)
@@ -167,7 +188,7 @@ class UsersDetector:
             return (self._wrong,)
         return [replace(one, by=self._reference) for one in found]
 
-    def _raised(self, hook: str, error: Exception, returned: object = ()) -> None:
+    def _raised(self, hook: str, error: BaseException, returned: object = ()) -> None:
         place = place_of(error)
         if not place and returned is None:
             self._fault("it returns None from end: return the findings, () where there are none")
@@ -245,7 +266,7 @@ def _is_detector(cls: type) -> bool:
 def _instance(cls: type[Any], reference: str) -> Any:
     try:
         return cls()
-    except Exception as error:
+    except _OWN as error:
         line = line_of(Path(file_of(cls)).resolve(), error)
         at = f", line {line}" if line else ""
         raise UnknownDetector(
