@@ -206,7 +206,7 @@ SORTS: Final = {
     "mutexes": NameSort("a lock", _mutexes, "gorun-mem run memlock_storm --mutex {}"),
     "policies": NameSort("a policy", _policies, "gorun-mem run checkerboard --policy {}"),
     "strategies": NameSort("a strategy", _strategies, "gorun-mem explain strategies"),
-    "detectors": NameSort("a detector", _detectors, "gorun-mem explore memlock_storm --ms 2"),
+    "detectors": NameSort("a detector", _detectors, "gorun-mem explain detectors"),
     "events": NameSort("an event of the log", _events, _A_LOG, _fields),
     "steps": NameSort("a kind of step", _steps, _LANES),
     "operations": NameSort("what an M awaits", _operations, "gorun-mem scenarios memlock_storm"),

@@ -181,12 +181,21 @@ def _all_of(sort: str, as_json: bool) -> None:
         write_json({sort: found})
         return
     show("\n".join(_listed(found)))
+    if sort == "detectors":
+        _example_of_a_detector()
 
 
 def _listed(found: Mapping[str, str], before: str = "  ") -> Iterable[str]:
     size = max(map(len, found), default=0)
     for name, text in found.items():
         yield _wrapped(f"{name:{size}}  {text}", " " * (len(before) + size + 2), before)
+
+
+def _example_of_a_detector() -> None:
+    from gorun_mem.explore.detectors.load import EXAMPLE
+
+    show("\nOne of your own, explore --detector FILE.py:NeverBelowZero:")
+    show(EXAMPLE.rstrip().replace("\n", "\n    "))
 
 
 def _parts(lines: list[str]) -> Iterable[str]:
