@@ -255,7 +255,7 @@ def _serve(
     from gorun_mem.service.server import Server
     from gorun_mem.service.terminal import Terminal
 
-    terminal = Terminal(say)
+    terminal = Terminal()
 
     async def main() -> tuple[Run, dict[str, Any]]:
         try:
