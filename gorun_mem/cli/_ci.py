@@ -46,13 +46,16 @@ def ci_options(function: F) -> F:
     )(function)
 
 
-def check_junit() -> None:
+def check_junit(reads: Iterable[object] = ()) -> None:
     """Whether the report can be written, before work that may take long.
+
+    Args:
+        reads: as `check_output` has them.
 
     Raises:
         BadInput: it cannot.
     """
-    check_output("--junit", _asked().get("junit"))
+    check_output("--junit", _asked().get("junit"), reads)
 
 
 def wanted() -> bool:

@@ -48,11 +48,12 @@ def command(log_a: str, log_b: str, fail_on: tuple[str, ...], show_all: bool, as
     from gorun_mem.analysis.metrics import ExpressionError
     from gorun_mem.events import resolve_log
 
-    check_junit()
+    paths = resolve_log(log_a), resolve_log(log_b)
+    check_junit(paths)
     try:
         expressions = [parse_fail_on(text) for text in fail_on]
         with progress("reading") as advance:
-            diff = compare(resolve_log(log_a), resolve_log(log_b), advance)
+            diff = compare(*paths, advance)
         failed = [one.text for one in expressions if holds(one, diff.a, diff.b)]
     except ExpressionError as error:
         raise BadInput(str(error)) from None

@@ -31,11 +31,9 @@ from gorun_mem.cli._output import show
 from gorun_mem.cli._run_options import assert_option, metrics_option, run_options
 from gorun_mem.cli._written import check_output, write_page
 from gorun_mem.cli.run import (  # fmt: skip
-    CONSOLE,
     Prepared,
     expressions_of,
     prepare,
-    same_file,
 )
 from gorun_mem.step.strategies import ALIASES, for_searches
 
@@ -259,8 +257,8 @@ def _prepared(
     given |= {"strategy": None, "faults": _names(asked.faults), "memory": asked.memory}
     prepared = prepare(scenario, given)
     for option, file in files.items():
-        _check_file(option, file, prepared)
-    check_junit()
+        check_output(option, file, prepared.reads())
+    check_junit(prepared.reads())
     return prepared
 
 
@@ -361,20 +359,6 @@ def _detectors(
     from gorun_mem.cli._asserted import Asserted
 
     return (*usual, partial(Asserted, target.about, tuple(expressions)))
-
-
-def _check_file(option: str, path: str | Path | None, prepared: Prepared) -> None:
-    """Whether a file can be written there, before a search that may take long.
-
-    Raises:
-        BadInput: it cannot, or the file is what the search reads.
-    """
-    check_output(option, path)
-    if path is None or path == CONSOLE:
-        return
-    for taken in (prepared.scenario.file, *prepared.options.values()):
-        if same_file(path, taken):
-            raise BadInput(f"{option} {path} would overwrite what is searched: name another file")
 
 
 def _save(found: Exploration, to: Path | None) -> str | None:

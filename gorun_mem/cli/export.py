@@ -10,6 +10,7 @@ import click
 
 from gorun_mem.cli._common import BadInput, ExitCode, json_option, progress, write_json
 from gorun_mem.cli._output import show
+from gorun_mem.cli._written import check_output
 
 FORMATS: Final = (
     "pprof-mutex",
@@ -64,12 +65,15 @@ def command(log: str | None, target: str, output: str, as_json: bool) -> int:
     from gorun_mem.export.output import ExportError
 
     if target == "lnav-format":
+        check_output("-o", output)
         return _export_format(Path(output), as_json)
     if log is None:
         raise click.UsageError("no LOG given: `last` is the newest")
     if target == "pprof-spans":
+        check_output("-o", output)
         return _spans(log, Path(output), as_json)
     path = resolve_log(log)
+    check_output("-o", output, [path])
     try:
         condition, count = _export(path, target, Path(output))
     except ExportError as error:
@@ -123,7 +127,6 @@ def _export_format(output: Path, as_json: bool) -> int:
 def _export(path: Path, target: str, output: Path) -> tuple[Any, int]:
     from gorun_mem.export.output import named_output, open_output
 
-    _refuse_itself(path, output)
     with progress("exporting") as advance:
         if target == "parquet":
             from gorun_mem.export.tables import load_duckdb, write_parquet
@@ -165,7 +168,6 @@ def _spans(recording: str, output: Path, as_json: bool) -> int:
     from gorun_mem.predict.program import load
     from gorun_mem.replay.recording import RecordingError
 
-    _refuse_itself(Path(recording), output)
     try:
         program = load(recording)
         if not program.stacks:
@@ -183,12 +185,3 @@ def _spans(recording: str, output: Path, as_json: bool) -> int:
     else:
         show(f"{click.format_filename(output)}: {count:,} samples", err=True)
     return ExitCode.CLEAN
-
-
-def _refuse_itself(path: Path, output: Path) -> None:
-    try:
-        same = output.exists() and output.samefile(path)
-    except OSError:
-        same = False
-    if same:
-        raise BadInput(f"{output} is the log itself: name another file with -o")

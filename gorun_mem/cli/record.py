@@ -271,6 +271,7 @@ def _instrument_only(prepared: PreparedApp, app: Path, output: Path | None, as_j
     from gorun_mem.record.prepare import host_lines
 
     out = output or Path(app.stem + ".recorded.wasm")
+    check_output("--output", out)
     prepared.write(out)
     if as_json:
         write_json(

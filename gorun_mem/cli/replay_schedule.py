@@ -25,6 +25,7 @@ from gorun_mem.cli._common import (
 from gorun_mem.cli._exit import say
 from gorun_mem.cli._in_test import in_test
 from gorun_mem.cli._output import show
+from gorun_mem.cli._written import check_output
 
 if TYPE_CHECKING:
     from gorun_mem.explore.account import LaneStep
@@ -118,6 +119,7 @@ def command(
             raise BadInput(f"{option} is for the trampoline: leave out --host trio and --log")
     if step is not None and break_at is not None:
         raise BadInput("--step shows a state, --break-at opens a debugger: give one of them")
+    check_output("--log", log)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         loaded = _without_detectors(load_schedule(schedule), no_detectors)
         code += detectors

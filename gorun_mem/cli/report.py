@@ -23,6 +23,7 @@ from gorun_mem.cli._output import show
 from gorun_mem.cli._recording import is_recording, tell
 from gorun_mem.cli._retold import is_schedule, of_log, show_failure, show_page
 from gorun_mem.cli._retold import tell as tell_schedule
+from gorun_mem.cli._written import check_output
 
 if TYPE_CHECKING:
     from gorun_mem.analysis.summary import Summary
@@ -168,6 +169,7 @@ def command(
     if log != "last" and is_schedule(log):
         if sections or from_ns is not None or to_ns is not None:
             raise click.UsageError("of a schedule there is one report: leave the sections out")
+        check_output("--html", html)
         return tell_schedule(log, code, html, as_json)
     path = resolve_log(log)
     if as_json and (sections or html is not None):
@@ -176,6 +178,7 @@ def command(
         )
     window = _window(from_ns, to_ns)
     if html is not None:
+        check_output("--html", html, [path])
         return _write_html(path, html, budget, window, code)
     if sections:
         return _show_sections(path, names, budget, window)

@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -84,7 +83,7 @@ def command(
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         expressions = expressions_of(asserts)
         prepared = prepare(scenario, given)
-        check_junit()
+        check_junit(prepared.reads())
         path = _log_path(log, prepared)
         done, summary = _run(prepared, host, path, log_level, watch_s)
         failed = _check(expressions, summary.metrics())
@@ -123,6 +122,10 @@ class Prepared:
         self.scenario = scenario
         self.config = config
         self.options = options
+
+    def reads(self) -> tuple[object, ...]:
+        """Files that it reads, among what names none."""
+        return (self.scenario.file, *self.options.values())
 
 
 def prepare(reference: str, given: dict[str, Any]) -> Prepared:
@@ -198,19 +201,8 @@ def _log_path(log: str | None, prepared: Prepared) -> str:
 
     if log is None:
         return os.fspath(new_log_path(prepared.scenario.name, say=say))
-    check_output("--log", log)
-    for taken in (prepared.scenario.file, *prepared.options.values()):
-        if log != CONSOLE and os.path.exists(log) and same_file(log, taken):
-            raise BadInput(f"--log {log} would overwrite what the run reads: name another file")
+    check_output("--log", log, prepared.reads())
     return log
-
-
-def same_file(path: str | Path, other: object) -> bool:
-    """Whether `other` names the file at `path`, which may not be there."""
-    try:
-        return isinstance(other, str | Path) and os.path.samefile(path, other)
-    except (OSError, ValueError):
-        return False
 
 
 # The run.

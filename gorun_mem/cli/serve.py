@@ -33,6 +33,7 @@ from gorun_mem.cli._exit import internal_fault, say
 from gorun_mem.cli._output import show
 from gorun_mem.cli._page import PageOptions, read_tokens
 from gorun_mem.cli._serve_options import bounds_options, take_limits
+from gorun_mem.cli._written import check_output
 from gorun_mem.service.address import Address, AddressError
 from gorun_mem.service.settings import DEFAULT_ADDRESS, Settings
 
@@ -162,6 +163,7 @@ def command(
     cannot be used; 3 a deadlock or hang did; 4 internal fault; 130 interrupted.
     """
     where = _address(address)
+    check_output("--log", log)
     page = PageOptions.of(http, token_file) if http is not None else None
     token, admin_token = _tokens(where, token_file)
     settings = Settings(
@@ -255,7 +257,7 @@ def _serve(
     from gorun_mem.service.server import Server
     from gorun_mem.service.terminal import Terminal
 
-    terminal = Terminal(say)
+    terminal = Terminal()
 
     async def main() -> tuple[Run, dict[str, Any]]:
         try:

@@ -16,6 +16,7 @@ Besides `events` there are views:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -195,7 +196,7 @@ def database(
             copy.unlink()
             if locked:
                 for setting in _LOCKED:
-                    connection.execute(setting)
+                    ask(connection, setting)
             yield connection, _with_lost_rows(connection, condition)
 
 
@@ -209,8 +210,8 @@ _LOCKED: Final = (
 
 def _with_lost_rows(connection: duckdb.DuckDBPyConnection, condition: LogCondition) -> LogCondition:
     """The condition, where events did not fit into the table: times beyond 64 bits."""
-    row = connection.execute("SELECT count(t_ns) FROM events").fetchone()
-    lost = condition.events - (row[0] if row else 0)
+    _, ((loaded,),) = ask(connection, "SELECT count(t_ns) FROM events")
+    lost = condition.events - loaded
     if lost <= 0:
         return condition
     return replace(condition, unloaded=lost)
@@ -220,7 +221,7 @@ def _load(connection: duckdb.DuckDBPyConnection, copy: Path) -> None:
     types = ", ".join(f"{_quoted(name)}: {_literal(kind)}" for name, kind in columns().items())
     connection.execute("SET enable_progress_bar = false")  # it goes to stdout
     connection.execute(
-        f"CREATE TABLE events AS SELECT * FROM read_json({_literal(str(copy))}, "
+        f"CREATE TABLE events AS SELECT * FROM read_json({_file(copy)}, "
         f"format='newline_delimited', columns={{{types}}}, ignore_errors=true, "
         "maximum_object_size=67108864)"
     )
@@ -234,6 +235,24 @@ def _quoted(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _file(path: Path) -> str:
+    """The literal of a file's name.
+
+    Raises:
+        ExportError: DuckDB takes none that is not UTF-8.
+    """
+    try:
+        os.fspath(path).encode()
+        return _literal(os.path.abspath(path))
+    except UnicodeEncodeError:
+        raise ExportError("DuckDB takes files with UTF-8 names only: name another file") from None
+
+
+def _one(path: Path) -> Path:
+    """A pattern that only this file has: what DuckDB reads may be many."""
+    return Path(re.sub(r"[][*?{}]", r"[\g<0>]", os.path.abspath(path)))
 
 
 def one_line(error: Exception) -> str:
@@ -266,7 +285,7 @@ def write_parquet(
             path.touch()  # DuckDB's own words on a file that cannot be made are many
             ask(
                 connection,
-                f"COPY (SELECT * FROM events ORDER BY seq) TO {_literal(str(path))} "
+                f"COPY (SELECT * FROM events ORDER BY seq) TO {_file(path)} "
                 "(FORMAT parquet, COMPRESSION zstd)",
             )
         except duckdb.Error as error:
@@ -299,13 +318,13 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         columns_ = ", ".join(f"{_quoted(name)}: {_literal(kind)}" for name, kind in types.items())
         try:
             with duckdb.connect() as connection:
-                connection.execute("SET enable_progress_bar = false")
+                ask(connection, "SET enable_progress_bar = false")
                 ask(
                     connection,
-                    f"COPY (SELECT * FROM read_json({_literal(str(copy))}, "
+                    f"COPY (SELECT * FROM read_json({_file(copy)}, "
                     f"format='newline_delimited', columns={{{columns_}}}, "
                     "maximum_object_size=67108864)) "
-                    f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)",
+                    f"TO {_file(path)} (FORMAT parquet, COMPRESSION zstd)",
                 )
         except duckdb.Error as error:
             raise ExportError(f"DuckDB cannot write {path}: {one_line(error)}") from None
@@ -351,7 +370,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     duckdb = load_duckdb()
     try:
         with duckdb.connect() as connection:
-            names, rows = ask(connection, f"SELECT * FROM read_parquet({_literal(str(path))})")
+            names, rows = ask(connection, f"SELECT * FROM read_parquet({_file(_one(path))})")
             return [
                 {name: value for name, value in zip(names, row, strict=True) if value is not None}
                 for row in rows
@@ -377,7 +396,8 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], lis
 
 
 def _in_thread(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """What `work` comes to, in a thread of its own: while DuckDB computes it hears of no signal."""
+    """What `work` comes to, in a thread of its own: while DuckDB computes it hears of no signal, or
+    makes a RuntimeError of what one raises."""
     found: list[T] = []
     failed: list[BaseException] = []
     done = threading.Event()  # an interrupted `join` takes a thread for one that has ended

@@ -239,9 +239,9 @@ def test_a_replay_that_loops_is_found_to(line: Line) -> None:
         (["--save", "no/a.schedule"], "--save no/a.schedule: there is no folder no"),
         (["--html", "no/a.html"], "--html no/a.html: there is no folder no; make it first"),
         (["--save", "."], "--save . is a folder: name a file"),
-        (["--log", "lost.py"], "--log lost.py would overwrite what is searched"),
-        (["--html", "lost.py"], "--html lost.py would overwrite what is searched"),
-        (["--save", "./lost.py"], "--save ./lost.py would overwrite what is searched"),
+        (["--log", "lost.py"], "--log lost.py would overwrite what SCENARIO names"),
+        (["--html", "lost.py"], "--html lost.py would overwrite what SCENARIO names"),
+        (["--save", "./lost.py"], "--save ./lost.py would overwrite what SCENARIO names"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_told_before_the_search(

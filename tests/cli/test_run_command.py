@@ -216,7 +216,7 @@ def test_assertions_decide_the_exit_code(gorun_mem: Command, storm: str) -> None
         (["--assert", "lock.memlok.spins > 1"], "did you mean lock.memlock.spins?"),
         (["--log", "/nowhere/a.jsonl"], "there is no folder /nowhere; make it first"),
         (["--log", "."], "--log . is a folder: name a file in it"),
-        (["--log", "storm.py"], "--log storm.py would overwrite what the run reads"),
+        (["--log", "storm.py"], "--log storm.py would overwrite what SCENARIO names"),
         (["--sed", "1"], "no option --sed: did you mean"),
     ],
 )  # fmt: skip

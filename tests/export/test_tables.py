@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from click.testing import CliRunner, Result
 from gorun_mem.cli import main
 from gorun_mem.cli._group import gorun_mem as group
 from gorun_mem.cli.query import command
-from gorun_mem.export.tables import columns
+from gorun_mem.export.tables import columns, read_rows, write_rows
 from tests import heed_interrupts
 from tests.analysis.make_logs import heap, run_events, run_log, storm
 
@@ -245,3 +246,65 @@ def test_a_long_query_can_be_interrupted(log: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert err.endswith("gorun-mem: interrupted\n")
     assert "Traceback" not in err
+
+
+class _Watched:
+    """A connection that notes which threads ask it."""
+
+    def __init__(self, inner: Any, asked: list[threading.Thread]) -> None:
+        self._inner, self._asked = inner, asked
+
+    def execute(self, sql: str) -> Any:
+        self._asked.append(threading.current_thread())
+        return self._inner.execute(sql)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inner.close()
+
+
+@needs_duckdb
+def test_the_main_thread_asks_nothing(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There DuckDB makes "RuntimeError: Query interrupted" of Ctrl-C, which would be a fault."""
+    asked: list[threading.Thread] = []
+    connect = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *args: _Watched(connect(*args), asked))
+    assert main(["query", str(log), "SELECT 1"]) == 0
+    assert main(["export", str(log), "--to", "parquet", "-o", str(tmp_path / "a.parquet")]) == 0
+    write_rows([{"a": 1}], tmp_path / "b.parquet")
+    assert read_rows(tmp_path / "b.parquet") == [{"a": 1}]
+    assert len(asked) > 10
+    assert threading.main_thread() not in asked
+
+
+@needs_duckdb
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "{a,b}", "~", "[!x]", "a]", "it's", "**"])
+def test_a_file_is_read_by_its_name_only(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as a pattern, which others would fit, or a home folder."""
+    monkeypatch.chdir(tmp_path)
+    for number, other in enumerate(("a1", "ab", "b", "y")):
+        write_rows([{"n": number}], Path(f"{other}.parquet"))
+    path = Path(f"{name}.parquet")
+    write_rows([{"n": -1}], path)
+    assert read_rows(path) == [{"n": -1}]
+
+
+@needs_duckdb
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes")
+def test_a_name_that_is_not_utf_8(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DuckDB takes none; that is said, and nothing is left."""
+    out = os.fsencode(tmp_path) + b"/\xff.parquet"
+    assert main(["export", str(log), "--to", "parquet", "-o", os.fsdecode(out)]) == 2
+    assert "DuckDB takes files with UTF-8 names only" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

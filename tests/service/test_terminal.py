@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
+import select
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from gorun_mem.service.terminal import LINE_MAX, WAITING_MAX, Terminal, stderr_has_room
+from gorun_mem.service import terminal as terminal_
+from gorun_mem.service.terminal import LINE_MAX, WAITING_MAX, Terminal
 from tests.service.service_tools import served
 
 
 def test_lines_wait_for_room() -> None:
     """In their order; those beyond the bound are counted, and that is said."""
-    said: list[str] = []
-    room = False
-    terminal = Terminal(said.append, lambda: room)
+    said: list[bytes] = []
+    room = 0
+
+    def take(data: bytes) -> int:
+        said.append(data[:room])
+        return len(data[:room])
+
+    terminal = Terminal(take)
     for number in range(WAITING_MAX + 5):
         terminal.say(str(number))
-    assert said == []
-    room = True
+    assert b"".join(said) == b""
+    room = 2  # a part of a line is gone on with
     assert terminal.go_on()
-    assert said[:WAITING_MAX] == [str(number) for number in range(WAITING_MAX)]
-    assert said[WAITING_MAX:] == ["5 lines more were not shown: nobody read them"]
-    terminal.say("x" * 3 * LINE_MAX)
-    assert len(said[-1]) == LINE_MAX + 4
+    lines = b"".join(said).decode().splitlines()
+    assert lines[:WAITING_MAX] == [str(number) for number in range(WAITING_MAX)]
+    assert lines[WAITING_MAX:] == ["5 lines more were not shown: nobody read them"]
+    said.clear()
+    terminal.say("\x1b[2J" + "x" * 3 * LINE_MAX)
+    assert b"".join(said) == b"\\x1b[2J" + b"x" * (LINE_MAX - 4) + b" ...\n"
 
 
 def test_the_end_waits_for_a_while_only() -> None:
     """What nobody reads within a second is dropped."""
-    terminal = Terminal(lambda text: None, lambda: False)
+    terminal = Terminal(lambda data: 0)
     terminal.say("x")
     began = time.monotonic()
     terminal.close()
@@ -40,19 +50,59 @@ def test_the_end_waits_for_a_while_only() -> None:
     assert terminal.go_on()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a pipe's room")
-def test_a_full_pipe_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only where a whole line fits is one written."""
-    read, write = os.pipe()
+def _opened(kind: str) -> tuple[int, int]:
+    """Who reads, and who writes."""
+    if kind == "terminal":
+        return pty.openpty()
+    return os.pipe()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for room")
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_what_nobody_reads_is_filled_and_no_more(
+    kind: str, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal says that it has room where a line does not fit, and waits within it. What cannot
+    be opened once more is asked: of pipes that is enough."""
+    if not again:
+        if kind == "terminal":
+            pytest.skip("has a name, by which it is opened")
+        monkeypatch.setattr(terminal_, "opened_again", lambda fd: -1)
+    read, write = _opened(kind)
     with open(write, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
-        assert stderr_has_room()
-        os.write(write, bytes(fcntl.fcntl(write, fcntl.F_GETPIPE_SZ)))
-        assert not stderr_has_room()
+        terminal = Terminal()
+        for number in range(60):
+            terminal.say(f"{number} " + "\N{SNOWMAN}" * (LINE_MAX - 10))
+        assert not terminal.go_on()
+        assert os.get_blocking(write)
+        found = b""
+        while not terminal.go_on() or select.select([read], [], [], 0.1)[0]:
+            found += os.read(read, 1 << 20)
+        words = found.decode().split()
+        assert [int(word) for word in words[::2]] == list(range(60))
+        assert set(words[1::2]) == {"\N{SNOWMAN}" * (LINE_MAX - 10)}
         os.close(read)
-        assert stderr_has_room()  # and writing says that nobody reads
+        terminal.say("nobody reads")
+        assert terminal.go_on()
+
+
+def test_a_file_goes_on_behind_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write to it too; no stderr at all takes everything."""
+    with (tmp_path / "err").open("w+") as stream:
+        stream.write("before\n")
+        stream.flush()
+        monkeypatch.setattr(sys, "stderr", stream)
+        Terminal().say("said")
+        stream.seek(0)
+        assert stream.read() == "before\nsaid\n"
     monkeypatch.setattr(sys, "stderr", None)
-    assert stderr_has_room()
+    terminal = Terminal()
+    terminal.say("nobody")
+    assert terminal.go_on()
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="needs a pipe of a known size")
