@@ -10,6 +10,7 @@ from __future__ import annotations
 from gorun_mem.step.strategies.past import Past
 from gorun_mem.step.strategies.subtree import NodeState, Subtree, WantedAbove
 from gorun_mem.step.strategies.wakeup import (
+    SHARED,
     Node,
     OrderedStep,
     WakeupBranch,
@@ -45,6 +46,9 @@ class Descent:
         self._past = past
         self._part = Subtree((), ()) if part is None else part
         self.first = len(self._part.way)
+        # What one branch leaves to another that is run later, that one may find in a part of its
+        # own, and tell of where it counts as covered by a third: so each finds it by itself.
+        self._is_shared = part is not None
         self._ready = True
         self._over = False
         self._wished: set[tuple[int, frozenset[int]]] = set()
@@ -98,7 +102,8 @@ class Descent:
             if len(nodes) - 1 == self.first:
                 self._over = True
                 return False
-            node.sleep[node.chosen] = node.enabled[node.chosen]
+            kind, obj, reads = node.enabled[node.chosen]
+            node.sleep[node.chosen] = (SHARED if self._is_shared else kind, obj, reads)
             if node.next_branch():
                 return True
             nodes.pop()

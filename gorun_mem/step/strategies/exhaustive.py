@@ -12,7 +12,8 @@ What was tried at a node sleeps for its later siblings, until a step that depend
 So every class of schedules is run to its end exactly once: two Ms with S critical sections have
 C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with two exceptions: an operation
 that waits and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where
-the tree is shared out, a part does not know what others have put into the trees above it.
+the tree is shared out, a part neither knows what others have put into the trees above it nor leaves
+them what it could find itself.
 
         node        enabled {M1: acquire L, M2: acquire L}
           |         to be run {M2}               its acquire, which came later, raced with M1's
