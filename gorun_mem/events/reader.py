@@ -38,6 +38,9 @@ T = TypeVar("T")
 LINE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A longer line is damage: the memory that a reader takes has a bound."""
 
+UNENDING_BYTES: Final = 4 * LINE_BYTES_MAX
+"""A line that is longer has no end, as in a pipe or device that never gives a newline."""
+
 NAMED_DAMAGE_MAX: Final = 100
 """Damaged lines that are named; the others are only counted."""
 
@@ -106,12 +109,15 @@ class LogReader(Generic[T]):
                 rest.append(data[start:end])
                 yield printable_json(b"".join(rest))
                 rest, size, skipping = [], 0, False
+            size += len(data) - end
             if not skipping:
                 rest.append(data[end:])
-                size += len(data) - end
-            if size > LINE_BYTES_MAX:
-                self._note(self.lines + 1, f"longer than {LINE_BYTES_MAX} bytes")
-                rest, size, skipping = [], 0, True
+                if size > LINE_BYTES_MAX:
+                    self._note(self.lines + 1, f"longer than {LINE_BYTES_MAX} bytes")
+                    rest, skipping = [], True
+            if size > UNENDING_BYTES:
+                self.broken = f"line {self.lines + 1} has no end within {UNENDING_BYTES} bytes"
+                break
         self.lines += skipping  # its end is the file's, and no newline counts it
         last = b"".join(rest)
         if last.strip():

@@ -6,17 +6,20 @@ memory meanwhile, the pieces are of a copy.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import mmap
 from collections.abc import Iterator
 from typing import Final
 
 from gorun_mem.runtime import fnv
 from gorun_mem.runtime.behaviour import WASM_PAGE
-from gorun_mem.runtime.linear_memory import LinearMemory
+from gorun_mem.runtime.linear_memory import FRAME, LinearMemory
 
 _ZEROS: Final = bytes(1 << 20)
-PIECE_BYTES: Final = 1 << (20 if fnv.COMPILED else 13)
-"""Hashed at once, some milliseconds' worth: the interpreter's FNV-1a is a hundred times slower."""
+PIECE_BYTES: Final = 1 << (19 if fnv.COMPILED else 13)
+"""Hashed at once, 3 ms' worth: who comes meanwhile waits for a few pieces. The interpreter's FNV-1a
+is a hundred times slower."""
 
 
 class MemoryDigest:
@@ -36,7 +39,7 @@ class MemoryDigest:
         self._top = top
         self._written: Iterator[tuple[int, bytes | bytearray]] = memory.written(top)
         if copied:
-            self._written = iter([(base, bytes(frame)) for base, frame in self._written])
+            self._written = _copy_of(memory, top)
         self._sha256 = hashlib.sha256()
         self.words = 0
         self.fnv = fnv.OFFSET
@@ -78,3 +81,27 @@ class MemoryDigest:
             self._sha256.update(_ZEROS[:n])
             n -= len(_ZEROS)
             yield
+
+
+def _copy_of(memory: LinearMemory, top: int) -> Iterator[tuple[int, bytes]]:
+    """What `LinearMemory.written` yields, as it is now.
+
+    The copy is a mapping of its own, of huge pages where the system has them: 64 MiB take 7 ms, in
+    place of 34 where each page of 4 KiB is a fault, and go back to the system at the end.
+    """
+    bases = []
+    copy = mmap.mmap(-1, max(memory.written_bytes, 1), access=mmap.ACCESS_COPY)
+    if (huge := getattr(mmap, "MADV_HUGEPAGE", None)) is not None:
+        with contextlib.suppress(OSError):  # a kernel without them
+            copy.madvise(huge)
+    for base, frame in memory.written(top):
+        copy.write(frame)
+        bases.append(base)
+    return _frames_of(bases, copy)
+
+
+def _frames_of(bases: list[int], copy: mmap.mmap) -> Iterator[tuple[int, bytes]]:
+    copy.seek(0)
+    with copy:
+        for base in bases:
+            yield base, copy.read(FRAME)

@@ -31,7 +31,7 @@ ENTRIES: Final = 2000
 CHUNKS: Final = 4
 """Lists of some hundreds of ranges that make as many."""
 COPY_BYTES_MAX: Final = 64 << 20
-"""The most memory that is copied for an answer, some 20 ms' worth."""
+"""The most memory that is copied for an answer, at once: 7 ms with huge pages, else 34."""
 
 _HEADERS: Final = {4: Struct("<II"), 8: Struct("<QQ")}
 

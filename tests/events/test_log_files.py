@@ -331,6 +331,30 @@ def test_line_without_end(monkeypatch: pytest.MonkeyPatch, log: Any) -> None:
     assert (len(events), reader.damaged, reader.lines) == (len(lines), 1, len(lines) + 1)
 
 
+def test_a_line_that_never_ends(monkeypatch: pytest.MonkeyPatch, log: Any) -> None:
+    """A source that gives bytes for ever and no newline is left, with what was read before."""
+    monkeypatch.setattr(reader_module, "LINE_BYTES_MAX", 300_000)
+    monkeypatch.setattr(reader_module, "UNENDING_BYTES", 1_200_000)
+
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            data = log[self.given : self.given + len(buffer)] or b"x" * len(buffer)
+            self.given += len(data)
+            assert self.given < 10_000_000
+            buffer[: len(data)] = data
+            return len(data)
+
+    reader = read_events(io.BufferedReader(Endless()))
+    assert len(list(reader)) == log.count(b"\n")
+    assert "has no end" in reader.broken
+    assert reader.damaged == 1
+
+
 edits = st.lists(
     st.tuples(
         st.floats(0, 1),
