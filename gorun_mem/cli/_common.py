@@ -112,6 +112,19 @@ def policy_option() -> Callable[[F], F]:
     )
 
 
+def detector_option() -> Callable[[F], F]:
+    """`--detector`: what looks at each schedule besides."""
+    return click.option(
+        "--detector",
+        "detectors",
+        multiple=True,
+        metavar="D",
+        help="Look at each schedule with this detector too: leaked_memory, bypasses:N ...; "
+        "gorun-mem explain detectors lists all. Or FILE.py:Class, one of your own "
+        "(gorun_mem.explore.Detector). May be given again.  [default: the usual ones]",
+    )
+
+
 def cpus_option() -> Callable[[F], F]:
     """`--cpus`: how many Ms run at once."""
     return click.option(

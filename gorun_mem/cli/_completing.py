@@ -60,6 +60,12 @@ def _policies(ctx: click.Context) -> Iterable[str]:
     return ["", "all", *POLICIES]
 
 
+def _detectors(ctx: click.Context) -> Iterable[str]:
+    from gorun_mem.explore.detectors import DETECTORS
+
+    return ["", *DETECTORS]
+
+
 def _scenarios(ctx: click.Context) -> Iterable[str]:
     from gorun_mem.machine.library import library_folder
 
@@ -131,6 +137,7 @@ BY_NAME: Final[dict[str, Names]] = {
     "code": _file,
     "costs": _costs,
     "data": _file,
+    "detectors": _detectors,
     "dirs": _file,
     "fail_on": _metrics,
     "faults": _faults,

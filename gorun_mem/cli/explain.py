@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -32,9 +32,9 @@ EXIT_CODES: Final[dict[ExitCode, str]] = {
 @click.argument("term", nargs=-1)
 @json_option()
 def command(term: tuple[str, ...], as_json: bool) -> int:
-    """Say what TERM means here: a word of an output, a column's title, a metric.
+    """Say what TERM is: a word of an output, a metric, a lock, an event, a step, a verb.
 
-    Without TERM all of them are listed.
+    Without TERM all words are listed, and what lists the names of each sort.
 
     \b
     Examples:
@@ -43,6 +43,7 @@ def command(term: tuple[str, ...], as_json: bool) -> int:
       gorun-mem explain lock.memlock.fairness
       gorun-mem explain exit-codes
       gorun-mem explain calibration
+      gorun-mem explain lock.acquire
       gorun-mem explain mutexes
 
     Exit codes: 0 clean; 2 there is no such word.
@@ -57,8 +58,8 @@ def command(term: tuple[str, ...], as_json: bool) -> int:
         _calibration(as_json)
     elif topic == "schema":
         _schema()
-    elif topic in _THERE:
-        _there(topic, as_json)
+    elif topic in TOPICS:
+        _all_of(topic, as_json)
     else:
         _one(wanted, as_json)
     return ExitCode.CLEAN
@@ -84,39 +85,34 @@ def _list(as_json: bool) -> None:
 
 
 def _one(wanted: str, as_json: bool) -> None:
-    from gorun_mem.report.terms import UnknownTerm, look_up
+    from gorun_mem.cli._named import all_names, named
+    from gorun_mem.report.terms import UnknownTerm, look_up, unknown
 
+    found: list[Term] = []
     try:
-        found = look_up(wanted)
-    except UnknownTerm as error:
-        strategy = _strategy(wanted)
-        if strategy is None:
-            raise BadInput(str(error)) from None
-        found = strategy
-    if as_json:
-        write_json(asdict(found))
+        found.append(look_up(wanted))
+    except UnknownTerm:
+        found += named(wanted)
     else:
-        show("\n".join(_said(found)))
-
-
-def _strategy(name: str) -> Term | None:
-    """A strategy without an entry of its own: what its file says of it."""
-    from gorun_mem.report.terms import Term
-    from gorun_mem.step.strategies import STRATEGIES
-
-    if name not in STRATEGIES:
-        return None
-    entry = STRATEGIES[name]
-    verb = "run memlock_storm" if entry.run is not None else "explore lessons/ab_ba"
-    return Term(
-        word=name, group="searches", text=f"Who goes next: {entry.about}.", source=entry.source,
-        example=f"gorun-mem {verb} --strategy {name}",
-    )  # fmt: skip
+        found += [each for each in named(wanted) if each.word == wanted]
+    if not found:
+        raise BadInput(unknown(wanted, all_names()))
+    if as_json:
+        first, *others = map(asdict, found)
+        write_json(first | ({"others": others} if others else {}))
+        return
+    for each in found:
+        show("\n".join(_said(each)))
 
 
 def _said(term: Term) -> Iterable[str]:
-    yield click.style(term.word, bold=True)
+    from gorun_mem.cli._named import NameEntry
+
+    parts = term.parts if isinstance(term, NameEntry) else {}
+    sort = f", {term.group}" if isinstance(term, NameEntry) else ""
+    yield click.style(term.word, bold=True) + sort
     yield _wrapped(term.text)
+    yield from _listed(parts, "    ")
     facts = {
         "also": ", ".join(term.also),
         "formula": term.formula,
@@ -177,55 +173,29 @@ def _schema() -> None:
     write_json(make_schema())
 
 
-def _mutexes() -> Iterable[tuple[str, str]]:
-    from gorun_mem.runtime.mutex import MUTEXES
+def _all_of(sort: str, as_json: bool) -> None:
+    from gorun_mem.cli._named import SORTS
 
-    return ((name, _about(lock)) for name, lock in MUTEXES.items())
-
-
-def _policies() -> Iterable[tuple[str, str]]:
-    from gorun_mem.policies import POLICIES, spread_policies
-
-    return ((one, _about(POLICIES[one.partition(":")[0]])) for one in spread_policies("all"))
-
-
-def _strategies() -> Iterable[tuple[str, str]]:
-    from gorun_mem.step.strategies import STRATEGIES
-
-    for name, entry in STRATEGIES.items():
-        verbs = [verb for verb, has in (("run", entry.run), ("explore", entry.search)) if has]
-        source = f"; {entry.source}" if entry.source else ""
-        yield name, f"{' and '.join(verbs)}: {entry.about}{source}"
-
-
-def _detectors() -> Iterable[tuple[str, str]]:
-    from gorun_mem.explore.detectors import DETECTORS
-
-    return ((name, _about(found)) for name, found in DETECTORS.items())
-
-
-def _about(found: object) -> str:
-    """The first sentence of a docstring."""
-    return " ".join(inspect.cleandoc(found.__doc__ or "").partition("\n\n")[0].split())
-
-
-_THERE: Final = {
-    "mutexes": _mutexes,
-    "policies": _policies,
-    "strategies": _strategies,
-    "detectors": _detectors,
-}
-"""Topics that are what there is of something, each told by its own file."""
-
-
-def _there(topic: str, as_json: bool) -> None:
-    found = dict(_THERE[topic]())
+    found = SORTS[sort].texts()
     if as_json:
-        write_json({topic: found})
+        write_json({sort: found})
         return
-    size = max(map(len, found))
+    show("\n".join(_listed(found)))
+    if sort == "detectors":
+        _example_of_a_detector()
+
+
+def _listed(found: Mapping[str, str], before: str = "  ") -> Iterable[str]:
+    size = max(map(len, found), default=0)
     for name, text in found.items():
-        show(_wrapped(f"{name:{size}}  {text}", " " * (size + 4)))
+        yield _wrapped(f"{name:{size}}  {text}", " " * (len(before) + size + 2), before)
+
+
+def _example_of_a_detector() -> None:
+    from gorun_mem.explore.detectors.load import EXAMPLE
+
+    show("\nOne of your own, explore --detector FILE.py:NeverBelowZero:")
+    show(EXAMPLE.rstrip().replace("\n", "\n    "))
 
 
 def _parts(lines: list[str]) -> Iterable[str]:

@@ -18,6 +18,7 @@ from gorun_mem.cli._common import (
     ExitCode,
     Number,
     OneOf,
+    detector_option,
     host_option,
     json_option,
     log_level_option,
@@ -129,8 +130,10 @@ def _search_run_options(function: Any) -> Any:
 @click.option(
     "--no-detectors",
     is_flag=True,
-    help="See only how runs end, and do not look for races, leaks or locks out of order.",
+    help="See only how runs end, and do not look for races, leaks or locks out of order, but for "
+    "what --detector names.",
 )
+@detector_option()
 @click.option(
     "--check-operations", "checks", is_flag=True,
     help="Check first that the program's operations touch only what they say, on which a search "
@@ -190,6 +193,7 @@ def command(
       gorun-mem explore leaked_lock --host trio --log deadlock.jsonl
       gorun-mem explore leaked_lock --ms 2 --html leaked.html
       gorun-mem explore memlock_storm --assert 'lock.memlock.bypasses_max<=8'
+      gorun-mem explore my_scenario.py --detector my_detectors.py:NeverBelowZero
 
     The verdict is one sentence: exhausted (every schedule that differs was run), survived (the
     drawn ones that were asked for were, so many different of about so many), failed or
@@ -212,7 +216,7 @@ def command(
         try:
             target = Target.of(prepared.scenario, prepared.config, prepared.options)
             check_host(target, host)
-            detectors = _detectors(target, asked.no_detectors, expressions, asked.fair_bound)
+            detectors = _detectors(target, asked, expressions)
             found = _search(target, asked, prepared.config.seed, detectors, watch_s)
             saved = _save(found, Path(save) if save is not None else None)
             logged = _run_again(found, target, host, log, log_level, watch_s)
@@ -276,6 +280,7 @@ class _Asked(NamedTuple):
     failures_max: int
     no_shrink: bool
     no_detectors: bool
+    detectors: tuple[str, ...]
     checks: bool
     asserts: tuple[str, ...]
 
@@ -344,15 +349,13 @@ def _check_operations(target: Target) -> None:
 
 
 def _detectors(
-    target: Target, none: bool, expressions: list[Expression], fair_bound: int | None
+    target: Target, asked: _Asked, expressions: list[Expression]
 ) -> tuple[Callable[[], Detector], ...]:
-    """What looks at the runs: the usual detectors unless `none`, a bound, and assertions."""
-    from gorun_mem.explore.detectors import DEFAULT_DETECTORS
-    from gorun_mem.explore.detectors.bypasses import Bypasses
+    """What looks at the runs: the usual detectors, those that are named, a bound, assertions."""
+    from gorun_mem.explore.detectors.load import looking
 
-    usual: tuple[Callable[[], Detector], ...] = () if none else DEFAULT_DETECTORS
-    if fair_bound is not None:
-        usual = (*usual, partial(Bypasses, fair_bound))
+    bound = [] if asked.fair_bound is None else [f"bypasses:{asked.fair_bound}"]
+    usual = looking([*asked.detectors, *bound], usual=not asked.no_detectors)
     if not expressions:
         return usual
     from gorun_mem.cli._asserted import Asserted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ from gorun_mem.cli._common import (
     BadInput,
     ExitCode,
     Number,
+    detector_option,
     host_option,
     json_option,
     watchdog_option,
@@ -26,6 +28,7 @@ from gorun_mem.cli._output import show
 
 if TYPE_CHECKING:
     from gorun_mem.explore.account import LaneStep
+    from gorun_mem.explore.detectors import MakeDetector
     from gorun_mem.explore.drive import Execution
     from gorun_mem.explore.stopped import StoppedRun
     from gorun_mem.explore.target import Target
@@ -67,8 +70,10 @@ _STEPS_SHOWN = 200
 @click.option(
     "--no-detectors",
     is_flag=True,
-    help="See only how the run ends, and do not look for races, leaks or locks out of order.",
+    help="See only how the run ends, and do not look for races, leaks or locks out of order, nor "
+    "with the detectors that the schedule names, but for what --detector names.",
 )
+@detector_option()
 @click.option(
     "--code",
     multiple=True,
@@ -88,6 +93,7 @@ def command(
     host: str,
     log: str | None,
     no_detectors: bool,
+    detectors: tuple[str, ...],
     watch_s: float,
     as_json: bool,
 ) -> int:
@@ -113,7 +119,8 @@ def command(
     if step is not None and break_at is not None:
         raise BadInput("--step shows a state, --break-at opens a debugger: give one of them")
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        loaded = load_schedule(schedule)
+        loaded = _without_detectors(load_schedule(schedule), no_detectors)
+        code += detectors
         if _is_of_verify(loaded, schedule, code):
             if host == "trio" or log is not None:
                 raise BadInput("--host and --log are for runs; this schedule is one of verify")
@@ -121,13 +128,38 @@ def command(
                 raise BadInput("--break-at is for runs; this schedule is one of verify: use --step")
             exit_code, document = _verified_again(loaded, step, as_json)
         else:
-            asked = _Following(step, break_at, on_divergence, host, log, no_detectors, watch_s)
+            looks = _looking(detectors, no_detectors)
+            asked = _Following(
+                step, break_at, on_divergence, host, log, no_detectors, looks, watch_s
+            )
             follow = partial(_followed, asked=asked, as_json=as_json)
             of_test = in_test(loaded, schedule, code, follow)
             exit_code, document = of_test or follow(loaded, _target(loaded, schedule, code))
     if as_json:
         write_json({**document, "exit": exit_code})
     return exit_code
+
+
+def _without_detectors(schedule: Schedule, none: bool) -> Schedule:
+    """The schedule, which names no detectors if there are to be `none`."""
+    if not none:
+        return schedule
+    about = {name: value for name, value in schedule.about.items() if name != "detectors"}
+    return replace(schedule, about=about)
+
+
+def _looking(names: Sequence[str], none: bool) -> tuple[MakeDetector, ...]:
+    """What makes the usual detectors, unless there are to be `none`, and those that are named.
+
+    Raises:
+        BadInput: there is no such detector.
+    """
+    from gorun_mem.explore.detectors.load import UnknownDetector, looking
+
+    try:
+        return looking(names, usual=not none)
+    except UnknownDetector as error:
+        raise BadInput(str(error)) from None
 
 
 def _is_of_verify(schedule: Schedule, reference: str, allowed: Sequence[str]) -> bool:
@@ -221,6 +253,7 @@ class _Following(NamedTuple):
     host: str
     log: str | None
     no_detectors: bool
+    looks: tuple[MakeDetector, ...]
     watch_s: float
 
 
@@ -243,14 +276,14 @@ def _replay(
     target: Target, schedule: Schedule, asked: _Following
 ) -> tuple[Execution, tuple[LaneStep, ...]]:
     """Follow the schedule; the run, and its steps with what each came to."""
-    from gorun_mem.explore.detectors import DEFAULT_DETECTORS
     from gorun_mem.explore.retold import followed
     from gorun_mem.explore.sights import Sights
     from gorun_mem.explore.telling import lane_steps
 
     sights = Sights()
-    usual = () if asked.no_detectors else DEFAULT_DETECTORS
-    detectors = [*(make() for make in usual), sights]
+    own = () if asked.no_detectors else target.detectors
+    makers = (*asked.looks, *(make for make in own if make not in asked.looks))
+    detectors = [*(make() for make in makers), sights]
     if asked.break_at is not None:  # whoever debugs takes as long as that takes
         from gorun_mem.cli._breaking import broken_at
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gorun_mem.events.errors import LogError
-from gorun_mem.events.sinks import FileSink
+from gorun_mem.events.sinks import FileSink, codec_for
 
 PARTS: Final = 8
 """How many parts the bound is shared by."""
@@ -66,10 +66,11 @@ class PartsSink:
         self._has_more = False
         self._lines: list[Any] = []
         self._encode_lines: Callable[[list[Any]], bytes] | None = None
+        self._codec = codec_for(self.path, threaded=True)
         self._open()
 
     def _open(self) -> None:
-        self._file = FileSink(self.path, lines=self._lines, threaded=True)
+        self._file = FileSink(self.path, lines=self._lines, codec=self._codec)
         self._begun = time.monotonic()
         if self._encode_lines is not None:
             self._file.take_events(self._encode)
@@ -148,6 +149,7 @@ class PartsSink:
             self._make_room()
         except OSError as error:
             raise LogError.of("begin the next part of", self.path, error) from None
+        self._codec.begin()
         self._open()
         self._has_more = False
         if self._encode_lines is not None:

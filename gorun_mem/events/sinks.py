@@ -97,6 +97,9 @@ class Codec(Protocol):
     def end(self) -> bytes:
         """The end of the file."""
 
+    def begin(self) -> None:
+        """The next file's bytes come; only after `end`."""
+
 
 class PlainCodec:
     """The bytes as they are."""
@@ -113,12 +116,16 @@ class PlainCodec:
         """A plain file has no end mark."""
         return b""
 
+    def begin(self) -> None:
+        """Nothing is kept of the file before."""
+
 
 class GzipCodec:
     """One gzip member; flushes are zlib's Z_SYNC_FLUSH."""
 
     def __init__(self, level: int = 3) -> None:
-        self._stream = zlib.compressobj(level, zlib.DEFLATED, 31)
+        self._level = level
+        self.begin()
 
     def add(self, data: bytes) -> bytes:
         """What deflate gives out."""
@@ -132,9 +139,17 @@ class GzipCodec:
         """The last block, the checksum and the length."""
         return self._stream.flush(zlib.Z_FINISH)
 
+    def begin(self) -> None:
+        """Another member."""
+        self._stream = zlib.compressobj(self._level, zlib.DEFLATED, 31)
+
 
 class ZstdCodec:
-    """One zstd frame; flushes end a block.
+    """One zstd frame a file; flushes end a block.
+
+    The compressor, whose buffers are 8 MiB, is the same for one file after the other. Rejected: one
+    for each, as of what is freed a part may be taken before it is asked for anew; a service then
+    grows by 7 MiB where a part of its log begins.
 
     Args:
         level: zstd's.
@@ -151,7 +166,8 @@ class ZstdCodec:
             made = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=int(threaded))
         except zstandard.ZstdError:  # a library that was built without threads
             made = zstandard.ZstdCompressor(level=level, write_checksum=True)
-        self._stream = made.compressobj()
+        self._compressor = made
+        self.begin()
 
     def add(self, data: bytes) -> bytes:
         """What zstd gives out."""
@@ -164,6 +180,10 @@ class ZstdCodec:
     def end(self) -> bytes:
         """The last block and the checksum."""
         return self._stream.flush()
+
+    def begin(self) -> None:
+        """Another frame, by the same compressor."""
+        self._stream = self._compressor.compressobj()
 
 
 def codec_for(path: str, *, threaded: bool = False) -> Codec:
@@ -186,7 +206,8 @@ class FileSink:
         flush_seconds: wall-clock time between flushes; 0 leaves them to `flush` and to size.
         buffer_bytes: lines kept before they are written.
         lines: where they are kept; a list of its own if None.
-        threaded: compress beside this process's threads, where the codec can.
+        codec: makes the file's bytes; by its name if None. One that has ended a file can begin
+            the next.
 
     Attributes:
         written: bytes in the file so far.
@@ -209,7 +230,7 @@ class FileSink:
         flush_seconds: float = FLUSH_SECONDS,
         buffer_bytes: int = BUFFER_BYTES,
         lines: list[Any] | None = None,
-        threaded: bool = False,
+        codec: Codec | None = None,
     ) -> None:
         self.path = os.fspath(path)
         mode = os.O_EXCL if exclusive else os.O_TRUNC
@@ -218,7 +239,7 @@ class FileSink:
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
         hold(self._fd)
-        self._codec = codec_for(self.path, threaded=threaded)
+        self._codec = codec or codec_for(self.path)
         self.written = self._unsure = 0
         self._lines: list[Any] = [] if lines is None else lines
         self._encode: Callable[[list[Any]], bytes] = _with_newlines

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ import msgspec
 
 from gorun_mem._version import VERSION
 from gorun_mem.explore.courses import ByCost, ByCostState, Course, Drawing, WholeTree
+from gorun_mem.explore.detectors.load import files_of
 from gorun_mem.explore.failure import Signature
 from gorun_mem.explore.naming import code_of
 from gorun_mem.explore.portfolio import Portfolio, Slice
@@ -260,8 +261,13 @@ def _unpacked(path: Path, data: bytes) -> bytes:
         ) from None
 
 
-def program_of(target: Target) -> dict[str, Any]:
-    """What is searched: names, settings, options, and the hashes of all files of the user's."""
+def program_of(target: Target, detectors: Iterable[str] = ()) -> dict[str, Any]:
+    """What is searched: names, settings, options, and the hashes of all files of the user's.
+
+    Args:
+        target: the program.
+        detectors: of files, as they were named.
+    """
     about = target.about
     names = [name for name in ("scenario", "function", "test") if name in about]
     found: dict[str, Any] = {name: about[name] for name in names}
@@ -273,7 +279,7 @@ def program_of(target: Target) -> dict[str, Any]:
     for name, value in about.get("options", {}).items():
         found[f"option {name}"] = _plain(value)
     found["source"] = target.sha256
-    files = {*code_of(about), *map(str, about.get("options", {}).values())}
+    files = {*code_of(about), *map(str, about.get("options", {}).values()), *detectors}
     for name in sorted(files):
         path = Path(split(name)[0])
         if len(name) < NAME_MAX and path.is_file():
@@ -306,13 +312,16 @@ def check(path: Path, kept: Kept, program: Mapping[str, Any], how: Mapping[str, 
 
 
 def _in_words(value: Any) -> str:
-    text = "not given" if value is None else str(value)
+    text = "not given" if value in (None, "") else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def name_of(make: Any) -> str:
     """What makes a detector, in words that tell it from others."""
     if isinstance(make, partial):
+        named = files_of([make])
+        if named:
+            return named[0]
         given = [str(one) for one in make.args if not isinstance(one, Mapping)]
         return f"{name_of(make.func)}({', '.join(given)})"
     return str(getattr(make, "__qualname__", repr(make)))

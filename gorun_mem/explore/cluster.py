@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gorun_mem._version import VERSION
 from gorun_mem.explore.dask import ClusterError, DaskCluster, DaskJob
+from gorun_mem.explore.detectors.load import files_of
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.naming import code_of
 from gorun_mem.explore.target import Target
@@ -120,7 +121,8 @@ class Cluster:
                 "module that is installed there, or into a scenario's file"
             )
         about = target.about
-        files = sent_files((*code_of(about), *about.get("options", {}).values()))
+        options = about.get("options", {}).values()
+        files = sent_files((*code_of(about), *options, *files_of(detectors)))
         self._deadline = settings["deadline"]
         self._dask = DaskCluster(address)
         self._program = SentProgram(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -63,6 +64,7 @@ class Finding:
         text: for people: the fact and the values.
         ms: ids of the Ms concerned.
         step: number of the step that showed it, from 1; 0 where it was the run as a whole.
+        by: who found it, as a command line names it; "" for a detector that is usual.
     """
 
     kind: str
@@ -71,13 +73,19 @@ class Finding:
     text: str = ""
     ms: tuple[int, ...] = ()
     step: int = 0
+    by: str = ""
 
 
 class Detector(Protocol):
     """Looks at each run of a search for what does not end the run by itself.
 
     One object is made for a search (for each process of it) and sees its runs one after another.
-    What it finds makes the run a failure. Make it cheap: `step` is called for every access.
+    What it finds makes the run a failure. Make it cheap: `step` is called for every access. A
+    search of all schedules that differ runs one of those that differ in the order of independent
+    steps only, so let what is found not hang on that order.
+
+    One of a user's derives from this class, and writes `end` and what else it needs; a command line
+    names it as `--detector FILE.py:Class`.
 
     It may have attributes more. `usual = N` says that a search looks with it unless it is told
     otherwise, the lowest N first; what ends a program comes first. `looks = False` says that its
@@ -107,6 +115,7 @@ class Detector(Protocol):
                 result.
         """
 
+    @abstractmethod
     def end(self, world: World) -> Sequence[Finding]:
         """The run has ended, `world.failure` says how; what was found, if anything."""
 

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from gorun_mem._version import VERSION
 from gorun_mem.explore import checkpoint as files
 from gorun_mem.explore.courses import Course
+from gorun_mem.explore.detectors.load import files_of
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.tally import SearchTally
+from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 
 
@@ -60,7 +62,7 @@ class SearchFile:
         statistics, facts = tally.statistics, tally.facts
         kept = files.Kept(
             VERSION,
-            files.program_of(worker.target),
+            self._program(worker.target),
             self._how(),
             worker.target.host,
             now.seconds,
@@ -89,7 +91,7 @@ class SearchFile:
         if kept is None:
             return None
         statistics, facts = tally.statistics, tally.facts
-        files.check(path, kept, files.program_of(worker.target), self._how())
+        files.check(path, kept, self._program(worker.target), self._how())
         if kept.host:
             worker.target.control_trio()
         statistics.walks, statistics.space = kept.walks, kept.space
@@ -104,6 +106,9 @@ class SearchFile:
         if course is not None:
             course.extend(None if budget is None else max(budget - kept.spent, 0))
         return GoneOn(kept.seconds, kept.spent, course)
+
+    def _program(self, target: Target) -> dict[str, Any]:
+        return files.program_of(target, files_of(self._detectors))
 
     def _how(self) -> dict[str, Any]:
         """What beside the program decides which schedules there are."""

@@ -1,7 +1,7 @@
 """What code a schedule names: a token or a file may come from anybody, and code is run.
 
-A scenario of the library and a lesson are ours; a file, a module's function and a lock or policy of
-a file are code of somebody's. Whoever replays a schedule says which of these may run.
+A scenario of the library and a lesson are ours; a file, a module's function and a lock, policy or
+detector of a file are code of somebody's. Whoever replays a schedule says which of these may run.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ def code_of(about: Mapping[str, Any]) -> list[str]:
             value = config.get(name)
             if isinstance(value, str) and is_file(value):
                 found.append(value)
+    detectors = about.get("detectors")
+    if isinstance(detectors, list | tuple):
+        found += [one for one in map(str, detectors) if is_file(one)]
     return found
 
 

@@ -76,7 +76,7 @@ class Neighbours:
     Args:
         target: the program.
         failure: what the failing schedule leads to.
-        detectors: that look at the runs beside the usual ones.
+        detectors: that look at the runs beside the usual ones; those of the target if None.
 
     Attributes:
         tried: runs made.
@@ -89,7 +89,8 @@ class Neighbours:
         failure: Failure,
         detectors: Sequence[Callable[[], Detector]] | None = None,
     ) -> None:
-        more = [make for make in detectors or () if make not in DEFAULT_DETECTORS]
+        given = target.detectors if detectors is None else detectors
+        more = [make for make in given if make not in DEFAULT_DETECTORS]
         makers = [*DEFAULT_DETECTORS, *more]
         self._target = target
         self._failure = failure

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.explore.detectors.load import record
 from gorun_mem.explore.drive import Execution, replay
 from gorun_mem.explore.failure import Failure, Signature, history_of, words_of
 from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
@@ -165,7 +166,7 @@ def failure_of(done: Execution, target: Target) -> Failure:
     return Failure(
         done.signature,
         words_of(done.world, done.findings),
-        done.transcriber.schedule(target.about),
+        done.transcriber.schedule(record(target.about, done.findings)),
         done.named_steps,
         stuck=done.world.driver.stuck_at_end,
         findings=done.findings,

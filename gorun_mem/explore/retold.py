@@ -1,9 +1,9 @@
 """What a schedule alone tells of the failure that it leads to: of a log, of a file, of a token.
 
 A search has its failures at hand; whoever opens a log or a schedule later has the schedule, which
-names the program. It is followed once more under the usual detectors, and what is said then is what
-the search said (`telling.account_of`), but for how it was found. Where that is not to be had, it is
-said why, and what to do.
+names the program. It is followed once more under the usual detectors and those that it names, and
+what is said then is what the search said (`telling.account_of`), but for how it was found. Where
+that is not to be had, it is said why, and what to do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.load import recorded
 from gorun_mem.explore.drive import Execution, replay
 from gorun_mem.explore.naming import code_of
 from gorun_mem.explore.rerun import failure_of
@@ -87,7 +88,9 @@ def trusted(schedule: Schedule, allowed: Sequence[str], command: str) -> Target:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a program that is named as module:function
     try:
-        return Target.from_about(schedule.about)
+        target = Target.from_about(schedule.about)
+        target.detectors = recorded(schedule.about)
+        return target
     except _UNFIT as error:
         raise ScheduleError(str(error)) from None
     except (TypeError, ValueError, OverflowError, AttributeError, LookupError) as error:
@@ -162,7 +165,7 @@ def retell(schedule: Schedule, allowed: Sequence[str], command: str, sha256: str
     was = sha256 or str(schedule.about.get("sha256", ""))
     changed = bool(was and target.sha256) and not target.sha256.startswith(was)
     remark = f"{target.name} has changed since the schedule was made" if changed else ""
-    makers: Sequence[Callable[[], Detector]] = DEFAULT_DETECTORS
+    makers: Sequence[Callable[[], Detector]] = (*DEFAULT_DETECTORS, *target.detectors)
     done = followed(target, schedule, [make() for make in makers])
     again = f"look for a schedule of what it is now: {_explore(schedule)}"
     if done.divergence:

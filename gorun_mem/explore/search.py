@@ -25,6 +25,7 @@ from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
 from gorun_mem.explore.crews import crew_of
 from gorun_mem.explore.detectors.fair_cycle import FairCycle
+from gorun_mem.explore.detectors.load import made_by_name
 from gorun_mem.explore.drive import OutOfTime
 from gorun_mem.explore.failure import Detector, Failure
 from gorun_mem.explore.first_runs import FirstRuns
@@ -71,7 +72,7 @@ def explore(
     time_s: float | None = None,
     seed: int = 0,
     jobs: int = 1,
-    detectors: Sequence[Callable[[], Detector]] = (),
+    detectors: Sequence[Callable[[], Detector] | str] = (),
     bound: int | None = None,
     steps_max: int | None = None,
     failures_max: int = 1,
@@ -95,7 +96,7 @@ def explore(
         time_s: seconds of real time to search for at most. Shrinking takes as long again at most.
         seed: of everything that is drawn.
         jobs: processes to search in.
-        detectors: what makes detectors, called once a process.
+        detectors: what makes detectors, called once a process, or names as of `load_detector`.
         bound: of "dfs": departures from run-to-block at most.
         steps_max: steps after which a run counts as without progress; see `steps_bound`.
         failures_max: failures of different signatures to find before stopping.
@@ -152,16 +153,17 @@ class _Search:
         self,
         target: Target,
         settings: SearchSettings,
-        detectors: Sequence[Callable[[], Detector]],
+        detectors: Sequence[Callable[[], Detector] | str],
         progress: Callable[[int], None],
         resume: Path | None = None,
     ) -> None:
         self.target = target
         self.settings = settings
         self.progress = progress
-        if settings.strategy == "auto" and FairCycle not in detectors:
-            detectors = (*detectors, FairCycle)
-        self._factories = tuple(detectors)
+        makers = made_by_name(detectors)
+        if settings.strategy == "auto" and FairCycle not in makers:
+            makers = (*makers, FairCycle)
+        self._factories = makers
         self._start = time.time()
         time_s = settings.time_s
         self._deadline = None if time_s is None else self._start + time_s
@@ -169,7 +171,7 @@ class _Search:
         self._facts = self._tally.facts
         self._worker = Worker(
             target,
-            detectors,
+            makers,
             seed=settings.seed,
             steps_max=settings.steps_max,
             deadline=self._deadline,

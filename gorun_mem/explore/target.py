@@ -47,6 +47,8 @@ class Target:
         host: what runs it in a search: "trio" where it awaits trio, "" otherwise.
         alone: it is a program of trio's, without a World.
         sha256: of the source that it is in, "" where that is not known.
+        detectors: what makes those that look at its schedules beside the usual ones, where a mark
+            names them, or the schedule of a failure that they found.
     """
 
     def __init__(self, program: Main, config: Config, about: Mapping[str, Any], name: str) -> None:
@@ -59,6 +61,7 @@ class Target:
         self.host = ""
         self.alone = False
         self.sha256 = ""
+        self.detectors: tuple[Callable[[], Any], ...] = ()
         if "cancel" in config.faults:  # whatever awaits trio or not: its scopes do the cancelling
             self.control_trio()
 
@@ -142,7 +145,7 @@ class Target:
         config = self.config.but(memory=memory)
         about = {**self.about, "config": {**self.about.get("config", {}), "memory": memory}}
         target = Target(self.program, config, about, self.name)
-        target.alone = self.alone
+        target.alone, target.detectors = self.alone, self.detectors
         if self.host == "trio" and not target.host:
             target.control_trio()
         return target

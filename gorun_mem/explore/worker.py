@@ -23,6 +23,7 @@ from gorun_mem.explore.states.visit import visit
 from gorun_mem.explore.taped import STEPS_MAX, OutOfSteps
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.watched import Watched
+from gorun_mem.machine.forgotten import Nobody
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, Left
@@ -257,28 +258,29 @@ class Worker:
         steps = 0
         done = 0
         try:
-            for number in range(count):
-                self.breathe()
-                searching.begin(random, self.profile)
-                if self.covering is not None:
-                    self.covering.next_run(number)
-                if number < before:
-                    self.run(searching).world.driver.dissolve()
-                    continue
-                one = self.run(searching, transcribe=sampled and not number)
-                if self.covering is not None:
-                    self.covering.keep(one.tape)
-                done += 1
-                steps += one.steps
-                hashes.add(hash(tuple(one.tape)))
-                if one.signature is not None or one.foreign or one.transcriber is not None:
-                    self.note(batch, one, searching.name, start + number)
-                    if self.is_enough(batch):
-                        return
-                engine: Any = one.world.engine
-                batch.unfair += engine.unfair
-                batch.timed |= engine.timed
-                one.world.driver.dissolve()
+            with Nobody():
+                for number in range(count):
+                    self.breathe()
+                    searching.begin(random, self.profile)
+                    if self.covering is not None:
+                        self.covering.next_run(number)
+                    if number < before:
+                        self.run(searching).world.driver.dissolve()
+                        continue
+                    one = self.run(searching, transcribe=sampled and not number)
+                    if self.covering is not None:
+                        self.covering.keep(one.tape)
+                    done += 1
+                    steps += one.steps
+                    hashes.add(hash(tuple(one.tape)))
+                    if one.signature is not None or one.foreign or one.transcriber is not None:
+                        self.note(batch, one, searching.name, start + number)
+                        if self.is_enough(batch):
+                            return
+                    engine: Any = one.world.engine
+                    batch.unfair += engine.unfair
+                    batch.timed |= engine.timed
+                    one.world.driver.dissolve()
         finally:
             batch.schedules += done
             batch.steps += steps
@@ -351,14 +353,15 @@ class Worker:
 
     def climb(self, batch: Batch, searching: Any, random: Random, runs: int | None) -> bool:
         """Run the schedules of a tree, `runs` at most; whether nothing of it was left."""
-        while searching.begin(random, self.profile):
-            self.breathe()
-            if runs is not None and batch.schedules + batch.redundant >= runs:
-                batch.out_of_budget = True
-                return False
-            self.branch(batch, searching)
-            if self.is_enough(batch):
-                return False
+        with Nobody():
+            while searching.begin(random, self.profile):
+                self.breathe()
+                if runs is not None and batch.schedules + batch.redundant >= runs:
+                    batch.out_of_budget = True
+                    return False
+                self.branch(batch, searching)
+                if self.is_enough(batch):
+                    return False
         return not batch.out_of_steps
 
     def branch(self, batch: Batch, searching: Any) -> bool:

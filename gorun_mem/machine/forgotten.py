@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _KERNELS: Final = "gorun_mem.explore.kernels"
 _HOOK: Final = "_warn_unawaited_coroutine"
+_NO_THREAD: Final = 0
 _listeners: Final[list[Listener]] = []
 _collecting: Final[set[int]] = set()
 """Threads in which the collector is at work."""
@@ -101,6 +102,19 @@ class Listener:
         text = f"{what} was made {made} and never awaited, so it did nothing: write `await` there"
         driver.failed(m, NeverAwaited(text, what, place))
         return True
+
+
+class Nobody(Listener):
+    """A listener of no thread; a context manager.
+
+    To be entered around many runs: what tells of the dropped then stays in place from one to the
+    next, where each Listener would put it there and take it away again.
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.thread = _NO_THREAD
 
 
 class _Noting(threading.local):

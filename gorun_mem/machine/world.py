@@ -75,17 +75,17 @@ class World:
     ) -> None:
         if settings or not isinstance(config, Resolved):
             asked = config.config if isinstance(config, Resolved) else config or Config()
-            config = resolve(asked.but(**settings))
+            config = resolve(asked.but(**settings) if settings else asked)
         self.settings: Resolved = config
-        self.config = self.settings.config
-        self.ms = self.config.ms
+        self.config = asked = config.config
+        self.ms = asked.ms
         self.recorder = recorder
-        self.engine = engine or _make_engine(self.config)
-        self.engine.spurious = "spurious" in self.config.faults
+        self.engine = engine = engine or _make_engine(asked)
+        engine.spurious = "spurious" in asked.faults
         self.results: dict[str, Result] = {}
         self._memlock: StateMutex | None = None
-        make_m: type[M] = AccessM if self.config.granularity == "access" else M
-        self.driver = Lifecycle(self, self.engine, recorder, make_m, name)
+        make_m: type[M] = AccessM if asked.granularity == "access" else M
+        self.driver = Lifecycle(self, engine, recorder, make_m, name)
 
     def __repr__(self) -> str:
         return (
@@ -117,7 +117,7 @@ class World:
     @property
     def runtime(self) -> Runtime:
         """Memory, OS layer, mem.go and the heap."""
-        return self._booted()
+        return self.driver.runtime or self._booted()
 
     def _booted(self) -> Runtime:
         runtime = self.driver.runtime

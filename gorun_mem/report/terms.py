@@ -7,7 +7,7 @@ The words are in terms.toml beside this; what metrics mean is said where they ar
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -98,8 +98,18 @@ def look_up(wanted: str) -> Term:
     found = metrics.get(_family(wanted.strip())) or metrics.get(f"lock.NAME.{wanted.strip()}")
     if found is not None:
         return found
-    lists = "gorun-mem explain lists them"
-    raise UnknownTerm(no_such("word", wanted, [*TERMS, *metrics], cutoff=0.5, lists=lists))
+    raise UnknownTerm(unknown(wanted))
+
+
+def unknown(wanted: str, others: Iterable[str] = ()) -> str:
+    """What is wrong with a word that has no entry, and the nearest that has one.
+
+    Args:
+        wanted: the word.
+        others: what could have been meant besides.
+    """
+    known = [*TERMS, *(term.word for term in metric_terms()), *others]
+    return no_such("word", wanted, known, cutoff=0.5, lists="gorun-mem explain lists them")
 
 
 def _plain(word: str) -> str:

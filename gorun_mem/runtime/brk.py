@@ -55,11 +55,13 @@ class Break:
     """
 
     __slots__ = (
+        "_below",
         "_mask",
+        "_page_size",
         "_round_constant",
+        "_whole",
         "bloc",
         "bloc_max",
-        "phys_page_size",
         "probe",
         "sink",
     )
@@ -67,11 +69,11 @@ class Break:
     def __init__(self, platform: Platform, round_constant: int = 0) -> None:
         self.bloc = 0
         self.bloc_max = 0
-        self.phys_page_size = 0
         self.sink: Sink | None = None
         self.probe: SbrkProbe | None = None
         self._mask = platform.word_mask
         self._round_constant = round_constant
+        self.phys_page_size = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} bloc={self.bloc:#x} bloc_max={self.bloc_max:#x}>"
@@ -86,10 +88,20 @@ class Break:
         """Size of the memory in pages of 64 KiB; 0 on Plan 9, where the break tells."""
         return 0
 
+    @property
+    def phys_page_size(self) -> int:
+        """0 until osinit has read it."""
+        return self._page_size
+
+    @phys_page_size.setter
+    def phys_page_size(self, size: int) -> None:
+        self._page_size = size
+        self._below = (self._round_constant or size) - 1
+        self._whole = ~self._below & self._mask
+
     def mem_round(self, n: int) -> int:
         """memRound: `n` rounded up to a page, modulo a word."""
-        a = self._round_constant or self.phys_page_size
-        return (n + a - 1) & ~(a - 1) & self._mask
+        return (n + self._below) & self._whole
 
     def init_bloc(self, end: int) -> None:
         """initBloc: the break starts at the page above the end of the program's data."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from sys import intern
 from typing import Final, Literal
 
 Lock = Literal["", "takes", "gives"]
@@ -74,6 +75,7 @@ def _kind(
     order: Order,
     parts: tuple[str, ...] = (),
 ) -> None:
+    name = intern(name)  # as compiled code has it: found by being the same, not only equal
     KINDS[name] = Kind(
         name=name,
         ns=ns,

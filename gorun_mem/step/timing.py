@@ -65,6 +65,7 @@ RUNNABLE: Final = State.RUNNABLE
 POP: Final = heappop
 PUSH: Final = heappush
 PUSH_POP: Final = heappushpop
+UNTIL: Final = EXPONENTIAL
 """Named again, for compiled code holds a Final and looks up by name what is imported."""
 INTERRUPTS_DRAWN: Final = 64
 """So many interrupts of one step are drawn one by one."""
@@ -305,7 +306,7 @@ class TimingEngine(Engine):
         keep_ns = self._keep_ns
         if keep_ns < 0:  # the request takes half the way to get there
             return fetch_ns / 2
-        return keep_ns * EXPONENTIAL[int(self._draw() * SIZE)]
+        return keep_ns * UNTIL[int(self._draw() * SIZE)]
 
     def _line_of(self, obj: str) -> Line:
         """The line that an object lies on which has not been touched yet."""
@@ -409,7 +410,7 @@ class TimingEngine(Engine):
     def _interrupt_after(self, clock_ns: float) -> float:
         """When the next interrupt comes; never where there are none."""
         every_ns = self._interrupt_every_ns
-        return clock_ns + every_ns * EXPONENTIAL[int(self._draw() * SIZE)] if every_ns else inf
+        return clock_ns + every_ns * UNTIL[int(self._draw() * SIZE)] if every_ns else inf
 
     def _give_way(self, task: Task) -> None:
         self._release_cpu(task)

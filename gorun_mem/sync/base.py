@@ -109,7 +109,7 @@ class KitObject:
 
     def __init__(self, name: str, line: str = "") -> None:
         for text in (name, line):
-            if not isinstance(text, str) or any(mark in text for mark in (ON_LINE, "\n")):
+            if not isinstance(text, str) or ON_LINE in text or "\n" in text:
                 what = f"{type(self).__name__}({text!r})"
                 raise IllegalUse(f"{what}: a name is text without {ON_LINE}, in one line")
         if not name:

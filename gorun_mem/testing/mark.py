@@ -33,6 +33,7 @@ import pytest
 from gorun_mem._near import no_such
 from gorun_mem.explore import Execution, Schedule, Target, explore, replay
 from gorun_mem.explore.breaking import NoSuchStep, break_at, stop_at
+from gorun_mem.explore.detectors.load import made_by_name
 from gorun_mem.explore.report import drawn
 from gorun_mem.explore.rerun import failure_of
 from gorun_mem.explore.telling import account_of
@@ -41,7 +42,7 @@ from gorun_mem.step.schedule import ScheduleError, load
 from gorun_mem.testing import OutdatedReplay
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.failure import Failure
+    from gorun_mem.explore.failure import Detector, Failure
     from gorun_mem.explore.verdict import Exploration
     from gorun_mem.machine.world import World
 
@@ -77,8 +78,8 @@ def runner(item: Any, token: str, explored: int) -> Callable[..., None]:
             world: dict[str, Any] = {
                 name: settings.pop(name) for name in OF_THE_WORLD if name in settings
             }
-            test = _Test(item, function, arguments, world)
-        except ConfigError as error:
+            test = _Test(item, function, arguments, world, settings.pop("detectors", ()))
+        except (ConfigError, TypeError) as error:
             _fail(f"@pytest.mark.explore: {error}")
         chair = item.config.pluginmanager.get_plugin(CHAIR)
         if chair is not None:
@@ -100,6 +101,7 @@ class _Test:
         item: the test.
         function: its function, and `arguments` what that takes.
         settings: of OF_THE_WORLD, those that are to be other than the World says.
+        detectors: that look at its schedules, as `explore` takes them.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class _Test:
         function: Any,
         arguments: Mapping[str, Any],
         settings: Mapping[str, Any],
+        detectors: Sequence[Callable[[], Detector] | str],
     ) -> None:
         self._item = item
         self._function = function
@@ -121,7 +124,7 @@ class _Test:
         )
         about = {"test": item.nodeid, "config": _changes(config)}
         self._target = Target(self._program, config, about, item.name)
-        self._target.alone = alone
+        self._target.alone, self._target.detectors = alone, made_by_name(detectors)
         if alone:
             self._target.control_trio()
 
@@ -147,7 +150,7 @@ class _Test:
         """Search; fail with the report of what is found, or without an answer."""
         __tracebackhide__ = True
         try:
-            found = explore(self._target, **settings)
+            found = explore(self._target, detectors=self._target.detectors, **settings)
         except (ConfigError, TypeError) as error:
             _fail(f"@pytest.mark.explore: {error}")
         if self._left:
@@ -156,7 +159,7 @@ class _Test:
             raise KeyboardInterrupt
         self._item.user_properties += _properties(found)
         if found.failure is not None:
-            report = self._report(found.failure, settings.get("detectors", ()))
+            report = self._report(found.failure)
             _fail(f"{report}\n{_keep(found.failure)}\n{found.sentence}")
         if not found.ok:
             is_short = "no schedule controls" not in found.reason
@@ -209,7 +212,11 @@ class _Test:
             step: at which to open the debugger; None: at none.
         """
         __tracebackhide__ = True
-        done = replay(self._target, schedule) if step is None else self._broken(schedule, step)
+        if step is None:
+            looking = [make() for make in self._target.detectors]
+            done = replay(self._target, schedule, detectors=looking)
+        else:
+            done = self._broken(schedule, step)
         if self._left:
             raise self._left[0]
         if done.divergence:
@@ -229,13 +236,14 @@ class _Test:
             _fail(f"--explore-break-at {step}: {error}")
         self._left.clear()
         self._item.add_report_section("call", "explore", str(stop))
-        done = break_at(self._target, schedule, stop)
+        looking = [make() for make in self._target.detectors]
+        done = break_at(self._target, schedule, stop, detectors=looking)
         if isinstance(done.world.failure, BdbQuit):
             pytest.exit("the debugger was left")
         return done
 
-    def _report(self, failure: Failure, detectors: Sequence[Any] = ()) -> str:
-        return drawn(account_of(failure, self._target, detectors=detectors))
+    def _report(self, failure: Failure) -> str:
+        return drawn(account_of(failure, self._target))
 
 
 def _of_other_parameters(of: str, nodeid: str) -> bool:

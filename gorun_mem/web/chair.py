@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS
+from gorun_mem.explore.detectors.load import recorded
 from gorun_mem.explore.drive import Execution, replay, run_once
 from gorun_mem.explore.failure import replay_command
 from gorun_mem.explore.matters import what_matters
@@ -166,7 +167,8 @@ class Seat:
         self._spy = Spy(target)
         self.chair = Chair(choices, self._spy, stop)
         self.done: Execution | None = None
-        detectors = [*(make() for make in DEFAULT_DETECTORS), self.sights]
+        makers = (*DEFAULT_DETECTORS, *target.detectors)
+        detectors = [*(make() for make in makers), self.sights]
         try:
             self.done = run_once(
                 target, self.chair, detectors=detectors, transcribe=True, steps_max=STEPS_MAX,
@@ -298,6 +300,7 @@ def _of_token(token: str) -> tuple[Schedule, Target, dict[str, Any]]:
 
     try:
         target = Target.from_about(about)
+        target.detectors = recorded(about)
     except _BAD as error:
         raise Refused(400, str(error), "the token is of another version") from None
     program = {"scenario": name, "options": options, "fixed": fixed, "token": token}

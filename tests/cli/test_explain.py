@@ -14,6 +14,7 @@ import pytest
 from gorun_mem.calibration import __doc__ as calibration
 from gorun_mem.cli import ExitCode
 from gorun_mem.cli._group import VERBS
+from gorun_mem.cli._named import SORTS, named
 from gorun_mem.report.terms import TERMS, WORDS, Term, UnknownTerm, look_up, metric_terms
 from gorun_mem.step.strategies import STRATEGIES
 from tests import DATA, PACKAGE
@@ -193,6 +194,43 @@ def test_without_a_word_all_are_listed(gorun_mem: Command, monkeypatch: pytest.M
     assert all(term.word in flat for term in [*WORDS, *metric_terms()])
     document = json.loads(gorun_mem("explain", "--json").out)
     assert len(document["terms"]) == len(WORDS) + len(list(metric_terms()))
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_name_of_a_sort_is_explained(gorun_mem: Command, sort: str) -> None:
+    """Listed within 80 columns, each with what it is, by a command that is one."""
+    texts = SORTS[sort].texts()
+    assert json.loads(gorun_mem("explain", sort, "--json").out) == {sort: texts}
+    assert len(texts) > 3
+    for name, text in texts.items():
+        assert text, name
+        (one,) = (each for each in named(name) if each.group == SORTS[sort].about)
+        assert shlex.split(one.example)[1] in VERBS
+        assert "{}" not in one.example
+
+
+def test_a_name_is_said_with_what_it_has(gorun_mem: Command) -> None:
+    """An event with its fields, a part of the kit with its operations, and not its hooks."""
+    event = gorun_mem("explain", "lock.acquire").out
+    assert "lock.acquire, an event of the log" in event
+    assert "wait_ns       virtual ns from asking to having" in event
+    assert "seq" not in event
+    document = json.loads(gorun_mem("explain", "rwlock", "--json").out)
+    assert set(document["parts"]) == {
+        "acquire_read", "try_acquire_read", "release_read", "reading",
+        "acquire_write", "try_acquire_write", "release_write", "writing",
+    }  # fmt: skip
+    assert gorun_mem("explain", "futexsleep").out.startswith("futexsleep, a kind of step\n  260 ns")
+
+
+def test_a_word_that_is_a_name_too_is_said_as_both(gorun_mem: Command) -> None:
+    """The word first; in JSON the names stand beside it."""
+    said = gorun_mem("explain", "sleep").out
+    heads = [line for line in said.splitlines() if line[0] != " "]
+    assert heads == ["sleep", "sleep, a kind of step", "sleep, what an M awaits"]
+    document = json.loads(gorun_mem("explain", "sleep", "--json").out)
+    assert [each["group"] for each in document["others"]] == ["a kind of step", "what an M awaits"]
+    assert "did you mean spinbit?" in gorun_mem("explain", "spinbitt").err
 
 
 def test_exit_codes_are_all_there(gorun_mem: Command) -> None:

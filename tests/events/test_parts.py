@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.events import new_log_path, read_events, resolve_log
@@ -162,3 +165,53 @@ def test_a_slow_log_goes_over_to_the_next_part_at_a_flush(tmp_path: Path) -> Non
     # There was no run.start, so each part repeats the first event.
     assert [event.seq for event in reader] == [1, 2, 1, 3, 1]
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_one_compressor_makes_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its buffers are MiB: one for each part is a hole in the heap each time it finds no room."""
+    made: list[object] = []
+    real = zstandard.ZstdCompressor
+
+    def make(**arguments: Any) -> Any:
+        made.append(real(**arguments))
+        return made[-1]
+
+    monkeypatch.setattr(zstandard, "ZstdCompressor", make)
+    write_parts(tmp_path / "world.jsonl.zst", PartsBound(8 << 20, age_s=0), 20_000)
+    assert len(list(tmp_path.iterdir())) > 20
+    assert len(made) == 1
+    assert [event.seq for event in read_events(tmp_path)] == list(range(1, 20_001))
+
+
+GROWN = """
+import random, sys
+from pathlib import Path
+from gorun_mem.events.log import open_log
+from gorun_mem.events.parts import PartsBound
+from gorun_mem.events.recorder import Recorder
+
+folder, parts = Path(sys.argv[1]), int(sys.argv[2])
+recorder = Recorder(open_log(folder / "world.jsonl.zst", bound=PartsBound(2 << 20)))
+rng, stays, sizes = random.Random(2), [], [0]
+while len(sizes) <= parts:
+    for _ in range(300):
+        recorder.m_start(rng.randrange(1 << 40))
+    if (folder / f"world.{len(sizes):06d}.jsonl.zst").exists():
+        sizes.append(0)
+        stays.append(bytearray(1000))  # somebody who comes while a part begins
+    sizes[-1] = max(sizes[-1], int(Path("/proc/self/statm").read_text().split()[1]) * 4)
+recorder.close()
+print(max(sizes) - sizes[2])
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_a_part_more_takes_no_memory(tmp_path: Path) -> None:
+    """After the third of 20 a process grows by less than a compressor."""
+    done = subprocess.run(
+        [sys.executable, "-c", GROWN, str(tmp_path), "20"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 3072  # KiB

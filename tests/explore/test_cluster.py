@@ -19,6 +19,7 @@ import pytest
 from gorun_mem import cli
 from gorun_mem.explore import explore
 from gorun_mem.explore.dask import ClusterError, DaskCluster
+from gorun_mem.explore.detectors.load import EXAMPLE
 from gorun_mem.machine.config import Config, ConfigError
 from tests.explore import explore_programs as programs
 
@@ -127,6 +128,12 @@ def test_a_file_of_the_users_reaches_workers(
     assert cli.main([*args, *there]) == 1
     found = json.loads(capsys.readouterr().out)
     assert cli.main(args) == 1
+    assert found["failures"] == json.loads(capsys.readouterr().out)["failures"]
+    Path("own.py").write_text(EXAMPLE.replace("result < 0", "True").replace(".add", ".store"))
+    own = ["--detector", "own.py:NeverBelowZero"]
+    assert cli.main([*args, "--set", "wanted=0", *own, *there]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert cli.main([*args, "--set", "wanted=0", *own]) == 1
     assert found["failures"] == json.loads(capsys.readouterr().out)["failures"]
     Path("needs.py").write_text("import lost\n" + Path("lost.py").read_text())
     args[1] = "needs.py"

@@ -112,4 +112,12 @@ class Bypasses:
                 f"starvation: others that came later got {lock} {count} times while M{m} waited "
                 f"for it, and the bound is {self.bound}"
             )
-            self._finding = Finding("starvation", lock, "", text, (m, by), self._engine.steps)
+            self._finding = Finding(
+                "starvation",
+                lock,
+                "",
+                text,
+                (m, by),
+                self._engine.steps,
+                f"{self.name}:{self.bound}",
+            )

@@ -9,30 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from gorun_mem.explore.detectors.watch import Held, in_words, wanted_lock, watch
+from gorun_mem.explore.detectors.watch import Held, HoldsWatched, in_words, wanted_lock
 from gorun_mem.explore.failure import Finding
 from gorun_mem.machine.outcome import DeadlockFound
-from gorun_mem.runtime.op import Op
 from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 
-class Deadlocks:
+class Deadlocks(HoldsWatched):
     """Names the circle of a deadlock; kind "deadlock"."""
 
     name = "deadlocks"
     usual: ClassVar[int] = 40
     screened = True
-
-    def begin(self, world: World) -> None:
-        """Forget the run before."""
-        self._watch = watch(world)
-
-    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
-        """Note who holds what."""
-        self._watch.lock_event(task, op, kind, obj, result)
 
     def end(self, world: World) -> Sequence[Finding]:
         """The circle, or whom all wait for that will not come."""

@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from gorun_mem.explore.detectors.watch import in_words, watch
+from gorun_mem.explore.detectors.watch import HoldsWatched, in_words
 from gorun_mem.explore.failure import Finding
-from gorun_mem.runtime.op import Op
-from gorun_mem.step.task import State, Task
+from gorun_mem.step.task import State
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
 
 
-class LeakedLocks:
+class LeakedLocks(HoldsWatched):
     """Finds locks whose M has ended, or which are held when the program has; kind "lock.leaked"."""
 
     name = "leaked_locks"
     usual: ClassVar[int] = 80
     screened = True
-
-    def begin(self, world: World) -> None:
-        """Forget the run before."""
-        self._watch = watch(world)
-
-    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
-        """Note who holds what."""
-        self._watch.lock_event(task, op, kind, obj, result)
 
     def end(self, world: World) -> Sequence[Finding]:
         """Locks of Ms that have ended; M 0 counts where the program came to its end."""

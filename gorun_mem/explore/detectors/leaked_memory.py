@@ -46,6 +46,7 @@ class LeakedMemory:
                 "",
                 f"{size:,} bytes that M{m} took by {function} were not given back",
                 (m,),
+                by=self.name,
             )
             for (m, function), size in sorted(left.items())
         )

@@ -140,6 +140,20 @@ def watch(world: World) -> Watch:
     return Watch(world)
 
 
+class HoldsWatched:
+    """What a detector begins with that asks who holds what when a run has ended."""
+
+    _watch: Watch
+
+    def begin(self, world: World) -> None:
+        """Forget the run before."""
+        self._watch = watch(world)
+
+    def step(self, task: Task, op: Op, kind: str, obj: str, reads: bool, result: object) -> None:
+        """Note who holds what."""
+        self._watch.lock_event(task, op, kind, obj, result)
+
+
 def in_words(place: Place) -> str:
     """A line of the program as "file:line"."""
     if isinstance(place, str):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
+from gorun_mem.runtime.mutex.base import StateMutex
 from gorun_mem.runtime.mutex.machine import LockOp, UnlockOp, state
 from gorun_mem.runtime.op import MLike
 
@@ -31,7 +32,7 @@ class SingleLock(LockOp):
     @state("acquire")
     def acquire(self, m: MLike) -> object:
         """Set the flag."""
-        mutex = self.mutex
+        mutex: StateMutex = self.mutex
         if mutex.key:
             raise mutex.throw(m, self, "self deadlock")
         mutex.key = 1
@@ -50,7 +51,7 @@ class SingleUnlock(UnlockOp):
     @state("release")
     def release(self, m: MLike) -> object:
         """Clear the flag; a bad count throws before that."""
-        mutex = self.mutex
+        mutex: StateMutex = self.mutex
         if not mutex.key:
             raise mutex.throw(m, self, "unlock of unlocked lock")
         if m.locks < mutex.locks_delta:

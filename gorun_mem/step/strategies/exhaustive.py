@@ -61,7 +61,6 @@ from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redunda
 from gorun_mem.step.strategies.subtree import NodeState, Subtree, WantedAbove
 from gorun_mem.step.strategies.wakeup import (
     SHARED,
-    Clock,
     Node,
     OrderedStep,
     Pending,
@@ -265,18 +264,17 @@ class Exhaustive(Searching):
         """
         events = self._past.events
         fresh = max(self._fresh, 1)
-        least: Clock | None = None  # of each M, how many steps lie before all that is new
-        for event in events[fresh:]:
-            clock = event.clock
-            if least is None:
-                least = dict(clock)
-            else:
-                least = {m: min(seq, clock[m]) for m, seq in least.items() if m in clock}
+        old = self._past.before_all(fresh)
         for number in range(1, len(events)):
-            for raced in events[number].races:
+            event = events[number]
+            is_new = number >= fresh
+            for raced in event.races:
                 first = events[raced]
-                if number >= fresh or least is None or least.get(first.m, 0) < first.seq:
-                    self._reverse(raced, events[number])
+                if is_new or old.get(first.m, 0) < first.seq:
+                    self._reverse(raced, event)
+            if event.overtook and (is_new or old.get(event.m, 0) < event.seq):
+                for other in event.overtook:
+                    self._reverse(number, other)
 
     def _reverse(self, number: int, event: OrderedStep) -> None:
         """See to it that `event` is made in the place of event `number`."""
@@ -413,7 +411,7 @@ class Exhaustive(Searching):
 
     def _follow_last(self, enabled: dict[int, Pending]) -> None:
         """Whoever was woken or started by the last step, or by what its M did after it, comes
-        after it; so does an M that could go, by time, and was called by then.
+        after it; so does an M that could go, by time, and was called: it could have gone before.
 
         Args:
             enabled: who can go now.
@@ -432,7 +430,7 @@ class Exhaustive(Searching):
         before = self._nodes[len(past.events) - 1].enabled
         for m, op in enabled.items():
             if m != last.m and before.get(m, op) != op:
-                past.wake(m)
+                past.overtake(m, *before[m])
         if len(past.clocks) < len(ms):
             for m in ms.values():
                 if m not in past.clocks:

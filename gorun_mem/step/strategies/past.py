@@ -116,6 +116,23 @@ class Past:
         if before is not None:
             join(clock, before)
 
+    def overtake(self, m: int, kind: str, obj: str, reads: bool) -> None:
+        """The last step has made another of the next one of `m`, which comes after it now, and
+        which could have been made before as what it was; `kind`, `obj` and `reads` are that."""
+        self.events[-1].overtook.append(self.next_of(m, kind, obj, reads))
+        self.wake(m)
+
+    def before_all(self, number: int) -> Clock:
+        """How many steps of each M lie before all events from `number` on."""
+        found: Clock | None = None
+        for event in self.events[number:]:
+            clock = event.clock
+            if found is None:
+                found = dict(clock)
+            else:
+                found = {m: min(seq, clock[m]) for m, seq in found.items() if m in clock}
+        return found or {}
+
     def without(self, number: int) -> list[OrderedStep]:
         """The events after number `number` that do not happen after it."""
         first = self.events[number]

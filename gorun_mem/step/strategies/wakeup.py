@@ -56,6 +56,7 @@ class OrderedStep:
         clock: the steps that happen before, itself included; `before` without what `obj` adds.
         races: numbers of the steps in whose place it could have gone.
         woken: whose clock it has changed, and the clock before, None for an M that it started.
+        overtook: steps that other Ms could have made in its place, and that it has made others of.
         after: the number of another's event that it comes after, whatever they touch; 0: none.
         own: the steps that lie before its M's next one without that.
         admits: `Op.admits` before the step.
@@ -63,8 +64,8 @@ class OrderedStep:
     """
 
     __slots__ = (
-        "admits", "after", "before", "clock", "enabled", "kind", "m", "obj", "own", "races",
-        "reads", "seq", "values", "woken",
+        "admits", "after", "before", "clock", "enabled", "kind", "m", "obj", "overtook", "own",
+        "races", "reads", "seq", "values", "woken",
     )  # fmt: skip
 
     def __init__(self, m: int, seq: int, kind: str, obj: str, reads: bool, before: Clock) -> None:
@@ -80,6 +81,7 @@ class OrderedStep:
         self.values: list[int] | None = None
         self.races: list[int] = []
         self.woken: list[tuple[int, Clock | None]] = []
+        self.overtook: list[OrderedStep] = []
         self.admits: frozenset[str] | None = None
         self.enabled: Container[int] = ()
 

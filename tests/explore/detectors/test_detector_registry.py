@@ -10,7 +10,7 @@ import pytest
 import gorun_mem.explore.detectors as package
 from gorun_mem.explore.detectors import DEFAULT_DETECTORS, DETECTORS
 
-HELPING = {"watch"}
+HELPING = {"load", "watch"}
 """Files of the folder that have no detector."""
 
 
