@@ -36,6 +36,9 @@ from gorun_mem.events.types import EVENT_TYPES, LogEvent, RunEnd, RunStart
 
 Progress: TypeAlias = Callable[[int], object]
 
+TIDY_EVENTS: Final = 4096
+"""After so many events accumulators may fold what they collected; a block has some hundred."""
+
 _NO_JSON: Final = ("JSON is malformed", "Input data was truncated", "not UTF-8", "nested", "longer")
 
 
@@ -160,7 +163,7 @@ _TIMES: Final = msgspec.json.Decoder(_Timed)
 
 
 class BatchReader(EventReader):
-    """A log as lists of typed events, some thousand each, and what condition it is in.
+    """A log as lists of typed events, some hundred each, and what condition it is in.
 
     Args:
         source: a file's name, or a binary file object.
@@ -270,13 +273,16 @@ def analyse(
     reader = BatchReader(source, [kind for kind, handlers in table.items() if handlers])
     table[RunStart] = (*table[RunStart], reader.begin)
     tidies = [a.tidy for a in accumulators if type(a).tidy is not Accumulator.tidy]
-    lines = 0
+    lines = untidied = 0
     with _paused_gc():
         for batch in reader.batches():
             dispatch(batch, table)
+            untidied += len(batch)
             batch.clear()  # what the next block is decoded to takes their place in the caches
-            for tidy in tidies:
-                tidy()
+            if untidied >= TIDY_EVENTS:
+                untidied = 0
+                for tidy in tidies:
+                    tidy()
             if progress is not None:
                 progress(reader.lines - lines)
                 lines = reader.lines

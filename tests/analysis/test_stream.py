@@ -51,8 +51,9 @@ def condition_of(log: bytes) -> LogCondition:
     return analyse(io.BytesIO(log), [])
 
 
-def test_each_accumulator_gets_what_it_wants() -> None:
+def test_each_accumulator_gets_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     """All wanted events, in order, once each; the others never; finish once."""
+    monkeypatch.setattr("gorun_mem.analysis.stream.TIDY_EVENTS", 10)
     events = toy_events(1)
     one, two = Seen(), Seen()
     calls: list[int] = []
