@@ -100,7 +100,7 @@ def test_an_option_says_in_a_sentence_what_it_does(verb: str, option: click.Opti
 DOES = {
     "Add", "Begin", "Check", "Choose", "Compare", "Do", "Draw", "Drive", "Emulate", "End", "Exit",
     "Count", "Fail", "Find", "Free", "Give", "Hang", "Issue", "Keep", "Kill", "Let", "List",
-    "Listen", "Log", "Make", "Open",
+    "Listen", "Log", "Look", "Make", "Open",
     "Predict", "Print", "Read", "Record", "Refuse", "Report", "Run", "Say", "Search", "See",
     "Serve", "Set", "Show", "Start", "Stop", "Take", "Try", "Use", "Where", "Write",
 }  # fmt: skip

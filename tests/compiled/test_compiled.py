@@ -27,7 +27,7 @@ TOO_DYNAMIC = (
     "step/strategies/test_many_ms.py",
     "explore/test_exhaustive_search.py", "explore/states/test_mutants.py",
     "runtime/mutex/test_exhaustive.py", "explore/test_positions.py",
-    "analysis/test_statistics_from_events.py",
+    "analysis/test_statistics_from_events.py", "explore/kit/test_kit_classes.py",
 )  # fmt: skip
 """They take attributes away, put functions in the place of methods, make classes of compiled ones,
 or read what compiled objects hold: pure Python lets them."""

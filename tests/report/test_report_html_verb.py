@@ -76,11 +76,11 @@ def test_json_goes_with_none_of_them(log: Path, capsys: pytest.CaptureFixture[st
 def test_a_place_that_cannot_be_written_is_named(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No traceback: the file, and what the system says."""
+    """No traceback: the file, and what to make first."""
     target = log.parent / "nowhere" / "out.html"
     assert cli.main(["report", str(log), "--html", str(target)]) == 2
     err = capsys.readouterr().err
-    assert "out.html cannot be written: No such file" in err
+    assert f"out.html: there is no folder {target.parent}; make it first" in err
     assert "Traceback" not in err
 
 
