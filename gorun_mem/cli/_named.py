@@ -186,18 +186,21 @@ def _scenarios() -> Mapping[str, str]:
     return found
 
 
-def _verbs() -> Mapping[str, str]:
+def helps() -> Iterable[tuple[str, list[str]]]:
+    """Each verb, and the paragraphs of its help."""
     import click
 
     from gorun_mem.cli._group import gorun_mem
 
     ctx = click.Context(gorun_mem)
-    found = {}
     for name in gorun_mem.list_commands(ctx):
         verb = gorun_mem.get_command(ctx, name)
-        help = inspect.cleandoc((verb.help if verb is not None else "") or "")
-        found[name] = " ".join(help.partition("\n\n")[0].split())
-    return found
+        help = inspect.cleandoc((verb.help if verb is not None else None) or "")
+        yield name, [" ".join(paragraph.split()) for paragraph in help.split("\n\n")]
+
+
+def _verbs() -> Mapping[str, str]:
+    return {verb: paragraphs[0] for verb, paragraphs in helps()}
 
 
 _A_LOG: Final = "gorun-mem run memlock_storm --log - --log-level debug"

@@ -142,14 +142,11 @@ def _exit_codes(as_json: bool) -> None:
 
 def _of_the_verbs() -> Iterable[tuple[str, str]]:
     """What each verb's help says of its exit codes."""
-    from gorun_mem.cli._group import gorun_mem
+    from gorun_mem.cli._named import helps
 
-    ctx = click.Context(gorun_mem)
-    for verb in gorun_mem.list_commands(ctx):
-        command = gorun_mem.get_command(ctx, verb)
-        help = inspect.cleandoc((command.help if command is not None else None) or "")
-        for paragraph in help.split("\n\n"):
-            said = " ".join(paragraph.split()).partition("Exit codes: ")[2]
+    for verb, paragraphs in helps():
+        for paragraph in paragraphs:
+            said = paragraph.partition("Exit codes: ")[2]
             if said:
                 yield verb, said
 
