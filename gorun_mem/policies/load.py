@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 from gorun_mem._near import no_such
 from gorun_mem.policies.base import Policy
 from gorun_mem.runtime.by_file import ByFile
-from gorun_mem.runtime.errors import said
-from gorun_mem.scripts import UserFileError, find_class, is_file, line_of
-from gorun_mem.scripts.classes import ClassName, FileCache, class_name, file_of
+from gorun_mem.scripts import UserFileError, find_class, is_file
+from gorun_mem.scripts.classes import ClassName, FileCache, check_whole, class_name, instance_of
 
 OWN: Final = "first_fit"
 """The policy that is Go's own."""
@@ -166,17 +164,11 @@ def _checked(cls: type, reference: str) -> type[Policy]:
     """The class, if a policy can be made of it."""
     if not _is_policy(cls):
         raise UnknownPolicy(f"{reference}: {cls.__name__} is no policy: derive it from {NEEDS}")
-    lacking = sorted(getattr(cls, "__abstractmethods__", ()))
-    if lacking:
-        raise UnknownPolicy(f"{reference}: {cls.__name__} has no {', '.join(lacking)}")
     try:
-        made = cls()
-    except Exception as error:
-        line = line_of(Path(file_of(cls)).resolve(), error)
-        at = f", line {line}" if line else ""
-        raise UnknownPolicy(
-            f"{reference}: {cls.__name__} cannot be made: {type(error).__name__}: {said(error)}{at}"
-        ) from None
+        check_whole(cls, reference)
+        made = instance_of(cls, reference)
+    except UserFileError as error:
+        raise UnknownPolicy(str(error)) from None
     if not hasattr(made, "steps"):
         raise UnknownPolicy(
             f"{reference}: {cls.__name__}.__init__ does not call super().__init__(): its steps "

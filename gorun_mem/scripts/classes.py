@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from gorun_mem.scripts import split
+from gorun_mem.runtime.errors import said
+from gorun_mem.scripts import UserFileError, line_of, split
 
 T = TypeVar("T")
 
@@ -49,6 +50,40 @@ def file_of(cls: type) -> str:
         return inspect.getfile(cls)
     except (TypeError, OSError):
         return ""
+
+
+def check_whole(cls: type, reference: str) -> None:
+    """Whether a class has all that its base leaves to it.
+
+    Raises:
+        UserFileError: it lacks some of it.
+    """
+    lacking = sorted(getattr(cls, "__abstractmethods__", ()))
+    if lacking:
+        raise UserFileError(f"{reference}: {cls.__name__} has no {', '.join(lacking)}")
+
+
+def instance_of(
+    cls: type[Any], reference: str, own: tuple[type[BaseException], ...] = (Exception,)
+) -> Any:
+    """One of a class that takes nothing.
+
+    Args:
+        cls: the user's.
+        reference: what it was named as.
+        own: what is the class's own doing if it comes out of it.
+
+    Raises:
+        UserFileError: it cannot be made; with the line.
+    """
+    try:
+        return cls()
+    except own as error:
+        line = line_of(Path(file_of(cls)).resolve(), error)
+        at = f", line {line}" if line else ""
+        raise UserFileError(
+            f"{reference}: {cls.__name__} cannot be made: {type(error).__name__}: {said(error)}{at}"
+        ) from None
 
 
 class FileCache(Generic[T]):

@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem._near import no_such
@@ -20,8 +19,8 @@ from gorun_mem.explore.failure import Detector, Finding
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.machine.places import place_of
 from gorun_mem.runtime.errors import said
-from gorun_mem.scripts import UserFileError, find_class, is_file, line_of
-from gorun_mem.scripts.classes import FileCache, file_of
+from gorun_mem.scripts import UserFileError, find_class, is_file
+from gorun_mem.scripts.classes import FileCache, check_whole, instance_of
 
 if TYPE_CHECKING:
     from gorun_mem.machine.world import World
@@ -235,11 +234,9 @@ def _class_of(reference: str) -> type[Any]:
 def _of_file(reference: str) -> type[Any]:
     try:
         cls = find_class(reference, "detector", _is_detector, NEEDS)
+        check_whole(cls, reference)
     except UserFileError as error:
         raise UnknownDetector(str(error)) from None
-    lacking = sorted(getattr(cls, "__abstractmethods__", ()))
-    if lacking:
-        raise UnknownDetector(f"{reference}: {cls.__name__} has no {', '.join(lacking)}")
     for hook, given in _HOOKS.items():
         _check_hook(reference, cls, hook, given)
     _instance(cls, reference)
@@ -265,13 +262,9 @@ def _is_detector(cls: type) -> bool:
 
 def _instance(cls: type[Any], reference: str) -> Any:
     try:
-        return cls()
-    except _OWN as error:
-        line = line_of(Path(file_of(cls)).resolve(), error)
-        at = f", line {line}" if line else ""
-        raise UnknownDetector(
-            f"{reference}: {cls.__name__} cannot be made: {type(error).__name__}: {said(error)}{at}"
-        ) from None
+        return instance_of(cls, reference, _OWN)
+    except UserFileError as error:
+        raise UnknownDetector(str(error)) from None
 
 
 @cache
