@@ -410,8 +410,9 @@ def _in_thread(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> 
         finally:
             done.set()
 
-    threading.Thread(target=run, name="DuckDB", daemon=True).start()
+    thread = threading.Thread(target=run, name="DuckDB", daemon=True)
     try:
+        thread.start()  # an interrupt may come out of it while the thread is at work already
         while not done.wait(0.1):
             pass
     except BaseException:

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from gorun_mem.cli import main
 from gorun_mem.cli._group import gorun_mem as group
 from gorun_mem.cli.query import command
-from gorun_mem.export.tables import columns, read_rows, write_rows
+from gorun_mem.export.tables import ask, columns, read_rows, write_rows
 from tests import heed_interrupts
 from tests.analysis.make_logs import heap, run_events, run_log, storm
 
@@ -282,6 +282,26 @@ def test_the_main_thread_asks_nothing(
     assert read_rows(tmp_path / "b.parquet") == [{"a": 1}]
     assert len(asked) > 10
     assert threading.main_thread() not in asked
+
+
+class _Interrupted(threading.Thread):
+    """A thread whose start is interrupted once the work has begun."""
+
+    def start(self) -> None:
+        super().start()
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+
+@needs_duckdb
+def test_an_interrupt_while_the_thread_starts_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is left at work makes `close` fail, and the process abort at its end."""
+    with duckdb.connect() as connection:
+        monkeypatch.setattr(threading, "Thread", _Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ask(connection, "SELECT count(*) FROM range(100000) a, range(100000) b")
+        monkeypatch.undo()
+        assert ask(connection, "SELECT 1 AS one") == (["one"], [(1,)])
 
 
 @needs_duckdb
