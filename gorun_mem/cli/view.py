@@ -155,6 +155,7 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     from gorun_mem.cli._recording import is_recording
     from gorun_mem.events.errors import LogError
     from gorun_mem.events.home import resolve_log
+    from gorun_mem.files.reading import is_read_once
     from gorun_mem.step.schedule import Schedule, ScheduleError, load
 
     if "://" in reference:
@@ -178,6 +179,11 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
         raise BadInput(f"{reference[:80]}: no such file, and no token: {error}") from None
     except LogError as error:
         raise BadInput(str(error)) from None
+    if is_read_once(log):
+        raise BadInput(
+            f"{log} can be read once only, and the page reads what it shows again and again: write "
+            "it to a file, and view that"
+        )
     head = _first_line(log)
     if b'"header"' in head:
         return _of_recording(log, stack)

@@ -29,6 +29,7 @@ from typing import Any, Final, Protocol
 from gorun_mem._interrupts import start_thread
 from gorun_mem.events.errors import LogError
 from gorun_mem.files.marks import hold
+from gorun_mem.files.writing import open_for_writing
 
 BUFFER_BYTES: Final = 64 * 1024
 """Lines kept before they are written; a longer line is written at once."""
@@ -234,7 +235,7 @@ class FileSink:
         self.path = os.fspath(path)
         mode = os.O_EXCL if exclusive else os.O_TRUNC
         try:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o666)
+            self._fd = open_for_writing(self.path, os.O_CREAT | mode)
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
         hold(self._fd)
