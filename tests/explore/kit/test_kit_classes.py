@@ -6,6 +6,7 @@ Outcomes alone do not tell that a class is left out whose ends others have too.
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from gorun_mem.machine.world import World
 from tests.explore.brute_force import Everything, Notes, TooMany
 from tests.explore.kit.programs import Program, drawn, target_of
 from tests.explore.kit.test_kit_programs import CLASSES, PROGRAMS, alone_and_shared
+from tests.explore.test_shared_tree import Scattered, course_of, shared
 
 TRIES = 60 * PROGRAMS
 """Programs of which enough have few enough interleavings."""
@@ -144,3 +146,23 @@ def test_who_is_called_when_its_time_is_up_could_have_gone_before(
 ) -> None:
     """The order of two such waits was lost where a third M's step came last."""
     assert compare(OVERTAKEN[name], faults, seed, shared=True) == ""
+
+
+BLOCKED: Program = (
+    (
+        (("wtry", 0),), (("late", 0, 1),), (("wlock", 0, None), ("swap", 0, 1)),
+        (("rlock", 0, None), ("runlock", 0)),
+    ),
+    (),
+)  # fmt: skip
+"""Where the first has the lock, and the second sleeps as another part has it, the others wait."""
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7])
+@pytest.mark.parametrize("width", [1, 2, 5, 1000])
+def test_who_is_blocked_in_a_run_in_vain_could_have_gone_before(piece: int, width: int) -> None:
+    """In pieces, a class was lost where a run ended with nobody awake but those that waited."""
+    target = target_of(BLOCKED)
+    true, notes = all_interleavings(target), DrawnToo(Counter(), set())
+    shared(target, course_of(target, piece, width), Scattered(target, 1, Random(0), notes))
+    assert notes.classes == Counter(set(true.classes))
