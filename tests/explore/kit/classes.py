@@ -21,6 +21,8 @@ from tests.explore.brute_force import Everything, Notes, TooMany
 from tests.explore.kit.programs import Program, target_of
 from tests.explore.test_shared_tree import Scattered, course_of, shared
 
+STORES = -1
+"""What ends the name of an M's buffer; the rest is the M's."""
 STORES_LATE = frozenset({"atomic.store_release", "store"})
 
 
@@ -62,7 +64,7 @@ class BufferedToo(DrawnToo):
     def _name(self, m: Any) -> Any:
         if m.id < BUFFERS:
             return super()._name(m)
-        return (*super()._name(m.sched.tasks[m.id - BUFFERS]), "stores")
+        return (*super()._name(m.sched.tasks[m.id - BUFFERS]), STORES)
 
     def step(self, task: Any, op: Any, kind: str, obj: str, reads: bool, result: object) -> None:
         if kind in STORES_LATE and op.buffers:
@@ -88,7 +90,7 @@ def _are_one(name: Any, other: Any) -> bool:
 
 
 def _owner(name: Any) -> Any:
-    return name[:-1] if name[-1:] == ("stores",) else name
+    return name[:-1] if name[-1:] == (STORES,) else name
 
 
 def notes_of(target: Target) -> Notes:
@@ -97,13 +99,18 @@ def notes_of(target: Target) -> Notes:
     return notes(Counter(), set())
 
 
-def all_interleavings(target: Target, most: int) -> Notes:
+def all_interleavings(target: Target, most: int, *, spins: bool = False) -> Notes:
     """What every interleaving comes to.
+
+    Args:
+        target: the program.
+        most: of how many.
+        spins: Ms yield, so that another's beginning counts.
 
     Raises:
         TooMany: there are more than `most`.
     """
-    notes, everything = notes_of(target), Everything()
+    notes, everything = notes_of(target), Everything(eager=not spins)
     everything.reduces = True  # type: ignore[attr-defined]  # a time that is up at any moment
     count = 0
     while everything.next_run():
@@ -162,7 +169,7 @@ class Campaign:
         if not batch.complete or {end for _, end, _ in found.ends} - {"NoneType", "DeadlockFound"}:
             return
         try:
-            true = all_interleavings(target, self.most)
+            true = all_interleavings(target, self.most, spins="spin" in repr(program))
         except TooMany:
             return
         self.programs += 1
