@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from gorun_mem.analysis.exact import ExactValues
 from gorun_mem.analysis.path import Mark, PathNode
