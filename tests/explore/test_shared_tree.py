@@ -97,7 +97,7 @@ def course_of(target: Target, piece: int, width: int, runs: int | None = None) -
     return course
 
 
-def shared(target: Target, course: WholeTree, crew: Scattered) -> Batch:
+def shared(target: Target, course: WholeTree, crew: Any) -> Batch:
     """What a search that is shared out comes to."""
     whole = Batch()
 
