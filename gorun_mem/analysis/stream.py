@@ -270,7 +270,7 @@ def analyse(
     table[RunStart] = (*table[RunStart], reader.begin)
     tidies = [a.tidy for a in accumulators if type(a).tidy is not Accumulator.tidy]
     lines = untidied = 0
-    with _paused_gc():
+    with paused_gc():
         for batch in reader.unnumbered():
             untidied += len(batch)
             dispatch(batch, table, reader.numbers)
@@ -324,7 +324,7 @@ def source_name(source: Source) -> str:
 
 
 @contextmanager
-def _paused_gc() -> Iterator[None]:
+def paused_gc() -> Iterator[None]:
     """No cycle is made here, and looking for some costs a tenth of the time."""
     enabled = gc.isenabled()
     gc.disable()
