@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gorun_mem.analysis.exact import ExactValues, Gathered
@@ -10,9 +10,14 @@ from gorun_mem.analysis.gathered import GatheredValues
 from gorun_mem.analysis.ranks import ranked
 from gorun_mem.analysis.values import Values
 
+UNHURRIED = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+"""What is tested is what comes out, on a busy machine too."""
 NUMBERS = st.integers(0, 40) | st.integers(0, 1 << 20) | st.integers(0, 1 << 70)
 
 
+@UNHURRIED
 @given(st.lists(NUMBERS, min_size=1), st.data())
 def test_a_value_at_a_rank_is_the_sorted_ones(values: list[int], data: st.DataObject) -> None:
     """Whatever the values are, wide ones and many alike too; the list stays as it was."""
@@ -22,6 +27,7 @@ def test_a_value_at_a_rank_is_the_sorted_ones(values: list[int], data: st.DataOb
     assert values == before
 
 
+@UNHURRIED
 @given(st.lists(NUMBERS), st.integers(-40, -1), st.data())
 def test_a_value_below_zero_is_said(values: list[int], below: int, data: st.DataObject) -> None:
     """Then there is no answer, wherever it stands."""
@@ -29,6 +35,7 @@ def test_a_value_below_zero_is_said(values: list[int], below: int, data: st.Data
     assert ranked(values, [0]) is None
 
 
+@UNHURRIED
 @given(
     st.lists(st.lists(NUMBERS | st.integers(-3, 0)), max_size=4),
     st.integers(0, 5),
