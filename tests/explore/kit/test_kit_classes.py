@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.world import World
 from tests.explore.brute_force import Everything, Notes, TooMany
 from tests.explore.kit.programs import Program, drawn, target_of
