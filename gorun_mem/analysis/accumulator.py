@@ -15,8 +15,16 @@ Fields: TypeAlias = tuple[Any, ...]
 """An event's fields, in the order of its type."""
 
 
+def place(kind: type[LogEvent], name: str) -> int:
+    """Where among the fields of an event one is."""
+    names: tuple[str, ...] = kind.__struct_fields__
+    return names.index(name)
+
+
 class ByFields:
     """A handler of events with many fields: these are taken out once for all who want the event.
+
+    To take all costs as much as to ask for one or two by name.
 
     Args:
         handle: gets an event and its fields.
@@ -27,7 +35,11 @@ class ByFields:
 
     def __call__(self, event: Any) -> None:
         """Hand on an event."""
-        fields = astuple(event)
+        self.hand_on(event)
+
+    def hand_on(self, event: Any) -> None:
+        """The same; a call from compiled code."""
+        fields: Fields = astuple(event)
         for handle in self.handlers:
             handle(event, fields)
 
@@ -77,7 +89,7 @@ def dispatch_table(
     return table
 
 
-def dispatch(events: Iterable[LogEvent], table: dict[type[LogEvent], tuple[Handler, ...]]) -> None:
+def dispatch(events: list[LogEvent], table: dict[type[LogEvent], tuple[Handler, ...]]) -> None:
     """Hand each event to those who want its type.
 
     Args:
@@ -88,10 +100,13 @@ def dispatch(events: Iterable[LogEvent], table: dict[type[LogEvent], tuple[Handl
         handlers = table.get(type(event))
         if handlers is not None:
             for handle in handlers:
-                handle(event)
+                if isinstance(handle, ByFields):
+                    handle.hand_on(event)
+                else:
+                    handle(event)
 
 
-def in_sequence(events: Iterable[LogEvent], seq: int) -> bool:
+def in_sequence(events: list[LogEvent], seq: int) -> bool:
     """Whether the numbers of `events` go up by one from `seq`, that of the event before them."""
     for event in events:
         seq += 1

@@ -18,11 +18,25 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from typing import Final
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.accumulator import Accumulator, ByFields, Fields, Handler, place
 from gorun_mem.analysis.arithmetic import product
 from gorun_mem.events.types import FreelistPut, FreelistSnapshot, FreelistTake, LogEvent
 
 _UNASKED_MIN: Final = 64
+
+_TAKE_ADDR: Final = place(FreelistTake, "addr")
+_TAKE_SIZE: Final = place(FreelistTake, "size")
+_TAKE_BLOCK_ADDR: Final = place(FreelistTake, "block_addr")
+_TAKE_BLOCK_SIZE: Final = place(FreelistTake, "block_size")
+_TAKE_EXACT: Final = place(FreelistTake, "exact")
+
+_PUT_ADDR: Final = place(FreelistPut, "addr")
+_PUT_SIZE: Final = place(FreelistPut, "size")
+_PUT_MERGED_PREV: Final = place(FreelistPut, "merged_prev")
+_PUT_MERGED_NEXT: Final = place(FreelistPut, "merged_next")
+_PUT_RESULT_ADDR: Final = place(FreelistPut, "result_addr")
+_PUT_RESULT_SIZE: Final = place(FreelistPut, "result_size")
+_PUT_CAUSE: Final = place(FreelistPut, "cause")
 
 
 class FreeBlocks(Accumulator):
@@ -50,8 +64,8 @@ class FreeBlocks(Accumulator):
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """What changes the list, and what shows it whole."""
         return {
-            FreelistTake: self._take,
-            FreelistPut: self._put,
+            FreelistTake: ByFields(self._take),
+            FreelistPut: ByFields(self._put),
             FreelistSnapshot: self._snapshot,
         }
 
@@ -64,17 +78,20 @@ class FreeBlocks(Accumulator):
         """Bytes of the largest block; a pass over all."""
         return max(self.blocks.values(), default=0)
 
-    def _take(self, event: FreelistTake) -> None:
+    def _take(self, event: FreelistTake, fields: Fields) -> None:
+        taken: int = fields[_TAKE_SIZE]
+        addr: int = fields[_TAKE_BLOCK_ADDR]
+        size: int = fields[_TAKE_BLOCK_SIZE]
         self.known = True
         if self.holes:
-            self._remove_hole(event.addr, event.addr + event.size)
-        addr, size = event.block_addr, event.block_size
+            low: int = fields[_TAKE_ADDR]
+            self._remove_hole(low, low + taken)
         had = self.blocks.get(addr)
         if had != size:
             self._disagree(event.seq, f"a block of {size} bytes at {addr:#x} was taken from", had)
-        left = size - event.size
+        left = size - taken
         had = had or 0
-        if event.exact or left <= 0:
+        if left <= 0 or fields[_TAKE_EXACT]:
             self.blocks.pop(addr, None)
             left = 0
         else:
@@ -82,28 +99,32 @@ class FreeBlocks(Accumulator):
         self.total += left - had
         self.squares += product(left, left) - product(had, had)
 
-    def _put(self, event: FreelistPut) -> None:
+    def _put(self, event: FreelistPut, fields: Fields) -> None:
+        addr: int = fields[_PUT_ADDR]
+        size: int = fields[_PUT_SIZE]
+        cause: str = fields[_PUT_CAUSE]
+        merged_prev: bool = fields[_PUT_MERGED_PREV]
+        result_addr: int = fields[_PUT_RESULT_ADDR]
+        result: int = fields[_PUT_RESULT_SIZE]
         self.known = True
-        addr, size = event.addr, event.size
-        if event.cause not in ("mid_free", "rest"):
+        if cause != "mid_free" and cause != "rest":
             self._remove_hole(addr, addr + size)
             insort(self.holes, (addr, addr + size))
         elif self.holes:
             self._remove_hole(addr, addr + size)
         gone = whole = 0
         blocks = self.blocks
-        if event.merged_next:
+        if fields[_PUT_MERGED_NEXT]:
             part = blocks.pop(addr + size, 0)
             gone = part
             whole = product(part, part)
-        part = blocks.pop(event.result_addr, 0)
-        result = event.result_size
+        part = blocks.pop(result_addr, 0)
         if part:
             gone += part
             whole += product(part, part)
-        if gone + size != result or bool(part) != event.merged_prev:
+        if gone + size != result or bool(part) != merged_prev:
             self._disagree(event.seq, f"a put at {addr:#x} made {result} bytes", gone + size)
-        blocks[event.result_addr] = result
+        blocks[result_addr] = result
         self.total += result - gone
         self.squares += product(result, result) - whole
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from gorun_mem.analysis.accumulator import Accumulator, ByFields, Fields, Handler
+from gorun_mem.analysis.accumulator import Accumulator, ByFields, Fields, Handler, place
 from gorun_mem.analysis.arithmetic import product, ratio, rest, rounded_up
 from gorun_mem.analysis.blocks import FreeBlocks, HandedOut
 from gorun_mem.analysis.exact import ExactValues, share
@@ -18,25 +18,24 @@ from gorun_mem.events.types import LogEvent, MemGrow, MemReturn
 from gorun_mem.runtime.pages import PAGE
 from gorun_mem.runtime.purposes import in_reports
 
-_place = MemReturn.__struct_fields__.index
-_T_NS: Final = _place("t_ns")
-_FN: Final = _place("fn")
-_V: Final = _place("v")
-_N: Final = _place("n")
-_ALIGN: Final = _place("align")
-_P: Final = _place("p")
-_SIZE: Final = _place("size")
-_OK: Final = _place("ok")
-_PATH: Final = _place("path")
-_SEARCH_STEPS: Final = _place("search_steps")
-_CLEARED_BYTES: Final = _place("cleared_bytes")
-_PAGES: Final = _place("pages")
-_BLOC: Final = _place("bloc")
-_BLOC_MAX: Final = _place("bloc_max")
-_FREE_BYTES: Final = _place("free_bytes")
-_FREE_BLOCKS: Final = _place("free_blocks")
-_FREE_LARGEST: Final = _place("free_largest")
-_PURPOSE: Final = _place("purpose")
+_T_NS: Final = place(MemReturn, "t_ns")
+_FN: Final = place(MemReturn, "fn")
+_V: Final = place(MemReturn, "v")
+_N: Final = place(MemReturn, "n")
+_ALIGN: Final = place(MemReturn, "align")
+_P: Final = place(MemReturn, "p")
+_SIZE: Final = place(MemReturn, "size")
+_OK: Final = place(MemReturn, "ok")
+_PATH: Final = place(MemReturn, "path")
+_SEARCH_STEPS: Final = place(MemReturn, "search_steps")
+_CLEARED_BYTES: Final = place(MemReturn, "cleared_bytes")
+_PAGES: Final = place(MemReturn, "pages")
+_BLOC: Final = place(MemReturn, "bloc")
+_BLOC_MAX: Final = place(MemReturn, "bloc_max")
+_FREE_BYTES: Final = place(MemReturn, "free_bytes")
+_FREE_BLOCKS: Final = place(MemReturn, "free_blocks")
+_FREE_LARGEST: Final = place(MemReturn, "free_largest")
+_PURPOSE: Final = place(MemReturn, "purpose")
 
 
 class Calls:

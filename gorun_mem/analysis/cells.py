@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from gorun_mem.analysis.exact import ExactValues
 from gorun_mem.analysis.path import Mark, PathNode
@@ -129,10 +129,12 @@ class Busy:
         "acquired_before", "began_with", "charges", "depth", "formed_ns", "seq", "start_ns",
     )  # fmt: skip
 
-    def __init__(self, event: Any, began_with: Key, acquired_before: int, held: bool) -> None:
-        self.start_ns = event.t_ns
-        self.formed_ns = -1 if held else event.t_ns
-        self.seq = event.seq
+    def __init__(
+        self, now: int, seq: int, began_with: Key, acquired_before: int, held: bool
+    ) -> None:
+        self.start_ns = now
+        self.formed_ns = -1 if held else now
+        self.seq = seq
         self.began_with = began_with
         self.acquired_before = acquired_before
         self.depth = 0

@@ -27,11 +27,11 @@ node for each handoff that is on some M's path, at most `PATH_MAX`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UnsetType
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler
+from gorun_mem.analysis.accumulator import Accumulator, ByFields, Fields, Handler, place
 from gorun_mem.analysis.cells import (
     CELLS_MAX,
     OTHERS,
@@ -63,6 +63,33 @@ from gorun_mem.events.types import (
     RunEnd,
 )
 from gorun_mem.runtime.op import OFF_CPU
+
+_WAIT_SEQ: Final = place(LockWait, "seq")
+_WAIT_NOW: Final = place(LockWait, "t_ns")
+_WAIT_M: Final = place(LockWait, "m")
+_WAIT_LOCK: Final = place(LockWait, "lock")
+_WAIT_OWNER: Final = place(LockWait, "owner_m")
+_WAIT_HELD: Final = place(LockWait, "held_locks")
+
+_ACQUIRE_NOW: Final = place(LockAcquire, "t_ns")
+_ACQUIRE_M: Final = place(LockAcquire, "m")
+_ACQUIRE_LOCK: Final = place(LockAcquire, "lock")
+_ACQUIRE_CONTENDED: Final = place(LockAcquire, "contended")
+_ACQUIRE_WAIT_NS: Final = place(LockAcquire, "wait_ns")
+_ACQUIRE_BYPASSED: Final = place(LockAcquire, "bypassed")
+_ACQUIRE_SITE: Final = place(LockAcquire, "site")
+
+_RELEASE_NOW: Final = place(LockRelease, "t_ns")
+_RELEASE_M: Final = place(LockRelease, "m")
+_RELEASE_LOCK: Final = place(LockRelease, "lock")
+_RELEASE_HOLD_NS: Final = place(LockRelease, "hold_ns")
+_RELEASE_WAIT_NS: Final = place(LockRelease, "wait_ns")
+_RELEASE_CONTENDED: Final = place(LockRelease, "contended")
+_RELEASE_SPINS: Final = place(LockRelease, "spins")
+_RELEASE_SLEEPS: Final = place(LockRelease, "sleeps")
+_RELEASE_BLOCKED_NS: Final = place(LockRelease, "blocked_ns")
+_RELEASE_WAITERS: Final = place(LockRelease, "waiters")
+_RELEASE_NEXT_M: Final = place(LockRelease, "next_m")
 
 
 class Contention(Accumulator):
@@ -96,13 +123,15 @@ class Contention(Accumulator):
         self._stalls = self._chains.stalls
         self._path: CriticalPath | None = None
         self._cells = 0
+        # As `slowest` and `holds` have it.
+        self._slowest_least_ns = self._holds_least_ns = 0
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Lock events, and those that begin, stop, wake and end Ms."""
         return {
-            LockWait: self._wait,
-            LockAcquire: self._acquire,
-            LockRelease: self._release,
+            LockWait: ByFields(self._wait),
+            LockAcquire: ByFields(self._acquire),
+            LockRelease: ByFields(self._release),
             LockThrow: self._throw,
             MPark: self._park,
             MUnpark: self._unpark,
@@ -113,9 +142,12 @@ class Contention(Accumulator):
 
     # Events.
 
-    def _wait(self, event: LockWait) -> None:
-        lock = self._locks.get(event.lock) or self._new_lock(event.lock)
-        now, m = event.t_ns, event.m
+    def _wait(self, event: LockWait, fields: Fields) -> None:
+        name: str = fields[_WAIT_LOCK]
+        now: int = fields[_WAIT_NOW]
+        m: int = fields[_WAIT_M]
+        owner_m: int = fields[_WAIT_OWNER]
+        lock = self._locks.get(name) or self._new_lock(name)
         line = lock.line
         busy = lock.busy
         if busy is not None:
@@ -124,24 +156,28 @@ class Contention(Accumulator):
             lock.last_ns = now
             holder = lock.holder
             began_with = (holder or lock.previous).key
-            lock.busy = busy = Busy(event, began_with, line.acquired, holder is not None)
+            seq: int = fields[_WAIT_SEQ]
+            lock.busy = busy = Busy(now, seq, began_with, line.acquired, holder is not None)
         state = self._ms.get(m)
         if state is not None and state.locks:
             self._chains.stall(state, m, lock, now)
-        line.wait(event)
+        line.enqueue(m, event, now, owner_m != 0)
         depth = len(line.waiting)
         if depth > busy.depth:
             busy.depth = depth
         lock.queue.step(now, depth)
         self._waits_on[m] = lock
-        if event.held_locks:
+        if fields[_WAIT_HELD]:
             self.order.wanted(event.held_locks, event)
 
-    def _acquire(self, event: LockAcquire) -> None:
-        name = event.lock
+    def _acquire(self, event: LockAcquire, fields: Fields) -> None:
+        name: str = fields[_ACQUIRE_LOCK]
+        now: int = fields[_ACQUIRE_NOW]
+        m: int = fields[_ACQUIRE_M]
+        contended: bool = fields[_ACQUIRE_CONTENDED]
+        site: Any = fields[_ACQUIRE_SITE]
         lock = self._locks.get(name) or self._new_lock(name)
-        m, now = event.m, event.t_ns
-        key: Any = (m, event.site)
+        key: Any = (fields[_ACQUIRE_M], site)
         cell = lock.cells.get(key) or self._new_cell(lock, key)
         state = self._ms.get(m) or self._paths.state(m)
         busy = lock.busy
@@ -149,17 +185,19 @@ class Contention(Accumulator):
             self._chains.charge(lock, busy, now)
             if self._stalls:
                 self._chains.before_it_changes(lock, m, now)
-            lock.line.acquire(event)
+            bypassed: int = fields[_ACQUIRE_BYPASSED]
+            lock.line.acquire(m, now, contended, bypassed)
         elif self._stalls:
             self._chains.before_it_changes(lock, m, now)
-        if event.contended:
-            cell.new_bypasses.append(event.bypassed)
+        if contended:
+            cell.new_bypasses.append(fields[_ACQUIRE_BYPASSED])
             if lock.woken == m:
                 lock.handoffs += 1
                 lock.chain += 1
             elif lock.chain:
                 lock.end_chain()
-            self._paths.waited(state, event, lock.released)
+            wait_ns: int = fields[_ACQUIRE_WAIT_NS]
+            self._paths.waited(state, m, now, wait_ns, name, site, lock.released)
             if busy is not None:
                 self._waits_on.pop(m, None)
                 depth = len(lock.line.waiting)
@@ -185,10 +223,12 @@ class Contention(Accumulator):
             state.since_ns = now
         held.append(name)
 
-    def _release(self, event: LockRelease) -> None:
-        name = event.lock
+    def _release(self, event: LockRelease, fields: Fields) -> None:
+        name: str = fields[_RELEASE_LOCK]
+        now: int = fields[_RELEASE_NOW]
+        m: int = fields[_RELEASE_M]
+        hold_ns: int = fields[_RELEASE_HOLD_NS]
         lock = self._locks.get(name) or self._new_lock(name)
-        m, now = event.m, event.t_ns
         cell = lock.holder
         busy = lock.busy
         if busy is not None:
@@ -201,21 +241,19 @@ class Contention(Accumulator):
             cell = self._release_only(lock, event)
         else:
             lock.holder = None
-            lock.woken = event.next_m
+            next_m: int = fields[_RELEASE_NEXT_M]
+            lock.woken = next_m
         if busy is not None:
             if cell.busy is not busy:
                 cell.join(busy)
             cell.waited_holds += 1
-        cell.new_holds.append(event.hold_ns)
-        if event.contended:
-            cell.new_waits.append(event.wait_ns)
-            cell.new_spins.append(event.spins)
-            cell.sleeps += event.sleeps
-            if event.wait_ns > self.slowest.least_ns:
-                self.slowest.note(event, cell.key[1])
-        if event.waiters:
-            lock.blocked_ns += event.blocked_ns
-        if event.hold_ns > self.holds.least_ns:
+        cell.new_holds.append(fields[_RELEASE_HOLD_NS])
+        if fields[_RELEASE_CONTENDED]:
+            self._count_wait(cell, event, fields)
+        if fields[_RELEASE_WAITERS]:
+            blocked_ns: int = fields[_RELEASE_BLOCKED_NS]
+            lock.blocked_ns += blocked_ns
+        if hold_ns > self._holds_least_ns:
             self._note_hold(lock, cell, event)
         if self._chains.is_chained:
             lock.split_hold(cell)
@@ -236,6 +274,17 @@ class Contention(Accumulator):
         lock.released_node = state.node
         lock.released_held_ns = held_ns
         lock.released_site = cell.key[1]
+
+    def _count_wait(self, cell: LockUse, event: LockRelease, fields: Fields) -> None:
+        """Count the wait before the hold that has ended."""
+        wait_ns: int = fields[_RELEASE_WAIT_NS]
+        sleeps: int = fields[_RELEASE_SLEEPS]
+        cell.new_waits.append(fields[_RELEASE_WAIT_NS])
+        cell.new_spins.append(fields[_RELEASE_SPINS])
+        cell.sleeps += sleeps
+        if wait_ns > self._slowest_least_ns:
+            self.slowest.note(event, cell.key[1])
+            self._slowest_least_ns = self.slowest.least_ns
 
     def _release_only(self, lock: LockHistory, event: LockRelease) -> LockUse:
         """A release whose acquisition is not in the log, or is not the last."""
@@ -259,6 +308,7 @@ class Contention(Accumulator):
                 split=lock.is_full,
             )
         )  # fmt: skip
+        self._holds_least_ns = self.holds.least_ns
 
     def _park(self, event: MPark) -> None:
         """A holder sleeps, or has lost its CPU."""

@@ -186,7 +186,7 @@ class LockSummary:
         if line is None:
             line = self.line = WaitQueue()
         if line.waiting:
-            line.acquire(event)
+            line.acquire(event.m, event.t_ns, event.contended, event.bypassed)
         if self.taken is not None:
             self.overlapped[self.taken.m] = self.taken
         self.taken = event

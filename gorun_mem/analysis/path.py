@@ -131,23 +131,34 @@ class PathFinder:
         state.last_ns = max(state.last_ns, now)
         self.last_ns = max(self.last_ns, now)
 
-    def waited(self, state: PathOfM, event: Any, released: Mark | None) -> None:
+    def waited(
+        self,
+        state: PathOfM,
+        m: int,
+        now: int,
+        wait_ns: int,
+        lock: str,
+        site: object,
+        released: Mark | None,
+    ) -> None:
         """An acquisition that had to wait.
 
         Args:
             state: its M, not yet with the lock.
-            event: lock.acquire.
+            m: likewise.
+            now: when.
+            wait_ns: how long it waited.
+            lock: for what.
+            site: the Go function that took it; no string where that is not said.
             released: how the lock was given back last.
         """
-        m, now = event.m, event.t_ns
-        if released is None or not now - event.wait_ns <= released[0] <= now:
+        if released is None or not now - wait_ns <= released[0] <= now:
             return
         before = released[1]
         if before.m == m:
             return
-        site = event.site
         state.node = PathNode(
-            m, now, state.held_at(now), event.lock, site if isinstance(site, str) else "", released,
+            m, now, state.held_at(now), lock, site if isinstance(site, str) else "", released,
             before.depth + 1,
         )  # fmt: skip
         if before.depth + 1 >= PATH_MAX:

@@ -94,15 +94,14 @@ class WaitQueue(LockQueue[LockWait]):
         """An M begins to wait."""
         self.enqueue(event.m, event, event.t_ns, event.owner_m != 0)
 
-    def acquire(self, event: LockAcquire) -> None:
+    def acquire(self, m: int, now_ns: int, contended: bool, bypassed: int) -> None:
         """An M has the lock: one that waited, or another while some wait."""
-        if not event.contended:
+        if not contended:
             self.acquired += 1
             return
-        m, bypassed = event.m, event.bypassed
         if bypassed:
             self.bypasses_of[m] = max(self.bypasses_of.get(m, 0), bypassed)
-        self.dequeue(m, event.t_ns)
+        self.dequeue(m, now_ns)
 
     def figures(self, now: int) -> QueueFigures:
         """As of `now`; what has not ended lasts until then."""

@@ -214,7 +214,7 @@ class Windowed(Accumulator):
     def _take(self, event: LogEvent) -> None:
         low, high = self.clip.window
         kind = type(event)
-        dispatch(self.clip.take(event), self._rest)
+        dispatch(list(self.clip.take(event)), self._rest)
         if high is None or event.t_ns < high or kind is RunEnd:
             for handle in self._past[kind]:
                 handle(event)
@@ -230,7 +230,7 @@ class Windowed(Accumulator):
         """The log has ended, and the window with it."""
         clip = self.clip
         clip.last_ns = max(clip.last_ns, self.last_ns)
-        dispatch(clip.begin(), self._rest)
+        dispatch(list(clip.begin()), self._rest)
         for part in self._parts:
             part.last_ns = clip.end_ns
             part.finish()

@@ -150,7 +150,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     with open_input(path) as file, io.BufferedReader(UnpackedFile(file.read)) as unpacked:
         text = unpacked.read(BYTES_MAX + 1)
     if len(text) > BYTES_MAX:
-        raise ValueError(f"it has more than {BYTES_MAX:,} bytes")
+        raise Damaged(f"it has more than {BYTES_MAX:,} bytes")
     for line in text.decode().splitlines():
         if line.strip():
             record = json.loads(line)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.cli._common import BadInput, ExitCode, write_json
 from gorun_mem.cli._output import show
-from gorun_mem.files.reading import open_input, read_input
+from gorun_mem.files.reading import open_input, read_most
 
 if TYPE_CHECKING:
     from gorun_mem.wasm.binary import Binary
 
-BINARY_BYTES_MAX: Final = 1 << 30
+BINARY_BYTES_MAX: Final = 256 << 20
+"""Of a pipe that never ends so much is read; Go's largest programs have half of it."""
 _HEAD: Final = b"\0asm"
 
 
@@ -22,6 +23,19 @@ def is_wasm(path: Path) -> bool:
         return False
     with open_input(path) as file:
         return file.read(4) == _HEAD or path.suffix == ".wasm"
+
+
+def binary_bytes(path: Path) -> bytes:
+    """All of a wasm binary; only the beginning of what is none, which may be a pipe without end.
+
+    Raises:
+        OSError: it cannot be read, or is too large.
+    """
+    with open_input(path) as file:
+        head = file.peek(len(_HEAD))
+        if not head.startswith(_HEAD):
+            return head
+        return read_most(file, BINARY_BYTES_MAX, path)
 
 
 def read_binary(path: Path) -> Binary:
@@ -34,7 +48,7 @@ def read_binary(path: Path) -> Binary:
     from gorun_mem.wasm.errors import WasmError
 
     try:
-        return Binary.parse(read_input(path, BINARY_BYTES_MAX))
+        return Binary.parse(binary_bytes(path))
     except WasmError as error:
         raise BadInput(f"{path}: {error}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
 
 def accounts_of(
     found: Exploration, target: Target, detectors: Sequence[Callable[[], Detector]]
-) -> list[FailureAccount]:
-    """All that there is to say of what was found."""
-    from gorun_mem.explore.telling import account_of
+) -> tuple[Exploration, list[FailureAccount]]:
+    """What was found, and all that there is to say of it; after Ctrl-C, which may come here too,
+    what takes no further runs."""
+    from gorun_mem.explore.telling import account_of, plain_account_of
 
-    return [account_of(failure, target, detectors=detectors) for failure in found.failures]
+    accounts: list[FailureAccount] = []
+    try:
+        for failure in () if found.interrupted else found.failures:
+            accounts += [account_of(failure, target, detectors=detectors)]
+    except KeyboardInterrupt:
+        found = replace(found, interrupted=True)
+    return found, [*accounts, *map(plain_account_of, found.failures[len(accounts) :])]
 
 
 def document_of(

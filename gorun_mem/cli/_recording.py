@@ -19,9 +19,15 @@ _ROWS: Final = 12
 
 
 def is_recording(name: str) -> bool:
-    """Whether a file, or a name of one that comes along, is a recording."""
+    """Whether a file, or a name of one that comes along, is a recording.
+
+    A pipe is none: what is read of it to find out would be missing then.
+    """
+    from gorun_mem.files.reading import is_read_once
     from gorun_mem.replay.recording import Recording, RecordingError
 
+    if is_read_once(name):
+        return False
     try:
         with Recording(name):
             return True

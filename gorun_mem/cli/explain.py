@@ -24,7 +24,8 @@ EXIT_CODES: Final[dict[ExitCode, str]] = {
     ExitCode.HANG: "run or ops ended in a deadlock, a hang or without progress",
     ExitCode.INTERNAL: "a fault of this program, or of the machine it runs on",
     ExitCode.INCONCLUSIVE: "a search that can promise nothing",
-    ExitCode.INTERRUPTED: "interrupted, by Ctrl-C",
+    ExitCode.INTERRUPTED: "interrupted, by Ctrl-C; SIGTERM and SIGHUP end it likewise, and then by "
+    "the signal",
 }
 
 

@@ -222,7 +222,7 @@ def command(
             raise BadInput(str(error)) from None
         except ExpressionError as error:
             raise BadInput(f"--assert: {error}") from None
-        accounts = accounts_of(found, target, detectors)
+        found, accounts = accounts_of(found, target, detectors)
     _tell_ci(found, prepared)
     document = document_of(found, accounts, saved, logged)
     if as_json:

@@ -121,8 +121,7 @@ def command(
     Exit codes: the program's own; where that is 0, 1 if the recording does not replay exactly;
     2 if APP.wasm cannot be recorded or its host is not installed.
     """
-    from gorun_mem.cli._binary import BINARY_BYTES_MAX
-    from gorun_mem.files.reading import read_input
+    from gorun_mem.cli._binary import binary_bytes
     from gorun_mem.record.prepare import prepare
     from gorun_mem.record.run import HostMissing
     from gorun_mem.wasm.errors import WasmError
@@ -134,7 +133,7 @@ def command(
             "record app.wasm"
         )
     try:
-        prepared = prepare(read_input(app, BINARY_BYTES_MAX), level, rest["max_pages"])
+        prepared = prepare(binary_bytes(app), level, rest["max_pages"])
     except FileNotFoundError:
         near = near_file(app)
         hint = f"did you mean {near}?" if near else f"{_BUILD} . makes one"

@@ -95,21 +95,31 @@ def command(
 async def _show(page: PageOptions, what: _Shown, no_open: bool, as_json: bool) -> int:
     import trio
 
+    from gorun_mem.machine.interrupts import ending_signals
+
     shows = {"kind": "token", "token": what.token} if what.log is None else None
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with page.opened(
-            log=what.log, shows=shows, recording=what.recording, code=what.code
-        ) as url:
+    with trio.open_signal_receiver(*ending_signals()) as signals:
+        async with (
+            page.opened(log=what.log, shows=shows, recording=what.recording, code=what.code) as url,
+            trio.open_nursery() as nursery,
+        ):
             if as_json:
                 write_json({"url": url, "kind": what.kind, "log": what.log})
             say(f"{what.kind} at {url}, until Ctrl-C")
             if not no_open:
-                import webbrowser
+                nursery.start_soon(_open_browser, url)
+            number = await anext(signals)
+            nursery.cancel_scope.cancel()
+    return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.CLEAN
 
-                await trio.to_thread.run_sync(webbrowser.open, url)
-            async for number in signals:
-                return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.CLEAN
-    raise AssertionError("signals end only by a return")
+
+async def _open_browser(url: str) -> None:
+    """Open one; some run in the terminal and return when they are left, so nobody waits for it."""
+    import webbrowser
+
+    import trio
+
+    await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
 
 
 def _allowed(what: _Shown, code: tuple[str, ...]) -> _Shown:
@@ -145,6 +155,7 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
     from gorun_mem.cli._recording import is_recording
     from gorun_mem.events.errors import LogError
     from gorun_mem.events.home import resolve_log
+    from gorun_mem.files.reading import is_read_once
     from gorun_mem.step.schedule import Schedule, ScheduleError, load
 
     if "://" in reference:
@@ -168,6 +179,11 @@ def _what(reference: str, stack: ExitStack) -> _Shown:
         raise BadInput(f"{reference[:80]}: no such file, and no token: {error}") from None
     except LogError as error:
         raise BadInput(str(error)) from None
+    if is_read_once(log):
+        raise BadInput(
+            f"{log} can be read once only, and the page reads what it shows again and again: write "
+            "it to a file, and view that"
+        )
     head = _first_line(log)
     if b'"header"' in head:
         return _of_recording(log, stack)

@@ -3,9 +3,9 @@
 A sink takes one encoded event at a time, without its newline. `FileSink` collects lines up to
 64 KiB and writes them out by size; it can be handed events in their place, which it encodes when it
 writes them out, many in one call: half of what a line costs is the way from one to the next. A
-thread of its own flushes what is left twice a second, so that a killed run leaves all but its last
-second whatever the program does meanwhile, a loop without awaits included. The thread costs the
-events nothing: appending to a list is atomic, and the one lock is taken once per flush.
+thread flushes what is left twice a second, so that a killed run leaves all but its last second
+whatever the program does meanwhile, a loop without awaits included. It costs nothing: appending to
+a list is atomic, and the one lock is taken once per flush.
 
 Rejected: looking at the clock every N events, because a run that logs slowly, or hangs, would keep
 its last N lines for ever; compressing in that thread, because the interpreter would switch between
@@ -26,15 +26,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Protocol
 
+from gorun_mem._interrupts import start_thread
 from gorun_mem.events.errors import LogError
 from gorun_mem.files.marks import hold
+from gorun_mem.files.writing import open_for_writing
 
 BUFFER_BYTES: Final = 64 * 1024
 """Lines kept before they are written; a longer line is written at once."""
-
 EVENT_BYTES: Final = 256
 """What an event is taken for while it is not encoded; their lines have 130 to 500 bytes."""
-
 FLUSH_SECONDS: Final = 0.5
 """Time between flushes, wall clock: half of the second that the format allows."""
 
@@ -235,7 +235,7 @@ class FileSink:
         self.path = os.fspath(path)
         mode = os.O_EXCL if exclusive else os.O_TRUNC
         try:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o666)
+            self._fd = open_for_writing(self.path, os.O_CREAT | mode)
         except OSError as error:
             raise LogError.of("write log", self.path, error) from None
         hold(self._fd)
@@ -255,7 +255,7 @@ class FileSink:
             self._thread = threading.Thread(
                 target=self._flush_regularly, args=(flush_seconds,), name="log flush", daemon=True
             )
-            self._thread.start()
+            start_thread(self._thread, self._stop.set)
 
     def write(self, line: bytes) -> None:
         """Take one line, without its newline.

@@ -3,17 +3,13 @@
 Each process finds the program by its name, as a token does, and has detectors of its own. What they
 do is pieces of work (`work.py`), so nothing depends on which does which. One that dies takes its
 pieces with it; they are done again by others in its place.
-
-Processes are spawned and not forked: the watchdog's thread would not come along.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Final, TypedDict
@@ -23,6 +19,7 @@ from gorun_mem.explore.target import Target
 from gorun_mem.explore.work import Work, Yielded, perform
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import ConfigError
+from gorun_mem.machine.processes import Processes
 from gorun_mem.step.strategies.searching import Profile
 
 POLL_S: Final = 0.1
@@ -45,13 +42,8 @@ def _set_up(
 ) -> None:
     """In each process, first."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process sees to it
     _worker = Worker(Target.from_about(about), detectors, **settings)
     _worker.is_stopped = lambda: bool(stop.value)
-
-
-def _nothing() -> None:
-    """Lets a process begin."""
 
 
 def _do(work: Work) -> Yielded:
@@ -120,25 +112,14 @@ class Pool:
         self.ahead = 2 * jobs
         self.interrupted: Callable[[], bool] = lambda: False
         self._jobs = jobs
-        self._context = multiprocessing.get_context("spawn")
-        self._stop: Any = self._context.RawValue("b", 0)
+        self._stop: Any = multiprocessing.get_context("spawn").RawValue("b", 0)
         self._given = (target.about, tuple(detectors), settings, self._stop)
         self._handed_out: list[_Job] = []
         self._executor = self._launch()
 
-    def _launch(self) -> ProcessPoolExecutor:
-        """Start the processes, which are to leave Ctrl-C to this one from their very beginning."""
-        executor = ProcessPoolExecutor(
-            self._jobs, mp_context=self._context, initializer=_set_up, initargs=self._given
-        )
-        if threading.current_thread() is not threading.main_thread():
-            return executor
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            for _ in range(self._jobs):  # each submit starts one, while none is idle
-                executor.submit(_nothing)
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def _launch(self) -> Processes:
+        executor = Processes(self._jobs, _set_up, self._given)
+        executor.start()
         return executor
 
     def submit(self, work: Work) -> _Job:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from gorun_mem._interrupts import HeldInterrupts, end_now
 from gorun_mem.analysis.stream import BatchReader, LogCondition, Progress, refuse_if_empty
 from gorun_mem.events.reader import Source
 from gorun_mem.events.types import EVENT_TYPES
@@ -79,20 +79,11 @@ def load_duckdb() -> Any:
     Raises:
         ExportError: it is not installed.
     """
-    came: list[int] = []
-    usual = signal.getsignal(signal.SIGINT)
-    held = callable(usual) and threading.current_thread() is threading.main_thread()
-    if held:
-        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        import duckdb
-    except ImportError:
-        raise ExportError(MISSING) from None
-    finally:
-        if held:
-            signal.signal(signal.SIGINT, usual)
-        if came:
-            signal.raise_signal(signal.SIGINT)
+    with HeldInterrupts():
+        try:
+            import duckdb
+        except ImportError:
+            raise ExportError(MISSING) from None
     return duckdb
 
 
@@ -412,7 +403,7 @@ def _in_thread(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> 
 
     thread = threading.Thread(target=run, name="DuckDB", daemon=True)
     try:
-        thread.start()  # an interrupt may come out of it while the thread is at work already
+        thread.start()  # inside, for Ctrl-C may come out of it while the thread is at work
         while not done.wait(0.1):
             pass
     except BaseException:
@@ -426,15 +417,15 @@ def _in_thread(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> 
 def _stop(connection: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
     """Let the thread end; or the process, where DuckDB takes no interruption while it computes:
     neither it nor what it works on can be taken apart then, and there is nothing to lose."""
-    try:
-        connection.interrupt()
-    except Exception:
-        pass
-    if not done.wait(2):
-        for folder in _scratch:
-            shutil.rmtree(folder, ignore_errors=True)
-        os.write(2, b"gorun-mem: interrupted\n")
-        os._exit(130)
+    with HeldInterrupts():  # a second one would leave the thread at work
+        try:
+            connection.interrupt()
+        except Exception:
+            pass
+        if not done.wait(2):
+            for folder in _scratch:
+                shutil.rmtree(folder, ignore_errors=True)
+            end_now()
 
 
 def plain(value: Any) -> Any:

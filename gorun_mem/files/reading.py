@@ -11,13 +11,14 @@ import errno
 import os
 import select
 import stat
+from io import BufferedReader
 from typing import BinaryIO, Final
 
 PIPE_WAIT_S: Final = 5.0
 """How long a pipe may stay without a writer, or without a first byte."""
 
 
-def open_input(path: str | os.PathLike[str]) -> BinaryIO:
+def open_input(path: str | os.PathLike[str]) -> BufferedReader:
     """A file for reading, as bytes and buffered.
 
     A pipe is waited for, some seconds; of devices only terminals and /dev/null can be read.
@@ -52,11 +53,25 @@ def read_input(path: str | os.PathLike[str], most: int) -> bytes:
         OSError: it cannot be read, or is too large.
     """
     with open_input(path) as file:
-        if os.fstat(file.fileno()).st_size <= most:
-            data = file.read(most + 1)
-            if len(data) <= most:
-                return data
+        return read_most(file, most, path)
+
+
+def read_most(file: BinaryIO, most: int, path: str | os.PathLike[str]) -> bytes:
+    """All of an open file; see `read_input`."""
+    if os.fstat(file.fileno()).st_size <= most:
+        data = file.read(most + 1)
+        if len(data) <= most:
+            return data
     raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", os.fspath(path))
+
+
+def is_read_once(path: str | os.PathLike[str]) -> bool:
+    """Whether a name leads to a pipe, a terminal or the like: what was read of it is gone."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -11,12 +11,43 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+PIPE_WAIT_S: Final = 5.0
+"""How long a pipe may stay without a reader."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+
+
+def open_for_writing(path: str | os.PathLike[str], flags: int) -> int:
+    """What `os.open` answers; a pipe's reader is waited for, some seconds.
+
+    Args:
+        path: what is opened.
+        flags: beside that it is for writing.
+
+    Raises:
+        OSError: it cannot be opened, or nobody reads it.
+    """
+    flags |= os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    until = time.monotonic() + PIPE_WAIT_S
+    while True:
+        try:
+            fd = os.open(path, flags, 0o666)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+                raise
+            if time.monotonic() > until:
+                why = f"a pipe that nobody has read for {PIPE_WAIT_S:g} s"
+                raise OSError(errno.ENXIO, why, os.fspath(path)) from None
+            time.sleep(0.05)
+        else:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(fd, True)
+            return fd
 
 
 @contextmanager
@@ -26,9 +57,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; `filename` is `path`.
     """
+    held = -1
     try:
         target, mode = _looked_at(path)
         part = target if mode is not None and not stat.S_ISREG(mode) else _part(target, mode)
+        if mode is not None and stat.S_ISFIFO(mode):
+            held = open_for_writing(target, 0)  # until the end: its reader takes none for another
     except (OSError, ValueError) as error:
         raise _named(error, path) from None
     try:
@@ -41,6 +75,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         _drop(part, target)
         raise
+    finally:
+        if held >= 0:
+            os.close(held)
 
 
 @contextmanager

@@ -37,3 +37,11 @@ def interrupts(on_first: Callable[[], None] | None = None) -> Iterator[threading
         yield asked
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """What ends a service: Ctrl-C, SIGTERM, and that its terminal has gone; not under nohup."""
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+    return tuple(ends)

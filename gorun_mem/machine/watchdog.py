@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Protocol
 
+from gorun_mem._interrupts import start_thread
 from gorun_mem.machine.driver import Driver
 from gorun_mem.machine.outcome import NoProgress
 
@@ -115,7 +116,7 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         if self._limit_s > 0:
             self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-            self._thread.start()
+            start_thread(self._thread, self._end.set)
             _watching.setdefault(self._thread_id, []).append(self)
         return self
 

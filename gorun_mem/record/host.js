@@ -153,6 +153,12 @@ globalThis.performance ??= require("perf_hooks").performance;
 globalThis.crypto ??= require("crypto").webcrypto;
 require(plan.wasmExec);
 
+// In a thread, for a program may never come back to the event loop.
+new (require("worker_threads").Worker)(
+	`setInterval(() => process.ppid === ${plan.parent} || process.kill(process.pid, "SIGKILL"), 1000)`,
+	{ eval: true },
+).unref();
+
 const recorder = new Recorder(plan);
 const go = new Go();
 go.argv = plan.argv;

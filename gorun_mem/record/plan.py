@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class Plan:
         dirs: directories that it may see, as pairs of (here, there); wasip1 only.
         virtual: a clock that moves by being looked at, and fixed random data.
         wasmExec: path of Go's glue; js only.
+        parent: the process that the host ends with.
     """
 
     wasm: str
@@ -47,6 +49,7 @@ class Plan:
     dirs: list[tuple[str, str]] = field(default_factory=list)
     virtual: bool = False
     wasmExec: str = ""
+    parent: int = field(default_factory=os.getpid)
 
     def write(self, path: Path) -> None:
         """The plan as JSON."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +32,9 @@ RAW: Final = "raw"
 """Name of the file that a host writes."""
 NODE_STACK: Final = 8192
 """KiB of stack, as Go's own script gives node."""
+_POLL_S: Final = 0.2
+_GRACE_S: Final = 0.5
+"""What a program has to end in when it is told to, before it is made to."""
 
 
 class HostMissing(Exception):
@@ -127,7 +132,7 @@ def execute(prepared: PreparedApp, folder: Path, settings: RecordSettings) -> tu
     prepared.write(wasm)
     _plan(prepared, settings, wasm, raw).write(plan)
     with _outlive_interrupt() as interrupted:
-        ended, stopped = _run([*command, str(plan)], settings)
+        ended, stopped = _run([*command, str(plan)], settings, interrupted)
     _check_ran(folder / "refused")
     return ended, bool(interrupted) or stopped
 
@@ -171,20 +176,33 @@ def host_command(platform: str, settings: RecordSettings) -> list[str]:
     return [sys.executable, "-P", "-m", "gorun_mem.record.wasi_host"]
 
 
-def _run(command: list[str], settings: RecordSettings) -> tuple[int, bool]:
+def _run(command: list[str], settings: RecordSettings, interrupted: list[int]) -> tuple[int, bool]:
     """Run a host; the exit code, 128 and the signal's number where it was killed, and whether we
-    killed it."""
+    killed it.
+
+    A terminal's Ctrl-C goes to the program too; what was sent to this process alone goes on to it.
+    """
     if sys.stdout is not None:
         sys.stdout.flush()
     child = subprocess.Popen(command, stdout=settings.stdout)
+    began = time.monotonic()
+    asked_at = None
     stopped = False
-    try:
-        code = child.wait(settings.timeout_s)
-    except subprocess.TimeoutExpired:
-        stopped = True
-        child.kill()
-        code = child.wait()
-    return (code if code >= 0 else 128 - code), stopped
+    while True:
+        try:
+            code = child.wait(_POLL_S)
+            return (code if code >= 0 else 128 - code), stopped
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+        if settings.timeout_s is not None and now - began >= settings.timeout_s and not stopped:
+            stopped = True
+            child.kill()
+        if asked_at is None and interrupted:
+            asked_at = now
+        elif asked_at is not None and (len(interrupted) > 1 or now - asked_at > 2 * _GRACE_S):
+            child.kill()
+        elif asked_at is not None and now - asked_at > _GRACE_S:
+            child.send_signal(signal.SIGINT)
 
 
 def _check_ran(refused: Path) -> None:
@@ -197,7 +215,6 @@ def _check_ran(refused: Path) -> None:
 @contextmanager
 def _outlive_interrupt() -> Iterator[list[int]]:
     """Collect interruptions, which the program gets too, in place of dying of them."""
-    import signal
     import threading
 
     seen: list[int] = []

@@ -8,6 +8,7 @@ programs that other hosts run.
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from gorun_mem._interrupts import end_with
 from gorun_mem.record.plan import Plan
 from gorun_mem.record.raw import END, raw_record
 from gorun_mem.record.virtual import VirtualWasi
@@ -206,6 +208,8 @@ def _wasi(wasmtime: Any, plan: Plan) -> Any:
 def main() -> None:
     """Run the plan that the command line names, in a thread with a stack for deep programs."""
     plan = Plan.read(Path(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with(plan.parent)
     codes: list[int] = []
     threading.stack_size(_THREAD_STACK)
     thread = threading.Thread(target=lambda: codes.append(run(plan)))

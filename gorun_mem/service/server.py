@@ -22,6 +22,7 @@ import trio
 
 from gorun_mem._version import VERSION
 from gorun_mem.events.errors import LogError
+from gorun_mem.machine.interrupts import ending_signals
 from gorun_mem.machine.outcome import DeadlockFound
 from gorun_mem.machine.run import OpenRun, Run
 from gorun_mem.machine.scenario import scenario
@@ -266,10 +267,7 @@ class Server:
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Drain at SIGTERM and SIGHUP, at Ctrl-C as interrupted; a second one ends at once."""
-        ends = [signal.SIGTERM, signal.SIGINT]
-        if hasattr(signal, "SIGHUP"):  # its terminal has gone; under nohup that is no reason
-            ends += [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
-        with trio.open_signal_receiver(*ends) as signals:
+        with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGINT:

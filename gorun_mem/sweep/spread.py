@@ -3,19 +3,19 @@
 Work is a function at the top of a module and what it is given: both are pickled, and whoever has
 other machines needs no more. `Spread` is that seam.
 
-Processes are spawned and leave Ctrl-C to this one; what was done by then has been yielded. What is
-under way then is ended with its process: a piece may take an hour.
+Processes leave Ctrl-C to this one; what was done by then has been yielded. What is under way then
+is ended with its process: a piece may take an hour.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
+
+from gorun_mem.machine.processes import Processes
 
 Given = TypeVar("Given")
 Done = TypeVar("Done")
@@ -53,14 +53,12 @@ def _in_processes(
     if not given:
         return
     processes = min(processes, len(given))
-    executor = ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
-    )
+    executor = Processes(processes)
     before = set(multiprocessing.active_children())
     left = enumerate(given)
     under_way: dict[Future[Done], int] = {}
     try:
-        _launch(executor, processes)
+        executor.start()
         while True:
             while len(under_way) < AHEAD * processes and (item := next(left, None)) is not None:
                 under_way[executor.submit(work, item[1])] = item[0]
@@ -74,24 +72,3 @@ def _in_processes(
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """In each process, first: Ctrl-C is the first process's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _nothing() -> None:
-    """Lets a process begin."""
-
-
-def _launch(executor: ProcessPoolExecutor, processes: int) -> None:
-    """Start the processes, deaf to Ctrl-C from their very beginning."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        for _ in range(processes):
-            executor.submit(_nothing)
-    finally:
-        signal.signal(signal.SIGINT, before)

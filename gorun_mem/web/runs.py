@@ -153,7 +153,13 @@ class Runs:
         asked = msgspec.to_builtins(wanted)
         run = self._add(OneRun(id, wanted.scenario, os.fspath(log), True, asked))
         run.process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "gorun_mem", *arguments(wanted, log)],
+            [
+                sys.executable,
+                "-m",
+                "gorun_mem.web.followed",
+                str(os.getpid()),
+                *arguments(wanted, log),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

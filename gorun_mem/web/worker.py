@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gorun_mem._interrupts import end_with
 from gorun_mem.web.guard import Refused
 
 
@@ -128,7 +129,8 @@ def answer(line: bytes, folder: str) -> bytes:
 
 
 def main() -> None:
-    """Answer until stdin ends."""
+    """Answer until stdin ends, or the service does."""
+    end_with(os.getppid())
     # What a program prints is nobody's: the answers have stdout to themselves.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

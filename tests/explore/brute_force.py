@@ -70,6 +70,10 @@ class Notes:
             return
         if kind.startswith("chan."):
             obj = "channels"  # a select may hang on several, so their order matters
+        self._note_on(obj, name, reads)
+
+    def _note_on(self, obj: str, name: Any, reads: bool) -> None:
+        """A step on `obj`, whose order with others on it matters."""
         order = self._on.setdefault(obj, [])
         if not reads:
             order.append(name)
@@ -78,9 +82,13 @@ class Notes:
         else:
             order.append(Counter([name]))
 
+    def _orders(self, order: list[Any]) -> Any:
+        """What matters of the order of the steps on an object."""
+        return tuple(map(_settled, order))
+
     def end(self, world: World) -> tuple[()]:
         of_m = sorted((name, tuple(steps)) for name, steps in self._of_m.items())
-        on = sorted((obj, tuple(map(_settled, order))) for obj, order in self._on.items())
+        on = sorted((obj, self._orders(order)) for obj, order in self._on.items())
         results: Any = world.results
         key = (tuple(of_m), tuple(on), tuple(sorted(results.get("drawn", ()))))
         self.classes[key] += 1

@@ -54,11 +54,13 @@ class Interrupting:
 
     Args:
         random: draws when.
+        breaths: after fewer than so many looks for it.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, breaths: int = 30) -> None:
         self.came = 0
         self._random = random
+        self._breaths = breaths
         self._left = random.randrange(0, 2)
 
     def perform(self, worker: Any, work: Work, into: Yielded) -> None:
@@ -66,7 +68,7 @@ class Interrupting:
         if self._left < 0:
             self._left = self._random.randrange(0, 3)
             self.came += 1
-            breaths = iter(range(self._random.randrange(30)))
+            breaths = iter(range(self._random.randrange(self._breaths)))
             worker.interrupted = lambda: next(breaths, None) is None
         else:
             worker.interrupted = lambda: False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from gorun_mem.cli import main
+from gorun_mem.cli import _binary, main
+from gorun_mem.cli._exit import BadInput
 from gorun_mem.files import reading
 from gorun_mem.files.packed import RATIO_MAX, Damaged, UnpackedFile, unpacked
 from gorun_mem.files.reading import read_input
@@ -168,3 +170,27 @@ def test_verbs_refuse_what_has_no_end_or_shape(
         assert "internal fault" not in capsys.readouterr().err
         assert time.monotonic() - began < 20, words
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20, "a gigabyte"
+
+
+@pytest.mark.parametrize(("head", "read"), [(b"\0asm\1\0\0\0", 1 << 22), (b"\x7fELF", 1 << 20)])
+def test_a_pipe_without_end_is_no_binary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, read: int
+) -> None:
+    """So much of it is read as a binary may have, and hardly any of what begins otherwise."""
+    monkeypatch.setattr(_binary, "BINARY_BYTES_MAX", 1 << 21)
+    pipe = tmp_path / "app.wasm"
+    os.mkfifo(pipe)
+    taken = []
+
+    def feed() -> None:
+        with open(pipe, "wb", buffering=0) as file, contextlib.suppress(BrokenPipeError):
+            file.write(head)
+            while True:
+                taken.append(file.write(bytes(1 << 16)))
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    with pytest.raises((OSError, BadInput), match=r"more than 2,097,152 bytes|not wasm"):
+        _binary.read_binary(pipe)
+    feeder.join()
+    assert sum(taken) < read

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from gorun_mem.cli import main
+from gorun_mem.events.errors import LogError
+from gorun_mem.events.sinks import FileSink
+from gorun_mem.files import writing
 from gorun_mem.files.writing import check_writable, open_output, write_output
 from tests.analysis.make_logs import run_log, storm
 
@@ -209,3 +212,47 @@ def test_what_can_be_written_is_known_before(tmp_path: Path) -> None:
         with pytest.raises(OSError) as refused:
             check_writable(bad)
         assert refused.value.filename == os.fspath(bad)
+
+
+def _write(path: Path, how: str, data: bytes) -> None:
+    if how == "whole":
+        write_output(path, data)
+    else:
+        with FileSink(path, flush_seconds=0) as sink:
+            sink.write(data[:-1])
+
+
+@pytest.mark.parametrize("how", ["whole", "log"])
+def test_a_pipe_that_nobody_reads_is_refused(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some seconds, in place of waiting for ever; one that is read later gets all."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(writing, "PIPE_WAIT_S", 0.2)
+    with pytest.raises((OSError, LogError), match=r"a pipe that nobody has read for 0\.2 s"):
+        _write(pipe, how, b"all\n")
+    monkeypatch.setattr(writing, "PIPE_WAIT_S", 30)
+    reader = subprocess.Popen(["sh", "-c", f"sleep 0.3; cat {pipe}"], stdout=subprocess.PIPE)
+    _write(pipe, how, b"all\n" * 1000)
+    assert reader.communicate()[0] == b"all\n" * 1000
+
+
+def test_a_log_that_comes_by_a_pipe_is_read_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`report <(...)` looked whether it is a recording, and lost the first lines; what `view`
+    shows is read again and again."""
+    log = tmp_path / "a.jsonl"
+    log.write_bytes(run_log(storm)[1])
+    assert main(["report", str(log)]) == 0
+    said = capsys.readouterr().out.replace(str(log), "LOG")
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(log.read_bytes()))
+    writer.start()
+    assert main(["report", str(pipe)]) == 0
+    writer.join()
+    assert capsys.readouterr().out.replace(str(pipe), "LOG") == said
+    assert main(["view", "--no-open", str(pipe)]) == 2
+    assert "can be read once only" in capsys.readouterr().err

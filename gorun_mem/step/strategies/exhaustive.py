@@ -118,7 +118,7 @@ class Exhaustive(Searching):
         self._admits: frozenset[str] | None = None
         self._asks = False
         self._draws = False
-        self._is_cut = False
+        self._asleep: dict[int, Pending] = {}
         self._engine: Any = None
         self._whole_calls = True
         self.rested = False
@@ -153,7 +153,7 @@ class Exhaustive(Searching):
         self._at = self._made = 1
         self._drawn = 0
         self._yielder, self._yields = -1, 0
-        self._is_cut = False
+        self._asleep = {}
         self._numbers.begin()
         self._stepped = {}
         self._after = 0
@@ -189,7 +189,7 @@ class Exhaustive(Searching):
             try:
                 node = self._new_node(enabled, current)
             except Redundant:
-                self._is_cut = True
+                self._asleep = enabled
                 raise
             self._nodes.append(node)
         self._at = at + 1
@@ -247,12 +247,11 @@ class Exhaustive(Searching):
         if self._engine is not None:
             self.keeps_time |= self._engine.keeps_time
         if self._engine is not None and self._made == len(events):
-            if not self._is_cut:
+            if not self._asleep:
                 self._numbers.meet(self._engine)
                 self._follow_last({})
             self._reverse_races()
-            if not self._is_cut:
-                self._hold_pending()
+            self._hold_pending()
             if self._draws:
                 self._open_choices()
         self._engine = None
@@ -287,7 +286,10 @@ class Exhaustive(Searching):
             self._descent.want(number, sequence)
 
     def _hold_pending(self) -> None:
-        """Hold what the run has left pending against its steps."""
+        """Hold what the run has left pending against its steps.
+
+        Of a run in vain too, but for those asleep: who waits there could have gone before as well.
+        """
         past = self._past
         engine = self._engine
         for task in engine.everybody() if engine.buffered else engine.tasks:
@@ -296,6 +298,8 @@ class Exhaustive(Searching):
             if engine.buffered and engine.is_held(task):
                 continue  # what its buffer has comes first
             m = self._numbers.of[task.id]
+            if m in self._asleep:
+                continue
             kind, obj, reads = self._pending(task)
             acting = task.op.acting()
             if not obj or (task.state is State.PARKED and acting is self._stepped.get(m)):

@@ -187,6 +187,27 @@ def drawn_dense(seed: int, kind: str) -> Program:
     return tuple([drawing.plan(size) for size in random.choice(DENSE_SHAPES)]), ()
 
 
+SPINNING: Final = (*KINDS["words"], "store", "store", *KINDS["locks"])
+
+
+def drawn_spinning(seed: int) -> Program:
+    """The program of a seed in which an M or two go round until something has changed."""
+    random = Random(seed)
+    ops = random.sample(SPINNING, random.randint(2, 5))
+    drawing = Drawing(random, ops, (None,), random.choice((1, 1, 2)))
+    plans = [list(drawing.plan(size)) for size in random.choice(SHAPES)]
+    for _ in range(random.choice((1, 1, 1, 2))):
+        plan, on = random.choice(plans), random.randrange(drawing.words)
+        spins: list[Plan] = [
+            (("spin", on, random.choice((0, 1, 1, 2))),),
+            (("spin cas", on, random.choice((0, 1, 1, 2)), random.choice((0, 1, 2))),),
+            (("spin try", on), *drawing.plan(random.randrange(2), 2), ("unlock", on)),
+        ]
+        at = random.randrange(len(plan) + 1)
+        plan[at:at] = random.choice((spins[0], *spins))
+    return tuple(map(tuple, plans)), ()
+
+
 class Things:
     """What the Ms share."""
 
@@ -270,6 +291,8 @@ class Follower:
             return await fence()
         if what == "choose":
             return await self.m.choose(0, 1)
+        if what in SPINS:
+            return await self.spin(*SPINS[what], *args)
         on, *args = args
         if what == "call":
             kind, number = on
@@ -285,6 +308,13 @@ class Follower:
             return None
         of, verb = VERBS[what]
         return await getattr(getattr(things, of)[on], verb)(*args)
+
+    async def spin(self, of: str, verb: str, on: int, *args: Any) -> None:
+        """Do it again and again until it comes to what is wanted; nothing of it is noted."""
+        does = getattr(getattr(self.things, of)[on], verb)
+        wanted = args[0] if verb == "load" else True
+        while await does(*(() if verb == "load" else args)) != wanted:
+            await self.m.pause()
 
     async def first(self) -> None:
         """What is done once."""
@@ -321,6 +351,10 @@ VERBS: Final = {
     "wtry": ("rws", "try_acquire_write"), "wunlock": ("rws", "release_write"),
 }  # fmt: skip
 """Where what is done is done, and how the kit calls it."""
+SPINS: Final = {
+    "spin": ("words", "load"), "spin cas": ("words", "cas"), "spin try": ("locks", "try_acquire"),
+}  # fmt: skip
+"""The same of what is done until it comes to what is wanted."""
 
 
 def main_of(program: Program) -> Main:

@@ -22,7 +22,7 @@ Outcome = tuple[Any, ...]
 Way = Callable[["Machine", "Thread"], None]
 """How a step changes the machine and who makes it."""
 
-READS_OWN: Final = frozenset({"load", "late", "fload", "once"})
+READS_OWN: Final = frozenset({"load", "late", "fload", "once", "spin"})
 """What is made whatever the M's buffer holds, as a MOV is; so is all that is no operation at all:
 to go on after a wait that has ended, to begin, to choose."""
 LOCAL: Final = frozenset({"resume", "choose", "pause"})

@@ -72,6 +72,25 @@ def cas(m: Machine, name: Name, t: Thread, n: int, old: int, new: int) -> list[W
     return modify(lambda before: (new, True) if before == old else (before, False))(m, name, t, n)
 
 
+def spin(m: Machine, name: Name, t: Thread, n: int, value: int) -> list[Way]:
+    """Loads until it holds `value`; none of those before changes anything."""
+    return [passed] if m.read(t, ("x", n)) == value else []
+
+
+def spin_cas(m: Machine, name: Name, t: Thread, n: int, old: int, new: int) -> list[Way]:
+    """The first of its kind that fits."""
+    if m.memory.get(("x", n), 0) != old:
+        return []
+    return change(lambda s: s.memory.update({("x", n): new}), says=False)
+
+
+def spin_try(m: Machine, name: Name, t: Thread, n: int) -> list[Way]:
+    """Once it is free."""
+    if m.owners.get(n) is not None:
+        return []
+    return change(lambda s: s.owners.update({n: name}), says=False)
+
+
 def fence(m: Machine, name: Name, t: Thread) -> list[Way]:
     """Nothing but that the buffer is empty."""
     return [passed]
