@@ -101,7 +101,8 @@ def _rows(folder: Path, modules: Sequence[str], parts: Parts) -> Iterator[Row]:
             wanted = [load for load in LOADS if any(load in loads[name] for name in group)]
             slow, fast = _by_turns(without, whole, wanted)
         except subprocess.CalledProcessError as error:
-            why = error.stderr.strip().rpartition("\n")[2]
+            said = error.stderr.strip().splitlines()
+            why = next((line for line in reversed(said) if "Error: " in line), said[-1])
             yield from (_told(_unmeasured(name, why)) for name in group)
             continue
         for name in group:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TURNS: Final = 2
 """The least time of so many runs of a load counts."""
+DRAWN: Final = 1_200
+"""Schedules of a search that draws."""
 LOOKED_AT: Final = 100
 """So many calls of a function show of which classes its objects are."""
 COUNTED: Final = 300_000
@@ -87,7 +89,9 @@ def _run(**settings: Any) -> None:
     from gorun_mem.machine.run import run_on_trampoline
 
     storm = find("memlock_storm")
-    run_on_trampoline(storm, storm.config().but(**settings), {"rounds": 600})
+    done = run_on_trampoline(storm, storm.config().but(**settings), {"rounds": 600})
+    if not done.outcome.ok:
+        raise RuntimeError(repr(done.outcome.error))
 
 
 def _bound() -> None:
@@ -103,13 +107,26 @@ def _drawn(strategy: str, *, looking: bool = False) -> None:
 
     eyes = DEFAULT_DETECTORS if looking else ()
     program = locked_target(4, 10) if looking else atomic_target(4, 25)
-    Worker(program, eyes, steps_max=10_000).draw(strategy, 0, 1_200)
+    _draw(Worker(program, eyes, steps_max=10_000), strategy)
+
+
+def _draw(worker: Worker, strategy: str) -> None:
+    """Draw schedules. Where a class is not what it was, programs end early: that is no load.
+
+    Raises:
+        RuntimeError: a schedule fails.
+    """
+    batch = worker.draw(strategy, 0, DRAWN)
+    if batch.found or batch.schedules != DRAWN:
+        raise RuntimeError(f"{batch.schedules} schedules, failures {batch.found[:1]}")
 
 
 def _searched(strategy: str, target: Target, budget: int) -> None:
     from gorun_mem.explore import explore
 
-    explore(target, strategy=strategy, budget=budget, canary=False)
+    found = explore(target, strategy=strategy, budget=budget, canary=False)
+    if found.failures:
+        raise RuntimeError(found.sentence)
 
 
 def _slept(flavour: str) -> None:
@@ -137,7 +154,7 @@ def _slept(flavour: str) -> None:
             ms.start_soon(one)
             ms.start_soon(other)
 
-    Worker(Target.of(main, Config(ms=2)), steps_max=10_000).draw("random", 0, 1_200)
+    _draw(Worker(Target.of(main, Config(ms=2)), steps_max=10_000), "random")
 
 
 def _again() -> None:
