@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import astuple
 from mypy_extensions import mypyc_attr
@@ -35,10 +35,6 @@ class ByFields:
 
     def __call__(self, event: Any) -> None:
         """Hand on an event."""
-        self.hand_on(event)
-
-    def hand_on(self, event: Any) -> None:
-        """The same; a call from compiled code."""
         fields: Fields = astuple(event)
         for handle in self.handlers:
             handle(event, fields)
@@ -89,27 +85,58 @@ def dispatch_table(
     return table
 
 
-def dispatch(events: list[LogEvent], table: dict[type[LogEvent], tuple[Handler, ...]]) -> None:
+class Numbers:
+    """How events are numbered, which is from 1 and without gaps.
+
+    Attributes:
+        last: the number of the last one.
+        missing: how many the jumps say are not there.
+        disordered: those whose number is not above the one before.
+    """
+
+    __slots__ = ("disordered", "last", "missing")
+
+    def __init__(self) -> None:
+        self.last = self.missing = self.disordered = 0
+
+    def see(self, number: int) -> None:
+        """The next event has `number`."""
+        before = self.last
+        self.last = number
+        if number <= before:
+            self.disordered += 1
+        elif number != before + 1:
+            self.missing += number - before - 1
+
+    def see_all(self, events: list[LogEvent]) -> None:
+        """The same of some events."""
+        for event in events:
+            self.see(event.seq)
+
+
+_SEQ: Final = place(LogEvent, "seq")
+
+
+def dispatch(
+    events: list[LogEvent], table: dict[type[LogEvent], tuple[Handler, ...]], numbers: Numbers
+) -> None:
     """Hand each event to those who want its type.
 
     Args:
         events: in the order of the log.
         table: as `dispatch_table` has it; nobody wants a type that is not in it.
+        numbers: see those of the events.
     """
     for event in events:
-        handlers = table.get(type(event))
-        if handlers is not None:
-            for handle in handlers:
-                if isinstance(handle, ByFields):
-                    handle.hand_on(event)
-                else:
-                    handle(event)
-
-
-def in_sequence(events: list[LogEvent], seq: int) -> bool:
-    """Whether the numbers of `events` go up by one from `seq`, that of the event before them."""
-    for event in events:
-        seq += 1
-        if event.seq != seq:
-            return False
-    return True
+        handlers = table.get(type(event), ())
+        first = handlers[0] if len(handlers) == 1 else None
+        if isinstance(first, ByFields):
+            fields: Fields = astuple(event)
+            for handle in first.handlers:
+                handle(event, fields)
+            number: int = fields[_SEQ]
+        else:
+            for handler in handlers:
+                handler(event)
+            number = event.seq
+        numbers.see(number)

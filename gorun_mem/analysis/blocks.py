@@ -92,7 +92,8 @@ class FreeBlocks(Accumulator):
         left = size - taken
         had = had or 0
         if left <= 0 or fields[_TAKE_EXACT]:
-            self.blocks.pop(addr, None)
+            if addr in self.blocks:
+                del self.blocks[addr]
             left = 0
         else:
             self.blocks[addr] = left
@@ -118,7 +119,7 @@ class FreeBlocks(Accumulator):
             part = blocks.pop(addr + size, 0)
             gone = part
             whole = product(part, part)
-        part = blocks.pop(result_addr, 0)
+        part = blocks.get(result_addr, 0)
         if part:
             gone += part
             whole += product(part, part)

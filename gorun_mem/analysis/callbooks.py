@@ -148,9 +148,8 @@ class MemoryBook(Accumulator):
         bloc: int = fields[_BLOC]
         bloc_max: int = fields[_BLOC_MAX]
         n: int = fields[_N]
-        opens = now >= self._until
-        if opens:
-            self._see()
+        if now >= self._until:
+            self._turn(now)
         top = product(fields[_PAGES], PAGE) if self._wasm else bloc_max
         if top > self._top or self._pending:
             self._grew(event, top)
@@ -171,15 +170,9 @@ class MemoryBook(Accumulator):
         free: int = fields[_FREE_BYTES]
         if free > self.most_free[0]:
             self.most_free = (free, now)
-        if opens:
-            self._open(event)
 
-    def _see(self) -> None:
-        """A stretch of time ends: the last call in it is what is seen."""
-        raise NotImplementedError
-
-    def _open(self, event: MemReturn) -> None:
-        """A stretch of time begins with `event`."""
+    def _turn(self, now: int) -> None:
+        """A stretch of time ends, of which the last call is seen, and another begins at `now`."""
         raise NotImplementedError
 
     def _grew(self, event: MemReturn, top: int) -> None:
@@ -262,7 +255,7 @@ def sawicki(free: int, squares: int) -> float:
     if free <= 0:
         return 0.0
     try:
-        return 1.0 - sqrt(squares) / free
+        return 1.0 - sqrt(float(squares)) / free
     except (OverflowError, ValueError):
         return 1.0 - share(isqrt(max(squares, 0)), free)
 
@@ -297,9 +290,8 @@ class FragmentationBook(Accumulator):
 
     def _return(self, event: MemReturn, fields: Fields) -> None:
         now: int = fields[_T_NS]
-        opens = now >= self._until
-        if opens:
-            self._see()
+        if now >= self._until:
+            self._turn(now)
         free: int = fields[_FREE_BYTES]
         blocks: int = fields[_FREE_BLOCKS]
         largest: int = fields[_FREE_LARGEST]
@@ -343,15 +335,9 @@ class FragmentationBook(Accumulator):
             except OverflowError:
                 pass  # numbers of a damaged log
             self._points += 1
-        if opens:
-            self._open(event)
 
-    def _see(self) -> None:
-        """A stretch of time ends: of the calls in it the last is what is seen."""
-        raise NotImplementedError
-
-    def _open(self, event: MemReturn) -> None:
-        """A stretch of time begins with `event`."""
+    def _turn(self, now: int) -> None:
+        """A stretch of time ends, of which the last call is seen, and another begins at `now`."""
         raise NotImplementedError
 
     def _fail(self, event: MemReturn) -> None:

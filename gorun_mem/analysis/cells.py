@@ -261,8 +261,12 @@ class LockHistory:
         """Nobody waits any more, or the log ends."""
         self.busy = None
         convoy = self.line.is_convoy
-        acquired = self.line.acquired - busy.acquired_before
         length_ns = now - busy.start_ns
+        # Each convoy is a busy period: one that is none of the longest convoys is neither.
+        kept = self.convoys if convoy else self.busy_longest
+        if len(kept) >= BUSY_KEPT and length_ns < kept[0][0]:
+            return
+        acquired = self.line.acquired - busy.acquired_before
         rank = (length_ns, acquired, -busy.seq)
         found = None
         for longest in (self.busy_longest, self.convoys) if convoy else (self.busy_longest,):

@@ -123,6 +123,7 @@ class Contention(Accumulator):
         self._stalls = self._chains.stalls
         self._path: CriticalPath | None = None
         self._cells = 0
+        self._latest: LockHistory | None = None
         # As `slowest` and `holds` have it.
         self._slowest_least_ns = self._holds_least_ns = 0
 
@@ -147,7 +148,7 @@ class Contention(Accumulator):
         now: int = fields[_WAIT_NOW]
         m: int = fields[_WAIT_M]
         owner_m: int = fields[_WAIT_OWNER]
-        lock = self._locks.get(name) or self._new_lock(name)
+        lock = self._lock_of(name)
         line = lock.line
         busy = lock.busy
         if busy is not None:
@@ -176,7 +177,7 @@ class Contention(Accumulator):
         m: int = fields[_ACQUIRE_M]
         contended: bool = fields[_ACQUIRE_CONTENDED]
         site: Any = fields[_ACQUIRE_SITE]
-        lock = self._locks.get(name) or self._new_lock(name)
+        lock = self._lock_of(name)
         key: Any = (fields[_ACQUIRE_M], site)
         cell = lock.cells.get(key) or self._new_cell(lock, key)
         state = self._ms.get(m) or self._paths.state(m)
@@ -228,7 +229,7 @@ class Contention(Accumulator):
         now: int = fields[_RELEASE_NOW]
         m: int = fields[_RELEASE_M]
         hold_ns: int = fields[_RELEASE_HOLD_NS]
-        lock = self._locks.get(name) or self._new_lock(name)
+        lock = self._lock_of(name)
         cell = lock.holder
         busy = lock.busy
         if busy is not None:
@@ -328,13 +329,20 @@ class Contention(Accumulator):
             lock.woken = m
 
     def _throw(self, event: LockThrow) -> None:
-        lock = self._locks.get(event.lock) or self._new_lock(event.lock)
+        lock = self._lock_of(event.lock)
         lock.throws[event.error_type] = lock.throws.get(event.error_type, 0) + 1
 
     def _end(self, event: RunEnd) -> None:
         self.end_ns = event.t_ns
 
     # Books.
+
+    def _lock_of(self, name: str) -> LockHistory:
+        """The lock of that name, most often the one before."""
+        lock = self._latest
+        if lock is None or lock.name != name:
+            self._latest = lock = self._locks.get(name) or self._new_lock(name)
+        return lock
 
     def _new_lock(self, name: str) -> LockHistory:
         if len(self._locks) >= CELLS_MAX:

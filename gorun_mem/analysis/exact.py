@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from gorun_mem.analysis.ranks import ranked
 from gorun_mem.analysis.values import ascending
 from gorun_mem.runtime.mutex.statistics import Distribution
 
@@ -31,11 +33,12 @@ class ExactValues:
         fresh: append a value here; `fold` puts them where they take less.
     """
 
-    __slots__ = ("_counted", "_counts", "_distinct_max", "_many", "_total", "fresh")
+    __slots__ = ("_counted", "_counts", "_distinct_max", "_many", "_summed", "_total", "fresh")
 
     def __init__(self, distinct_max: int = DISTINCT_MAX) -> None:
         self.fresh: list[int] = []
-        self._total = 0  # of what is folded
+        self._total = 0  # of what is folded, and of the first `_summed` fresh ones
+        self._summed = 0
         self._counted = 0  # how many of these are in `_counts`
         self._counts: Counter[int] = Counter()
         self._many: array[int] = array("q")
@@ -51,7 +54,8 @@ class ExactValues:
             kept = array("q", () if alike else fresh)
         except OverflowError:  # numbers that no clock shows: from a damaged log
             alike, kept = True, array("q")
-        self._total += sum(fresh)
+        self._total = self.total
+        self._summed = 0
         if alike:
             self._counted += len(fresh)
             self._counts.update(fresh)
@@ -66,7 +70,11 @@ class ExactValues:
     @property
     def total(self) -> int:
         """Their sum."""
-        return self._total + sum(self.fresh)
+        fresh = self.fresh
+        if len(fresh) > self._summed:
+            self._total += sum(islice(fresh, self._summed, None))
+            self._summed = len(fresh)
+        return self._total
 
     @property
     def max(self) -> int:
@@ -89,7 +97,7 @@ class Gathered:
         total: their sum.
     """
 
-    __slots__ = ("_counted", "_parts", "_single", "count", "total")
+    __slots__ = ("_at_rank", "_counted", "_is_sorted", "_parts", "_single", "count", "total")
 
     def __init__(self, parts: Iterable[ExactValues]) -> None:
         self._parts = list(parts)
@@ -97,11 +105,16 @@ class Gathered:
         self.total = sum([part.total for part in self._parts])
         self._single: list[int] = []
         self._counted: Counter[int] = Counter()
+        self._at_rank: dict[int, int] = {}
+        self._is_sorted = False
 
     @property
     def single(self) -> list[int]:
         """Those that are kept one by one, ascending."""
         self._gather()
+        if not self._is_sorted:
+            self._is_sorted = True
+            self._single.sort()
         return self._single
 
     @property
@@ -115,9 +128,24 @@ class Gathered:
             self._single += part.fresh
             self._single += part._many
             self._counted.update(part._counts)
-        if self._parts:
-            self._parts = []
-            self._single.sort()
+        self._parts = []
+
+    def at_ranks(self, ranks: Sequence[int]) -> list[int] | None:
+        """Those at some ranks, counted from 0, in a third of the time that sorting takes.
+
+        Returns:
+            A value for each rank; None where some are counted, or below 0.
+        """
+        if self.counted:
+            return None
+        known = self._at_rank
+        unknown = [rank for rank in ranks if rank not in known]
+        if unknown:
+            found = ranked(self._single, unknown)
+            if found is None:
+                return None
+            known.update(zip(unknown, found, strict=True))
+        return [known[rank] for rank in ranks]
 
     def distribution(self) -> Distribution:
         """All of them."""

@@ -23,6 +23,8 @@ from gorun_mem.events.types import LogEvent, MemReturn, RunStart
 from gorun_mem.runtime.mutex.statistics import Distribution
 
 FAILURES_KEPT = 100
+_UNSEEN = (0, 0, 0, 0, 0, 0)
+"""What a stretch of time has until it ends."""
 
 
 def unusable(sizes: Iterable[int], need: int) -> float:
@@ -222,8 +224,9 @@ class Fragmentation(FragmentationBook):
         if self._last is not None:
             self.over_time.last = self._row(self._last)
 
-    def _open(self, event: MemReturn) -> None:
-        self.over_time.put(event.t_ns, self._row(event))
+    def _turn(self, now: int) -> None:
+        self._see()
+        self.over_time.put(now, _UNSEEN)
         self._until = self.over_time.until
 
     def _row(self, event: MemReturn) -> tuple[int, int, int, int, int, int]:

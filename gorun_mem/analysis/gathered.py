@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import islice
 from operator import ne
@@ -89,11 +89,16 @@ class GatheredValues(Values):
         self.count = gathered.count + zeros
         self.total = gathered.total
 
-    @property
-    def _is_sorted(self) -> bool:
-        """Whether all lie sorted behind the zeros, as nearly all do."""
-        gathered = self._gathered
-        return not gathered.counted and (not gathered.single or gathered.single[0] >= 0)
+    def _at(self, ranks: Sequence[int]) -> list[int] | None:
+        """The values at some ranks, from 1; None where they are not the zeros, then the others."""
+        zeros, last = self._zeros, self._gathered.count - 1
+        if last < 0:
+            return [0 for _ in ranks]
+        # To find some all have to be looked at: the last, which `max` is, costs nothing more.
+        found = self._gathered.at_ranks([*[max(0, rank - zeros - 1) for rank in ranks], last])
+        if found is None:
+            return None
+        return [0 if rank <= zeros else value for rank, value in zip(ranks, found, strict=False)]
 
     @property
     def counts(self) -> dict[int, int]:
@@ -104,34 +109,37 @@ class GatheredValues(Values):
     @property
     def max(self) -> int:
         """The greatest, exact; 0 where there is none."""
-        if not self._is_sorted:
+        found = self._at([self.count])
+        if found is None:
             self._count()
             return self._max
-        single = self._gathered.single
-        return single[-1] if single else 0
+        return found[0]
 
     @property
     def exact(self) -> bool:
         """Whether each value was counted as it is."""
         if self._is_exact is None:
-            self._is_exact = self._distinct() <= self._distinct_max
-        return self._is_exact
+            greatest = self._at([self.count])
+            if greatest is None:
+                self._count()
+            elif greatest[0] < self._distinct_max:
+                self._is_exact = True  # no more than all from 0 to it
+            else:
+                self._is_exact = self._distinct() <= self._distinct_max
+        return bool(self._is_exact)
 
     def _distinct(self) -> int:
-        """How many distinct values there are."""
-        if not self._is_sorted:
-            return len(_with_zeros(self._gathered.distribution(), self._zeros).values)
+        """How many distinct values there are, none of which is below 0."""
         single = self._gathered.single
         distinct: int = sum(map(ne, single, islice(single, 1, None))) + bool(single)
         return distinct + int(self._zeros > 0 and (not single or single[0] > 0))
 
     def percentiles(self, percents: Iterable[int]) -> list[int]:
         """Several of `Distribution.percentile` at once; see `percentiles`."""
-        if not self.count or not self._is_sorted:
+        percents = list(percents)
+        found = self._at([rank_of(percent, self.count) for percent in percents])
+        if not self.count or found is None:
             return super().percentiles(percents)
-        single, zeros = self._gathered.single, self._zeros
-        ranks = [rank_of(percent, self.count) for percent in percents]
-        found = [0 if rank <= zeros else single[rank - zeros - 1] for rank in ranks]
         return found if self.exact else [rounded(value) for value in found]
 
     def _count(self) -> None:

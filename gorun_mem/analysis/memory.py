@@ -56,6 +56,8 @@ from gorun_mem.runtime.pages import PAGE, pages_of, top_of
 HINTS_KEPT: Final = 1000
 HINTS_ACTIVE_MAX: Final = 1 << 12
 HEADER_BYTES: Final = 16
+_UNSEEN: Final = (0, 0, 0, 0, 0, 0)
+"""What a stretch of time has until it ends."""
 
 
 class MemoryUse(MemoryBook):
@@ -139,8 +141,9 @@ class MemoryUse(MemoryBook):
         if self._last is not None:
             self.over_time.last = self._row(self._last)
 
-    def _open(self, event: MemReturn) -> None:
-        self.over_time.put(event.t_ns, self._row(event))
+    def _turn(self, now: int) -> None:
+        self._see()
+        self.over_time.put(now, _UNSEEN)
         self._until = self.over_time.until
 
     def _row(self, event: MemReturn) -> tuple[int, int, int, int, int, int]:

@@ -29,7 +29,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from gorun_mem.analysis.accumulator import Accumulator, dispatch, dispatch_table, in_sequence
+from gorun_mem.analysis.accumulator import Accumulator, Numbers, dispatch, dispatch_table
 from gorun_mem.events.errors import LogError
 from gorun_mem.events.reader import Damage, EventReader, Source
 from gorun_mem.events.types import EVENT_TYPES, LogEvent, RunEnd, RunStart
@@ -168,6 +168,9 @@ class BatchReader(EventReader):
     Args:
         source: a file's name, or a binary file object.
         wanted: the types of event to decode as a whole, the others come as `Skimmed`; None for all.
+
+    Attributes:
+        numbers: of the events that were seen.
     """
 
     def __init__(self, source: Source, wanted: Iterable[type[LogEvent]] | None = None) -> None:
@@ -175,11 +178,10 @@ class BatchReader(EventReader):
         if wanted is not None:
             self._decoder = _decoder(frozenset(wanted) | {RunStart, RunEnd})
         self.events = 0
-        self.disordered = 0
+        self.numbers = Numbers()
         self.foreign = 0
         self.runs = 0
         self.headless = True
-        self._last_seq = 0
         self._tail = b""
         self._last: LogEvent | None = None
 
@@ -189,6 +191,12 @@ class BatchReader(EventReader):
         Raises:
             LogError: the file cannot be read.
         """
+        for batch in self.unnumbered():
+            self.numbers.see_all(batch)
+            yield batch
+
+    def unnumbered(self) -> Iterator[list[LogEvent]]:
+        """The same, for who has `numbers` see those of the events."""
         for block in self._blocks():
             batch = self._events(block)
             if batch:
@@ -215,23 +223,11 @@ class BatchReader(EventReader):
         self.runs += 1
 
     def _look_over(self, batch: list[LogEvent]) -> None:
-        """Check the numbering of a batch."""
+        """Count a batch."""
         if not self.events:
             self.headless = not isinstance(batch[0], RunStart)
-        if not in_sequence(batch, self._last_seq):
-            self._count_gaps(batch)
-        self._last_seq = batch[-1].seq
         self.events += len(batch)
         self.cut = type(batch[-1]) is not RunEnd
-
-    def _count_gaps(self, batch: list[LogEvent]) -> None:
-        last = self._last_seq
-        for number in [event.seq for event in batch]:
-            if number <= last:
-                self.disordered += 1
-            else:
-                self.missing += number - last - 1
-            last = number
 
     def _note(self, line: int, reason: str) -> None:
         if not reason.startswith(_NO_JSON):
@@ -247,8 +243,8 @@ class BatchReader(EventReader):
             broken_lines=self.damaged - self.foreign,
             foreign_lines=self.foreign,
             damage=tuple(self.damage),
-            missing=self.missing,
-            disordered=self.disordered,
+            missing=self.numbers.missing,
+            disordered=self.numbers.disordered,
             unreadable=self.broken,
             cut=self.cut,
             headless=self.headless,
@@ -274,10 +270,10 @@ def analyse(
     table[RunStart] = (*table[RunStart], reader.begin)
     tidies = [a.tidy for a in accumulators if type(a).tidy is not Accumulator.tidy]
     lines = untidied = 0
-    with _paused_gc():
-        for batch in reader.batches():
-            dispatch(batch, table)
+    with paused_gc():
+        for batch in reader.unnumbered():
             untidied += len(batch)
+            dispatch(batch, table, reader.numbers)
             batch.clear()  # what the next block is decoded to takes their place in the caches
             if untidied >= TIDY_EVENTS:
                 untidied = 0
@@ -296,8 +292,8 @@ def analyse(
 def feed(events: Iterable[LogEvent], accumulators: Sequence[Accumulator]) -> None:
     """The same for events that are in memory already."""
     batch = list(events)
-    dispatch(batch, dispatch_table(accumulators))
     last_ns = batch[-1].t_ns if batch else 0
+    dispatch(batch, dispatch_table(accumulators), Numbers())
     for accumulator in accumulators:
         accumulator.last_ns = last_ns
         accumulator.finish()
@@ -328,7 +324,7 @@ def source_name(source: Source) -> str:
 
 
 @contextmanager
-def _paused_gc() -> Iterator[None]:
+def paused_gc() -> Iterator[None]:
     """No cycle is made here, and looking for some costs a tenth of the time."""
     enabled = gc.isenabled()
     gc.disable()

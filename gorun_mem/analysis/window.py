@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from gorun_mem.analysis.accumulator import Accumulator, Handler, dispatch, dispatch_table
+from gorun_mem.analysis.accumulator import Accumulator, Handler, Numbers, dispatch, dispatch_table
 from gorun_mem.events.types import (
     EVENT_TYPES,
     LockAcquire,
@@ -202,6 +202,7 @@ class Windowed(Accumulator):
         self._past = dispatch_table(past)
         self._rest = dispatch_table(part for part in parts if part not in past)
         self._past_return = past_return
+        self._numbers = Numbers()  # of what was cut to the window: nobody asks
 
     def handlers(self) -> Mapping[type[LogEvent], Handler]:
         """Whatever one of them wants, and what says what is under way."""
@@ -214,7 +215,7 @@ class Windowed(Accumulator):
     def _take(self, event: LogEvent) -> None:
         low, high = self.clip.window
         kind = type(event)
-        dispatch(list(self.clip.take(event)), self._rest)
+        dispatch(list(self.clip.take(event)), self._rest, self._numbers)
         if high is None or event.t_ns < high or kind is RunEnd:
             for handle in self._past[kind]:
                 handle(event)
@@ -230,7 +231,7 @@ class Windowed(Accumulator):
         """The log has ended, and the window with it."""
         clip = self.clip
         clip.last_ns = max(clip.last_ns, self.last_ns)
-        dispatch(list(clip.begin()), self._rest)
+        dispatch(list(clip.begin()), self._rest, self._numbers)
         for part in self._parts:
             part.last_ns = clip.end_ns
             part.finish()

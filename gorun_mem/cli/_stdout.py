@@ -41,6 +41,18 @@ class _Pipe(io.FileIO):
         return memoryview(data).nbytes
 
 
+class _Unheard(io.FileIO):
+    """Standard error: what a full disk or a terminal that has gone does not take is lost, and is no
+    failure of the verb."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write, or not."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 def outlive_reader() -> None:
     """Let writes to standard output succeed when its reader has left."""
     out = sys.__stdout__
@@ -61,7 +73,7 @@ def clean_stderr() -> None:
     err = sys.__stderr__
     if err is None or err is not sys.stderr:
         return
-    raw = io.FileIO(err.fileno(), "wb", closefd=False)
+    raw = _Unheard(err.fileno(), "wb", closefd=False)
     stream = CleanText(
         io.BufferedWriter(raw), err.encoding, err.errors, line_buffering=True, write_through=True
     )

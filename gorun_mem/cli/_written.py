@@ -65,13 +65,13 @@ def _named(option: str) -> Iterator[tuple[str, object]]:
         name = param.opts[0] if isinstance(param, click.Option) else argument
         value = ctx.params.get(param.name or "")
         for one in value if isinstance(value, tuple) else (value,):
-            yield name, one
+            yield name, Path(one) if param.metavar == "FILE" and isinstance(one, str) else one
 
 
 def _is_same(path: Path, other: object) -> bool:
     """Whether `other` names the file at `path`, perhaps with what it has, as in FILE.py:NAME.
 
-    What has neither a dot nor a folder is a name that is known here, of a scenario or a lock.
+    Text that has neither a dot nor a folder is a name that is known here, of a scenario or a lock.
     """
     if not isinstance(other, str | Path):
         return False

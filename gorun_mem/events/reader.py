@@ -98,7 +98,7 @@ class LogReader(Generic[T]):
 
     def _blocks(self) -> Iterator[bytes]:
         """Blocks of whole lines; the last may lack its newline."""
-        rest: list[bytes] = []
+        rest: list[bytes | memoryview] = []
         size = 0
         skipping = False
         for data in self._data():
@@ -106,7 +106,7 @@ class LogReader(Generic[T]):
             if end:
                 # Of a line that was too long its newline is left, so that the lines keep numbers.
                 start = data.index(b"\n") if skipping else 0
-                rest.append(data[start:end])
+                rest.append(memoryview(data)[start:end])
                 yield printable_json(b"".join(rest))
                 rest, size, skipping = [], 0, False
             size += len(data) - end

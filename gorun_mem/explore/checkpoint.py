@@ -34,10 +34,11 @@ from gorun_mem.explore.subtrees import SharedOrder, SharedTree
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Batch, Found
 from gorun_mem.files.packed import RATIO_MAX
-from gorun_mem.files.reading import open_input
+from gorun_mem.files.reading import is_read_once, open_input
 from gorun_mem.files.writing import write_output
 from gorun_mem.machine.config import ConfigError
 from gorun_mem.scripts import split
+from gorun_mem.step.strategies import STRATEGIES
 from gorun_mem.step.strategies.dfs import Branch, DfsState, Left
 from gorun_mem.step.strategies.searching import Profile
 
@@ -46,6 +47,7 @@ EVERY_S: Final = 60.0
 _KIND: Final = b"gorun_mem search "
 HEAD: Final = _KIND + b"2\n"
 PACKED_MAX: Final = 1 << 30
+_DIFFER_MAX: Final = 20
 """No checkpoint is larger."""
 FREE_BYTES: Final = 64 << 20
 """What any checkpoint may be when it is unpacked; a larger one RATIO_MAX times what it was."""
@@ -217,6 +219,8 @@ def read(path: Path) -> Kept | None:
     Raises:
         CheckpointError: it is none of this version, or damaged.
     """
+    if is_read_once(path):
+        raise CheckpointError(f"{path} is no file: a checkpoint is read, and then written anew")
     try:
         with open_input(path) as file:
             head = file.read(len(HEAD))
@@ -237,7 +241,7 @@ def read(path: Path) -> Kept | None:
         named = msgspec.msgpack.decode(data, type=_Named)
         if named.version != VERSION:
             raise CheckpointError(
-                f"{path} is of version {named.version}, and this is {VERSION}: go on with that "
+                f"{path} is of version {named.version:.40}, and this is {VERSION}: go on with that "
                 "version, or begin anew with another file"
             )
         return msgspec.msgpack.decode(data, type=Kept)
@@ -283,7 +287,9 @@ def program_of(target: Target, detectors: Iterable[str] = ()) -> dict[str, Any]:
     for name in sorted(files):
         path = Path(split(name)[0])
         if len(name) < NAME_MAX and path.is_file():
-            found[f"the content of {name}"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            with path.open("rb") as file:
+                hashed = hashlib.file_digest(file, "sha256").hexdigest()
+            found[f"the content of {name}"] = hashed[:16]
     return found
 
 
@@ -301,10 +307,13 @@ def check(path: Path, kept: Kept, program: Mapping[str, Any], how: Mapping[str, 
     there = {**kept.program, **kept.how}
     here = {**program, **how}
     differ = [
-        f"{name} is {_in_words(there.get(name))} there and {_in_words(here.get(name))} here"
+        f"{_in_words(name)} is {_in_words(there.get(name))} there and {_in_words(here.get(name))} "
+        "here"
         for name in sorted({*there, *here})
         if there.get(name) != here.get(name)
     ]
+    if len(differ) > _DIFFER_MAX:
+        differ[_DIFFER_MAX:] = [f"{len(differ) - _DIFFER_MAX:,} more"]
     if differ:
         raise CheckpointError(
             f"{path} is of another search: {'; '.join(differ)}; begin anew with another file"
@@ -427,6 +436,7 @@ def restored_course(kept: Kept) -> Course | None:
         state = ByCostState(dfs, back, cost.told, cost.out_of_steps)
         return ByCost(cost.bound_max, None, state)
     if kept.drawing is not None:
+        STRATEGIES[kept.drawing.strategy]  # a KeyError here, where a file is being judged
         kept.drawing.put_back()
         return kept.drawing
     if kept.tree is not None:

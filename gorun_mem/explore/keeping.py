@@ -90,8 +90,19 @@ class SearchFile:
         kept = files.read(path)
         if kept is None:
             return None
-        statistics, facts = tally.statistics, tally.facts
         files.check(path, kept, self._program(worker.target), self._how())
+        try:
+            return self._restored(kept, worker, tally)
+        except files.CheckpointError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise files.CheckpointError(
+                f"{path} is damaged ({type(error).__name__}: {error}): begin anew with another file"
+            ) from None
+
+    def _restored(self, kept: files.Kept, worker: Worker, tally: SearchTally) -> GoneOn:
+        """What a file says, whose values are of the right types and may yet make no sense."""
+        statistics, facts = tally.statistics, tally.facts
         if kept.host:
             worker.target.control_trio()
         statistics.walks, statistics.space = kept.walks, kept.space

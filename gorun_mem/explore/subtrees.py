@@ -7,7 +7,11 @@ The nodes on the way to a part are *forks*. They belong to no part but are kept 
 branches that were taken at each, in order:
 
     a branch of a fork sleeps on all branches taken before it. So of two parts that could come by
-    the same class of schedules the later never does, whichever is run first;
+    the same class of schedules the later never does, whichever is run first. Nor does it rely on
+    what those find: not on what was run before the tree was shared out there either, for that may
+    have been put below any of them. What it has to see, it sees by itself, at the cost of runs that
+    end where all who could go sleep. The first branch, and what lies below a node at which nobody
+    sleeps, are as in one piece;
     a part wishes for a branch at a fork above it where a race that it has seen asks for one. It is
     taken, unless a branch that was taken there, before or after that of the part, covers it: that
     one's part will be run to its end, and with it what was wished for;
@@ -77,7 +81,10 @@ class Fork:
 
     def asleep(self, before: int) -> tuple[Asleep, ...]:
         """Who sleeps for the branch number `before`."""
-        return (*self.sleep, *[(one.m, one.obj, one.reads, True) for one in self.taken[:before]])
+        if not before:
+            return self.sleep
+        others = [(one.m, one.obj, one.reads, True) for one in self.taken[:before]]
+        return (*[(m, obj, reads, True) for m, obj, reads, _ in self.sleep], *others)
 
 
 @dataclass(slots=True)

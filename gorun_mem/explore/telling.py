@@ -224,7 +224,7 @@ def _sources(sights: Sights | None) -> list[tuple[str, str]]:
 
 def _number_of(place: str) -> int:
     number = place.rpartition(":")[2]
-    return int(number) if number.isdecimal() else 0
+    return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
 # The failure once more.

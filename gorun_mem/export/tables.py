@@ -402,12 +402,18 @@ def _in_thread(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> 
             done.set()
 
     thread = threading.Thread(target=run, name="DuckDB", daemon=True)
+    begun = True  # Ctrl-C may come out of `start` while the thread is at work
     try:
-        thread.start()  # inside, for Ctrl-C may come out of it while the thread is at work
+        try:
+            thread.start()
+        except RuntimeError:  # which is all that Python says of it
+            begun = False
+            raise MemoryError("no thread can be started") from None
         while not done.wait(0.1):
             pass
     except BaseException:
-        _stop(connection, done)
+        if begun:
+            _stop(connection, done)
         raise
     if failed:
         raise failed[0]

@@ -127,16 +127,16 @@ def run(plan: Plan) -> int:
     """Run the program to its end; its exit code."""
     import wasmtime
 
-    engine = wasmtime.Engine(_config(wasmtime))
-    store = wasmtime.Store(engine)
-    store.set_wasi(_wasi(wasmtime, plan))
-    linker = wasmtime.Linker(engine)
-    linker.define_wasi()
     clock = VirtualWasi() if plan.virtual else None
-    if clock is not None:
-        linker.allow_shadowing = True
-        clock.define(wasmtime, linker)
     try:
+        engine = wasmtime.Engine(_config(wasmtime))
+        store = wasmtime.Store(engine)
+        store.set_wasi(_wasi(wasmtime, plan))
+        linker = wasmtime.Linker(engine)
+        linker.define_wasi()
+        if clock is not None:
+            linker.allow_shadowing = True
+            clock.define(wasmtime, linker)
         module = wasmtime.Module.from_file(engine, plan.wasm)
         instance = linker.instantiate(store, module)
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
@@ -170,7 +170,10 @@ def run(plan: Plan) -> int:
 def _config(wasmtime: Any) -> Any:
     """A deep stack, as far as this wasmtime lets it be set; compiled code is kept between runs."""
     config = wasmtime.Config()
-    config.cache = True
+    try:
+        config.cache = True
+    except wasmtime.WasmtimeError:
+        pass  # no home, or one that cannot be written: it is compiled each time
     library = import_module("wasmtime._ffi").dll
     # Not every version's Config has them. An engine panics whose wasm stack is larger than that of
     # its fibers, though it uses none; one that knows no fibers does not.

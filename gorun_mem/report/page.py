@@ -19,7 +19,7 @@ from msgspec import UNSET
 
 from gorun_mem.analysis.ending import Ending
 from gorun_mem.analysis.exact import share as ratio
-from gorun_mem.analysis.stream import Progress, analyse
+from gorun_mem.analysis.stream import Progress, analyse, paused_gc
 from gorun_mem.analysis.timeline import OTHER_MS, ROWS, AddressMap, Lanes
 from gorun_mem.analysis.whole import LogAnalysis
 from gorun_mem.analysis.window import Window
@@ -45,6 +45,9 @@ ITEMS_MAX: Final = 24
 LANE_LEVELS: Final = 64
 _FIRST: Final = ord("(")
 """Characters from here on need no escape in JSON: no quote, and the backslash is left out."""
+_LETTERS: Final = "".join(
+    chr(_FIRST + n + (_FIRST + n >= ord("\\"))) for n in range(max(LANE_LEVELS, LEVELS * LEVELS))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def read(
     return view
 
 
+@paused_gc()
 def document(
     view: PageData,
     pages: int | None = None,
@@ -308,7 +312,7 @@ def _level(part: int, whole: int, top: int) -> int:
 
 def _letters(levels: Iterable[int]) -> str:
     """One character for each level, without the backslash."""
-    return "".join(chr(_FIRST + n + (_FIRST + n >= ord("\\"))) for n in levels)
+    return "".join([_LETTERS[n] for n in levels])
 
 
 def _lanes(lanes: Lanes) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def width(*, err: bool = False) -> int | None:
         err: of stderr, not of stdout.
     """
     given = os.environ.get("COLUMNS", "")
-    if given.isdigit() and int(given):
+    if given.isdecimal() and len(given) < 10 and int(given):
         return max(LEAST, int(given))
     stream = sys.stderr if err else sys.stdout
     if stream is None or not stream.isatty():

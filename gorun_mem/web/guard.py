@@ -185,7 +185,9 @@ class Guard:
             # A proxy before this server may go by the other one: what it takes for the body would
             # be a request here that it never saw.
             raise Refused(400, "a length and chunks are two ends", "send one of them", closes=True)
-        if declared is not None and (not declared.isdigit() or int(declared) > BODY_BYTES_MAX):
+        if declared is not None and (
+            not declared.isdigit() or len(declared) > 18 or int(declared) > BODY_BYTES_MAX
+        ):
             raise _too_large()
         parts: list[bytes] = []
         size = 0

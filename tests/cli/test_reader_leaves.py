@@ -53,6 +53,26 @@ def test_the_exit_code_follows_what_happened(
     assert "Broken pipe" not in said
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("compare", "memlock_storm", "--ms", "2", "--ms", "3", "--seeds", "2"), 0),
+        (("run", "memlock_storm"), 0),
+        (("run", "no_such"), 2),
+    ],
+)
+def test_what_nobody_hears_is_no_failure(tmp_path: Path, args: tuple[str, ...], code: int) -> None:
+    """Standard error on a full disk: the exit code is the verb's, not Python's 120 nor a fault."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gorun_mem", *args], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=full, check=False,
+            env={**os.environ, "GORUN_MEM_HOME": str(tmp_path)},
+        )  # fmt: skip
+    assert done.returncode == code
+
+
 def test_the_log_of_an_unread_run_is_whole(tmp_path: Path) -> None:
     """A run that nobody reads still writes its log to `run.end`."""
     log = tmp_path / "log.jsonl"

@@ -293,3 +293,12 @@ def test_a_pipe_has_no_colours_unless_asked(gorun_mem: Command) -> None:
     assert "\x1b" not in gorun_mem("explain", "convoy").out
     assert "\x1b" in gorun_mem("explain", "convoy", "--color", "always").out
     assert "\x1b" not in gorun_mem("explain", "convoy", "--color", "always", "--json").out
+
+
+@pytest.mark.parametrize("columns", ["9" * 5000, "\u00b2", "\u0669", "-5", "0", "x", "9" * 10])
+def test_a_width_that_is_none_is_not_heeded(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """An environment is anybody's: a superscript is a digit, and 5,000 of them no int."""
+    monkeypatch.setenv("COLUMNS", columns)
+    found = width.width()
+    assert found is None or found >= width.LEAST
+    assert cli.main(["scenarios"]) == 0

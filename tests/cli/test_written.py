@@ -40,6 +40,8 @@ def files(home: Path, gorun_mem: Command) -> dict[str, bytes]:
         ("predict trees.jsonl --junit trees.jsonl", "RECORDING"),
         ("run real_program --set trace=trees.jsonl --log trees.jsonl", ""),
         ("run memlock_storm --log x.new --junit x.new", "--log"),
+        ("run memlock_storm --log new --junit new", "--log"),
+        ("explore leaked_lock --log new --junit new", "--log"),
         ("explore memlock_storm --html x.new --save ./x.new", "--html"),
         ("explore memlock_storm --resume x.new --junit x.new", "--resume"),
         ("compare memlock_storm --ms 2 --ms 3 --html x.new --junit x.new", "--html"),

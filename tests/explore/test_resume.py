@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from gorun_mem import cli
@@ -264,6 +266,45 @@ def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
             explore(programs.many, resume=file, **how)
     file.write_bytes(good)
     assert figures(explore(programs.many, resume=file, **how)) == figures(whole)
+
+
+@pytest.mark.parametrize("what", ["hashes", "strategy"])
+def test_values_that_make_no_sense_are_damage(tmp_path: Path, what: str) -> None:
+    """Of the right types, in a file that is whole: who made it up is told so."""
+    file = tmp_path / "a.search"
+    how: dict[str, Any] = {"config": FOUR, "strategy": "pos", "budget": 10}
+    explore(programs.many, resume=file, **how)
+    kept = checkpoint.read(file)
+    assert kept is not None
+    assert kept.batch is not None
+    assert kept.drawing is not None
+    if what == "hashes":
+        kept.batch.hashes = kept.batch.hashes[:-1]
+    else:
+        kept.drawing.strategy = "none"
+    checkpoint.write(file, kept)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        explore(programs.many, resume=file, **how)
+
+
+def test_what_another_made_is_told_in_few_words(tmp_path: Path) -> None:
+    """A version and settings that never end, and a pipe, which never ends itself."""
+    file = tmp_path / "a.search"
+    explore(programs.many, resume=file, config=FOUR, strategy="pos", budget=10)
+    kept = checkpoint.read(file)
+    assert kept is not None
+    for change in (
+        {"version": "9" * 100_000},
+        {"program": {f"{'n' * 100}{number}": 1 for number in range(100_000)}},
+    ):
+        checkpoint.write(file, msgspec.structs.replace(kept, **change))
+        with pytest.raises(CheckpointError) as raised:
+            explore(programs.many, resume=file, config=FOUR, strategy="pos", budget=10)
+        assert len(str(raised.value)) < 5000
+    pipe = tmp_path / "b.search"
+    os.mkfifo(pipe)
+    with pytest.raises(CheckpointError, match="is no file"):
+        explore(programs.many, resume=pipe, config=FOUR, strategy="pos", budget=10)
 
 
 def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:

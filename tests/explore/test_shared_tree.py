@@ -97,7 +97,7 @@ def course_of(target: Target, piece: int, width: int, runs: int | None = None) -
     return course
 
 
-def shared(target: Target, course: WholeTree, crew: Scattered) -> Batch:
+def shared(target: Target, course: WholeTree, crew: Any) -> Batch:
     """What a search that is shared out comes to."""
     whole = Batch()
 
@@ -183,7 +183,7 @@ def test_the_figures_are_the_same_however_it_is_run(budget: int | None) -> None:
     if budget is None:
         alone = Worker(target, steps_max=2_000).tree("exhaustive")
         assert schedules == alone.schedules > 1_000
-        assert redundant <= schedules // 2
+        assert redundant <= schedules // 10
     else:
         assert schedules + redundant == budget
 

@@ -284,6 +284,21 @@ def test_the_main_thread_asks_nothing(
     assert threading.main_thread() not in asked
 
 
+@needs_duckdb
+def test_a_thread_that_cannot_be_started_is_no_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With little memory: there is nothing to stop, and the process was ended as interrupted."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with duckdb.connect() as connection:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(MemoryError, match="no thread"):
+            ask(connection, "SELECT 1 AS one")
+        monkeypatch.undo()
+        assert ask(connection, "SELECT 1 AS one") == (["one"], [(1,)])
+
+
 class _Interrupted(threading.Thread):
     """A thread whose start is interrupted once the work has begun."""
 

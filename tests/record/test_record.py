@@ -268,3 +268,15 @@ def test_a_deep_trap_is_not_printed_in_full() -> None:
 def test_runs_are_numbered_before_the_ending(name: str, third: str) -> None:
     """Not within a release's name."""
     assert _numbered(Path("there") / name, 3) == Path("there") / third
+
+
+def test_a_home_that_cannot_be_written_is_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers: what wasmtime compiles is then kept nowhere."""
+    from gorun_mem.record.wasi_host import _config
+
+    wasmtime = pytest.importorskip("wasmtime")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc/none")
+    with pytest.raises(wasmtime.WasmtimeError):
+        wasmtime.Config().cache = True
+    wasmtime.Engine(_config(wasmtime))

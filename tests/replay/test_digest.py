@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from gorun_mem.replay.digest import MemoryDigest
+from gorun_mem.replay.digest import READY_BYTES, CopyRoom, MemoryDigest
 from gorun_mem.runtime import fnv, fnv_halves
 from gorun_mem.runtime.linear_memory import FRAME, LinearMemory
 
@@ -58,7 +58,7 @@ def test_the_digests_are_those_of_the_whole_memory(copied: bool) -> None:
         memory.store_word(at, data)
         plain[at : at + 8] = data.to_bytes(8, "little")
     for top in (0, FRAME, 65536, 65536 + 3, TOP - 3, TOP):
-        digest = MemoryDigest(memory, top, copied=copied)
+        digest = MemoryDigest(memory, top, into=CopyRoom(TOP) if copied else None)
         if copied:
             memory.fill(FRAME, TOP - FRAME, 0xEE)
         for _ in digest.pieces():
@@ -73,3 +73,16 @@ def test_the_digests_are_those_of_the_whole_memory(copied: bool) -> None:
         memory = LinearMemory(TOP, 8)
         for at in range(8, TOP, 8):
             memory.store_word(at, int.from_bytes(plain[at : at + 8], "little"))
+
+
+def test_room_for_a_copy_is_made_ready_in_pieces() -> None:
+    """Of a bounded size, up to its end; what was not made ready is copied all the same."""
+    room = CopyRoom(2 * READY_BYTES + 5)
+    seen = []
+    while room.ready < 2 * READY_BYTES + 5:
+        room.make_ready()
+        seen.append(room.ready)
+    assert seen == [READY_BYTES, 2 * READY_BYTES, 2 * READY_BYTES + 5]
+    frames = [(0, b"a" * FRAME), (3 * FRAME, b"b" * FRAME)]
+    assert list(room.copy_of(iter(frames))) == frames
+    assert list(CopyRoom(2 * FRAME).copy_of(iter(frames))) == frames

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio
 
+from gorun_mem.replay.digest import READY_BYTES, CopyRoom
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.ledger import Ledger
 from gorun_mem.service import slices
@@ -307,3 +311,39 @@ def test_what_a_stalled_watcher_left_unread_goes_with_it() -> None:
     watcher.drop()
     watcher.offer(line)
     assert sys.getrefcount(line) == before
+
+
+def test_a_dump_in_full_copies_into_what_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Touching 60 MiB for the first time held everybody for 70 ms; others go on between the
+    pieces, and what they write meanwhile has room too."""
+    asked: list[int] = []
+
+    async def main() -> None:
+        async with in_memory(settings()) as one:
+            mine, other = await one.join(), await one.join()
+            (v,) = await mine.ask(f"alloc {16 * MiB}")
+            await mine.ask(f"fill {v} {9 * MiB} 7")
+            memory = one.server.world.runtime.memory
+
+            copy_of = CopyRoom.copy_of
+            make_ready = CopyRoom.make_ready
+
+            def ready(room: CopyRoom) -> None:
+                make_ready(room)
+                asked.append(room.ready)
+                if len(asked) == 2:
+                    memory.fill(int(v) + 9 * MiB, 4 * MiB, 8)
+
+            def copied(room: CopyRoom, written: Iterator[Any]) -> Iterator[Any]:
+                assert room.ready >= memory.written_bytes > 13 * MiB
+                return copy_of(room, written)
+
+            monkeypatch.setattr(CopyRoom, "make_ready", ready)
+            monkeypatch.setattr(CopyRoom, "copy_of", copied)
+            (answer,) = await mine.ask("dump full")
+            (again,) = await other.ask("dump full")
+            assert answer == again
+
+    trio.run(main)
+    steps = [b - a for a, b in itertools.pairwise(asked) if b > a]
+    assert set(steps) == {READY_BYTES}

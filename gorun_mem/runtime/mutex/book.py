@@ -112,7 +112,10 @@ class LockQueue(Generic[W]):
         self.acquired += 1
         waiting = self.waiting
         if waiting.pop(m, None) is not None and not waiting:
-            self._longest, self._longest_convoy = self._longest_at(now_ns)
+            # A convoy is a busy period: one that is not the longest convoy is neither.
+            longest = self._longest_convoy if self.is_convoy else self._longest
+            if now_ns - self._since[0] >= longest[0]:
+                self._longest, self._longest_convoy = self._longest_at(now_ns)
 
     def bypassed(self, m: int) -> int:
         """How often M `m` was passed by so far; 0 where it does not wait.

@@ -31,12 +31,12 @@ class Distribution:
     @property
     def count(self) -> int:
         """How many values."""
-        return sum(n for _, n in self.values)
+        return sum([n for _, n in self.values])
 
     @property
     def total(self) -> int:
         """Their sum."""
-        return sum(v * n for v, n in self.values)
+        return sum([v * n for v, n in self.values])
 
     @property
     def min(self) -> int:

@@ -46,9 +46,6 @@ class Descent:
         self._past = past
         self._part = Subtree((), ()) if part is None else part
         self.first = len(self._part.way)
-        # What one branch leaves to another that is run later, that one may find in a part of its
-        # own, and tell of where it counts as covered by a third: so each finds it by itself.
-        self._is_shared = part is not None
         self._ready = True
         self._over = False
         self._wished: set[tuple[int, frozenset[int]]] = set()
@@ -103,7 +100,9 @@ class Descent:
                 self._over = True
                 return False
             kind, obj, reads = node.enabled[node.chosen]
-            node.sleep[node.chosen] = (SHARED if self._is_shared else kind, obj, reads)
+            # Where somebody sleeps whose subtree is run at the same time, runs may end in vain and
+            # do not show a later branch all that it relies on: so that finds it by itself.
+            node.sleep[node.chosen] = (SHARED if node.is_shared else kind, obj, reads)
             if node.next_branch():
                 return True
             nodes.pop()

@@ -12,8 +12,8 @@ What was tried at a node sleeps for its later siblings, until a step that depend
 So every class of schedules is run to its end exactly once: two Ms with S critical sections have
 C(2S, S) runs. And no run is begun in vain, as `wakeup` says why, with two exceptions: an operation
 that waits and does not say when it may go (`Op.admits`) is tried where it may be blocked; and where
-the tree is shared out, a part neither knows what others have put into the trees above it nor leaves
-them what it could find itself.
+the tree is shared out, a part does not know what others have put into the trees above it, and finds
+by itself what they would leave to it.
 
         node        enabled {M1: acquire L, M2: acquire L}
           |         to be run {M2}               its acquire, which came later, raced with M1's
@@ -61,7 +61,6 @@ from gorun_mem.step.strategies.past import YIELDS_MAX, Past
 from gorun_mem.step.strategies.searching import NonDeterminism, Profile, Redundant, Searching
 from gorun_mem.step.strategies.subtree import NodeState, Subtree, WantedAbove
 from gorun_mem.step.strategies.wakeup import (
-    SHARED,
     Node,
     OrderedStep,
     Pending,
@@ -356,7 +355,7 @@ class Exhaustive(Searching):
         Then an M that sleeps shows that to whoever runs its subtree, who has put it into the tree
         here, unless both are run at the same time.
         """
-        if m in node.sleep or not any(op[0] == SHARED for op in node.sleep.values()):
+        if m in node.sleep or not node.is_shared:
             return False
         event = self._past.next_of(m, *node.enabled[m])
         return not self._past.rests(len(self._past.events), [self._past.after_all(event)])

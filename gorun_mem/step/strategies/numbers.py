@@ -64,7 +64,7 @@ class MNumbers:
         """The name of an object where it is an M's own: by the M's number, not by its id."""
         if self._renamed and obj.startswith("m"):
             number, dot, rest = obj[1:].partition(".")
-            if dot and number.isdecimal():
+            if dot and number.isdecimal() and len(number) < 10:
                 return f"m{self.of.get(int(number), number)}.{rest}"
         return obj
 

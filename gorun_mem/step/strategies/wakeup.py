@@ -37,7 +37,8 @@ USER: Final = "user memory"
 """What a word's object begins with where it depends on memlock, and the object of all of them."""
 
 SHARED: Final = "shared"
-"""In place of the kind, of an M that sleeps: its subtree is run at the same time."""
+"""In place of the kind, of an M that sleeps: its subtree is run at the same time, or leaves nothing
+to who is beside it."""
 
 Pending = tuple[str, str, bool]
 """Kind, object ("" for a local one), whether it only reads."""
@@ -259,7 +260,8 @@ class Node:
 
     Invariants:
         1. `chosen` is neither in `sleep` nor at the top of `wakeup`;
-        2. an M whose subtree is done is in `sleep`.
+        2. an M whose subtree is done is in `sleep`;
+        3. of those that sleep either all are `SHARED` or none.
 
     Attributes:
         enabled: what may be done, by M.
@@ -335,6 +337,11 @@ class Node:
         if known is None:
             known = [thawed(self.others)] if self.others is not None else []
         return known
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether somebody sleeps whose subtree is run at the same time."""
+        return any(op[0] == SHARED for op in self.sleep.values())
 
     def sleeps_on(self, sequence: list[OrderedStep]) -> bool:
         """Whether an M that sleeps could go first in `sequence`: then that is covered.

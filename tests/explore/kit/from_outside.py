@@ -16,7 +16,7 @@ from tests.explore.kit.programs import Program, drawn, main_of
 from tests.explore.kit.test_kit_programs import CLASSES
 
 PROGRAM: Final = "GORUN_MEM_KIT_PROGRAM"
-"""Which: the name of its class and its seed, as "several:17"."""
+"""The file that says which: the name of its class and its seed, as "several:17"."""
 SEEN: Final = "GORUN_MEM_KIT_SEEN"
 """The file that a line goes into for each run."""
 
@@ -29,9 +29,13 @@ def program_of(said: str) -> Program:
     return drawn(int(seed), kinds, times, 3)
 
 
-async def of_environment(world: World) -> None:
-    """The program of this process."""
-    await main_of(program_of(os.environ[PROGRAM]))(world)
+def _said() -> str:
+    return Path(os.environ[PROGRAM]).read_text()
+
+
+async def the_program(world: World) -> None:
+    """What the file says now."""
+    await main_of(program_of(_said()))(world)
 
 
 class ToFile:

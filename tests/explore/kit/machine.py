@@ -71,6 +71,7 @@ def outcomes(
     *,
     tso: bool = False,
     spurious: bool = False,
+    cancel: bool = False,
     most: int = 1 << 30,
 ) -> set[Outcome]:
     """Everything that a program can end as.
@@ -78,7 +79,7 @@ def outcomes(
     Raises:
         TooManyStates: there are more states than `most`.
     """
-    first = Machine(plans, own, STEPS, tso=tso, spurious=spurious)
+    first = Machine(plans, own, STEPS, tso=tso, spurious=spurious, cancel=cancel)
     first.settle(())
     seen = {first.key()}
     todo = [first]

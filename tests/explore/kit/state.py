@@ -26,6 +26,8 @@ READS_OWN: Final = frozenset({"load", "late", "fload", "once", "spin"})
 """What is made whatever the M's buffer holds, as a MOV is; so is all that is no operation at all:
 to go on after a wait that has ended, to begin, to choose."""
 LOCAL: Final = frozenset({"resume", "choose", "pause"})
+WAITS: Final = frozenset({"lock", "down", "wait", "choose"})
+"""Where an M that is cancelled ends, of what programs with that fault are made of."""
 
 
 class Failed(Exception):
@@ -41,9 +43,10 @@ class Thread:
         buffer: its stores that are late: (place, value), the oldest first.
         waits: what it sleeps in, with what that needs; None: it does not.
         left: stores of its starter that have to leave that's buffer before it begins.
+        cancelled: it ends where it waits.
     """
 
-    __slots__ = ("buffer", "last", "left", "seen", "todo", "waits")
+    __slots__ = ("buffer", "cancelled", "last", "left", "seen", "todo", "waits")
 
     def __init__(self, todo: Plan, left: int = 0) -> None:
         self.todo = todo
@@ -52,17 +55,19 @@ class Thread:
         self.buffer: tuple[Any, ...] = ()
         self.waits: Any = None
         self.left = left
+        self.cancelled = False
 
     def copy(self) -> Thread:
         """Another of the same state."""
         made = Thread(self.todo, self.left)
         made.last, made.seen, made.buffer = self.last, self.seen, self.buffer
-        made.waits = self.waits
+        made.waits, made.cancelled = self.waits, self.cancelled
         return made
 
     def key(self) -> Any:
         """Its state."""
-        return self.todo, repr(self.last), self.seen, self.buffer, self.waits, self.left
+        last = repr(self.last)
+        return self.todo, last, self.seen, self.buffer, self.waits, self.left, self.cancelled
 
 
 class Machine:
@@ -75,6 +80,7 @@ class Machine:
         queues: of futex words, channels and lists, in order.
         closed: channels.
         claims: of readers' and writers' locks, (who, whether in).
+        cancels: an M may still be cancelled.
         threads: by name.
         steps: by what is done, the ways to.
     """
@@ -87,8 +93,10 @@ class Machine:
         *,
         tso: bool,
         spurious: bool,
+        cancel: bool = False,
     ) -> None:
         self.steps = steps
+        self.cancels = cancel
         self.tso = tso
         self.spurious = spurious
         self.memory: dict[Any, Any] = {}
@@ -106,6 +114,7 @@ class Machine:
         made = object.__new__(Machine)
         made.steps = self.steps
         made.tso, made.spurious, made.failed = self.tso, self.spurious, self.failed
+        made.cancels = self.cancels
         made.memory, made.owners = dict(self.memory), dict(self.owners)
         made.counts, made.queues = dict(self.counts), dict(self.queues)
         made.closed, made.claims = self.closed, dict(self.claims)
@@ -120,7 +129,7 @@ class Machine:
             for held in (self.memory, self.owners, self.counts, self.queues, self.claims)
         ]
         threads = tuple([(name, t.key()) for name, t in sorted(self.threads.items())])
-        return (*objects, tuple(sorted(self.closed)), threads, self.failed)
+        return (*objects, tuple(sorted(self.closed)), threads, self.failed, self.cancels)
 
     def outcome(self) -> Outcome:
         """How it has ended."""
@@ -142,6 +151,10 @@ class Machine:
                 after = self.copy()
                 after.flush(name)
                 yield after
+            if self.cancels and name and thread.todo:
+                after = self.copy()
+                after.cancel(name)
+                yield after
             for go in self.ways(name, thread):
                 after = self.copy()
                 mover = after.threads[name]
@@ -151,6 +164,12 @@ class Machine:
                     after.fails(mover, str(failure))
                 after.settle(name)
                 yield after
+
+    def cancel(self, name: Name) -> None:
+        """`name` ends where it waits next, or does so now; once in a run."""
+        self.cancels = False
+        self.threads[name].cancelled = True
+        self.settle(name)
 
     def flush(self, name: Name) -> None:
         """The oldest late store of `name` reaches memory."""
@@ -167,7 +186,9 @@ class Machine:
         thread = self.threads[name]
         while thread.todo and not self.failed:
             what, *args = thread.todo[0]
-            if what == "if":
+            if thread.cancelled and what in WAITS:
+                thread.todo = ()
+            elif what == "if":
                 is_so = thread.last[-1] if isinstance(thread.last, tuple) else thread.last
                 thread.todo = (*(args[0] if is_so else args[1]), *thread.todo[1:])
             elif what == "catch":

@@ -82,3 +82,23 @@ def test_who_is_blocked_in_a_run_in_vain_could_have_gone_before(piece: int, widt
     true = all_interleavings(target, MOST)
     _, found = classes_in_pieces(target, piece, width)
     assert found.classes == Counter(set(true.classes))
+
+
+LEFT: Program = (
+    (
+        (("try", 0), ("if", (("unlock", 0),), ())), (("late", 0, 1),), (("load", 0),),
+        (("lock", 0, None), ("unlock", 0), ("load", 0)),
+    ),
+    (),
+)  # fmt: skip
+"""What is found of it before the tree is shared out may be left to another part than needs it."""
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7])
+@pytest.mark.parametrize("width", [2, 5, 1000])
+def test_a_part_relies_on_nothing_that_was_left_to_another(piece: int, width: int) -> None:
+    """In pieces of 3 and 7 a class was lost."""
+    target = target_of(LEFT)
+    true = all_interleavings(target, MOST)
+    _, found = classes_in_pieces(target, piece, width)
+    assert found.classes == Counter(set(true.classes))
