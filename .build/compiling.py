@@ -58,7 +58,7 @@ def main(modules: list[str]) -> None:
     libraries = [(below, "gorun_mem_steps"), (above, "gorun_mem_driving")]
     flags = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
     extensions = mypycify(
-        [*flags, f"--cache-dir={os.devnull}", *modules],
+        [*flags, f"--cache-dir={os.environ.get('MYPY_CACHE_DIR', os.devnull)}", *modules],
         opt_level="1",  # the second level takes twice as long and gains some percent
         debug_level="0",
         separate=[library for library in libraries if library[0]],

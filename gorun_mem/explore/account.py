@@ -1,8 +1,8 @@
-"""A failure and a search as documents: the one value that the terminal, `--json` and the page show.
+"""A failure as a document: the one value that the terminal, `--json` and the page show.
 
-`gorun_mem.explore.telling` makes them, with one more run of the schedule and a search for the
-nearest one that passes; `gorun_mem.explore.report` draws them for a terminal. As JSON
-(`msgspec.to_builtins`) they are what `explore --json` has in `failures`.
+`gorun_mem.explore.telling` makes it, with one more run of the schedule and a search for the
+nearest one that passes; `gorun_mem.explore.report` draws it for a terminal. As JSON
+(`msgspec.to_builtins`) it is what `explore --json` has in `failures`.
 """
 
 from __future__ import annotations
@@ -148,27 +148,3 @@ class FailureAccount(Struct, frozen=True):
     passing: PassingSchedule | None = None
     no_passing: str = ""
     opens_at: int = 0
-
-
-class SearchAccount(Struct, frozen=True):
-    """A search and what it found: what the page's report of an exploration is drawn from.
-
-    Args:
-        name: of what was explored.
-        verdict: exhausted, survived, failed or inconclusive; `sentence` is that with why, and in
-            what world it holds.
-        strategy: as asked for.
-        seed: of everything that was drawn.
-        world: in what world the verdict holds, by name.
-        counted: schedules, steps, seconds and the like, by name.
-        failures: the first found first.
-    """
-
-    name: str
-    verdict: str
-    sentence: str
-    strategy: str
-    seed: int
-    world: dict[str, Any]
-    counted: dict[str, Any]
-    failures: tuple[FailureAccount, ...]

@@ -16,16 +16,15 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem.explore.account import FailureAccount, SearchAccount
+from gorun_mem.explore.account import FailureAccount
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.lanes import COLUMNS as COLUMNS
 from gorun_mem.explore.lanes import beside, lanes, screen
-from gorun_mem.explore.telling import Detectors, account_of
+from gorun_mem.explore.telling import account_of
 from gorun_mem.explore.words import count
 
 if TYPE_CHECKING:
     from gorun_mem.explore.target import Target
-    from gorun_mem.explore.verdict import Exploration
 
 LINES: Final = 45
 TOKEN_LINES_MAX: Final = 6
@@ -39,36 +38,6 @@ _BESIDE_MAX: Final = 4
 _BESIDE_MIN: Final = 2
 _SETTINGS: Final = (
     "trio", "release", "platform", "mutex", "policy", "granularity", "ms", "memory", "host", "seed",
-)  # fmt: skip
-
-
-def search_account(
-    found: Exploration, target: Target | None = None, *, detectors: Detectors | None = None
-) -> SearchAccount:
-    """A search and all that is said of what it found.
-
-    Args:
-        found: the search.
-        target: see `account_of`, as `detectors`.
-        detectors: see there.
-    """
-    document = found.document()
-    counted = {name: document[name] for name in _COUNTED}
-    return SearchAccount(
-        name=found.name,
-        verdict=found.verdict,
-        sentence=found.sentence,
-        strategy=found.strategy,
-        seed=found.seed,
-        world=dict(found.world),
-        counted=counted,
-        failures=tuple(account_of(one, target, detectors=detectors) for one in found.failures),
-    )
-
-
-_COUNTED: Final = (
-    "schedules", "walks", "distinct", "redundant", "steps", "seconds", "space", "decisions",
-    "handovers", "unfair", "by_strategy", "bypasses",
 )  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from gorun_mem.step.costs import CostTable
 from gorun_mem.step.engine import STEPS_MAX
 
 Host = Literal["trio", "trampoline"]
-HOSTS: Final = ("trio", "trampoline")
 MS_MAX: Final = 4096
 CPUS_MAX: Final = 1024
 GRANULARITIES: Final = ("sync", "access")

@@ -134,7 +134,6 @@ class Onlooker:
         self.options = options
         self.release = runtime.release
         self.platform = runtime.platform
-        self._runtime = runtime
         self._os = runtime.os
         self._memory = self._os.memory
         self._freelist = self._os.freelist

@@ -100,7 +100,7 @@ class ServiceHost(Resumer):
         self._after_turn = after_turn
         self._coros: dict[int, Coro] = {}
         self._woken: deque[M] = deque()
-        self._procs = self._procs_free = procs
+        self._procs_free = procs
         self._procs_lent = 0
         self._task: trio.lowlevel.Task | None = None
         self._asleep = False

@@ -10,7 +10,6 @@ from typing import Final
 
 import trio
 
-NS_PER_S_MIN: Final = 1
 _NAP_S: Final = 0.25
 """The longest sleep at a stretch, so that a change of pace is soon seen."""
 

@@ -53,7 +53,6 @@ from gorun_mem.runtime.kinds import KINDS
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "costs"
 """Where the tables that come with the package lie."""
-DEFAULT_NAME: Final = "server-16"
 
 DEFAULT_NS: Final = MappingProxyType(
     {kind.name: kind.ns for kind in KINDS.values() if kind.ns is not None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from gorun_mem._version import VERSION
 from gorun_mem.analysis.metrics import Expression, ExpressionError, Metrics
@@ -12,9 +11,6 @@ from gorun_mem.sweep.grid import Grid
 from gorun_mem.sweep.spread import Spread, here
 from gorun_mem.sweep.store import Store, SweepRow
 from gorun_mem.sweep.verbs import VERBS, CellDone, SweepCell, do, inputs_of
-
-FACTS: Final = ("outcome", "exit_code", "error", "wall_s", "cell", "inputs", "version")
-"""Columns beside options, seed and figures."""
 
 
 @dataclass(slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.runtime.errors import IllegalUse
@@ -12,9 +10,6 @@ from gorun_mem.runtime.mutex.futex_queue import FutexQueue
 from gorun_mem.runtime.op import PARKED, MLike, Op
 from gorun_mem.sync.gate import check_timeout
 from gorun_mem.sync.words import Word, WordOp
-
-WAKE_ALL: Final = 1 << 30
-"""How many to wake where all are meant; INT_MAX of futex(2)."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

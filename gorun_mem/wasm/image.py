@@ -61,10 +61,3 @@ class Image:
         """`n` words of 8 bytes from `address`; zero beyond the data."""
         piece = self.bytes[address : address + 8 * n]
         return struct.unpack(f"<{n}Q", piece.ljust(8 * n, b"\0"))
-
-    def string(self, address: int, most: int) -> bytes:
-        """The bytes from `address` to the next zero, at most `most`."""
-        end = self.bytes.find(b"\0", address, address + most)
-        return bytes(
-            self.bytes[address : end if end >= 0 else min(address + most, len(self.bytes))]
-        )

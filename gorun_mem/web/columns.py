@@ -31,7 +31,6 @@ LOCKS_MAX: Final = 255
 INTERVALS_MAX: Final = 4_000_000
 POINTS_MAX: Final = 2000
 MARKS_MAX: Final = 400
-LINES_MAX: Final = 500
 _BATCH: Final = 65536
 _PREFIX: Final = b'{"event":"'
 

@@ -2,39 +2,106 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gorun_mem.bench import compiled
 
+A, B, C, D = (f"gorun_mem/{name}.py" for name in ("step/a", "step/b", "explore/c", "explore/d"))
+MODULES = [A, B, C, D]
+CALLS = {
+    "x": {"gorun_mem.step.a": 900, "gorun_mem.step.b": 100, "gorun_mem.explore.c": 1},
+    "y": {"gorun_mem.explore.c": 500, "gorun_mem.explore.d": 500, "gorun_mem.step.b": 1},
+    "z": {"gorun_mem.explore.d": 100},
+}
+"""What loads call: x runs a and b, y runs c and d, z runs d; one call of thousands is none."""
 
-def test_each_module_is_left_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row for the whole and one a module: what is without it over what is with it, by the load
-    that gains most; the builds and measurements are given."""
-    modules = ["gorun_mem/step/a.py", "gorun_mem/step/b.py", "gorun_mem/explore/c.py"]
-    built: list[list[str]] = []
 
-    def build(folder: Path, wanted: list[str]) -> Path | str:
-        built.append(wanted)
-        return folder if "gorun_mem/step/b.py" in wanted else "b is a base"
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What was left out of each build; builds and measurements are given. B cannot be left out;
+    without A the load x takes three times as long, without C and D they are as they were."""
+    out: list[list[str]] = []
 
-    def measure(folder: Path) -> dict[str, float]:
-        slow = {"pure": 4.0, "whole": 1.0, "without": 1.2}[folder.name]
-        return {"x": slow, "y": 1.0}
+    def build(folder: Path, wanted: Sequence[str]) -> Path:
+        out.append([one for one in MODULES if one not in wanted])
+        if B in out[-1]:
+            raise compiled.CannotBuild("b is a base")
+        return folder
 
-    monkeypatch.setattr(compiled, "_modules", lambda: modules)
+    def loads(folder: Path, *wanted: str) -> dict[str, object]:
+        if wanted == ("--touches",):
+            return dict(CALLS)
+        slow = folder.name == "pure" or (folder.name == "without" and A in out[-1])
+        return {load: (3.0 if slow and load == "x" else 1.0) for load in wanted}
+
+    monkeypatch.setattr(compiled, "LOADS", dict.fromkeys(CALLS))
+    monkeypatch.setattr(compiled, "_modules", lambda: MODULES)
+    monkeypatch.setattr(compiled, "_bases", lambda modules: {B} & set(modules))
     monkeypatch.setattr(compiled, "_copy", lambda folder: folder)
     monkeypatch.setattr(compiled, "_build", build)
-    monkeypatch.setattr(compiled, "_measure", measure)
-    whole, a, b, c = compiled.run()
-    assert built == [modules, [modules[1], modules[2]], [modules[0], modules[2]], modules[:2]]
-    assert (whole.ratio, whole.ok, whole.unit) == (4.0, True, "s, x")
-    assert (a.ratio, a.ok, c.ratio, c.ok) == (1.2, False, 1.2, False)
-    assert (b.name, b.ok, b.peer) == ("gorun_mem/step/b.py", None, "not measured: b is a base")
-    assert [row.name for row in compiled.run(quick=True)][1:] == [
-        "gorun_mem/step/ (2)", "gorun_mem/explore/ (1)",
-    ]  # fmt: skip
+    monkeypatch.setattr(compiled, "_loads", loads)
+    return out
+
+
+def test_each_module_is_left_out_once(
+    built: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row for the whole and one a module: what is without it over what is with it, by the load
+    that gains most, told at once. A build leaves out modules of which no load runs two, and a base
+    of others alone; that it cannot be left out is its row."""
+    rows = {row.name: row for row in compiled.run()}
+    whole = rows["all 4 modules"]
+    assert (whole.ratio, whole.ok, whole.unit) == (3.0, True, "s, x")
+    assert (rows[A].ratio, rows[A].ok, rows[A].unit) == (3.0, True, "s, x")
+    assert (rows[C].ratio, rows[C].ok, rows[C].unit) == (1.0, False, "s, y")
+    assert (rows[D].ratio, rows[D].ok) == (1.0, False)
+    assert (rows[B].ok, rows[B].peer) == (None, "not measured: cannot be left out: b is a base")
+    assert built == [[], [A, D], [C], [B]]
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == list(rows)
+
+
+def test_folders_are_left_out(built: list[list[str]]) -> None:
+    """`--quick` leaves out what lies in one folder."""
+    rows = compiled.run(quick=True)
+    assert {row.name for row in rows[1:]} == {"gorun_mem/step/ (2)", "gorun_mem/explore/ (2)"}
+    assert built == [[], [C, D], [A, B]]
+
+
+def test_a_build_that_fails_is_tried_in_halves(
+    built: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that nobody knew to be a base costs the others of its build nothing."""
+    monkeypatch.setattr(compiled, "_bases", lambda modules: set())
+    rows = {row.name: row for row in compiled.run()}
+    assert built == [[], [A, D], [B, C], [B], [C]]
+    assert [rows[name].ok for name in MODULES] == [True, None, False, False]
+
+
+def test_bases_are_seen() -> None:
+    """A class of one module that derives from a class of another makes that one a base."""
+    lock, base, book = (f"gorun_mem/runtime/mutex/{one}.py" for one in ("sema", "base", "book"))
+    assert compiled._bases([lock, base, book]) == {base}
+    assert compiled._bases([lock, book]) == set()
+
+
+def test_a_load_that_fails_costs_no_other_row(
+    built: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a build answers wrongly is a row that says so."""
+    loads = compiled._loads
+
+    def fails(folder: Path, *wanted: str) -> dict[str, object]:
+        if folder.name == "without" and A not in built[-1]:
+            raise subprocess.CalledProcessError(1, "python", stderr="Traceback\nTypeError: no\n")
+        return loads(folder, *wanted)
+
+    monkeypatch.setattr(compiled, "_loads", fails)
+    rows = {row.name: row for row in compiled.run()}
+    assert (rows[A].ok, rows[C].peer) == (True, "not measured: TypeError: no")
 
 
 def test_without_the_source_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -43,9 +110,3 @@ def test_without_the_source_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
     (row,) = compiled.run()
     assert row.ok is None
     assert "run it in a checkout" in row.peer
-
-
-@pytest.mark.parametrize("load", compiled.LOADS)
-def test_each_load_runs(load: str) -> None:
-    """They run in a Python of their own; here in this one."""
-    compiled.LOADS[load]()

@@ -10,7 +10,7 @@ from gorun_mem import M, World
 from gorun_mem.explore import explore, replay
 from gorun_mem.explore.target import Target
 from gorun_mem.machine import library
-from gorun_mem.machine.config import HOSTS, Config
+from gorun_mem.machine.config import Config
 from gorun_mem.machine.run import run
 from gorun_mem.machine.scenario import scenario
 from gorun_mem.machine.trampoline import drive
@@ -18,7 +18,7 @@ from gorun_mem.runtime.mutex import MUTEXES
 from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies import for_runs
 from gorun_mem.step.streams import stream
-from tests.machine.machine_workloads import logged
+from tests.machine.machine_workloads import HOSTS, logged
 
 SEVERAL_M = sorted(name for name, lock in MUTEXES.items() if lock.several_ms)
 

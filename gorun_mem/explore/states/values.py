@@ -3,14 +3,14 @@
 A state must be hashable, must not hold on to what the next step changes, and must show where it
 speaks of an M, for states that differ in the numbers of the Ms alone are one. An M is written down
 as its place; an int is an M's address where it looks like one (`runtime.m.m_address`), and an M's
-number where a search has found that it is (`Roles`). Whether that guess was right is not believed:
+number where a search has found that it is. Whether that guess was right is not believed:
 `tables` makes every step once for each numbering of the Ms and compares.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -18,9 +18,6 @@ from typing import Any, Final
 from gorun_mem.runtime.m import M_SHIFT
 from gorun_mem.runtime.mutex.machine import MutexOp
 from gorun_mem.runtime.op import MLike
-
-Roles = Mapping[str, int]
-"""Name of a word or register that holds the number of an M -> what is added to the number."""
 
 _SCALARS: Final = (int, str, bool, float, bytes, type(None), Enum)
 _FLAGS: Final = (1 << M_SHIFT) - 1

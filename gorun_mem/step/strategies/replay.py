@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Final, Literal
+from typing import Literal
 
 from mypy_extensions import mypyc_attr
 
@@ -21,7 +21,6 @@ from gorun_mem.step.task import State, Task, who
 from gorun_mem.step.token import name_hash
 
 OnDivergence = Literal["stop", "seeded", "default"]
-ON_DIVERGENCE: Final = ("stop", "seeded", "default")
 
 
 class Diverged(EmulatedFailure):
