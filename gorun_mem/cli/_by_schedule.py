@@ -143,7 +143,7 @@ def follow(
 
         return run_on_trampoline(
             scenario, config, target.about["options"], recorder=recorder, watch_s=watch_s,
-            engine=engine_for(Replay(schedule), target, Supervision(config.steps_max)),
+            engine=engine_for(Replay(schedule), Supervision(target, config.steps_max)),
             host=host_for,
         )  # fmt: skip
     return run(

@@ -40,7 +40,8 @@ What others build on, and where it is:
 A strategy (`step/strategies/`) has `next_task(runnable, current)` and `choice(n)` as every other,
 and where it searches (`Searching`) also `begin(random, profile) -> bool` before each run, False
 when nothing is left; `executed(task, kind, obj, reads)` after each step if it wants that;
-`every_step = True` to be asked where only one M can go, too.
+`every_step = True` to be asked where only one M can go, too. What it wants is asked
+for once, and is the same in every run.
 
 Programs to explore have locks and variables of their own: `world.mutex(name)` is a runtime mutex of
 the World's algorithm; the kit, `gorun_mem.sync`, has `Lock` (an operation that is disabled while

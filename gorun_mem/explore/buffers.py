@@ -29,7 +29,7 @@ Usable Programmer's Model for x86 Multiprocessors", CACM 2010.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from gorun_mem.explore.drive import SearchingTrampoline
 from gorun_mem.explore.taped import ExploringEngine, Supervision
@@ -39,9 +39,6 @@ from gorun_mem.runtime.op import MORE, PARKED, Late, MLike, Op, StoreBuffer
 from gorun_mem.step.engine import Strategy
 from gorun_mem.step.loop import Follower
 from gorun_mem.step.task import BUFFERS, State, Task, owner_of
-
-if TYPE_CHECKING:
-    from gorun_mem.explore.target import Target
 
 PASSES: Final = named(lambda kind: kind.passes)
 """Kinds of operation that are made whatever the M's buffer holds."""
@@ -139,12 +136,11 @@ class TsoEngine(ExploringEngine):
 
     Args:
         strategy: who goes next, buffers included.
-        target: whose costs and CPUs.
-        over: who watches over the run.
+        over: who watches over the run, and what is run.
     """
 
-    def __init__(self, strategy: Strategy, target: Target, over: Supervision) -> None:
-        super().__init__(strategy, target, over)
+    def __init__(self, strategy: Strategy, over: Supervision) -> None:
+        super().__init__(strategy, over)
         self.watched = True
         self.buffered = True  # here, for a compiled class does not see what a class of ours says
         self._see_flushes = [d.step for d in over.detectors if getattr(d, "flushes", False)]

@@ -24,6 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from gorun_mem._version import VERSION
+from gorun_mem.explore.batch import Batch, Found
 from gorun_mem.explore.courses import ByCost, ByCostState, Course, Drawing, WholeTree
 from gorun_mem.explore.detectors.load import files_of
 from gorun_mem.explore.failure import Signature
@@ -32,7 +33,6 @@ from gorun_mem.explore.portfolio import Portfolio, Slice
 from gorun_mem.explore.rounds import Rounds
 from gorun_mem.explore.subtrees import SharedOrder, SharedTree
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Batch, Found
 from gorun_mem.files.packed import RATIO_MAX
 from gorun_mem.files.reading import is_read_once, open_input
 from gorun_mem.files.writing import write_output

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.courses import Course
 from gorun_mem.explore.work import Work, Yielded, perform
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 
 
 class Crew(Protocol):

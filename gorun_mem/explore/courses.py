@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Protocol
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.portfolio import CHUNK
 from gorun_mem.explore.subtrees import SharedOrder, SharedTree
 from gorun_mem.explore.verdict import Facts
 from gorun_mem.explore.work import Branches, Climb, Stretch, Work, Yielded
-from gorun_mem.explore.worker import Batch, bound_of
+from gorun_mem.explore.worker import bound_of
 from gorun_mem.step.strategies.dfs import BoundedDfs, Branch, DfsState
 
 STRETCH: Final = 8 * CHUNK

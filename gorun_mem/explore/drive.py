@@ -125,12 +125,30 @@ def run_once(
         on_world: called with the World before it runs.
         screen: looks at the run, to be asked afterwards.
     """
+    over = Supervision(target, steps_max, detectors, breathe, screen)
+    return run_under(over, strategy, transcribe, on_world)
+
+
+def run_under(
+    over: Supervision,
+    strategy: Strategy,
+    transcribe: bool = False,
+    on_world: Callable[[World], None] | None = None,
+) -> Execution:
+    """Run a program once; what is the same for many runs is made before.
+
+    Args:
+        over: what is run, and who looks on.
+        strategy: who goes next.
+        transcribe: write down every step with its name.
+        on_world: called with the World before it runs.
+    """
+    target, detectors, screen = over.target, over.detectors, over.screen
     transcriber = Transcriber(strategy) if transcribe else None
-    own = _HOSTS.get(target.host or target.config.memory)
+    own = _HOSTS.get(over.host)
     hosts: Any = import_module(own) if own else None
-    over = Supervision(steps_max, detectors, breathe, screen)
     engine: ExploringEngine = (hosts.engine_for if hosts else ExploringEngine)(
-        transcriber or strategy, target, over
+        transcriber or strategy, over
     )
     world = target.world(
         engine, None, strategy.world_class if isinstance(strategy, States) else World
@@ -167,7 +185,7 @@ def run_once(
     signature = None
     if isinstance(error, Uncontrolled):
         foreign = error.place
-    else:
+    elif error is not None or findings:
         signature = signature_of(world, findings)
     return Execution(world, signature, findings, engine.tape, engine.steps, foreign, transcriber)
 

@@ -80,7 +80,7 @@ class Covering(Protocol):
     def next_run(self, number: int) -> None:
         """Run `number` of the slice is to begin."""
 
-    def detectors(self) -> Sequence[Detector]:
+    def detectors(self) -> tuple[Detector, ...]:
         """What looks at it."""
 
     def keep(self, tape: Sequence[int]) -> None:

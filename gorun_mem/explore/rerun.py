@@ -8,11 +8,12 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from gorun_mem.explore.batch import Found
 from gorun_mem.explore.detectors.load import record
 from gorun_mem.explore.drive import Execution, replay
 from gorun_mem.explore.failure import Failure, Signature, history_of, words_of
 from gorun_mem.explore.shrink import SECONDS_MAX, Shrinker
-from gorun_mem.explore.worker import Found, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.watchdog import LoopWithoutAwait, Watchdog
 from gorun_mem.step.schedule import Schedule
 from gorun_mem.step.strategies.replay import Picks

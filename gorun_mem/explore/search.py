@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.explore import canary as planted
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.checkpoint import CheckpointError
 from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import ByCost, Course, Drawing, whole_tree
@@ -39,7 +40,7 @@ from gorun_mem.explore.taped import STEPS_MAX
 from gorun_mem.explore.target import Alone, Main, Target
 from gorun_mem.explore.verdict import Exploration, judge
 from gorun_mem.explore.work import piece_runs
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.interrupts import interrupts
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog

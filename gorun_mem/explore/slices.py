@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.detectors.bypasses import Bypasses
 from gorun_mem.explore.detectors.fair_cycle import ROUNDS, Cycles
 from gorun_mem.explore.drive import Execution, OutOfTime, run_once
 from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.portfolio import LASSO, Lap, Seen, Sight, Slice
 from gorun_mem.explore.positions import Positions
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.step.strategies import searching_class
 from gorun_mem.step.strategies.lasso import Lasso
 from gorun_mem.step.strategies.pct import Pct
@@ -48,7 +49,7 @@ class Coverage:
         """Run `number` of the slice is to begin."""
         self._looks = self._every or not number % ONE_IN
 
-    def detectors(self) -> Sequence[Detector]:
+    def detectors(self) -> tuple[Detector, ...]:
         """What looks at the run."""
         if self._looks:
             return (self._positions, self._cycles, self._bypasses)

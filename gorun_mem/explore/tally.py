@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.drive import Execution
 from gorun_mem.explore.failure import Failure
 from gorun_mem.explore.settings import SearchSettings
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.verdict import Facts, Statistics
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.step.strategies import is_tree
 from gorun_mem.step.strategies.states import States
 

@@ -32,33 +32,93 @@ STEPS_MAX: Final = 20_000
 """Steps after which a run of a search counts as without progress, unless its target says more."""
 
 
+Look = Callable[[Task, Op, str, str, bool, object], None]
+"""`Detector.step`."""
+Executed = Callable[[Task, str, str, bool], None]
+"""`Searching.executed`."""
+
+
 class OutOfSteps(Exception):
     """A run of an exhaustive search has reached its bound of steps."""
 
 
 class Supervision:
-    """Who watches over a run of a search, the same for every engine.
+    """Who watches over runs of a search, and whatever else is the same for each: made once for
+    all of them.
 
     Args:
+        target: what is run.
         steps_max: bound of steps.
         detectors: told of each step of an M; of those of store buffers, if they have `flushes`.
         breathe: called now and then; what it raises goes through.
         screen: told of each step likewise.
+
+    Attributes:
+        looks: the `step` of those detectors that look at steps.
+        cpus: how many Ms run at once.
+        costs: what a step costs.
+        early: a wait that has a time may end before.
+        host: what drives the Ms, or else what their memory is: names of `drive`'s.
     """
 
-    __slots__ = ("breathe", "detectors", "screen", "steps_max")
+    __slots__ = (
+        "_strategy",
+        "breathe",
+        "costs",
+        "cpus",
+        "detectors",
+        "early",
+        "every_step",
+        "executed",
+        "follows",
+        "host",
+        "label",
+        "looks",
+        "reduces",
+        "screen",
+        "steps_max",
+        "target",
+        "watched",
+    )
 
     def __init__(
         self,
+        target: Target,
         steps_max: int = STEPS_MAX,
         detectors: Sequence[Detector] = (),
         breathe: Callable[[], None] | None = None,
         screen: Screen | None = None,
     ) -> None:
+        self.target = target
         self.steps_max = steps_max
         self.detectors = detectors
         self.breathe = breathe
         self.screen = screen
+        config = target.config
+        self.cpus: int = config.cpus
+        self.costs: dict[str, float] = target.costs
+        self.early = "timeout" in config.faults
+        self.host: str = target.host or config.memory
+        self.looks: list[Look] = [d.step for d in detectors if getattr(d, "looks", True)]
+        self._strategy: Strategy | None = None
+        self.label: Callable[[str], None] | None = None
+        self.executed: Executed | None = None
+        self.every_step = False
+        self.follows = False
+        self.reduces = False
+        self.watched = False
+
+    def ask(self, strategy: Strategy) -> None:
+        """What `strategy` wants to know, and to be asked; the same in every run of it."""
+        if strategy is self._strategy:
+            return
+        self._strategy = strategy
+        self.label = getattr(strategy, "label", None)
+        self.executed = getattr(strategy, "executed", None)
+        self.every_step = getattr(strategy, "every_step", False)
+        self.follows = getattr(strategy, "follows", False)
+        self.reduces = getattr(strategy, "reduces", False)
+        self.watched = self.executed is not None or self.screen is not None or bool(self.looks)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -68,8 +128,7 @@ class ExploringEngine(Engine):
 
     Args:
         strategy: who goes next.
-        target: whose costs and CPUs.
-        over: who watches over the run.
+        over: who watches over the run, and what is run.
 
     Attributes:
         tape: ids of the Ms taken where there were several, and values of data choices, in order.
@@ -80,9 +139,9 @@ class ExploringEngine(Engine):
         draws: data choices made.
     """
 
-    def __init__(self, strategy: Strategy, target: Target, over: Supervision) -> None:
-        cpus = target.config.cpus
-        super().__init__(strategy, cpus=cpus, steps_max=over.steps_max, table=target.costs)
+    def __init__(self, strategy: Strategy, over: Supervision) -> None:
+        super().__init__(strategy, cpus=over.cpus, steps_max=over.steps_max, table=over.costs)
+        over.ask(strategy)
         self.tape: list[int] = []
         self.woken: list[Task] = []
         self.unfair = False
@@ -90,16 +149,20 @@ class ExploringEngine(Engine):
         self.keeps_time = False
         self.draws = 0
         self._breathe = over.breathe
-        self._early = "timeout" in target.config.faults
-        self._always_early: bool = getattr(strategy, "reduces", False)
-        self._label = getattr(strategy, "label", None)
-        self._every_step: bool = getattr(strategy, "every_step", False)
-        self._executed = getattr(strategy, "executed", None)
-        self._follows: bool = getattr(strategy, "follows", False)
+        self._early = over.early
+        self._always_early = over.reduces
+        self._label = over.label
+        self._every_step = over.every_step
+        self._executed = over.executed
+        self._follows = over.follows
         self._screen = over.screen
-        self._looks = [d.step for d in over.detectors if getattr(d, "looks", True)]
-        looked_at = over.screen is not None or bool(self._looks)
-        self.watched = self._executed is not None or looked_at
+        self._looks = over.looks
+        self.watched = over.watched
+
+    def clear(self) -> None:
+        """Drop every M; nothing is to be run any more."""
+        super().clear()
+        self.woken.clear()
 
     # What operations ask.
 

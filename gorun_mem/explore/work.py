@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import OutOfTime
 from gorun_mem.explore.portfolio import Seen, Slice
 from gorun_mem.explore.slices import COVERED, Coverage, run_slice
-from gorun_mem.explore.worker import Batch, Worker, unsteady
+from gorun_mem.explore.worker import Worker, unsteady
 from gorun_mem.step.strategies.dfs import Branch, Left
 from gorun_mem.step.strategies.exhaustive import Exhaustive
 from gorun_mem.step.strategies.searching import NonDeterminism

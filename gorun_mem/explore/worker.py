@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.explore.batch import Batch, Found
 from gorun_mem.explore.controlled.every_order import EveryOrder
-from gorun_mem.explore.drive import Execution, OutOfTime, run_once
+from gorun_mem.explore.drive import Execution, OutOfTime, run_once, run_under
 from gorun_mem.explore.failure import Detector, Signature
 from gorun_mem.explore.portfolio import CHUNK, FIRST, Covering
 from gorun_mem.explore.screen import Screen
 from gorun_mem.explore.space import handovers
 from gorun_mem.explore.states.visit import visit
-from gorun_mem.explore.taped import STEPS_MAX, OutOfSteps
+from gorun_mem.explore.taped import STEPS_MAX, OutOfSteps, Supervision
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.watched import Watched
 from gorun_mem.machine.forgotten import Nobody
@@ -39,80 +39,6 @@ from gorun_mem.step.strategies.states import States
 
 SAMPLED_CHUNKS: Final = 8
 """One schedule in the first of so many chunks is written down, for what it covers."""
-
-
-@dataclass(slots=True)
-class Found:
-    """A run that failed, as far as it takes to run it again.
-
-    Args:
-        run: its number; in a tree, the number of its start.
-        strategy: which came upon it.
-        signature: of the failure.
-        tape: `ExploringEngine.tape`.
-    """
-
-    run: int
-    strategy: str
-    signature: Signature
-    tape: list[int]
-
-
-@dataclass(slots=True)
-class Batch:
-    """What came of a number of runs; the fields are as in `verdict.Statistics` and `Facts`."""
-
-    schedules: int = 0
-    redundant: int = 0
-    steps: int = 0
-    decisions: int = 0
-    unfair: int = 0
-    timed: bool = False
-    keeps_time: bool = False
-    by_strategy: dict[str, int] = field(default_factory=dict)
-    hashes: set[int] = field(default_factory=set)
-    handovers: set[tuple[str, str]] = field(default_factory=set)
-    found: list[Found] = field(default_factory=list)
-    uncontrolled: list[str] = field(default_factory=list)
-    out_of_time: bool = False
-    out_of_budget: bool = False
-    out_of_steps: bool = False
-    complete: bool = False
-    bound: int | None = None
-    rested: bool = False
-    states: int = 0
-    by_counts: str = ""
-    incomparable: str = ""
-    out_of_states: bool = False
-
-    @property
-    def of_states(self) -> tuple[str, str, bool]:
-        """What a search of states has to say besides."""
-        return self.by_counts, self.incomparable, self.out_of_states
-
-    def add(self, other: Batch) -> None:
-        """Take in what came of other runs."""
-        self.schedules += other.schedules
-        self.redundant += other.redundant
-        self.steps += other.steps
-        self.decisions = max(self.decisions, other.decisions)
-        self.unfair += other.unfair
-        self.timed |= other.timed
-        self.keeps_time |= other.keeps_time
-        for name, count in other.by_strategy.items():
-            self.by_strategy[name] = self.by_strategy.get(name, 0) + count
-        self.hashes |= other.hashes
-        self.handovers |= other.handovers
-        self.found += other.found
-        self.uncontrolled += [p for p in other.uncontrolled if p not in self.uncontrolled]
-        self.out_of_time |= other.out_of_time
-        self.out_of_budget |= other.out_of_budget
-        self.out_of_steps |= other.out_of_steps
-        self.rested |= other.rested
-        self.states += other.states
-        self.by_counts = self.by_counts or other.by_counts
-        self.incomparable = self.incomparable or other.incomparable
-        self.out_of_states |= other.out_of_states
 
 
 class Worker:
@@ -157,6 +83,9 @@ class Worker:
         self.is_stopped: Callable[[], bool] = lambda: False
         self._failures_max = failures_max
         self.covering: Covering | None = None
+        self._covered: Covering | None = None
+        self._bound = steps_max
+        self._over_runs: dict[tuple[bool, tuple[Detector, ...]], Supervision] = {}
         self._signatures: set[Signature] = set()
 
     def watchdog(self) -> Watchdog:
@@ -170,28 +99,29 @@ class Worker:
             OutOfTime: the time was up in the middle of it.
         """
         closely = transcribe or isinstance(strategy, States)  # which may be broken off
-        screen = None if closely else self._screen
-        done = run_once(
-            self.target,
-            strategy,
-            detectors=self._looking(closely),
-            transcribe=transcribe,
-            steps_max=self.steps_max,
-            breathe=self.breathe,
-            on_world=self.watched.watch,
-            screen=screen,
-        )
+        over = self._over(closely)
+        done = run_under(over, strategy, transcribe, self.watched.watch)
+        screen = over.screen
         if screen is None or done.foreign:
             return done
         if done.signature is None and not screen.suspects():
             return done
         return self._look_closely(done, screen)
 
-    def _looking(self, closely: bool) -> list[Detector]:
-        """The detectors of a run."""
-        detectors = self.detectors if closely else self._live
+    def _over(self, closely: bool) -> Supervision:
+        """Who watches over a run; made again only where it is not as in those before."""
         covering = self.covering
-        return [*detectors, *covering.detectors()] if covering is not None else detectors
+        looking = covering.detectors() if covering is not None else ()
+        if covering is not self._covered or self._bound != self.steps_max:
+            self._covered, self._bound = covering, self.steps_max
+            self._over_runs.clear()
+        over = self._over_runs.get((closely, looking))
+        if over is None:
+            detectors = [*(self.detectors if closely else self._live), *looking]
+            screen = None if closely else self._screen
+            over = Supervision(self.target, self.steps_max, detectors, self.breathe, screen)
+            self._over_runs[closely, looking] = over
+        return over
 
     def _look_closely(self, done: Execution, screen: Screen) -> Execution:
         """A run again that has failed, or may be wrong, with every detector looking on."""
@@ -230,7 +160,9 @@ class Worker:
             for start in range(first - first % CHUNK, first + runs, CHUNK):
                 chunk = start // CHUNK
                 name = FIRST[chunk % len(FIRST)] if strategy == "auto" else strategy
-                searching = made.setdefault(name, searching_class(name)())
+                searching = made.get(name)
+                if searching is None:
+                    searching = made[name] = searching_class(name)()
                 count = min(CHUNK, first + runs - start)
                 before = max(first - start, 0)
                 self.draw_chunk(batch, searching, chunk, start, count, before)
@@ -382,6 +314,7 @@ class Worker:
         if self.covering is not None:
             self.covering.keep(one.tape)
         self._count(batch, searching, one)
+        one.world.driver.dissolve()
         self.progress(1)
         return True
 

@@ -22,8 +22,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gorun_mem.machine.outcome import NeverAwaited
 from gorun_mem.runtime.op import FORGOTTEN, INSIDE, Op
@@ -35,10 +36,23 @@ if TYPE_CHECKING:
 _KERNELS: Final = "gorun_mem.explore.kernels"
 _HOOK: Final = "_warn_unawaited_coroutine"
 _NO_THREAD: Final = 0
-_listeners: Final[list[Listener]] = []
+_listeners: Final[list[Listening]] = []
 _collecting: Final[set[int]] = set()
 """Threads in which the collector is at work."""
 _python_warns: Callable[[Any], None] | None = getattr(warnings, _HOOK, None)
+
+
+class Listening(Protocol):
+    """Who is told of what is dropped in a thread.
+
+    Attributes:
+        thread: in which its Ms run.
+    """
+
+    thread: int
+
+    def dropped(self, thing: Any) -> bool:
+        """An operation or a coroutine is dropped; whether an M of its World has done it."""
 
 
 class Listener:
@@ -55,12 +69,10 @@ class Listener:
     def __init__(self, driver: Driver, coro: Callable[[Task], Any] | None = None) -> None:
         self._driver = driver
         self._coro = coro
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
 
     def __enter__(self) -> Listener:
-        if not _listeners:
-            _begin()
-        _listeners.append(self)
+        listen(self)
         return self
 
     def __exit__(
@@ -69,39 +81,15 @@ class Listener:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _listeners.remove(self)
-        if not _listeners:
-            _end()
+        hear_no_more(self)
 
     def dropped(self, thing: Any) -> bool:
         """An operation or a coroutine is dropped; whether an M of this World has done it."""
         driver = self._driver
-        m: Any = driver.main if self._coro is None else driver.engine.running or driver.main
-        coro = None if self._coro is None else self._coro(m)
-        if INSIDE and INSIDE[-1][0].sched is driver.engine:
-            m, coro = INSIDE[-1]  # of a lock of the user's, inside a step
-        if coro is None and self._coro is not None:
-            return False
-        if driver.stopped:  # it is being unwound
-            return True
-        if not isinstance(thing, Op):
-            what = f"{thing.__qualname__}()"
-        elif hasattr(thing, "kind") and hasattr(thing, "obj"):
-            what = f"<{thing.kind} {thing.obj}>"
-        else:
-            return True  # its __init__ has failed, which is what counts
-        place = _place(sys._getframe(1), coro)
-        made = f"at {place}"
-        origin = getattr(thing, "cr_origin", None)
-        if origin:
-            file, line, _ = origin[0]
-            made = f"at {_line(file, line)}"
-        elif not place:
-            place = _beginning(coro)
-            made = f"somewhere in {m.name}, which begins at {place}" if place else f"in {m.name}"
-        text = f"{what} was made {made} and never awaited, so it did nothing: write `await` there"
-        driver.failed(m, NeverAwaited(text, what, place))
-        return True
+        if self._coro is None:
+            return tell(driver, thing, driver.main, None, any_code=True)
+        m: Any = driver.engine.running or driver.main
+        return tell(driver, thing, m, self._coro(m))
 
 
 class Nobody(Listener):
@@ -115,6 +103,59 @@ class Nobody(Listener):
 
     def __init__(self) -> None:
         self.thread = _NO_THREAD
+
+
+def listen(one: Listening) -> None:
+    """Tell `one` of what is dropped, until `hear_no_more`."""
+    if not _listeners:
+        _begin()
+    _listeners.append(one)
+
+
+def hear_no_more(one: Listening) -> None:
+    """Do not tell `one` any more."""
+    _listeners.remove(one)
+    if not _listeners:
+        _end()
+
+
+def tell(driver: Driver, thing: Any, m: Any, coro: Any, *, any_code: bool = False) -> bool:
+    """Fail a World of which an M has dropped an operation or a coroutine.
+
+    Args:
+        driver: of the World.
+        thing: what is dropped.
+        m: the M that runs.
+        coro: its coroutine; None if that does not run.
+        any_code: whatever runs in the thread is the M's.
+
+    Returns:
+        Whether it was an M of the World.
+    """
+    if INSIDE and INSIDE[-1][0].sched is driver.engine:
+        m, coro = INSIDE[-1]  # of a lock of the user's, inside a step
+    if coro is None and not any_code:
+        return False
+    if driver.stopped:  # it is being unwound
+        return True
+    if not isinstance(thing, Op):
+        what = f"{thing.__qualname__}()"
+    elif hasattr(thing, "kind") and hasattr(thing, "obj"):
+        what = f"<{thing.kind} {thing.obj}>"
+    else:
+        return True  # its __init__ has failed, which is what counts
+    place = _place(sys._getframe(1), coro)
+    made = f"at {place}"
+    origin = getattr(thing, "cr_origin", None)
+    if origin:
+        file, line, _ = origin[0]
+        made = f"at {_line(file, line)}"
+    elif not place:
+        place = _beginning(coro)
+        made = f"somewhere in {m.name}, which begins at {place}" if place else f"in {m.name}"
+    text = f"{what} was made {made} and never awaited, so it did nothing: write `await` there"
+    driver.failed(m, NeverAwaited(text, what, place))
+    return True
 
 
 class _Noting(threading.local):
@@ -164,14 +205,14 @@ def _end() -> None:
 def _collects(phase: str, info: dict[str, int]) -> None:
     """The collector begins or ends: what it drops was forgotten at another time."""
     if phase == "start":
-        _collecting.add(threading.get_ident())
+        _collecting.add(get_ident())
     else:
-        _collecting.discard(threading.get_ident())
+        _collecting.discard(get_ident())
 
 
 def _dropped(thing: object) -> bool:
     """Tell whose M runs in this thread; whether there is one."""
-    thread = threading.get_ident()
+    thread = get_ident()
     if thread in _collecting:
         return False
     return any(one.dropped(thing) for one in reversed(_listeners) if one.thread == thread)

@@ -7,7 +7,7 @@ on each.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gorun_mem.events.errors import LogError
 from gorun_mem.machine.config import MS_MAX, ConfigError
@@ -20,12 +20,17 @@ from gorun_mem.machine.outcome import DeadlockFound, HeldBy, NeverAwaited, Stuck
 from gorun_mem.machine.places import place_of
 from gorun_mem.runtime.boot import Runtime
 from gorun_mem.runtime.errors import EmulatedFailure, IllegalUse, Throw
+from gorun_mem.runtime.op import Scheduler
 from gorun_mem.step.engine import Engine
 from gorun_mem.step.task import State, Task
 
 if TYPE_CHECKING:
     from gorun_mem.events.recorder import Recorder
     from gorun_mem.runtime.mutex import Holder, StateMutex, Waiter
+
+
+_NOBODY: Final = Scheduler()
+"""Who drives an M of a run that is over."""
 
 
 class Lifecycle:
@@ -96,8 +101,8 @@ class Lifecycle:
         self.started = 0
         self.alive = 0
         self._hosted = False
-        self._guests = Join()
-        self._adopted = Join()
+        self._guests: Join | None = None
+        self._adopted: Join | None = None
         self.main = self._new_m(0, name)
         if recorder is not None:
             recorder.m = 0
@@ -188,6 +193,8 @@ class Lifecycle:
         self.started += 1
         self.alive += 1
         m = self._new_m(self.started, name)
+        if self._adopted is None:
+            self._adopted = Join()
         m.join = self._adopted
         self._parent().starts(m)
         self.engine.add(m)
@@ -214,8 +221,11 @@ class Lifecycle:
             ConfigError: there are as many Ms as there may be.
         """
         self.engine.switch_to(self.main)
-        m = self.spawn(program, args, name, self._guests)
-        self._guests.left += 1
+        guests = self._guests
+        if guests is None:
+            guests = self._guests = Join()
+        m = self.spawn(program, args, name, guests)
+        guests.left += 1
         return m
 
     def ended(self, m: M, reason: str = "") -> None:
@@ -297,7 +307,10 @@ class Lifecycle:
         """
         for m in self.engine.tasks:
             del m.world  # type: ignore[attr-defined]
+            m.sched = _NOBODY  # a lock may have the M still, and itself
         self.engine.clear()
+        self.runtime = None
+        self.mutexes.clear()
         self._world = None
 
     def _find_stuck(self, everybody: bool) -> tuple[Stuck, ...]:

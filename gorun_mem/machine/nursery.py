@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutine
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any
 
 from gorun_mem.machine.driver import Driver, Program
@@ -39,7 +38,7 @@ class Nursery:
             TypeError: it is called already.
         """
         given: object = program
-        if iscoroutine(given):
+        if isinstance(given, CoroutineType):
             given.close()
             what = given.__name__
             raise TypeError(

@@ -27,7 +27,8 @@ from gorun_mem.machine.outcome import (
 from gorun_mem.machine.scenario import Scenario
 from gorun_mem.machine.statistics import WorldStatistics
 from gorun_mem.machine.watchdog import LIMIT_S, Watchdog
-from gorun_mem.machine.world import Result, World
+from gorun_mem.machine.world import World
+from gorun_mem.machine.world_base import Result
 from gorun_mem.runtime.errors import (
     Deadlock,
     EmulatedFailure,

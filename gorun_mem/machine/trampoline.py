@@ -7,13 +7,14 @@ awaits trio cannot run here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Any, cast
 
 from mypy_extensions import mypyc_attr
 
 from gorun_mem.machine.coroutine import Coro, ForeignAwait, hosting, unwind, where
 from gorun_mem.machine.driver import Driver
-from gorun_mem.machine.forgotten import Listener
+from gorun_mem.machine.forgotten import hear_no_more, listen, tell
 from gorun_mem.machine.m import M
 from gorun_mem.machine.outcome import NoProgress
 from gorun_mem.machine.watchdog import LoopWithoutAwait
@@ -43,6 +44,9 @@ class Trampoline(Resumer):
     Args:
         driver: whose Ms.
         breathe: called now and then; what it raises goes through.
+
+    Attributes:
+        thread: in which the Ms run.
     """
 
     def __init__(self, driver: Driver, breathe: Callable[[], None] | None = None) -> None:
@@ -50,6 +54,7 @@ class Trampoline(Resumer):
         self._engine: Engine = driver.engine
         self._breathe = breathe
         self._coros: dict[int, Coro] = {}
+        self.thread = get_ident()
 
     @property
     def coros(self) -> Mapping[int, Coro]:
@@ -62,23 +67,34 @@ class Trampoline(Resumer):
         hosting(self._run)
 
     def _run(self) -> None:
+        listen(self)
+        try:
+            self._to_the_end()
+        finally:
+            hear_no_more(self)
+
+    def _to_the_end(self) -> None:
         driver, coros = self._driver, self._coros
-        with Listener(driver, lambda m: coros.get(m.id)):
-            try:
-                m0 = driver.start()
-                op = self.resume(m0)
-                if op is not None:
-                    self._engine.submit(m0, op)
-                while driver.failure is None and 0 in coros and self._advance():
-                    pass
-            except LoopWithoutAwait as error:  # it had just come out of the loop
-                driver.failed(driver.main, error)
-            finally:
-                self._engine.running = None
-                if coros:
-                    driver.stop()
+        try:
+            m0 = driver.start()
+            op = self.resume(m0)
+            if op is not None:
+                self._engine.submit(m0, op)
+            while driver.failure is None and 0 in coros and self._advance():
+                pass
+        except LoopWithoutAwait as error:  # it had just come out of the loop
+            driver.failed(driver.main, error)
+        finally:
+            self._engine.running = None
+            if coros:
+                driver.stop()
                 for coro in coros.values():
                     unwind(coro)
+
+    def dropped(self, thing: Any) -> bool:
+        """An operation or a coroutine is dropped; whether an M of this World has done it."""
+        m = self._engine.running or self._driver.main
+        return tell(self._driver, thing, m, self._coros.get(m.id))
 
     def resume(self, task: Task) -> Op | None:
         """Let the coroutine of an M go on to its next operation, and return that.

@@ -95,7 +95,8 @@ class SbrkLayer(OSLayer):
         """
         call = self._enter("sysAllocOS", 0, n, 0, purpose)
         await self.memlock.lock("runtime.sysAllocOS")
-        self._see_size()
+        if self._is_wasm:
+            self._see_size()
         p = self._mem_alloc(call)
         self._freelist.mem_check()
         if not p:
@@ -157,7 +158,8 @@ class SbrkLayer(OSLayer):
         """
         call = self._enter("sysReserveOS", v, n, 0, purpose)
         await self.memlock.lock("runtime.sysReserveOS")
-        self._see_size()
+        if self._is_wasm:
+            self._see_size()
         p = 0
         call.path = "hint_miss"
         if v == self.brk.bloc:
@@ -194,7 +196,8 @@ class SbrkLayer(OSLayer):
             return await super().sys_reserve_aligned_sbrk(size, align, purpose)
         call = self._enter("sysReserveAlignedSbrk", 0, size, align, purpose)
         await self.memlock.lock("runtime.sysReserveAlignedSbrk")
-        self._see_size()
+        if self._is_wasm:
+            self._see_size()
         found = self._aligned_from_free(call)
         leaked = found is not None and behaviour.leaks_memlock
         p = self._sbrk_aligned(call) if found is None else found

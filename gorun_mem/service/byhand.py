@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from gorun_mem.machine.world import MEMLOCK
+from gorun_mem.machine.world_base import MEMLOCK
 from gorun_mem.runtime.errors import IllegalUse
 from gorun_mem.runtime.op import MORE, PARKED, MLike, Op
 

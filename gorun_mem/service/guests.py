@@ -94,8 +94,7 @@ class GuestWorld(World):
         """The same World, with a guest's number of Ms and results."""
         self = cls.__new__(cls)
         _ = world.mutexes  # asked for what it does first: the World boots
-        for name in World.__slots__:
-            setattr(self, name, getattr(world, name))
+        self.shares(world)
         self.ms, self.results, self._guest, self._made = guest.ms_asked, {}, guest, made
         return self
 

@@ -213,6 +213,7 @@ class Engine(Loop):
         self.tasks.clear()
         self.runnable.clear()
         self.fresh.clear()
+        self._timers.clear()
         self.current = self.running = None
 
     def leave(self, task: Task) -> None:

@@ -84,12 +84,14 @@ class Task(MLike):
         stop_ns: the earlier of the two.
         starter: id of the M that started it; 0 for the scenario itself.
         since: since when it has been parked or runnable, in ns as the clock has it.
-        origin: where it comes from, whatever the schedule.
         started: how many Ms it has started.
         draws: what it draws its data from, once it has.
     """
 
     __slots__ = (
+        "_above",
+        "_number",
+        "_origin",
         "clock_ns",
         "cpu",
         "draws",
@@ -98,7 +100,6 @@ class Task(MLike):
         "keeps",
         "keeps_until_ns",
         "op",
-        "origin",
         "priority",
         "result",
         "since",
@@ -131,18 +132,35 @@ class Task(MLike):
         self.priority = 0.0
         self.steps = 0
         self.timer = 0
-        self.origin = str(id)
+        self._above = ""
+        self._number = id
+        self._origin = ""
         self.started = 0
         self.draws: Random | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, whatever the schedule; made when it is asked for."""
+        origin = self._origin
+        if not origin:
+            above = self._above
+            origin = f"{above}.{self._number}" if above else str(self._number)
+            if len(origin) > _ORIGIN_CHARS_MAX:  # Ms that start Ms in a long row
+                origin = hashlib.sha256(origin.encode()).hexdigest()[:32]
+            self._origin = origin
+        return origin
+
+    @origin.setter
+    def origin(self, origin: str) -> None:
+        self._origin = origin
 
     def starts(self, child: Task) -> None:
         """`child` is the next M that it starts."""
         self.started += 1
-        origin = f"{self.origin}.{self.started}"
-        if len(origin) > _ORIGIN_CHARS_MAX:  # Ms that start Ms in a long row
-            origin = hashlib.sha256(origin.encode()).hexdigest()[:32]
         child.starter = self.id
-        child.origin = origin
+        child._above = self.origin
+        child._number = self.started
+        child._origin = ""
 
     def succeeds(self, before: Task) -> None:
         """It goes on with what `before` drew and started."""

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from gorun_mem.explore import explore
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World

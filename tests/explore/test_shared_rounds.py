@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.rounds import TREE, Rounds, rounds_of
 from gorun_mem.explore.search import explore
 from gorun_mem.explore.space import profile_of
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.work import Climb
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World

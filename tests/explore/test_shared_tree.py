@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import trio
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.conduct import conduct
 from gorun_mem.explore.courses import WholeTree, whole_tree
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.work import Climb, Work, Yielded, perform
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.sync import Word
 from tests.explore.brute_force import (

@@ -6,10 +6,11 @@ from collections import Counter
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.controlled.every_order import EveryOrder
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Main, Target
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World

@@ -10,7 +10,6 @@ from gorun_mem.explore.taped import ExploringEngine, Supervision
 from gorun_mem.step.task import Task
 
 if TYPE_CHECKING:
-    from gorun_mem.explore.target import Target
     from gorun_mem.step.engine import Strategy
 
 _INSTANT: Final = frozenset({Going, Waiting, Timers, Canceller})
@@ -25,9 +24,9 @@ class TrioEngine(ExploringEngine):
 
     host: Any = None
 
-    def __init__(self, strategy: Strategy, target: Target, over: Supervision) -> None:
-        super().__init__(strategy, target, over)
-        self.faults = target.config.faults
+    def __init__(self, strategy: Strategy, over: Supervision) -> None:
+        super().__init__(strategy, over)
+        self.faults = over.target.config.faults
         self.entangled = True
 
     def _pick(self) -> Task | None:

@@ -129,7 +129,8 @@ class SemaphoreModel(Model):
         return sleep
 
     def stepped(self, place: int, call: str) -> None:
-        """The M sleeps only while the count is 0, and the count is what was sent and not taken.
+        """The M sleeps only while the count is 0, and the count is what was sent and not taken;
+        once woken it counts as awake.
 
         Raises:
             Violation: not so.
@@ -139,6 +140,8 @@ class SemaphoreModel(Model):
         m = self.ms[0]
         if m.parked and m.go.waitsema:
             raise Violation(f"M1 sleeps, and its semaphore is {m.go.waitsema}")
+        if call == "semawakeup" and m.go.asleep:
+            raise Violation("M1 was woken, and still counts as asleep")
 
     def returned(self, place: int, call: str, result: object) -> tuple[str, bool]:
         """What was taken had been sent.

@@ -229,7 +229,7 @@ class SpinbitUnlock(UnlockOp):
     committed: int
     """Address of the M taken from within the stack, which must be woken now."""
     end_ticks: int
-    """When a sampled release began, -1 where it has nothing to measure."""
+    """When a sampled release first saw somebody wait, 0 before."""
     have_stack_lock: bool
     """A sampled release came with the stack lock."""
 
@@ -272,7 +272,7 @@ class SpinbitUnlock(UnlockOp):
         """Enter unlock2Wake."""
         self.v = self.wakem = self.committed = 0
         self.anti_starve = self.have_stack_lock = False
-        self.end_ticks = -1
+        self.end_ticks = 0
         return self.goto(m, "look")
 
     @state("atomic.load")
@@ -282,7 +282,7 @@ class SpinbitUnlock(UnlockOp):
         self.v = v = mutex.key
         self.anti_starve = m.sched.choice(m, TAIL_WAKE_PERIOD, "spinbit.tail_wake") == 0
         if self.have_stack_lock:
-            return self.goto(m, "blame") if self.end_ticks >= 0 else self.pick(m)
+            return self.goto(m, "blame")
         if not (self.anti_starve or not v & SPINNING or mutex.low_latency):
             return self.done(m)
         return self.seek(m)
@@ -346,9 +346,7 @@ class SpinbitUnlock(UnlockOp):
         mutex: SpinbitMutex = self.mutex
         top = self.v & ~FLAGS
         after = self.v & FLAGS & ~STACK_LOCKED
-        if self.wakem == top:
-            if not top:
-                raise mutex.fault(self, "nil M", 0, "took an M off an empty stack")
+        if self.wakem == top:  # never 0: only who has the stack lock takes the last one off
             after |= mutex.ms[m_number(top)].go.nextwaitm & ~FLAGS
         else:
             after |= top
@@ -408,7 +406,7 @@ class SampledUnlock(SpinbitUnlock):
         self.v = v = self.mutex.key
         if not v & ~FLAGS or v & STACK_LOCKED:
             return self.goto(m, "swap")
-        if self.end_ticks < 0:
+        if not self.end_ticks:
             self.end_ticks = m.sched.now_ns
         return self.goto(m, "trade")
 
@@ -464,9 +462,11 @@ class SpinbitMutex(StateMutex):
         return (self.key,)
 
     def links(self, top: int) -> list[int]:
-        """The addresses on the stack from `top` to the bottom; the stack lock must be held."""
-        if not top:
-            return [0]
+        """The addresses on the stack from `top`, an M, to the bottom; the stack lock is held.
+
+        Raises:
+            Hang: it has no bottom.
+        """
         links = [top]
         while below := self.ms[m_number(links[-1])].go.nextwaitm:
             if below in links:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.world import World
 from gorun_mem.step.task import BUFFERS
 from tests.explore.brute_force import Everything, Notes, TooMany

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.target import Main, Target
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World

@@ -15,9 +15,10 @@ import copy
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -209,7 +210,16 @@ def mutants_of(module: str) -> list[Mutant]:
                         found.append(_changed(module, original, number, at, what, edit))
         for what, _, change in block_edits(function.body):
             found.append(_changed(module, original, number, None, what, change))
-    return found
+    return list(_numbered(found))
+
+
+def _numbered(mutants: list[Mutant]) -> Iterator[Mutant]:
+    """The mutants, of which those of one name are told apart."""
+    seen: Counter[str] = Counter()
+    for mutant in mutants:
+        seen[mutant.name] += 1
+        count = seen[mutant.name]
+        yield replace(mutant, what=f"{mutant.what} ({count})") if count > 1 else mutant
 
 
 def _in_block(field: str, change: Callable[[list[ast.stmt]], None]) -> Callable[[Any], None]:
@@ -320,21 +330,23 @@ class TooLong(BaseException):
 
 
 @contextmanager
-def _limit(seconds: float) -> Iterator[None]:
+def limit(seconds: float) -> Iterator[None]:
+    """Stop what takes more of this process's time."""
+
     def stop(*_: object) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 @contextmanager
-def _kernel_kept() -> Iterator[None]:
+def kernel_kept() -> Iterator[None]:
     kept = {name: getattr(kernel, name) for name in ("sema_acquire", "sema_wakeup", "FutexQueue")}
     try:
         yield
@@ -346,14 +358,15 @@ def _kernel_kept() -> Iterator[None]:
 def verdict(mutant: Mutant) -> str:
     """What is found wrong with a mutant; "" where it survives."""
     try:
-        with _kernel_kept(), _limit(SECONDS_MAX):
+        with kernel_kept(), limit(SECONDS_MAX):
             module = mutant.load()
             for make, rounds in CHECKS[mutant.module]:
                 try:
                     model = make(module)
+                    examination = Examination(model, rounds, states_max=STATES_MAX)
                 except Exception as error:
                     return f"cannot be made: {type(error).__name__}: {error}"
-                found = Examination(model, rounds, states_max=STATES_MAX).run()
+                found = examination.run()
                 if found.wrong:
                     return found.wrong
                 if not found.complete:

@@ -11,10 +11,11 @@ from random import Random
 from typing import Any
 
 from gorun_mem import KiB
+from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.states.visit import visit
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Batch, Worker
+from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
