@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -58,6 +59,9 @@ def run(*, quick: bool = False) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, _servers(Path(folder)) as (ours, echo):
         for clients in CLIENTS:
             rows += _rows(clients, _compare(ours, echo, clients, rounds, seconds))
+    if find_spec("starlette") is None:
+        sys.stderr.write("serve: browsers are left out: pip install 'gorun-mem[web]'\n")
+        return rows
     with tempfile.TemporaryDirectory() as folder:
         rows += _browsers(Path(folder), rounds, seconds)
     return rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gorun_mem.bench import serve
 
 
@@ -17,3 +19,13 @@ def test_the_row_of_browsers_is_measured(tmp_path: Path) -> None:
     assert cpu.ratio == cpu.peer_figure / cpu.figure
     for row in (calls, cpu):
         assert row.target == "at least 0.9 of those without browsers"
+
+
+def test_without_the_page_browsers_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Starlette comes with an extra."""
+    monkeypatch.setattr(serve, "CLIENTS", (1,))
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    assert [row.name.partition(":")[0] for row in serve.run(quick=True)] == ["1 client"] * 5
+    assert "pip install 'gorun-mem[web]'" in capsys.readouterr().err
