@@ -184,7 +184,7 @@ def _analysed(*wanted: str) -> None:
 
     events = _events_of(wanted)
     for _ in range(4):
-        LogAnalysis.of(events)
+        assert LogAnalysis.of(events).metrics
 
 
 @cache

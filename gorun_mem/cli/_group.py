@@ -12,6 +12,7 @@ import click
 from gorun_mem._interrupts import raise_interrupts
 from gorun_mem._version import VERSION, build
 from gorun_mem.cli._output import Context, color_option, show
+from gorun_mem.report.width import columns_given
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "scenarios": ("gorun_mem.cli.scenarios", "List the scenarios; show the options of one."),
@@ -134,6 +135,8 @@ class LazyGroup(click.Group):
         if any("\0" in arg for arg in args):
             raise click.UsageError("an argument holds a zero byte, which no file name can")
         columns = os.environ.get("COLUMNS")
+        if columns is not None and not columns_given(columns):
+            del os.environ["COLUMNS"]  # what draws tables heeds it too
         try:
             with self.make_context(prog, list(args)) as ctx:
                 result: object = self.invoke(ctx)

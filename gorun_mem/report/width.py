@@ -28,6 +28,8 @@ import click
 LEAST: Final = 40
 """Columns below which nothing is folded further."""
 
+MOST: Final = 10_000
+"""Columns of the widest: tables are filled up to their width."""
 TEXT_MAX: Final = 100
 """Columns that a sentence has at most, of a terminal however wide."""
 
@@ -47,13 +49,19 @@ def width(*, err: bool = False) -> int | None:
     Args:
         err: of stderr, not of stdout.
     """
-    given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and len(given) < 10 and int(given):
-        return max(LEAST, int(given))
+    given = columns_given(os.environ.get("COLUMNS", ""))
+    if given:
+        return max(LEAST, given)
     stream = sys.stderr if err else sys.stdout
     if stream is None or not stream.isatty():
         return None
-    return max(LEAST, shutil.get_terminal_size().columns)
+    return max(LEAST, min(MOST, shutil.get_terminal_size().columns))
+
+
+def columns_given(text: str) -> int:
+    """The columns that $COLUMNS says; 0 where they are none, or more than MOST."""
+    given = int(text) if text.isdecimal() and len(text) <= len(str(MOST)) else 0
+    return given if given <= MOST else 0
 
 
 def cells(text: str) -> int:

@@ -300,5 +300,6 @@ def test_a_width_that_is_none_is_not_heeded(monkeypatch: pytest.MonkeyPatch, col
     """An environment is anybody's: a superscript is a digit, and 5,000 of them no int."""
     monkeypatch.setenv("COLUMNS", columns)
     found = width.width()
-    assert found is None or found >= width.LEAST
+    assert found is None or width.LEAST <= found <= width.MOST
     assert cli.main(["scenarios"]) == 0
+    assert os.environ["COLUMNS"] == columns

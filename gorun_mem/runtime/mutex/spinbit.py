@@ -40,6 +40,7 @@ from gorun_mem.runtime.mutex.machine import (
     SEMA,
     WAKEE,
     LockOp,
+    MutexOp,
     UnlockOp,
     link,
     state,
@@ -328,7 +329,7 @@ class SpinbitUnlock(UnlockOp):
     def walk(self, m: MLike) -> object:
         """Take the M at the bottom off the stack, unless it is the top too."""
         mutex: SpinbitMutex = self.mutex
-        links = mutex.links(self.v & ~FLAGS)
+        links = mutex.links(self, self.v & ~FLAGS)
         bottom = links[-1]
         self.wakem = bottom
         m.sched.charge("stack.walk", len(links) - 1)
@@ -346,8 +347,8 @@ class SpinbitUnlock(UnlockOp):
         mutex: SpinbitMutex = self.mutex
         top = self.v & ~FLAGS
         after = self.v & FLAGS & ~STACK_LOCKED
-        if self.wakem == top:  # never 0: only who has the stack lock takes the last one off
-            after |= mutex.ms[m_number(top)].go.nextwaitm & ~FLAGS
+        if self.wakem == top:
+            after |= mutex.m_at(self, top).go.nextwaitm & ~FLAGS
         else:
             after |= top
         if mutex.key != self.v:
@@ -374,7 +375,7 @@ class SpinbitUnlock(UnlockOp):
     def blame(self, m: MLike) -> object:
         """Record the sample: the mean of the top's and the bottom's wait, times the waiters."""
         mutex: SpinbitMutex = self.mutex
-        links = mutex.links(self.v & ~FLAGS)
+        links = mutex.links(self, self.v & ~FLAGS)
         top, bottom = mutex.ms[m_number(links[0])].go, mutex.ms[m_number(links[-1])].go
         m.sched.charge("stack.walk", len(links) - 1)
         # Go's division cuts towards zero, and recordUnlock takes less than nothing for nothing.
@@ -461,14 +462,25 @@ class SpinbitMutex(StateMutex):
         """The word; the links are with the Ms."""
         return (self.key,)
 
-    def links(self, top: int) -> list[int]:
-        """The addresses on the stack from `top`, an M, to the bottom; the stack lock is held.
+    def m_at(self, op: MutexOp, address: int) -> MLike:
+        """The M at an address of the stack; the stack lock is held.
 
         Raises:
+            Fault: there is none at 0, where who takes one off an empty stack looks.
+        """
+        if not address:
+            raise self.fault(op, "nil M", 0, "took an M off an empty stack")
+        return self.ms[m_number(address)]
+
+    def links(self, op: MutexOp, top: int) -> list[int]:
+        """The addresses on the stack from `top` to the bottom; the stack lock is held.
+
+        Raises:
+            Fault: it is empty.
             Hang: it has no bottom.
         """
         links = [top]
-        while below := self.ms[m_number(links[-1])].go.nextwaitm:
+        while below := self.m_at(op, links[-1]).go.nextwaitm:
             if below in links:
                 raise Hang("runtime.unlock2Wake", below)
             links.append(below)

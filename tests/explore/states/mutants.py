@@ -40,9 +40,9 @@ STATES_MAX = 100_000
 SECONDS_MAX = 60
 NOT_MUTATED = {
     "__init__", "__repr__", "snapshot", "restore", "in_words", "claims", "blame", "sema_timeout_ns",
-    "make_note", "_refuse",
+    "make_note", "_refuse", "m_at",
 }  # fmt: skip
-"""What describes a lock, or tells of it, and is not its algorithm."""
+"""What describes a lock, or tells of it or of what a wrong one does, and is not its algorithm."""
 BITS = ("LOCKED", "SLEEPING", "SPINNING", "STACK_LOCKED", "UNLOCKED", "WOKEN", "FLAGS", "LOW_BYTE")
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,

@@ -169,7 +169,8 @@ class _Walker:
     def _call(self, place: int) -> str:
         if self.shape.is_note:
             some = ["wakeup", "tsleep 0", "tsleep 3000000"]
-            if any(self.side.asleep(at) != -1 for at in range(self.shape.ms) if at != place):
+            others = [self.side.asleep(at) for at in range(self.shape.ms) if at != place]
+            if not others or any(until != -1 for until in others):
                 some += ["sleep", "tsleep -1"]
             quiet = not any(self.calls)
             return self.random.choice(["clear", "clear", *some] if quiet else some)
