@@ -28,6 +28,7 @@ TOO_DYNAMIC = (
     "explore/test_exhaustive_search.py", "explore/states/test_mutants.py",
     "runtime/mutex/test_exhaustive.py", "explore/test_positions.py",
     "analysis/test_statistics_from_events.py", "explore/kit/test_kit_classes.py",
+    "explore/kit/test_kit_searches.py", "explore/kit/test_kit_spinning.py",
 )  # fmt: skip
 """They take attributes away, put functions in the place of methods, make classes of compiled ones,
 or read what compiled objects hold: pure Python lets them."""
