@@ -42,7 +42,7 @@ NOT_COMPILED = (
 """Trio's own loop under control, processes of a cluster, what reports say, Hypothesis: nothing of
 that is compiled, and the searches that they begin with are in the tests that are run."""
 
-PROGRAMS = "400"
+PROGRAMS = "250"
 """So many random programs against brute force, where the source has more: the rules are the
 same, and what a compiler can break in them breaks in the first hundreds."""
 
