@@ -16,7 +16,7 @@ from tests.explore.states.mutants import CHECKS, Mutant, mutants_of, verdict
 from tests.explore.states.survivors import SAME, SAME_NAMES, SURVIVORS, WALKS_FIND
 
 SEED = 5
-PER_MODULE = 3
+PER_MODULE = 4
 NAMED = (
     ("note_futex", "dropped: self.mutex.word.leave(m)"),
     ("note_futex", "True for False"),
