@@ -47,8 +47,9 @@ EVERY_S: Final = 60.0
 _KIND: Final = b"gorun_mem search "
 HEAD: Final = _KIND + b"2\n"
 PACKED_MAX: Final = 1 << 30
-_DIFFER_MAX: Final = 20
 """No checkpoint is larger."""
+_DIFFER_MAX: Final = 20
+"""Differences from another search that are told."""
 FREE_BYTES: Final = 64 << 20
 """What any checkpoint may be when it is unpacked; a larger one RATIO_MAX times what it was."""
 _NOT_SEARCHED: Final = frozenset({"costs", "schedule", "seed", "steps_max", "strategy"})

@@ -15,7 +15,7 @@ from io import BufferedReader
 from typing import BinaryIO, Final
 
 PIPE_WAIT_S: Final = 5.0
-"""How long a pipe may stay without a writer, or without a first byte."""
+"""How long a pipe may stay without a writer, a first byte, or a reader where it is written to."""
 
 
 def open_input(path: str | os.PathLike[str]) -> BufferedReader:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-PIPE_WAIT_S: Final = 5.0
-"""How long a pipe may stay without a reader."""
+from gorun_mem.files.reading import PIPE_WAIT_S as PIPE_WAIT_S
+
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 

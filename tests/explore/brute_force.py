@@ -15,6 +15,7 @@ from typing import Any
 
 from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.drive import run_once
+from gorun_mem.explore.failure import Detector
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
@@ -158,6 +159,29 @@ class TooMany(Exception):
     """There are more interleavings than were to be run."""
 
 
+def every_run(
+    target: Target, everything: Everything, most: int, detectors: Sequence[Detector] = ()
+) -> int:
+    """Run every interleaving of a program, each looked at; how many there are.
+
+    Raises:
+        TooMany: there are more than `most`.
+    """
+    count = 0
+    while everything.next_run():
+        count += 1
+        if count > most:
+            raise TooMany
+        run_once(target, everything, detectors=detectors).world.driver.dissolve()
+    return count
+
+
+def every_class(target: Target, detector: Detector, runs: int | None = None) -> Batch:
+    """What the exhaustive search makes of a program, each run looked at; of so many at most."""
+    worker = Worker(target, [lambda: detector], steps_max=2_000, failures_max=1 << 30)
+    return worker.tree("exhaustive", runs=runs)
+
+
 def brute_force(
     main: Main, most: int = 1 << 30, eager: bool = True
 ) -> tuple[int, Counter[Any], set[Any]]:
@@ -171,13 +195,7 @@ def brute_force(
     """
     target = Target.of(main, Config(ms=2, mutex="queue"))
     notes = Notes(Counter(), set())
-    everything = Everything(eager)
-    count = 0
-    while everything.next_run():
-        count += 1
-        if count > most:
-            raise TooMany
-        run_once(target, everything, detectors=[notes]).world.driver.dissolve()
+    count = every_run(target, Everything(eager), most, [notes])
     return count, notes.classes, notes.ends
 
 
@@ -185,8 +203,7 @@ def search(main: Main) -> tuple[Batch, Counter[Any], set[Any]]:
     """What the exhaustive search makes of a program."""
     notes = Notes(Counter(), set())
     target = Target.of(main, Config(ms=2, mutex="queue"))
-    worker = Worker(target, [lambda: notes], steps_max=2_000, failures_max=1 << 30)
-    return worker.tree("exhaustive"), notes.classes, notes.ends
+    return every_class(target, notes), notes.classes, notes.ends
 
 
 class Shared:

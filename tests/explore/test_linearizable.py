@@ -12,14 +12,13 @@ import pytest
 
 from gorun_mem import CannotYet, M, World, linearizable
 from gorun_mem.explore import explore
-from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.history import Called, Gave, Linearizer, Models, freeze, furthest
 from gorun_mem.explore.target import Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.runtime.op import Op
 from gorun_mem.sync import Cell
-from tests.explore.brute_force import Everything
+from tests.explore.brute_force import Everything, TooMany, every_run
 
 # Models.
 
@@ -302,12 +301,11 @@ def _the(found: Histories) -> Histories:
 def all_histories(main: Any, most: int) -> tuple[set[Any], int] | None:
     """Of every interleaving, and how many there are; None where there are more than `most`."""
     target = Target.of(main, Config(ms=2, mutex="queue"))
-    forced, everything, runs = Histories(), Everything(), 0
-    while everything.next_run():
-        runs += 1
-        if runs > most:
-            return None
-        run_once(target, everything, detectors=[forced]).world.driver.dissolve()
+    forced = Histories()
+    try:
+        runs = every_run(target, Everything(), most, [forced])
+    except TooMany:
+        return None
     return forced.seen, runs
 
 

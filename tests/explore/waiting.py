@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.controlled.every_order import EveryOrder
-from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Main, Target
 from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
@@ -26,7 +25,7 @@ from gorun_mem.sync import (
     Word,
     select,
 )
-from tests.explore.brute_force import Everything, TooMany
+from tests.explore.brute_force import Everything, every_run
 
 Step = tuple[str, int | None]
 """What an M does, and the time it waits at most."""
@@ -180,13 +179,8 @@ def every_end(target: Target, most: int, eager: bool) -> Ends:
     Raises:
         TooMany: there are more interleavings than `most`.
     """
-    seen, everything = EndsSeen(), Everything(eager)
-    count = 0
-    while everything.next_run():
-        count += 1
-        if count > most:
-            raise TooMany
-        run_once(target, everything, detectors=[seen]).world.driver.dissolve()
+    seen = EndsSeen()
+    every_run(target, Everything(eager), most, [seen])
     return seen.ends
 
 

@@ -13,12 +13,10 @@ from random import Random
 from typing import Any
 
 from gorun_mem.explore.batch import Batch
-from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
-from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.world import World
 from gorun_mem.step.task import BUFFERS
-from tests.explore.brute_force import Everything, Notes, TooMany
+from tests.explore.brute_force import Everything, Notes, TooMany, every_class, every_run
 from tests.explore.kit.programs import Program, target_of
 from tests.explore.test_shared_tree import Scattered, course_of, shared
 
@@ -113,20 +111,14 @@ def all_interleavings(target: Target, most: int, *, spins: bool = False) -> Note
     """
     notes, everything = notes_of(target), Everything(eager=not spins)
     everything.reduces = True  # type: ignore[attr-defined]  # a time that is up at any moment
-    count = 0
-    while everything.next_run():
-        count += 1
-        if count > most:
-            raise TooMany
-        run_once(target, everything, detectors=[notes]).world.driver.dissolve()
+    every_run(target, everything, most, [notes])
     return notes
 
 
 def searched_classes(target: Target, runs: int | None = None) -> tuple[Batch, Notes]:
     """What the exhaustive search comes to, of so many schedules at most."""
     notes = notes_of(target)
-    worker = Worker(target, [lambda: notes], steps_max=2_000, failures_max=1 << 30)
-    return worker.tree("exhaustive", runs=runs), notes
+    return every_class(target, notes, runs), notes
 
 
 def classes_in_pieces(

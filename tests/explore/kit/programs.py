@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from gorun_mem.explore.batch import Batch
 from gorun_mem.explore.target import Main, Target
-from gorun_mem.explore.worker import Worker
 from gorun_mem.machine.config import Config
 from gorun_mem.machine.m import M
 from gorun_mem.machine.world import World
@@ -28,6 +27,7 @@ from gorun_mem.sync import (
     fence,
     select,
 )
+from tests.explore.brute_force import every_class
 from tests.explore.kit.state import Name, Op, Outcome, Plan
 
 KINDS: Final = {
@@ -415,8 +415,7 @@ def target_of(program: Program, memory: str = "sc", faults: tuple[str, ...] = ()
 def searched(target: Target, runs: int | None = None) -> tuple[Batch, set[Outcome]]:
     """What an exhaustive search sees, of so many schedules at most."""
     seen = Outcomes()
-    worker = Worker(target, [lambda: seen], steps_max=2_000, failures_max=1 << 30)
-    return worker.tree("exhaustive", runs=runs), seen.found
+    return every_class(target, seen, runs), seen.found
 
 
 def wrong_with(found: set[Outcome], true: set[Outcome]) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import pytest
 
-from gorun_mem.explore.drive import run_once
 from gorun_mem.explore.target import Target
-from tests.explore.brute_force import Everything
+from tests.explore.brute_force import Everything, every_run
 from tests.explore.kit.classes import classes_in_pieces
 from tests.explore.kit.machine import TooManyStates, outcomes
 from tests.explore.kit.programs import Program, drawn, searched, target_of, wrong_with
@@ -23,12 +22,7 @@ MOST = 120 if PROGRAMS < 100 else 1_000
 
 def orders(target: Target) -> int:
     """How many interleavings there are."""
-    everything = Everything(eager=False)
-    count = 0
-    while everything.next_run():
-        count += 1
-        run_once(target, everything).world.driver.dissolve()
-    return count
+    return every_run(target, Everything(eager=False), 1 << 30)
 
 
 def test_who_is_cancelled_ends_as_the_machine_says_in_every_order() -> None:
